@@ -1,0 +1,85 @@
+"""The verdict: what a checker says of a history, and why.
+
+1. A verdict is never a bare bool: it has an outcome, a reason, evidence, and where it is invalid a witness.
+2. A checker that saw too little says `unknown`, never `valid`.
+3. A checker that crashed is `broken`: named apart, and it never hides an anomaly that another one found.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+
+class Outcome(enum.StrEnum):
+    """What a checker can say. `broken` is no outcome: it is the harness's own failure (see `Verdict.broken`)."""
+
+    VALID = "valid"
+    INVALID = "invalid"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Witness:
+    """The smallest evidence of an anomaly.
+
+    text: what happened, in prose that a person can follow; may span lines.
+    events: indices of the history's events that show it, ascending.
+    data: the same as JSON-able data, for the report to draw.
+    """
+
+    text: str
+    events: tuple[int, ...] = ()
+    data: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One checker's verdict, or several composed (`parts`).
+
+    outcome, reason: what, and why in one sentence.
+    evidence: JSON-able counts and figures the verdict rests on.
+    witness: present when invalid.
+    parts: verdicts by checker name, of a composition.
+    broken: error text by checker name, of checkers that failed themselves.
+    """
+
+    outcome: Outcome
+    reason: str
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+    witness: Witness | None = None
+    parts: Mapping[str, Verdict] = field(default_factory=dict)
+    broken: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def valid(cls, reason: str, **evidence: Any) -> Verdict:
+        return cls(Outcome.VALID, reason, evidence)
+
+    @classmethod
+    def unknown(cls, reason: str, **evidence: Any) -> Verdict:
+        return cls(Outcome.UNKNOWN, reason, evidence)
+
+    @classmethod
+    def invalid(cls, reason: str, witness: Witness, **evidence: Any) -> Verdict:
+        return cls(Outcome.INVALID, reason, evidence, witness)
+
+    def with_evidence(self, **evidence: Any) -> Verdict:
+        """The same verdict, with more evidence."""
+        return replace(self, evidence={**self.evidence, **evidence})
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-able form: `verdict`, `reason`, the evidence's own fields, `witness`, `checkers`, `broken`."""
+        form: dict[str, Any] = {"verdict": self.outcome.value, "reason": self.reason, **self.evidence}
+        if self.witness is not None:
+            form["witness"] = {
+                "text": self.witness.text,
+                "events": list(self.witness.events),
+                "data": self.witness.data,
+            }
+        if self.parts:
+            form["checkers"] = {name: part.as_dict() for name, part in self.parts.items()}
+        if self.broken:
+            form["broken"] = dict(self.broken)
+        return form

@@ -1,0 +1,32 @@
+"""Operations as the harness makes them: what a generator emits, and what a client answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Invocation:
+    """Something to do, from a generator.
+
+    f, key, value: as in the history. node: through which node, or None for the process's own.
+    process: set by the interpreter; a generator sets it only to name the nemesis's operations "nemesis".
+    time_ns: not before this moment of the run; None means now.
+    """
+
+    f: str
+    value: Any = None
+    key: str | None = None
+    node: str | None = None
+    process: int | Literal["nemesis"] | None = None
+    time_ns: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """What became of an invocation: `ok` it happened, `fail` it certainly did not, `info` nobody knows."""
+
+    type: Literal["ok", "fail", "info"]
+    value: Any = None
+    error: str | None = None

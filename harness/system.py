@@ -1,0 +1,99 @@
+"""What a system under test must offer: a program for each node, and a connection for clients.
+
+1. A system states which abilities it has (`start`, `kill`, `pause`, ...) by implementing their protocols.
+2. A connection speaks one or more of the interfaces below; a workload names the one that it needs, and a
+   system that lacks it is refused before the start, by name.
+3. Whatever a connection raises becomes `fail` if it is a `Definite` error, and `info` otherwise: nobody knows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+from harness.environment import Environment, Machine
+
+
+class OperationFailed(Exception):
+    """An operation did not succeed. code: the system's own name for why, e.g. "timeout"; definite: it certainly
+    did not happen (`fail`); otherwise nobody knows (`info`)."""
+
+    def __init__(self, code: str, message: str, *, definite: bool) -> None:
+        super().__init__(message)
+        self.code = code
+        self.definite = definite
+
+
+@dataclass(frozen=True, slots=True)
+class Siblings:
+    """What a versioned read returned: every concurrent value, and one context that covers them all.
+
+    values: the siblings; empty if the key was never written or is deleted. context: opaque; None if the
+    system has none to give.
+    """
+
+    values: tuple[bytes, ...]
+    context: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaState:
+    """What one node holds of a key, by itself.
+
+    home: the node is among the key's N primary replicas. versions: an identifier of each version, sorted; equal
+    lists mean equal replicas. values: their values in the same order (None: a tombstone).
+    hinted: for how many other nodes it keeps this key.
+    """
+
+    home: bool
+    versions: tuple[str, ...]
+    values: tuple[bytes | None, ...]
+    hinted: int
+
+
+@runtime_checkable
+class Connection(Protocol):
+    """One client's way into the system, through one node."""
+
+    async def close(self) -> None: ...
+
+
+@runtime_checkable
+class VersionedStore(Connection, Protocol):
+    """A key-value store that keeps siblings (Dynamo, SOSP 2007, section 4.1). Raises OperationFailed."""
+
+    async def get(self, key: bytes) -> Siblings: ...
+
+    async def put(self, key: bytes, value: bytes, context: bytes | None) -> bytes:
+        """Returns the context that covers this write and what it replaced."""
+
+    async def replica(self, key: bytes) -> ReplicaState:
+        """Ask the node itself, with no quorum."""
+
+
+@runtime_checkable
+class System(Protocol):
+    """A system under test.
+
+    name: as registered in `splitbrain.systems`. config: its keys with their defaults. interfaces: names among
+    "VersionedStore". configure: the same system with some keys changed; raises ValueError naming a bad value.
+    """
+
+    name: str
+    config: Mapping[str, str]
+    interfaces: frozenset[str]
+
+    def configure(self, config: Mapping[str, str], *, seed: int) -> System: ...
+
+    async def start(self, environment: Environment, machine: Machine) -> None:
+        """Start the node on that machine, first time or again. Returns once it answers."""
+
+    async def connect(self, environment: Environment, node: str) -> Connection:
+        """A client's connection through that node, anew."""
+
+    async def ready(self, environment: Environment, node: str) -> bool:
+        """Whether the node answers a request of its own."""
+
+    def describe(self) -> Mapping[str, Any]:
+        """JSON-able facts for run.json: the configuration in force."""

@@ -1,0 +1,69 @@
+"""A workload: what clients do, and what must then hold.
+
+1. A workload is a value. Its file has operation schemas, client, generator, checkers, in that order, and ends in a
+   `Workload` registered through the entry-point group `splitbrain.workloads`.
+2. A client turns one operation into requests on a connection, and their answer into a completion.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from harness.generators import Generator
+from harness.operation import Completion, Invocation
+from harness.system import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """The shape of one kind of operation: `invoked` and `ok` are types msgspec can check a value against."""
+
+    f: str
+    invoked: Any
+    ok: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a generator may know of the test.
+
+    nodes: their names. seed: for this workload alone. config: the workload's keys, defaults filled in.
+    """
+
+    nodes: tuple[str, ...]
+    seed: int
+    config: Mapping[str, str]
+
+
+class Client(Protocol):
+    """One process's client. A new one is made whenever a process is retired."""
+
+    async def invoke(self, invocation: Invocation) -> Completion:
+        """Do it. May raise `harness.system.OperationFailed`, whose `definite` decides between fail and info."""
+
+    async def close(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class Workload:
+    """What clients do, and what must then hold.
+
+    interface: the connection interface needed, e.g. "VersionedStore". config: its keys with defaults.
+    shared: makes what all clients of one run share (a lock, say), once a run.
+    client: (connection, process, shared, config) -> Client. generator: what clients do until the time limit; no rate in it.
+    final: (plan) -> what is asked once all faults are healed and the system answers again (convergence, final reads).
+    checkers: name -> options for `checkers.check`.
+    """
+
+    name: str
+    summary: str
+    interface: str
+    schemas: tuple[Schema, ...]
+    client: Callable[[Connection, Any, Mapping[str, str]], Client]
+    generator: Callable[[Plan], Generator]
+    final: Callable[[Plan], Generator]
+    checkers: Mapping[str, Mapping[str, Any]]
+    shared: Callable[[], Any] = lambda: None
+    config: Mapping[str, str] = field(default_factory=dict)
