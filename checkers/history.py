@@ -3,7 +3,8 @@
 1. The order of events is the order of lines; `time` is for durations only.
 2. An operation is an invocation and, if one came, its completion by the same process: `ok` it happened,
    `fail` it certainly did not, `info` nobody knows. No completion at all counts as `info`.
-3. A process has one operation open at a time; after `info` its number is never used again.
+3. A process has one operation open at a time; after `info` its number is never used again. A completion
+   has its invocation's `f` and, if it names one, its key.
 4. Nemesis events have process "nemesis" and type `info`.
 5. A last line that was cut off is the crash it is: it is dropped and `truncated` says so.
    Anything else that is wrong is an error which names the line.
@@ -104,7 +105,7 @@ class History:
         """
         decoder = msgspec.json.Decoder(Event)
         events: list[Event] = []
-        open_processes: set[int] = set()
+        opened: dict[int, Event] = {}
         retired: set[int] = set()
         failure: HistoryError | None = None
         truncated = False
@@ -116,12 +117,10 @@ class History:
             try:
                 event = decoder.decode(line)
             except (msgspec.MsgspecError, UnicodeDecodeError) as problem:
-                # A crash in mid-write leaves exactly one line without its newline, and it is the last.
                 failure = HistoryError(number, _plainly(problem, line))
-                newline = b"\n" if isinstance(line, bytes) else "\n"
-                truncated = not line.endswith(newline)  # type: ignore[arg-type]
+                truncated = _cut_off(problem, line)
                 continue
-            _follow(event, number, len(events), open_processes, retired)
+            _follow(event, number, len(events), opened, retired)
             events.append(event)
         if failure is not None and not truncated:
             raise failure
@@ -154,10 +153,12 @@ def encode(event: Event) -> bytes:
     return msgspec.json.encode(event) + b"\n"
 
 
-def _follow(event: Event, number: int, position: int, opened: set[int], retired: set[int]) -> None:
+def _follow(event: Event, number: int, position: int, opened: dict[int, Event], retired: set[int]) -> None:
     """Raise HistoryError unless the event may come next."""
     if event.index != position:
-        raise HistoryError(number, f"index is {event.index}, expected {position}: lines are missing or reordered")
+        raise HistoryError(
+            number, f"index is {event.index}, expected {position}: lines are missing or reordered"
+        )
     process = event.process
     if not isinstance(process, int):
         if event.type != "info":
@@ -165,16 +166,36 @@ def _follow(event: Event, number: int, position: int, opened: set[int], retired:
         return
     if event.type == "invoke":
         if process in opened:
-            raise HistoryError(number, f"process {process} invokes {event.f!r} while its last operation is open")
+            raise HistoryError(
+                number, f"process {process} invokes {event.f!r} while its last operation is open"
+            )
         if process in retired:
             raise HistoryError(number, f"process {process} invokes {event.f!r} after an 'info' retired it")
-        opened.add(process)
+        opened[process] = event
         return
-    if process not in opened:
+    invocation = opened.pop(process, None)
+    if invocation is None:
         raise HistoryError(number, f"process {process} completes {event.f!r} which it never invoked")
-    opened.discard(process)
+    if event.f != invocation.f:
+        raise HistoryError(
+            number, f"process {process} completes {event.f!r} but had invoked {invocation.f!r}"
+        )
+    if event.key is not None and event.key != invocation.key:
+        raise HistoryError(
+            number,
+            f"process {process} completes {event.f!r} of key {event.key!r}, invoked of {invocation.key!r}",
+        )
     if event.type == "info":
         retired.add(process)
+
+
+def _cut_off(problem: Exception, line: bytes | str) -> bool:
+    """Whether this is a line that a crash in mid-write left: no newline, and no complete JSON.
+
+    A complete object of the wrong shape is a mistake of whoever wrote it, not of a crash.
+    """
+    ended = line.endswith(b"\n") if isinstance(line, bytes) else line.endswith("\n")
+    return not ended and not isinstance(problem, msgspec.ValidationError)
 
 
 def _plainly(problem: Exception, line: bytes | str) -> str:

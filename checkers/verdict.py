@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+_OWN_FIELDS = frozenset({"verdict", "reason", "witness", "checkers", "broken"})
+
 
 class Outcome(enum.StrEnum):
     """What a checker can say. `broken` is no outcome: it is the harness's own failure (see `Verdict.broken`)."""
@@ -40,7 +42,7 @@ class Verdict:
     """One checker's verdict, or several composed (`parts`).
 
     outcome, reason: what, and why in one sentence.
-    evidence: JSON-able counts and figures the verdict rests on.
+    evidence: JSON-able counts and figures the verdict rests on; not named as the verdict's own fields are.
     witness: present when invalid.
     parts: verdicts by checker name, of a composition.
     broken: error text by checker name, of checkers that failed themselves.
@@ -52,6 +54,15 @@ class Verdict:
     witness: Witness | None = None
     parts: Mapping[str, Verdict] = field(default_factory=dict)
     broken: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.outcome is Outcome.INVALID and self.witness is None:
+            raise ValueError("an invalid verdict needs a witness; give the events that show the anomaly")
+        taken = _OWN_FIELDS & self.evidence.keys()
+        if taken:
+            raise ValueError(
+                f"evidence can't be called {', '.join(sorted(taken))}: a verdict has that field itself"
+            )
 
     @classmethod
     def valid(cls, reason: str, **evidence: Any) -> Verdict:

@@ -1,0 +1,30 @@
+"""Checkers: histories in, verdicts out. No I/O, no harness, of use to anyone with a recorded history.
+
+    history = History.parse(open("history.jsonl", "rb"))
+    verdict = check("lost-writes", history)
+    verdict = check_all(history, {"lost-writes": {}, "latency": {"sla_ms": 300}, "evidence": {"faults":
+    ["partition"]}})
+
+`names()` and `catalogue()` say which there are. Each checker is a module that opens with the rules it judges
+by.
+"""
+
+from checkers.compose import check_all
+from checkers.history import Event, History, HistoryError, Operation, encode
+from checkers.registry import catalogue, check, names
+from checkers.verdict import Outcome, Verdict, Witness
+
+__all__ = [
+    "Event",
+    "History",
+    "HistoryError",
+    "Operation",
+    "Outcome",
+    "Verdict",
+    "Witness",
+    "catalogue",
+    "check",
+    "check_all",
+    "encode",
+    "names",
+]

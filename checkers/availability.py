@@ -1,0 +1,148 @@
+"""Availability: whether clients were served, and how soon again after a fault was healed.
+
+1. Judged are the clients' operations, without replica polls, that were invoked before the stage "recovery"
+   (in a history without it, all): what comes after is the harness asking, once all is healed.
+2. The ok rate is the `ok` among all of them; a definite failure is no service either. It is given overall,
+   for each fault over the operations that it struck (`checkers.faults`), and over those that none struck.
+3. A silence lasts from an `ok` completion, or the first invocation since nothing was outstanding, to the next
+   `ok` completion, or to the last of these operations' events. Nobody asking is no silence.
+4. The time to recover after a heal is from the completion of the fault's stop to the first `ok` completion of
+   any operation invoked after that, or to the stage "recovered" if that came first.
+5. Invalid if the ok rate is below `min_ok_rate`. Unknown if there is no operation. Otherwise valid: without a
+   bound this describes, and a description of something is not unknown.
+
+Source: Dynamo (SOSP 2007), section 6.6 (99.9995% answered without timing out).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import numpy as np
+import numpy.typing as npt
+from msgspec import Meta
+
+from checkers.faults import Fault, Span, faults, stages
+from checkers.history import Event, History, Operation
+from checkers.prose import count, milliseconds, seconds
+from checkers.replicas import POLL, client_operations
+from checkers.verdict import Verdict, Witness
+
+
+def check(history: History, *, min_ok_rate: Annotated[float, Meta(ge=0, le=1)] | None = None) -> Verdict:
+    """Describe how well clients were served, and judge it where there is a bound.
+
+    min_ok_rate: the least share of ok operations, 0 to 1; None judges nothing.
+    Evidence: `operations`, `ok`, `fail`, `info`, `ok_rate`; `without_fault` {operations, ok, ok_rate};
+    `windows`, one a fault [{fault, family, start_ms, stop_ms, operations, ok, ok_rate, recovered_after_ms}];
+    `longest_silence_ms` and `longest_silence` [from, to] in ms. O(n * faults), in numpy.
+    """
+    recovery = stages(history).get("recovery")
+    last = recovery.index if recovery else len(history.events)
+    operations = [operation for operation in client_operations(history) if operation.invocation.index < last]
+    if not operations:
+        return Verdict.unknown("no client asked for anything")
+    found = faults(history)
+    span = Span.of(operations)
+    ok = np.array([operation.outcome == "ok" for operation in operations], dtype=np.bool_)
+    failed = sum(operation.outcome == "fail" for operation in operations)
+    begin, end = _longest_silence(history, operations)
+    served = int(ok.sum())
+    rate = served / len(operations)
+    evidence: dict[str, Any] = {
+        **_rate(ok),
+        "fail": failed,
+        "info": len(operations) - served - failed,
+        "without_fault": _rate(ok[~span.struck_by_any(found)]),
+        "windows": [_window(history, fault, ok[span.struck(fault)]) for fault in found],
+        "longest_silence_ms": milliseconds(end.time - begin.time),
+        "longest_silence": [milliseconds(begin.time), milliseconds(end.time)],
+    }
+    summary = (
+        f"{rate:.2%} of {count(len(operations), 'operation')} were ok; the longest silence was "
+        f"{milliseconds(end.time - begin.time):,} ms"
+    )
+    if min_ok_rate is not None and rate < min_ok_rate:
+        text = (
+            f"{served:,} of {count(len(operations), 'operation')} were ok, {failed:,} failed, "
+            f"{len(operations) - served - failed:,} were never answered; nobody was served "
+            f"from {seconds(begin.time)} to {seconds(end.time)}"
+        )
+        witness = Witness(text, tuple(sorted({begin.index, end.index})), {"kind": "ok rate", "ok_rate": rate})
+        return Verdict.invalid(f"{summary}; at least {min_ok_rate:.2%} must be ok", witness, **evidence)
+    return Verdict.valid(summary, **evidence)
+
+
+def _rate(ok: npt.NDArray[np.bool_]) -> dict[str, Any]:
+    served = int(ok.sum())
+    return {"operations": len(ok), "ok": served, "ok_rate": round(served / len(ok), 6) if len(ok) else None}
+
+
+def _window(history: History, fault: Fault, ok: npt.NDArray[np.bool_]) -> dict[str, Any]:
+    return {
+        "fault": fault.label,
+        "family": fault.family,
+        "start_ms": milliseconds(fault.began.time),
+        "stop_ms": milliseconds(fault.ended.time) if fault.ended else None,
+        **_rate(ok),
+        "recovered_after_ms": _recovered_after_ms(history, fault),
+    }
+
+
+def _recovered_after_ms(history: History, fault: Fault) -> float | None:
+    """Time from the heal to the first sign of service; None if there was no heal or no sign. O(events till
+    then).
+    """
+    if fault.stop is None:
+        return None
+    healed = fault.stop.completion or fault.stop.invocation
+    asked: set[int | str] = set()
+    for position in range(healed.index + 1, len(history.events)):
+        event = history.events[position]
+        if event.type == "invoke":
+            asked.add(event.process)
+        elif event.process in asked:
+            if event.type == "ok":
+                return milliseconds(event.time - healed.time)
+            asked.discard(event.process)
+        elif event.f == "stage" and event.value == "recovered":
+            return milliseconds(event.time - healed.time)
+    return None
+
+
+def _longest_silence(history: History, operations: list[Operation]) -> tuple[Event, Event]:
+    """The first and the last event of the longest silence; the earliest of several. O(n)."""
+    judged = {operation.invocation.index for operation in operations}
+    outstanding: set[int | str] = set()
+    since: Event | None = None
+    last: Event | None = None
+    longest: tuple[Event, Event] | None = None
+    for event in history.events:
+        if event.process == "nemesis" or event.f == POLL:
+            continue
+        if event.type == "invoke":
+            if event.index not in judged:
+                continue
+            outstanding.add(event.process)
+            since = since or event
+        elif event.process in outstanding:
+            outstanding.discard(event.process)
+            if event.type == "ok":
+                longest = _longer(longest, since, event)
+                since = event if outstanding else None
+        else:
+            continue
+        last = event
+    if since is not None:
+        longest = _longer(longest, since, last)
+    assert longest is not None
+    return longest
+
+
+def _longer(
+    longest: tuple[Event, Event] | None, since: Event | None, until: Event | None
+) -> tuple[Event, Event]:
+    assert since is not None and until is not None
+    if longest is not None and until.time - since.time <= longest[1].time - longest[0].time:
+        return longest
+    return since, until

@@ -1,0 +1,60 @@
+"""Several checkers on one history, and one verdict from them.
+
+1. Invalid outranks unknown outranks valid. The reason is that of the worst checker, first in the order asked,
+   and names it.
+2. A checker that raises is contained: its name and error are in `broken`, and the others still count. What it
+   would have judged nobody has: a composition with something broken is at best unknown.
+3. Every checker counts alike. One that only describes (`latency` without an SLA) is valid as soon as it has
+   something to describe, so it makes the whole unknown only where there was nothing at all.
+4. Nothing asked is unknown.
+5. A wrong name or option is the caller's mistake: it raises before anything is judged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from checkers.history import History
+from checkers.prose import count, listing
+from checkers.registry import find
+from checkers.verdict import Outcome, Verdict
+
+_BADNESS = {Outcome.VALID: 0, Outcome.UNKNOWN: 1, Outcome.INVALID: 2}
+
+
+def check_all(history: History, checkers: Mapping[str, Mapping[str, Any]]) -> Verdict:
+    """Let several checkers judge one history.
+
+    checkers: options by checker name. Returns the composed verdict: `parts` by name, `broken` by name, the
+    witness of the worst. Raises ValueError for a name or an option that doesn't exist.
+    """
+    chosen = {name: (find(name), find(name).accept(options)) for name, options in checkers.items()}
+    parts: dict[str, Verdict] = {}
+    broken: dict[str, str] = {}
+    for name, (checker, options) in chosen.items():
+        try:
+            parts[name] = checker.judge(history, **options)
+        except Exception as error:  # Whatever a checker does wrong must not hide what the others found.
+            broken[name] = f"{type(error).__name__}: {error}"
+    return compose(parts, broken)
+
+
+def compose(parts: Mapping[str, Verdict], broken: Mapping[str, str]) -> Verdict:
+    """One verdict from several by name, and from errors of checkers that failed."""
+    worst = max(parts, key=lambda name: _BADNESS[parts[name].outcome], default=None)
+    outcome = parts[worst].outcome if worst is not None else Outcome.UNKNOWN
+    if broken and outcome is not Outcome.INVALID:
+        failed = listing(f"{name} ({error})" for name, error in broken.items())
+        return Verdict(Outcome.UNKNOWN, f"broken: {failed}", parts=parts, broken=broken)
+    if worst is None:
+        return Verdict.unknown("no checker was asked")
+    if outcome is Outcome.VALID:
+        return Verdict(
+            outcome, f"{count(len(parts), 'checker')} passed: {listing(parts, len(parts))}", parts=parts
+        )
+    others = [name for name in parts if name != worst and parts[name].outcome is outcome]
+    reason = f"{worst}: {parts[worst].reason}"
+    if others:
+        reason += f" (also {outcome}: {listing(others)})"
+    return Verdict(outcome, reason, witness=parts[worst].witness, parts=parts, broken=broken)

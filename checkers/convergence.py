@@ -1,0 +1,201 @@
+"""Convergence: once the network is whole and clients rest, replicas must come to hold the same.
+
+1. The clock starts at the heal: the stage "recovery"; without it, the end of the last fault; without one, the
+   start of the history. It starts at the end of the last `add` or `put` if that came later: while clients
+   write, replicas may rightly differ.
+2. A home replica shows what its last poll returned (`checkers.replicas`); if that got no answer, it shows
+   nothing. A poll counts at its completion, and only if it was invoked after the clock started.
+3. A key is seen to differ at a moment if two home replicas then show different versions.
+4. A key converged at the last moment at which it was seen to differ (0 ms if it never was), provided that in
+   the end at least two replicas show something and all that do show the same. `converged_after_ms` is that
+   moment, counted from the clock's start; `agreed_by_ms` is the poll after which it was never seen to differ
+   again.
+5. A key that is still seen to differ in the end never converged: invalid. So is, with `within_ms`, a
+   key that was seen to differ later than that.
+6. Unknown if no key was shown by two home replicas, if a key that was polled in time was in the end not shown
+   by two, or if a fault stood until the end of the history.
+
+Source: Dynamo (SOSP 2007), sections 4.6 and 4.7: hinted handoff and anti-entropy bring replicas back
+together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+from msgspec import Meta
+
+from checkers.faults import faults, stages
+from checkers.final_reads import WRITES, Key
+from checkers.history import Event, History
+from checkers.prose import count, key_name, listing, milliseconds, seconds
+from checkers.quantiles import quantiles_ms
+from checkers.replicas import Poll, polls
+from checkers.verdict import Verdict, Witness
+
+_POINTS = 500  # Enough for any chart; a run may have a hundred thousand polls.
+
+
+@dataclass
+class Picture:
+    """What the home replicas of one key show.
+
+    shown: each node's last poll, if it was answered. differed_ns, agreed_ns: the last moment seen to differ,
+    and the first after it at which they no longer were.
+    """
+
+    shown: dict[str, Poll] = field(default_factory=dict)
+    differed_ns: int | None = None
+    agreed_ns: int | None = None
+
+    def look(self, poll: Poll, time_ns: int) -> None:
+        """Take in one more poll, completed at that time."""
+        if poll.versions is None:
+            self.shown.pop(poll.node, None)
+        else:
+            self.shown[poll.node] = poll
+        if self.differs:
+            self.differed_ns, self.agreed_ns = time_ns, None
+        elif self.agreed_ns is None and len(self.shown) > 1:
+            self.agreed_ns = time_ns
+
+    @property
+    def differs(self) -> bool:
+        return len({poll.versions for poll in self.shown.values()}) > 1
+
+
+def check(history: History, *, within_ms: Annotated[float, Meta(ge=0)] | None = None) -> Verdict:
+    """Judge how long replicas differed after the heal.
+
+    within_ms: the latest a key may be seen to differ; None allows any time, as long as it converges.
+    Evidence: `clock_start_ms`, `converged_after_ms` (the slowest key), `convergence_ms` (quantiles over
+    keys), `keys` {key: {converged_after_ms, agreed_by_ms, replicas}}, `never_converged` (keys), `fall_off`
+    [[ms since the clock's start, keys then differing]], `diverged_over_time` [[ms, keys differing]] of the
+    whole run. O(n log n).
+    """
+    every = polls(history)
+    whole_run, _ = _watch(every)
+    diverged = [[milliseconds(time), number] for time, number in whole_run]
+    standing = [fault.label for fault in faults(history) if fault.stop is None]
+    if standing and "recovery" not in stages(history):
+        return Verdict.unknown(f"{listing(standing)} stood until the end", diverged_over_time=diverged)
+    start = _clock_start(history)
+    late = [poll for poll in every if start is None or poll.operation.invocation.index > start.index]
+    start_ns = start.time if start else 0
+    curve, pictures = _watch(late)
+    after: dict[Key, int] = {
+        key: max(0, (p.differed_ns or start_ns) - start_ns) for key, p in pictures.items()
+    }
+    never = [key for key, picture in pictures.items() if picture.differs]
+    blind = [key for key, picture in pictures.items() if len(picture.shown) < 2]
+    evidence: dict[str, Any] = {
+        "clock_start_ms": milliseconds(start_ns),
+        "converged_after_ms": milliseconds(max(after.values())) if after and not never else None,
+        "convergence_ms": quantiles_ms([after[key] for key in pictures if key not in {*never, *blind}]),
+        "never_converged": [key_name(key) for key in never],
+        "keys": {key_name(key): _as_data(picture, start_ns) for key, picture in pictures.items()},
+        "fall_off": [[milliseconds(time - start_ns), number] for time, number in curve],
+        "diverged_over_time": diverged,
+    }
+    if never:
+        reason = f"{count(len(never), 'key')} of {len(pictures):,} never converged: {listing(map(key_name, never))}"
+        return Verdict.invalid(reason, _never_witness(never[0], pictures[never[0]], start_ns), **evidence)
+    slowest = max(after, key=lambda key: after[key], default=None)
+    if within_ms is not None and after and milliseconds(after[slowest]) > within_ms:
+        reason = (
+            f"{key_name(slowest)} was seen to differ {milliseconds(after[slowest]):,} ms after the heal, "
+        )
+        reason += f"later than the {within_ms:,} ms allowed"
+        return Verdict.invalid(reason, _slow_witness(slowest, late, pictures[slowest]), **evidence)
+    if not any(len(picture.shown) > 1 for picture in pictures.values()):
+        return Verdict.unknown("no key was polled on two home replicas after the heal", **evidence)
+    if blind:
+        reason = f"the last polls of {listing(map(key_name, blind))} were not answered by two home replicas"
+        return Verdict.unknown(reason, **evidence)
+    reason = f"all {count(len(pictures), 'key')} converged; the last was seen to differ "
+    reason += (
+        f"{milliseconds(after[slowest]):,} ms after the heal"
+        if after[slowest]
+        else "at no time after the heal"
+    )
+    return Verdict.valid(reason, **evidence)
+
+
+def _clock_start(history: History) -> Event | None:
+    recovery = stages(history).get("recovery")
+    ends = [
+        fault.stop.completion or fault.stop.invocation for fault in faults(history) if fault.stop is not None
+    ]
+    candidates = [recovery] if recovery else [max(ends, key=lambda event: event.index)] if ends else []
+    candidates += [o.completion for o in history.operations if o.f in WRITES and o.completion is not None]
+    return max(candidates, key=lambda event: event.index, default=None)
+
+
+def _watch(some: Sequence[Poll]) -> tuple[list[tuple[int, int]], dict[Key, Picture]]:
+    """Take in polls in order: (time in ns, keys then differing) where that changes, and the pictures in the
+    end.
+    """
+    pictures: dict[Key, Picture] = {}
+    differing: set[Key] = set()
+    curve: list[tuple[int, int]] = []
+    for poll in some:
+        completion = poll.operation.completion
+        if completion is None:
+            continue
+        key = poll.operation.key
+        picture = pictures.setdefault(key, Picture())
+        picture.look(poll, completion.time)
+        (differing.add if picture.differs else differing.discard)(key)
+        if not curve or curve[-1][1] != len(differing):
+            curve.append((completion.time, len(differing)))
+    stride = len(curve) // _POINTS + 1
+    thinned = curve[::stride]
+    if curve and thinned[-1] != curve[-1]:
+        thinned.append(curve[-1])
+    return thinned, pictures
+
+
+def _as_data(picture: Picture, start_ns: int) -> dict[str, Any]:
+    converged = len(picture.shown) > 1 and not picture.differs
+    agreed = picture.agreed_ns
+    differed = picture.differed_ns
+    return {
+        "converged_after_ms": milliseconds(differed - start_ns if differed else 0) if converged else None,
+        "agreed_by_ms": milliseconds(agreed - start_ns) if converged and agreed is not None else None,
+        "replicas": len(picture.shown),
+    }
+
+
+def _never_witness(key: Key, picture: Picture, start_ns: int) -> Witness:
+    shown = sorted(picture.shown.items())
+    told = "; ".join(f"{node} held {listing(poll.versions or ['nothing'], limit=8)}" for node, poll in shown)
+    last = picture.differed_ns or start_ns
+    text = (
+        f"the replicas of {key_name(key)} still differed when last polled, "
+        f"{milliseconds(last - start_ns):,} ms after the heal at {seconds(start_ns)}: {told}"
+    )
+    data = {"kind": "never converged", "key": key, "versions": {node: poll.versions for node, poll in shown}}
+    return Witness(text, _events([poll for _, poll in shown]), data)
+
+
+def _slow_witness(key: Key, late: Sequence[Poll], final: Picture) -> Witness:
+    """What the replicas showed at the last moment at which they were seen to differ."""
+    picture = Picture()
+    shown: dict[str, Poll] = {}
+    for poll in late:
+        if poll.operation.key == key and poll.operation.completion is not None:
+            picture.look(poll, poll.operation.completion.time)
+            shown = dict(picture.shown) if picture.differs else shown
+    told = "; ".join(
+        f"{node} held {listing(p.versions or ['nothing'], limit=8)}" for node, p in sorted(shown.items())
+    )
+    text = f"at {seconds(final.differed_ns or 0)} the replicas of {key_name(key)} still differed: {told}"
+    data = {"kind": "slow", "key": key, "versions": {node: poll.versions for node, poll in shown.items()}}
+    return Witness(text, _events(shown.values()), data)
+
+
+def _events(some: Any) -> tuple[int, ...]:
+    operations = [poll.operation for poll in some]
+    return tuple(sorted({event.index for o in operations for event in (o.invocation, o.completion) if event}))

@@ -1,0 +1,190 @@
+"""What the nemesis did: faults, from when to when, and the stages of the run.
+
+1. An action is an invocation and, unless the run ended first, a completion with the same `f`: the next event
+   of that `f`. A completion carries `evidence` or an error; an action that failed, or whose evidence says so,
+   had no effect.
+2. A fault is known by its family, `value.fault`. It stands from the completion of its start to the invocation
+   of the stop that ends it, or of the last of the stops if it took several to bring back all its nodes. A
+   stop that names no nodes ends everything of its family.
+3. An operation was struck by a fault if it was invoked or completed while that stood. Order decides, not
+   time.
+4. A stage is an event `f: "stage"`; if one comes twice the last counts.
+5. Other nemesis events (Jepsen's own histories) are nobody's start and nobody's stop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from checkers.history import Event, History, Operation
+from checkers.prose import listing, seconds
+
+NEVER = np.iinfo(np.int64).max
+
+
+@dataclass(slots=True, eq=False)
+class Action:
+    """Something the nemesis did: one half of a fault.
+
+    fault: the family. phase: whether it begins or ends one. nodes: those it names, if any.
+    """
+
+    fault: str
+    phase: Literal["start", "stop"]
+    invocation: Event
+    completion: Event | None = None
+
+    @property
+    def nodes(self) -> frozenset[str]:
+        return frozenset(self.invocation.value.get("nodes") or ())
+
+    @property
+    def effective(self) -> bool | None:
+        """Whether it took effect; None where nothing tells."""
+        if self.completion is None:
+            return None
+        if self.completion.error is not None:
+            return False
+        effective = _evidence(self.completion).get("effective")
+        return effective if isinstance(effective, bool) else None
+
+    @property
+    def detail(self) -> str:
+        """What was seen of it, or its error."""
+        if self.completion is None:
+            return "the run ended before it was done"
+        return self.completion.error or str(_evidence(self.completion).get("detail", "nothing was looked at"))
+
+
+@dataclass(slots=True, eq=False)
+class Fault:
+    """One fault, as long as it stood.
+
+    start: the action that made it. stop: the one that ended it, or None if it stood until the end.
+    """
+
+    start: Action
+    stop: Action | None = None
+    _left: set[str] = field(default_factory=set)
+
+    @property
+    def family(self) -> str:
+        return self.start.fault
+
+    @property
+    def label(self) -> str:
+        """Family, then shape or nodes: `partition halves`, `kill n2`."""
+        shape = self.start.invocation.value.get("shape")
+        return " ".join(filter(None, [self.family, str(shape or ""), listing(sorted(self.start.nodes))]))
+
+    @property
+    def began(self) -> Event:
+        return self.start.completion or self.start.invocation
+
+    @property
+    def ended(self) -> Event | None:
+        return self.stop.invocation if self.stop else None
+
+    def as_prose(self) -> str:
+        until = f"to {seconds(self.ended.time)}" if self.ended else "until the end"
+        return f"{self.label} stood from {seconds(self.began.time)} {until}"
+
+
+def actions(history: History) -> list[Action]:
+    """Everything the nemesis did that begins or ends a fault, in order. O(n)."""
+    done: list[Action] = []
+    waiting: dict[str, Action] = {}
+    for event in history.nemesis:
+        value = event.value
+        if (
+            not isinstance(value, Mapping)
+            or "fault" not in value
+            or value.get("phase") not in ("start", "stop")
+        ):
+            continue
+        if event.f in waiting:
+            waiting.pop(event.f).completion = event
+            continue
+        action = Action(str(value["fault"]), value["phase"], event)
+        if "evidence" in value or event.error is not None:
+            action.completion = event  # A history that keeps completions only.
+        else:
+            waiting[event.f] = action
+        done.append(action)
+    return done
+
+
+def faults(history: History) -> list[Fault]:
+    """The faults, in the order of their starts. O(n + starts * stops)."""
+    found: list[Fault] = []
+    standing: list[Fault] = []
+    for action in actions(history):
+        if action.phase == "start":
+            fault = Fault(action, _left=set(action.nodes))
+            found.append(fault)
+            standing.append(fault)
+            continue
+        for fault in [fault for fault in standing if fault.family == action.fault]:
+            fault._left -= action.nodes
+            if not action.nodes or not fault._left:
+                fault.stop = action
+                standing.remove(fault)
+    return found
+
+
+def stages(history: History) -> dict[str, Event]:
+    """The stages reached, by name. O(n)."""
+    return {
+        event.value: event for event in history.nemesis if event.f == "stage" and isinstance(event.value, str)
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """When operations were invoked and completed, as event indices (NEVER if they were not completed)."""
+
+    invoked: npt.NDArray[np.int64]
+    completed: npt.NDArray[np.int64]
+
+    @classmethod
+    def of(cls, operations: Sequence[Operation]) -> Span:
+        return cls(
+            np.array([operation.invocation.index for operation in operations], dtype=np.int64),
+            np.array([o.completion.index if o.completion else NEVER for o in operations], dtype=np.int64),
+        )
+
+    def struck(self, fault: Fault) -> npt.NDArray[np.bool_]:
+        """Which of the operations were invoked or completed while the fault stood. O(n)."""
+        began = fault.began.index
+        ended = fault.ended.index if fault.ended else NEVER
+        invoked = (self.invoked > began) & (self.invoked < ended)
+        completed = (self.completed > began) & (self.completed < ended)
+        return np.asarray(invoked | completed, dtype=np.bool_)
+
+    def struck_by_any(self, some: Iterable[Fault]) -> npt.NDArray[np.bool_]:
+        """Which of the operations were struck by at least one of the faults. O(n * faults)."""
+        mask = np.zeros(len(self.invoked), dtype=np.bool_)
+        for fault in some:
+            mask |= self.struck(fault)
+        return mask
+
+
+def meanwhile(found: Iterable[Fault], since: int, until: int, limit: int = 3) -> str:
+    """The faults that stood at some moment between two events, in prose; "no fault stood" if none did."""
+    stood = [f for f in found if f.began.index < until and (f.ended is None or f.ended.index > since)]
+    if not stood:
+        return "no fault stood meanwhile"
+    shown = [fault.as_prose() for fault in stood[:limit]]
+    return (
+        "meanwhile " + "; ".join(shown) + (f"; and {len(stood) - limit} more" if len(stood) > limit else "")
+    )
+
+
+def _evidence(completion: Event) -> Mapping[str, Any]:
+    evidence = completion.value.get("evidence") if isinstance(completion.value, Mapping) else None
+    return evidence if isinstance(evidence, Mapping) else {}

@@ -1,0 +1,60 @@
+"""How checkers write: counts, moments and lists, the same in every sentence.
+
+1. Moments are seconds since the start of the run with three decimals; the history's own clock.
+2. A list in a sentence is short; what it leaves out is counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from checkers.history import Event
+
+NS_PER_MS = 1_000_000
+
+
+def seconds(time_ns: int) -> str:
+    """A moment of the run.
+
+    >>> seconds(12_345_678_901)
+    '12.346 s'
+    """
+    return f"{time_ns / 1e9:.3f} s"
+
+
+def milliseconds(duration_ns: int) -> float:
+    """A duration in milliseconds, to the microsecond."""
+    return round(duration_ns / NS_PER_MS, 3)
+
+
+def count(number: int, noun: str, plural: str | None = None) -> str:
+    """A number and its noun.
+
+    >>> count(1204, "operation"), count(1, "key"), count(2, "history", "histories")
+    ('1,204 operations', '1 key', '2 histories')
+    """
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
+def listing(items: Iterable[object], limit: int = 5) -> str:
+    """Items in a sentence.
+
+    >>> listing(["n1", "n2", "n3"]), listing(range(9), limit=2)
+    ('n1, n2 and n3', '0, 1 and 7 more')
+    """
+    names = [str(item) for item in items]
+    if len(names) > limit:
+        names = [*names[:limit], f"{len(names) - limit} more"]
+    if len(names) < 2:
+        return "".join(names)
+    return f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def key_name(key: str | int | None) -> str:
+    """A key in a sentence or as a JSON field; histories of a single object have none."""
+    return "the only key" if key is None else str(key)
+
+
+def at(event: Event) -> str:
+    """When, and through which node if the event says: `12.345 s (n2)`."""
+    return f"{seconds(event.time)} ({event.node})" if event.node else seconds(event.time)

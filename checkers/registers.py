@@ -1,0 +1,247 @@
+"""Lost writes in versioned registers: what was acknowledged is still there, or was knowingly replaced.
+
+Operations: `put` and `read` as `checkers.versions` says. Keys are judged apart.
+
+1. The final siblings of a key are all write ids in its final reads (`checkers.final_reads`), together: a
+   write that any node still has is not lost.
+2. An acknowledged write (`ok`) is surviving if it is a final sibling, superseded if a final sibling had
+   (transitively) seen it, and otherwise lost: someone was told that it was done, nobody replaced it
+   knowingly, and it is gone. Last-write-wins loses writes exactly so.
+3. A write of which nobody recorded what it had seen, among the final siblings or reached from them, may have
+   seen any write of its key invoked before it ended. Such an acknowledged write, if not covered otherwise, is
+   unprovable: not called lost, but not called safe either.
+4. Never read: acknowledged, and its key has no final read.
+5. Phantom: its put failed, which promises that it did not happen, and yet it was read, or another put had
+   seen it. Unexpected: read or seen, though nobody ever put it to that key.
+6. Invalid if anything is lost, phantom or unexpected. Otherwise unknown if nothing was acknowledged, or if
+   anything was never read or is unprovable. Otherwise valid.
+
+Sources: Dynamo (SOSP 2007), sections 4.4 and 6.1; Jepsen's Riak analysis (2013), whose sets these generalise.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from checkers.faults import faults, meanwhile
+from checkers.final_reads import FinalReads, Key
+from checkers.history import History, Operation
+from checkers.prose import at, count, key_name, listing
+from checkers.verdict import Verdict, Witness
+from checkers.versions import Versions, Write
+
+_LISTED = 100  # A report shows so many anomalies in full; the counts are always complete.
+_SHOWN_READS = 20
+
+
+@dataclass
+class RegisterKey:
+    """One key: its writes in the order of their invocations, and what became of the acknowledged ones.
+
+    siblings: the final siblings, ascending. phantom, unexpected: by id, the first operation that shows it.
+    """
+
+    key: Key
+    writes: list[Write] = field(default_factory=list)
+    reads: list[tuple[Operation, tuple[int, ...]]] = field(default_factory=list)
+    final: list[Operation] = field(default_factory=list)
+    siblings: list[int] = field(default_factory=list)
+    fate: dict[int, str] = field(default_factory=dict)
+    phantom: dict[int, Operation] = field(default_factory=dict)
+    unexpected: dict[int, Operation] = field(default_factory=dict)
+
+    def fated(self, fate: str) -> list[Write]:
+        return [write for write in self.writes if self.fate.get(write.id) == fate]
+
+    def counts(self) -> dict[str, int]:
+        outcomes = Counter(write.outcome for write in self.writes)
+        fates = Counter(self.fate.values())
+        return {
+            "attempted": len(self.writes),
+            "acknowledged": outcomes["ok"],
+            "failed": outcomes["fail"],
+            "indeterminate": outcomes["info"],
+            "lost": fates["lost"],
+            "surviving": fates["surviving"],
+            "superseded": fates["superseded"],
+            "unprovable": fates["unprovable"],
+            "never_read": fates["never_read"],
+            "phantom": len(self.phantom),
+            "unexpected": len(self.unexpected),
+            "reads": len(self.reads),
+            "final_reads": len(self.final),
+        }
+
+
+def check(history: History) -> Verdict:
+    """Judge the registers of a history by the rules above.
+
+    Evidence: the counts named in the rules, in total and by key (`keys`), and `lost_fraction` of the
+    acknowledged.
+    Raises HistoryError as `Versions.of` does. O(operations + "seen" entries).
+    """
+    versions = Versions.of(history)
+    final = FinalReads.of(history)
+    keys: dict[Key, RegisterKey] = {}
+    for write in versions.writes.values():
+        keys.setdefault(write.key, RegisterKey(write.key)).writes.append(write)
+    for read, siblings in versions.reads:
+        keys.setdefault(read.key, RegisterKey(read.key)).reads.append((read, siblings))
+    for key, reads in final.by_key.items():
+        keys[key].final = reads
+    for each in keys.values():
+        _judge(each, versions)
+    totals = Counter[str]()
+    for each in keys.values():
+        totals.update(each.counts())
+    evidence: dict[str, Any] = {
+        **totals,
+        "lost_fraction": totals["lost"] / totals["acknowledged"] if totals["acknowledged"] else None,
+        "keys": {key_name(each.key): each.counts() for each in keys.values()},
+    }
+    if totals["lost"] or totals["phantom"] or totals["unexpected"]:
+        return Verdict.invalid(_complaint(totals), _witness(history, keys, versions), **evidence)
+    if not totals["acknowledged"]:
+        return Verdict.unknown("no put was acknowledged, so none can be lost", **evidence)
+    blind = [key_name(each.key) for each in keys.values() if each.fated("never_read")]
+    if blind:
+        return Verdict.unknown(f"no final read of {listing(blind)}: {final.missing}", **evidence)
+    if totals["unprovable"]:
+        reason = (
+            f"{totals['unprovable']:,} of {count(totals['acknowledged'], 'acknowledged put')} "
+            "can't be judged: what remains descends from a put of which nobody knows what it had seen"
+        )
+        return Verdict.unknown(reason, **evidence)
+    reason = (
+        f"{count(totals['acknowledged'], 'acknowledged put')} on {count(len(keys), 'key')}, none lost: "
+        f"{totals['surviving']:,} surviving, {totals['superseded']:,} superseded"
+    )
+    return Verdict.valid(reason, **evidence)
+
+
+def _judge(each: RegisterKey, versions: Versions) -> None:
+    finals = {read.invocation.index for read in each.final}
+    siblings: set[int] = set()
+    for read, returned in each.reads:
+        _note_impossible(each, versions, read, returned)
+        if read.invocation.index in finals:
+            siblings.update(returned)
+    for write in each.writes:
+        _note_impossible(each, versions, write.operation, write.seen or ())
+    each.siblings = sorted(siblings)
+    coverage = versions.coverage(siblings, each.key)
+    for write in each.writes:
+        if write.outcome != "ok":
+            continue
+        if not each.final:
+            fate = "never_read"
+        elif write.id in siblings:
+            fate = "surviving"
+        elif write.id in coverage.ids:
+            fate = "superseded"
+        elif write.invoked < coverage.horizon:
+            fate = "unprovable"
+        else:
+            fate = "lost"
+        each.fate[write.id] = fate
+
+
+def _note_impossible(
+    each: RegisterKey, versions: Versions, operation: Operation, ids: tuple[int, ...]
+) -> None:
+    for id_ in ids:
+        if not versions.known(id_, each.key):
+            each.unexpected.setdefault(id_, operation)
+        elif versions.writes[id_].outcome == "fail" and versions.writes[id_].operation is not operation:
+            each.phantom.setdefault(id_, operation)
+
+
+def _complaint(totals: Mapping[str, int]) -> str:
+    parts = []
+    if totals["lost"]:
+        parts.append(f"{totals['lost']:,} of {count(totals['acknowledged'], 'acknowledged put')} lost")
+    if totals["phantom"]:
+        parts.append(f"{count(totals['phantom'], 'write')} read whose put had failed")
+    if totals["unexpected"]:
+        parts.append(f"{count(totals['unexpected'], 'write')} read that nobody put")
+    return "; ".join(parts)
+
+
+def _witness(history: History, keys: Mapping[Key, RegisterKey], versions: Versions) -> Witness:
+    lost = [(each, write) for each in keys.values() for write in each.fated("lost")]
+    if lost:
+        lost.sort(key=lambda pair: pair[1].ended)
+        return _lost_witness(
+            history, *lost[0], versions, {"lost": [_as_data(write) for _, write in lost[:_LISTED]]}
+        )
+    told = {"phantom": "though its put had failed", "unexpected": "which nobody put there"}
+    for kind in ("phantom", "unexpected"):
+        for each in keys.values():
+            for id_, operation in getattr(each, kind).items():
+                assert operation.completion is not None
+                verb = "read" if operation.f == "read" else "replaced"
+                text = (
+                    f"process {operation.process} {verb} write {id_} of {key_name(each.key)} "
+                    f"at {at(operation.completion)}, {told[kind]}"
+                )
+                events = {operation.invocation.index, operation.completion.index}
+                if id_ in versions.writes:
+                    write = versions.writes[id_].operation
+                    events |= {event.index for event in (write.invocation, write.completion) if event}
+                return Witness(text, tuple(sorted(events)), {"kind": kind, "key": each.key, "value": id_})
+    raise AssertionError("a witness was asked for where nothing is wrong")
+
+
+def _lost_witness(
+    history: History, each: RegisterKey, write: Write, versions: Versions, data: dict[str, Any]
+) -> Witness:
+    put = write.operation
+    assert put.completion is not None
+    holding = [read for read, siblings in each.reads if write.id in siblings]
+    last = holding[-1] if holding else None
+    since = max(write.ended, last.invocation.index if last else -1)
+    missed = next(read for read, _ in each.reads if read.invocation.index > since)
+    sight = (
+        f"was last read at {at(last.completion)} and is gone from the read at {at(missed.invocation)}"
+        if last is not None and last.completion is not None
+        else "was in no read at any time"
+    )
+    remains = [_describe(versions.writes[id_]) for id_ in each.siblings if id_ in versions.writes]
+    left = (
+        f"what remains is {listing(remains)}, and neither they nor"
+        if remains
+        else "nothing remains, so no write nor"
+    )
+    text = (
+        f"process {put.process} was told at {at(put.completion)} that write {write.id} "
+        f"to {key_name(each.key)} was done; "
+        f"it {sight}; {left} any write that they had seen is it; "
+        f"{meanwhile(faults(history), write.invoked, missed.invocation.index)}"
+    )
+    kept = [versions.writes[id_].operation for id_ in each.siblings if id_ in versions.writes]
+    operations = [put, *([last] if last else []), missed, *kept, *each.final[:_SHOWN_READS]]
+    events = {event.index for o in operations for event in (o.invocation, o.completion) if event}
+    extra = {"kind": "lost", "key": each.key, "value": write.id, "siblings": each.siblings}
+    return Witness(text, tuple(sorted(events)), {**extra, **data})
+
+
+def _describe(write: Write) -> str:
+    if write.seen is None:
+        return f"write {write.id} (which saw nobody knows what)"
+    return f"write {write.id} (which had seen {listing(write.seen, limit=8) or 'nothing'})"
+
+
+def _as_data(write: Write) -> dict[str, Any]:
+    completion = write.operation.completion
+    assert completion is not None
+    return {
+        "key": write.key,
+        "value": write.id,
+        "time": completion.time,
+        "node": completion.node or write.operation.invocation.node,
+        "process": write.operation.process,
+        "index": completion.index,
+    }

@@ -1,0 +1,107 @@
+"""The checkers, by name.
+
+1. A checker is a function from a history to a verdict; what follows the history are its options,
+   keyword-only, annotated and with defaults. The annotations are the whole truth about options: they are what
+   values are checked against.
+2. A name or an option that doesn't exist, or a value of the wrong type, is a ValueError that names those that
+   do.
+"""
+
+from __future__ import annotations
+
+import inspect
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from checkers import availability as _availability
+from checkers import convergence as _convergence
+from checkers import evidence as _evidence
+from checkers import latency as _latency
+from checkers import lost_writes as _lost_writes
+from checkers import siblings as _siblings
+from checkers.history import History
+from checkers.verdict import Verdict
+
+
+@dataclass(frozen=True)
+class Checker:
+    """name and summary: for people. judge: the history, then options by keyword -> verdict."""
+
+    name: str
+    summary: str
+    judge: Callable[..., Verdict]
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """Each option's annotation by its name."""
+        hints = typing.get_type_hints(self.judge, include_extras=True)
+        parameters = inspect.signature(self.judge).parameters.values()
+        return {p.name: hints[p.name] for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY}
+
+    def accept(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """The options with their values converted. Raises ValueError naming what is wrong and what exists."""
+        known = self.options
+        accepted = {}
+        for name, value in options.items():
+            if name not in known:
+                raise ValueError(f"{self.name} has no option {name!r}; it has {', '.join(known) or 'none'}")
+            try:
+                accepted[name] = msgspec.convert(value, known[name])
+            except msgspec.ValidationError as problem:
+                message = (
+                    f"{self.name}: option {name} can't be {value!r}: {problem}; it has {', '.join(known)}"
+                )
+                raise ValueError(message) from None
+        return accepted
+
+
+_ALL = (
+    Checker(
+        "lost-writes", "no acknowledged write vanished, from sets or versioned registers", _lost_writes.check
+    ),
+    Checker(
+        "siblings", "how many versions a read returned, and that none of them was superseded", _siblings.check
+    ),
+    Checker(
+        "convergence", "after the heal all replicas came to hold the same, and how soon", _convergence.check
+    ),
+    Checker(
+        "availability", "share of operations served, by fault; silences; time to recover", _availability.check
+    ),
+    Checker("latency", "percentiles of latency, under fault and without, against an SLA", _latency.check),
+    Checker(
+        "evidence", "the test was meaningful: operations, faults with effect, final reads", _evidence.check
+    ),
+)
+CHECKERS: Mapping[str, Checker] = {checker.name: checker for checker in _ALL}
+
+
+def names() -> tuple[str, ...]:
+    """The names of all checkers."""
+    return tuple(CHECKERS)
+
+
+def catalogue() -> dict[str, str]:
+    """Each checker's name and what it judges, in a line."""
+    return {checker.name: checker.summary for checker in CHECKERS.values()}
+
+
+def find(name: str) -> Checker:
+    """The checker of that name. Raises ValueError naming those that exist."""
+    if name not in CHECKERS:
+        raise ValueError(f"there is no checker {name!r}; there are {', '.join(CHECKERS)}")
+    return CHECKERS[name]
+
+
+def check(name: str, history: History, **options: Any) -> Verdict:
+    """Let one checker judge a history.
+
+    options: the checker's own. Raises ValueError for a name or an option that doesn't exist or a value of the
+    wrong type, HistoryError (a ValueError too) for a history that the checker can't read.
+    """
+    checker = find(name)
+    return checker.judge(history, **checker.accept(options))

@@ -1,0 +1,318 @@
+"""Lost writes in sets: clients add their own elements, and what was acknowledged must be read in the end.
+
+Operations: `add` of one element, `read` of the whole set. Keys are judged apart. What each word means:
+
+1. Acknowledged: its add was `ok`. Indeterminate: `info` or never completed. Failed: `fail`. If an element was
+   added more than once, ok outranks indeterminate outranks failed.
+2. Lost: acknowledged, and in no final read of its key (`checkers.final_reads`). A survivor is in at least
+   one, and unstable if it is not in all of them: replicas that disagree, which is for `convergence` to judge.
+3. Never read: acknowledged, and its key has no final read, so nobody can tell.
+4. Stale: acknowledged before some read was invoked, absent from that read, present in a read invoked later.
+5. Recovered: indeterminate, and in a final read. That is allowed, as is its absence.
+6. Phantom: its adds all failed, which promises that they did not happen, and yet it was read.
+   Unexpected: read though nobody ever added it to that key. Duplicated: twice in one read.
+7. Invalid if anything is lost, phantom, unexpected or duplicated. Otherwise unknown if nothing was
+   acknowledged, or if something was never read. Otherwise valid.
+8. Stable latency: of an element in all final reads, from its acknowledgement to the invocation of the last
+   read invoked after that which lacks it; 0 if none does. Lost latency: of a lost element, from its
+   acknowledgement to the invocation of the last read that held it; 0 if none did by then.
+
+Sources: jepsen.checker/set and set-full (Jepsen 0.3), whose words these are. Set-full counts latencies from
+the first sight of an element if that came before the acknowledgement; here the promise is what counts. It
+calls an element lost that was only ever seen; here, only one that was acknowledged.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from checkers.faults import faults, meanwhile
+from checkers.final_reads import FinalReads, Key
+from checkers.history import History, HistoryError, Operation
+from checkers.prose import at, count, key_name, listing, seconds
+from checkers.quantiles import quantiles_ms
+from checkers.verdict import Verdict, Witness
+
+Element = int | str
+_RANK = {"fail": 0, "info": 1, "ok": 2}
+_LISTED = 100  # A report shows so many anomalies in full; the counts are always complete.
+_SHOWN_READS = 20
+
+
+@dataclass
+class SetKey:
+    """One key: what was asked of it, and what became of it.
+
+    adds: by element, the add that ranks highest. reads: ok reads, in the order of their invocations.
+    last_held: of acknowledged elements, the last read that held them. last_lacked: the last read invoked
+    after the acknowledgement that did not. phantom, unexpected, duplicated: by element, the last read that
+    shows it.
+    """
+
+    key: Key
+    adds: dict[Element, Operation] = field(default_factory=dict)
+    reads: list[Operation] = field(default_factory=list)
+    final: list[Operation] = field(default_factory=list)
+    lost: list[Element] = field(default_factory=list)
+    unstable: set[Element] = field(default_factory=set)
+    never_read: set[Element] = field(default_factory=set)
+    recovered: set[Element] = field(default_factory=set)
+    stale: set[Element] = field(default_factory=set)
+    last_held: dict[Element, Operation] = field(default_factory=dict)
+    last_lacked: dict[Element, Operation] = field(default_factory=dict)
+    phantom: dict[Element, Operation] = field(default_factory=dict)
+    unexpected: dict[Element, Operation] = field(default_factory=dict)
+    duplicated: dict[Element, Operation] = field(default_factory=dict)
+
+    def with_outcome(self, outcome: str) -> list[Element]:
+        return [element for element, add in self.adds.items() if add.outcome == outcome]
+
+    @property
+    def acknowledged(self) -> list[Element]:
+        return self.with_outcome("ok")
+
+    def counts(self) -> dict[str, int]:
+        acknowledged = len(self.acknowledged)
+        return {
+            "attempted": len(self.adds),
+            "acknowledged": acknowledged,
+            "failed": len(self.with_outcome("fail")),
+            "indeterminate": len(self.with_outcome("info")),
+            "lost": len(self.lost),
+            "survivors": acknowledged - len(self.lost) - len(self.never_read),
+            "unstable": len(self.unstable),
+            "never_read": len(self.never_read),
+            "stale": len(self.stale),
+            "recovered": len(self.recovered),
+            "phantom": len(self.phantom),
+            "unexpected": len(self.unexpected),
+            "duplicated": len(self.duplicated),
+            "reads": len(self.reads),
+            "final_reads": len(self.final),
+        }
+
+
+def check(history: History) -> Verdict:
+    """Judge the sets of a history by the rules above.
+
+    Evidence: the counts named in the rules, in total and by key (`keys`), `lost_fraction` of the
+    acknowledged, `stable_latency_ms`, `lost_latency_ms` (quantiles). Raises HistoryError for a value that is
+    no element or no list.
+    O(elements read); where much is lost, also O(lost * reads).
+    """
+    final = FinalReads.of(history)
+    keys = _gather(history, final)
+    for each in keys.values():
+        _judge(each)
+    totals = Counter[str]()
+    for each in keys.values():
+        totals.update(each.counts())
+    evidence: dict[str, Any] = {
+        **totals,
+        "lost_fraction": totals["lost"] / totals["acknowledged"] if totals["acknowledged"] else None,
+        "stable_latency_ms": quantiles_ms([ns for each in keys.values() for ns in _stable_latencies(each)]),
+        "lost_latency_ms": quantiles_ms([ns for each in keys.values() for ns in _lost_latencies(each)]),
+        "keys": {key_name(each.key): each.counts() for each in keys.values()},
+    }
+    if any(totals[name] for name in ("lost", "phantom", "unexpected", "duplicated")):
+        return Verdict.invalid(_complaint(totals), _witness(history, keys), **evidence)
+    if not totals["acknowledged"]:
+        return Verdict.unknown("no add was acknowledged, so none can be lost", **evidence)
+    blind = [key_name(each.key) for each in keys.values() if each.never_read]
+    if blind:
+        reason = f"no final read of {listing(blind)}: {final.missing}"
+        return Verdict.unknown(reason, **evidence)
+    reason = f"{count(totals['acknowledged'], 'acknowledged add')} on {count(len(keys), 'key')}, none lost"
+    if totals["unstable"]:
+        reason += f"; {totals['unstable']:,} in some final reads only"
+    return Verdict.valid(reason, **evidence)
+
+
+def elements(read: Operation) -> list[Element]:
+    """What an ok read returned. Raises HistoryError if that isn't a list of elements."""
+    assert read.completion is not None
+    value = read.completion.value
+    if not isinstance(value, list):
+        raise HistoryError(read.completion.index + 1, f"an ok read of a set needs a list, has {value!r:.60}")
+    return value
+
+
+def _gather(history: History, final: FinalReads) -> dict[Key, SetKey]:
+    keys: dict[Key, SetKey] = {}
+    for operation in history.operations:
+        f, key = operation.f, operation.key
+        if f == "add":
+            element = operation.invocation.value
+            if not isinstance(element, int | str):
+                problem = f"an add needs an element, an integer or a string; has {element!r:.60}"
+                raise HistoryError(operation.invocation.index + 1, problem)
+            if key not in keys:
+                keys[key] = SetKey(key)
+            before = keys[key].adds.get(element)
+            if before is None or _RANK[operation.outcome] > _RANK[before.outcome]:
+                keys[key].adds[element] = operation
+        elif f == "read" and operation.outcome == "ok":
+            if key not in keys:
+                keys[key] = SetKey(key)
+            keys[key].reads.append(operation)
+    for key, reads in final.by_key.items():
+        keys[key].final = reads
+    return keys
+
+
+def _judge(each: SetKey) -> None:
+    """Fill in what became of the key's elements: one walk over its reads, from the last to the first."""
+    acknowledged = sorted(each.acknowledged, key=lambda element: _ack_index(each, element))
+    failed = set(each.with_outcome("fail"))
+    held_by_finals: list[set[Element]] = []
+    finals = {read.invocation.index for read in each.final}
+    known = set(
+        acknowledged
+    )  # Acknowledged before the read at hand was invoked; shrinks as the walk goes back.
+    unseen = set(acknowledged)
+    for read in reversed(each.reads):
+        listed = elements(read)
+        try:
+            held = set(listed)
+        except TypeError:
+            assert read.completion is not None
+            problem = "a read of a set returned something that is no element"
+            raise HistoryError(read.completion.index + 1, problem) from None
+        while acknowledged and _ack_index(each, acknowledged[-1]) > read.invocation.index:
+            known.discard(acknowledged.pop())
+        absent = known - held
+        for element in absent.difference(each.last_lacked):
+            each.last_lacked[element] = read
+        turned_up_later = {element for element in absent if element in each.last_held}
+        each.stale |= turned_up_later
+        known -= turned_up_later  # Both things there were to learn of them are learnt.
+        seen = unseen & held
+        unseen -= seen
+        each.last_held.update(dict.fromkeys(seen, read))
+        for element in held.difference(each.adds):
+            each.unexpected.setdefault(element, read)
+        for element in held & failed:
+            each.phantom.setdefault(element, read)
+        if len(held) < len(listed):
+            for element, times in Counter(listed).items():
+                if times > 1:
+                    each.duplicated.setdefault(element, read)
+        if read.invocation.index in finals:
+            held_by_finals.append(held)
+    promised = set(each.acknowledged)
+    if not held_by_finals:
+        each.never_read = promised
+        return
+    anywhere = set().union(*held_by_finals)
+    everywhere = held_by_finals[0].intersection(*held_by_finals)
+    each.lost = sorted(promised - anywhere, key=lambda element: _ack_index(each, element))
+    each.unstable = (promised & anywhere) - everywhere
+    each.recovered = anywhere.intersection(each.with_outcome("info"))
+
+
+def _ack_index(each: SetKey, element: Element) -> int:
+    completion = each.adds[element].completion
+    assert completion is not None
+    return completion.index
+
+
+def _since_ack(each: SetKey, element: Element, read: Operation | None) -> int:
+    completion = each.adds[element].completion
+    assert completion is not None
+    return max(0, read.invocation.time - completion.time) if read else 0
+
+
+def _stable_latencies(each: SetKey) -> list[int]:
+    settled = set(each.acknowledged) - set(each.lost) - each.unstable - each.never_read
+    return [_since_ack(each, element, each.last_lacked.get(element)) for element in settled]
+
+
+def _lost_latencies(each: SetKey) -> list[int]:
+    return [_since_ack(each, element, each.last_held.get(element)) for element in each.lost]
+
+
+def _complaint(totals: Mapping[str, int]) -> str:
+    parts = []
+    if totals["lost"]:
+        parts.append(f"{totals['lost']:,} of {count(totals['acknowledged'], 'acknowledged add')} lost")
+    if totals["phantom"]:
+        parts.append(f"{count(totals['phantom'], 'element')} read whose adds had failed")
+    if totals["unexpected"]:
+        parts.append(f"{count(totals['unexpected'], 'element')} read that nobody added")
+    if totals["duplicated"]:
+        parts.append(f"{count(totals['duplicated'], 'element')} twice in one read")
+    return "; ".join(parts)
+
+
+def _witness(history: History, keys: Mapping[Key, SetKey]) -> Witness:
+    lost = [(each, element) for each in keys.values() for element in each.lost]
+    if lost:
+        lost.sort(key=lambda pair: _ack_index(*pair))
+        return _lost_witness(history, *lost[0], data={"lost": [_as_data(*pair) for pair in lost[:_LISTED]]})
+    told = {"phantom": "though its add had failed", "unexpected": "which nobody added to it"}
+    for kind in ("phantom", "unexpected", "duplicated"):
+        for each in keys.values():
+            for element, read in getattr(each, kind).items():
+                assert read.completion is not None
+                text = (
+                    f"process {read.process} read {element} from {key_name(each.key)} "
+                    f"at {at(read.completion)}, {told.get(kind, 'and that twice in the same read')}"
+                )
+                events = [read.invocation.index, read.completion.index]
+                add = each.adds.get(element)
+                if add is not None:
+                    events += [event.index for event in (add.invocation, add.completion) if event]
+                others = [key_name(other.key) for other in keys.values() if element in other.adds]
+                if kind == "unexpected" and others:
+                    text += f"; it was added to {listing(others)}"
+                data = {"kind": kind, "key": each.key, "value": element}
+                return Witness(text, tuple(sorted(events)), data)
+    raise AssertionError("a witness was asked for where nothing is wrong")
+
+
+def _lost_witness(history: History, each: SetKey, element: Element, data: dict[str, Any]) -> Witness:
+    add = each.adds[element]
+    assert add.completion is not None
+    seen = each.last_held.get(element)
+    # The first read to lack it: after the last that held it, and after its acknowledgement.
+    since = max(add.completion.index, seen.invocation.index if seen else -1)
+    missed = next(read for read in each.reads if read.invocation.index > since)
+    if seen is not None and seen.completion is not None:
+        gone = seconds(missed.invocation.time)
+        sight = f"was last read at {at(seen.completion)} and is gone from the read at {gone}"
+    else:
+        sight = "was in no read at any time"
+    nodes = sorted({node for read in each.final if (node := read.invocation.node)})
+    through = f" (through {listing(nodes)})" if nodes else ""
+    finals = (
+        f"all {len(each.final)} final reads{through} lack"
+        if len(each.final) > 1
+        else f"the final read{through} lacks"
+    )
+    text = (
+        f"process {add.process} was told at {at(add.completion)} that {element} was added "
+        f"to {key_name(each.key)}; "
+        f"it {sight}; {finals} it; "
+        f"{meanwhile(faults(history), add.invocation.index, missed.invocation.index)}"
+    )
+    operations = [add, *([seen] if seen else []), missed, *each.final[:_SHOWN_READS]]
+    events = {event.index for o in operations for event in (o.invocation, o.completion) if event}
+    return Witness(text, tuple(sorted(events)), {"kind": "lost", "key": each.key, "value": element, **data})
+
+
+def _as_data(each: SetKey, element: Element) -> dict[str, Any]:
+    add = each.adds[element]
+    assert add.completion is not None
+    held = each.last_held.get(element)
+    return {
+        "key": each.key,
+        "value": element,
+        "time": add.completion.time,
+        "node": add.completion.node or add.invocation.node,
+        "process": add.process,
+        "index": add.completion.index,
+        "last_held": held.invocation.time if held else None,
+    }

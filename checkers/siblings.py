@@ -1,0 +1,172 @@
+"""Siblings: how many versions of a key there were at once, and whether they were truly concurrent.
+
+1. In a history of versioned registers (`checkers.versions`) the siblings are what each `ok` read returned. An
+   empty read has none, and counts as 0.
+2. In any other history they are the versions that each home replica held when polled (`checkers.replicas`):
+   there only numbers can be judged, since values say nothing about who had seen whom.
+3. Two siblings of one read are false if the writer of one had (transitively) seen the other: the store keeps
+   what a client had replaced. A write counts as one version; a client that tries a put again under the same
+   id makes two. What a put without "seen" had seen is unknown and never held against the store.
+4. With `max_siblings`, more than that in one read (or poll) is an explosion.
+5. Invalid if there is a false sibling or an explosion. Unknown if nothing was read or polled. Otherwise
+   valid: a number of siblings is no fault in itself.
+
+Sources: Dynamo (SOSP 2007), sections 4.4 and 6.3 (99.94% of reads see one version).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from msgspec import Meta
+
+from checkers.final_reads import Key
+from checkers.history import History, Operation
+from checkers.prose import at, count, key_name, listing
+from checkers.replicas import polls
+from checkers.verdict import Verdict, Witness
+from checkers.versions import Versions
+
+_BUCKETS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """One read or poll: how many versions it showed."""
+
+    operation: Operation
+    number: int
+
+
+def check(history: History, *, max_siblings: Annotated[int, Meta(ge=1)] | None = None) -> Verdict:
+    """Count the siblings, and look for false ones.
+
+    max_siblings: as many in one read or poll are allowed; None allows any number.
+    Evidence: `counted` ("reads" or "polls"), `observations`, `max`, `mean`, `histogram` {number:
+    observations}, `keys` {key: {observations, max, mean}}, `over_time` [[bucket's start in ms, max, mean]],
+    and for registers `false_sibling_reads`.
+    O(observations), and for each distinct set of siblings the writes since the earliest of them.
+    """
+    registers = any(operation.f == "put" for operation in history.operations)
+    if registers:
+        versions = Versions.of(history)
+        sights = [Sight(read, len(siblings)) for read, siblings in versions.reads]
+        false = _false(versions)
+    else:
+        sights = [
+            Sight(poll.operation, len(poll.versions)) for poll in polls(history) if poll.versions is not None
+        ]
+        false = []
+    counted = "reads" if registers else "polls"
+    if not sights:
+        return Verdict.unknown(
+            f"there are no {'ok reads' if registers else 'ok polls of home replicas'} to count in"
+        )
+    evidence: dict[str, Any] = {"counted": counted, **_figures(sights), "over_time": _over_time(sights)}
+    evidence["histogram"] = {
+        str(number): n for number, n in sorted(Counter(s.number for s in sights).items())
+    }
+    evidence["keys"] = _by_key(sights)
+    if registers:
+        evidence["false_sibling_reads"] = len(false)
+    largest = max(sights, key=lambda sight: sight.number)
+    if false:
+        reason = f"{count(len(false), 'read')} of {len(sights):,} returned false siblings"
+        return Verdict.invalid(reason, _false_witness(versions, *false[0]), **evidence)
+    if max_siblings is not None and largest.number > max_siblings:
+        reason = f"{count(largest.number, 'sibling')} at once, more than the {max_siblings:,} allowed"
+        return Verdict.invalid(reason, _explosion(largest, counted), **evidence)
+    reason = (
+        f"at most {count(largest.number, 'sibling')} in {len(sights):,} {counted}, "
+        f"{evidence['mean']} on average"
+        + ("; none false" if registers else "; false ones can't be told from polls")
+    )
+    return Verdict.valid(reason, **evidence)
+
+
+def _false(versions: Versions) -> list[tuple[Operation, tuple[int, int]]]:
+    """Reads with false siblings, each with a pair (earlier, later) of them."""
+    judged: dict[tuple[Key, frozenset[int]], tuple[int, int] | None] = {}
+    found = []
+    for read, siblings in versions.reads:
+        if len(siblings) < 2:
+            continue
+        case = (read.key, frozenset(siblings))
+        if case not in judged:
+            judged[case] = versions.superseded(siblings, read.key)
+        pair = judged[case]
+        if pair is not None:
+            found.append((read, pair))
+    return found
+
+
+def _figures(sights: Sequence[Sight]) -> dict[str, Any]:
+    numbers = [sight.number for sight in sights]
+    return {"observations": len(numbers), "max": max(numbers), "mean": round(sum(numbers) / len(numbers), 4)}
+
+
+def _by_key(sights: Sequence[Sight]) -> dict[str, Any]:
+    apart: dict[Key, list[Sight]] = {}
+    for sight in sights:
+        apart.setdefault(sight.operation.key, []).append(sight)
+    return {key_name(key): _figures(some) for key, some in apart.items()}
+
+
+def _over_time(sights: Sequence[Sight]) -> list[list[float]]:
+    """Max and mean in equal stretches of the run, those with an observation: [start in ms, max, mean]."""
+    times = [sight.operation.completion.time for sight in sights if sight.operation.completion is not None]
+    width = max(times) // _BUCKETS + 1
+    buckets: dict[int, list[int]] = {}
+    for time, sight in zip(times, sights, strict=True):
+        buckets.setdefault(time // width, []).append(sight.number)
+    return [
+        [round(bucket * width / 1e6, 3), max(numbers), round(sum(numbers) / len(numbers), 4)]
+        for bucket, numbers in sorted(buckets.items())
+    ]
+
+
+def _false_witness(versions: Versions, read: Operation, pair: tuple[int, int]) -> Witness:
+    assert read.completion is not None
+    earlier, later = pair
+    puts = [versions.writes[id_].operation for id_ in pair]
+    path = _lineage(versions, later, earlier)
+    how = "directly" if len(path) == 2 else f"through {listing(path[1:-1])}"
+    text = (
+        f"process {read.process} read {listing(read.completion.value, limit=10)} from {key_name(read.key)} "
+        f"at {at(read.completion)} as if they were concurrent; but the writer of {later} "
+        f"(process {puts[1].process}, invoked at {at(puts[1].invocation)}) had seen {earlier} {how}"
+    )
+    events = {event.index for o in [*puts, read] for event in (o.invocation, o.completion) if event}
+    data = {"kind": "false siblings", "key": read.key, "earlier": earlier, "later": later, "path": path}
+    return Witness(text, tuple(sorted(events)), data)
+
+
+def _lineage(versions: Versions, later: int, earlier: int) -> list[int]:
+    """The shortest way of "seen" from one write to another that it is known to have seen, both included."""
+    came_from = {later: later}
+    ahead = [later]
+    for id_ in ahead:
+        write = versions.writes[id_]
+        for seen in write.seen or ():
+            if seen not in came_from and versions.known(seen, write.key):
+                came_from[seen] = id_
+                ahead.append(seen)
+    path = [earlier]
+    while path[-1] != later:
+        path.append(came_from[path[-1]])
+    return path[::-1]
+
+
+def _explosion(largest: Sight, counted: str) -> Witness:
+    operation = largest.operation
+    assert operation.completion is not None
+    what = "read" if counted == "reads" else "was shown"
+    text = (
+        f"process {operation.process} {what} {count(largest.number, 'sibling')} of {key_name(operation.key)} "
+        f"at {at(operation.completion)}"
+    )
+    data = {"kind": "explosion", "key": operation.key, "siblings": largest.number}
+    return Witness(text, (operation.invocation.index, operation.completion.index), data)

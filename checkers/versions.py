@@ -1,0 +1,170 @@
+"""Versioned registers: writes, what each had seen, and what therefore supersedes what.
+
+Operations: `put` with value {"write": id}, whose completion says in "seen" which writes its context covered
+directly; `read` returns the ids of the siblings.
+
+1. A write's id is unique in the history. A write had *seen* another if that is in its "seen", or in that of a
+   write that it had seen: a later version then supersedes the earlier one (Dynamo, SOSP 2007, section 4.4).
+2. A completion without "seen", or no completion, leaves open what the write had seen. Whatever it was had
+   been invoked before the put completed, and so had everything seen through it: the context was in the
+   client's hands by then. So such a write may have seen any write of its key invoked before its own end, and
+   no other.
+3. A write's own id in its "seen" says nothing: a client that tried again had read its first try.
+4. A "seen" naming a write invoked only after the put was completed is no anomaly but a broken history.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from checkers.final_reads import Key
+from checkers.history import History, HistoryError, Operation
+
+FOREVER = 1 << 62
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """A put. seen: the ids its context covered directly, or None if nobody recorded them."""
+
+    id: int
+    operation: Operation
+    seen: tuple[int, ...] | None
+
+    @property
+    def key(self) -> Key:
+        return self.operation.key
+
+    @property
+    def outcome(self) -> str:
+        return self.operation.outcome
+
+    @property
+    def invoked(self) -> int:
+        """Index of its invocation."""
+        return self.operation.invocation.index
+
+    @property
+    def ended(self) -> int:
+        """Index of its completion; FOREVER if none came."""
+        return self.operation.completion.index if self.operation.completion else FOREVER
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """What some versions stand for.
+
+    ids: they themselves and every write they had seen, for certain. horizon: any write of the key invoked
+    before this event index may be covered as well, through a write whose "seen" nobody recorded; -1 if there
+    is none such.
+    """
+
+    ids: frozenset[int]
+    horizon: int
+
+
+@dataclass(frozen=True)
+class Versions:
+    """The writes of a history by id, and its ok reads with the siblings they returned."""
+
+    writes: Mapping[int, Write]
+    reads: tuple[tuple[Operation, tuple[int, ...]], ...]
+
+    @classmethod
+    def of(cls, history: History) -> Versions:
+        """Gather them. O(n). Raises HistoryError where a value has the wrong shape, or rule 1 or 4 is broken."""
+        writes: dict[int, Write] = {}
+        reads: list[tuple[Operation, tuple[int, ...]]] = []
+        for operation in history.operations:
+            if operation.f == "put":
+                write = _write(operation)
+                if write.id in writes:
+                    problem = f"write {write.id} is put a second time; ids must be unique in a history"
+                    raise HistoryError(operation.invocation.index + 1, problem)
+                writes[write.id] = write
+            elif operation.f == "read" and operation.outcome == "ok" and operation.completion is not None:
+                reads.append(
+                    (operation, _ids(operation.completion.value, operation.completion.index, "an ok read"))
+                )
+        for write in writes.values():
+            for id_ in write.seen or ():
+                if id_ in writes and writes[id_].invoked > write.ended:
+                    problem = (
+                        f"write {write.id} had seen {id_}, which was invoked only after it was completed"
+                    )
+                    raise HistoryError(write.ended + 1, problem)
+        return cls(writes, tuple(reads))
+
+    def known(self, id_: int, key: Key) -> bool:
+        """Whether anybody ever put that write to that key."""
+        return id_ in self.writes and self.writes[id_].key == key
+
+    def coverage(self, siblings: Iterable[int], key: Key) -> Coverage:
+        """What these versions of a key stand for. O(writes and "seen" entries reached)."""
+        reached: set[int] = set()
+        horizon = -1
+        ahead = list(siblings)
+        while ahead:
+            id_ = ahead.pop()
+            if id_ in reached or not self.known(id_, key):
+                continue
+            reached.add(id_)
+            write = self.writes[id_]
+            if write.seen is None:
+                horizon = max(horizon, write.ended)
+            else:
+                ahead.extend(write.seen)
+        return Coverage(frozenset(reached), horizon)
+
+    def superseded(self, siblings: Iterable[int], key: Key) -> tuple[int, int] | None:
+        """A pair of the siblings of which the second's writer had seen the first, or None.
+
+        O(S * writes of the key since the earliest of the S siblings was invoked).
+        """
+        among = {id_ for id_ in siblings if self.known(id_, key)}
+        if len(among) < 2:
+            return None
+        earliest = min(self.writes[id_].invoked for id_ in among)
+        for later in sorted(among):
+            earlier = self._seen_among(later, among - {later}, earliest)
+            if earlier is not None:
+                return earlier, later
+        return None
+
+    def _seen_among(self, later: int, wanted: set[int], earliest: int) -> int | None:
+        """The least of the wanted writes that `later` had seen; nothing completed before `earliest` can have."""
+        reached = {later}
+        ahead = [later]
+        while ahead:
+            write = self.writes[ahead.pop()]
+            if write.ended < earliest:
+                continue
+            for id_ in write.seen or ():
+                if id_ not in reached and self.known(id_, write.key):
+                    reached.add(id_)
+                    ahead.append(id_)
+        found = reached & wanted
+        return min(found) if found else None
+
+
+def _write(operation: Operation) -> Write:
+    invoked = operation.invocation.value
+    if not isinstance(invoked, dict) or not isinstance(invoked.get("write"), int):
+        problem = f'a put needs a value {{"write": id}}, has {invoked!r:.60}'
+        raise HistoryError(operation.invocation.index + 1, problem)
+    completion = operation.completion
+    seen: tuple[int, ...] | None = None
+    if (
+        completion is not None
+        and isinstance(completion.value, dict)
+        and completion.value.get("seen") is not None
+    ):
+        seen = _ids(completion.value["seen"], completion.index, 'the "seen" of a put')
+    return Write(invoked["write"], operation, seen)
+
+
+def _ids(value: object, index: int, what: str) -> tuple[int, ...]:
+    if not isinstance(value, list) or not all(isinstance(id_, int) for id_ in value):
+        raise HistoryError(index + 1, f"{what} needs a list of write ids, has {value!r:.60}")
+    return tuple(value)

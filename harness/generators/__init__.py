@@ -1,0 +1,102 @@
+"""Generators: pure values that say what a run's clients and its nemesis do, and when.
+
+    clients(
+        time_limit(60, stagger(1 / rate, mix(seed, (3, adds), (1, repeat(Invocation("read"))))), seed=seed)),
+        time_limit(60, faults.generator),
+    )
+
+order: what after what. pace: when. threads: who. lens: how it looks. core: what a generator is.
+"""
+
+from harness.generators.core import (
+    NOTHING,
+    PENDING,
+    Context,
+    Generator,
+    Once,
+    Pending,
+    Source,
+    Step,
+    Test,
+    Thread,
+    lift,
+    seconds,
+)
+from harness.generators.lens import (
+    concurrent_keys,
+    filter_ops,
+    log,
+    map_ops,
+    sequential_keys,
+    stage,
+    until_ok,
+)
+from harness.generators.order import (
+    any_of,
+    cycle,
+    flip_flop,
+    limit,
+    mix,
+    numbered,
+    once,
+    repeat,
+    sequence,
+    unfold,
+)
+from harness.generators.pace import delay, sleep, stagger, time_limit
+from harness.generators.threads import (
+    clients,
+    each_process,
+    each_thread,
+    nemesis,
+    on_threads,
+    phases,
+    process_limit,
+    reserve,
+    synchronize,
+)
+
+__all__ = [
+    "NOTHING",
+    "PENDING",
+    "Context",
+    "Generator",
+    "Once",
+    "Pending",
+    "Source",
+    "Step",
+    "Test",
+    "Thread",
+    "any_of",
+    "clients",
+    "concurrent_keys",
+    "cycle",
+    "delay",
+    "each_process",
+    "each_thread",
+    "filter_ops",
+    "flip_flop",
+    "lift",
+    "limit",
+    "log",
+    "map_ops",
+    "mix",
+    "nemesis",
+    "numbered",
+    "on_threads",
+    "once",
+    "phases",
+    "process_limit",
+    "repeat",
+    "reserve",
+    "seconds",
+    "sequence",
+    "sequential_keys",
+    "sleep",
+    "stage",
+    "stagger",
+    "synchronize",
+    "time_limit",
+    "unfold",
+    "until_ok",
+]

@@ -1,0 +1,143 @@
+"""When: rates, pauses and deadlines.
+
+1. `stagger` is open loop: its schedule is fixed by its seed and its start. Operations that could not start in
+   time are late, and say so by their time; the schedule does not wait. It opens the spare threads.
+2. `delay` is closed loop: it waits for whoever is free, and only then counts on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from checkers.history import Event
+from harness.generators.core import Context, Generator, Pending, Source, Step, Test, at_ns, lift, seconds
+from harness.operation import Invocation
+from harness.seeds import fraction, split
+
+
+def stagger(interval_s: float, source: Source, *, seed: int) -> Generator:
+    """Invocations of the source on an open-loop schedule: the first at once, gaps uniform in 0..2 * interval.
+
+    interval_s: seconds between two on average (1 / rate). A source that names a time to be asked again at
+    (a `sleep`) moves the schedule there.
+    """
+    return Stagger(lift(source), 2 * seconds(interval_s), seed)
+
+
+@dataclass(frozen=True, slots=True)
+class Stagger:
+    """See `stagger`. widest_ns: the longest gap. due_ns: when the next is due; None before the first."""
+
+    inner: Generator
+    widest_ns: int
+    seed: int
+    number: int = 0
+    due_ns: int | None = None
+
+    def op(self, test: Test, context: Context) -> Step:
+        due_ns = context.time_ns if self.due_ns is None else self.due_ns
+        step = self.inner.op(test, context.with_spare())
+        match step:
+            case None:
+                return None
+            case (Pending(until_ns) as pending, after):
+                resumed_ns = due_ns if until_ns is None else max(due_ns, until_ns)
+                return pending, replace(self, inner=after, due_ns=resumed_ns)
+            case (Invocation() as offered, after):
+                if offered.time_ns is not None and offered.time_ns > context.time_ns:
+                    due_ns = max(due_ns, offered.time_ns)
+                gap_ns = int(fraction(split(self.seed, self.number)) * self.widest_ns)
+                following = replace(self, inner=after, number=self.number + 1, due_ns=due_ns + gap_ns)
+                return replace(offered, time_ns=due_ns), following
+
+    def update(self, test: Test, context: Context, event: Event) -> Generator:
+        inner = self.inner.update(test, context, event)
+        return self if inner is self.inner else replace(self, inner=inner)
+
+
+def delay(interval_s: float, source: Source) -> Generator:
+    """The source's invocations at least this far apart, closed loop: one late start delays all after it."""
+    return Delay(lift(source), seconds(interval_s))
+
+
+@dataclass(frozen=True, slots=True)
+class Delay:
+    """See `delay`. due_ns: not before this."""
+
+    inner: Generator
+    interval_ns: int
+    due_ns: int = 0
+
+    def op(self, test: Test, context: Context) -> Step:
+        step = self.inner.op(test, context)
+        match step:
+            case None:
+                return None
+            case (Pending() as pending, after):
+                return pending, replace(self, inner=after)
+            case (Invocation() as offered, after):
+                start_ns = max(at_ns(offered, context), self.due_ns)
+                following = replace(self, inner=after, due_ns=start_ns + self.interval_ns)
+                return replace(offered, time_ns=start_ns), following
+
+    def update(self, test: Test, context: Context, event: Event) -> Generator:
+        return replace(self, inner=self.inner.update(test, context, event))
+
+
+def sleep(duration_s: float) -> Generator:
+    """Nothing for this long, counted from when it is first asked."""
+    return Sleep(seconds(duration_s))
+
+
+@dataclass(frozen=True, slots=True)
+class Sleep:
+    """See `sleep`."""
+
+    duration_ns: int
+    until_ns: int | None = None
+
+    def op(self, test: Test, context: Context) -> Step:
+        until_ns = context.time_ns + self.duration_ns if self.until_ns is None else self.until_ns
+        if context.time_ns >= until_ns:
+            return None
+        return Pending(until_ns), Sleep(self.duration_ns, until_ns)
+
+    def update(self, test: Test, context: Context, event: Event) -> Generator:
+        return self
+
+
+def time_limit(duration_s: float, source: Source) -> Generator:
+    """The source, with nothing that would start later than this after it is first asked.
+
+    Operations under way at the end go on.
+    """
+    return TimeLimit(lift(source), seconds(duration_s))
+
+
+@dataclass(frozen=True, slots=True)
+class TimeLimit:
+    """See `time_limit`."""
+
+    inner: Generator
+    duration_ns: int
+    end_ns: int | None = None
+
+    def op(self, test: Test, context: Context) -> Step:
+        end_ns = context.time_ns + self.duration_ns if self.end_ns is None else self.end_ns
+        if context.time_ns >= end_ns:
+            return None
+        step = self.inner.op(test, context)
+        match step:
+            case None:
+                return None
+            case (Pending(until_ns), after):
+                wake_ns = end_ns if until_ns is None else min(until_ns, end_ns)
+                return Pending(wake_ns), replace(self, inner=after, end_ns=end_ns)
+            case (Invocation() as offered, after):
+                if at_ns(offered, context) >= end_ns:
+                    return None
+                return offered, replace(self, inner=after, end_ns=end_ns)
+
+    def update(self, test: Test, context: Context, event: Event) -> Generator:
+        inner = self.inner.update(test, context, event)
+        return self if inner is self.inner else replace(self, inner=inner)

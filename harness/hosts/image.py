@@ -1,0 +1,254 @@
+"""The node image: found, or built in three layers.
+
+1. A layer's tag holds a hash of all that goes into it: when an input changes, that layer and those above it are
+   built anew, and nothing else is.
+2. Base: the packages on a Debian or Python image that is already present or can be pulled, else on a root file
+   system made with debootstrap. Packages: what the store imports. Node: sshd's configuration and the store.
+3. Nothing is downloaded after the build; a node never reaches a registry.
+
+`python -m harness.hosts.image` does it (`make image`), and so does the first run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import subprocess
+import sys
+import tarfile
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import IO
+
+from docker.client import DockerClient
+from docker.errors import BuildError, DockerException, ImageNotFound
+
+from harness.environment import EnvironmentFailure, Progress
+from harness.hosts.engine import connect, refusals
+
+ROOT = Path(__file__).resolve().parents[2]
+DEBIAN_PACKAGES = ("openssh-server", "iptables", "python3", "procps")
+STORE_NEEDS = ("msgspec", "cryptography", "click", "rich")
+# Any of them will do if it is present; only the first is pulled.
+BASES = ("debian:bookworm-slim", "debian:bookworm", "python:3.11-slim-bookworm", "python:3.11-slim")
+PULL_SILENCE_S = 15
+PULL_LIMIT_S = 180
+# The oldest glibc of a base above is 2.36, so wheels for anything up to it run there.
+WHEEL_PLATFORMS = ("manylinux2014", "manylinux_2_17", "manylinux_2_28", "manylinux_2_34")
+
+Files = Mapping[str, bytes]
+
+
+def ensure_image(client: DockerClient, progress: Progress, stop: threading.Event | None = None) -> str:
+    """The node image's tag; builds what is missing of it (about a minute the first time, seconds after that).
+
+    stop: set it from another thread to give up. Raises EnvironmentFailure where a layer can't be built.
+    """
+    stop = stop or threading.Event()
+    recipe = _recipe()
+    needs = _pinned(STORE_NEEDS)
+    base = _tag("base", "", DEBIAN_PACKAGES, {n: recipe[n] for n in ("docker/base.sh", "docker/base.Dockerfile")})
+    packages = _tag("packages", base, needs, {n: recipe[n] for n in ("docker/packages.Dockerfile",)})
+    above = {n: c for n, c in recipe.items() if n.startswith("store/") or n in _NODE_FILES}
+    node = _tag("node", packages, (), above)
+    if _present(client, node):
+        return node
+    if not _present(client, packages):
+        if not _present(client, base):
+            _build_base(client, base, recipe, progress, stop)
+        progress(f"image: fetching {', '.join(needs)} for the nodes")
+        _build(client, packages, recipe["docker/packages.Dockerfile"], _packages(client, base, needs), {"FROM": base}, stop)
+    progress("image: adding the store")
+    _build(client, node, recipe["docker/Dockerfile"], above, {"FROM": packages}, stop)
+    progress(f"image: {node} is ready")
+    return node
+
+
+_NODE_FILES = ("docker/Dockerfile", "docker/sshd_config", "docker/splitbrain-store")
+
+
+def _recipe() -> dict[str, bytes]:
+    """Every file that goes into the image, by its path in the repository."""
+    folder = ROOT / "docker"
+    if not (folder / "Dockerfile").is_file():
+        raise EnvironmentFailure(
+            f"the image's recipe is missing ({folder}): it is not part of the installed package; "
+            "run from a checkout of the repository (`pip install -e .` there), or use `--env sim`"
+        )
+    paths = [p for p in folder.iterdir() if p.is_file()]
+    paths += [p for p in (ROOT / "store").rglob("*") if p.suffix == ".py" or p.name == "py.typed"]
+    return {p.relative_to(ROOT).as_posix(): p.read_bytes() for p in sorted(paths)}
+
+
+def _pinned(names: Iterable[str]) -> tuple[str, ...]:
+    """The versions that the harness itself runs, so that a node runs what was tested."""
+    try:
+        return tuple(f"{name}=={version(name)}" for name in names)
+    except PackageNotFoundError as error:
+        raise EnvironmentFailure(f"the store needs {error.name}, which is not installed; run `pip install -e .`") from error
+
+
+def _tag(layer: str, below: str, words: Iterable[str], files: Files) -> str:
+    digest = hashlib.sha256(repr((below, tuple(words), sorted(files.items()))).encode()).hexdigest()
+    return f"splitbrain-{layer}:{digest[:12]}"
+
+
+def _present(client: DockerClient, tag: str) -> bool:
+    with refusals(f"look for the image {tag}"):
+        try:
+            client.images.get(tag)
+        except ImageNotFound:
+            return False
+        return True
+
+
+def _build_base(
+    client: DockerClient, tag: str, recipe: Files, progress: Progress, stop: threading.Event
+) -> None:
+    found = next((name for name in BASES if _present(client, name)), None) or _pull(BASES[0], progress, stop)
+    if found:
+        progress(f"image: installing {', '.join(DEBIAN_PACKAGES)} on {found}")
+        arguments = {"FROM": found, "PACKAGES": " ".join(DEBIAN_PACKAGES)}
+        try:
+            return _build(client, tag, recipe["docker/base.Dockerfile"], {}, arguments, stop)
+        except EnvironmentFailure as failure:
+            # A build may be cut off from the mirrors that the machine itself can reach.
+            progress(f"image: {failure}")
+    _debootstrap(client, tag, progress, stop)
+    return None
+
+
+def _pull(name: str, progress: Progress, stop: threading.Event) -> str | None:
+    """Pull an image, for a bounded time; None if that fails."""
+    repository, _, tag = name.partition(":")
+    progress(f"image: pulling {name}")
+    deadline = time.monotonic() + PULL_LIMIT_S
+    try:
+        for line in connect(PULL_SILENCE_S).api.pull(repository, tag=tag, stream=True, decode=True):
+            if "error" in line:
+                raise DockerException(line["error"])
+            if stop.is_set() or time.monotonic() > deadline:
+                raise DockerException(f"not done within {PULL_LIMIT_S} s")
+    except Exception as error:  # whatever it was, there is another way to a base
+        progress(f"image: {name} can't be pulled ({' '.join(str(error).split())[:160]})")
+        return None
+    return name
+
+
+def _debootstrap(client: DockerClient, tag: str, progress: Progress, stop: threading.Event) -> None:
+    progress("image: making a Debian base with debootstrap (about 40 s, this once)")
+    repository, _, label = tag.partition(":")
+    with tempfile.NamedTemporaryFile(prefix="splitbrain-base-", suffix=".tar") as tar:
+        _run(["sh", str(ROOT / "docker" / "base.sh"), *DEBIAN_PACKAGES], tar, _Phases(progress), stop)
+        progress("image: importing the base")
+        with refusals("import the base made with debootstrap"):
+            client.api.import_image_from_file(tar.name, repository=repository, tag=label)
+
+
+class _Phases:
+    """Boils debootstrap's hundreds of lines down to one for each phase, and keeps its last words."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._phase = ""
+        self.last = ""
+
+    def __call__(self, line: str) -> None:
+        self.last = line or self.last
+        match line.split():
+            case ["I:", ("Retrieving" | "Extracting" | "Unpacking" | "Configuring") as phase, *_] if phase != self._phase:
+                # Retrieving and Validating alternate, and Unpacking comes back after Configuring.
+                self._phase = phase
+                self._progress(f"image: debootstrap: {phase.lower()} packages")
+
+
+def _run(command: list[str], output: IO[bytes], heard: _Phases, stop: threading.Event) -> None:
+    if not all(Path("/usr/sbin", tool).exists() for tool in ("debootstrap",)):
+        raise EnvironmentFailure(
+            "no base image is present or can be pulled, and debootstrap is not installed; "
+            f"`docker load` or pull {BASES[0]}, or run `apt-get install debootstrap`"
+        )
+    with subprocess.Popen(command, stdout=output, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
+        watch = threading.Thread(target=_stop_when, args=(process, stop), daemon=True)
+        watch.start()
+        assert process.stderr is not None
+        for line in process.stderr:
+            heard(line.strip())
+    if stop.is_set():
+        raise EnvironmentFailure("making the base image was interrupted; run `make image` again")
+    if process.returncode != 0:
+        raise EnvironmentFailure(
+            f"debootstrap failed ({heard.last}); it must run as root and reach the machine's apt mirror: "
+            f"try `sudo make image`, or `docker load` {BASES[0]}"
+        )
+
+
+def _stop_when(process: subprocess.Popen[str], stop: threading.Event) -> None:
+    while process.poll() is None:
+        if stop.wait(0.2):
+            process.terminate()
+            return
+
+
+def _packages(client: DockerClient, base: str, needs: Iterable[str]) -> Files:
+    """What the store imports, as files for the Python inside the base."""
+    with refusals(f"ask {base} for its Python"):
+        asked = "import platform, sys; print(*sys.version_info[:2], platform.machine())"
+        said = client.containers.run(base, ["python3", "-c", asked], remove=True, network_mode="none")
+    major, minor, machine = said.decode().split()
+    with tempfile.TemporaryDirectory(prefix="splitbrain-packages-") as folder:
+        command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-compile", "--only-binary=:all:"]
+        command += ["--target", folder, "--implementation", "cp", "--python-version", f"{major}.{minor}"]
+        command += [argument for p in WHEEL_PLATFORMS for argument in ("--platform", f"{p}_{machine}")]
+        done = subprocess.run([*command, *needs], capture_output=True, text=True)
+        if done.returncode != 0:
+            last = (done.stderr.strip() or "it said nothing").splitlines()[-1]
+            raise EnvironmentFailure(f"pip can't fetch {', '.join(needs)} for the nodes: {last}; "
+                                     "check that pip works here (`python -m pip download msgspec`)")
+        return {f"packages/{p.relative_to(folder).as_posix()}": p.read_bytes()
+                for p in sorted(Path(folder).rglob("*")) if p.is_file()}
+
+
+def _build(
+    client: DockerClient, tag: str, dockerfile: bytes, files: Files, arguments: Mapping[str, str], stop: threading.Event
+) -> None:
+    context = _context({**files, "Dockerfile": dockerfile})
+    with refusals(f"build the image {tag}"):
+        for line in client.api.build(
+            fileobj=context, custom_context=True, tag=tag, buildargs=dict(arguments), decode=True, rm=True, forcerm=True
+        ):
+            if "error" in line:
+                raise BuildError(" ".join(str(line["error"]).split()), iter(()))
+            if stop.is_set():
+                raise BuildError("interrupted", iter(()))
+
+
+def _context(files: Files) -> IO[bytes]:
+    """A build context in memory; equal files give equal bytes, so that the engine's own cache holds."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        for name, content in sorted(files.items()):
+            entry = tarfile.TarInfo(name)
+            entry.size = len(content)
+            entry.mode = 0o755 if name == "docker/splitbrain-store" else 0o644
+            tar.addfile(entry, io.BytesIO(content))
+    buffer.seek(0)
+    return buffer
+
+
+def main(say: Callable[[str], None] = print) -> int:
+    """`python -m harness.hosts.image`: build the image, with progress. Returns 0, or 3 if it can't be done."""
+    try:
+        ensure_image(connect(), say)
+    except EnvironmentFailure as failure:
+        say(f"splitbrain: {failure}")
+        return 3
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,57 @@
+"""The far end of a probe: runs on a node, says which packets reached it, and sends some itself.
+
+1. It has no other channel to the harness than its own standard input and output: when the connection goes, it
+   goes too, and nothing stays on the machine.
+2. It answers no datagram. What comes in by one direction must not depend on the other.
+
+It is sent over as text, so it imports nothing of splitbrain. One JSON object a line: at first it says
+{"port": P}. To {"send": [[address, port, nonce], ...]} and {"heard": null} it answers {"heard": [nonce, ...]}:
+all that has come in since it was last asked.
+"""
+
+import json
+import select
+import socket
+import sys
+
+
+def serve(address: str) -> None:
+    """Listen on that numeric address, on a port of the kernel's choice, until standard input ends."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_DGRAM)
+    sock.bind((address, 0))
+    sock.setblocking(False)
+    print(json.dumps({"port": sock.getsockname()[1]}), flush=True)
+    heard: list[str] = []
+    while True:
+        ready, _, _ = select.select([sock, sys.stdin], [], [])
+        if sock in ready:
+            _drain(sock, heard)
+        if sys.stdin in ready:
+            line = sys.stdin.readline()
+            if not line:
+                return
+            for host, port, nonce in json.loads(line).get("send", ()):
+                try:
+                    sock.sendto(nonce.encode(), (host, port))
+                except OSError:
+                    # The cut itself: a packet dropped on its way out is refused with EPERM.
+                    pass
+            _drain(sock, heard)
+            print(json.dumps({"heard": heard}), flush=True)
+            heard = []
+
+
+def _drain(sock: socket.socket, heard: "list[str]") -> None:
+    while True:
+        try:
+            heard.append(sock.recv(64).decode("ascii", "replace"))
+        except BlockingIOError:
+            return
+        except OSError:
+            # An ICMP answer to an earlier send; the socket itself is fine.
+            continue
+
+
+if __name__ == "__main__":
+    serve(sys.argv[1])

@@ -1,0 +1,151 @@
+"""A node's machine, worked over SSH.
+
+1. The program is found by its process id *and* the moment that process started: an id is soon used again.
+2. Signals go to the program's whole process group, and then it is looked at: a kill that leaves a process alive,
+   or a pause that leaves it running, is an `EnvironmentFailure`, never a silent success.
+3. Output is appended to one log file across restarts, and outlives the program.
+"""
+
+from __future__ import annotations
+
+import io
+import shlex
+import tarfile
+from collections.abc import Mapping
+
+from harness.environment import EnvironmentFailure, Program
+from harness.hosts.ssh import SshConnection
+
+LOGS = "/var/log/splitbrain"
+PROCESS = "/run/splitbrain.pid"
+# A run's logs are read while people look at its report; what is older than the last 16 MiB is of no use there.
+LOG_LIMIT_BYTES = 16 << 20
+TAIL_LINES = 15
+
+# `state` prints the letter of /proc/PID/stat if the program's process is there: not gone, no zombie, not a namesake.
+_LOOK = f"""
+fields() {{ sed 's/.*) //' "/proc/$1/stat" 2>/dev/null; }}
+state() {{
+    read -r pid born < {PROCESS} 2>/dev/null || return 1
+    set -- $(fields "$pid")
+    [ "${{20:-}}" = "$born" ] && [ "$1" != Z ] && [ "$1" != X ] && echo "$1"
+}}
+until_state() {{
+    tries=0
+    while found=$(state); ! echo "${{found:-gone}}" | grep -Eq "^($1)$"; do
+        tries=$((tries + 1))
+        [ -n "$found" ] && [ "$tries" -lt 300 ] || return 1
+        sleep 0.01
+    done
+}}
+"""
+# A process may die of a wrong option or a taken port only after Python has loaded it; see it through its first moments.
+_START = (
+    _LOOK
+    + """
+state >/dev/null && { echo "it runs already"; exit 3; }
+mkdir -p "$(dirname "$LOG")"
+(umask 077 && tar -xf - -C / --no-same-owner) || { echo "its files can't be written"; exit 3; }
+cd /
+setsid "$@" >>"$LOG" 2>&1 </dev/null &
+pid=$!
+set -- $(fields "$pid")
+echo "$pid ${20:-0}" > """
+    + PROCESS
+    + f"""
+tries=0
+while state >/dev/null; do
+    tries=$((tries + 1))
+    [ "$tries" -lt 15 ] || exit 0
+    sleep 0.02
+done
+echo "it was gone at once; the end of $LOG:"
+tail -n {TAIL_LINES} "$LOG"
+exit 4
+"""
+)
+
+
+class SshMachine:
+    """A `harness.environment.Machine` on any host that one can log in to as root.
+
+    name: the node's name. connection: to that host; it may be opened later.
+    """
+
+    def __init__(self, name: str, connection: SshConnection) -> None:
+        self.name = name
+        self.host = connection.host
+        self.connection = connection
+        self._data: str | None = None
+
+    async def start(self, program: Program) -> None:
+        """Start the program, appending to its log. Raises EnvironmentFailure with the end of that log."""
+        self._data = program.data
+        log = f"{LOGS}/{program.name}.log"
+        command = f"LOG={shlex.quote(log)}; set -- {shlex.join(program.command)}\n{_START}"
+        output = await self.connection.run(command, stdin=_archive(program.files))
+        if output.status != 0:
+            raise EnvironmentFailure(f"{program.name} did not start on {self.name}: {output.text}")
+
+    async def kill(self) -> None:
+        """kill -9, and look that the process is gone."""
+        await self._signal("KILL", "gone", "is still there after kill -9")
+
+    async def pause(self) -> None:
+        """SIGSTOP, and look that the process is stopped. Raises EnvironmentFailure if there is none to stop."""
+        await self._signal("STOP", "T", "is not stopped after SIGSTOP")
+
+    async def resume(self) -> None:
+        """SIGCONT, and look that the process is not stopped; one that died meanwhile needs none."""
+        await self._signal("CONT", "R|S|D|gone", "is still stopped after SIGCONT")
+
+    async def wipe(self) -> None:
+        """Empty the data directory of the program last started. Raises EnvironmentFailure while it runs."""
+        if self._data is None:
+            return
+        folder = shlex.quote(self._data)
+        await self.connection.check(
+            f"{_LOOK}\nif state >/dev/null; then echo 'the program runs; kill it before the wipe'; exit 3; fi\n"
+            f"[ -d {folder} ] || exit 0\nfind {folder} -mindepth 1 -delete\n"
+            f'[ -z "$(ls -A {folder})" ] || {{ echo {folder} is not empty after the wipe; exit 3; }}'
+        )
+
+    async def running(self) -> bool:
+        """Whether the program's process exists now; a paused one does."""
+        return (await self.connection.run(f"{_LOOK}\nstate")).status == 0
+
+    async def logs(self) -> Mapping[str, bytes]:
+        """The end of every log file (at most 16 MiB each), by name."""
+        listed = await self.connection.run(f"cd {LOGS} 2>/dev/null && ls")
+        names = listed.text.splitlines() if listed.status == 0 else []
+        return {name: await self._log(name) for name in names}
+
+    async def tail(self, lines: int = TAIL_LINES) -> str:
+        """The last lines of all logs together, for a message about a node that does not answer."""
+        return (await self.connection.run(f"tail -n {lines} {LOGS}/*.log")).text
+
+    def close(self) -> None:
+        self.connection.close()
+
+    async def _log(self, name: str) -> bytes:
+        path = shlex.quote(f"{LOGS}/{name}")
+        return (await self.connection.check(f"tail -c {LOG_LIMIT_BYTES} {path}")).data
+
+    async def _signal(self, signal: str, wanted: str, otherwise: str) -> None:
+        # `wanted` decides what it means that no process was there: a kill has nothing left to do, a pause failed.
+        await self.connection.check(
+            f"{_LOOK}\npid=\nif state >/dev/null; then read -r pid born < {PROCESS}; kill -s {signal} -- -$pid; fi\n"
+            f'until_state "{wanted}" >/dev/null || {{ echo "the process ${{pid:-(there is none)}} {otherwise}"; exit 3; }}'
+        )
+
+
+def _archive(files: Mapping[str, bytes]) -> bytes:
+    """The files as a tar, each 0600; folders on their way are made 0700 by whoever unpacks it."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        for path, content in files.items():
+            entry = tarfile.TarInfo(path.lstrip("/"))
+            entry.size = len(content)
+            entry.mode = 0o600
+            tar.addfile(entry, io.BytesIO(content))
+    return buffer.getvalue()

@@ -1,0 +1,98 @@
+"""Faults and stages as the report shows them: what `checkers.faults` read from the history, with times and words.
+
+1. A fault stands from the completion of its start to the invocation of its stop, or to the end of the history.
+2. Whether it took effect is what the nemesis saw when it looked; None where nothing tells.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import checkers.faults
+from checkers.history import Event, History
+
+
+@dataclass(frozen=True)
+class Band:
+    """One fault.
+
+    title: its family, then shape or nodes. effective, healed: what was seen at its start and at its stop.
+    dropped: packets it swallowed, if something counted them. silent: the directed links that were cut and silent.
+    events: indices of its nemesis events.
+    """
+
+    fault: checkers.faults.Fault
+    family: str
+    title: str
+    start_ns: int
+    stop_ns: int
+    effective: bool | None
+    detail: str
+    healed: bool | None
+    healed_detail: str
+    dropped: int | None
+    silent: tuple[str, ...]
+    events: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A stage of the run, from its event to the next."""
+
+    name: str
+    start_ns: int
+    stop_ns: int
+
+
+def end_ns(history: History) -> int:
+    """The time of the last event, 0 if there is none."""
+    return max((event.time for event in history.events), default=0)
+
+
+def stages(history: History) -> list[Stage]:
+    """The stages, in order. O(n)."""
+    marks = sorted(checkers.faults.stages(history).items(), key=lambda mark: mark[1].index)
+    ends = [event.time for _, event in marks[1:]] + [end_ns(history)]
+    return [Stage(name, event.time, until) for (name, event), until in zip(marks, ends, strict=True)]
+
+
+def bands(history: History) -> list[Band]:
+    """The faults, in the order of their starts. O(n + starts * stops)."""
+    last = end_ns(history)
+    return [_band(fault, last) for fault in checkers.faults.faults(history)]
+
+
+def _band(fault: checkers.faults.Fault, last: int) -> Band:
+    stop = fault.stop
+    seen = _evidence(stop.completion if stop else None)
+    dropped = seen.get("dropped")
+    begun = [fault.start.invocation, fault.start.completion]
+    ended = [stop.invocation, stop.completion] if stop else []
+    return Band(
+        fault,
+        fault.family,
+        fault.label,
+        fault.began.time,
+        fault.ended.time if fault.ended else last,
+        fault.start.effective,
+        fault.start.detail,
+        stop.effective if stop else None,
+        stop.detail if stop else "never stopped: the history ends with it",
+        dropped if isinstance(dropped, int) else None,
+        tuple(_silent(_evidence(fault.start.completion).get("links"))),
+        tuple(sorted({event.index for event in (*begun, *ended) if event})),
+    )
+
+
+def _evidence(event: Event | None) -> Mapping[str, Any]:
+    value = event.value if event else None
+    evidence = value.get("evidence") if isinstance(value, dict) else None
+    return evidence if isinstance(evidence, dict) else {}
+
+
+def _silent(links: Any) -> Iterable[str]:
+    for link in links if isinstance(links, list) else ():
+        if isinstance(link, dict) and link.get("cut") and not link.get("heard"):
+            yield f"{link.get('source')}→{link.get('target')}"

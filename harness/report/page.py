@@ -1,0 +1,237 @@
+"""The page: everything the report knows, put into one HTML file.
+
+1. All text goes through jinja2's autoescape; data goes into a JSON block in which `<`, `>` and `&` are escaped, so that no
+   value of a history can end the block or become markup.
+2. Only the scripts of this package run: the page's content policy names their hashes, and allows no request at all.
+3. Same input, same page, byte for byte.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from checkers.history import History
+from checkers.prose import seconds
+from harness.report import series, tables, timeline, witness
+from harness.report.columns import Columns, columns
+from harness.report.faults import Band, Stage, bands, stages
+
+HERE = Path(__file__).parent
+SCRIPTS = ("uPlot.iife.min.js", "state.js", "charts.js", "timeline.js", "page.js")
+STYLES = ("uPlot.min.css", "report.css")
+LOG_LINES = 400
+OUTCOME_WORDS = {
+    "valid": "Nothing that was checked is violated.",
+    "invalid": "A promise was broken, and the history proves it.",
+    "unknown": "The history proves neither.",
+    "broken": "The harness itself failed.",
+}
+
+
+def render(
+    run: dict[str, Any], history: History, results: dict[str, Any], logs: Mapping[str, Mapping[str, str]]
+) -> str:
+    """The report of a run, as HTML.
+
+    run: the object of run.json. results: a verdict as `Verdict.as_dict()` makes it. logs: node -> file -> text.
+    O(n log n) in operations; the page's size does not grow with n past a bound.
+    """
+    table = columns(history)
+    struck, staged = bands(history), stages(history)
+    found = witness.anomalies(results, table)
+    telling = list(dict.fromkeys(at for anomaly in found for at in anomaly.operations))
+    drawn = timeline.sample(table, telling)
+    source, seen = series.sightings(history)
+    looks = series.rounds(history)
+    implicated = {table.key_names[int(table.key[at])] for at in telling if anomalous(found, at)}
+    key_rows, keys_left = tables.keys(table, implicated, seen, looks)
+    codes, codes_left = tables.errors(history, table)
+    data = {
+        "end": table.end_ns / 1e9,
+        "lanes": table.lanes,
+        "ops": timeline.rows(history, table, drawn, telling),
+        "total": table.n,
+        "faults": _bands(struck),
+        "stages": [_stage(stage) for stage in staged],
+        "anomalies": [_anomaly(anomaly, table) for anomaly in found],
+        "series": series.over_time(table),
+        "siblings": series.siblings(seen, table.end_ns / 1e9),
+        "divergence": series.divergence(looks),
+    }
+    context = {
+        "run": run,
+        "results": results,
+        "verdict": _word(results),
+        "outcome_words": OUTCOME_WORDS,
+        "checkers": {
+            name: part for name, part in _mapping(results.get("checkers")).items() if isinstance(part, dict)
+        },
+        "crashed": _mapping(results.get("broken")),
+        "truncated": history.truncated,
+        "events": len(history.events),
+        "duration_s": table.end_ns / 1e9,
+        "keys": len([name for name in table.key_names if name]),
+        "facts": tables.facts(history, table, struck, staged),
+        "anomalies": [_drawn(anomaly, history, table, struck) for anomaly in found],
+        "faults": tables.fault_rows(table, struck),
+        "key_rows": key_rows,
+        "keys_left": keys_left,
+        "codes": codes,
+        "codes_left": codes_left,
+        "sampling": timeline.words(table, len(drawn)),
+        "siblings_source": source,
+        "has_siblings": bool(seen),
+        "has_divergence": any(looks.values()),
+        "divergence_left": data["divergence"]["left_out"],
+        "logs": _tails(logs),
+        "data": embed(data),
+        "styles": Markup("\n".join(_asset(name) for name in STYLES)),
+        "scripts": [Markup(_asset(name)) for name in SCRIPTS],
+        "policy": _policy(),
+        "licence": _asset("uPlot.LICENSE"),
+    }
+    return _environment().get_template("report.html.j2").render(context)
+
+
+def anomalous(found: Sequence[witness.Anomaly], operation: int) -> bool:
+    """Whether the operation is in a witness of something invalid."""
+    return any(anomaly.verdict == "invalid" and operation in anomaly.operations for anomaly in found)
+
+
+def embed(data: Any) -> Markup:
+    """JSON that can stand inside a script element, whatever strings it holds."""
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return Markup(text)
+
+
+def _word(results: Mapping[str, Any]) -> str:
+    word = results.get("verdict")
+    return word if isinstance(word, str) and word in OUTCOME_WORDS else "unknown"
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _bands(struck: Sequence[Band]) -> list[dict[str, Any]]:
+    """The faults for the charts, each in the lowest row where it overlaps no other."""
+    until: list[int] = []
+    drawn = []
+    for fault in struck:
+        row = next((row for row, end in enumerate(until) if end <= fault.start_ns), len(until))
+        until[row:] = [fault.stop_ns] if row == len(until) else [fault.stop_ns, *until[row + 1 :]]
+        drawn.append(
+            {
+                "kind": fault.family,
+                "title": fault.title,
+                "start": fault.start_ns / 1e9,
+                "end": fault.stop_ns / 1e9,
+                "effective": fault.effective,
+                "stopped": fault.fault.stop is not None,
+                "row": row,
+                "detail": fault.detail,
+            }
+        )
+    return drawn
+
+
+def _stage(stage: Stage) -> dict[str, Any]:
+    return {"name": stage.name, "start": stage.start_ns / 1e9, "end": stage.stop_ns / 1e9}
+
+
+def _anomaly(anomaly: witness.Anomaly, table: Columns) -> dict[str, Any]:
+    at = list(anomaly.operations)
+    return {
+        "checker": anomaly.checker,
+        "verdict": anomaly.verdict,
+        "ops": table.index[at].tolist(),
+        "start": float(table.start[at].min()) / 1e9 if at else 0.0,
+        "end": float(table.end[at].max()) / 1e9 if at else table.end_ns / 1e9,
+    }
+
+
+def _drawn(
+    anomaly: witness.Anomaly, history: History, table: Columns, struck: Sequence[Band]
+) -> dict[str, Any]:
+    drawing = witness.draw(anomaly, table, struck)
+    known = len(history.events)
+    moments = {seconds(history.events[at].time): at for at in reversed(anomaly.events) if 0 <= at < known}
+    return {
+        "anomaly": anomaly,
+        "prose": [witness.prose(part, known, moments) for part in anomaly.text.split("\n") if part.strip()],
+        "rows": [witness.cells(history, table, row) for row in drawing["rows"]],
+        "left_out": drawing["left_out"],
+        "bands": drawing["bands"],
+    }
+
+
+def _tails(logs: Mapping[str, Mapping[str, str]]) -> list[dict[str, Any]]:
+    tails = []
+    for node, files in logs.items():
+        for name, text in files.items():
+            lines = text.splitlines()
+            shown = [timeline.cut(line, 400) for line in lines[-LOG_LINES:]]
+            tails.append(
+                {"node": node, "name": name, "text": "\n".join(shown), "shown": len(shown), "of": len(lines)}
+            )
+    return tails
+
+
+@cache
+def _asset(name: str) -> str:
+    return (HERE / "assets" / name).read_text(encoding="utf-8")
+
+
+@cache
+def _policy() -> str:
+    hashes = [base64.b64encode(hashlib.sha256(_asset(name).encode()).digest()).decode() for name in SCRIPTS]
+    allowed = " ".join(f"'sha256-{digest}'" for digest in hashes)
+    return f"default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src {allowed}"
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(HERE / "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["words"] = words
+    environment.filters["figure"] = figure
+    environment.filters["brief"] = timeline.brief
+    return environment
+
+
+def words(name: Any) -> str:
+    """An identifier as words: `longest_silence_s` -> `longest silence, s`."""
+    text = str(name)
+    for ending, unit in (("_ms", "ms"), ("_ns", "ns"), ("_us", "µs"), ("_s", "s"), ("_bytes", "bytes")):
+        if text.endswith(ending) and len(text) > len(ending):
+            return f"{text[: -len(ending)].replace('_', ' ')}, {unit}"
+    return text.replace("_", " ")
+
+
+def figure(value: Any) -> str:
+    """A number as a person reads it; anything else in brief."""
+    match value:
+        case bool():
+            return "yes" if value else "no"
+        case int():
+            return f"{value:,}"
+        case float():
+            return f"{value:,.4g}" if abs(value) < 1000 else f"{value:,.0f}"
+        case _:
+            return timeline.brief(value, 160)

@@ -1,0 +1,149 @@
+"""The timeline's data: every operation of a small run, a sample of a large one.
+
+1. At most LIMIT operations are drawn. Those of witnesses are always among them, then their neighbours, those that failed
+   or are unknown, the slowest of each slice of the run, and an even sample of the rest.
+2. What was left out is said in words.
+3. Values are cut to VALUE_LIMIT characters; a witness's to WITNESS_LIMIT.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from checkers.history import History
+from harness.report.columns import Booleans, Columns, Integers
+
+LIMIT = 12_000
+WITNESSES = 500
+NEIGHBOURS = 3_000
+UNSURE = 3_000
+SLICES = 1_500
+VALUE_LIMIT = 72
+WITNESS_LIMIT = 600
+ERROR_LIMIT = 160
+
+
+def sample(table: Columns, witnesses: Sequence[int]) -> Integers:
+    """Positions of the operations to draw, ascending. O(n log n).
+
+    witnesses: positions of operations in witnesses, the most telling first.
+    """
+    if table.n <= LIMIT:
+        return np.arange(table.n, dtype=np.int64)
+    chosen = np.zeros(table.n, dtype=np.bool_)
+    shown = list(witnesses)[:WITNESSES]
+    chosen[shown] = True
+    if shown:
+        reach = max(NEIGHBOURS // len(shown) // 2, 1)
+        for at in shown:
+            chosen[max(0, at - reach) : at + reach + 1] = True
+    unsure = np.flatnonzero(table.outcome != 0)
+    chosen[_evenly(unsure, UNSURE)] = True
+    chosen[_slowest(table)] = True
+    rest = np.flatnonzero(~chosen)
+    chosen[_evenly(rest, max(LIMIT - int(chosen.sum()), 0))] = True
+    return np.flatnonzero(chosen)
+
+
+def _evenly(positions: Integers, count: int) -> Integers:
+    if len(positions) <= count:
+        return positions
+    return positions[np.linspace(0, len(positions) - 1, count).astype(np.int64)] if count else positions[:0]
+
+
+def _slowest(table: Columns) -> Integers:
+    """The slowest operation that began in each slice of the run."""
+    slices = table.start * SLICES // (table.end_ns + 1)
+    order = np.lexsort((table.end - table.start, slices))
+    last: Booleans = np.append(slices[order][1:] != slices[order][:-1], True)
+    return order[last]
+
+
+def words(table: Columns, drawn: int) -> str:
+    """What the timeline holds, in a sentence."""
+    if drawn == table.n:
+        return f"All {table.n:,} operations are drawn."
+    return (
+        f"{drawn:,} of {table.n:,} operations are drawn: all of the witnesses and their neighbours, up to {UNSURE:,} that "
+        f"failed or are unknown, the slowest of each 1/{SLICES:,} of the run, and an even sample of the rest. "
+        "Every count, rate and quantile on this page is of all of them."
+    )
+
+
+def rows(history: History, table: Columns, drawn: Integers, witnesses: Iterable[int]) -> dict[str, Any]:
+    """The drawn operations as columns for the page; times in us, errors indexed into a list. O(drawn)."""
+    errors: dict[str, int] = {}
+    values: list[str] = []
+    error_of: list[int] = []
+    telling = set(witnesses)
+    for at in drawn:
+        operation = history.operations[int(at)]
+        values.append(brief(operation.value, WITNESS_LIMIT if int(at) in telling else VALUE_LIMIT))
+        text = (operation.completion.error if operation.completion else None) or ""
+        error_of.append(errors.setdefault(cut(text, ERROR_LIMIT), len(errors)))
+    return {
+        "start": (table.start[drawn] // 1000).tolist(),
+        "took": ((table.end[drawn] - table.start[drawn]) // 1000).tolist(),
+        "outcome": table.outcome[drawn].tolist(),
+        "process": table.process[drawn].tolist(),
+        "lane": table.lane[drawn].tolist(),
+        "index": table.index[drawn].tolist(),
+        "done": table.done[drawn].tolist(),
+        "f": table.f[drawn].tolist(),
+        "key": table.key[drawn].tolist(),
+        "node": table.node[drawn].tolist(),
+        "value": values,
+        "error": error_of,
+        "names": {
+            "f": table.f_names,
+            "key": table.key_names,
+            "node": table.node_names,
+            "error": list(errors),
+        },
+    }
+
+
+def brief(value: Any, limit: int = VALUE_LIMIT) -> str:
+    """A value in at most about `limit` characters; a long list keeps both its ends and says how long it is."""
+    match value:
+        case None:
+            return ""
+        case str():
+            return cut(value, limit)
+        case {"write": write, "seen": list(seen)}:
+            return (
+                f"{brief(write, limit)} having seen {brief(seen, limit)}"
+                if seen
+                else f"{write} having seen nothing"
+            )
+        case {"write": write, **rest} if not rest:
+            return brief(write, limit)
+        case {"versions": list(versions), "home": home}:
+            held = f"{len(versions)} version{'' if len(versions) == 1 else 's'}"
+            where = "home" if home else "no home"
+            return cut(f"{held} ({where}) {brief(versions, limit)}", limit)
+        case list():
+            return _list(value, limit)
+        case _:
+            return cut(msgspec.json.encode(value).decode(), limit)
+
+
+def _list(items: list[Any], limit: int) -> str:
+    # A set of 100,000 must not be walked to show 70 characters of it.
+    if len(items) <= limit // 2:
+        whole = "[" + " ".join(brief(item, limit) for item in items) + "]"
+        if len(whole) <= limit:
+            return whole
+    few = max(limit // 24, 1)
+    head = " ".join(brief(item, 12) for item in items[:few])
+    tail = " ".join(brief(item, 12) for item in items[-few:])
+    return f"[{head} … {tail}], {len(items):,} in all"
+
+
+def cut(text: str, limit: int) -> str:
+    """The text, or its first `limit` - 1 characters and an ellipsis."""
+    return text if len(text) <= limit else text[: limit - 1] + "…"

@@ -1,0 +1,176 @@
+"""Witnesses: the anomalies of a run, each with its prose, its operations and a drawing of them.
+
+1. Every checker's witness is one anomaly; those of invalid verdicts come first, in the checkers' order.
+2. In the prose, a number becomes a link only if it is named as an event's (`#12`, `operation 12`, `events 3 and 4`), for a
+   bare 12 may well be a value; and so does the moment of one of the witness's events (`12.345 s`).
+3. The drawing is to scale between the moments that matter and shortens the silences between: it says so.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from markupsafe import Markup, escape
+
+from checkers.history import History
+from harness.report.columns import OUTCOMES, Columns
+from harness.report.faults import Band
+from harness.report.timeline import WITNESS_LIMIT, brief
+
+ANOMALIES = 50
+ROWS = 24
+_LINKED = re.compile(
+    r"(?P<moment>\b\d+\.\d{3} s\b)|(?P<before>#|\b(?:events?|operations?|ops?|ind(?:ex|exes|ices)|lines?)\s+#?)"
+    r"(?P<numbers>\d+(?:(?:\s*,\s*(?:and\s+)?|\s+and\s+|\s*[-–]\s*|\s*→\s*)#?\d+)*)",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Anomaly:
+    """One witness. operations: positions in the columns, ascending, without repeats."""
+
+    checker: str
+    verdict: str
+    reason: str
+    text: str
+    events: tuple[int, ...]
+    operations: tuple[int, ...]
+    data: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One operation of a drawing. left, width: per cent of the drawing's breadth."""
+
+    operation: int
+    left: float
+    width: float
+
+
+def anomalies(results: Mapping[str, Any], table: Columns) -> list[Anomaly]:
+    """The anomalies in the results, at most ANOMALIES. O(anomalies · n)."""
+    found: list[Anomaly] = []
+    for name, verdict in _verdicts(results, ""):
+        witness = verdict.get("witness")
+        if not isinstance(witness, dict):
+            continue
+        events = tuple(event for event in witness.get("events") or () if isinstance(event, int))
+        at = sorted({row for event in events if (row := table.at_event(event)) is not None})
+        # The same witness may stand on the whole and on the part it came from.
+        if any(other.text == witness.get("text") and other.events == events for other in found):
+            continue
+        found.append(
+            Anomaly(
+                name or "verdict",
+                str(verdict.get("verdict", "unknown")),
+                str(verdict.get("reason", "")),
+                str(witness.get("text") or ""),
+                events,
+                tuple(at),
+                witness.get("data"),
+            )
+        )
+    return sorted(found, key=lambda anomaly: anomaly.verdict != "invalid")[:ANOMALIES]
+
+
+def _verdicts(verdict: Mapping[str, Any], path: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Each verdict with its name, parts before the whole."""
+    parts = verdict.get("checkers")
+    if isinstance(parts, dict):
+        for name, part in parts.items():
+            if isinstance(part, dict):
+                yield from _verdicts(part, f"{path} · {name}" if path else str(name))
+    yield path, verdict
+
+
+def prose(text: str, known: int, moments: Mapping[str, int]) -> Markup:
+    """The prose, escaped, with links on numbers of events below `known`, and on moments of the witness's events.
+
+    moments: event index by its moment as checkers write it, `12.345 s`.
+    """
+    out = Markup()
+    position = 0
+    link = Markup('<a class="op" href="#op={}">{}</a>')
+    for match in _LINKED.finditer(text):
+        out += escape(text[position : match.start()])
+        position = match.end()
+        if match["moment"]:
+            event = moments.get(match["moment"])
+            out += escape(match["moment"]) if event is None else link.format(event, match["moment"])
+            continue
+        out += escape(match["before"])
+        for part in re.split(r"(\d+)", match["numbers"]):
+            out += link.format(part, part) if part.isdigit() and int(part) < known else escape(part)
+    return out + escape(text[position:])
+
+
+def draw(anomaly: Anomaly, table: Columns, faults: Sequence[Band]) -> dict[str, Any]:
+    """Rows and fault bands of the anomaly's drawing, in per cent of its breadth. O(r log r) in its operations.
+
+    Returns {"rows": [Row], "left_out": count, "bands": [(left, width, Band)]}.
+    """
+    chosen = anomaly.operations[:ROWS]
+    starts, ends = [int(table.start[at]) for at in chosen], [int(table.end[at]) for at in chosen]
+    moments = sorted({*starts, *ends})
+    if not moments:
+        return {"rows": [], "left_out": 0, "bands": []}
+    place = _places(moments)
+    rows = [
+        Row(at, place[start], max(place[end] - place[start], 0.6))
+        for at, start, end in zip(chosen, starts, ends, strict=True)
+    ]
+    bands = []
+    for fault in faults:
+        if fault.stop_ns < moments[0] or fault.start_ns > moments[-1]:
+            continue
+        left, right = _between(fault.start_ns, moments, place), _between(fault.stop_ns, moments, place)
+        bands.append((left, max(right - left, 0.4), fault))
+    return {"rows": rows, "left_out": len(anomaly.operations) - len(chosen), "bands": bands}
+
+
+def _places(moments: Sequence[int]) -> dict[int, float]:
+    """Where each moment is drawn, 2 to 98 per cent: half of the breadth by rank, half by the root of the time passed."""
+    gaps = [later - earlier for earlier, later in zip(moments, moments[1:], strict=False)]
+    weights = [1.0 + len(gaps) * (gap**0.5) / (sum(g**0.5 for g in gaps) or 1) for gap in gaps]
+    total = sum(weights) or 1.0
+    place, at = {moments[0]: 2.0}, 0.0
+    for moment, weight in zip(moments[1:], weights, strict=True):
+        at += weight
+        place[moment] = round(2.0 + 96.0 * at / total, 3)
+    return place
+
+
+def _between(time_ns: int, moments: Sequence[int], place: Mapping[int, float]) -> float:
+    if time_ns <= moments[0]:
+        return 0.0
+    if time_ns >= moments[-1]:
+        return 100.0
+    later = next(at for at, moment in enumerate(moments) if moment >= time_ns)
+    low, high = moments[later - 1], moments[later]
+    share = (time_ns - low) / (high - low)
+    return place[low] + share * (place[high] - place[low])
+
+
+def cells(history: History, table: Columns, row: Row) -> dict[str, Any]:
+    """What the drawing says of one operation in words."""
+    operation = history.operations[row.operation]
+    asked, done = operation.invocation, operation.completion
+    return {
+        "index": asked.index,
+        "start_s": asked.time / 1e9,
+        "took_ms": None if done is None else (done.time - asked.time) / 1e6,
+        "process": operation.process,
+        "node": (done.node if done else None) or asked.node or "",
+        "f": asked.f,
+        "key": "" if asked.key is None else str(asked.key),
+        "value": brief(operation.value, WITNESS_LIMIT // 4),
+        "outcome": OUTCOMES[int(table.outcome[row.operation])],
+        "open": done is None,
+        "error": (done.error if done else None) or "",
+        "left": row.left,
+        "width": row.width,
+    }

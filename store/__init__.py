@@ -1,0 +1,13 @@
+"""A faithful Dynamo (DeCandia et al., SOSP 2007) over UDP, small enough to read.
+
+Start with `node.Node`, the state machine that is the whole store; `server` is the shell that gives it a socket, a
+clock and a disk, and `client` is how to talk to it. `ring`, `versions`, `requests`, `handoff` and `repair` each hold
+the paper's mechanism of that name.
+"""
+
+from store.client import Client, ClientCore, GetResult
+from store.config import Config, ConfigError, Member
+from store.errors import StoreError
+from store.node import Node
+
+__all__ = ["Client", "ClientCore", "Config", "ConfigError", "GetResult", "Member", "Node", "StoreError"]

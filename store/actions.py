@@ -1,0 +1,56 @@
+"""What goes into the store's core and what comes out of it.
+
+1. The core never does; it asks. Whoever runs it (`server`, or a simulator) carries the actions out in order.
+2. `Persist` is answered by `Node.persisted(ticket)` once the records are durable as a whole, or never.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+Address = tuple[str, int]
+Bits = Callable[[int], int]
+"""Randomness as an argument: `bits(k)` is a fresh integer of k random bits (`random.Random(seed).getrandbits`)."""
+
+
+class Instant(NamedTuple):
+    """A moment. monotonic: seconds, for durations. wall_ns: the node's own calendar clock, which may be wrong."""
+
+    monotonic: float
+    wall_ns: int
+
+
+class Record(NamedTuple):
+    """A key in one of the engine's spaces, and its value; None deletes it."""
+
+    space: str
+    key: bytes
+    value: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Put the datagram on the wire."""
+
+    to: Address
+    datagram: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Persist:
+    """Make the records durable, all or none, then call `persisted(ticket)`."""
+
+    records: tuple[Record, ...]
+    ticket: int
+
+
+Action = Send | Persist
+
+
+class Reader(Protocol):
+    """What the core may ask of an engine at once: durable records only."""
+
+    def get(self, space: str, key: bytes) -> bytes | None: ...
+    def scan(self, space: str) -> Iterator[tuple[bytes, bytes]]: ...

@@ -1,0 +1,49 @@
+"""The parts of a node that its mechanisms share."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from store.config import Config
+from store.detector import Detector
+from store.exchange import Exchange, OnReply, Present
+from store.messages import Request
+from store.replica import Replica
+from store.ring import Ring
+from store.timers import Timer, Timers
+
+
+@dataclass(frozen=True)
+class Core:
+    """One node's parts. name: its own. secret: what contexts are sealed with."""
+
+    name: str
+    secret: bytes
+    config: Config
+    ring: Ring
+    replica: Replica
+    exchange: Exchange
+    detector: Detector
+    timers: Timers
+    present: Present
+    counters: Counter[str]
+
+    @property
+    def now(self) -> float:
+        """Monotonic seconds."""
+        return self.present.now.monotonic
+
+    def ask(self, node: str, request: Request, deadline: float, on_reply: OnReply) -> None:
+        """Send a request to a peer by name; the detector notes whether it answers."""
+        self.detector.sent(node, self.now)
+        self.exchange.ask(self.ring.members[node].address, request, deadline, on_reply)
+
+    def suspects(self, node: str) -> bool:
+        """Whether routing should pass the node by; never this one."""
+        return node != self.name and self.detector.suspects(node, self.now)
+
+    def after(self, seconds: float, callback: Callable[[], None]) -> Timer:
+        """Run the callback that much later."""
+        return self.timers.at(self.now + seconds, callback)

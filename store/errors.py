@@ -1,0 +1,54 @@
+"""Errors: one registry, which says of each whether the outcome is known.
+
+    StoreError
+    ├── definite: it certainly did not happen
+    │   busy, bad_context, bad_key, bad_request, too_large
+    └── indefinite: it may have happened, or may still
+        timeout, quorum_failed
+
+1. A definite error was raised before anything was stored or sent to a replica.
+2. Everything that came too late or from too few replicas is indefinite: a write that missed its quorum is still on
+   the replicas it reached, and will spread.
+3. A message names the cause, then the remedy.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorKind:
+    """One kind of error. definite: the operation certainly did not happen."""
+
+    code: str
+    definite: bool
+    meaning: str
+
+
+REGISTRY: dict[str, ErrorKind] = {
+    kind.code: kind
+    for kind in (
+        ErrorKind("busy", True, "the node has as many requests under way as it takes"),
+        ErrorKind("bad_context", True, "the context is forged, damaged, or another key's"),
+        ErrorKind("bad_key", True, "the key is empty or too long"),
+        ErrorKind("bad_request", True, "the request asks for what the cluster can't do"),
+        ErrorKind("too_large", True, "the value is over the limit"),
+        ErrorKind("timeout", False, "no answer came in time"),
+        ErrorKind("quorum_failed", False, "too few replicas answered in time"),
+    )
+}
+
+
+class StoreError(Exception):
+    """A request that did not succeed. `kind.definite` says whether it certainly did not happen."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        # A newer peer may know codes that we don't: nobody knows what those mean for the outcome.
+        self.kind = REGISTRY.get(code) or ErrorKind(code, False, "unknown to this version")
+        self.message = message
+
+    @property
+    def code(self) -> str:
+        return self.kind.code

@@ -1,0 +1,261 @@
+"""The exchange: requests that are retried until answered, and answers that are given once.
+
+1. A request keeps its id over every retry. An answer counts only from the peer that was asked, to this boot, for a
+   request still open.
+2. Retries wait for an adaptive timeout (Jacobson and Karels; Karn's rule), doubled each time, capped, with jitter.
+3. A request that arrives again is not done again: it is being done, or its answer is sent again. Large answers are
+   not kept; they belong to reads, which may be repeated.
+4. At most 128 requests are under way to one peer; more wait their turn, and past a bound fail as `busy`.
+5. A long message is sent in bursts, so that it does not overrun the receiver's socket buffer.
+6. What can't be opened, or is no message, is counted and dropped without an answer.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, OrderedDict, deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from store.actions import Action, Address, Bits, Instant, Send
+from store.messages import Failed, Malformed, Reply, Request, decode_reply, decode_request, encode
+from store.reassembly import Reassembly
+from store.timers import Timer, Timers
+from store.wire import REPLY, REQUEST, Fragment, Refused, Wire
+
+IN_FLIGHT_MAX = 128
+WAITING_MAX = 4096
+FIRST_TIMEOUT_S, TIMEOUT_MIN_S, TIMEOUT_MAX_S = 0.15, 0.03, 0.6
+ANSWER_KEPT_S = 10.0
+"""Longer than any client retries (`client.TIMEOUT_S`)."""
+ANSWERS_MAX = 20_000
+ANSWER_BYTES_MAX = 4096
+BURST, BURST_EVERY_S = 32, 0.001
+
+OnReply = Callable[[Reply | None], None]
+
+
+class Present:
+    """The moment the core is in: set once at every entry, read by whatever runs then."""
+
+    def __init__(self, now: Instant) -> None:
+        self.now = now
+
+
+@dataclass(slots=True)
+class _Asked:
+    to: Address
+    request_id: int
+    payload: bytes
+    deadline: float
+    on_reply: OnReply
+    attempts: int = 0
+    sent_at: float = 0.0
+    timer: Timer | None = None
+
+
+@dataclass(slots=True)
+class _Peer:
+    """How long a peer takes to answer, and what it has been asked."""
+
+    smoothed_s: float | None = None
+    variation_s: float = 0.0
+    in_flight: int = 0
+    waiting: deque[_Asked] = field(default_factory=deque)
+
+    def timeout_s(self, attempt: int) -> float:
+        if self.smoothed_s is None:
+            base = FIRST_TIMEOUT_S
+        else:
+            base = max(TIMEOUT_MIN_S, self.smoothed_s + 4 * self.variation_s)
+        return min(TIMEOUT_MAX_S, base * (1 << min(attempt, 8)))
+
+    def measured(self, took_s: float) -> None:
+        if self.smoothed_s is None:
+            self.smoothed_s, self.variation_s = took_s, took_s / 2
+            return
+        self.variation_s += (abs(took_s - self.smoothed_s) - self.variation_s) / 4
+        self.smoothed_s += (took_s - self.smoothed_s) / 8
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """A request to be answered with `Exchange.answer`. name: the sender's own."""
+
+    boot: int
+    name: str
+    source: Address
+    request_id: int
+    request: Request
+
+
+class Exchange:
+    """One side of every conversation. `out` collects what is to be sent; `counters` what happened."""
+
+    def __init__(self, wire: Wire, timers: Timers, present: Present, bits: Bits, out: list[Action]) -> None:
+        self._wire = wire
+        self._timers = timers
+        self._present = present
+        self._bits = bits
+        self._out = out
+        self._reassembly = Reassembly()
+        self._asked: dict[int, _Asked] = {}
+        self._peers: dict[Address, _Peer] = {}
+        self._taken: OrderedDict[tuple[int, int], tuple[float, bytes | None]] = OrderedDict()
+        self._next_id = bits(32) << 32
+        self.counters: Counter[str] = Counter()
+        self.on_request: Callable[[Incoming], None] = lambda incoming: None
+        self.on_answer: Callable[[str], None] = lambda name: None
+
+    def new_id(self) -> int:
+        """A request id: random in its upper half, counting in its lower."""
+        self._next_id = (self._next_id & ~0xFFFFFFFF) | ((self._next_id + 1) & 0xFFFFFFFF)
+        return self._next_id
+
+    def ask(
+        self, to: Address, request: Request, deadline: float, on_reply: OnReply, request_id: int | None = None
+    ) -> None:
+        """Send a request and retry it. on_reply gets the answer, or None once `deadline` (monotonic) has passed."""
+        asked = _Asked(to, self.new_id() if request_id is None else request_id, encode(request), deadline, on_reply)
+        peer = self._peers.setdefault(to, _Peer())
+        if peer.in_flight < IN_FLIGHT_MAX:
+            self._begin(peer, asked)
+        elif len(peer.waiting) < WAITING_MAX:
+            peer.waiting.append(asked)
+        else:
+            self.counters["window_full"] += 1
+            text = f"{WAITING_MAX} requests to {to[0]}:{to[1]} are waiting; send fewer at a time"
+            self._timers.at(0.0, lambda: on_reply(Failed("busy", text)))
+
+    def answer(self, incoming: Incoming, reply: Reply) -> None:
+        """Answer a request; kept for its retries if it is small."""
+        payload = encode(reply)
+        key = (incoming.boot, incoming.request_id)
+        if len(payload) <= ANSWER_BYTES_MAX:
+            self._taken[key] = (self._present.now.monotonic, payload)
+        else:
+            self._taken.pop(key, None)
+        self._transmit(incoming.source, REPLY, incoming.request_id, incoming.boot, payload)
+
+    def receive(self, datagram: bytes, source: Address) -> None:
+        """Take a datagram from the network, whatever it is."""
+        self.counters["datagrams_in"] += 1
+        try:
+            fragment = self._wire.open(datagram)
+        except Refused as refusal:
+            self.counters[refusal.reason] += 1
+            return
+        if fragment.kind == REPLY:
+            self.on_answer(fragment.name)
+        payload = self._reassembly.add(fragment, self._present.now.monotonic)
+        if payload is None:
+            return
+        try:
+            if fragment.kind == REQUEST:
+                self._take_request(fragment, source, payload)
+            else:
+                self._take_reply(fragment, source, payload)
+        except Malformed:
+            self.counters["malformed"] += 1
+
+    @property
+    def queues(self) -> dict[str, int]:
+        """Lengths, for status."""
+        partials, partial_bytes = self._reassembly.held
+        return {
+            "asked": len(self._asked),
+            "waiting": sum(len(peer.waiting) for peer in self._peers.values()),
+            "answers_kept": len(self._taken),
+            "partial_messages": partials,
+            "partial_bytes": partial_bytes,
+        }
+
+    def round_trip_s(self, to: Address) -> float | None:
+        """The smoothed round trip to a peer, or None if nothing was measured."""
+        peer = self._peers.get(to)
+        return peer.smoothed_s if peer else None
+
+    def _begin(self, peer: _Peer, asked: _Asked) -> None:
+        if asked.request_id in self._asked:
+            raise ValueError(f"request id {asked.request_id} is under way already")
+        peer.in_flight += 1
+        self._asked[asked.request_id] = asked
+        self._send(asked)
+
+    def _send(self, asked: _Asked) -> None:
+        now = self._present.now.monotonic
+        if now >= asked.deadline:
+            self._settle(asked, None)
+            return
+        if asked.attempts:
+            self.counters["retries"] += 1
+        sent = self._transmit(asked.to, REQUEST, asked.request_id, 0, asked.payload)
+        asked.sent_at = now
+        patience = self._peers[asked.to].timeout_s(asked.attempts) + sent / BURST * BURST_EVERY_S
+        asked.attempts += 1
+        jitter = 1 + self._bits(10) / 4096
+        asked.timer = self._timers.at(min(asked.deadline, now + patience * jitter), lambda: self._send(asked))
+
+    def _settle(self, asked: _Asked, reply: Reply | None) -> None:
+        if asked.timer is not None:
+            asked.timer.cancel()
+        del self._asked[asked.request_id]
+        peer = self._peers[asked.to]
+        peer.in_flight -= 1
+        if reply is None:
+            self.counters["timeouts"] += 1
+        elif asked.attempts == 1:  # Karn: the answer to a repeated request says nothing of the round trip.
+            peer.measured(self._present.now.monotonic - asked.sent_at)
+        if peer.waiting:
+            self._begin(peer, peer.waiting.popleft())
+        asked.on_reply(reply)
+
+    def _take_reply(self, fragment: Fragment, source: Address, payload: bytes) -> None:
+        asked = self._asked.get(fragment.request_id)
+        if asked is None or fragment.answered != self._wire.boot or asked.to != source:
+            self.counters["unasked_answers"] += 1
+            return
+        self._settle(asked, decode_reply(payload))
+
+    def _take_request(self, fragment: Fragment, source: Address, payload: bytes) -> None:
+        key = (fragment.boot, fragment.request_id)
+        taken = self._taken.get(key)
+        if taken is not None:
+            self.counters["repeated_requests"] += 1
+            if taken[1] is not None:
+                self._transmit(source, REPLY, fragment.request_id, fragment.boot, taken[1])
+            return
+        request = decode_request(payload)
+        self._forget_old()
+        self._taken[key] = (self._present.now.monotonic, None)
+        self.on_request(Incoming(fragment.boot, fragment.name, source, fragment.request_id, request))
+
+    def _forget_old(self) -> None:
+        horizon = self._present.now.monotonic - ANSWER_KEPT_S
+        while self._taken:
+            taken_at, _ = next(iter(self._taken.values()))
+            if taken_at >= horizon and len(self._taken) < ANSWERS_MAX:
+                return
+            self._taken.popitem(last=False)
+
+    def _transmit(self, to: Address, kind: int, request_id: int, answered: int, payload: bytes) -> int:
+        """Send a message, in bursts if it is long. Returns the number of datagrams."""
+        datagrams = self._wire.datagrams(kind, request_id, answered, payload)
+        return self._burst(to, datagrams) if len(payload) <= BURST * 1024 else self._bursts(to, datagrams, payload)
+
+    def _bursts(self, to: Address, datagrams: Iterator[bytes], payload: bytes) -> int:
+        def more() -> None:
+            if self._burst(to, datagrams) == BURST:
+                self._timers.at(self._present.now.monotonic + BURST_EVERY_S, more)
+
+        more()
+        return len(payload) // self._wire.chunk_bytes + 1
+
+    def _burst(self, to: Address, datagrams: Iterator[bytes]) -> int:
+        sent = 0
+        for datagram in datagrams:
+            self._out.append(Send(to, datagram))
+            sent += 1
+            if sent == BURST:
+                break
+        self.counters["datagrams_out"] += sent
+        return sent

@@ -1,0 +1,102 @@
+"""Hinted handoff: writes kept for a home that could not be reached.
+
+1. A hint names its owner, lives in a space of its own, and is as durable as any write before it is acknowledged.
+2. Two hints for one key and owner are merged, never replaced.
+3. The holder *pushes*: every `SCAN_EVERY_S`, and at once when an owner answers again.
+4. A hint is deleted only after its owner said that it is durable there, and only if it is still the state that was
+   sent: one that has grown meanwhile is sent again.
+
+Dynamo (SOSP 2007), section 4.6.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from store.core import Core
+from store.messages import Reply, Write, Written
+from store.repair import merged
+from store.replica import HINTS
+from store.versions import VersionSet
+
+SCAN_EVERY_S = 1.0
+PUSH_TIMEOUT_S = 2.0
+PUSHES_AT_ONCE = 16
+"""Hints under way to one owner: a node that returns must not drown in what it missed."""
+
+
+class Handoff:
+    """This node's hints, by owner and key."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        self._keys: dict[str, dict[bytes, None]] = {}
+        self._pushing: set[tuple[str, bytes]] = set()
+        for place in core.replica.keys(HINTS):
+            owner, key = place.split(b"\0", 1)
+            self._keys.setdefault(owner.decode(), {})[key] = None
+
+    def start(self) -> None:
+        """Begin to scan."""
+        self._scan()
+
+    def keep(self, owner: str, key: bytes, state: VersionSet, done: Callable[[], None]) -> None:
+        """Add what the state knows to the hint for that owner; done once it is durable."""
+        self._keys.setdefault(owner, {})[key] = None
+        self._core.counters["hints_kept"] += 1
+        self._core.replica.merge(HINTS, _place(owner, key), state, done)
+
+    def newest(self, owner: str, key: bytes) -> VersionSet:
+        """The hint for that owner, durable or not."""
+        return self._core.replica.newest(HINTS, _place(owner, key)).state
+
+    def held(self, key: bytes) -> VersionSet | None:
+        """All that is durable of a key in hints, whoever owns them; None if there is none."""
+        owners = self.owners(key)
+        return merged(self._core.replica.read(HINTS, _place(o, key)).state for o in owners) if owners else None
+
+    def owners(self, key: bytes) -> list[str]:
+        """For whom a hint of the key is kept."""
+        return [owner for owner, keys in self._keys.items() if key in keys]
+
+    def count(self) -> dict[str, int]:
+        """Hints by owner."""
+        return {owner: len(keys) for owner, keys in sorted(self._keys.items()) if keys}
+
+    def push(self, owner: str) -> None:
+        """Send the owner what is kept for it, some at a time."""
+        if self._core.suspects(owner):
+            return
+        room = PUSHES_AT_ONCE - sum(pushed == owner for pushed, _ in self._pushing)
+        for key in [key for key in self._keys.get(owner, ()) if (owner, key) not in self._pushing][: max(0, room)]:
+            self._pushing.add((owner, key))
+            self._push_key(owner, key)
+
+    def _push_key(self, owner: str, key: bytes) -> None:
+        state = self.newest(owner, key)
+
+        def answered(reply: Reply | None) -> None:
+            self._pushing.discard((owner, key))
+            if isinstance(reply, Written):
+                self._arrived(owner, key, state)
+                self.push(owner)
+
+        deadline = self._core.now + PUSH_TIMEOUT_S
+        self._core.ask(owner, Write(key, state), deadline, answered)
+
+    def _arrived(self, owner: str, key: bytes, state: VersionSet) -> None:
+        place = _place(owner, key)
+        if not self._core.replica.settled(HINTS, place) or self.newest(owner, key) != state:
+            return
+        self._core.counters["hints_delivered"] += 1
+        del self._keys[owner][key]
+        self._core.replica.delete(HINTS, place, lambda: None)
+
+    def _scan(self) -> None:
+        for owner in list(self._keys):
+            self.push(owner)
+        self._core.after(SCAN_EVERY_S, self._scan)
+
+
+def _place(owner: str, key: bytes) -> bytes:
+    return owner.encode() + b"\0" + key

@@ -1,0 +1,292 @@
+"""The node: the whole store as a state machine.
+
+1. Datagrams, moments and "it is durable" go in; actions come out (`actions`). No socket, no clock, no disk but for
+   reads of what is durable.
+2. Same inputs, same actions: randomness comes from the `bits` it is given.
+3. No node is special (Dynamo, SOSP 2007, section 2.3: symmetry).
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, deque
+from collections.abc import Callable, Iterable
+from typing import assert_never
+
+import msgspec
+
+from store.actions import Action, Address, Bits, Instant, Reader
+from store.config import KEY_BYTES_MAX, VALUE_BYTES_MAX, Config, ConfigError, Member
+from store.context import accept
+from store.core import Core
+from store.detector import PING_EVERY_S, Detector
+from store.errors import StoreError
+from store.exchange import Exchange, Incoming, Present
+from store.handoff import Handoff
+from store.messages import (
+    Failed,
+    Forward,
+    Get,
+    Held,
+    Local,
+    Members,
+    Ping,
+    Pong,
+    Put,
+    Read,
+    Reply,
+    Report,
+    State,
+    Status,
+    View,
+    Write,
+    Written,
+)
+from store.replica import DATA, Replica
+from store.requests import GetRequest, PutRequest
+from store.ring import Ring
+from store.routing import Routing
+from store.timers import Timers
+from store.versions import Seen, merge
+from store.wire import Wire
+
+REQUESTS_MAX = 1000
+"""Client requests under way on one node; more are refused as `busy`, before they time out in a queue."""
+
+
+class Node:
+    """One node of a cluster.
+
+    name: among the members' names. members: all of the cluster. secret: the cluster's key, 32 bytes. cluster: its
+    name. reader: the durable records of this node. bits: randomness. fresh: see `replica.Replica`.
+    Raises ConfigError, or `replica.IdentityError` if the records are another node's.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        members: Iterable[Member],
+        config: Config,
+        *,
+        secret: bytes,
+        cluster: str,
+        reader: Reader,
+        bits: Bits,
+        fresh: bool = False,
+    ) -> None:
+        ring = Ring(members, config)
+        if name not in ring.members:
+            raise ConfigError(f"{name!r} is not among the members {', '.join(ring.members)}; add it, or correct it")
+        self._out: list[Action] = []
+        self._present = Present(Instant(0.0, 0))
+        self._timers = Timers()
+        self._wire = Wire(secret, cluster, name, bits)
+        exchange = Exchange(self._wire, self._timers, self._present, bits, self._out)
+        detector = Detector((peer for peer in ring.members if peer != name), self._returned)
+        replica = Replica(reader, name, config.conflicts, bits, self._out, fresh=fresh)
+        self._core = Core(
+            name, secret, config, ring, replica, exchange, detector, self._timers, self._present, Counter()
+        )
+        self._handoff = Handoff(self._core)
+        self._ongoing = 0
+        self._putting: dict[int, list[Incoming]] = {}
+        self._latencies: dict[str, deque[float]] = {"get": deque(maxlen=1024), "put": deque(maxlen=1024)}
+        self.environment: Callable[[], dict[str, object]] = dict
+        """What the shell adds to `status`."""
+        exchange.on_request = self._request
+        exchange.on_answer = lambda peer: detector.heard(peer, self._core.now)
+
+    def start(self, now: Instant) -> list[Action]:
+        """Begin. Called once, before anything else."""
+        self._present.now = now
+        self._ping()
+        self._handoff.start()
+        return self._actions()
+
+    def receive(self, datagram: bytes, source: Address, now: Instant) -> list[Action]:
+        """A datagram has come, from whomever."""
+        self._present.now = now
+        self._core.exchange.receive(datagram, source)
+        return self._actions()
+
+    def wake(self, now: Instant) -> list[Action]:
+        """The moment that `next_wake` named has come."""
+        self._present.now = now
+        self._timers.run(now.monotonic)
+        return self._actions()
+
+    def persisted(self, ticket: int, now: Instant) -> list[Action]:
+        """The records of that `Persist` are durable."""
+        self._present.now = now
+        self._core.replica.persisted(ticket)
+        return self._actions()
+
+    @property
+    def next_wake(self) -> float | None:
+        """When to call `wake` next (monotonic seconds)."""
+        return self._timers.next
+
+    def _actions(self) -> list[Action]:
+        actions = self._out[:]
+        self._out.clear()
+        return actions
+
+    def _request(self, incoming: Incoming) -> None:
+        request = incoming.request
+        exchange = self._core.exchange
+        match request:
+            case Get() | Put():
+                self._client_request(incoming, request, incoming.request_id, forwarded=False)
+            case Forward():
+                self._client_request(incoming, request.request, request.request_id, forwarded=True)
+            case Read():
+                exchange.answer(incoming, self._read(request.key))
+            case Write():
+                self._write(incoming, request)
+            case Ping():
+                exchange.answer(incoming, Pong())
+            case Local():
+                exchange.answer(incoming, self._local(request.key))
+            case Status():
+                exchange.answer(incoming, Report(msgspec.json.encode(self.status())))
+            case Members():
+                addresses = {member.name: member.address for member in self._core.ring.members.values()}
+                exchange.answer(incoming, View(addresses, self._core.config.settings()))
+            case _:
+                assert_never(request)
+
+    def _client_request(self, incoming: Incoming, request: Get | Put, request_id: int, *, forwarded: bool) -> None:
+        try:
+            context = self._admit(request)
+        except StoreError as refusal:
+            self._core.exchange.answer(incoming, Failed(refusal.code, refusal.message))
+            return
+        began = self._core.now
+        if isinstance(request, Put):
+            if request_id in self._putting:
+                # The client went to another node with it, which handed it to us as well: one put, two answers.
+                self._putting[request_id].append(incoming)
+                return
+            self._putting[request_id] = []
+        self._ongoing += 1
+
+        def finish(reply: Reply) -> None:
+            self._ongoing -= 1
+            self._latencies["put" if isinstance(request, Put) else "get"].append(self._core.now - began)
+            self._core.exchange.answer(incoming, reply)
+            for other in self._putting.pop(request_id, ()) if isinstance(request, Put) else ():
+                self._core.exchange.answer(other, reply)
+
+        def coordinate() -> None:
+            if isinstance(request, Put):
+                w = request.w or self._core.config.w
+                value = request.value
+                PutRequest(self._core, self._handoff, request.key, value, context, w, request_id, finish).start()
+            else:
+                GetRequest(self._core, self._handoff, request.key, request.r or self._core.config.r, finish).start()
+
+        if forwarded:
+            coordinate()
+        else:
+            Routing(self._core, request, request_id, coordinate, finish).start()
+
+    def _admit(self, request: Get | Put) -> Seen:
+        """The context of a request that may be served. Raises StoreError for one that may not."""
+        if self._ongoing >= REQUESTS_MAX:
+            raise StoreError("busy", f"{self._core.name} has {REQUESTS_MAX} requests under way; wait and retry")
+        check_key(request.key)
+        quorum = request.w if isinstance(request, Put) else request.r
+        if quorum is not None and not 1 <= quorum <= self._core.config.n:
+            raise StoreError("bad_request", f"a quorum of {quorum} with n={self._core.config.n}: give 1 to n")
+        if isinstance(request, Get):
+            return accept(self._core.secret, request.key, None)
+        if request.value is not None:
+            check_value(request.value)
+        elif request.context is None:
+            raise StoreError("bad_request", "a delete needs the context of a get: without one it would delete nothing")
+        return accept(self._core.secret, request.key, request.context)
+
+    def _read(self, key: bytes) -> State:
+        entry = self._core.replica.read(DATA, key)
+        if self._core.name in self._core.ring.homes(key):
+            return State(entry.state)
+        hinted = self._handoff.held(key)
+        return State(None if hinted is None else merge(entry.state, hinted))
+
+    def _write(self, incoming: Incoming, request: Write) -> None:
+        def done() -> None:
+            self._core.exchange.answer(incoming, Written())
+
+        if request.owner is None or request.owner == self._core.name:
+            self._core.replica.merge(DATA, request.key, request.state, done)
+        elif request.owner in self._core.ring.members:
+            self._handoff.keep(request.owner, request.key, request.state, done)
+        else:
+            text = f"{self._core.name} knows no member {request.owner!r} to keep a hint for"
+            self._core.exchange.answer(incoming, Failed("bad_request", text))
+
+    def _local(self, key: bytes) -> Held:
+        home = self._core.name in self._core.ring.homes(key)
+        state = self._core.replica.read(DATA, key).state
+        return Held(home, state, self._handoff.owners(key))
+
+    def _ping(self) -> None:
+        core = self._core
+        for peer in core.detector.silent(core.now):
+            core.ask(peer, Ping(), core.now + PING_EVERY_S, lambda reply: None)
+        core.after(PING_EVERY_S, self._ping)
+
+    def _returned(self, peer: str) -> None:
+        self._handoff.push(peer)
+
+    def status(self) -> dict[str, object]:
+        """JSON-able: ring, peers, hints, queues, counters, latencies (milliseconds)."""
+        core = self._core
+        ring = core.ring
+        return {
+            "name": core.name,
+            "boot": f"{self._wire.boot:016x}",
+            "config": core.config.settings(),
+            "ring": {
+                "members": {m.name: f"{m.address[0]}:{m.address[1]}" for m in ring.members.values()},
+                "partitions": {name: ring.owners.count(name) for name in ring.members},
+            },
+            "peers": {
+                peer: {**opinion, "round_trip_ms": _ms(core.exchange.round_trip_s(ring.members[peer].address))}
+                for peer, opinion in core.detector.opinions(core.now).items()
+            },
+            "hints": self._handoff.count(),
+            "queues": {
+                "requests": self._ongoing,
+                "unsynced": core.replica.unsynced,
+                **core.exchange.queues,
+            },
+            "counters": dict(sorted((core.exchange.counters + core.counters + core.replica.counters).items())),
+            "latency_ms": {kind: _quantiles(taken) for kind, taken in self._latencies.items() if taken},
+            **self.environment(),
+        }
+
+
+def check_key(key: bytes) -> None:
+    """Raises StoreError `bad_key` for an empty or oversized key."""
+    if not 1 <= len(key) <= KEY_BYTES_MAX:
+        raise StoreError("bad_key", f"the key has {len(key)} bytes; give 1 to {KEY_BYTES_MAX}")
+
+
+def check_value(value: bytes) -> None:
+    """Raises StoreError `too_large` for a value over the limit."""
+    if len(value) > VALUE_BYTES_MAX:
+        text = f"the value has {len(value)} bytes, the limit is {VALUE_BYTES_MAX}; split it over several keys"
+        raise StoreError("too_large", text)
+
+
+def _ms(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds * 1000, 3)
+
+
+def _quantiles(taken: Iterable[float]) -> dict[str, float | None]:
+    ordered = sorted(taken)
+    return {
+        name: _ms(ordered[min(len(ordered) - 1, math.floor(share * len(ordered)))])
+        for name, share in (("p50", 0.5), ("p99", 0.99))
+    }

@@ -1,0 +1,67 @@
+"""Read repair: what a get found out brings stale replicas up to date.
+
+1. Pushed is the *merged* state, never one winner of it: a winner would destroy the siblings it was read with.
+2. Only homes are repaired; what a stand-in holds goes to its owner by hinted handoff.
+3. One get pushes a state to a home at most once.
+
+Dynamo (SOSP 2007), section 5.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+from store.core import Core
+from store.messages import Reply, Write, Written
+from store.replica import DATA
+from store.versions import EMPTY, VersionSet, merge
+
+
+def merged(states: Iterable[VersionSet | None]) -> VersionSet:
+    """All that any of them knows."""
+    known = EMPTY
+    for state in states:
+        known = merge(known, state or EMPTY)
+    return known
+
+
+class ReadRepair:
+    """The repairs of one get."""
+
+    def __init__(self, core: Core, key: bytes) -> None:
+        self._core = core
+        self._key = key
+        self._pushed: dict[str, VersionSet] = {}
+
+    def push(
+        self, homes: Iterable[str], states: Mapping[str, VersionSet | None], on_held: Callable[[int], None]
+    ) -> None:
+        """Bring the homes among those that answered up to date.
+
+        states: what each node answered. on_held: told, whenever it grows, how many of them hold the merged state.
+        """
+        state = self._core.replica.reconcile(merged(states.values()))
+        holders = {node for node, known in states.items() if (known or EMPTY) == state}
+
+        def held(node: str) -> None:
+            holders.add(node)
+            on_held(len(holders))
+
+        for home in homes:
+            if home in states and home not in holders and self._pushed.get(home) != state:
+                self._pushed[home] = state
+                self._write(home, state, held)
+        on_held(len(holders))
+
+    def _write(self, home: str, state: VersionSet, held: Callable[[str], None]) -> None:
+        core = self._core
+        core.counters["read_repairs"] += 1
+        if home == core.name:
+            core.replica.merge(DATA, self._key, state, lambda: held(home))
+            return
+
+        def answered(reply: Reply | None) -> None:
+            if isinstance(reply, Written):
+                held(home)
+
+        core.ask(home, Write(self._key, state), core.now + core.config.request_timeout_s, answered)

@@ -1,0 +1,170 @@
+"""The replica: what this node holds, and how that changes.
+
+1. A read for others shows what is durable. A change starts from the newest state, durable yet or not, so that two
+   changes in flight never undo each other.
+2. `done` of a change runs once the state that includes it is durable, and not before.
+3. An actor, the maker of dots, is one node's hold on one key for as long as the node holds it: where it holds
+   nothing of a key, it makes dots under a fresh name. A reused dot would silently swallow a write (Riak issue 679).
+   Actors are a random 40-bit name made with the data directory, and 24 bits that count in it. A directory restored
+   from a backup needs a new name (`fresh`), since dots made after the backup are out there already.
+4. A record that is damaged counts as not there (the other replicas bring it back), and rule 3 then applies.
+
+Spaces: "data" by key; "hints" by owner and key (`handoff`); "meta".
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+
+import msgspec
+
+from store.actions import Action, Bits, Persist, Reader, Record
+from store.engine import DamagedRecord
+from store.versions import EMPTY, VersionSet, latest, merge
+
+DATA, HINTS, META = "data", "hints", "meta"
+
+_COUNTED = 24
+_IDENTITY = b"identity"
+
+
+class Entry(msgspec.Struct, frozen=True, array_like=True):
+    """What is stored of a key. actor: this node's name for its dots of this key; 0 if it made none."""
+
+    actor: int
+    state: VersionSet
+
+
+class Identity(msgspec.Struct, frozen=True, array_like=True):
+    """Of a data directory. node: whose it is. actors: the last actor given away."""
+
+    node: str
+    actors: int
+
+
+class IdentityError(Exception):
+    """The data directory is not this node's: names the cause and the remedy."""
+
+
+ABSENT = Entry(0, EMPTY)
+_entries = msgspec.msgpack.Decoder(Entry)
+_identities = msgspec.msgpack.Decoder(Identity)
+_encode = msgspec.msgpack.Encoder().encode
+
+Done = Callable[[], None]
+
+
+class Replica:
+    """A node's records. `out` collects what is to be made durable.
+
+    fresh: the records may be older than what this node once held; give up the actors made with them.
+    Raises IdentityError if they are another node's.
+    """
+
+    def __init__(
+        self, reader: Reader, name: str, conflicts: str, bits: Bits, out: list[Action], *, fresh: bool = False
+    ) -> None:
+        self._reader = reader
+        self._name = name
+        self._latest_only = conflicts == "lww"
+        self._out = out
+        self._ticket = 0
+        self._pending: dict[tuple[str, bytes], tuple[int, Entry]] = {}
+        self._waiting: dict[int, tuple[tuple[str, bytes], list[Done]]] = {}
+        self.counters: Counter[str] = Counter()
+        identity = self._identity()
+        if identity is not None and identity.node != name:
+            raise IdentityError(
+                f"this data directory belongs to node {identity.node!r}, not {name!r}: give each node its own"
+            )
+        self._actors = bits(40) << _COUNTED if identity is None or fresh else identity.actors
+        self._actors_stored = -1 if identity is None or fresh else identity.actors
+
+    def read(self, space: str, key: bytes) -> Entry:
+        """What is durable of a key."""
+        try:
+            stored = self._reader.get(space, key)
+        except DamagedRecord:
+            self.counters["damaged_records"] += 1
+            return ABSENT
+        return ABSENT if stored is None else _entries.decode(stored)
+
+    def newest(self, space: str, key: bytes) -> Entry:
+        """The newest state of a key, which may not be durable yet."""
+        pending = self._pending.get((space, key))
+        return self.read(space, key) if pending is None else pending[1]
+
+    def keys(self, space: str) -> Iterator[bytes]:
+        """Every durable key of a space. O(n)."""
+        return (key for key, _ in self._reader.scan(space))
+
+    def actor(self, entry: Entry) -> int:
+        """The name under which this node makes dots on top of that entry; a new one is durable with the next change."""
+        if entry.actor >> _COUNTED == self._actors >> _COUNTED:
+            return entry.actor
+        self._actors += 1
+        return self._actors
+
+    def merge(self, space: str, key: bytes, state: VersionSet, done: Done) -> None:
+        """Add what the state knows."""
+        entry = self.newest(space, key)
+        merged = self.reconcile(merge(entry.state, state))
+        self.put(space, key, Entry(entry.actor, merged), done)
+
+    def reconcile(self, state: VersionSet) -> VersionSet:
+        """The state under the cluster's rule for conflicts."""
+        return latest(state) if self._latest_only else state
+
+    def put(self, space: str, key: bytes, entry: Entry, done: Done) -> None:
+        """Store the entry, unless it is stored already."""
+        place = (space, key)
+        pending = self._pending.get(place)
+        if pending is not None and pending[1] == entry:
+            self._waiting[pending[0]][1].append(done)
+        elif pending is None and self.read(space, key) == entry:
+            done()
+        else:
+            records = [Record(space, key, _encode(entry))]
+            if self._actors != self._actors_stored:
+                records.append(Record(META, _IDENTITY, _encode(Identity(self._name, self._actors))))
+                self._actors_stored = self._actors
+            self._pending[place] = (self._persist(place, tuple(records), done), entry)
+
+    def delete(self, space: str, key: bytes, done: Done) -> None:
+        """Remove a key."""
+        place = (space, key)
+        # Remembered as pending, so that the same entry stored again meanwhile is not taken for one still there.
+        self._pending[place] = (self._persist(place, (Record(space, key, None),), done), ABSENT)
+
+    def persisted(self, ticket: int) -> None:
+        """The records of that ticket are durable."""
+        place, waiting = self._waiting.pop(ticket)
+        pending = self._pending.get(place)
+        if pending is not None and pending[0] == ticket:
+            del self._pending[place]
+        for done in waiting:
+            done()
+
+    def settled(self, space: str, key: bytes) -> bool:
+        """Whether the newest state of a key is durable."""
+        return (space, key) not in self._pending
+
+    @property
+    def unsynced(self) -> int:
+        """How many changes are not durable yet."""
+        return len(self._waiting)
+
+    def _identity(self) -> Identity | None:
+        try:
+            stored = self._reader.get(META, _IDENTITY)
+        except DamagedRecord:
+            self.counters["damaged_records"] += 1
+            return None
+        return None if stored is None else _identities.decode(stored)
+
+    def _persist(self, place: tuple[str, bytes], records: tuple[Record, ...], done: Done) -> int:
+        self._ticket += 1
+        self._waiting[self._ticket] = (place, [done])
+        self._out.append(Persist(records, self._ticket))
+        return self._ticket

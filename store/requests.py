@@ -1,0 +1,216 @@
+"""Client requests: each get and put is a state machine on the node that coordinates it.
+
+1. A put makes its version on the coordinator, durably, before any other node hears of it. It is done once W nodes
+   hold it durably; the coordinator counts. It goes on until every home holds it or somebody keeps a hint for it.
+2. A get asks all N, and is done once R have answered. What they know is merged, and handed out with one context.
+3. A stand-in that holds nothing counts toward R only once no home may still answer: else an empty node's quick
+   "not found" would win over the homes that have the key.
+4. A request that misses its quorum fails as `quorum_failed`: what was stored stays stored and will spread.
+5. A coordinator that has a version by the same request id makes no second one.
+
+Dynamo (SOSP 2007), sections 4.5 and 5.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from store.config import VALUE_BYTES_MAX
+from store.context import issue
+from store.core import Core
+from store.fanout import STAND_IN_AFTER_S, Fanout
+from store.handoff import Handoff
+from store.messages import Failed, Read, Reply, State, Stored, Values, Write, Written
+from store.repair import ReadRepair, merged
+from store.replica import ABSENT, DATA, Entry
+from store.versions import EMPTY, Seen, VersionSet, add, siblings, write
+
+STATE_BYTES_MAX = 16 * VALUE_BYTES_MAX
+"""All siblings of a key together: half of what reassembly takes."""
+
+STRAGGLERS_S = 0.25
+"""How long a get waits, after its answer, for the homes that have not answered yet, before it repairs."""
+
+Finish = Callable[[Reply], None]
+
+
+class PutRequest:
+    """Coordinates one put (or delete: value None)."""
+
+    def __init__(
+        self,
+        core: Core,
+        handoff: Handoff,
+        key: bytes,
+        value: bytes | None,
+        context: Seen,
+        w: int,
+        request_id: int,
+        finish: Finish,
+    ) -> None:
+        self._core = core
+        self._handoff = handoff
+        self._key = key
+        self._value = value
+        self._w = w
+        self._request_id = request_id
+        self._finish = finish
+        self._deadline = core.now + core.config.request_timeout_s
+        self._homes = core.ring.homes(key)
+        self._holders: set[str] = set()
+        self._provided: set[str] = set()
+        self._answered = False
+        self._state = EMPTY
+        self._covered = context
+        self._fanout = Fanout(core, key, self._deadline, self._write_message, self._written)
+
+    def start(self) -> None:
+        """Make the version and store it here."""
+        core = self._core
+        if core.name in self._homes:
+            owner, entry = None, core.replica.newest(DATA, self._key)
+            actor = core.replica.actor(entry)
+        else:
+            # A stand-in forgets its hints once they are handed off, and the dots in them: each put is a new actor.
+            owner = next((home for home in self._homes if core.suspects(home)), self._homes[0])
+            entry = Entry(0, self._handoff.newest(owner, self._key))
+            actor = core.replica.actor(ABSENT)
+        self._make_version(entry.state, actor)
+        if sum(len(v.value or b"") for v in self._state.versions) > STATE_BYTES_MAX:
+            self._answer(Failed("too_large", f"the siblings of this key exceed {STATE_BYTES_MAX} bytes; merge them"))
+            return
+        core.timers.at(self._deadline, self._time_up)
+        if owner is None:
+            core.replica.put(DATA, self._key, Entry(actor, self._state), lambda: self._held_here(core.name))
+        else:
+            self._handoff.keep(owner, self._key, self._state, lambda: self._held_here(owner))
+
+    def _make_version(self, state: VersionSet, actor: int) -> None:
+        for version in state.versions:
+            if version.request_id == self._request_id:
+                self._state, self._covered = state, add(self._covered, version.dot)
+                return
+        core = self._core
+        changed, self._covered = write(
+            state,
+            self._covered,
+            actor=actor,
+            value=self._value,
+            request_id=self._request_id,
+            coordinator=core.name,
+            wall_ns=core.present.now.wall_ns,
+        )
+        self._state = core.replica.reconcile(changed)
+
+    def _held_here(self, home: str) -> None:
+        self._holders.add(self._core.name)
+        self._provided.add(home)
+        self._fanout.start(besides=home)
+        self._check()
+
+    def _write_message(self, owner: str | None) -> Write:
+        return Write(self._key, self._state, owner)
+
+    def _written(self, node: str, owner: str | None, reply: Reply) -> None:
+        if isinstance(reply, Written):
+            self._holders.add(node)
+            self._provided.add(owner or node)
+            self._check()
+
+    def _check(self) -> None:
+        primaries = sum(home in self._holders for home in self._homes)
+        if len(self._holders) >= self._w and primaries >= self._core.config.pw:
+            self._answer(Stored(issue(self._core.secret, self._key, self._covered)))
+
+    def _time_up(self) -> None:
+        for home in self._homes:
+            if home not in self._provided and home != self._core.name:
+                # Nobody was left to stand in: the coordinator itself keeps the hint. It counts for nothing.
+                self._handoff.keep(home, self._key, self._state, lambda: None)
+        missing = ", ".join(home for home in self._homes if home not in self._holders)
+        text = f"{len(self._holders)} of {self._w} nodes hold it after {self._core.config.request_timeout_s:g} s"
+        self._answer(Failed("quorum_failed", f"{text} ({missing} did not answer); get the key before you retry"))
+
+    def _answer(self, reply: Reply) -> None:
+        if not self._answered:
+            self._answered = True
+            self._finish(reply)
+
+
+class GetRequest:
+    """Coordinates one get."""
+
+    def __init__(self, core: Core, handoff: Handoff, key: bytes, r: int, finish: Finish) -> None:
+        self._core = core
+        self._handoff = handoff
+        self._key = key
+        self._r = r
+        self._finish = finish
+        self._deadline = core.now + core.config.request_timeout_s
+        self._homes = core.ring.homes(key)
+        self._states: dict[str, VersionSet | None] = {}
+        self._quorum = False
+        self._answered = False
+        self._fanout = Fanout(core, key, self._deadline, lambda owner: Read(key), self._read)
+        self._repair = ReadRepair(core, key)
+
+    def start(self) -> None:
+        """Read here, and ask the others."""
+        core = self._core
+        core.timers.at(self._deadline, self._time_up)
+        if core.name in self._homes:
+            self._states[core.name] = core.replica.read(DATA, self._key).state
+            self._fanout.start(besides=core.name)
+        else:
+            self._fanout.start(besides=None)
+        self._check()
+
+    def _read(self, node: str, owner: str | None, reply: Reply) -> None:
+        if isinstance(reply, State):
+            self._states[node] = reply.state
+            self._check()
+            if self._quorum and not self._fanout.silent:
+                self._repair_stale()
+
+    def _counted(self) -> int:
+        stand_ins_count = not self._fanout.hopeful
+        return sum(node in self._homes or state is not None or stand_ins_count for node, state in self._states.items())
+
+    def _check(self) -> None:
+        if self._quorum or self._answered:
+            return
+        primaries = sum(home in self._states for home in self._homes)
+        if self._counted() < self._r or primaries < self._core.config.pr:
+            if self._fanout.hopeful:
+                # A stand-in's "nothing" comes to count when a home is given up on, which no message tells.
+                self._core.after(STAND_IN_AFTER_S / 5, self._check)
+            return
+        self._quorum = True
+        if self._core.config.read_repair == "blocking":
+            self._repair.push(self._homes, self._states, self._answer_once_held)
+        else:
+            self._answer()
+            self._core.after(STRAGGLERS_S, self._repair_stale)
+
+    def _repair_stale(self) -> None:
+        if self._core.config.read_repair != "off":
+            self._repair.push(self._homes, self._states, lambda holders: None)
+
+    def _answer_once_held(self, holders: int) -> None:
+        if holders >= self._r:
+            self._answer()
+
+    def _answer(self) -> None:
+        if self._answered:
+            return
+        self._answered = True
+        state = self._core.replica.reconcile(merged(self._states.values()))
+        self._finish(Values(siblings(state), issue(self._core.secret, self._key, state.seen)))
+
+    def _time_up(self) -> None:
+        if self._answered:
+            return
+        self._answered = True
+        silent = ", ".join(home for home in self._homes if home not in self._states) or "stale replicas"
+        text = f"{self._counted()} of {self._r} replicas answered within {self._core.config.request_timeout_s:g} s"
+        self._finish(Failed("quorum_failed", f"{text} (not {silent}); retry, or lower R"))

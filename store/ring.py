@@ -1,0 +1,64 @@
+"""The ring: which nodes hold a key.
+
+1. A key's position is the MD5 of it, 128 bits. The hash space is cut into Q equal partitions.
+2. Strategy 3 (section 6.2): every node owns Q/S of the partitions, give or take one. Which ones follows from the
+   members' names alone, so nodes that know the same members agree without talking.
+3. A key's preference list is the distinct *physical* nodes met clockwise from its partition: the first N are its
+   homes (primaries), the others stand in for them, in that order.
+
+Dynamo (SOSP 2007), sections 4.2, 4.3 and 6.2.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+
+from store.config import Config, Member
+
+
+def position(key: bytes) -> int:
+    """Where a key lies on the ring: 0 to 2**128 - 1."""
+    return int.from_bytes(hashlib.md5(key, usedforsecurity=False).digest())
+
+
+class Ring:
+    """An assignment of partitions to members. Lookups are O(1): every partition's walk is made once.
+
+    members: at least N of them, with distinct names.
+    """
+
+    def __init__(self, members: Iterable[Member], config: Config) -> None:
+        self.members = {member.name: member for member in sorted(members)}
+        config.fits(len(self.members))
+        self.n = config.n
+        self.partitions = config.partitions
+        self.owners = _assign(sorted(self.members), config.partitions)
+        self._walks = [self._walk(partition) for partition in range(config.partitions)]
+
+    def partition(self, key: bytes) -> int:
+        """The partition that a key falls into."""
+        return position(key) * self.partitions >> 128
+
+    def preference(self, key: bytes) -> tuple[str, ...]:
+        """All nodes in the key's order of preference, each once; the first N are its homes."""
+        return self._walks[self.partition(key)]
+
+    def homes(self, key: bytes) -> tuple[str, ...]:
+        """The N nodes that should hold the key."""
+        return self.preference(key)[: self.n]
+
+    def _walk(self, start: int) -> tuple[str, ...]:
+        clockwise = (self.owners[(start + step) % self.partitions] for step in range(self.partitions))
+        met = tuple(dict.fromkeys(clockwise))
+        # With fewer partitions than members some own none; they still stand in, last.
+        return met + tuple(name for name in self.members if name not in met)
+
+
+def _assign(names: list[str], partitions: int) -> list[str]:
+    """Deal the partitions out in rounds; each round visits all nodes in an order of its own, so that a node's
+    neighbours on the ring, and with them its share of a failed node's load, vary."""
+    owners: list[str] = []
+    for turn in range(-(-partitions // len(names))):
+        owners += sorted(names, key=lambda name: hashlib.md5(f"{turn}/{name}".encode()).digest())
+    return owners[:partitions]

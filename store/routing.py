@@ -1,0 +1,77 @@
+"""Routing: any node takes any request, and hands it once to a home of its key.
+
+1. A home coordinates what it is sent. Another node forwards to the first home that it does not suspect, and passes
+   the answer on. What was forwarded is never forwarded again, so there are no loops.
+2. Where no home answers, a sloppy cluster's node coordinates by itself, as a stand-in.
+3. A home that is suspected while it has the request is given up on, and the next is asked, with the same request id.
+
+Dynamo (SOSP 2007), sections 4.5 and 6.4.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from store.core import Core
+from store.messages import Failed, Forward, Get, Put, Reply
+
+LOOK_EVERY_S = 0.1
+GRACE_S = 0.5
+"""A coordinator may take `request_timeout_s`; its answer needs a little longer to come back."""
+
+
+class Routing:
+    """Finds a coordinator for one request. coordinate: do it here."""
+
+    def __init__(
+        self,
+        core: Core,
+        request: Get | Put,
+        request_id: int,
+        coordinate: Callable[[], None],
+        finish: Callable[[Reply], None],
+    ) -> None:
+        self._core = core
+        self._forward = Forward(request_id, request)
+        self._coordinate = coordinate
+        self._finish = finish
+        self._homes = list(core.ring.homes(request.key))
+        self._untried = list(self._homes)
+        self._asked: str | None = None
+        self._deadline = core.now + core.config.request_timeout_s + GRACE_S
+        self._over = False
+
+    def start(self) -> None:
+        """Coordinate or forward."""
+        if self._core.name in self._homes:
+            self._coordinate()
+        else:
+            self._next()
+
+    def _next(self) -> None:
+        trusted = [home for home in self._untried if not self._core.suspects(home)]
+        if trusted or (self._untried and not self._core.config.sloppy):
+            self._asked = (trusted or self._untried)[0]
+            self._untried.remove(self._asked)
+            self._core.counters["forwarded"] += 1
+            self._core.ask(self._asked, self._forward, self._deadline, self._answered)
+            self._core.after(LOOK_EVERY_S, self._look)
+        elif self._core.config.sloppy:
+            self._over = True
+            self._coordinate()
+
+    def _look(self) -> None:
+        if self._over or self._asked is None:
+            return
+        if self._core.suspects(self._asked) and (self._untried or self._core.config.sloppy):
+            self._next()
+        else:
+            self._core.after(LOOK_EVERY_S, self._look)
+
+    def _answered(self, reply: Reply | None) -> None:
+        if self._over:
+            return
+        self._over = True
+        homes = ", ".join(self._homes)
+        text = f"no home of the key ({homes}) answered in time; retry through another node"
+        self._finish(reply or Failed("timeout", text))

@@ -1,0 +1,126 @@
+"""The server: the shell that gives a node its socket, its clock and its disk.
+
+1. One loop thread runs the node. One writer thread commits: all that queued while it was syncing goes into the next
+   commit together (group commit), in order, and only then does the node hear that it is durable.
+2. If a commit fails the server stops: a node that can't store must not answer as if it could.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import secrets
+import threading
+import time
+from collections.abc import Iterable
+from typing import assert_never
+
+from store.actions import Action, Address, Instant, Persist, Record, Send
+from store.config import Config, Member
+from store.engine import Engine, EngineError
+from store.node import Node
+from store.udp import UdpSocket
+
+COMMIT_MAX = 1000
+"""Persists in one commit: bounds how long the first of them waits."""
+
+
+def present() -> Instant:
+    """This machine's clocks."""
+    return Instant(time.monotonic(), time.time_ns())
+
+
+class Server:
+    """Runs one node until stopped.
+
+    name, members, config, secret, cluster, fresh: the node's. listen: where to bind. engine: closed by whoever made it.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        members: Iterable[Member],
+        config: Config,
+        *,
+        secret: bytes,
+        cluster: str,
+        engine: Engine,
+        listen: Address,
+        fresh: bool = False,
+    ) -> None:
+        self._node = Node(
+            name, members, config, secret=secret, cluster=cluster, reader=engine, bits=secrets.randbits, fresh=fresh
+        )
+        self._engine = engine
+        self._listen = listen
+        self._persists: queue.SimpleQueue[Persist | None] = queue.SimpleQueue()
+        self._timer: asyncio.TimerHandle | None = None
+
+    async def serve(self, started: asyncio.Event | None = None) -> None:
+        """Run until cancelled. Raises OSError if the address is taken, EngineError if a commit fails."""
+        loop = asyncio.get_running_loop()
+        failed: asyncio.Future[None] = loop.create_future()
+        self._socket = UdpSocket(self._listen, self._received)
+        self._node.environment = lambda: {"kernel_drops": self._socket.kernel_drops()}
+        writer = threading.Thread(target=self._write, args=(loop, failed), name="writer")
+        writer.start()
+        try:
+            self._do(self._node.start(present()))
+            if started is not None:
+                started.set()
+            await failed
+        finally:
+            self._socket.close()
+            self._persists.put(None)
+            writer.join()
+
+    def _received(self, datagram: bytes, source: Address) -> None:
+        self._do(self._node.receive(datagram, source, present()))
+
+    def _wake(self) -> None:
+        self._do(self._node.wake(present()))
+
+    def _persisted(self, tickets: list[int]) -> None:
+        for ticket in tickets:
+            self._do(self._node.persisted(ticket, present()))
+
+    def _do(self, actions: list[Action]) -> None:
+        for action in actions:
+            match action:
+                case Send():
+                    self._socket.send(action.datagram, action.to)
+                case Persist():
+                    self._persists.put(action)
+                case _:
+                    assert_never(action)
+        if self._timer is not None:
+            self._timer.cancel()
+        due = self._node.next_wake
+        if due is not None:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(max(0.0, due - time.monotonic()), self._wake)
+
+    def _write(self, loop: asyncio.AbstractEventLoop, failed: asyncio.Future[None]) -> None:
+        while (batch := self._batch()) is not None:
+            records: list[Record] = []
+            for persist in batch:
+                records += persist.records
+            try:
+                self._engine.commit(records)
+            except EngineError as problem:
+                loop.call_soon_threadsafe(failed.set_exception, problem)
+                return
+            loop.call_soon_threadsafe(self._persisted, [persist.ticket for persist in batch])
+
+    def _batch(self) -> list[Persist] | None:
+        first = self._persists.get()
+        if first is None:
+            return None
+        batch = [first]
+        while len(batch) < COMMIT_MAX and not self._persists.empty():
+            following = self._persists.get()
+            if following is None:
+                self._persists.put(None)
+                break
+            batch.append(following)
+        return batch

@@ -1,0 +1,168 @@
+"""Datagrams: a message cut into fragments, each sealed under the cluster's key.
+
+    magic 2 | protocol version 1 | cluster 8 | boot 8 | sequence 4 | AES-GCM( fragment ) 16 more
+
+    fragment: kind 1 | request id 8 | answered boot 8 | checksum 4 | index 2 | count 2 | name length 1 | name | chunk
+
+1. No datagram is longer than 1,200 bytes: a size that no network on earth splits again.
+2. The nonce is the sender's boot id and its sequence number: never used twice, since a boot id is random and new at
+   every start, and a sender out of sequence numbers refuses to send.
+3. Who does not hold the key is a stranger: what they send does not open, and is dropped without an answer.
+4. A replayed datagram is refused: per sender boot, a window remembers the last 4,096 sequence numbers.
+5. Fragments belong together if sender boot, kind, request id and the whole message's checksum agree. A retry fills
+   in what the first try lost.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+import zlib
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from store.actions import Bits
+
+DATAGRAM_BYTES_MAX = 1200
+KEY_BYTES = 32
+REQUEST, REPLY = 0, 1
+
+_MAGIC = b"sB"
+_PROTOCOL = 1
+_OUTER = struct.Struct("!2sB8sQI")
+_INNER = struct.Struct("!BQQIHHB")
+_SEQUENCE_MAX = (1 << 32) - 1
+_WINDOW = 4096
+_BOOTS_REMEMBERED = 4096
+
+
+class Refused(Exception):
+    """A datagram that is dropped. `reason` is the counter it goes under."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Fragment:
+    """An opened datagram.
+
+    boot: the sender's boot id. kind: REQUEST or REPLY. request_id: 64 bits, the requester's choice.
+    answered: of a reply, the boot id of the requester. checksum: of the whole message. index of count: which part.
+    """
+
+    boot: int
+    name: str
+    kind: int
+    request_id: int
+    answered: int
+    checksum: int
+    index: int
+    count: int
+    chunk: bytes
+
+
+class Wire:
+    """Seals and opens datagrams for one sender, from its start to its end.
+
+    secret: the cluster's key, 32 bytes. cluster: its name. name: the sender's.
+    """
+
+    def __init__(self, secret: bytes, cluster: str, name: str, bits: Bits) -> None:
+        if len(secret) != KEY_BYTES:
+            raise ValueError(f"the cluster key has {len(secret)} bytes; it must have {KEY_BYTES}")
+        self.boot = bits(64)
+        self._name = name.encode()
+        self._cluster = hashlib.blake2b(cluster.encode(), digest_size=8).digest()
+        self._seal = AESGCM(hashlib.blake2b(b"datagram", key=secret).digest()[:32])
+        self._sequence = 0
+        self._windows: OrderedDict[int, _Window] = OrderedDict()
+        self.chunk_bytes = DATAGRAM_BYTES_MAX - _OUTER.size - 16 - _INNER.size - len(self._name)
+
+    def datagrams(self, kind: int, request_id: int, answered: int, payload: bytes) -> Iterator[bytes]:
+        """The message as sealed datagrams, freshly numbered. payload: at most 65,535 chunks."""
+        checksum = zlib.crc32(payload)
+        count = max(1, -(-len(payload) // self.chunk_bytes))
+        for index in range(count):
+            chunk = payload[index * self.chunk_bytes : (index + 1) * self.chunk_bytes]
+            inner = _INNER.pack(kind, request_id, answered, checksum, index, count, len(self._name))
+            yield self._sealed(inner + self._name + chunk)
+
+    def open(self, datagram: bytes) -> Fragment:
+        """The fragment inside. Raises Refused; costs at most one decryption."""
+        if not _OUTER.size + 16 + _INNER.size <= len(datagram) <= DATAGRAM_BYTES_MAX:
+            raise Refused("malformed")
+        magic, protocol, cluster, boot, sequence = _OUTER.unpack_from(datagram)
+        if magic != _MAGIC:
+            raise Refused("malformed")
+        if protocol != _PROTOCOL:
+            raise Refused("other_protocol")
+        if cluster != self._cluster:
+            raise Refused("other_cluster")
+        window = self._windows.get(boot)
+        if window is not None and window.has(sequence):
+            raise Refused("replayed")
+        outer = datagram[: _OUTER.size]
+        try:
+            inner = self._seal.decrypt(outer[11:23], datagram[_OUTER.size :], outer)
+        except InvalidTag:
+            raise Refused("forged") from None
+        self._remember(boot, sequence)
+        return _parse(boot, inner)
+
+    def _sealed(self, inner: bytes) -> bytes:
+        if self._sequence >= _SEQUENCE_MAX:
+            raise OverflowError("out of sequence numbers: restart the node, which gives it a new boot id")
+        self._sequence += 1
+        outer = _OUTER.pack(_MAGIC, _PROTOCOL, self._cluster, self.boot, self._sequence)
+        return outer + self._seal.encrypt(outer[11:23], inner, outer)
+
+    def _remember(self, boot: int, sequence: int) -> None:
+        # Only after the seal was found good: strangers must not push friends out of the table.
+        window = self._windows.get(boot)
+        if window is None:
+            window = self._windows[boot] = _Window()
+            if len(self._windows) > _BOOTS_REMEMBERED:
+                self._windows.popitem(last=False)
+        else:
+            self._windows.move_to_end(boot)
+        window.add(sequence)
+
+
+class _Window:
+    """Which of the last sequence numbers of a sender have come; older ones count as come."""
+
+    __slots__ = ("_highest", "_seen")
+
+    def __init__(self) -> None:
+        self._highest = 0
+        self._seen = 0  # bit i: highest - i
+
+    def has(self, sequence: int) -> bool:
+        age = self._highest - sequence
+        return age >= _WINDOW or (age >= 0 and bool(self._seen >> age & 1))
+
+    def add(self, sequence: int) -> None:
+        ahead = sequence - self._highest
+        if ahead > 0:
+            self._seen = (self._seen << ahead) & ((1 << _WINDOW) - 1) if ahead < _WINDOW else 0
+            self._highest = sequence
+            ahead = 0
+        self._seen |= 1 << -ahead
+
+
+def _parse(boot: int, inner: bytes) -> Fragment:
+    kind, request_id, answered, checksum, index, count, name_length = _INNER.unpack_from(inner)
+    body = _INNER.size + name_length
+    if kind not in (REQUEST, REPLY) or index >= count or body > len(inner):
+        raise Refused("malformed")
+    try:
+        name = inner[_INNER.size : body].decode()
+    except UnicodeDecodeError:
+        raise Refused("malformed") from None
+    return Fragment(boot, name, kind, request_id, answered, checksum, index, count, inner[body:])
