@@ -4,8 +4,9 @@
    (in a history without it, all): what comes after is the harness asking, once all is healed.
 2. The ok rate is the `ok` among all of them; a definite failure is no service either. It is given overall,
    for each fault over the operations that it struck (`checkers.faults`), and over those that none struck.
-3. A silence lasts from an `ok` completion, or the first invocation since nothing was outstanding, to the next
-   `ok` completion, or to the last of these operations' events. Nobody asking is no silence.
+3. A silence ends with an `ok` completion, or with the last of these operations' events. It starts with the `ok`
+   completion before it if another operation was then outstanding, else with the first invocation after
+   that: nobody asking is no silence.
 4. The time to recover after a heal is from the completion of the fault's stop to the first `ok` completion of
    any operation invoked after that, or to the stage "recovered" if that came first.
 5. Invalid if the ok rate is below `min_ok_rate`. Unknown if there is no operation. Otherwise valid: without a
@@ -139,9 +140,7 @@ def _longest_silence(history: History, operations: list[Operation]) -> tuple[Eve
     return longest
 
 
-def _longer(
-    longest: tuple[Event, Event] | None, since: Event | None, until: Event | None
-) -> tuple[Event, Event]:
+def _longer(longest: tuple[Event, Event] | None, since: Event | None, until: Event | None) -> tuple[Event, Event]:
     assert since is not None and until is not None
     if longest is not None and until.time - since.time <= longest[1].time - longest[0].time:
         return longest

@@ -50,9 +50,7 @@ def compose(parts: Mapping[str, Verdict], broken: Mapping[str, str]) -> Verdict:
     if worst is None:
         return Verdict.unknown("no checker was asked")
     if outcome is Outcome.VALID:
-        return Verdict(
-            outcome, f"{count(len(parts), 'checker')} passed: {listing(parts, len(parts))}", parts=parts
-        )
+        return Verdict(outcome, f"{count(len(parts), 'checker')} passed: {listing(parts, len(parts))}", parts=parts)
     others = [name for name in parts if name != worst and parts[name].outcome is outcome]
     reason = f"{worst}: {parts[worst].reason}"
     if others:

@@ -12,8 +12,9 @@
    again.
 5. A key that is still seen to differ in the end never converged: invalid. So is, with `within_ms`, a
    key that was seen to differ later than that.
-6. Unknown if no key was shown by two home replicas, if a key that was polled in time was in the end not shown
-   by two, or if a fault stood until the end of the history.
+6. Unknown if no key was shown by two home replicas; if a polled key was in the end not shown by two; if a
+   replica of it that had differed fell silent (its last poll had no answer, and its last answer was not what the
+   others show in the end); or if a fault stood until the end of the history.
 
 Source: Dynamo (SOSP 2007), sections 4.6 and 4.7: hinted handoff and anti-entropy bring replicas back
 together.
@@ -42,20 +43,24 @@ _POINTS = 500  # Enough for any chart; a run may have a hundred thousand polls.
 class Picture:
     """What the home replicas of one key show.
 
-    shown: each node's last poll, if it was answered. differed_ns, agreed_ns: the last moment seen to differ,
+    shown: each node's last poll, if it was answered. lapsed: of a node whose last poll was not, the last that was.
+    differed_ns, agreed_ns: the last moment seen to differ,
     and the first after it at which they no longer were.
     """
 
     shown: dict[str, Poll] = field(default_factory=dict)
+    lapsed: dict[str, Poll] = field(default_factory=dict)
     differed_ns: int | None = None
     agreed_ns: int | None = None
 
     def look(self, poll: Poll, time_ns: int) -> None:
         """Take in one more poll, completed at that time."""
-        if poll.versions is None:
-            self.shown.pop(poll.node, None)
-        else:
+        before = self.shown.pop(poll.node, None)
+        if poll.versions is not None:
             self.shown[poll.node] = poll
+            self.lapsed.pop(poll.node, None)
+        elif before is not None and poll.operation.outcome != "ok":
+            self.lapsed[poll.node] = before
         if self.differs:
             self.differed_ns, self.agreed_ns = time_ns, None
         elif self.agreed_ns is None and len(self.shown) > 1:
@@ -64,6 +69,16 @@ class Picture:
     @property
     def differs(self) -> bool:
         return len({poll.versions for poll in self.shown.values()}) > 1
+
+    @property
+    def unclear(self) -> bool:
+        """Too few replicas show anything, or one fell silent while it was still different."""
+        final = {poll.versions for poll in self.shown.values()}
+        return len(self.shown) < 2 or any(poll.versions not in final for poll in self.lapsed.values())
+
+    def converged_after_ns(self, start_ns: int) -> int:
+        """The last moment seen to differ, counted from the clock's start."""
+        return 0 if self.differed_ns is None else max(0, self.differed_ns - start_ns)
 
 
 def check(history: History, *, within_ms: Annotated[float, Meta(ge=0)] | None = None) -> Verdict:
@@ -85,14 +100,12 @@ def check(history: History, *, within_ms: Annotated[float, Meta(ge=0)] | None = 
     late = [poll for poll in every if start is None or poll.operation.invocation.index > start.index]
     start_ns = start.time if start else 0
     curve, pictures = _watch(late)
-    after: dict[Key, int] = {
-        key: max(0, (p.differed_ns or start_ns) - start_ns) for key, p in pictures.items()
-    }
+    after = {key: picture.converged_after_ns(start_ns) for key, picture in pictures.items()}
     never = [key for key, picture in pictures.items() if picture.differs]
-    blind = [key for key, picture in pictures.items() if len(picture.shown) < 2]
+    blind = [key for key, picture in pictures.items() if picture.unclear]
     evidence: dict[str, Any] = {
         "clock_start_ms": milliseconds(start_ns),
-        "converged_after_ms": milliseconds(max(after.values())) if after and not never else None,
+        "converged_after_ms": milliseconds(max(after.values())) if after and not {*never, *blind} else None,
         "convergence_ms": quantiles_ms([after[key] for key in pictures if key not in {*never, *blind}]),
         "never_converged": [key_name(key) for key in never],
         "keys": {key_name(key): _as_data(picture, start_ns) for key, picture in pictures.items()},
@@ -100,34 +113,27 @@ def check(history: History, *, within_ms: Annotated[float, Meta(ge=0)] | None = 
         "diverged_over_time": diverged,
     }
     if never:
-        reason = f"{count(len(never), 'key')} of {len(pictures):,} never converged: {listing(map(key_name, never))}"
+        keys = listing(map(key_name, never))
+        reason = f"{count(len(never), 'key')} of {len(pictures):,} never converged: {keys}"
         return Verdict.invalid(reason, _never_witness(never[0], pictures[never[0]], start_ns), **evidence)
     slowest = max(after, key=lambda key: after[key], default=None)
     if within_ms is not None and after and milliseconds(after[slowest]) > within_ms:
-        reason = (
-            f"{key_name(slowest)} was seen to differ {milliseconds(after[slowest]):,} ms after the heal, "
-        )
+        reason = f"{key_name(slowest)} was seen to differ {milliseconds(after[slowest]):,} ms after the heal, "
         reason += f"later than the {within_ms:,} ms allowed"
         return Verdict.invalid(reason, _slow_witness(slowest, late, pictures[slowest]), **evidence)
     if not any(len(picture.shown) > 1 for picture in pictures.values()):
         return Verdict.unknown("no key was polled on two home replicas after the heal", **evidence)
     if blind:
-        reason = f"the last polls of {listing(map(key_name, blind))} were not answered by two home replicas"
+        keys = listing(map(key_name, blind))
+        reason = f"the last polls of {keys} were not answered by two home replicas, or by one that had differed"
         return Verdict.unknown(reason, **evidence)
-    reason = f"all {count(len(pictures), 'key')} converged; the last was seen to differ "
-    reason += (
-        f"{milliseconds(after[slowest]):,} ms after the heal"
-        if after[slowest]
-        else "at no time after the heal"
-    )
-    return Verdict.valid(reason, **evidence)
+    when = f"within {milliseconds(after[slowest]):,} ms of the heal" if after[slowest] else "by the first polls"
+    return Verdict.valid(f"{count(len(pictures), 'key')} converged, {when}", **evidence)
 
 
 def _clock_start(history: History) -> Event | None:
     recovery = stages(history).get("recovery")
-    ends = [
-        fault.stop.completion or fault.stop.invocation for fault in faults(history) if fault.stop is not None
-    ]
+    ends = [fault.stop.completion or fault.stop.invocation for fault in faults(history) if fault.stop is not None]
     candidates = [recovery] if recovery else [max(ends, key=lambda event: event.index)] if ends else []
     candidates += [o.completion for o in history.operations if o.f in WRITES and o.completion is not None]
     return max(candidates, key=lambda event: event.index, default=None)
@@ -158,11 +164,10 @@ def _watch(some: Sequence[Poll]) -> tuple[list[tuple[int, int]], dict[Key, Pictu
 
 
 def _as_data(picture: Picture, start_ns: int) -> dict[str, Any]:
-    converged = len(picture.shown) > 1 and not picture.differs
+    converged = not picture.differs and not picture.unclear
     agreed = picture.agreed_ns
-    differed = picture.differed_ns
     return {
-        "converged_after_ms": milliseconds(differed - start_ns if differed else 0) if converged else None,
+        "converged_after_ms": milliseconds(picture.converged_after_ns(start_ns)) if converged else None,
         "agreed_by_ms": milliseconds(agreed - start_ns) if converged and agreed is not None else None,
         "replicas": len(picture.shown),
     }
@@ -188,9 +193,7 @@ def _slow_witness(key: Key, late: Sequence[Poll], final: Picture) -> Witness:
         if poll.operation.key == key and poll.operation.completion is not None:
             picture.look(poll, poll.operation.completion.time)
             shown = dict(picture.shown) if picture.differs else shown
-    told = "; ".join(
-        f"{node} held {listing(p.versions or ['nothing'], limit=8)}" for node, p in sorted(shown.items())
-    )
+    told = "; ".join(f"{node} held {listing(p.versions or ['nothing'], limit=8)}" for node, p in sorted(shown.items()))
     text = f"at {seconds(final.differed_ns or 0)} the replicas of {key_name(key)} still differed: {told}"
     data = {"kind": "slow", "key": key, "versions": {node: poll.versions for node, poll in shown.items()}}
     return Witness(text, _events(shown.values()), data)

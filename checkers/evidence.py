@@ -23,7 +23,8 @@ from typing import Annotated, Any
 
 from msgspec import Meta
 
-from checkers.faults import Span, actions, faults, stages
+from checkers.faults import Span, actions, stages
+from checkers.faults import faults as all_faults
 from checkers.final_reads import FinalReads
 from checkers.history import History
 from checkers.prose import count, listing, seconds
@@ -69,9 +70,7 @@ def check(
         "ineffective": ineffective,
     }
     if "not-recovered" in reached:
-        return Verdict.invalid(
-            "the system did not recover after the last heal", _no_recovery(history), **evidence
-        )
+        return Verdict.invalid("the system did not recover after the last heal", _no_recovery(history), **evidence)
     doubts = []
     if outcomes["ok"] < min_operations:
         doubts.append(f"only {count(outcomes['ok'], 'operation')} were ok, and {min_operations:,} are needed")
@@ -116,7 +115,7 @@ def _faults_seen(history: History) -> dict[str, dict[str, int]]:
     """By family: how often started, how often with effect, and how many operations were struck while it had
     one.
     """
-    found = faults(history)
+    found = all_faults(history)
     span = Span.of(client_operations(history))
     families = sorted({fault.family for fault in found})
     return {

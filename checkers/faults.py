@@ -101,11 +101,7 @@ def actions(history: History) -> list[Action]:
     waiting: dict[str, Action] = {}
     for event in history.nemesis:
         value = event.value
-        if (
-            not isinstance(value, Mapping)
-            or "fault" not in value
-            or value.get("phase") not in ("start", "stop")
-        ):
+        if not isinstance(value, Mapping) or "fault" not in value or value.get("phase") not in ("start", "stop"):
             continue
         if event.f in waiting:
             waiting.pop(event.f).completion = event
@@ -139,9 +135,7 @@ def faults(history: History) -> list[Fault]:
 
 def stages(history: History) -> dict[str, Event]:
     """The stages reached, by name. O(n)."""
-    return {
-        event.value: event for event in history.nemesis if event.f == "stage" and isinstance(event.value, str)
-    }
+    return {event.value: event for event in history.nemesis if event.f == "stage" and isinstance(event.value, str)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,9 +174,7 @@ def meanwhile(found: Iterable[Fault], since: int, until: int, limit: int = 3) ->
     if not stood:
         return "no fault stood meanwhile"
     shown = [fault.as_prose() for fault in stood[:limit]]
-    return (
-        "meanwhile " + "; ".join(shown) + (f"; and {len(stood) - limit} more" if len(stood) > limit else "")
-    )
+    return "meanwhile " + "; ".join(shown) + (f"; and {len(stood) - limit} more" if len(stood) > limit else "")
 
 
 def _evidence(completion: Event) -> Mapping[str, Any]:

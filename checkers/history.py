@@ -156,9 +156,7 @@ def encode(event: Event) -> bytes:
 def _follow(event: Event, number: int, position: int, opened: dict[int, Event], retired: set[int]) -> None:
     """Raise HistoryError unless the event may come next."""
     if event.index != position:
-        raise HistoryError(
-            number, f"index is {event.index}, expected {position}: lines are missing or reordered"
-        )
+        raise HistoryError(number, f"index is {event.index}, expected {position}: lines are missing or reordered")
     process = event.process
     if not isinstance(process, int):
         if event.type != "info":
@@ -166,9 +164,7 @@ def _follow(event: Event, number: int, position: int, opened: dict[int, Event], 
         return
     if event.type == "invoke":
         if process in opened:
-            raise HistoryError(
-                number, f"process {process} invokes {event.f!r} while its last operation is open"
-            )
+            raise HistoryError(number, f"process {process} invokes {event.f!r} while its last operation is open")
         if process in retired:
             raise HistoryError(number, f"process {process} invokes {event.f!r} after an 'info' retired it")
         opened[process] = event
@@ -177,9 +173,7 @@ def _follow(event: Event, number: int, position: int, opened: dict[int, Event], 
     if invocation is None:
         raise HistoryError(number, f"process {process} completes {event.f!r} which it never invoked")
     if event.f != invocation.f:
-        raise HistoryError(
-            number, f"process {process} completes {event.f!r} but had invoked {invocation.f!r}"
-        )
+        raise HistoryError(number, f"process {process} completes {event.f!r} but had invoked {invocation.f!r}")
     if event.key is not None and event.key != invocation.key:
         raise HistoryError(
             number,

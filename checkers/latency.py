@@ -71,6 +71,4 @@ def check(
     )
     events = (slowest.invocation.index, slowest.completion.index)
     data = {"kind": "sla", "percentile": percentile, "reached_ms": reached, "sla_ms": sla_ms}
-    return Verdict.invalid(
-        f"{summary}, more than the {sla_ms:,g} ms agreed", Witness(text, events, data), **evidence
-    )
+    return Verdict.invalid(f"{summary}, more than the {sla_ms:,g} ms agreed", Witness(text, events, data), **evidence)

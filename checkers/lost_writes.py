@@ -22,8 +22,6 @@ def check(history: History) -> Verdict:
         case False, True:
             return registers.check(history)
         case True, True:
-            return Verdict.unknown(
-                "the history has adds and puts, so its reads could be of either; record them apart"
-            )
+            return Verdict.unknown("the history has adds and puts, so its reads could be of either; record them apart")
         case _:
             return Verdict.unknown("the history has neither an add nor a put")

@@ -34,7 +34,7 @@ def percentile(ordered_ns: Sequence[int] | npt.NDArray[np.int64], percent: float
 
 
 def quantiles_ms(durations_ns: Sequence[int] | npt.NDArray[np.int64]) -> dict[str, float]:
-    """p50, p90, p99, p99.9 and max in milliseconds, in any order given; empty if there are none. O(n log n)."""
+    """p50, p90, p99, p99.9 and max in milliseconds; empty if there are no durations. O(n log n)."""
     if len(durations_ns) == 0:
         return {}
     ordered = np.sort(np.asarray(durations_ns, dtype=np.int64))

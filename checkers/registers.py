@@ -149,9 +149,7 @@ def _judge(each: RegisterKey, versions: Versions) -> None:
         each.fate[write.id] = fate
 
 
-def _note_impossible(
-    each: RegisterKey, versions: Versions, operation: Operation, ids: tuple[int, ...]
-) -> None:
+def _note_impossible(each: RegisterKey, versions: Versions, operation: Operation, ids: tuple[int, ...]) -> None:
     for id_ in ids:
         if not versions.known(id_, each.key):
             each.unexpected.setdefault(id_, operation)
@@ -174,9 +172,7 @@ def _witness(history: History, keys: Mapping[Key, RegisterKey], versions: Versio
     lost = [(each, write) for each in keys.values() for write in each.fated("lost")]
     if lost:
         lost.sort(key=lambda pair: pair[1].ended)
-        return _lost_witness(
-            history, *lost[0], versions, {"lost": [_as_data(write) for _, write in lost[:_LISTED]]}
-        )
+        return _lost_witness(history, *lost[0], versions, {"lost": [_as_data(write) for _, write in lost[:_LISTED]]})
     told = {"phantom": "though its put had failed", "unexpected": "which nobody put there"}
     for kind in ("phantom", "unexpected"):
         for each in keys.values():
@@ -211,9 +207,7 @@ def _lost_witness(
     )
     remains = [_describe(versions.writes[id_]) for id_ in each.siblings if id_ in versions.writes]
     left = (
-        f"what remains is {listing(remains)}, and neither they nor"
-        if remains
-        else "nothing remains, so no write nor"
+        f"what remains is {listing(remains)}, and neither they nor" if remains else "nothing remains, so no write nor"
     )
     text = (
         f"process {put.process} was told at {at(put.completion)} that write {write.id} "

@@ -17,12 +17,7 @@ from typing import Any
 
 import msgspec
 
-from checkers import availability as _availability
-from checkers import convergence as _convergence
-from checkers import evidence as _evidence
-from checkers import latency as _latency
-from checkers import lost_writes as _lost_writes
-from checkers import siblings as _siblings
+from checkers import availability, convergence, evidence, latency, lost_writes, siblings
 from checkers.history import History
 from checkers.verdict import Verdict
 
@@ -52,30 +47,18 @@ class Checker:
             try:
                 accepted[name] = msgspec.convert(value, known[name])
             except msgspec.ValidationError as problem:
-                message = (
-                    f"{self.name}: option {name} can't be {value!r}: {problem}; it has {', '.join(known)}"
-                )
+                message = f"{self.name}: option {name} can't be {value!r}: {problem}; it has {', '.join(known)}"
                 raise ValueError(message) from None
         return accepted
 
 
 _ALL = (
-    Checker(
-        "lost-writes", "no acknowledged write vanished, from sets or versioned registers", _lost_writes.check
-    ),
-    Checker(
-        "siblings", "how many versions a read returned, and that none of them was superseded", _siblings.check
-    ),
-    Checker(
-        "convergence", "after the heal all replicas came to hold the same, and how soon", _convergence.check
-    ),
-    Checker(
-        "availability", "share of operations served, by fault; silences; time to recover", _availability.check
-    ),
-    Checker("latency", "percentiles of latency, under fault and without, against an SLA", _latency.check),
-    Checker(
-        "evidence", "the test was meaningful: operations, faults with effect, final reads", _evidence.check
-    ),
+    Checker("lost-writes", "no acknowledged write vanished, from sets or versioned registers", lost_writes.check),
+    Checker("siblings", "how many versions a read returned, and that none of them was superseded", siblings.check),
+    Checker("convergence", "after the heal all replicas came to hold the same, and how soon", convergence.check),
+    Checker("availability", "share of operations served, by fault; silences; time to recover", availability.check),
+    Checker("latency", "percentiles of latency, under fault and without, against an SLA", latency.check),
+    Checker("evidence", "the test was meaningful: operations, faults with effect, final reads", evidence.check),
 )
 CHECKERS: Mapping[str, Checker] = {checker.name: checker for checker in _ALL}
 

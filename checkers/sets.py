@@ -169,9 +169,7 @@ def _judge(each: SetKey) -> None:
     failed = set(each.with_outcome("fail"))
     held_by_finals: list[set[Element]] = []
     finals = {read.invocation.index for read in each.final}
-    known = set(
-        acknowledged
-    )  # Acknowledged before the read at hand was invoked; shrinks as the walk goes back.
+    known = set(acknowledged)  # Acknowledged before the read at hand was invoked; shrinks as the walk goes back.
     unseen = set(acknowledged)
     for read in reversed(each.reads):
         listed = elements(read)
@@ -288,9 +286,7 @@ def _lost_witness(history: History, each: SetKey, element: Element, data: dict[s
     nodes = sorted({node for read in each.final if (node := read.invocation.node)})
     through = f" (through {listing(nodes)})" if nodes else ""
     finals = (
-        f"all {len(each.final)} final reads{through} lack"
-        if len(each.final) > 1
-        else f"the final read{through} lacks"
+        f"all {len(each.final)} final reads{through} lack" if len(each.final) > 1 else f"the final read{through} lacks"
     )
     text = (
         f"process {add.process} was told at {at(add.completion)} that {element} was added "

@@ -56,19 +56,13 @@ def check(history: History, *, max_siblings: Annotated[int, Meta(ge=1)] | None =
         sights = [Sight(read, len(siblings)) for read, siblings in versions.reads]
         false = _false(versions)
     else:
-        sights = [
-            Sight(poll.operation, len(poll.versions)) for poll in polls(history) if poll.versions is not None
-        ]
+        sights = [Sight(poll.operation, len(poll.versions)) for poll in polls(history) if poll.versions is not None]
         false = []
     counted = "reads" if registers else "polls"
     if not sights:
-        return Verdict.unknown(
-            f"there are no {'ok reads' if registers else 'ok polls of home replicas'} to count in"
-        )
+        return Verdict.unknown(f"there are no {'ok reads' if registers else 'ok polls of home replicas'} to count in")
     evidence: dict[str, Any] = {"counted": counted, **_figures(sights), "over_time": _over_time(sights)}
-    evidence["histogram"] = {
-        str(number): n for number, n in sorted(Counter(s.number for s in sights).items())
-    }
+    evidence["histogram"] = {str(number): n for number, n in sorted(Counter(s.number for s in sights).items())}
     evidence["keys"] = _by_key(sights)
     if registers:
         evidence["false_sibling_reads"] = len(false)
@@ -81,8 +75,7 @@ def check(history: History, *, max_siblings: Annotated[int, Meta(ge=1)] | None =
         return Verdict.invalid(reason, _explosion(largest, counted), **evidence)
     reason = (
         f"at most {count(largest.number, 'sibling')} in {len(sights):,} {counted}, "
-        f"{evidence['mean']} on average"
-        + ("; none false" if registers else "; false ones can't be told from polls")
+        f"{evidence['mean']} on average" + ("; none false" if registers else "; false ones can't be told from polls")
     )
     return Verdict.valid(reason, **evidence)
 

@@ -16,7 +16,7 @@ _OWN_FIELDS = frozenset({"verdict", "reason", "witness", "checkers", "broken"})
 
 
 class Outcome(enum.StrEnum):
-    """What a checker can say. `broken` is no outcome: it is the harness's own failure (see `Verdict.broken`)."""
+    """What a checker can say. `broken` is no outcome: it is the harness's own failure."""
 
     VALID = "valid"
     INVALID = "invalid"
@@ -60,9 +60,7 @@ class Verdict:
             raise ValueError("an invalid verdict needs a witness; give the events that show the anomaly")
         taken = _OWN_FIELDS & self.evidence.keys()
         if taken:
-            raise ValueError(
-                f"evidence can't be called {', '.join(sorted(taken))}: a verdict has that field itself"
-            )
+            raise ValueError(f"evidence can't be called {', '.join(sorted(taken))}: a verdict has that field itself")
 
     @classmethod
     def valid(cls, reason: str, **evidence: Any) -> Verdict:

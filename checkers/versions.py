@@ -84,15 +84,11 @@ class Versions:
                     raise HistoryError(operation.invocation.index + 1, problem)
                 writes[write.id] = write
             elif operation.f == "read" and operation.outcome == "ok" and operation.completion is not None:
-                reads.append(
-                    (operation, _ids(operation.completion.value, operation.completion.index, "an ok read"))
-                )
+                reads.append((operation, _ids(operation.completion.value, operation.completion.index, "an ok read")))
         for write in writes.values():
             for id_ in write.seen or ():
                 if id_ in writes and writes[id_].invoked > write.ended:
-                    problem = (
-                        f"write {write.id} had seen {id_}, which was invoked only after it was completed"
-                    )
+                    problem = f"write {write.id} had seen {id_}, which was invoked only after it was completed"
                     raise HistoryError(write.ended + 1, problem)
         return cls(writes, tuple(reads))
 
@@ -133,7 +129,7 @@ class Versions:
         return None
 
     def _seen_among(self, later: int, wanted: set[int], earliest: int) -> int | None:
-        """The least of the wanted writes that `later` had seen; nothing completed before `earliest` can have."""
+        """The least of the wanted writes that `later` had seen; none of them was invoked before `earliest`."""
         reached = {later}
         ahead = [later]
         while ahead:
@@ -155,11 +151,7 @@ def _write(operation: Operation) -> Write:
         raise HistoryError(operation.invocation.index + 1, problem)
     completion = operation.completion
     seen: tuple[int, ...] | None = None
-    if (
-        completion is not None
-        and isinstance(completion.value, dict)
-        and completion.value.get("seen") is not None
-    ):
+    if completion is not None and isinstance(completion.value, dict) and completion.value.get("seen") is not None:
         seen = _ids(completion.value["seen"], completion.index, 'the "seen" of a put')
     return Write(invoked["write"], operation, seen)
 

@@ -77,14 +77,14 @@ class System(Protocol):
     """A system under test.
 
     name: as registered in `splitbrain.systems`. config: its keys with their defaults. interfaces: names among
-    "VersionedStore". configure: the same system with some keys changed; raises ValueError naming a bad value.
+    "VersionedStore". configure: the same system with some keys changed, for so many nodes; raises ValueError naming a bad value.
     """
 
     name: str
     config: Mapping[str, str]
     interfaces: frozenset[str]
 
-    def configure(self, config: Mapping[str, str], *, seed: int) -> System: ...
+    def configure(self, config: Mapping[str, str], *, seed: int, nodes: int) -> System: ...
 
     async def start(self, environment: Environment, machine: Machine) -> None:
         """Start the node on that machine, first time or again. Returns once it answers."""

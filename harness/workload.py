@@ -11,9 +11,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+import msgspec
+
 from harness.generators import Generator
 from harness.operation import Completion, Invocation
-from harness.system import Connection
+from harness.system import Connection, ReplicaState
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +25,34 @@ class Schema:
     f: str
     invoked: Any
     ok: Any
+
+
+class ReplicaAnswer(msgspec.Struct, forbid_unknown_fields=True):
+    """What a `replica` operation answers: what one node holds of the key, by itself.
+
+    home: it is one of the key's primaries. versions: identifiers, sorted. values: the value of each, decoded.
+    hinted: for how many other nodes it keeps the key.
+    """
+
+    home: bool
+    versions: list[str]
+    values: list[Any]
+    hinted: int
+
+    @classmethod
+    def of(cls, held: ReplicaState, decode: Callable[[bytes], Any]) -> ReplicaAnswer:
+        """From a connection's answer; `decode` makes the history's value of a stored one."""
+        held_versions = sorted(zip(held.versions, held.values, strict=True), key=lambda pair: pair[0])
+        return cls(
+            held.home,
+            [version for version, _ in held_versions],
+            [None if value is None else decode(value) for _, value in held_versions],
+            held.hinted,
+        )
+
+    def as_value(self) -> dict[str, Any]:
+        """As it stands in a history."""
+        return msgspec.structs.asdict(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +65,13 @@ class Plan:
     nodes: tuple[str, ...]
     seed: int
     config: Mapping[str, str]
+
+    def whole(self, key: str) -> int:
+        """A configuration value that must be a whole number above 0. Raises ValueError naming the key."""
+        text = self.config[key]
+        if not text.isascii() or not text.isdigit() or int(text) < 1:
+            raise ValueError(f"{key}={text}: give a whole number above 0")
+        return int(text)
 
 
 class Client(Protocol):
@@ -52,7 +89,7 @@ class Workload:
 
     interface: the connection interface needed, e.g. "VersionedStore". config: its keys with defaults.
     shared: makes what all clients of one run share (a lock, say), once a run.
-    client: (connection, process, shared, config) -> Client. generator: what clients do until the time limit; no rate in it.
+    client: (connection, shared, config) -> Client. generator: what clients do until the time limit; no rate in it.
     final: (plan) -> what is asked once all faults are healed and the system answers again (convergence, final reads).
     checkers: name -> options for `checkers.check`.
     """

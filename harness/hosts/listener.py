@@ -5,8 +5,8 @@
 2. It answers no datagram. What comes in by one direction must not depend on the other.
 
 It is sent over as text, so it imports nothing of splitbrain. One JSON object a line: at first it says
-{"port": P}. To {"send": [[address, port, nonce], ...]} and {"heard": null} it answers {"heard": [nonce, ...]}:
-all that has come in since it was last asked.
+{"port": P}. To {"send": [[address, port, nonce], ...]} it answers {"heard": [nonce, ...]}: all that has come in
+since it was last asked.
 """
 
 import json

@@ -26,6 +26,7 @@ TRIES = 3
 PATIENCE_S = 0.02
 ANSWER_TIMEOUT_S = 10.0
 
+Parcel = tuple[str, int, str]
 _SOURCE = Path(__file__).with_name("listener.py").read_text()
 
 
@@ -36,7 +37,7 @@ class Probe:
         self._machines = machines
         self._ears: dict[str, _Ear] = {}
         self._look = secrets.token_hex(4)
-        self._nonces = itertools.count()
+        self._numbers = itertools.count()
 
     async def heard(self, links: Collection[Link], sent: dict[Link, int]) -> set[Link]:
         """Which of the links carry a datagram now. Takes about 10 ms if all do, and 3 times 30 ms if not.
@@ -45,20 +46,20 @@ class Probe:
         Raises EnvironmentFailure if a machine does not answer.
         """
         ears = await self._listening()
+        nonces: dict[str, Link] = {}
         missing = set(links)
         for attempt in range(TRIES):
-            if attempt:
-                await asyncio.sleep(PATIENCE_S * attempt)
-            nonces = {f"{self._look}-{next(self._nonces)}": link for link in sorted(missing)}
-            parcels: dict[str, list[tuple[str, int, str]]] = {name: [] for name in ears}
-            for nonce, (source, target) in nonces.items():
+            await asyncio.sleep(PATIENCE_S * attempt)
+            parcels: dict[str, list[Parcel]] = {name: [] for name in ears}
+            for source, target in sorted(missing):
+                nonce = f"{self._look}-{next(self._numbers)}"
+                nonces[nonce] = source, target
                 parcels[source].append((self._machines[target].host, ears[target].port, nonce))
                 sent[source, target] = sent.get((source, target), 0) + 1
-            await asyncio.gather(*(ears[name].ask(parcels[name]) for name in ears if parcels[name]))
-            await asyncio.sleep(PATIENCE_S / 10)
-            asked = sorted({target for _, target in missing})
-            answers = await asyncio.gather(*(ears[name].ask([]) for name in asked))
-            missing -= {nonces[nonce] for answer in answers for nonce in answer if nonce in nonces}
+            # Twice: the first answer of a listener may be older than what another has just sent it.
+            for question in (parcels, dict.fromkeys(ears, [])):
+                answers = await asyncio.gather(*(ears[name].ask(asked) for name, asked in question.items()))
+                missing -= {nonces[nonce] for answer in answers for nonce in answer if nonce in nonces}
             if not missing:
                 break
         return set(links) - missing
@@ -81,26 +82,46 @@ class Probe:
 class _Ear:
     """The harness's side of one listener."""
 
-    def __init__(self, name: str, channel: paramiko.Channel, port: int) -> None:
+    def __init__(self, machine: SshMachine, channel: paramiko.Channel) -> None:
         self.channel = channel
-        self.port = port
-        self._name = name
+        self.port = 0
+        self._machine = machine
         self._lines = channel.makefile("r")
-        self._heard: list[str] = []
 
     @staticmethod
     async def start(machine: SshMachine) -> _Ear:
         script = f"exec python3 -c {shlex.quote(_SOURCE)} {shlex.quote(machine.host)}"
         channel = await machine.connection.channel(script)
         channel.settimeout(ANSWER_TIMEOUT_S)
-        channel.set_combine_stderr(True)
-        ear = _Ear(machine.name, channel, 0)
-        ear.port = int((await asyncio.to_thread(ear._answer))["port"])
+        ear = _Ear(machine, channel)
+        ear.port = (await machine.connection.in_thread(ear._answer))["port"]
         return ear
 
-    async def ask(self, parcels: Collection[tuple[str, int, str]]) -> list[str]:
-        """Have it send these (address, port, nonce). Returns the nonces that came in and were not yet returned.
+    async def ask(self, parcels: Collection[Parcel]) -> list[str]:
+        """Have it send these (address, port, nonce). Returns the nonces that came in since it was last asked."""
 
-        Sending and hearing share one question, so what a sender heard meanwhile is kept for the next answer.
-        """
-        return await asyncio.to_thread(self._ask, parcels)
+        def exchange() -> list[str]:
+            self.channel.sendall(json.dumps({"send": list(parcels)}).encode() + b"\n")
+            heard: list[str] = self._answer()["heard"]
+            return heard
+
+        try:
+            return await self._machine.connection.in_thread(exchange)
+        except OSError as error:
+            self.channel.close()
+            raise self._failure(str(error)) from error
+
+    def _answer(self) -> dict[str, Any]:
+        try:
+            answer: dict[str, Any] = json.loads(self._lines.readline())
+        except (OSError, ValueError) as error:
+            said = self.channel.recv_stderr(4096).decode(errors="replace") if self.channel.recv_stderr_ready() else ""
+            self.channel.close()
+            raise self._failure((said.strip() or str(error)).splitlines()[-1]) from error
+        return answer
+
+    def _failure(self, cause: str) -> EnvironmentFailure:
+        return EnvironmentFailure(
+            f"the probe on {self._machine.name} does not answer ({cause}); see whether the machine still runs "
+            "and has Python 3 as python3"
+        )

@@ -101,7 +101,7 @@ class SshConnection:
         end = time.monotonic() + deadline_s
         while True:
             try:
-                await self._in_thread(self._connected)
+                await self.in_thread(self._connected)
                 return
             except paramiko.AuthenticationException as error:
                 raise EnvironmentFailure(f"{self._where} refuses the login ({error}); check its authorized key") from error
@@ -120,7 +120,7 @@ class SshConnection:
         Raises EnvironmentFailure if the machine can't be reached or the script takes longer than timeout_s.
         """
         try:
-            return await self._in_thread(lambda: self._run(script, stdin, timeout_s))
+            return await self.in_thread(lambda: self._run(script, stdin, timeout_s))
         except _OverdueError as error:
             self._drop()
             raise EnvironmentFailure(
@@ -150,9 +150,15 @@ class SshConnection:
             return channel
 
         try:
-            return await self._in_thread(opened)
+            return await self.in_thread(opened)
         except _LOST as error:
             raise EnvironmentFailure(f"the SSH connection to {self._where} was lost: {error}") from error
+
+    async def in_thread(self, work: Callable[[], T]) -> T:
+        """Do blocking work on this connection's thread, after what is under way there."""
+        if self._closed:
+            raise EnvironmentFailure(f"the SSH connection to {self._where} is closed already")
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
     def close(self) -> None:
         """Hang up; a command under way fails. Idempotent."""
@@ -163,11 +169,6 @@ class SshConnection:
     @property
     def _where(self) -> str:
         return f"{self.name} ({self.host})"
-
-    async def _in_thread(self, work: Callable[[], T]) -> T:
-        if self._closed:
-            raise EnvironmentFailure(f"the SSH connection to {self._where} is closed already")
-        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
     def _run(self, script: str, stdin: bytes, timeout_s: float) -> Output:
         end = time.monotonic() + timeout_s

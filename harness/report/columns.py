@@ -1,8 +1,8 @@
 """Columns: a history's operations as arrays, one element an operation, in the order of invocation.
 
 1. An operation without a completion ends where the history ends, and `done` is -1.
-2. A lane holds one process at a time: when a process is retired, its successor takes a free lane, so that there are
-   as many lanes as there were processes at once, not as many as there were numbers.
+2. A lane holds one process at a time: when a process is retired, its successor takes a free lane, so that
+   there are as many lanes as there were processes at once, not as many as there were numbers.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ Booleans = npt.NDArray[np.bool_]
 class Columns:
     """n operations.
 
-    start, end: ns. outcome: index into OUTCOMES. index, done: positions of invocation and completion in the history.
+    start, end: ns. outcome: index into OUTCOMES. index, done: positions of invocation and completion in the
+    history.
     f, key, node: indices into the names beside them; the name "" stands for none. lanes: how many there are.
     """
 
@@ -121,4 +122,8 @@ def _lanes(process: Integers, start: Integers, end: Integers) -> tuple[Integers,
             lane, lanes = lanes, lanes + 1
         lane_of[at] = lane
         heapq.heappush(busy, (int(until[at]), lane))
-    return lane_of[inverse], lanes
+    # From top to bottom by the lowest number that each ever held, as a reader expects them.
+    lowest = np.full(lanes, np.iinfo(np.int64).max)
+    np.minimum.at(lowest, lane_of, numbers)
+    place = np.argsort(np.argsort(lowest))
+    return place[lane_of[inverse]], lanes

@@ -1,6 +1,8 @@
-"""Faults and stages as the report shows them: what `checkers.faults` read from the history, with times and words.
+"""Faults and stages as the report shows them: what `checkers.faults` read from the history, with times and
+words.
 
-1. A fault stands from the completion of its start to the invocation of its stop, or to the end of the history.
+1. A fault stands from the completion of its start to the invocation of its stop, or to the end of the
+   history.
 2. Whether it took effect is what the nemesis saw when it looked; None where nothing tells.
 """
 
@@ -19,7 +21,8 @@ class Band:
     """One fault.
 
     title: its family, then shape or nodes. effective, healed: what was seen at its start and at its stop.
-    dropped: packets it swallowed, if something counted them. silent: the directed links that were cut and silent.
+    dropped: packets it swallowed, if something counted them. silent: the directed links that were cut and
+    silent.
     events: indices of its nemesis events.
     """
 

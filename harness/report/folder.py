@@ -26,7 +26,8 @@ class ReportError(Exception):
 def write(folder: Path) -> Path:
     """Write `report.html` into a run folder, and return its path.
 
-    folder: holds run.json, history.jsonl and, unless the run was killed, results.json; logs under nodes/<node>/.
+    folder: holds run.json, history.jsonl and, unless the run was killed, results.json; logs under
+    nodes/<node>/.
     Raises ReportError if the run or its history is missing or unreadable. O(n log n) in operations.
     """
     run = _object(folder / "run.json")
@@ -62,15 +63,13 @@ def _history(path: Path) -> History:
     except OSError as problem:
         raise ReportError(f"{path} can't be read ({problem}); check its permissions") from problem
     except HistoryError as problem:
-        raise ReportError(
-            f"{path} is no history: {problem}; restore that line, or run the test again"
-        ) from problem
+        raise ReportError(f"{path} is no history: {problem}; restore that line, or run the test again") from problem
 
 
 def _results(folder: Path) -> dict[str, Any]:
     """The results, or an `unknown` that says why there are none."""
     path = folder / "results.json"
-    again = "the history up to there is shown; run the test again, or check it with `splitbrain check`"
+    again = "the history up to there is shown; run the test again, or check it with splitbrain check"
     try:
         parsed = json.loads(path.read_bytes())
     except FileNotFoundError:

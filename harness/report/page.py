@@ -1,8 +1,9 @@
 """The page: everything the report knows, put into one HTML file.
 
-1. All text goes through jinja2's autoescape; data goes into a JSON block in which `<`, `>` and `&` are escaped, so that no
-   value of a history can end the block or become markup.
-2. Only the scripts of this package run: the page's content policy names their hashes, and allows no request at all.
+1. All text goes through jinja2's autoescape; data goes into a JSON block in which `<`, `>` and `&` are
+   escaped, so that no value of a history can end the block or become markup.
+2. Only the scripts of this package run: the page's content policy names their hashes, and allows no request
+   at all.
 3. Same input, same page, byte for byte.
 """
 
@@ -42,19 +43,25 @@ def render(
 ) -> str:
     """The report of a run, as HTML.
 
-    run: the object of run.json. results: a verdict as `Verdict.as_dict()` makes it. logs: node -> file -> text.
+    run: the object of run.json. results: a verdict as `Verdict.as_dict()` makes it. logs: node -> file ->
+    text.
     O(n log n) in operations; the page's size does not grow with n past a bound.
     """
     table = columns(history)
     struck, staged = bands(history), stages(history)
     found = witness.anomalies(results, table)
     telling = list(dict.fromkeys(at for anomaly in found for at in anomaly.operations))
+    stops = _stops(found, table)
+    marked = [table.at_event(index) for stop in stops for index in stop["ops"]]
+    telling = list(dict.fromkeys([*telling, *(at for at in marked if at is not None)]))
     drawn = timeline.sample(table, telling)
     source, seen = series.sightings(history)
     looks = series.rounds(history)
-    implicated = {table.key_names[int(table.key[at])] for at in telling if anomalous(found, at)}
+    wrong = [index for stop in stops if stop["verdict"] == "invalid" for index in stop["ops"]]
+    implicated = {table.key_names[int(table.key[table.index == index][0])] for index in wrong}
     key_rows, keys_left = tables.keys(table, implicated, seen, looks)
     codes, codes_left = tables.errors(history, table)
+    split = series.divergence(looks)
     data = {
         "end": table.end_ns / 1e9,
         "lanes": table.lanes,
@@ -62,25 +69,24 @@ def render(
         "total": table.n,
         "faults": _bands(struck),
         "stages": [_stage(stage) for stage in staged],
-        "anomalies": [_anomaly(anomaly, table) for anomaly in found],
+        "anomalies": stops,
         "series": series.over_time(table),
         "siblings": series.siblings(seen, table.end_ns / 1e9),
-        "divergence": series.divergence(looks),
+        "divergence": split,
     }
     context = {
         "run": run,
         "results": results,
         "verdict": _word(results),
         "outcome_words": OUTCOME_WORDS,
-        "checkers": {
-            name: part for name, part in _mapping(results.get("checkers")).items() if isinstance(part, dict)
-        },
+        "checkers": {name: part for name, part in _mapping(results.get("checkers")).items() if isinstance(part, dict)},
         "crashed": _mapping(results.get("broken")),
         "truncated": history.truncated,
         "events": len(history.events),
         "duration_s": table.end_ns / 1e9,
         "keys": len([name for name in table.key_names if name]),
         "facts": tables.facts(history, table, struck, staged),
+        "stops": len(stops),
         "anomalies": [_drawn(anomaly, history, table, struck) for anomaly in found],
         "faults": tables.fault_rows(table, struck),
         "key_rows": key_rows,
@@ -91,7 +97,7 @@ def render(
         "siblings_source": source,
         "has_siblings": bool(seen),
         "has_divergence": any(looks.values()),
-        "divergence_left": data["divergence"]["left_out"],
+        "divergence_left": split["left_out"],
         "logs": _tails(logs),
         "data": embed(data),
         "styles": Markup("\n".join(_asset(name) for name in STYLES)),
@@ -100,11 +106,6 @@ def render(
         "licence": _asset("uPlot.LICENSE"),
     }
     return _environment().get_template("report.html.j2").render(context)
-
-
-def anomalous(found: Sequence[witness.Anomaly], operation: int) -> bool:
-    """Whether the operation is in a witness of something invalid."""
-    return any(anomaly.verdict == "invalid" and operation in anomaly.operations for anomaly in found)
 
 
 def embed(data: Any) -> Markup:
@@ -150,27 +151,34 @@ def _stage(stage: Stage) -> dict[str, Any]:
     return {"name": stage.name, "start": stage.start_ns / 1e9, "end": stage.stop_ns / 1e9}
 
 
-def _anomaly(anomaly: witness.Anomaly, table: Columns) -> dict[str, Any]:
-    at = list(anomaly.operations)
+def _stops(found: Sequence[witness.Anomaly], table: Columns) -> list[dict[str, Any]]:
+    """Where "next anomaly" stops: at each witness as a whole, then at each other operation that went wrong like it."""
+    stops = []
+    for article, anomaly in enumerate(found, 1):
+        about = {"checker": anomaly.checker, "verdict": anomaly.verdict, "article": article}
+        stops.append(about | _stop(anomaly.operations, table))
+        others = [table.at_event(each["index"]) for each in anomaly.others]
+        stops += [about | _stop([at], table) for at in others if at is not None and at not in anomaly.operations]
+    return stops
+
+
+def _stop(at: Sequence[int], table: Columns) -> dict[str, Any]:
+    chosen = list(at)
     return {
-        "checker": anomaly.checker,
-        "verdict": anomaly.verdict,
-        "ops": table.index[at].tolist(),
-        "start": float(table.start[at].min()) / 1e9 if at else 0.0,
-        "end": float(table.end[at].max()) / 1e9 if at else table.end_ns / 1e9,
+        "ops": table.index[chosen].tolist(),
+        "start": float(table.start[chosen].min()) / 1e9 if chosen else 0.0,
+        "end": float(table.end[chosen].max()) / 1e9 if chosen else table.end_ns / 1e9,
     }
 
 
-def _drawn(
-    anomaly: witness.Anomaly, history: History, table: Columns, struck: Sequence[Band]
-) -> dict[str, Any]:
+def _drawn(anomaly: witness.Anomaly, history: History, table: Columns, struck: Sequence[Band]) -> dict[str, Any]:
     drawing = witness.draw(anomaly, table, struck)
     known = len(history.events)
     moments = {seconds(history.events[at].time): at for at in reversed(anomaly.events) if 0 <= at < known}
     return {
         "anomaly": anomaly,
         "prose": [witness.prose(part, known, moments) for part in anomaly.text.split("\n") if part.strip()],
-        "rows": [witness.cells(history, table, row) for row in drawing["rows"]],
+        "rows": [witness.cells(history, table, row, anomaly.data) for row in drawing["rows"]],
         "left_out": drawing["left_out"],
         "bands": drawing["bands"],
     }
@@ -182,9 +190,7 @@ def _tails(logs: Mapping[str, Mapping[str, str]]) -> list[dict[str, Any]]:
         for name, text in files.items():
             lines = text.splitlines()
             shown = [timeline.cut(line, 400) for line in lines[-LOG_LINES:]]
-            tails.append(
-                {"node": node, "name": name, "text": "\n".join(shown), "shown": len(shown), "of": len(lines)}
-            )
+            tails.append({"node": node, "name": name, "text": "\n".join(shown), "shown": len(shown), "of": len(lines)})
     return tails
 
 
@@ -211,6 +217,8 @@ def _environment() -> jinja2.Environment:
     )
     environment.filters["words"] = words
     environment.filters["figure"] = figure
+    environment.filters["rows"] = rows
+    environment.filters["plain"] = plain
     environment.filters["brief"] = timeline.brief
     return environment
 
@@ -235,3 +243,14 @@ def figure(value: Any) -> str:
             return f"{value:,.4g}" if abs(value) < 1000 else f"{value:,.0f}"
         case _:
             return timeline.brief(value, 160)
+
+
+def rows(value: Mapping[str, Any]) -> bool:
+    """Whether a mapping is a table: two or more mappings, all with the same fields."""
+    parts = list(value.values())
+    return len(parts) > 1 and all(isinstance(part, dict) and part and part.keys() == parts[0].keys() for part in parts)
+
+
+def plain(value: Mapping[str, Any]) -> dict[str, Any]:
+    """A mapping's single figures, without what holds more than one."""
+    return {name: part for name, part in value.items() if not isinstance(part, dict | list)}

@@ -1,9 +1,11 @@
 """Series: what changes over time, counted from every operation and small enough to draw.
 
-1. Rates, availability and quantiles count all of the clients' operations; the harness's own looks at replicas are
-   left out of them.
-2. A bin without a completion has no availability and no quantile: it is a gap, never a zero or a hundred per cent.
-3. Divergence counts home replicas that answered within one round; a round with fewer than two of them says nothing.
+1. Rates, availability and quantiles count all of the clients' operations; the harness's own looks at replicas
+   are left out of them.
+2. A bin without a completion has no availability and no quantile: it is a gap, never a zero or a hundred per
+   cent.
+3. Divergence counts home replicas that answered within one round; a round with fewer than two of them says
+   nothing.
 """
 
 from __future__ import annotations
@@ -94,13 +96,12 @@ class Sighting:
 def sightings(history: History) -> tuple[str, list[Sighting]]:
     """What a sibling count was taken from, in words, and the counts. O(n).
 
-    Reads of versioned registers return their siblings; sets hide theirs behind a union, so their replicas are asked.
+    Reads of versioned registers return their siblings; sets hide theirs behind a union, so their replicas are
+    asked.
     """
     operations = history.operations
     registers = any(
-        operation.f == "put"
-        and isinstance(operation.invocation.value, dict)
-        and "write" in operation.invocation.value
+        operation.f == "put" and isinstance(operation.invocation.value, dict) and "write" in operation.invocation.value
         for operation in operations
     )
     found: list[Sighting] = []
@@ -110,12 +111,7 @@ def sightings(history: History) -> tuple[str, list[Sighting]]:
             continue
         if registers and operation.f == "read" and isinstance(done.value, list):
             found.append(Sighting(done.time, str(operation.key), len(done.value)))
-        elif (
-            not registers
-            and operation.f == "replica"
-            and isinstance(done.value, dict)
-            and done.value.get("home")
-        ):
+        elif not registers and operation.f == "replica" and isinstance(done.value, dict) and done.value.get("home"):
             found.append(Sighting(done.time, str(operation.key), len(done.value.get("versions") or ())))
     return ("values returned by a read" if registers else "versions held by a home replica"), found
 
@@ -197,9 +193,7 @@ def _changes(looks: list[Round]) -> list[Round]:
     if len(looks) <= ROUNDS_DRAWN:
         return looks
     kept = [
-        look
-        for at, look in enumerate(looks)
-        if at in (0, len(looks) - 1) or look.distinct != looks[at - 1].distinct
+        look for at, look in enumerate(looks) if at in (0, len(looks) - 1) or look.distinct != looks[at - 1].distinct
     ]
     # One that flaps at every look still has to end: its last changes tell whether it settled.
     return [kept[0], *kept[1:][-(ROUNDS_DRAWN - 1) :]]

@@ -59,9 +59,7 @@ def _faults(faults: Sequence[Band]) -> Fact:
         return Fact("plain", "none", "faults", "no fault was injected")
     took = sum(fault.effective is True for fault in faults)
     kinds = ", ".join(dict.fromkeys(fault.family for fault in faults))
-    return Fact(
-        "good" if took == len(faults) else "bad", f"{took} of {len(faults)}", "faults took effect", kinds
-    )
+    return Fact("good" if took == len(faults) else "bad", f"{took} of {len(faults)}", "faults took effect", kinds)
 
 
 def _under_fault(table: Columns, faults: Sequence[Band]) -> Fact:
@@ -81,9 +79,7 @@ def _recovery(stages: Sequence[Stage]) -> Fact:
     if "recovered" in named:
         begun = named.get("recovery", named["recovered"])
         after = (named["recovered"].start_ns - begun.start_ns) / 1e9
-        return Fact(
-            "good", f"{after:.2f} s", "to recover", "until the system answered again after the last heal"
-        )
+        return Fact("good", f"{after:.2f} s", "to recover", "until the system answered again after the last heal")
     if "not-recovered" in named:
         return Fact("bad", "never", "recovered", "the system did not answer again after the last heal")
     return Fact("bad" if stages else "plain", "unknown", "recovery", "the history records no recovery")
@@ -120,9 +116,7 @@ def fault_rows(table: Columns, faults: Sequence[Band]) -> list[dict[str, Any]]:
     for number, fault in enumerate(faults):
         under = overlapped(table, fault) & load
         counts = np.bincount(table.outcome[under], minlength=len(OUTCOMES))
-        rows.append(
-            {"number": number, "fault": fault, "under": dict(zip(OUTCOMES, counts.tolist(), strict=True))}
-        )
+        rows.append({"number": number, "fault": fault, "under": dict(zip(OUTCOMES, counts.tolist(), strict=True))})
     return rows
 
 
@@ -137,9 +131,7 @@ def errors(history: History, table: Columns) -> tuple[list[dict[str, Any]], int]
         if done is not None and done.type == "ok":
             continue
         text = (
-            "never completed: the history ends before its answer"
-            if done is None
-            else done.error or "(no error given)"
+            "never completed: the history ends before its answer" if done is None else done.error or "(no error given)"
         )
         code = cut(text.partition(":")[0].strip(), 60)
         row = codes.setdefault(
@@ -164,7 +156,8 @@ def keys(
     sightings: Sequence[Sighting],
     rounds: Mapping[str, Sequence[Round]],
 ) -> tuple[list[dict[str, Any]], int]:
-    """The keys with their counts, and how many were left out. Those of witnesses first, then those that still differ.
+    """The keys with their counts, and how many were left out. Those of witnesses first, then those that still
+    differ.
 
     O(n + keys log keys).
     """
@@ -174,7 +167,7 @@ def keys(
     load = ~table.observing
     counts = np.zeros((len(OUTCOMES), len(table.key_names)), dtype=np.int64)
     np.add.at(counts, (table.outcome[load], table.key[load]), 1)
-    rows = []
+    rows: list[dict[str, Any]] = []
     for code, name in enumerate(table.key_names):
         if name == "":
             continue
@@ -191,7 +184,5 @@ def keys(
                 "last": looks[-1].distinct if looks else None,
             }
         )
-    rows.sort(
-        key=lambda row: (not row["implicated"], -(row["last"] or 0), -row["info"] - row["fail"], row["key"])
-    )
+    rows.sort(key=lambda row: (not row["implicated"], -(row["last"] or 0), -row["info"] - row["fail"], row["key"]))
     return rows[:KEYS_LISTED], max(len(rows) - KEYS_LISTED, 0)

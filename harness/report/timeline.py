@@ -1,7 +1,7 @@
 """The timeline's data: every operation of a small run, a sample of a large one.
 
-1. At most LIMIT operations are drawn. Those of witnesses are always among them, then their neighbours, those that failed
-   or are unknown, the slowest of each slice of the run, and an even sample of the rest.
+1. At most LIMIT operations are drawn. Those of witnesses are always among them, then their neighbours, those
+   that failed or are unknown, the slowest of each slice of the run, and an even sample of the rest.
 2. What was left out is said in words.
 3. Values are cut to VALUE_LIMIT characters; a witness's to WITNESS_LIMIT.
 """
@@ -68,9 +68,9 @@ def words(table: Columns, drawn: int) -> str:
     if drawn == table.n:
         return f"All {table.n:,} operations are drawn."
     return (
-        f"{drawn:,} of {table.n:,} operations are drawn: all of the witnesses and their neighbours, up to {UNSURE:,} that "
-        f"failed or are unknown, the slowest of each 1/{SLICES:,} of the run, and an even sample of the rest. "
-        "Every count, rate and quantile on this page is of all of them."
+        f"{drawn:,} of {table.n:,} operations are drawn: all of the witnesses and their neighbours, "
+        f"up to {UNSURE:,} that failed or are unknown, the slowest of each 1/{SLICES:,} of the run, "
+        "and an even sample of the rest. Every count, rate and quantile on this page is of all of them."
     )
 
 
@@ -115,11 +115,7 @@ def brief(value: Any, limit: int = VALUE_LIMIT) -> str:
         case str():
             return cut(value, limit)
         case {"write": write, "seen": list(seen)}:
-            return (
-                f"{brief(write, limit)} having seen {brief(seen, limit)}"
-                if seen
-                else f"{write} having seen nothing"
-            )
+            return f"{brief(write, limit)} having seen {brief(seen, limit)}" if seen else f"{write} having seen nothing"
         case {"write": write, **rest} if not rest:
             return brief(write, limit)
         case {"versions": list(versions), "home": home}:

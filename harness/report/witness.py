@@ -1,9 +1,10 @@
 """Witnesses: the anomalies of a run, each with its prose, its operations and a drawing of them.
 
 1. Every checker's witness is one anomaly; those of invalid verdicts come first, in the checkers' order.
-2. In the prose, a number becomes a link only if it is named as an event's (`#12`, `operation 12`, `events 3 and 4`), for a
-   bare 12 may well be a value; and so does the moment of one of the witness's events (`12.345 s`).
-3. The drawing is to scale between the moments that matter and shortens the silences between: it says so.
+2. In the prose, a number becomes a link only if it is named as an event's (`#12`, `operation 12`, `events 3
+   and 4`), for a bare 12 may well be a value; and so does the moment of one of the witness's events (`12.345
+   s`).
+3. The drawing keeps the order of moments, not the scale: long silences are shortened, and it says so.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from markupsafe import Markup, escape
@@ -21,7 +23,9 @@ from harness.report.faults import Band
 from harness.report.timeline import WITNESS_LIMIT, brief
 
 ANOMALIES = 50
+OTHERS = 200
 ROWS = 24
+FEW = 6
 _LINKED = re.compile(
     r"(?P<moment>\b\d+\.\d{3} s\b)|(?P<before>#|\b(?:events?|operations?|ops?|ind(?:ex|exes|ices)|lines?)\s+#?)"
     r"(?P<numbers>\d+(?:(?:\s*,\s*(?:and\s+)?|\s+and\s+|\s*[-–]\s*|\s*→\s*)#?\d+)*)",
@@ -31,7 +35,11 @@ _LINKED = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Anomaly:
-    """One witness. operations: positions in the columns, ascending, without repeats."""
+    """One witness.
+
+    operations: positions in the columns, ascending, without repeats. others: what else went wrong in the same way, if
+    the witness's data lists it: mappings, each with the `index` of an event. others_name: what the data calls them.
+    """
 
     checker: str
     verdict: str
@@ -40,6 +48,8 @@ class Anomaly:
     events: tuple[int, ...]
     operations: tuple[int, ...]
     data: Any
+    others_name: str = ""
+    others: tuple[Mapping[str, Any], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +82,18 @@ def anomalies(results: Mapping[str, Any], table: Columns) -> list[Anomaly]:
                 events,
                 tuple(at),
                 witness.get("data"),
+                *_others(witness.get("data")),
             )
         )
     return sorted(found, key=lambda anomaly: anomaly.verdict != "invalid")[:ANOMALIES]
+
+
+def _others(data: Any) -> tuple[str, tuple[Mapping[str, Any], ...]]:
+    """The first list in a witness's data whose members point at events, and its name."""
+    for name, value in data.items() if isinstance(data, dict) else ():
+        if isinstance(value, list) and value and all(isinstance(each, dict) and "index" in each for each in value):
+            return str(name), tuple(each for each in value[:OTHERS] if isinstance(each["index"], int))
+    return "", ()
 
 
 def _verdicts(verdict: Mapping[str, Any], path: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -88,7 +107,8 @@ def _verdicts(verdict: Mapping[str, Any], path: str) -> Iterator[tuple[str, Mapp
 
 
 def prose(text: str, known: int, moments: Mapping[str, int]) -> Markup:
-    """The prose, escaped, with links on numbers of events below `known`, and on moments of the witness's events.
+    """The prose, escaped, with links on numbers of events below `known`, and on moments of the witness's
+    events.
 
     moments: event index by its moment as checkers write it, `12.345 s`.
     """
@@ -109,7 +129,8 @@ def prose(text: str, known: int, moments: Mapping[str, int]) -> Markup:
 
 
 def draw(anomaly: Anomaly, table: Columns, faults: Sequence[Band]) -> dict[str, Any]:
-    """Rows and fault bands of the anomaly's drawing, in per cent of its breadth. O(r log r) in its operations.
+    """Rows and fault bands of the anomaly's drawing, in per cent of its breadth. O(r log r) in its
+    operations.
 
     Returns {"rows": [Row], "left_out": count, "bands": [(left, width, Band)]}.
     """
@@ -133,8 +154,8 @@ def draw(anomaly: Anomaly, table: Columns, faults: Sequence[Band]) -> dict[str, 
 
 
 def _places(moments: Sequence[int]) -> dict[int, float]:
-    """Where each moment is drawn, 2 to 98 per cent: half of the breadth by rank, half by the root of the time passed."""
-    gaps = [later - earlier for earlier, later in zip(moments, moments[1:], strict=False)]
+    """Where each moment is drawn, 2 to 98 per cent: half by rank, half by the root of the time passed."""
+    gaps = [later - earlier for earlier, later in pairwise(moments)]
     weights = [1.0 + len(gaps) * (gap**0.5) / (sum(g**0.5 for g in gaps) or 1) for gap in gaps]
     total = sum(weights) or 1.0
     place, at = {moments[0]: 2.0}, 0.0
@@ -155,8 +176,8 @@ def _between(time_ns: int, moments: Sequence[int], place: Mapping[int, float]) -
     return place[low] + share * (place[high] - place[low])
 
 
-def cells(history: History, table: Columns, row: Row) -> dict[str, Any]:
-    """What the drawing says of one operation in words."""
+def cells(history: History, table: Columns, row: Row, data: Any) -> dict[str, Any]:
+    """What the drawing says of one operation in words. data: the witness's, whose `value` is looked for in lists."""
     operation = history.operations[row.operation]
     asked, done = operation.invocation, operation.completion
     return {
@@ -167,10 +188,19 @@ def cells(history: History, table: Columns, row: Row) -> dict[str, Any]:
         "node": (done.node if done else None) or asked.node or "",
         "f": asked.f,
         "key": "" if asked.key is None else str(asked.key),
-        "value": brief(operation.value, WITNESS_LIMIT // 4),
+        "value": _value(operation.value, data),
         "outcome": OUTCOMES[int(table.outcome[row.operation])],
         "open": done is None,
         "error": (done.error if done else None) or "",
         "left": row.left,
         "width": row.width,
     }
+
+
+def _value(value: Any, data: Any) -> str:
+    """In a witness about one value, what matters of a long list is whether it holds that."""
+    sought = data.get("value") if isinstance(data, dict) else None
+    if not isinstance(value, list) or not isinstance(sought, int | str):
+        return brief(value, WITNESS_LIMIT // 4)
+    holds = f"{'with' if sought in value else 'without'} {brief(sought)}"
+    return f"{brief(value)} {holds}" if len(value) <= FEW else f"{len(value):,} values, {holds}"

@@ -130,7 +130,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
     def run_in_executor(  # type: ignore[override]
         self, executor: Any, func: Callable[..., Any], *args: Any
     ) -> NoReturn:
-        raise RuntimeError(f"threads have no place in virtual time: call {func!r} itself, or not in simulation")
+        raise RuntimeError(f"threads have no place in virtual time: call {func!r} itself")
 
     def _write_to_self(self) -> None:
         """Nothing to wake: whoever calls `call_soon_threadsafe` is this very thread."""

@@ -51,7 +51,7 @@ const charts = (() => {
     if (!place) return null;
     const make = () => {
       const lines = { stroke: palette["soft-line"], width: 1 };
-      const common = { stroke: palette.quiet, grid: lines, ticks: { ...lines, size: 4 }, font: "12px system-ui, sans-serif" };
+      const common = { stroke: palette.quiet, grid: lines, ticks: { ...lines, size: 4 }, font: `12px ${palette.sans}` };
       const options = {
         width: Math.max(place.clientWidth, 240),
         height,
@@ -60,7 +60,7 @@ const charts = (() => {
         scales: { x: { time: false, range: () => [state.from, state.to] }, y: scale },
         axes: [{ ...common, values: clock, size: 26, space: 90 }, { ...common, size: GUTTER, values: (u, ticks) => ticks.map((tick) => (tick === null ? "" : short(tick))), ...axis }],
         series: [{ label: "time", value: (u, at) => (at === null ? "–" : report.seconds(at)) }, ...series().map((line) => ({ value: (u, value) => short(value), points: { show: false }, spanGaps: false, ...line }))],
-        cursor: { drag: { x: true, y: false, setScale: false, dist: 4 }, points: { size: 6 }, ...cursor, bind: { dblclick: () => () => set(report.whole) } },
+        cursor: { y: false, drag: { x: true, y: false, setScale: false, dist: 4 }, points: { size: 6 }, ...cursor, bind: { dblclick: () => () => set(report.whole) } },
         hooks: {
           drawClear: [shade],
           draw: [mark],
@@ -130,7 +130,8 @@ const charts = (() => {
     return null;
   };
   const logarithmic = { distr: 3, range: (u, low, high) => [10 ** Math.floor(Math.log10(low || 0.1)), 10 ** Math.ceil(Math.log10((high || 1) * 1.05))] };
-  const milliseconds = { values: (u, ticks) => ticks.map((tick) => (tick === null || Math.abs(Math.log10(tick) % 1) > 1e-6 ? "" : tick >= 1000 ? `${tick / 1000} s` : `${tick} ms`)) };
+  const decades = (u, axis, low, high) => Array.from({ length: Math.round(Math.log10(high / low)) + 1 }, (_, power) => low * 10 ** power);
+  const milliseconds = { splits: decades, values: (u, ticks) => ticks.map((tick) => (tick >= 999 ? `${+(tick / 1000).toPrecision(1)} s` : `${+tick.toPrecision(1)} ms`)) };
   const scatter = plot("scatter", 250, () => report.outcomes.map((name, outcome) => ({ label: name, stroke: palette[name], paths: marks(outcome) })), () => latency, {
     scale: logarithmic, axis: milliseconds, legend: false, cursor: { points: { show: false } },
   });
@@ -182,7 +183,7 @@ const charts = (() => {
     ctx.rect(bbox.left, bbox.top, bbox.width, bbox.height);
     ctx.clip();
     ctx.textBaseline = "middle";
-    ctx.font = `${11 * pixels()}px system-ui, sans-serif`;
+    ctx.font = `${11 * pixels()}px ${palette.sans}`;
     cells.rounds.forEach((looks, at) => {
       const top = u.valToPos(at, "y", true) + 1.5 * pixels();
       looks.forEach(([time, distinct], number) => {

@@ -116,7 +116,7 @@
   byId("next").addEventListener("click", () => step(1));
   byId("previous").addEventListener("click", () => step(-1));
   byId("fit").addEventListener("click", () => set(report.whole));
-  for (const button of document.querySelectorAll(".show")) button.addEventListener("click", () => { report.showAnomaly(+button.dataset.anomaly); reveal(); });
+  for (const button of document.querySelectorAll(".show")) button.addEventListener("click", () => { report.showAnomaly(1 + data.anomalies.findIndex((stop) => stop.article === +button.dataset.article)); reveal(); });
 
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || /^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName)) return;
@@ -210,8 +210,8 @@
       for (const line of document.querySelectorAll(".drawing tr")) line.classList.toggle("chosen", line.querySelector("a.op")?.textContent === String(state.op));
     }
     if (changed.has("anomaly")) {
-      byId("anomaly-count").textContent = state.anomaly ? `anomaly ${state.anomaly} of ${data.anomalies.length}` : `${data.anomalies.length} anomal${data.anomalies.length === 1 ? "y" : "ies"}`;
-      document.querySelectorAll(".anomaly").forEach((article, at) => article.classList.toggle("current", at + 1 === state.anomaly));
+      byId("anomaly-count").textContent = state.anomaly ? `${state.anomaly} of ${data.anomalies.length}` : `${data.anomalies.length} anomal${data.anomalies.length === 1 ? "y" : "ies"}`;
+      document.querySelectorAll(".anomaly").forEach((article, at) => article.classList.toggle("current", at + 1 === data.anomalies[state.anomaly - 1]?.article));
     }
     if (changed.has("key")) choices.value = state.key;
     if (changed.has("query")) { if (search.value !== state.query) search.value = state.query; matches(); }

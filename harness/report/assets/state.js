@@ -105,7 +105,7 @@ const report = (() => {
     if (!many) return;
     const at = ((number - 1 + many) % many + many) % many;
     const anomaly = data.anomalies[at];
-    const margin = Math.max((anomaly.end - anomaly.start) * 0.08, 0.05);
+    const margin = Math.max((anomaly.end - anomaly.start) * (anomaly.ops.length > 1 ? 0.08 : 8), 0.05);
     set({ anomaly: at + 1, op: anomaly.ops.length ? anomaly.ops[0] : null, from: anomaly.start - margin, to: anomaly.end + margin });
   }
 
@@ -150,6 +150,7 @@ const report = (() => {
       probe.style.color = `var(--${name})`;
       palette[name] = getComputedStyle(probe).color;
     }
+    palette.sans = getComputedStyle(document.body).fontFamily;
     palette.of = (family) => palette[["partition", "kill", "pause"].includes(family) ? family : "other"];
   }
   colours();

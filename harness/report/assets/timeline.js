@@ -71,7 +71,8 @@ const timeline = (() => {
     ctx.globalAlpha = dim ? 0.13 : 1;
     if (name === "ok") {
       ctx.fillStyle = palette.ok;
-      ctx.fillRect(left, top, wide, tall);
+      // Operations of one process follow each other closely: a hairline keeps them apart.
+      ctx.fillRect(left, top, wide > 4 ? wide - 1 : wide, tall);
     } else if (wide < 7) {
       // Too narrow for a pattern: an upright cross or a lozenge still tells them apart.
       ctx.fillStyle = palette[name];
@@ -147,7 +148,7 @@ const timeline = (() => {
   function draw() {
     const [ctx, wide] = fit(canvas, height);
     width = wide;
-    ctx.font = "11px system-ui, sans-serif";
+    ctx.font = `11px ${palette.sans}`;
     ctx.textBaseline = "middle";
     ctx.fillStyle = palette.page;
     ctx.fillRect(0, 0, width, height);

@@ -1,4 +1,5 @@
-"""Sample runs: what a run folder holds, made up from a seed, so that the report can be tested without a cluster.
+"""Sample runs: what a run folder holds, made up from a seed, so that the report can be tested without a
+cluster.
 
 1. Every sample follows the history conventions to the letter, and `History.parse` accepts it.
 2. The same seed gives the same bytes.
@@ -9,7 +10,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -102,9 +103,11 @@ class Model:
         if f == "read":
             return list(held), False
         seen = list(held)
+        if lose:
+            return {"write": value, "seen": seen}, True
         # During a partition the other side's value stays: a sibling is born.
         self.held[key] = [*held[-7:], value] if self.fault(at_s) == "partition" else [value]
-        return {"write": value, "seen": seen}, lose
+        return {"write": value, "seen": seen}, False
 
 
 def sets(seed: int = 7, *, sane: bool = False, seconds: float = 60.0, rate: float = 90.0) -> Sample:
@@ -161,10 +164,7 @@ def _nemesis(model: Model, tape: Tape) -> None:
             begin, end = "start-partition", "stop-partition"
             cut = [[a, b] for a in NODES for b in NODES if (a in MINORITY) != (b in MINORITY)]
             value: dict[str, Any] = {"fault": fault, "phase": "start", "shape": "halves", "cut": cut}
-            dead = [
-                {"source": a, "target": b, "cut": True, "heard": False, "dropped": 40 + number}
-                for a, b in cut
-            ]
+            dead = [{"source": a, "target": b, "cut": True, "heard": False, "dropped": 40 + number} for a, b in cut]
             effect = {
                 "effective": True,
                 "detail": "12 of 12 directed links silent, 8 others heard",
@@ -184,9 +184,7 @@ def _nemesis(model: Model, tape: Tape) -> None:
         tape.put(at - 0.06, "nemesis", "info", begin, value=value)
         tape.put(at, "nemesis", "info", begin, value={**value, "evidence": effect})
         tape.put(until, "nemesis", "info", end, value=done)
-        tape.put(
-            until + 0.08, "nemesis", "info", end, value={**done, "evidence": {"effective": True, **healed}}
-        )
+        tape.put(until + 0.08, "nemesis", "info", end, value={**done, "evidence": {"effective": True, **healed}})
     for after, stage in (
         (0, "recovery"),
         (1.2, "recovered"),
@@ -208,7 +206,7 @@ def _load(model: Model, tape: Tape) -> None:
         if slot is None or at >= model.seconds:
             continue
         if at >= next_poll:
-            _poll(model, tape, at, lambda node: model.fault(at) != "kill" or node != "n2")
+            _poll(model, tape, at)
             next_poll += 4.0
         who, node, key = process[slot], NODES[slot % 5], rng.choice(model.keys)
         fault = model.fault(at)
@@ -231,11 +229,7 @@ def _load(model: Model, tape: Tape) -> None:
             )
         elif fault and dice < 0.08:
             took = 1.0
-            code = (
-                "timeout: no answer from n2 within 1 s"
-                if dice < 0.05
-                else "quorum_failed: 1 of 2 replicas answered"
-            )
+            code = "timeout: no answer from n2 within 1 s" if dice < 0.05 else "quorum_failed: 1 of 2 replicas answered"
             tape.put(at + took, who, "info", f, key=key, value=asked, node=node, error=code)
             process[slot] += 10
         else:
@@ -246,16 +240,14 @@ def _load(model: Model, tape: Tape) -> None:
         free_at[slot] = at + took + 0.0005
 
 
-def _poll(model: Model, tape: Tape, at: float, up: Callable[[str], bool]) -> None:
+def _poll(model: Model, tape: Tape, at: float) -> None:
     """Ask every replica of every key, by one process a node; a node that is down costs its process."""
     for slot, node in enumerate(NODES):
         who = model.pollers.setdefault(node, 1000 + slot)
-        if not up(node):
+        if model.fault(at) == "kill" and node == "n2":
             key = model.keys[0]
             tape.put(at, who, "invoke", "replica", key=key, node=node)
-            tape.put(
-                at + 0.5, who, "info", "replica", key=key, node=node, error="timeout: no answer within 0.5 s"
-            )
+            tape.put(at + 0.5, who, "info", "replica", key=key, node=node, error="timeout: no answer within 0.5 s")
             model.pollers[node] += 10
             continue
         behind = model.fault(at) == "partition" and node in MINORITY
@@ -272,7 +264,7 @@ def _poll(model: Model, tape: Tape, at: float, up: Callable[[str], bool]) -> Non
 
 def _end(model: Model, tape: Tape) -> None:
     for step in range(4):
-        _poll(model, tape, model.seconds + 1.3 + step * 0.3, lambda node: True)
+        _poll(model, tape, model.seconds + 1.3 + step * 0.3)
     for number, key in enumerate(model.keys):
         for slot, node in enumerate(NODES):
             at = model.seconds + 2.7 + number * 0.05 + slot * 0.001
@@ -324,7 +316,10 @@ def _results(model: Model, events: list[dict[str, Any]]) -> dict[str, Any]:
             "lost": 0,
         }
         return {"verdict": "valid", "reason": "every checker found it valid", "checkers": checkers}
-    checkers = {bad: _invalid(model, events), **checkers}
+    checkers = {
+        bad: _invalid(model, events),
+        **{name: part for name, part in checkers.items() if name != bad},
+    }
     checkers[bad]["lost"] = len(model.lost)
     return {"verdict": "invalid", "reason": f"{bad}: {checkers[bad]['reason']}", "checkers": checkers}
 
@@ -337,8 +332,9 @@ def _invalid(model: Model, events: list[dict[str, Any]]) -> dict[str, Any]:
     after = [e for e in reads if e["time"] > done["time"]][:2]
     shown = sorted(e["index"] for e in [*before, invoked, done, *after, *finals])
     text = (
-        f"{invoked['f']} {value} to {key} by process {invoked['process']} through {invoked['node']} was acknowledged at "
-        f"{done['time'] / SECOND:.3f} s (operation #{invoked['index']}), during the partition {{n1, n2}} | {{n3, n4, n5}}.\n"
+        f"{invoked['f']} {value} to {key} by process {invoked['process']} through {invoked['node']} "
+        f"was acknowledged at {done['time'] / SECOND:.3f} s (operation #{invoked['index']}), "
+        f"during the partition {{n1, n2}} | {{n3, n4, n5}}.\n"
         f"All {len(finals)} final reads of {key} succeeded after the heal, and none returned it "
         f"(the first is #{finals[0]['index']}). No read after its acknowledgement ever returned it "
         f"(the first that could have is #{after[0]['index']})."
@@ -349,8 +345,17 @@ def _invalid(model: Model, events: list[dict[str, Any]]) -> dict[str, Any]:
         "acknowledged": sum(e["type"] == "ok" and e["f"] in ("add", "put") for e in events),
         "by_key": _count(key for _, _, key, _ in model.lost),
         "lost_values": [value for *_, value in model.lost],
-        "witness": {"text": text, "events": shown, "data": {"key": key, "value": value}},
+        "witness": {
+            "text": text,
+            "events": shown,
+            "data": {"kind": "lost", "key": key, "value": value, "lost": [_lost(*each) for each in model.lost]},
+        },
     }
+
+
+def _lost(invoked: dict[str, Any], done: dict[str, Any], key: str, value: int) -> dict[str, Any]:
+    about = {"time": done["time"], "node": done["node"], "process": done["process"], "index": done["index"]}
+    return {"key": key, "value": value, **about, "last_held": None}
 
 
 def _count(items: Any) -> Mapping[str, int]:
@@ -363,9 +368,7 @@ def _count(items: Any) -> Mapping[str, int]:
 def _log(model: Model, node: str) -> str:
     rng = random.Random(f"{model.seed} {node}")
     lines = [
-        f"{at:9.3f} {node} "
-        + rng.choice(("gossip with", "handoff to", "repair from"))
-        + f" {rng.choice(NODES)}"
+        f"{at:9.3f} {node} " + rng.choice(("gossip with", "handoff to", "repair from")) + f" {rng.choice(NODES)}"
         for at in sorted(rng.uniform(0, model.seconds) for _ in range(120))
     ]
     return "\n".join([f"    0.000 {node} ready, 12 partitions", *lines]) + "\n"

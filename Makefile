@@ -1,0 +1,43 @@
+# Two commands set a fresh machine up (Python 3.11 or newer, make, git): `make demo` and `make test`.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: demo test check image oracle bench clean
+
+demo: $(READY)
+	@echo "== sets, siblings kept, a partition: nothing may be lost"
+	$(BIN)/splitbrain run sets --env sim --nodes 5 --faults partition --seed 7 --time-limit 60
+	@echo
+	@echo "== the same, last write wins: acknowledged writes are lost (exit code 1 is the expected outcome)"
+	@$(BIN)/splitbrain run sets --env sim --nodes 5 --faults partition --seed 7 --time-limit 60 \
+		--config conflicts=lww; code=$$?; \
+	if [ $$code -eq 1 ]; then echo; echo "as expected: exit code 1, invalid"; \
+	else echo "expected exit code 1, got $$code" >&2; exit 3; fi
+
+test: $(READY) check
+	$(BIN)/pytest
+
+check: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+image: $(READY)
+	$(BIN)/python -m harness.hosts.image
+
+oracle: $(READY)
+	SPLITBRAIN_ORACLE_EXAMPLES=100000 $(BIN)/pytest -q tests/checkers -k oracle
+
+bench: $(READY)
+	$(BIN)/python benchmarks/simulation.py
+
+clean:
+	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+$(READY): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "splitbrain needs Python 3.11 or newer; name one: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@

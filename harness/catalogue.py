@@ -1,0 +1,43 @@
+"""What there is to run: workloads and systems by name, from every installed package that registers some.
+
+Entry-point groups: `splitbrain.workloads` and `splitbrain.systems`; each entry point names a `Workload` or a `System`.
+"""
+
+from __future__ import annotations
+
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+from harness.system import System
+from harness.workload import Workload
+
+WORKLOADS, SYSTEMS = "splitbrain.workloads", "splitbrain.systems"
+
+
+class UnknownName(ValueError):
+    """A name that nothing is registered under; the message lists those there are."""
+
+
+def workload(name: str) -> Workload:
+    """The workload of that name. Raises UnknownName."""
+    found: Workload = _load(WORKLOADS, "workload", name)
+    return found
+
+
+def system(name: str) -> System:
+    """The system of that name. Raises UnknownName."""
+    found: System = _load(SYSTEMS, "system", name)
+    return found
+
+
+def names(group: str) -> list[str]:
+    """The names registered in a group, sorted."""
+    return sorted(entry.name for entry in entry_points(group=group))
+
+
+def _load(group: str, kind: str, name: str) -> Any:
+    found: dict[str, EntryPoint] = {entry.name: entry for entry in entry_points(group=group)}
+    if name not in found:
+        known = ", ".join(sorted(found)) or f"none; is the package that registers {group} installed?"
+        raise UnknownName(f"unknown {kind} {name!r}; known: {known}")
+    return found[name].load()

@@ -1,0 +1,209 @@
+"""Nodes in containers of this machine's Docker engine.
+
+1. From the moment its sshd answers, a node is a host like any other: everything goes over SSH.
+2. A run has a network of its own, internal, so that nothing inside reaches out; a volume a node; keys of its own.
+   A node's host key is made here and put into its container before the start, so it is pinned, not believed.
+3. Everything is labelled with the run and its owner, and `close` removes by label: also what an `open` that was
+   interrupted made after the interruption.
+4. A failed cleaning is told, and is never the end of the run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import secrets
+import tarfile
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+import paramiko
+from docker.client import DockerClient
+from docker.errors import DockerException
+from docker.models.containers import Container
+from docker.models.networks import Network as DockerNetwork
+
+from harness.environment import EnvironmentFailure, Network, OnDatagram, Progress
+from harness.hosts import leftovers
+from harness.hosts.endpoint import UdpEndpoint
+from harness.hosts.engine import connect, refusals
+from harness.hosts.image import ensure_image
+from harness.hosts.iptables import IptablesNetwork
+from harness.hosts.machine import SshMachine
+from harness.hosts.ssh import KeyPair, Login, SshConnection
+
+T = TypeVar("T")
+
+STATE = "/var/lib/splitbrain"
+# NET_ADMIN is for the partitions. The other three are the least with which sshd lets anybody in: it shuts its
+# unprivileged half into an empty folder and changes its user there.
+CAPABILITIES = ("NET_ADMIN", "SYS_CHROOT", "SETUID", "SETGID")
+# On two cores five sshds answer within two seconds.
+SSH_DEADLINE_S = 30.0
+
+
+class DockerEnvironment:
+    """A `harness.environment.Environment` of containers.
+
+    nodes: their names; letters, digits and dashes.
+    """
+
+    name = "docker"
+    abilities = frozenset({"cut", "kill", "pause", "wipe"})
+
+    def __init__(self, nodes: Sequence[str]) -> None:
+        self.run = secrets.token_hex(4)
+        self._nodes = tuple(nodes)
+        self._progress: Progress = lambda line: None
+        self._client: DockerClient | None = None
+        self._machines: dict[str, SshMachine] = {}
+        self._network: IptablesNetwork | None = None
+        self._gateway = ""
+        self._stop = threading.Event()
+        self._threads = ThreadPoolExecutor(8, thread_name_prefix="docker")
+        self._connections: list[SshConnection] = []
+        self._user = KeyPair.generate()
+
+    @property
+    def machines(self) -> Mapping[str, SshMachine]:
+        return self._machines
+
+    @property
+    def network(self) -> Network:
+        if self._network is None:
+            raise EnvironmentFailure("the containers are not up; call open first")
+        return self._network
+
+    async def open(self, progress: Progress) -> None:
+        """Build the image if it is missing, then start the containers and log in to them.
+
+        Raises EnvironmentFailure: no engine, no permission, no image, or a node that does not come up, by name.
+        """
+        self._progress = progress
+        client = self._client = await self._call(connect)
+        await self._call(lambda: _sweep(client, progress))
+        image = await self._call(lambda: ensure_image(client, progress, self._stop))
+        started = time.monotonic()
+        network = await self._call(lambda: self._make_network(client))
+        machines = await asyncio.gather(*(self._machine(client, node, image, network) for node in self._nodes))
+        self._machines = {machine.name: machine for machine in machines}
+        self._network = IptablesNetwork(self._machines, self.run)
+        without = await self._network.open()
+        if without:
+            progress(f"no IPv6 on {', '.join(without)}: there is none to cut")
+        progress(f"{len(machines)} containers are up after {time.monotonic() - started:.1f} s (run {self.run})")
+
+    async def close(self) -> None:
+        """Remove all that `open` made, by label. Idempotent; tells what could not be removed, and does not raise."""
+        self._stop.set()
+        if self._network is not None:
+            self._network.close()
+        for connection in self._connections:
+            connection.close()
+        # A thread that makes a container can't be interrupted; what it makes now would stay behind.
+        await asyncio.to_thread(self._threads.shutdown, wait=True, cancel_futures=True)
+        client, self._client = self._client, None
+        if client is None:
+            return
+        try:
+            failed = await asyncio.to_thread(leftovers.remove, client, self.run)
+        except (EnvironmentFailure, DockerException, OSError) as error:
+            failed = [str(error)]
+        for said in failed:
+            self._progress(f"warning: not removed: {said}; `splitbrain clean` tries again")
+
+    async def endpoint(self, receive: OnDatagram) -> UdpEndpoint:
+        """A socket on this machine's side of the run's network, which no partition names."""
+        if not self._gateway:
+            raise EnvironmentFailure("the containers are not up; call open first")
+        return UdpEndpoint(receive, self._gateway)
+
+    async def _call(self, work: Callable[[], T]) -> T:
+        """Do blocking work with the engine, on a thread that `close` waits for."""
+        if self._stop.is_set():
+            raise EnvironmentFailure("the environment is closed; make a new one")
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
+    def _make_network(self, client: DockerClient) -> DockerNetwork:
+        with refusals("make a network for the run"):
+            network = client.networks.create(
+                f"splitbrain-{self.run}", driver="bridge", internal=True, labels=leftovers.labels(self.run)
+            )
+            network.reload()
+        self._gateway = network.attrs["IPAM"]["Config"][0]["Gateway"]
+        return network
+
+    async def _machine(self, client: DockerClient, node: str, image: str, network: DockerNetwork) -> SshMachine:
+        """A container that answers over SSH."""
+        host_key = KeyPair.generate()
+        container = await self._call(lambda: self._start(client, node, image, network, host_key))
+        host = container.attrs["NetworkSettings"]["Networks"][network.name]["IPAddress"]
+        key = paramiko.Ed25519Key.from_private_key(io.StringIO(self._user.private.decode()))
+        connection = SshConnection(node, Login(host, key, host_key.public))
+        self._connections.append(connection)
+        try:
+            await connection.connect(SSH_DEADLINE_S)
+        except EnvironmentFailure as failure:
+            said = await self._call(lambda: _last_words(container))
+            raise EnvironmentFailure(f"{failure}; the end of its log: {said}") from failure
+        return SshMachine(node, connection)
+
+    def _start(
+        self, client: DockerClient, node: str, image: str, network: DockerNetwork, host_key: KeyPair
+    ) -> Container:
+        name = f"splitbrain-{self.run}-{node}"
+        marks = leftovers.labels(self.run)
+        with refusals(f"start a container for {node}"):
+            client.volumes.create(name, labels=marks)
+            container = client.containers.create(
+                image,
+                name=name,
+                hostname=node,
+                labels=marks,
+                network=network.name,
+                volumes={name: {"bind": STATE, "mode": "rw"}},
+                cap_drop=["ALL"],
+                cap_add=list(CAPABILITIES),
+                security_opt=["no-new-privileges"],
+                # Nobody else would reap the processes that a kill -9 leaves, and a zombie looks alive.
+                init=True,
+            )
+            container.put_archive("/", _keys(host_key, self._user))
+            container.start()
+            container.reload()
+        return container
+
+
+def _sweep(client: DockerClient, progress: Progress) -> None:
+    """Remove what dead runs have left: subnets are few. What stays is no reason not to run."""
+    try:
+        leftovers.clean(progress, client=client)
+    except EnvironmentFailure as failure:
+        progress(f"warning: {failure}")
+
+
+def _keys(host: KeyPair, user: KeyPair) -> bytes:
+    """The files that let the run, and only the run, into a container, as a tar."""
+    files = {
+        "etc/ssh/ssh_host_ed25519_key": host.private,
+        "root/.ssh/authorized_keys": user.public.encode() + b"\n",
+    }
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        for path, content in files.items():
+            entry = tarfile.TarInfo(path)
+            entry.size = len(content)
+            entry.mode = 0o600
+            tar.addfile(entry, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+def _last_words(container: Container) -> str:
+    try:
+        said: bytes = container.logs(tail=15)
+    except DockerException as error:
+        return f"(can't be read: {error})"
+    return " | ".join(said.decode(errors="replace").split("\n")).strip(" |") or "(empty)"

@@ -1,0 +1,176 @@
+"""What runs have left in the Docker engine: found by label, removed if their owner is dead.
+
+1. Whatever a run makes carries its id and its owner: the process, named so that no other is mistaken for it.
+2. What a living owner has made is not touched. Nor is what an unknown one has made (of another machine that uses
+   this engine), unless that is asked for.
+3. One thing that can't be removed does not keep the others from being removed.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from docker.client import DockerClient
+from docker.errors import NotFound
+
+from harness.environment import EnvironmentFailure, Progress
+from harness.hosts.engine import connect, refusals
+
+RUN_LABEL = "splitbrain.run"
+OWNER_LABEL = "splitbrain.owner"
+
+Life = Literal["alive", "dead", "unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """A process on some machine. born: in clock ticks since the boot; place: the boot and the process namespace."""
+
+    pid: int
+    born: str
+    place: str
+
+    @staticmethod
+    def this() -> Owner:
+        """The process that asks."""
+        return Owner(os.getpid(), _born(os.getpid()), _place())
+
+    @staticmethod
+    def parse(label: str) -> Owner | None:
+        """Read what `str` has written; None if something else has."""
+        pid, _, rest = label.partition(" ")
+        born, _, place = rest.partition(" ")
+        return Owner(int(pid), born, place) if pid.isdecimal() and born and place else None
+
+    def __str__(self) -> str:
+        return f"{self.pid} {self.born} {self.place}"
+
+    def life(self) -> Life:
+        """Whether the process still exists. Unknown if it can't be seen from here."""
+        if self.place != _place():
+            return "unknown"
+        return "alive" if _born(self.pid) == self.born else "dead"
+
+
+@dataclass(frozen=True, slots=True)
+class Leftover:
+    """Everything there is of one run. counts: as "5 containers, 1 network, 5 volumes"."""
+
+    run: str
+    owner: Owner | None
+    life: Life
+    counts: str
+
+
+def labels(run: str) -> dict[str, str]:
+    """What everything that this process makes for a run is labelled with."""
+    return {RUN_LABEL: run, OWNER_LABEL: str(Owner.this())}
+
+
+def find(client: DockerClient) -> list[Leftover]:
+    """Every run of which the engine holds something, the living ones too, in the order of their ids."""
+    runs: dict[str, list[tuple[str, str]]] = {}
+    with refusals("list what runs have left"):
+        for kind, things in _things(client, RUN_LABEL):
+            for thing in things:
+                marks = _labels_of(thing)
+                runs.setdefault(marks[RUN_LABEL], []).append((kind, marks.get(OWNER_LABEL, "")))
+    return [_leftover(run, things) for run, things in sorted(runs.items())]
+
+
+def remove(client: DockerClient, run: str) -> list[str]:
+    """Remove all of one run: containers, then networks and volumes. Returns what could not be, with the cause."""
+    failed: list[str] = []
+    with ThreadPoolExecutor(8) as pool:
+        for kind, things in _things(client, f"{RUN_LABEL}={run}"):
+            failed += [f"{kind} {said}" for said in pool.map(_removed, things) if said]
+    return failed
+
+
+def clean(progress: Progress, *, everyone: bool = False, client: DockerClient | None = None) -> int:
+    """Remove what runs of dead owners have left; `splitbrain clean`.
+
+    everyone: also what owners have left that can't be seen from here. Returns the number of runs removed.
+    Raises EnvironmentFailure if the engine does not answer, or if something could not be removed.
+    """
+    client = client or connect()
+    removed, failed = 0, list[str]()
+    for left in find(client):
+        match left.life:
+            case "alive":
+                continue
+            case "unknown" if not everyone:
+                progress(
+                    f"left alone: run {left.run} ({left.counts}), whose owner can't be seen from here; "
+                    "`splitbrain clean --all` removes it"
+                )
+                continue
+        progress(f"removing what run {left.run} has left: {left.counts}")
+        failed += remove(client, left.run)
+        removed += 1
+    if failed:
+        raise EnvironmentFailure(f"not removed: {'; '.join(failed)}; see `docker ps -a`, then `splitbrain clean` again")
+    return removed
+
+
+def _leftover(run: str, things: list[tuple[str, str]]) -> Leftover:
+    kinds = [kind for kind, _ in things]
+    counts = {kind: kinds.count(kind) for kind in dict.fromkeys(kinds)}
+    owner = Owner.parse(things[0][1])
+    said = ", ".join(f"{count} {kind}{'s' if count > 1 else ''}" for kind, count in counts.items())
+    return Leftover(run, owner, owner.life() if owner else "unknown", said)
+
+
+def _things(client: DockerClient, label: str) -> Iterable[tuple[str, list[Any]]]:
+    """What has the label, by kind; containers first, as the others can't go before them. Each list is fresh."""
+    by_label = {"label": label}
+    # sparse: one that another process removes meanwhile is not asked for, and does not fail the list.
+    kinds: dict[str, Callable[[], list[Any]]] = {
+        "container": lambda: client.containers.list(all=True, filters=by_label, sparse=True),
+        "network": lambda: client.networks.list(filters=by_label),
+        "volume": lambda: client.volumes.list(filters=by_label),
+    }
+    for kind, listed in kinds.items():
+        yield kind, listed()
+
+
+def _labels_of(thing: Any) -> dict[str, str]:
+    return dict(thing.attrs.get("Labels") or {})
+
+
+def _removed(thing: Any) -> str | None:
+    """None, or why it is still there."""
+    name = thing.attrs.get("Name") or thing.id
+    try:
+        if hasattr(thing, "exec_run"):
+            thing.remove(force=True, v=True)
+        else:
+            thing.remove()
+    except NotFound:
+        return None
+    except Exception as error:  # whatever it was, the others must still be removed
+        return f"{name}: {' '.join(str(error).split())}"
+    return None
+
+
+def _born(pid: int) -> str:
+    """When the process started, in clock ticks since the boot; "" if there is none (a zombie is none)."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return ""
+    return "" if fields[0] in "ZX" else fields[19]
+
+
+def _place() -> str:
+    """This boot of this machine, and the namespace in which its process ids hold."""
+    try:
+        return f"{Path('/proc/sys/kernel/random/boot_id').read_text().strip()}/{Path('/proc/self/ns/pid').readlink()}"
+    except OSError:
+        return socket.gethostname()

@@ -1,0 +1,170 @@
+"""Results: the folder of a run, and what it came to.
+
+1. runs/<workload>/<timestamp>/ holds run.json, history.jsonl, results.json, report.html and nodes/<node>/*.log;
+   runs/latest points to the newest.
+2. What is known is written at once: run.json before anything starts, the history line by line, so that a killed run
+   can still be checked.
+3. `broken` is the harness's own failure. It never hides an anomaly: an invalid history stays invalid.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import count
+from pathlib import Path
+from typing import Any, Literal
+
+from checkers import History, HistoryError, Outcome, Verdict
+
+Status = Literal["valid", "invalid", "unknown", "broken"]
+
+EXIT_CODES: Mapping[Status, int] = {"valid": 0, "invalid": 1, "unknown": 2, "broken": 3}
+EXIT_USAGE = 64
+RANK: tuple[Status, ...] = ("invalid", "broken", "unknown", "valid")
+"""Of several results in a suite, the first of these that occurs."""
+
+
+class ResultsError(Exception):
+    """A run's folder that can't be used: names the cause and the remedy."""
+
+
+class AnomalyFound(AssertionError):
+    """A run that was to be valid is not. The message is what the terminal would show."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a run came to.
+
+    status, reason: the verdict, or `broken` and why. verdict: the checkers', if there was a history to check.
+    folder: the run's. command: replays it.
+    """
+
+    status: Status
+    reason: str
+    verdict: Verdict | None
+    folder: Path
+    command: str
+
+    @property
+    def exit_code(self) -> int:
+        return EXIT_CODES[self.status]
+
+    @property
+    def valid(self) -> bool:
+        return self.status == "valid"
+
+    def require_valid(self) -> None:
+        """Raises AnomalyFound unless the run was valid: reason, witness, and the command that replays it."""
+        __tracebackhide__ = True  # pytest then shows the test's own line, and not this one.
+        if not self.valid:
+            raise AnomalyFound("\n".join(self.lines()))
+
+    def lines(self) -> list[str]:
+        """The end of a run at the terminal: at most 20 lines."""
+        lines = [f"{self.status.upper()}: {self.reason}"]
+        parts = self.verdict.parts if self.verdict is not None else {}
+        for name, part in parts.items():
+            if part.outcome is Outcome.INVALID and part.witness is not None:
+                lines += ["", f"witness ({name}):", *_shortened(part.witness.text.splitlines(), 6)]
+                break
+        if parts:
+            lines.append("")
+        for name, part in list(parts.items())[:7]:
+            lines.append(f"  {_MARKS[part.outcome]} {name}: {_clipped(part.reason)}")
+        for name, text in list(self.verdict.broken.items() if self.verdict else ())[:1]:
+            lines.append(f"  ! {name} failed: {_clipped(text.splitlines()[-1] if text else '')}")
+        return [*lines, "", f"report  {self.folder / 'report.html'}", f"replay  {self.command}"]
+
+    def as_dict(self) -> dict[str, Any]:
+        """The JSON form: results.json, and what `--json` prints besides the folder."""
+        form: dict[str, Any] = {"verdict": self.status, "reason": self.reason}
+        if self.verdict is not None:
+            form["checkers"] = {name: part.as_dict() for name, part in self.verdict.parts.items()}
+            if self.verdict.broken:
+                form["broken"] = dict(self.verdict.broken)
+        return form
+
+
+_MARKS = {Outcome.VALID: "✓", Outcome.INVALID: "✗", Outcome.UNKNOWN: "?"}
+
+
+@dataclass(frozen=True, slots=True)
+class RunFolder:
+    """A run's folder."""
+
+    path: Path
+
+    @classmethod
+    def create(cls, base: Path, name: str) -> RunFolder:
+        """A new folder runs/<name>/<timestamp>, with runs/latest pointing to it. Raises ResultsError."""
+        stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+        try:
+            for number in count():
+                path = base / name / (f"{stamp}-{number}" if number else stamp)
+                try:
+                    path.mkdir(parents=True)
+                    break
+                except FileExistsError:
+                    continue
+            _point(base / "latest", path)
+        except OSError as problem:
+            raise ResultsError(f"can't make a run's folder under {base} ({problem}); give another with --out") from None
+        return cls(path)
+
+    @property
+    def history(self) -> Path:
+        return self.path / "history.jsonl"
+
+    def write_run(self, run: Mapping[str, Any]) -> None:
+        _write_json(self.path / "run.json", run)
+
+    def write_result(self, result: Result) -> None:
+        _write_json(self.path / "results.json", result.as_dict())
+
+    def write_logs(self, node: str, logs: Mapping[str, bytes]) -> None:
+        folder = self.path / "nodes" / node
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, content in logs.items():
+            (folder / name).write_bytes(content)
+
+
+def read_history(path: Path) -> History:
+    """The history in a file. Raises ResultsError naming the file and the line that is wrong."""
+    try:
+        with path.open("rb") as lines:
+            return History.parse(lines)
+    except OSError as problem:
+        raise ResultsError(f"can't read {path} ({problem.strerror}); give a recorded history.jsonl") from None
+    except HistoryError as problem:
+        raise ResultsError(f"{path}, {problem}") from None
+
+
+def worst(statuses: Iterable[Status]) -> Status:
+    """The status of a suite: invalid outranks broken outranks unknown; none at all is unknown."""
+    return min(statuses, key=RANK.index, default="unknown")
+
+
+def _point(link: Path, target: Path) -> None:
+    # A link is replaced in one step, so that two runs that start together leave one of theirs and not none.
+    fresh = link.with_name(f".latest-{os.getpid()}")
+    fresh.unlink(missing_ok=True)
+    fresh.symlink_to(os.path.relpath(target, link.parent))
+    fresh.replace(link)
+
+
+def _write_json(path: Path, content: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+
+def _clipped(text: str, width: int = 150) -> str:
+    return text if len(text) <= width else text[: width - 1] + "…"
+
+
+def _shortened(lines: list[str], most: int) -> list[str]:
+    shown = [f"  {_clipped(line)}" for line in lines[:most]]
+    return [*shown, f"  … ({len(lines) - most} more lines in the report)"] if len(lines) > most else shown

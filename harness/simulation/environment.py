@@ -1,0 +1,69 @@
+"""The environment `sim`: every node in this process, in virtual time, from one seed.
+
+1. It only works on a VirtualLoop (`run_simulated`).
+2. Clients are hosts of their own, which no partition can name.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+
+from harness.environment import Endpoint, EnvironmentFailure, OnDatagram, Progress
+from harness.seeds import split
+from harness.simulation.loop import VirtualLoop
+from harness.simulation.machine import SimulatedMachine
+from harness.simulation.network import LinkConditions, SimulatedNetwork
+
+CLIENT_HOST = "client"
+
+
+class SimulatedEnvironment:
+    """Implements `harness.environment.Environment`.
+
+    nodes: names. seed: of network, disks and processes. conditions: of every link at first.
+    """
+
+    name = "sim"
+    abilities = frozenset({"cut", "kill", "pause", "wipe"})
+
+    def __init__(self, nodes: Sequence[str], *, seed: int, conditions: LinkConditions | None = None) -> None:
+        self._nodes = tuple(nodes)
+        self._seed = seed
+        self._conditions = conditions
+        self._network: SimulatedNetwork | None = None
+        self._machines: dict[str, SimulatedMachine] = {}
+        self._clients = 0
+
+    @property
+    def machines(self) -> Mapping[str, SimulatedMachine]:
+        return self._machines
+
+    @property
+    def network(self) -> SimulatedNetwork:
+        if self._network is None:
+            raise EnvironmentFailure("the simulated network is not open; call `open` first")
+        return self._network
+
+    async def open(self, progress: Progress) -> None:
+        """Make network and machines. Raises EnvironmentFailure on any loop but a VirtualLoop."""
+        loop = asyncio.get_running_loop()
+        if not isinstance(loop, VirtualLoop):
+            raise EnvironmentFailure("a simulation needs virtual time; run it through run_simulated")
+        network = SimulatedNetwork(
+            loop, self._nodes, seed=split(self._seed, "network"), conditions=self._conditions
+        )
+        self._network = network
+        self._machines = {
+            name: SimulatedMachine(name, loop, network, seed=split(self._seed, f"machine {name}"))
+            for name in self._nodes
+        }
+        progress(f"{len(self._nodes)} simulated nodes, seed {self._seed}")
+
+    async def close(self) -> None:
+        for machine in self._machines.values():
+            await machine.kill()
+
+    async def endpoint(self, receive: OnDatagram) -> Endpoint:
+        self._clients += 1
+        return self.network.bind((CLIENT_HOST, self._clients), receive)

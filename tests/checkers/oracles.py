@@ -1,0 +1,424 @@
+"""What the checkers must say, computed the slow way: straight from the definitions, nothing shared with them.
+
+Each oracle takes a history and returns the figures that the checker of that name must agree with; `agreement` picks
+the same out of the checker's verdict. They are exponential or cubic where that is plainer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from checkers.history import Event, History
+from checkers.verdict import Verdict
+
+
+class Op(NamedTuple):
+    inv: Event
+    comp: Event | None
+
+    @property
+    def outcome(self) -> str:
+        return self.comp.type if self.comp else "info"
+
+    @property
+    def end(self) -> float:
+        return self.comp.index if self.comp else float("inf")
+
+    @property
+    def node(self) -> str | None:
+        return (self.comp.node if self.comp else None) or self.inv.node
+
+
+class Band(NamedTuple):
+    family: str
+    start: int
+    stop: float
+    healed: Event | None
+    effective: bool | None
+
+
+def ops(history: History, *fs: str) -> list[Op]:
+    found = []
+    for event in history.events:
+        if event.type == "invoke" and (not fs or event.f in fs):
+            later = [e for e in history.events if e.process == event.process and e.index > event.index]
+            found.append(Op(event, later[0] if later else None))
+    return found
+
+
+def stage(history: History, name: str) -> Event | None:
+    found = [e for e in history.events if e.process == "nemesis" and e.f == "stage" and e.value == name]
+    return found[-1] if found else None
+
+
+def staged(history: History) -> bool:
+    return any(e.process == "nemesis" and e.f == "stage" for e in history.events)
+
+
+def actions(history: History, phase: str) -> list[tuple[Event, Event | None]]:
+    """Invocation and completion; in generated histories exactly the completions have evidence."""
+    found = []
+    mine = [e for e in history.events if e.process == "nemesis" and e.f != "stage"]
+    for event in mine:
+        if event.value["phase"] == phase and "evidence" not in event.value:
+            later = [e for e in mine if e.index > event.index and e.f == event.f]
+            found.append((event, later[0] if later else None))
+    return found
+
+
+def effective(completion: Event | None) -> bool | None:
+    if completion is None:
+        return None
+    if completion.error:
+        return False
+    return completion.value["evidence"].get("effective")
+
+
+def bands(history: History) -> list[Band]:
+    found = []
+    for inv, comp in actions(history, "start"):
+        start = (comp or inv).index
+        needed = set(inv.value.get("nodes", ()))
+        back: set[str] = set()
+        stop: float = float("inf")
+        healed = None
+        for other, done in actions(history, "stop"):
+            if other.value["fault"] != inv.value["fault"] or other.index < inv.index:
+                continue
+            back |= set(other.value.get("nodes", needed))
+            if needed <= back:
+                stop, healed = other.index, done or other
+                break
+        found.append(Band(inv.value["fault"], start, stop, healed, effective(comp)))
+    return found
+
+
+def struck(op: Op, band: Band) -> bool:
+    return band.start < op.inv.index < band.stop or band.start < op.end < band.stop and op.comp is not None
+
+
+def final_reads(history: History) -> list[Op]:
+    last_ack = max((op.end for op in ops(history, "add", "put") if op.outcome == "ok"), default=-1)
+    if staged(history):
+        begin = stage(history, "final-reads")
+        after = begin.index if begin else float("inf")
+    elif any(band.stop == float("inf") for band in bands(history)):
+        after = float("inf")
+    else:
+        after = max((e.index for e in history.events if e.process == "nemesis"), default=-1)
+    return [
+        op for op in ops(history, "read") if op.outcome == "ok" and op.inv.index > last_ack and op.inv.index > after
+    ]
+
+
+def quantiles(durations_ms: list[float]) -> dict[str, float]:
+    shown = {"p50": 500, "p90": 900, "p99": 990, "p99.9": 999, "max": 1000}
+    return {
+        name: min(x for x in durations_ms if sum(y <= x for y in durations_ms) * 1000 >= n * len(durations_ms))
+        for name, n in shown.items()
+        if durations_ms
+    }
+
+
+def lost_writes(history: History) -> dict[str, Any]:
+    if ops(history, "add"):
+        return _lost_elements(history)
+    if ops(history, "put"):
+        return _lost_versions(history)
+    return {"verdict": "unknown"}
+
+
+def _lost_elements(history: History) -> dict[str, Any]:
+    adds = ops(history, "add")
+    reads = [op for op in ops(history, "read") if op.outcome == "ok"]
+    final = final_reads(history)
+
+    def of(key: object, some: list[Op]) -> list[list[int]]:
+        return [op.comp.value for op in some if op.inv.key == key and op.comp]
+
+    acked = [op for op in adds if op.outcome == "ok"]
+    judged = [op for op in acked if of(op.inv.key, final)]
+    lost = [op for op in judged if not any(op.inv.value in value for value in of(op.inv.key, final))]
+    stable = [op for op in judged if all(op.inv.value in value for value in of(op.inv.key, final))]
+
+    def holds(read: Op, op: Op) -> bool:
+        return read.comp is not None and read.inv.key == op.inv.key and op.inv.value in read.comp.value
+
+    def lacks(read: Op, op: Op) -> bool:
+        return read.inv.key == op.inv.key and read.inv.index > op.end and not holds(read, op)
+
+    def waited(op: Op, which: Callable[[Op, Op], bool]) -> float:
+        moments = [read.inv for read in reads if which(read, op)]
+        assert op.comp is not None
+        return max(0, moments[-1].time - op.comp.time) / 1e6 if moments else 0.0
+
+    stale = [
+        op
+        for op in acked
+        if any(lacks(r, op) and holds(s, op) and s.inv.index > r.inv.index for r in reads for s in reads)
+    ]
+    pairs = {(op.inv.key, op.inv.value): op for op in adds}
+    everything = {(r.inv.key, v): r.comp.value.count(v) for r in reads if r.comp for v in r.comp.value}
+    figures: dict[str, Any] = {
+        "attempted": len(adds),
+        "acknowledged": len(acked),
+        "failed": sum(op.outcome == "fail" for op in adds),
+        "indeterminate": sum(op.outcome == "info" for op in adds),
+        "lost": len(lost),
+        "survivors": len(judged) - len(lost),
+        "unstable": len(judged) - len(lost) - len(stable),
+        "never_read": len(acked) - len(judged),
+        "stale": len(stale),
+        "recovered": sum(
+            op.outcome == "info" and any(op.inv.value in value for value in of(op.inv.key, final)) for op in adds
+        ),
+        "phantom": sum(pair in pairs and pairs[pair].outcome == "fail" for pair in everything),
+        "unexpected": sum(pair not in pairs for pair in everything),
+        "duplicated": len({(r.inv.key, v) for r in reads if r.comp for v in r.comp.value if r.comp.value.count(v) > 1}),
+        "stable_latency_ms": quantiles([waited(op, lacks) for op in stable]),
+        "lost_latency_ms": quantiles([waited(op, holds) for op in lost]),
+    }
+    if any(figures[name] for name in ("lost", "phantom", "unexpected", "duplicated")):
+        return {"verdict": "invalid", **figures}
+    return {"verdict": "unknown" if not acked or figures["never_read"] else "valid", **figures}
+
+
+def _seen(op: Op) -> list[int] | None:
+    value = op.comp.value if op.comp else None
+    return value.get("seen") if isinstance(value, dict) else None
+
+
+def _reaches(puts: Mapping[int, Op], later: int, earlier: int, key: object, path: tuple[int, ...] = ()) -> bool:
+    """Whether `later` is `earlier` or had seen it, by walking every path there is."""
+    if later not in puts or puts[later].inv.key != key or later in path:
+        return False
+    if later == earlier:
+        return True
+    return any(_reaches(puts, id_, earlier, key, (*path, later)) for id_ in _seen(puts[later]) or ())
+
+
+def _lost_versions(history: History) -> dict[str, Any]:
+    puts = {op.inv.value["write"]: op for op in ops(history, "put")}
+    reads = [op for op in ops(history, "read") if op.outcome == "ok"]
+    final = final_reads(history)
+    fates = {"lost": 0, "surviving": 0, "superseded": 0, "unprovable": 0, "never_read": 0}
+    for id_, put in puts.items():
+        if put.outcome != "ok":
+            continue
+        key = put.inv.key
+        mine = [op for op in final if op.inv.key == key]
+        siblings = {sibling for op in mine if op.comp for sibling in op.comp.value}
+        vague = [u for u in puts if _seen(puts[u]) is None and any(_reaches(puts, s, u, key) for s in siblings)]
+        if not mine:
+            fates["never_read"] += 1
+        elif id_ in siblings:
+            fates["surviving"] += 1
+        elif any(_reaches(puts, sibling, id_, key) for sibling in siblings):
+            fates["superseded"] += 1
+        elif any(put.inv.index < puts[u].end for u in vague):
+            fates["unprovable"] += 1
+        else:
+            fates["lost"] += 1
+    met = {(op.inv.key, id_) for op in reads if op.comp for id_ in op.comp.value}
+    met |= {(op.inv.key, id_) for mine, op in puts.items() for id_ in _seen(op) or () if id_ != mine}
+    impossible = [(key, id_) for key, id_ in met if id_ not in puts or puts[id_].inv.key != key]
+    phantom = [pair for pair in met if pair not in impossible and puts[pair[1]].outcome == "fail"]
+    figures = {**fates, "phantom": len(phantom), "unexpected": len(impossible)}
+    if fates["lost"] or phantom or impossible:
+        return {"verdict": "invalid", **figures}
+    doubtful = not any(op.outcome == "ok" for op in puts.values()) or fates["never_read"] or fates["unprovable"]
+    return {"verdict": "unknown" if doubtful else "valid", **figures}
+
+
+def siblings(history: History) -> dict[str, Any]:
+    puts = {op.inv.value["write"]: op for op in ops(history, "put")}
+    if not puts:
+        polls = [op for op in ops(history, "replica") if op.outcome == "ok" and op.comp and op.comp.value["home"]]
+        numbers = [len(op.comp.value["versions"]) for op in polls if op.comp]
+        return {"verdict": "valid" if numbers else "unknown", "max": max(numbers, default=None)}
+    reads = [op for op in ops(history, "read") if op.outcome == "ok" and op.comp]
+    false = [
+        op
+        for op in reads
+        if op.comp and any(a != b and _reaches(puts, b, a, op.inv.key) for a in op.comp.value for b in op.comp.value)
+    ]
+    if not reads:
+        return {"verdict": "unknown", "max": None, "false_sibling_reads": None}
+    return {
+        "verdict": "invalid" if false else "valid",
+        "max": max(len(op.comp.value) for op in reads if op.comp),
+        "false_sibling_reads": len(false),
+    }
+
+
+def convergence(history: History) -> dict[str, Any]:
+    recovery = stage(history, "recovery")
+    if recovery is None and any(band.stop == float("inf") for band in bands(history)):
+        return {"verdict": "unknown"}
+    healed = [band.healed for band in bands(history) if band.healed]
+    starts = [recovery] if recovery else healed
+    starts += [op.comp for op in ops(history, "add", "put") if op.comp]
+    start = max(starts, key=lambda event: event.index, default=None)
+    begin, zero = (start.index, start.time) if start else (-1, 0)
+    polls = [op for op in ops(history, "replica") if op.inv.index > begin and op.comp]
+    keys = sorted({op.inv.key for op in polls})
+    verdicts = []
+    after = {}
+    for key in keys:
+        mine = sorted((op for op in polls if op.inv.key == key), key=lambda op: op.end)
+
+        def latest(moment: float, mine: list[Op] = mine) -> dict[str, Op]:
+            return {str(op.node): op for op in mine if op.end <= moment}
+
+        def shown(moment: float, latest: Callable[[float], dict[str, Op]] = latest) -> dict[str, Any]:
+            answered = {n: op for n, op in latest(moment).items() if op.outcome == "ok" and op.comp}
+            return {n: op.comp.value["versions"] for n, op in answered.items() if op.comp.value["home"]}
+
+        def differs(moment: float, shown: Callable[[float], dict[str, Any]] = shown) -> bool:
+            now = shown(moment)
+            return any(now[a] != now[b] for a in now for b in now)
+
+        moments = [op.comp for op in mine if op.comp and differs(op.end)]
+        final = shown(float("inf"))
+        fell_silent = False
+        for node, op in latest(float("inf")).items():
+            answered = [o for o in mine if o.node == node and o.outcome == "ok" and o.comp]
+            if op.outcome != "ok" and answered and answered[-1].comp.value["home"]:
+                fell_silent |= answered[-1].comp.value["versions"] not in final.values()
+        after[key] = (moments[-1].time - zero) / 1e6 if moments else 0.0
+        if differs(float("inf")):
+            verdicts.append("invalid")
+        else:
+            verdicts.append("unknown" if len(final) < 2 or fell_silent else "valid")
+    verdict = next((v for v in ("invalid", "unknown") if v in verdicts), "valid" if verdicts else "unknown")
+    return {
+        "verdict": verdict,
+        "converged_after_ms": max(after.values()) if verdict == "valid" else None,
+        "never_converged": sorted(key for key, v in zip(keys, verdicts, strict=True) if v == "invalid"),
+    }
+
+
+def availability(history: History) -> dict[str, Any]:
+    recovery = stage(history, "recovery")
+    last = recovery.index if recovery else float("inf")
+    mine = [op for op in ops(history) if op.inv.f != "replica" and op.inv.index < last]
+    if not mine:
+        return {"verdict": "unknown"}
+    all_bands = bands(history)
+    free = [op for op in mine if not any(struck(op, band) for band in all_bands)]
+
+    def rate(some: list[Op]) -> tuple[int, int]:
+        return len(some), sum(op.outcome == "ok" for op in some)
+
+    answers = sorted((op.comp for op in mine if op.comp and op.outcome == "ok"), key=lambda e: e.index)
+    events = sorted((e for op in mine for e in op if e), key=lambda e: e.index)
+    silences = []
+    for end in [*answers, events[-1]]:
+        before = [e for e in answers if e.index < end.index]
+        since = before[-1] if before else None
+        at = since.index if since else -1
+        waiting = [op for op in mine if op.inv.index < at < op.end]
+        if not waiting or since is None:
+            since = next((e for e in events if e.index > at and e.type == "invoke" and e.index < end.index), None)
+        silences.append(end.time - since.time if since else 0)
+    recovered = []
+    for band in all_bands:
+        signs = []
+        if band.healed:
+            healed = band.healed
+            signs = [op.comp for op in ops(history) if op.inv.index > healed.index and op.comp and op.outcome == "ok"]
+            signs += [e for e in history.events if e.value == "recovered" and e.index > healed.index]
+        first = min(signs, key=lambda e: e.index, default=None)
+        recovered.append((first.time - band.healed.time) / 1e6 if first and band.healed else None)
+    return {
+        "verdict": "valid",
+        "all": rate(mine),
+        "free": rate(free),
+        "windows": [rate([op for op in mine if struck(op, band)]) for band in all_bands],
+        "longest_silence_ms": max(silences) / 1e6,
+        "recovered": recovered,
+    }
+
+
+def latency(history: History) -> dict[str, Any]:
+    all_bands = bands(history)
+    mine = [op for op in ops(history) if op.outcome == "ok" and op.inv.f != "replica"]
+    if not mine:
+        return {"verdict": "unknown"}
+
+    def took(some: list[Op]) -> dict[str, float]:
+        return quantiles([(op.comp.time - op.inv.time) / 1e6 for op in some if op.comp])
+
+    hit = [op for op in mine if any(struck(op, band) for band in all_bands)]
+    return {
+        "verdict": "valid",
+        "overall": took(mine),
+        "under_fault": took(hit),
+        "without_fault": took([op for op in mine if op not in hit]),
+        "reads": took([op for op in mine if op.inv.f == "read"]),
+    }
+
+
+def evidence(history: History) -> dict[str, Any]:
+    """Judged with faults=("partition", "kill") and min_operations=3."""
+    mine = [op for op in ops(history) if op.inv.f != "replica"]
+    working = {
+        family: [band for band in bands(history) if band.family == family and band.effective]
+        for family in ("partition", "kill")
+    }
+    hit = {family: sum(any(struck(op, b) for b in some) for op in mine) for family, some in working.items()}
+    failed = [inv for phase in ("start", "stop") for inv, comp in actions(history, phase) if effective(comp) is False]
+    nodes = {e.node for e in history.events if e.node}
+    nodes |= {n for e in history.events if isinstance(e.value, dict) for n in e.value.get("nodes", ())}
+    read = {op.node for op in final_reads(history)}
+    enough = sum(op.outcome == "ok" for op in mine) >= 3
+    complete = not staged(history) or (bool(read) and nodes <= read)
+    good = enough and not failed and all(working.values()) and all(hit.values()) and complete
+    verdict = "invalid" if stage(history, "not-recovered") else "valid" if good else "unknown"
+    return {"verdict": verdict, "hit": hit, "ineffective": len(failed), "unread": len(nodes - read)}
+
+
+def agreement(name: str, verdict: Verdict) -> dict[str, Any]:
+    """The figures of a verdict that the oracle of that name gives too."""
+    form = verdict.as_dict()
+    match name:
+        case "availability" if "windows" in form:
+
+            def rate(some: Mapping[str, Any]) -> tuple[int, int]:
+                return some["operations"], some["ok"]
+
+            return {
+                "verdict": form["verdict"],
+                "all": rate(form),
+                "free": rate(form["without_fault"]),
+                "windows": [rate(window) for window in form["windows"]],
+                "longest_silence_ms": form["longest_silence_ms"],
+                "recovered": [window["recovered_after_ms"] for window in form["windows"]],
+            }
+        case "latency":
+            return {**form, "reads": form.get("by_f", {}).get("read", {})}
+        case "convergence":
+            return {**form, "never_converged": sorted(form.get("never_converged", ()))}
+        case "evidence":
+            hit = {family: form["faults"].get(family, {"struck": 0})["struck"] for family in ("partition", "kill")}
+            unread = set(form["nodes"]) - set(form["nodes_read_at_the_end"])
+            return {
+                "verdict": form["verdict"],
+                "hit": hit,
+                "ineffective": len(form["ineffective"]),
+                "unread": len(unread),
+            }
+        case _:
+            return form
+
+
+ORACLES: Mapping[str, Callable[[History], dict[str, Any]]] = {
+    "lost-writes": lost_writes,
+    "siblings": siblings,
+    "convergence": convergence,
+    "availability": availability,
+    "latency": latency,
+    "evidence": evidence,
+}
+OPTIONS: Mapping[str, Mapping[str, Any]] = {"evidence": {"faults": ("partition", "kill"), "min_operations": 3}}
