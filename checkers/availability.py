@@ -102,11 +102,7 @@ def _recovered_after_ms(history: History, fault: Fault) -> float | None:
         event = history.events[position]
         if event.type == "invoke":
             asked.add(event.process)
-        elif event.process in asked:
-            if event.type == "ok":
-                return milliseconds(event.time - healed.time)
-            asked.discard(event.process)
-        elif event.f == "stage" and event.value == "recovered":
+        elif (event.type == "ok" and event.process in asked) or (event.f == "stage" and event.value == "recovered"):
             return milliseconds(event.time - healed.time)
     return None
 

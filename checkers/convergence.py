@@ -114,7 +114,7 @@ def check(history: History, *, within_ms: Annotated[float, Meta(ge=0)] | None = 
     }
     if never:
         keys = listing(map(key_name, never))
-        reason = f"{count(len(never), 'key')} of {len(pictures):,} never converged: {keys}"
+        reason = f"{len(never):,} of {count(len(pictures), 'key')} never converged: {keys}"
         return Verdict.invalid(reason, _never_witness(never[0], pictures[never[0]], start_ns), **evidence)
     slowest = max(after, key=lambda key: after[key], default=None)
     if within_ms is not None and after and milliseconds(after[slowest]) > within_ms:

@@ -32,7 +32,7 @@ class HistoryError(ValueError):
         self.problem = problem
 
 
-class Event(msgspec.Struct, frozen=True, omit_defaults=True):
+class Event(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """One line of a history.
 
     index: position, from 0. time: nanoseconds since the start, on one monotonic clock.

@@ -206,13 +206,11 @@ def _lost_witness(
         else "was in no read at any time"
     )
     remains = [_describe(versions.writes[id_]) for id_ in each.siblings if id_ in versions.writes]
-    left = (
-        f"what remains is {listing(remains)}, and neither they nor" if remains else "nothing remains, so no write nor"
-    )
+    left = f"all that remains is {listing(remains)}" if remains else "nothing remains"
     text = (
         f"process {put.process} was told at {at(put.completion)} that write {write.id} "
         f"to {key_name(each.key)} was done; "
-        f"it {sight}; {left} any write that they had seen is it; "
+        f"it {sight}; {left}, and no chain of what was seen leads from there to {write.id}; "
         f"{meanwhile(faults(history), write.invoked, missed.invocation.index)}"
     )
     kept = [versions.writes[id_].operation for id_ in each.siblings if id_ in versions.writes]

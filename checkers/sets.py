@@ -285,13 +285,11 @@ def _lost_witness(history: History, each: SetKey, element: Element, data: dict[s
         sight = "was in no read at any time"
     nodes = sorted({node for read in each.final if (node := read.invocation.node)})
     through = f" (through {listing(nodes)})" if nodes else ""
-    finals = (
-        f"all {len(each.final)} final reads{through} lack" if len(each.final) > 1 else f"the final read{through} lacks"
-    )
+    finals = f"every one of the {len(each.final)} final reads" if len(each.final) > 1 else "the final read"
     text = (
         f"process {add.process} was told at {at(add.completion)} that {element} was added "
         f"to {key_name(each.key)}; "
-        f"it {sight}; {finals} it; "
+        f"it {sight}; {finals}{through} lacks it; "
         f"{meanwhile(faults(history), add.invocation.index, missed.invocation.index)}"
     )
     operations = [add, *([seen] if seen else []), missed, *each.final[:_SHOWN_READS]]

@@ -68,13 +68,13 @@ def check(history: History, *, max_siblings: Annotated[int, Meta(ge=1)] | None =
         evidence["false_sibling_reads"] = len(false)
     largest = max(sights, key=lambda sight: sight.number)
     if false:
-        reason = f"{count(len(false), 'read')} of {len(sights):,} returned false siblings"
+        reason = f"{len(false):,} of {count(len(sights), 'read')} returned false siblings"
         return Verdict.invalid(reason, _false_witness(versions, *false[0]), **evidence)
     if max_siblings is not None and largest.number > max_siblings:
         reason = f"{count(largest.number, 'sibling')} at once, more than the {max_siblings:,} allowed"
         return Verdict.invalid(reason, _explosion(largest, counted), **evidence)
     reason = (
-        f"at most {count(largest.number, 'sibling')} in {len(sights):,} {counted}, "
+        f"at most {count(largest.number, 'sibling')} in {count(len(sights), counted[:-1])}, "
         f"{evidence['mean']} on average" + ("; none false" if registers else "; false ones can't be told from polls")
     )
     return Verdict.valid(reason, **evidence)

@@ -16,10 +16,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
 
 from checkers.history import NEMESIS, Event, EventType
+from harness.environment import EnvironmentFailure
 from harness.generators import Context, Generator, Pending, Test, Thread
 from harness.operation import Completion, Invocation
 from harness.system import OperationFailed
@@ -29,6 +30,8 @@ SPARE_FACTOR = 10
 NEMESIS_TIMEOUT_S = 60.0
 """For restarting a node and waiting for its answer; a nemesis that hangs must not hang the run."""
 CLOSE_TIMEOUT_S = 5.0
+LATE_NS = 10_000_000
+"""Below this an operation is on schedule: a busy loop's own lag."""
 NOTES = frozenset({"stage", "log"})
 """What the nemesis is only asked to write down."""
 
@@ -56,14 +59,15 @@ OpenClient = Callable[[int, str], Awaitable[OperationClient]]
 class Tally:
     """What the interpreter noticed of itself.
 
-    operations: client operations started. late: those that started after their time for want of a free thread;
-    latest_ns: the worst of them. threads: client threads there were in the end. crashes: texts of rule 4's failures.
+    operations: client operations started. late: those that started more than `LATE_NS` after their time;
+    latest_ns: the worst lateness. spares: threads that were added. crashes: the texts of rule 4's failures, and
+    of what the nemesis raised that was no EnvironmentFailure.
     """
 
     operations: int = 0
     late: int = 0
     latest_ns: int = 0
-    threads: int = 0
+    spares: int = 0
     crashes: list[str] = field(default_factory=list)
 
 
@@ -86,7 +90,7 @@ class Interpreter:
     ) -> None:
         if not test.nodes or test.concurrency < 1:
             raise ValueError("a test needs at least one node and a concurrency of at least 1")
-        self.tally = Tally(threads=test.concurrency)
+        self.tally = Tally()
         self._test = test
         self._open_client = open_client
         self._record = record
@@ -96,12 +100,12 @@ class Interpreter:
         self._start = self._loop.time()
         self._passed_ns = 0
         self._index = 0
-        self._most_threads = test.concurrency * (1 + SPARE_FACTOR)
+        self._spares_made = 0
         self._next_process = test.concurrency
         self._processes: dict[Thread, Thread] = {thread: thread for thread in range(test.concurrency)}
         self._processes[NEMESIS] = NEMESIS
         self._free: list[Thread] = list(self._processes)
-        self._spare: list[int] = []
+        self._spare: list[Thread] = []
         self._busy: dict[Thread, asyncio.Task[None]] = {}
         self._clients: dict[Thread, dict[str, OperationClient]] = {}
         self._completed: list[tuple[Thread, Event]] = []
@@ -124,11 +128,13 @@ class Interpreter:
         try:
             await self._drive(generator)
         finally:
-            for task in [*self._busy.values()]:
+            for task in self._busy.values():
                 task.cancel()
-            for thread, task in [*self._busy.items()]:
+            for thread, task in list(self._busy.items()):
                 await asyncio.gather(task, return_exceptions=True)
                 self._release(thread)
+                self._retire(thread)
+            self._completed.clear()
 
     async def close(self) -> None:
         """Close every client. Idempotent."""
@@ -150,7 +156,7 @@ class Interpreter:
                 thread, event = self._completed.pop(0)
                 self._release(thread)
                 generator = generator.update(test, self._context(), event)
-                if event.type == "info" and thread != NEMESIS:
+                if event.type == "info":
                     self._retire(thread)
             match generator.op(test, self._context()):
                 case None:
@@ -171,14 +177,15 @@ class Interpreter:
                     generator = following.update(test, self._context(), self._begin(invocation, now_ns - due_ns))
 
     def _context(self) -> Context:
-        spare: Thread | None = None
-        if self._spare:
-            spare = self._spare[0]
-        elif self.tally.threads < self._most_threads:
-            spare = self.tally.threads
-        return Context(
-            self.now_ns, tuple(self._free), tuple(self._busy), self._processes, self._test.concurrency, spare
-        )
+        if not self._spare and self.tally.spares < SPARE_FACTOR * self._test.concurrency:
+            # Offered before it is needed: an operation has its process's number before it starts.
+            thread = self._test.concurrency + self._spares_made
+            self._spares_made += 1
+            self._processes[thread] = self._fresh_process()
+            self._spare.append(thread)
+        spare = self._spare[0] if self._spare else None
+        free, busy = tuple(self._free), tuple(self._busy)
+        return Context(self.now_ns, free, busy, self._processes, self._test.concurrency, spare)
 
     async def _wait(self, until_ns: int | None) -> None:
         """Until an operation completes, or until then."""
@@ -203,39 +210,141 @@ class Interpreter:
 
     def _begin(self, invocation: Invocation, late_ns: int) -> Event:
         """Start an operation. Returns its invocation as recorded."""
-        thread = self._thread(invocation)
-        process = self._processes[thread]
-        if isinstance(thread, str) or isinstance(process, str):
-            event = self._event(NEMESIS, "info", invocation, None)
-            if invocation.f not in NOTES:
-                self._free.remove(thread)
-                self._busy[thread] = self._loop.create_task(self._torment(invocation))
+        if invocation.process == NEMESIS and invocation.f in NOTES:
+            return self._event(NEMESIS, "info", invocation, None)
+        thread = self._take(invocation)
+        if thread == NEMESIS:
+            event = self._event(NEMESIS, "info", invocation, invocation.node)
+            self._busy[thread] = self._loop.create_task(self._guarded(self._torment(invocation)))
             return event
         node = invocation.node or self._test.nodes[thread % len(self._test.nodes)]
         if node not in self._test.nodes:
             raise ValueError(f"{invocation.f} names node {node!r}; there are {', '.join(self._test.nodes)}")
+        process = self._processes[thread]
+        assert isinstance(process, int)
         self.tally.operations += 1
-        if late_ns > 0:
-            self._note_lateness(late_ns)
+        if late_ns > LATE_NS:
+            self.tally.late += 1
+            self.tally.latest_ns = max(self.tally.latest_ns, late_ns)
         event = self._event(process, "invoke", invocation, node)
-        self._busy[thread] = self._loop.create_task(self._perform(thread, process, node, invocation))
+        work = self._perform(thread, process, node, invocation)
+        self._busy[thread] = self._loop.create_task(self._guarded(work))
         return event
 
-    def _thread(self, invocation: Invocation) -> Thread:
-        """The thread of the process that the invocation names; it leaves the free or spare ones if a client's."""
-        for thread in self._free:
-            if self._processes[thread] == invocation.process:
-                if thread != NEMESIS:
-                    self._free.remove(thread)
-                return thread
-        for spare in self._spare:
-            if self._processes[spare] == invocation.process:
-                self._spare.remove(spare)
-                return spare
-        if invocation.process == self.tally.threads < self._most_threads and not self._spare:
-            # A thread's name until it has its first process: the generator was offered it as spare.
-            thread = self.tally.threads
-            self.tally.threads += 1
-            self._processes[thread] = self._fresh_process()
-            return thread
+    def _take(self, invocation: Invocation) -> Thread:
+        """The thread of the process that the invocation names, which is free no more."""
+        for idle in (self._free, self._spare):
+            for thread in idle:
+                if self._processes[thread] == invocation.process:
+                    idle.remove(thread)
+                    if idle is self._spare:
+                        self.tally.spares = max(self.tally.spares, self._spares_made)
+                    return thread
         raise ValueError(f"{invocation.f} is to be done by process {invocation.process}, which is not free")
+
+    async def _guarded(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do the work; what it raises ends the run."""
+        try:
+            await work
+        except Exception as problem:
+            self._failure = problem
+            self._wake()
+
+    async def _perform(self, thread: Thread, process: int, node: str, invocation: Invocation) -> None:
+        completion = await self._complete(thread, process, node, invocation)
+        value = invocation.value if completion.value is None else completion.value
+        completed = replace(invocation, value=value)
+        self._complete_event(thread, self._event(process, completion.type, completed, node, completion.error))
+
+    async def _complete(self, thread: Thread, process: int, node: str, invocation: Invocation) -> Completion:
+        limit_s = self._operation_timeout_s
+        try:
+            async with asyncio.timeout(limit_s) as limit:
+                client = await self._client(thread, process, node)
+                return await client.invoke(invocation)
+        except OperationFailed as failed:
+            return Completion("fail" if failed.definite else "info", None, f"{failed.code}: {failed}")
+        except Exception as problem:
+            if limit.expired():
+                return Completion("info", None, f"timeout: no answer within {limit_s:g} s")
+            error = f"crash: {type(problem).__name__}: {problem}"
+            self.tally.crashes.append(f"{invocation.f} through {node}: {error}")
+            return Completion("info", None, error)
+
+    async def _client(self, thread: Thread, process: int, node: str) -> OperationClient:
+        clients = self._clients.setdefault(thread, {})
+        if node not in clients:
+            try:
+                clients[node] = await self._open_client(process, node)
+            except OperationFailed as failed:
+                # Nothing was asked of anyone yet, so nothing can have happened.
+                raise OperationFailed(failed.code, str(failed), definite=True) from failed
+        return clients[node]
+
+    async def _torment(self, invocation: Invocation) -> None:
+        error = None
+        try:
+            if self._nemesis is None:
+                raise EnvironmentFailure(f"there is no nemesis for {invocation.f}; give the interpreter one")
+            async with asyncio.timeout(NEMESIS_TIMEOUT_S):
+                value = await self._nemesis.invoke(invocation)
+        except Exception as problem:
+            text = str(problem) or type(problem).__name__
+            match problem:
+                case EnvironmentFailure():
+                    error = f"environment: {text}"
+                case OperationFailed():
+                    error = f"{problem.code}: {text}"
+                case TimeoutError():
+                    text = f"not done within {NEMESIS_TIMEOUT_S:g} s"
+                    error = f"timeout: {text}"
+                case _:
+                    error = f"crash: {type(problem).__name__}: {text}"
+                    self.tally.crashes.append(f"{invocation.f}: {error}")
+            value = {**(invocation.value or {}), "evidence": {"effective": False, "detail": text}}
+        completed = replace(invocation, value=value)
+        self._complete_event(NEMESIS, self._event(NEMESIS, "info", completed, invocation.node, error))
+
+    def _complete_event(self, thread: Thread, event: Event) -> None:
+        self._completed.append((thread, event))
+        self._wake()
+
+    def _event(
+        self, process: Thread, kind: EventType, invocation: Invocation, node: str | None, error: str | None = None
+    ) -> Event:
+        """Record an event, at this moment."""
+        event = Event(
+            self._index, self.now_ns, process, kind, invocation.f, invocation.key, invocation.value, node, error
+        )
+        self._index += 1
+        self._record(event)
+        return event
+
+    def _release(self, thread: Thread) -> None:
+        del self._busy[thread]
+        spare = thread != NEMESIS and thread >= self._test.concurrency
+        (self._spare if spare else self._free).append(thread)
+
+    def _retire(self, thread: Thread) -> None:
+        """Rule 2."""
+        if thread != NEMESIS:
+            self._processes[thread] = self._fresh_process()
+            self._abandon(thread)
+
+    def _fresh_process(self) -> int:
+        self._next_process += 1
+        return self._next_process - 1
+
+    def _abandon(self, thread: Thread) -> None:
+        """Close the thread's clients, in the background: one that was given up may not answer to this either."""
+        for node, client in self._clients.pop(thread, {}).items():
+            task = self._loop.create_task(self._closed(node, client))
+            self._closing[task] = None
+            task.add_done_callback(self._closing.pop)
+
+    async def _closed(self, node: str, client: OperationClient) -> None:
+        try:
+            async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                await client.close()
+        except Exception as problem:
+            self.tally.crashes.append(f"close of a client of {node}: {type(problem).__name__}: {problem}")

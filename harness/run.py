@@ -125,7 +125,7 @@ class _Run:
         self._tally = interpreter.tally
         try:
             await self._load_and_heal(interpreter, environment)
-            await interpreter.run(clients(prepared.workload.final(prepared.plan)))
+            await interpreter.run(prepared.workload.final(prepared.plan))
             interpreter.stage("end")
         finally:
             await interpreter.close()

@@ -30,7 +30,6 @@ from harness.environment import EnvironmentFailure, Network, OnDatagram, Progres
 from harness.hosts import leftovers
 from harness.hosts.endpoint import UdpEndpoint
 from harness.hosts.engine import connect, refusals
-from harness.hosts.image import ensure_image
 from harness.hosts.iptables import IptablesNetwork
 from harness.hosts.machine import SshMachine
 from harness.hosts.ssh import KeyPair, Login, SshConnection
@@ -85,6 +84,9 @@ class DockerEnvironment:
         self._progress = progress
         client = self._client = await self._call(connect)
         await self._call(lambda: _sweep(client, progress))
+        # Late, or `python -m harness.hosts.image` would find itself imported already by its own package.
+        from harness.hosts.image import ensure_image
+
         image = await self._call(lambda: ensure_image(client, progress, self._stop))
         started = time.monotonic()
         network = await self._call(lambda: self._make_network(client))
@@ -109,7 +111,7 @@ class DockerEnvironment:
         if client is None:
             return
         try:
-            failed = await asyncio.to_thread(leftovers.remove, client, self.run)
+            _, failed = await asyncio.to_thread(leftovers.remove, client, self.run)
         except (EnvironmentFailure, DockerException, OSError) as error:
             failed = [str(error)]
         for said in failed:
@@ -180,7 +182,7 @@ class DockerEnvironment:
 def _sweep(client: DockerClient, progress: Progress) -> None:
     """Remove what dead runs have left: subnets are few. What stays is no reason not to run."""
     try:
-        leftovers.clean(progress, client=client)
+        leftovers.remove_leftovers(progress, client=client)
     except EnvironmentFailure as failure:
         progress(f"warning: {failure}")
 

@@ -8,10 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import docker
 import requests
 from docker.client import DockerClient
-from docker.errors import APIError, DockerException, ImageNotFound
+from docker.errors import APIError, BuildError, DockerException, ImageNotFound
 
 from harness.environment import EnvironmentFailure
 
@@ -25,7 +24,7 @@ def connect(timeout_s: float = ENGINE_TIMEOUT_S) -> DockerClient:
     Raises EnvironmentFailure if none answers or it may not be used.
     """
     with refusals("reach the Docker engine"):
-        client = docker.from_env(timeout=int(timeout_s))
+        client = DockerClient.from_env(timeout=int(timeout_s))
         client.ping()
         return client
 
@@ -52,6 +51,8 @@ def _cause(error: Exception) -> str:
             return f"the disk is full ({said}); run `docker system prune`"
         case APIError():
             return f"the engine refused: {said}"
+        case BuildError():
+            return f"a step of the build failed: {said}; run `make image` to see which"
     # The SDK wraps the socket's error in two or three layers of text; the words survive.
     if "Permission denied" in said or "PermissionError" in said:
         return "no permission to use it; add yourself to the group `docker` and log in again, or run as root"

@@ -13,6 +13,9 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
+import shutil
+import signal
 import subprocess
 import sys
 import tarfile
@@ -61,7 +64,9 @@ def ensure_image(client: DockerClient, progress: Progress, stop: threading.Event
         if not _present(client, base):
             _build_base(client, base, recipe, progress, stop)
         progress(f"image: fetching {', '.join(needs)} for the nodes")
-        _build(client, packages, recipe["docker/packages.Dockerfile"], _packages(client, base, needs), {"FROM": base}, stop)
+        _build(
+            client, packages, recipe["docker/packages.Dockerfile"], _packages(client, base, needs), {"FROM": base}, stop
+        )
     progress("image: adding the store")
     _build(client, node, recipe["docker/Dockerfile"], above, {"FROM": packages}, stop)
     progress(f"image: {node} is ready")
@@ -89,7 +94,9 @@ def _pinned(names: Iterable[str]) -> tuple[str, ...]:
     try:
         return tuple(f"{name}=={version(name)}" for name in names)
     except PackageNotFoundError as error:
-        raise EnvironmentFailure(f"the store needs {error.name}, which is not installed; run `pip install -e .`") from error
+        raise EnvironmentFailure(
+            f"the store needs {error.name}, which is not installed; run `pip install -e .`"
+        ) from error
 
 
 def _tag(layer: str, below: str, words: Iterable[str], files: Files) -> str:
@@ -106,9 +113,7 @@ def _present(client: DockerClient, tag: str) -> bool:
         return True
 
 
-def _build_base(
-    client: DockerClient, tag: str, recipe: Files, progress: Progress, stop: threading.Event
-) -> None:
+def _build_base(client: DockerClient, tag: str, recipe: Files, progress: Progress, stop: threading.Event) -> None:
     found = next((name for name in BASES if _present(client, name)), None) or _pull(BASES[0], progress, stop)
     if found:
         progress(f"image: installing {', '.join(DEBIAN_PACKAGES)} on {found}")
@@ -140,13 +145,22 @@ def _pull(name: str, progress: Progress, stop: threading.Event) -> str | None:
 
 
 def _debootstrap(client: DockerClient, tag: str, progress: Progress, stop: threading.Event) -> None:
+    tools = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
+    if shutil.which("debootstrap", path=tools) is None:
+        raise EnvironmentFailure(
+            "no base image is present or can be pulled, and debootstrap is not installed; "
+            f"`docker load` a {BASES[0]}, or run `apt-get install debootstrap`"
+        )
     progress("image: making a Debian base with debootstrap (about 40 s, this once)")
     repository, _, label = tag.partition(":")
-    with tempfile.NamedTemporaryFile(prefix="splitbrain-base-", suffix=".tar") as tar:
-        _run(["sh", str(ROOT / "docker" / "base.sh"), *DEBIAN_PACKAGES], tar, _Phases(progress), stop)
+    # A file without a name: nothing is left of it even after a kill -9.
+    with tempfile.TemporaryFile() as tar:
+        command = ["sh", str(ROOT / "docker" / "base.sh"), *DEBIAN_PACKAGES]
+        _run(command, {**os.environ, "PATH": tools}, tar, _Phases(progress), stop)
         progress("image: importing the base")
+        tar.seek(0)
         with refusals("import the base made with debootstrap"):
-            client.api.import_image_from_file(tar.name, repository=repository, tag=label)
+            client.api.import_image(src=tar, repository=repository, tag=label)
 
 
 class _Phases:
@@ -160,21 +174,27 @@ class _Phases:
     def __call__(self, line: str) -> None:
         self.last = line or self.last
         match line.split():
-            case ["I:", ("Retrieving" | "Extracting" | "Unpacking" | "Configuring") as phase, *_] if phase != self._phase:
+            case ["I:", ("Retrieving" | "Extracting" | "Unpacking" | "Configuring") as phase, *_] if (
+                phase != self._phase
+            ):
                 # Retrieving and Validating alternate, and Unpacking comes back after Configuring.
                 self._phase = phase
                 self._progress(f"image: debootstrap: {phase.lower()} packages")
 
 
-def _run(command: list[str], output: IO[bytes], heard: _Phases, stop: threading.Event) -> None:
-    if not all(Path("/usr/sbin", tool).exists() for tool in ("debootstrap",)):
-        raise EnvironmentFailure(
-            "no base image is present or can be pulled, and debootstrap is not installed; "
-            f"`docker load` or pull {BASES[0]}, or run `apt-get install debootstrap`"
-        )
-    with subprocess.Popen(command, stdout=output, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
-        watch = threading.Thread(target=_stop_when, args=(process, stop), daemon=True)
-        watch.start()
+def _run(
+    command: list[str], environment: Mapping[str, str], output: IO[bytes], heard: _Phases, stop: threading.Event
+) -> None:
+    with subprocess.Popen(
+        command,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        threading.Thread(target=_end_with, args=(process, stop), daemon=True).start()
         assert process.stderr is not None
         for line in process.stderr:
             heard(line.strip())
@@ -183,14 +203,15 @@ def _run(command: list[str], output: IO[bytes], heard: _Phases, stop: threading.
     if process.returncode != 0:
         raise EnvironmentFailure(
             f"debootstrap failed ({heard.last}); it must run as root and reach the machine's apt mirror: "
-            f"try `sudo make image`, or `docker load` {BASES[0]}"
+            f"try `sudo make image`, or `docker load` a {BASES[0]}"
         )
 
 
-def _stop_when(process: subprocess.Popen[str], stop: threading.Event) -> None:
+def _end_with(process: subprocess.Popen[str], stop: threading.Event) -> None:
     while process.poll() is None:
         if stop.wait(0.2):
-            process.terminate()
+            # The whole group: a shell runs its trap only once the program that it waits for has ended.
+            os.killpg(process.pid, signal.SIGTERM)
             return
 
 
@@ -207,10 +228,15 @@ def _packages(client: DockerClient, base: str, needs: Iterable[str]) -> Files:
         done = subprocess.run([*command, *needs], capture_output=True, text=True)
         if done.returncode != 0:
             last = (done.stderr.strip() or "it said nothing").splitlines()[-1]
-            raise EnvironmentFailure(f"pip can't fetch {', '.join(needs)} for the nodes: {last}; "
-                                     "check that pip works here (`python -m pip download msgspec`)")
-        return {f"packages/{p.relative_to(folder).as_posix()}": p.read_bytes()
-                for p in sorted(Path(folder).rglob("*")) if p.is_file()}
+            raise EnvironmentFailure(
+                f"pip can't fetch {', '.join(needs)} for the nodes: {last}; "
+                "check that pip works here (`python -m pip download msgspec`)"
+            )
+        return {
+            f"packages/{p.relative_to(folder).as_posix()}": p.read_bytes()
+            for p in sorted(Path(folder).rglob("*"))
+            if p.is_file()
+        }
 
 
 def _build(

@@ -203,7 +203,7 @@ def restore_input(chain: str, family: int, to: Iterable[str], of: Iterable[str],
 
 
 def read_counters(listing: str) -> list[tuple[int, str, str]]:
-    """(packets, source, destination) of each DROP rule in `iptables -vxnL`; the network 0/0 where it does not matter."""
+    """(packets, source, destination) of each DROP rule in `iptables -vxnL`; the one that matters not is 0/0."""
     rows = [line.split() for line in listing.splitlines()]
     # ip6tables leaves a column empty that iptables fills, so addresses are counted from the end.
     return [(int(row[0]), row[-2], row[-1]) for row in rows if len(row) > 7 and row[2] == "DROP"]

@@ -2,7 +2,7 @@
 
 1. Whatever a run makes carries its id and its owner: the process, named so that no other is mistaken for it.
 2. What a living owner has made is not touched. Nor is what an unknown one has made (of another machine that uses
-   this engine), unless that is asked for.
+   this engine).
 3. One thing that can't be removed does not keep the others from being removed.
 """
 
@@ -18,6 +18,7 @@ from typing import Any, Literal
 
 from docker.client import DockerClient
 from docker.errors import NotFound
+from docker.models.containers import Container
 
 from harness.environment import EnvironmentFailure, Progress
 from harness.hosts.engine import connect, refusals
@@ -30,7 +31,7 @@ Life = Literal["alive", "dead", "unknown"]
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """A process on some machine. born: in clock ticks since the boot; place: the boot and the process namespace."""
+    """A process on some machine. born: in clock ticks since the boot. place: machine/boot/namespace."""
 
     pid: int
     born: str
@@ -53,9 +54,12 @@ class Owner:
 
     def life(self) -> Life:
         """Whether the process still exists. Unknown if it can't be seen from here."""
-        if self.place != _place():
-            return "unknown"
-        return "alive" if _born(self.pid) == self.born else "dead"
+        machine, boot, _ = here = _place().split("/")
+        if self.place == "/".join(here):
+            return "alive" if _born(self.pid) == self.born else "dead"
+        then = self.place.split("/")
+        # The same machine booted since then: no process of before is left. Another machine or namespace: who knows.
+        return "dead" if machine and boot and then[0] == machine and then[1] != boot else "unknown"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,36 +88,43 @@ def find(client: DockerClient) -> list[Leftover]:
     return [_leftover(run, things) for run, things in sorted(runs.items())]
 
 
-def remove(client: DockerClient, run: str) -> list[str]:
-    """Remove all of one run: containers, then networks and volumes. Returns what could not be, with the cause."""
+def remove(client: DockerClient, run: str) -> tuple[list[str], list[str]]:
+    """Remove all of one run: containers, then networks and volumes.
+
+    Returns what was removed, as "volume splitbrain-...", and what could not be, with the cause.
+    """
+    removed: list[str] = []
     failed: list[str] = []
     with ThreadPoolExecutor(8) as pool:
         for kind, things in _things(client, f"{RUN_LABEL}={run}"):
-            failed += [f"{kind} {said}" for said in pool.map(_removed, things) if said]
-    return failed
+            for thing, why in zip(things, pool.map(_remove, things), strict=True):
+                named = f"{kind} {_name(thing)}"
+                removed += [] if why else [named]
+                failed += [f"{named} ({why})"] if why else []
+    return removed, failed
 
 
-def clean(progress: Progress, *, everyone: bool = False, client: DockerClient | None = None) -> int:
-    """Remove what runs of dead owners have left; `splitbrain clean`.
+def remove_leftovers(progress: Progress = lambda line: None, *, client: DockerClient | None = None) -> list[str]:
+    """Remove what runs of dead owners have left; returns each thing removed, as "container splitbrain-...".
 
-    everyone: also what owners have left that can't be seen from here. Returns the number of runs removed.
-    Raises EnvironmentFailure if the engine does not answer, or if something could not be removed.
+    Raises EnvironmentFailure if the engine does not answer, or, after the rest was removed, if something could
+    not be.
     """
     client = client or connect()
-    removed, failed = 0, list[str]()
+    removed: list[str] = []
+    failed: list[str] = []
     for left in find(client):
         match left.life:
-            case "alive":
-                continue
-            case "unknown" if not everyone:
+            case "dead":
+                progress(f"removing what run {left.run} has left: {left.counts}")
+                gone, stayed = remove(client, left.run)
+                removed += gone
+                failed += stayed
+            case "unknown":
                 progress(
-                    f"left alone: run {left.run} ({left.counts}), whose owner can't be seen from here; "
-                    "`splitbrain clean --all` removes it"
+                    f"left alone: run {left.run} ({left.counts}), whose owner can't be seen from here; clean up where "
+                    f"it was started (`docker ps -a --filter label={RUN_LABEL}={left.run}` shows it)"
                 )
-                continue
-        progress(f"removing what run {left.run} has left: {left.counts}")
-        failed += remove(client, left.run)
-        removed += 1
     if failed:
         raise EnvironmentFailure(f"not removed: {'; '.join(failed)}; see `docker ps -a`, then `splitbrain clean` again")
     return removed
@@ -129,7 +140,7 @@ def _leftover(run: str, things: list[tuple[str, str]]) -> Leftover:
 
 def _things(client: DockerClient, label: str) -> Iterable[tuple[str, list[Any]]]:
     """What has the label, by kind; containers first, as the others can't go before them. Each list is fresh."""
-    by_label = {"label": label}
+    by_label: dict[str, str | list[str] | bool] = {"label": label}
     # sparse: one that another process removes meanwhile is not asked for, and does not fail the list.
     kinds: dict[str, Callable[[], list[Any]]] = {
         "container": lambda: client.containers.list(all=True, filters=by_label, sparse=True),
@@ -144,18 +155,21 @@ def _labels_of(thing: Any) -> dict[str, str]:
     return dict(thing.attrs.get("Labels") or {})
 
 
-def _removed(thing: Any) -> str | None:
+def _name(thing: Any) -> str:
+    return str(thing.attrs.get("Name") or thing.attrs["Names"][0].lstrip("/"))
+
+
+def _remove(thing: Any) -> str | None:
     """None, or why it is still there."""
-    name = thing.attrs.get("Name") or thing.id
     try:
-        if hasattr(thing, "exec_run"):
+        if isinstance(thing, Container):
             thing.remove(force=True, v=True)
         else:
             thing.remove()
     except NotFound:
         return None
     except Exception as error:  # whatever it was, the others must still be removed
-        return f"{name}: {' '.join(str(error).split())}"
+        return " ".join(str(error).split())
     return None
 
 
@@ -169,8 +183,10 @@ def _born(pid: int) -> str:
 
 
 def _place() -> str:
-    """This boot of this machine, and the namespace in which its process ids hold."""
+    """This machine, its boot, and the namespace in which its process ids hold; slashes between."""
     try:
-        return f"{Path('/proc/sys/kernel/random/boot_id').read_text().strip()}/{Path('/proc/self/ns/pid').readlink()}"
+        machine = Path("/etc/machine-id").read_text().strip()
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return f"{machine}/{boot}/{Path('/proc/self/ns/pid').readlink()}"
     except OSError:
-        return socket.gethostname()
+        return f"{socket.gethostname()}//"

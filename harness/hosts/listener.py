@@ -9,6 +9,7 @@ It is sent over as text, so it imports nothing of splitbrain. One JSON object a 
 since it was last asked.
 """
 
+import contextlib
 import json
 import select
 import socket
@@ -32,11 +33,9 @@ def serve(address: str) -> None:
             if not line:
                 return
             for host, port, nonce in json.loads(line).get("send", ()):
-                try:
+                # The cut itself: a packet dropped on its way out is refused with EPERM.
+                with contextlib.suppress(OSError):
                     sock.sendto(nonce.encode(), (host, port))
-                except OSError:
-                    # The cut itself: a packet dropped on its way out is refused with EPERM.
-                    pass
             _drain(sock, heard)
             print(json.dumps({"heard": heard}), flush=True)
             heard = []

@@ -135,7 +135,8 @@ class SshMachine:
         # `wanted` decides what it means that no process was there: a kill has nothing left to do, a pause failed.
         await self.connection.check(
             f"{_LOOK}\npid=\nif state >/dev/null; then read -r pid born < {PROCESS}; kill -s {signal} -- -$pid; fi\n"
-            f'until_state "{wanted}" >/dev/null || {{ echo "the process ${{pid:-(there is none)}} {otherwise}"; exit 3; }}'
+            f'until_state "{wanted}" && exit 0\n'
+            f'echo "the process ${{pid:-(there is none)}} {otherwise}"; exit 3'
         )
 
 

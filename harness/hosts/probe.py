@@ -57,7 +57,8 @@ class Probe:
                 parcels[source].append((self._machines[target].host, ears[target].port, nonce))
                 sent[source, target] = sent.get((source, target), 0) + 1
             # Twice: the first answer of a listener may be older than what another has just sent it.
-            for question in (parcels, dict.fromkeys(ears, [])):
+            nothing: dict[str, list[Parcel]] = {name: [] for name in ears}
+            for question in (parcels, nothing):
                 answers = await asyncio.gather(*(ears[name].ask(asked) for name, asked in question.items()))
                 missing -= {nonces[nonce] for answer in answers for nonce in answer if nonce in nonces}
             if not missing:

@@ -104,7 +104,9 @@ class SshConnection:
                 await self.in_thread(self._connected)
                 return
             except paramiko.AuthenticationException as error:
-                raise EnvironmentFailure(f"{self._where} refuses the login ({error}); check its authorized key") from error
+                raise EnvironmentFailure(
+                    f"{self._where} refuses the login ({error}); check its authorized key"
+                ) from error
             except _LOST as error:
                 if time.monotonic() > end:
                     raise EnvironmentFailure(

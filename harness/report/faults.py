@@ -58,7 +58,7 @@ def stages(history: History) -> list[Stage]:
     """The stages, in order. O(n)."""
     marks = sorted(checkers.faults.stages(history).items(), key=lambda mark: mark[1].index)
     ends = [event.time for _, event in marks[1:]] + [end_ns(history)]
-    return [Stage(name, event.time, until) for (name, event), until in zip(marks, ends, strict=True)]
+    return [Stage(name, event.time, until) for (name, event), until in zip(marks, ends, strict=False)]
 
 
 def bands(history: History) -> list[Band]:

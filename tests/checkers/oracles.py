@@ -95,7 +95,7 @@ def bands(history: History) -> list[Band]:
 
 
 def struck(op: Op, band: Band) -> bool:
-    return band.start < op.inv.index < band.stop or band.start < op.end < band.stop and op.comp is not None
+    return band.start < op.inv.index < band.stop or (band.start < op.end < band.stop and op.comp is not None)
 
 
 def final_reads(history: History) -> list[Op]:
