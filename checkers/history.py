@@ -32,6 +32,7 @@ class HistoryError(ValueError):
         self.problem = problem
 
 
+# gc=False: JSON has no cycles, and tracking a million events would slow every collection.
 class Event(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """One line of a history.
 

@@ -21,7 +21,7 @@ from typing import Any, Protocol
 
 from checkers.history import NEMESIS, Event, EventType
 from harness.environment import EnvironmentFailure
-from harness.generators import Context, Generator, Pending, Test, Thread
+from harness.generators import NOTES, Context, Generator, Pending, Test, Thread
 from harness.operation import Completion, Invocation
 from harness.system import OperationFailed
 
@@ -32,8 +32,6 @@ NEMESIS_TIMEOUT_S = 60.0
 CLOSE_TIMEOUT_S = 5.0
 LATE_NS = 10_000_000
 """Below this an operation is on schedule: a busy loop's own lag."""
-NOTES = frozenset({"stage", "log"})
-"""What the nemesis is only asked to write down."""
 
 
 class OperationClient(Protocol):
@@ -166,7 +164,9 @@ class Interpreter:
                 case (Pending(until_ns), waiting):
                     generator = waiting
                     if until_ns is None and not self._busy:
-                        raise RuntimeError("the generator waits for a completion, but no operation is under way")
+                        raise RuntimeError(
+                            "the generator waits for a completion, but no operation is under way"
+                        )
                     await self._wait(until_ns)
                 case (Invocation() as invocation, following):
                     now_ns = self.now_ns
@@ -174,7 +174,9 @@ class Interpreter:
                     if due_ns > now_ns:
                         await self._wait(due_ns)
                         continue
-                    generator = following.update(test, self._context(), self._begin(invocation, now_ns - due_ns))
+                    generator = following.update(
+                        test, self._context(), self._begin(invocation, now_ns - due_ns)
+                    )
 
     def _context(self) -> Context:
         if not self._spare and self.tally.spares < SPARE_FACTOR * self._test.concurrency:
@@ -310,11 +312,24 @@ class Interpreter:
         self._wake()
 
     def _event(
-        self, process: Thread, kind: EventType, invocation: Invocation, node: str | None, error: str | None = None
+        self,
+        process: Thread,
+        kind: EventType,
+        invocation: Invocation,
+        node: str | None,
+        error: str | None = None,
     ) -> Event:
         """Record an event, at this moment."""
         event = Event(
-            self._index, self.now_ns, process, kind, invocation.f, invocation.key, invocation.value, node, error
+            self._index,
+            self.now_ns,
+            process,
+            kind,
+            invocation.f,
+            invocation.key,
+            invocation.value,
+            node,
+            error,
         )
         self._index += 1
         self._record(event)

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import json
 import os
+import textwrap
+import traceback
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -70,7 +72,7 @@ class Result:
         parts = self.verdict.parts if self.verdict is not None else {}
         for name, part in parts.items():
             if part.outcome is Outcome.INVALID and part.witness is not None:
-                lines += ["", f"witness ({name}):", *_shortened(part.witness.text.splitlines(), 6)]
+                lines += ["", f"witness ({name}):", *_shortened(part.witness.text, 6)]
                 break
         if parts:
             lines.append("")
@@ -90,6 +92,8 @@ class Result:
         return form
 
 
+WIDTH = 110
+"""Of a line at the terminal."""
 _MARKS = {Outcome.VALID: "✓", Outcome.INVALID: "✗", Outcome.UNKNOWN: "?"}
 
 
@@ -126,6 +130,12 @@ class RunFolder:
     def write_result(self, result: Result) -> None:
         _write_json(self.path / "results.json", result.as_dict())
 
+    def write_traceback(self) -> Path:
+        """Keep the traceback of the exception being handled; returns its file."""
+        path = self.path / "traceback.txt"
+        path.write_text(traceback.format_exc())
+        return path
+
     def write_logs(self, node: str, logs: Mapping[str, bytes]) -> None:
         folder = self.path / "nodes" / node
         folder.mkdir(parents=True, exist_ok=True)
@@ -161,10 +171,11 @@ def _write_json(path: Path, content: Mapping[str, Any]) -> None:
     path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
 
-def _clipped(text: str, width: int = 150) -> str:
-    return text if len(text) <= width else text[: width - 1] + "…"
+def _clipped(text: str) -> str:
+    return text if len(text) <= WIDTH else text[: WIDTH - 1] + "…"
 
 
-def _shortened(lines: list[str], most: int) -> list[str]:
-    shown = [f"  {_clipped(line)}" for line in lines[:most]]
+def _shortened(text: str, most: int) -> list[str]:
+    lines = [line for paragraph in text.splitlines() for line in textwrap.wrap(paragraph, WIDTH)]
+    shown = [f"  {line}" for line in lines[:most]]
     return [*shown, f"  … ({len(lines) - most} more lines in the report)"] if len(lines) > most else shown

@@ -54,6 +54,10 @@ def run(experiment: Experiment, *, out: Path, progress: Progress) -> Result:
     return _Run(prepared, folder, progress).go()
 
 
+class HarnessError(Exception):
+    """The harness itself failed."""
+
+
 class _Run:
     """One run under way."""
 
@@ -81,8 +85,10 @@ class _Run:
         try:
             try:
                 await self._perform(environment)
-            except (EnvironmentFailure, OSError) as problem:
+            except EnvironmentFailure as problem:
                 failure = problem
+            except Exception as problem:  # The harness's own defect: told as such, beside what was found by then.
+                failure = HarnessError(f"{type(problem).__name__}: {problem}; see {self._folder.write_traceback()}")
             await self._collect_logs(environment)
             self._result = self._judge(failure)
         except asyncio.CancelledError:

@@ -73,6 +73,12 @@ class Plan:
             raise ValueError(f"{key}={text}: give a whole number above 0")
         return int(text)
 
+    def choice(self, key: str, choices: tuple[str, ...]) -> str:
+        """A configuration value that must be one of these. Raises ValueError naming the key."""
+        if self.config[key] not in choices:
+            raise ValueError(f"{key}={self.config[key]}: give {' or '.join(choices)}")
+        return self.config[key]
+
 
 class Client(Protocol):
     """One process's client. A new one is made whenever a process is retired."""

@@ -79,6 +79,7 @@ def _keys(plan: Plan) -> list[str]:
 
 
 def _generator(plan: Plan) -> Generator:
+    plan.choice("lock", ("true", "false"))
     keys = _keys(plan)
     adds = numbered(lambda number: Invocation("add", number, keys[number % len(keys)]))
     reads = numbered(lambda number: Invocation("read", key=keys[number % len(keys)]))

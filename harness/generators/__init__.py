@@ -9,6 +9,7 @@ order: what after what. pace: when. threads: who. lens: how it looks. core: what
 """
 
 from harness.generators.core import (
+    NOTES,
     NOTHING,
     PENDING,
     Context,
@@ -57,6 +58,7 @@ from harness.generators.threads import (
 )
 
 __all__ = [
+    "NOTES",
     "NOTHING",
     "PENDING",
     "Context",

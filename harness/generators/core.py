@@ -20,6 +20,8 @@ from harness.operation import Invocation
 
 Thread = int | Literal["nemesis"]
 NANOSECONDS = 1_000_000_000
+NOTES = frozenset({"stage", "log"})
+"""What is only written down, as the nemesis: it takes no thread and no time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +147,7 @@ class Once:
             if process is None:
                 return PENDING, self
             invocation = replace(invocation, process=process)
-        elif not context.is_free(invocation.process):
+        elif invocation.f not in NOTES and not context.is_free(invocation.process):
             return PENDING, self
         if invocation.time_ns is None:
             invocation = replace(invocation, time_ns=context.time_ns)

@@ -69,7 +69,6 @@ def ensure_image(client: DockerClient, progress: Progress, stop: threading.Event
         )
     progress("image: adding the store")
     _build(client, node, recipe["docker/Dockerfile"], above, {"FROM": packages}, stop)
-    progress(f"image: {node} is ready")
     return node
 
 
@@ -269,7 +268,7 @@ def _context(files: Files) -> IO[bytes]:
 def main(say: Callable[[str], None] = print) -> int:
     """`python -m harness.hosts.image`: build the image, with progress. Returns 0, or 3 if it can't be done."""
     try:
-        ensure_image(connect(), say)
+        say(f"image: {ensure_image(connect(), say)} is ready")
     except EnvironmentFailure as failure:
         say(f"splitbrain: {failure}")
         return 3

@@ -15,7 +15,7 @@ from typing import Any
 from checkers.history import History, HistoryError
 from harness.report.page import render
 
-LOG_TAIL_BYTES = 64 * 1024
+LOG_TAIL_BYTES = 32 * 1024
 RUN_REMEDY = "give the folder of a run, such as runs/latest"
 
 

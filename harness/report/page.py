@@ -29,7 +29,7 @@ from harness.report.faults import Band, Stage, bands, stages
 HERE = Path(__file__).parent
 SCRIPTS = ("uPlot.iife.min.js", "state.js", "charts.js", "timeline.js", "page.js")
 STYLES = ("uPlot.min.css", "report.css")
-LOG_LINES = 400
+LOG_LINES = 300
 OUTCOME_WORDS = {
     "valid": "Nothing that was checked is violated.",
     "invalid": "A promise was broken, and the history proves it.",
@@ -189,7 +189,7 @@ def _tails(logs: Mapping[str, Mapping[str, str]]) -> list[dict[str, Any]]:
     for node, files in logs.items():
         for name, text in files.items():
             lines = text.splitlines()
-            shown = [timeline.cut(line, 400) for line in lines[-LOG_LINES:]]
+            shown = [timeline.cut(line, 240) for line in lines[-LOG_LINES:]]
             tails.append({"node": node, "name": name, "text": "\n".join(shown), "shown": len(shown), "of": len(lines)})
     return tails
 

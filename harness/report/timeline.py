@@ -25,6 +25,7 @@ SLICES = 1_500
 VALUE_LIMIT = 72
 WITNESS_LIMIT = 600
 ERROR_LIMIT = 160
+ERRORS = 1_500
 
 
 def sample(table: Columns, witnesses: Sequence[int]) -> Integers:
@@ -83,8 +84,13 @@ def rows(history: History, table: Columns, drawn: Integers, witnesses: Iterable[
     for at in drawn:
         operation = history.operations[int(at)]
         values.append(brief(operation.value, WITNESS_LIMIT if int(at) in telling else VALUE_LIMIT))
-        text = (operation.completion.error if operation.completion else None) or ""
-        error_of.append(errors.setdefault(cut(text, ERROR_LIMIT), len(errors)))
+        text = cut((operation.completion.error if operation.completion else None) or "", ERROR_LIMIT)
+        # Texts that name a value or a time are all different: past a number of them their codes have to do.
+        known = text if text in errors or len(errors) < ERRORS else text.partition(":")[0]
+        error_of.append(errors.setdefault(known, len(errors)))
+    f, f_names = _used(table.f[drawn], table.f_names)
+    key, key_names = _used(table.key[drawn], table.key_names)
+    node, node_names = _used(table.node[drawn], table.node_names)
     return {
         "start": (table.start[drawn] // 1000).tolist(),
         "took": ((table.end[drawn] - table.start[drawn]) // 1000).tolist(),
@@ -93,18 +99,19 @@ def rows(history: History, table: Columns, drawn: Integers, witnesses: Iterable[
         "lane": table.lane[drawn].tolist(),
         "index": table.index[drawn].tolist(),
         "done": table.done[drawn].tolist(),
-        "f": table.f[drawn].tolist(),
-        "key": table.key[drawn].tolist(),
-        "node": table.node[drawn].tolist(),
+        "f": f,
+        "key": key,
+        "node": node,
         "value": values,
         "error": error_of,
-        "names": {
-            "f": table.f_names,
-            "key": table.key_names,
-            "node": table.node_names,
-            "error": list(errors),
-        },
+        "names": {"f": f_names, "key": key_names, "node": node_names, "error": list(errors)},
     }
+
+
+def _used(codes: Integers, names: Sequence[str]) -> tuple[list[int], list[str]]:
+    """The codes renumbered so that only the names in use are kept: a run may touch a million keys."""
+    kept, renumbered = np.unique(codes, return_inverse=True)
+    return renumbered.tolist(), [cut(names[code], VALUE_LIMIT) for code in kept]
 
 
 def brief(value: Any, limit: int = VALUE_LIMIT) -> str:

@@ -1,6 +1,6 @@
 """Simulation: virtual time, a network, disks and machines, all from one seed.
 
-    run_simulated(main)    runs `await main()` on a VirtualLoop; in it, SimulatedEnvironment is the place to run
+run_simulated(main)    runs `await main()` on a VirtualLoop; in it, SimulatedEnvironment is the place to run
 """
 
 from harness.simulation.environment import SimulatedEnvironment

@@ -58,7 +58,7 @@ class SimulatedEnvironment:
             name: SimulatedMachine(name, loop, network, seed=split(self._seed, f"machine {name}"))
             for name in self._nodes
         }
-        progress(f"{len(self._nodes)} simulated nodes, seed {self._seed}")
+        progress(f"{len(self._nodes)} simulated nodes")
 
     async def close(self) -> None:
         for machine in self._machines.values():

@@ -73,7 +73,10 @@ class Opened:
 
 @pytest.fixture
 def show(browser: Any, tmp_path: Path) -> Iterator[Callable[..., Opened]]:
-    """(sample, the address's hash, options of the browser's context) -> the opened report. At the end nothing may have gone wrong."""
+    """(sample, the address's hash, options of the browser's context) -> the opened report.
+
+    At the end of the test, it must have complained of nothing and asked for no other file.
+    """
     opened: list[tuple[Opened, Any]] = []
 
     def show(made: Any, address: str = "", **options: Any) -> Opened:
@@ -86,7 +89,6 @@ def show(browser: Any, tmp_path: Path) -> Iterator[Callable[..., Opened]]:
         tab.page.goto(path.as_uri() + address)
         if options.get("java_script_enabled", True):
             tab.page.wait_for_selector("html[data-ready=yes]", state="attached")
-            settle(tab.page)
         opened.append((tab, context))
         return tab
 
@@ -95,8 +97,3 @@ def show(browser: Any, tmp_path: Path) -> Iterator[Callable[..., Opened]]:
         context.close()
         assert tab.complaints == []
         assert {url.split("#")[0] for url in tab.requests if not url.startswith("data:")} == {tab.path.as_uri()}
-
-
-def settle(page: Any) -> None:
-    """Wait until what was asked for is drawn: two frames."""
-    page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")

@@ -7,8 +7,6 @@ import re
 
 import pytest
 
-expect = pytest.importorskip("playwright.sync_api").expect
-
 # How many colours a canvas shows: 1 is a blank one.
 COLOURS = """(canvas) => {
   const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
@@ -90,7 +88,7 @@ def test_clicking_an_operation_shows_its_details_and_puts_it_into_the_address(pa
     page.mouse.click(*point(page, index))
     assert state(page)["op"] == index
     assert f"Operation {index}: add" in page.locator("#detail").inner_text()
-    expect(page).to_have_url(re.compile(f"#.*op={index}"))
+    page.wait_for_url(re.compile(f"#.*op={index}"))
 
 
 def test_a_link_in_the_prose_goes_to_its_operation(page):
@@ -111,7 +109,7 @@ def test_the_view_is_restored_from_the_address(page):
         "(index) => report.set({from: 12.5, to: 15.25, op: index, key: 's3', query: 'add', anomaly: 1})", index
     )
     before = state(page)
-    expect(page).to_have_url(re.compile("#from=12.5"))
+    page.wait_for_url(re.compile("#from=12.5"))
     page.reload()
     page.wait_for_selector("html[data-ready=yes]", state="attached")
     after = state(page)

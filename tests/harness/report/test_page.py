@@ -188,3 +188,16 @@ def test_names_and_numbers_are_written_for_people():
         "yes",
         "x",
     ]
+
+
+def test_a_run_of_many_keys_and_many_different_errors_stays_bounded(sample):
+    made = sample.sets(seconds=2)
+    made.events = []
+    for number in range(60_000):
+        about = {"process": number % 9, "f": "add", "key": f"a rather long name of a key: {number}", "value": number}
+        made.events.append({"index": 2 * number, "time": number * 1000, "type": "invoke", **about})
+        bad = {"type": "fail", "error": f"busy: {number} " + "x" * 500}
+        made.events.append({"index": 2 * number + 1, "time": number * 1000 + 900, **about, **bad})
+    html = page(made)
+    assert len(html.encode()) < 2_000_000
+    assert "59,800 more keys are left out" in html

@@ -1,0 +1,129 @@
+"""The end of a run as clients see it: watch the replicas converge, then read everything one last time.
+
+1. A round asks for every key through every node, once; it is over when all of that was answered or given up.
+2. Replicas have converged when a whole round was answered, and of every key all home replicas showed the same versions.
+3. A final read that did not succeed is asked again, in the next round.
+4. Each notes its stage in the history when it begins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from checkers.history import Event
+from harness.generators import (
+    PENDING,
+    Context,
+    Generator,
+    Once,
+    Pending,
+    Step,
+    Test,
+    seconds,
+    sequence,
+    stage,
+    time_limit,
+)
+from harness.operation import Invocation
+
+Item = tuple[str, str]
+"""A key, and the node that is asked for it."""
+READ_ROUNDS = 5
+READ_PAUSE_S = 1.0
+"""From one round of final reads to the next: a failure detector may need as long to think better of a node."""
+
+
+def poll_replicas(
+    keys: Sequence[str], nodes: Sequence[str], interval_s: float = 0.5, limit_s: float = 30.0
+) -> Generator:
+    """Rounds of `replica` operations until the replicas have converged, or for so long.
+
+    interval_s: from the start of a round to that of the next, in seconds; limit_s: nothing starts later than this.
+    """
+    items = _items(keys, nodes)
+
+    def again(asked: Sequence[Item], answers: Mapping[Item, Any]) -> Sequence[Item]:
+        return () if converged(items, answers) else items
+
+    return sequence(
+        stage("convergence"), time_limit(limit_s, Rounds("replica", items, again, seconds(interval_s)))
+    )
+
+
+def final_reads(keys: Sequence[str], nodes: Sequence[str]) -> Generator:
+    """A `read` of every key through every node, each tried up to `READ_ROUNDS` times."""
+
+    def again(asked: Sequence[Item], answers: Mapping[Item, Any]) -> Sequence[Item]:
+        return [item for item in asked if item not in answers]
+
+    reads = Rounds("read", _items(keys, nodes), again, seconds(READ_PAUSE_S), rounds_left=READ_ROUNDS - 1)
+    return sequence(stage("final-reads"), reads)
+
+
+def converged(items: Sequence[Item], answers: Mapping[Item, Any]) -> bool:
+    """Whether every item was answered, and each key's home replicas, of which there is at least one, agree.
+
+    answers: the values of `replica` operations, with `home` and `versions`.
+    """
+    versions: dict[str, list[Any]] = {key: [] for key, _ in items}
+    for item in items:
+        if item not in answers:
+            return False
+        if answers[item]["home"]:
+            versions[item[0]].append(answers[item]["versions"])
+    return all(seen and all(one == seen[0] for one in seen) for seen in versions.values())
+
+
+def _items(keys: Sequence[str], nodes: Sequence[str]) -> tuple[Item, ...]:
+    return tuple((key, node) for key in keys for node in nodes)
+
+
+@dataclass(frozen=True, slots=True)
+class Rounds:
+    """Rounds of one operation on items.
+
+    f: the operation. items: of this round. again: (items, the values of those answered ok) -> those of the next round;
+    none ends it. rounds_left: how many may follow this one; None for any number. began_ns: when this round did.
+    asked: how many of its items were asked so far. opened: those not answered yet.
+    """
+
+    f: str
+    items: Sequence[Item]
+    again: Callable[[Sequence[Item], Mapping[Item, Any]], Sequence[Item]]
+    interval_ns: int
+    rounds_left: int | None = None
+    began_ns: int | None = None
+    asked: int = 0
+    opened: frozenset[Item] = frozenset()
+    answers: Mapping[Item, Any] = field(default_factory=dict)
+
+    def op(self, test: Test, context: Context) -> Step:
+        if self.asked < len(self.items):
+            return self._ask(test, context)
+        if self.opened:
+            return PENDING, self
+        items = self.again(self.items, self.answers)
+        if not items or self.rounds_left == 0:
+            return None
+        next_ns = (self.began_ns or 0) + self.interval_ns
+        if context.time_ns < next_ns:
+            return Pending(next_ns), self
+        left = None if self.rounds_left is None else self.rounds_left - 1
+        return Rounds(self.f, items, self.again, self.interval_ns, left).op(test, context)
+
+    def _ask(self, test: Test, context: Context) -> Step:
+        key, node = item = self.items[self.asked]
+        step = Once(Invocation(self.f, key=key, node=node)).op(test, context)
+        if step is None or isinstance(step[0], Pending):
+            return PENDING, self
+        began_ns = context.time_ns if self.began_ns is None else self.began_ns
+        return step[0], replace(self, began_ns=began_ns, asked=self.asked + 1, opened=self.opened | {item})
+
+    def update(self, test: Test, context: Context, event: Event) -> Generator:
+        item = (str(event.key), event.node or "")
+        if event.f != self.f or event.type == "invoke" or item not in self.opened:
+            return self
+        answers = {**self.answers, item: event.value} if event.type == "ok" else self.answers
+        return replace(self, opened=self.opened - {item}, answers=answers)

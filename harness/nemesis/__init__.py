@@ -1,0 +1,10 @@
+"""The nemesis: fault families, put together into one package for a run.
+
+package = fault_package(["partition", "kill"], nodes, seed=seed, time_limit_s=60)
+package.requires; package.generator, package.final; package.nemesis(environment, system)
+"""
+
+from harness.nemesis.families import catalogue, fault_package
+from harness.nemesis.package import FaultFamily, FaultPackage
+
+__all__ = ["FaultFamily", "FaultPackage", "catalogue", "fault_package"]

@@ -1,0 +1,109 @@
+"""Fault packages: what can be done to a cluster, when it is done, and how it ends.
+
+1. A family's episode is quiet, a start, a hold and a stop; episodes of one lane never overlap, so that a heal heals
+   what its own start broke, and nobody pauses a process that was killed. Lanes overlap freely.
+2. Whatever an episode left standing, the final generator ends.
+3. A nemesis looks whether what it did took effect, and says so as evidence; it never trusts the command.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from harness.environment import Environment
+from harness.generators import Generator, any_of, sequence, sleep, synchronize, unfold
+from harness.interpreter import Nemesis
+from harness.operation import Invocation
+from harness.system import System
+
+
+@dataclass(frozen=True)
+class FaultFamily:
+    """One kind of fault.
+
+    name: as asked for, and as `value.fault` in the history. label: how the report names its bands. requires: abilities
+    of the environment. lane: see rule 1. start, stop: the operation that begins the n-th episode, and the one that ends
+    it. final: what ends all of it. nemesis: does it.
+    """
+
+    name: str
+    label: str
+    requires: frozenset[str]
+    lane: str
+    start: Callable[[int], Invocation]
+    stop: Callable[[int], Invocation]
+    final: Invocation
+    nemesis: Callable[[Environment, System], Nemesis]
+
+
+@dataclass(frozen=True)
+class FaultPackage:
+    """Several families together; none is a package too.
+
+    interval_s: how long it is quiet before each fault, and how long the fault is held.
+    """
+
+    families: tuple[FaultFamily, ...]
+    interval_s: float
+
+    @property
+    def requires(self) -> frozenset[str]:
+        """The abilities the environment must have."""
+        return frozenset[str]().union(*(family.requires for family in self.families))
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """How the report names each family's bands."""
+        return {family.name: family.label for family in self.families}
+
+    @property
+    def generator(self) -> Generator:
+        """Faults without end. Each lane begins half an interval after the one before, so that they overlap in part."""
+        lanes: dict[str, list[FaultFamily]] = {}
+        for family in self.families:
+            lanes.setdefault(family.lane, []).append(family)
+        return any_of(
+            *(
+                sequence(sleep(number * self.interval_s / 2), self._lane(lane))
+                for number, lane in enumerate(lanes.values())
+            )
+        )
+
+    def _lane(self, families: Sequence[FaultFamily]) -> Generator:
+        def episode(number: int) -> Generator:
+            family = families[number % len(families)]
+            turn = number // len(families)
+            # Counted from when the nemesis is done: cutting and looking take a real network seconds.
+            pause = synchronize(sleep(self.interval_s))
+            return sequence(pause, family.start(turn), pause, family.stop(turn))
+
+        return unfold(episode)
+
+    @property
+    def final(self) -> Generator:
+        """Ends every fault that still stands; harmless where none does."""
+        return sequence(*(family.final for family in self.families))
+
+    def nemesis(self, environment: Environment, system: System) -> Nemesis:
+        """One nemesis that does what any of the families asks for."""
+        return ByFamily({family.name: family.nemesis(environment, system) for family in self.families})
+
+
+class ByFamily:
+    """A nemesis that hands each operation to its family's own."""
+
+    def __init__(self, nemeses: Mapping[str, Nemesis]) -> None:
+        self._nemeses = nemeses
+
+    async def invoke(self, invocation: Invocation) -> Mapping[str, Any]:
+        family = invocation.value["fault"]
+        if family not in self._nemeses:
+            raise ValueError(f"no nemesis for {family!r}; there is one for {', '.join(self._nemeses)}")
+        return await self._nemeses[family].invoke(invocation)
+
+
+def observed(invocation: Invocation, effective: bool, detail: str, **more: Any) -> Mapping[str, Any]:
+    """The completion's value: the invocation's, and what was seen."""
+    return {**invocation.value, "evidence": {"effective": effective, "detail": detail, **more}}

@@ -1,0 +1,131 @@
+"""Processes: kill -9 and restart, pause and resume, of one node, a minority, or all.
+
+1. A kill took effect if the process is gone; a restart, if the node answers again.
+2. A pause took effect if the process is there and the node does not answer; a resume, if it answers again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from checkers.history import NEMESIS
+from harness.environment import Environment
+from harness.nemesis.package import FaultFamily, observed
+from harness.operation import Invocation
+from harness.seeds import draw, shuffled, split
+from harness.system import System
+
+ANSWER_PATIENCE_S = 10.0
+"""How long a resumed node may take to answer."""
+TARGETS: Mapping[str, tuple[str, ...]] = {"kill": ("one", "minority", "all"), "pause": ("one", "minority")}
+"""By family: how many nodes are struck, in turns. All at once is a power cut: what was acknowledged must be on disk."""
+
+
+def kill(nodes: Sequence[str], *, seed: int) -> FaultFamily:
+    """kill -9, then a restart."""
+    return _family("kill", "killed processes", "restart", Killer, nodes, seed)
+
+
+def pause(nodes: Sequence[str], *, seed: int) -> FaultFamily:
+    """SIGSTOP, then SIGCONT."""
+    return _family("pause", "paused processes", "resume", Pauser, nodes, seed)
+
+
+def _family(
+    name: str,
+    label: str,
+    undo: str,
+    nemesis: Callable[[Environment, System], Killer | Pauser],
+    nodes: Sequence[str],
+    seed: int,
+) -> FaultFamily:
+    def struck(turn: int) -> dict[str, Any]:
+        kinds = TARGETS[name]
+        order = shuffled(draw(split(split(seed, "targets"), turn // len(kinds))), kinds)
+        kind = order[turn % len(kinds)]
+        count = {"one": 1, "minority": max(1, (len(nodes) - 1) // 2), "all": len(nodes)}[kind]
+        return {"target": kind, "nodes": sorted(shuffled(draw(split(seed, turn)), nodes)[:count])}
+
+    def operation(f: str, phase: str, target: Mapping[str, Any]) -> Invocation:
+        return Invocation(f, {"fault": name, "phase": phase, **target}, process=NEMESIS)
+
+    return FaultFamily(
+        name=name,
+        label=label,
+        requires=frozenset({name}),
+        lane="processes",
+        start=lambda turn: operation(name, "start", struck(turn)),
+        stop=lambda turn: operation(undo, "stop", struck(turn)),
+        final=operation(undo, "stop", {"target": "all", "nodes": list(nodes)}),
+        nemesis=nemesis,
+    )
+
+
+class Killer:
+    """Kills and restarts."""
+
+    def __init__(self, environment: Environment, system: System) -> None:
+        self._environment = environment
+        self._system = system
+
+    async def invoke(self, invocation: Invocation) -> Mapping[str, Any]:
+        nodes = invocation.value["nodes"]
+        machines = self._environment.machines
+        if invocation.value["phase"] == "start":
+            await _each(machines[node].kill() for node in nodes)
+            left = [node for node in nodes if await machines[node].running()]
+            detail = (
+                f"process still there on {', '.join(left)}" if left else f"process gone on {', '.join(nodes)}"
+            )
+            return observed(invocation, not left, detail)
+        gone = [node for node in nodes if not await machines[node].running()]
+        await _each(self._system.start(self._environment, machines[node]) for node in gone)
+        return await _answering(self._environment, self._system, invocation)
+
+
+class Pauser:
+    """Pauses and resumes."""
+
+    def __init__(self, environment: Environment, system: System) -> None:
+        self._environment = environment
+        self._system = system
+
+    async def invoke(self, invocation: Invocation) -> Mapping[str, Any]:
+        nodes = invocation.value["nodes"]
+        machines = self._environment.machines
+        if invocation.value["phase"] == "stop":
+            await _each(machines[node].resume() for node in nodes)
+            return await _answering(self._environment, self._system, invocation)
+        await _each(machines[node].pause() for node in nodes)
+        answers = await _each(self._system.ready(self._environment, node) for node in nodes)
+        problems = [f"{node} still answers" for node, ready in zip(nodes, answers, strict=True) if ready]
+        problems += [f"process gone on {node}" for node in nodes if not await machines[node].running()]
+        return observed(invocation, not problems, "; ".join(problems) or f"no answer from {', '.join(nodes)}")
+
+
+async def _answering(environment: Environment, system: System, invocation: Invocation) -> Mapping[str, Any]:
+    """Wait, within bounds, until all nodes of the invocation answer; what was seen."""
+    nodes = invocation.value["nodes"]
+    deadline = asyncio.get_running_loop().time() + ANSWER_PATIENCE_S
+    silent = list(nodes)
+    while True:
+        answers = await _each(system.ready(environment, node) for node in silent)
+        silent = [node for node, ready in zip(silent, answers, strict=True) if not ready]
+        if not silent:
+            return observed(invocation, True, f"{', '.join(nodes)} answer{'s' * (len(nodes) == 1)} again")
+        if asyncio.get_running_loop().time() > deadline:
+            return observed(
+                invocation, False, f"no answer from {', '.join(silent)} in {ANSWER_PATIENCE_S:g} s"
+            )
+        await asyncio.sleep(0.1)
+
+
+async def _each(actions: Any) -> list[Any]:
+    """Await all at the same time; the first failure is raised once all have ended."""
+    results = await asyncio.gather(*actions, return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+    return results

@@ -1,0 +1,103 @@
+"""What may be in a history: operations and completions checked against a workload's schemas.
+
+1. Every problem is named, not only the first.
+2. Nothing is converted on the way: a schema's `int` is no text that looks like one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import msgspec
+
+from checkers.history import NEMESIS, Event
+from harness.generators import Context, Generator, Pending, Source, Step, Test, lift
+from harness.operation import Invocation
+from harness.workload import Schema
+
+
+class InvalidOperation(ValueError):
+    """An operation or completion that doesn't fit its schema; the message names all that is wrong with it."""
+
+    def __init__(self, what: str, problems: Sequence[str]) -> None:
+        super().__init__(f"{what}: {'; '.join(problems)}; correct the generator or client, or its schema")
+        self.problems = tuple(problems)
+
+
+def validated(schemas: Sequence[Schema], source: Source) -> Generator:
+    """The source, every operation of its clients and every completion of theirs checked.
+
+    Raises InvalidOperation from `op` or `update`. What the nemesis does is not checked.
+    """
+    return Validated(lift(source), {schema.f: schema for schema in schemas})
+
+
+@dataclass(frozen=True, slots=True)
+class Validated:
+    """See `validated`."""
+
+    inner: Generator
+    schemas: Mapping[str, Schema]
+
+    def op(self, test: Test, context: Context) -> Step:
+        step = self.inner.op(test, context)
+        if step is None:
+            return None
+        offered, after = step
+        if not isinstance(offered, Pending):
+            problems = operation_problems(self.schemas, offered, test, context)
+            if problems:
+                raise InvalidOperation(f"operation {offered.f!r} of process {offered.process}", problems)
+        return offered, replace(self, inner=after)
+
+    def update(self, test: Test, context: Context, event: Event) -> Generator:
+        problems = completion_problems(self.schemas, event)
+        if problems:
+            raise InvalidOperation(
+                f"completion {event.index} of {event.f!r} by process {event.process}", problems
+            )
+        return replace(self, inner=self.inner.update(test, context, event))
+
+
+def operation_problems(
+    schemas: Mapping[str, Schema], invocation: Invocation, test: Test, context: Context
+) -> list[str]:
+    """All that is wrong with an operation as a generator offers it."""
+    if invocation.process == NEMESIS:
+        return []
+    problems = []
+    if invocation.f not in schemas:
+        problems.append(f"its f is none of {', '.join(sorted(schemas))}")
+    else:
+        problems += _mismatch(invocation.value, schemas[invocation.f].invoked)
+    if invocation.process is None:
+        problems.append("no process is to do it")
+    elif not context.with_spare().is_free(invocation.process):
+        problems.append("its process is not free")
+    if invocation.node is not None and invocation.node not in test.nodes:
+        problems.append(f"its node {invocation.node!r} is none of {', '.join(test.nodes)}")
+    if invocation.time_ns is not None and invocation.time_ns < 0:
+        problems.append(f"its time {invocation.time_ns} ns is before the start")
+    return problems
+
+
+def completion_problems(schemas: Mapping[str, Schema], event: Event) -> list[str]:
+    """All that is wrong with an event of a client's operation; what was never `ok` need only have an error."""
+    if event.process == NEMESIS or event.type == "invoke":
+        return []
+    if event.f not in schemas:
+        return [f"its f is none of {', '.join(sorted(schemas))}"]
+    if event.type == "ok":
+        problems = _mismatch(event.value, schemas[event.f].ok)
+        return [*problems, "it is ok and has an error"] if event.error is not None else problems
+    return [] if event.error else [f"it is {event.type} and has no error"]
+
+
+def _mismatch(value: Any, expected: Any) -> list[str]:
+    try:
+        msgspec.convert(value, expected, strict=True)
+    except msgspec.ValidationError as problem:
+        return [f"its value {value!r} is wrong: {problem}"]
+    return []

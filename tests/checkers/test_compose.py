@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import pytest
+
+import checkers
+from checkers.compose import compose
+from checkers.history import History
+from checkers.verdict import Outcome, Verdict, Witness
+from tests.checkers.script import Script
+
+VALID = Verdict.valid("fine")
+UNKNOWN = Verdict.unknown("no reads")
+INVALID = Verdict.invalid("one lost", Witness("it was lost", (1,)))
+
+
+@pytest.mark.parametrize(
+    ("parts", "outcome", "reason"),
+    [
+        ({"a": VALID, "b": VALID}, Outcome.VALID, "2 checkers passed: a and b"),
+        ({"a": VALID, "b": UNKNOWN}, Outcome.UNKNOWN, "b: no reads"),
+        ({"a": UNKNOWN, "b": INVALID, "c": VALID}, Outcome.INVALID, "b: one lost"),
+        ({"a": INVALID, "b": INVALID}, Outcome.INVALID, "a: one lost (also invalid: b)"),
+        ({}, Outcome.UNKNOWN, "no checker was asked"),
+    ],
+)
+def test_invalid_outranks_unknown_outranks_valid(parts: dict[str, Verdict], outcome: Outcome, reason: str) -> None:
+    verdict = compose(parts, {})
+    assert (verdict.outcome, verdict.reason) == (outcome, reason)
+    assert verdict.parts == parts
+
+
+def test_a_composed_anomaly_has_the_witness_of_the_checker_that_found_it() -> None:
+    assert compose({"a": UNKNOWN, "b": INVALID}, {}).witness == INVALID.witness
+
+
+def test_a_broken_checker_never_hides_an_anomaly_and_never_leaves_a_valid() -> None:
+    broken = {"b": "KeyError: 'x'"}
+    assert compose({"a": INVALID}, broken).outcome is Outcome.INVALID
+    assert compose({"a": INVALID}, broken).broken == broken
+    assert compose({"a": VALID}, broken).outcome is Outcome.UNKNOWN
+    assert compose({}, broken).reason == "broken: b (KeyError: 'x')"
+
+
+def test_a_checker_that_can_not_read_the_history_is_contained_and_the_others_still_count() -> None:
+    # The reads are no lists: lost-writes can't judge them; latency can.
+    history = Script().add(1, at=0).read({"not": "a list"}, at=5).history
+    verdict = checkers.check_all(history, {"lost-writes": {}, "latency": {"sla_ms": 0.5}})
+    assert verdict.outcome is Outcome.INVALID
+    assert verdict.reason.startswith("latency: ")
+    assert list(verdict.broken) == ["lost-writes"]
+    assert verdict.broken["lost-writes"].startswith("HistoryError: line 4: an ok read of a set needs a list")
+
+
+def test_a_wrong_name_or_option_raises_before_anything_is_judged() -> None:
+    with pytest.raises(ValueError, match="no checker 'nonsense'"):
+        checkers.check_all(History([]), {"latency": {}, "nonsense": {}})
+    with pytest.raises(ValueError, match="no option 'sla'"):
+        checkers.check_all(History([]), {"latency": {"sla": 1}})
+
+
+def test_too_little_evidence_makes_the_whole_unknown_unless_something_is_invalid() -> None:
+    fine = Script().add(1, at=0).read([1], at=5).history
+    asked = {"lost-writes": {}, "evidence": {"min_operations": 10}}
+    assert checkers.check_all(fine, asked).outcome is Outcome.UNKNOWN
+    assert checkers.check_all(fine, asked).reason.startswith("evidence: ")
+    lossy = Script().add(1, at=0).read([], at=5).history
+    assert checkers.check_all(lossy, asked).outcome is Outcome.INVALID
+
+
+def test_checkers_that_only_describe_do_not_make_the_whole_unknown() -> None:
+    history = Script().add(1, at=0).read([1], at=5).history
+    asked = {"lost-writes": {}, "latency": {}, "availability": {}, "evidence": {"min_operations": 2}}
+    verdict = checkers.check_all(history, asked)
+    assert verdict.outcome is Outcome.VALID
+    assert verdict.reason == "4 checkers passed: lost-writes, latency, availability and evidence"

@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import pytest
+
+from checkers import HistoryError
+from checkers.convergence import check
+from tests.checkers.script import Script
+
+
+def healed() -> Script:
+    return Script().cut(at=0).add(1, at=10).heal(at=20).stage("recovery", at=30)
+
+
+def test_convergence_is_the_last_moment_seen_to_differ_counted_from_the_heal() -> None:
+    script = healed().poll(["a"], at=40, node="n1").poll(["b"], at=50, node="n2").poll(["b"], at=60, node="n1")
+    verdict = check(script.history)
+    assert verdict.outcome == "valid"
+    assert verdict.evidence["keys"]["s0"] == {"converged_after_ms": 21.0, "agreed_by_ms": 31.0, "replicas": 2}
+    assert verdict.evidence["fall_off"] == [[11.0, 0], [21.0, 1], [31.0, 0]]
+
+
+def test_replicas_that_differ_again_later_have_not_converged_before() -> None:
+    script = healed().poll(["a"], at=40, node="n1").poll(["a"], at=50, node="n2")
+    script.poll(["b"], at=60, node="n1").poll(["b"], at=70, node="n2")
+    assert check(script.history).evidence["converged_after_ms"] == 31.0
+
+
+def test_a_key_that_still_differs_in_the_end_never_converged() -> None:
+    script = healed().poll(["a"], at=40, node="n1").poll(["a", "b"], at=50, node="n2")
+    verdict = check(script.history)
+    assert (verdict.outcome, verdict.reason) == ("invalid", "1 of 1 key never converged: s0")
+    assert verdict.witness is not None
+    assert verdict.witness.data["versions"] == {"n1": ("a",), "n2": ("a", "b")}
+
+
+def test_an_empty_replica_beside_a_full_one_differs() -> None:
+    script = healed().poll(["a"], at=40, node="n1").poll([], at=50, node="n2")
+    verdict = check(script.history)
+    assert verdict.witness is not None
+    assert "n1 held a; n2 held nothing" in verdict.witness.text
+
+
+def test_a_node_that_keeps_the_key_only_for_another_does_not_count() -> None:
+    script = healed().poll(["a"], at=40, node="n1").poll(["a"], at=50, node="n2")
+    assert check(script.poll(["b"], at=60, node="n4", home=False).history).outcome == "valid"
+
+
+def test_polls_during_the_fault_and_those_begun_before_the_heal_do_not_count() -> None:
+    script = Script().cut(at=0).poll(["a"], at=5, node="n1").poll(["b"], at=10, node="n2")
+    script.invoke(7, "replica", "s0", at=15, node="n2").heal(at=20)
+    late = {"home": True, "versions": ["b"], "values": [], "hinted": 0}
+    script.complete(7, "ok", late, at=25).poll(["a"], at=30, node="n1").poll(["a"], at=40, node="n2")
+    verdict = check(script.history)
+    assert (verdict.outcome, verdict.evidence["converged_after_ms"]) == ("valid", 0.0)
+    assert verdict.evidence["diverged_over_time"] == [[6.0, 0], [11.0, 1], [41.0, 0]]
+
+
+def test_while_clients_write_replicas_may_differ() -> None:
+    # Without stages: healed at 1 ms, but the last add ends at 51, and so does the right to differ.
+    script = Script().heal(at=0).poll(["a"], at=10, node="n1").poll(["b"], at=20, node="n2").add(1, at=50)
+    script.poll(["b"], at=60, node="n1").poll(["b"], at=70, node="n2")
+    verdict = check(script.history)
+    assert (verdict.evidence["clock_start_ms"], verdict.evidence["converged_after_ms"]) == (51.0, 0.0)
+
+
+def test_without_any_fault_the_clock_starts_at_the_end_of_the_last_write() -> None:
+    script = Script().add(1, at=5).poll(["a"], at=10, node="n1").poll(["b"], at=20, node="n2")
+    script.poll(["b"], at=30, node="n1")
+    assert check(script.history).evidence["converged_after_ms"] == 15.0
+
+
+def test_a_bound_is_kept_up_to_its_last_moment() -> None:
+    script = healed().poll(["a"], at=40, node="n1").poll(["b"], at=50, node="n2").poll(["b"], at=60, node="n1")
+    assert check(script.history, within_ms=21).outcome == "valid"
+    verdict = check(script.history, within_ms=20.9)
+    assert verdict.outcome == "invalid"
+    assert verdict.reason == "s0 was seen to differ 21.0 ms after the heal, later than the 20.9 ms allowed"
+    assert verdict.witness is not None
+    assert verdict.witness.text == "at 0.051 s the replicas of s0 still differed: n1 held a; n2 held b"
+
+
+def test_a_replica_that_fell_silent_while_it_differed_leaves_it_unknown() -> None:
+    script = healed().poll(["a"], at=40, node="n1").poll(["a"], at=50, node="n2").poll(["b"], at=60, node="n3")
+    script.poll(None, at=70, node="n3", type_="info")
+    assert check(script.history).outcome == "unknown"
+
+
+def test_a_replica_that_fell_silent_after_it_agreed_is_no_doubt() -> None:
+    script = healed().poll(["a"], at=40, node="n1").poll(["a"], at=50, node="n2").poll(["a"], at=60, node="n3")
+    assert check(script.poll(None, at=70, node="n3", type_="info").history).outcome == "valid"
+
+
+def test_one_replica_alone_can_not_agree() -> None:
+    verdict = check(healed().poll(["a"], at=40, node="n1").history)
+    assert (verdict.outcome, verdict.reason) == ("unknown", "no key was polled on two home replicas after the heal")
+
+
+def test_a_fault_that_was_never_healed_leaves_nothing_to_judge() -> None:
+    script = Script().cut(at=0).poll(["a"], at=10, node="n1").poll(["b"], at=20, node="n2")
+    verdict = check(script.history)
+    assert (verdict.outcome, verdict.reason) == ("unknown", "partition halves stood until the end")
+
+
+def test_an_answer_that_is_no_answer_is_refused_with_its_line() -> None:
+    script = Script().invoke(0, "replica", "s0", at=0).complete(0, "ok", 5, at=1)
+    with pytest.raises(HistoryError, match="line 2: an ok replica poll needs a list of versions"):
+        check(script.history)

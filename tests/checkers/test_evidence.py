@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import pytest
+
+from checkers import Verdict, check
+from tests.checkers.script import Script
+
+
+def judged(script: Script, *faults: str, enough: int = 1) -> Verdict:
+    return check("evidence", script.history, faults=faults, min_operations=enough)
+
+
+def sound() -> Script:
+    script = Script().stage("load", at=0).cut(at=1).add(1, at=5).heal(at=10).stage("recovery", "recovered", at=20)
+    return script.stage("final-reads", at=30).read([1], at=40)
+
+
+def test_a_sound_test_says_what_it_rests_on() -> None:
+    verdict = judged(sound(), "partition")
+    assert verdict.outcome == "valid"
+    assert verdict.reason == (
+        "2 operations on 1 key; partition took effect once and overlapped 1 operation; 1 of 1 node read at the end"
+    )
+
+
+def test_too_few_operations_are_counted_without_polls_and_failures() -> None:
+    script = sound().poll(["a"], at=50, node="n1").add(2, at=60, type_="fail")
+    assert judged(script, enough=2).outcome == "valid"
+    verdict = judged(script, enough=3)
+    assert (verdict.outcome, verdict.reason) == ("unknown", "only 2 operations were ok, and 3 are needed")
+
+
+def test_a_fault_that_was_asked_for_and_never_started_is_named() -> None:
+    verdict = judged(sound(), "partition", "kill")
+    assert (verdict.outcome, verdict.reason) == ("unknown", "kill was asked for and never started")
+
+
+def test_a_fault_of_which_nothing_shows_an_effect_counts_only_if_it_was_asked_for() -> None:
+    script = Script().cut(at=1, effective=None).add(1, at=5).heal(at=10)
+    assert judged(script).outcome == "valid"
+    assert judged(script, "partition").reason == "nothing shows that partition took effect"
+
+
+@pytest.mark.parametrize("error", [None, "ssh: no route to host"])
+def test_an_action_without_effect_is_named_even_if_nobody_asked_for_it(error: str | None) -> None:
+    script = sound().act("kill", "kill", "start", at=50, effective=error is not None, error=error, nodes=["n1"])
+    verdict = judged(script, "partition")
+    assert verdict.outcome == "unknown"
+    assert verdict.reason == f"a fault had no effect: kill at 0.050 s: {error or 'what was seen'}"
+
+
+def test_a_heal_without_effect_is_an_action_without_effect() -> None:
+    script = Script().cut(at=1).add(1, at=5).act("stop-partition", "partition", "stop", at=10, effective=False)
+    assert judged(script).outcome == "unknown"
+
+
+def test_a_fault_that_struck_no_operation_is_named() -> None:
+    script = Script().add(1, at=0).cut(at=5).heal(at=10).add(2, at=20)
+    assert judged(script, "partition").reason == "partition overlapped no operation"
+
+
+def test_an_operation_completed_under_the_fault_was_struck_by_it() -> None:
+    script = Script().invoke(0, "add", "s0", 1, at=0).cut(at=5).complete(0, "ok", 1, at=8).heal(at=10)
+    assert judged(script, "partition").outcome == "valid"
+
+
+def test_a_poll_under_the_fault_is_no_operation() -> None:
+    script = Script().add(1, at=0).cut(at=5).poll(["a"], at=7, node="n1").heal(at=10)
+    assert judged(script, "partition").outcome == "unknown"
+
+
+def test_a_node_without_final_read_is_named_where_the_history_has_stages() -> None:
+    assert judged(sound().poll(["a"], at=50, node="n3")).reason == "n3 had no final read"
+    killed = Script().stage("load", at=0).act("kill", "kill", "start", at=1, nodes=["n2"]).add(1, at=5)
+    killed.stage("final-reads", at=30).read([1], at=40)
+    assert judged(killed).reason == "n2 had no final read"
+    assert judged(Script().add(1, at=0).poll(["a"], at=5, node="n3")).outcome == "valid"
+
+
+def test_a_run_that_ended_before_its_final_reads_says_so() -> None:
+    verdict = judged(Script().stage("load", at=0).add(1, at=5))
+    assert verdict.reason == "no node was read at the end: the run ended before its final reads"
+
+
+def test_no_recovery_is_invalid_whatever_else_is_doubtful() -> None:
+    script = Script().stage("load", at=0).stage("recovery", at=5).stage("not-recovered", at=9000)
+    verdict = judged(script, "partition", enough=10)
+    assert (verdict.outcome, verdict.reason) == ("invalid", "the system did not recover after the last heal")
+    assert verdict.witness is not None
+    assert verdict.witness.events == (1, 2)

@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import pytest
+
+from checkers import HistoryError
+from checkers.registers import check
+from tests.checkers.script import Script
+
+
+def test_a_write_that_the_remaining_one_had_not_seen_is_lost() -> None:
+    verdict = check(Script().put(1, [], at=0).put(2, [], at=2).read([2], at=4, key="r0").history)
+    assert verdict.outcome == "invalid"
+    assert verdict.witness is not None
+    assert verdict.witness.data["siblings"] == [2]
+    assert [entry["value"] for entry in verdict.witness.data["lost"]] == [1]
+
+
+def test_a_write_seen_through_another_is_superseded() -> None:
+    script = Script().put(1, [], at=0).put(2, [1], at=2).put(3, [2], at=4)
+    verdict = check(script.read([3], at=6, key="r0").history)
+    assert verdict.outcome == "valid"
+    assert verdict.evidence["superseded"] == 2
+
+
+def test_a_write_seen_through_one_that_was_never_acknowledged_is_superseded_if_that_says_what_it_saw() -> None:
+    script = Script().put(1, [], at=0).put(2, [1], at=2, process=1, type_="info")
+    assert check(script.read([2], at=4, key="r0").history).outcome == "valid"
+
+
+def test_final_reads_that_disagree_are_taken_together() -> None:
+    script = Script().put(1, [], at=0).put(2, [], at=2).read([1], at=4, key="r0").read([2], at=6, key="r0")
+    verdict = check(script.history)
+    assert verdict.outcome == "valid"
+    assert verdict.evidence["surviving"] == 2
+
+
+def test_a_write_of_which_nobody_knows_what_it_had_seen_may_have_seen_all_that_came_before_its_end() -> None:
+    # Write 2 runs from 2 to 6 ms. 1 came before; 3 was invoked meanwhile; 4 only afterwards.
+    script = Script().put(1, [], at=0).invoke(1, "put", "r0", {"write": 2}, at=2).put(3, [], at=4)
+    script.complete(1, "info", {"write": 2}, at=6).put(4, [], at=8)
+    verdict = check(script.read([2], at=10, key="r0").history)
+    assert (verdict.evidence["unprovable"], verdict.evidence["lost"]) == (2, 1)
+    assert verdict.outcome == "invalid"
+    assert verdict.witness is not None
+    assert verdict.witness.data["value"] == 4
+    assert "write 2 (which saw nobody knows what)" in verdict.witness.text
+
+
+def test_a_write_still_open_when_it_began_and_ended_late_may_have_been_seen_too() -> None:
+    # Invoked before the vague write 2 ended, acknowledged after it: 2 may well have read it.
+    script = Script().invoke(0, "put", "r0", {"write": 1}, at=0).invoke(1, "put", "r0", {"write": 2}, at=1)
+    script.complete(1, "info", {"write": 2}, at=2).complete(0, "ok", {"write": 1, "seen": []}, at=3)
+    verdict = check(script.read([2], at=4, key="r0").history)
+    assert (verdict.outcome, verdict.evidence["unprovable"]) == ("unknown", 1)
+
+
+def test_a_write_never_answered_may_have_seen_anything() -> None:
+    script = Script().invoke(1, "put", "r0", {"write": 2}, at=0).put(1, [], at=2)
+    verdict = check(script.read([2], at=4, key="r0").history)
+    assert verdict.outcome == "unknown"
+    assert verdict.reason.startswith("1 of 1 acknowledged put can't be judged")
+
+
+def test_a_vague_write_that_nothing_descends_from_excuses_nothing() -> None:
+    script = Script().put(1, [], at=0).put(2, None, at=2, process=1, type_="info").put(3, [], at=4)
+    assert check(script.read([3], at=6, key="r0").history).evidence["lost"] == 1
+
+
+def test_a_failed_write_that_another_had_seen_is_a_phantom() -> None:
+    script = Script().put(1, [], at=0, type_="fail").put(2, [1], at=2)
+    verdict = check(script.read([2], at=4, key="r0").history)
+    assert (verdict.outcome, verdict.evidence["phantom"]) == ("invalid", 1)
+    assert verdict.witness is not None
+    assert "process 0 replaced write 1 of r0" in verdict.witness.text
+
+
+def test_a_write_read_under_another_key_is_unexpected() -> None:
+    script = Script().put(1, [], at=0).put(2, [], at=2, key="r1")
+    verdict = check(script.read([1, 2], at=4, key="r0").read([2], at=6, key="r1").history)
+    assert (verdict.outcome, verdict.evidence["unexpected"]) == ("invalid", 1)
+
+
+def test_an_empty_final_read_has_lost_everything() -> None:
+    verdict = check(Script().put(1, [], at=0).read([], at=4, key="r0").history)
+    assert verdict.witness is not None
+    assert "nothing remains" in verdict.witness.text
+
+
+def test_no_final_read_is_unknown() -> None:
+    verdict = check(Script().stage("load", at=0).put(1, [], at=1).read([], at=4, key="r0").history)
+    assert (verdict.outcome, verdict.evidence["never_read"]) == ("unknown", 1)
+    assert verdict.reason == "no final read of r0: the run ended before its final reads"
+
+
+def test_no_acknowledged_put_is_unknown() -> None:
+    assert check(Script().put(1, [], at=0, type_="fail").read([], at=4, key="r0").history).outcome == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("script", "line", "problem"),
+    [
+        (Script().put(1, [], at=0).put(1, [], at=2), 3, "write 1 is put a second time; ids must be unique"),
+        (Script().put(1, [2], at=0).put(2, [], at=2), 2, "had seen 2, which was invoked only after it was completed"),
+        (Script().put(1, ["a"], at=0), 2, 'the "seen" of a put needs a list of write ids'),
+        (Script().put(1, [], at=0).read({"a": 1}, at=2, key="r0"), 4, "an ok read needs a list of write ids"),
+        (Script().invoke(0, "put", "r0", 5, at=0), 1, 'a put needs a value {"write": id}, has 5'),
+    ],
+)
+def test_a_history_that_breaks_the_rules_of_versions_is_refused_with_its_line(
+    script: Script, line: int, problem: str
+) -> None:
+    with pytest.raises(HistoryError, match=problem) as caught:
+        check(script.history)
+    assert caught.value.line == line

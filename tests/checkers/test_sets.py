@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+import pytest
+
+from checkers import HistoryError, Verdict
+from checkers.sets import check
+from tests.checkers.script import Script
+
+
+def counts(verdict: Verdict, *names: str) -> list[int]:
+    return [verdict.evidence[name] for name in names]
+
+
+def test_an_acknowledged_add_missing_from_the_final_read_is_lost() -> None:
+    verdict = check(Script().add(1, at=0).add(2, at=2).read([2], at=4).history)
+    assert verdict.outcome == "invalid"
+    assert verdict.reason == "1 of 2 acknowledged adds lost"
+    assert counts(verdict, "lost", "survivors") == [1, 1]
+
+
+def test_an_add_that_nobody_acknowledged_may_be_absent_or_present() -> None:
+    script = Script().add(1, at=0).add(2, at=2, process=1, type_="info").invoke(2, "add", "s0", 3, at=4)
+    for value, recovered in (([1], 0), ([1, 2], 1), ([1, 2, 3], 2)):
+        once = Script()
+        once.events = list(script.events)
+        verdict = check(once.read(value, at=6).history)
+        assert verdict.outcome == "valid"
+        assert counts(verdict, "indeterminate", "recovered") == [2, recovered]
+
+
+def test_an_add_that_failed_may_be_added_again() -> None:
+    verdict = check(Script().add(1, at=0, type_="fail").add(1, at=2).read([1], at=4).history)
+    assert verdict.outcome == "valid"
+    assert counts(verdict, "attempted", "acknowledged", "failed", "phantom") == [1, 1, 0, 0]
+
+
+def test_an_acknowledgement_is_not_taken_back_by_a_later_add_of_the_same_element_that_failed() -> None:
+    verdict = check(Script().add(1, at=0).add(1, at=2, type_="fail").read([], at=4).history)
+    assert counts(verdict, "acknowledged", "lost") == [1, 1]
+
+
+def test_an_element_read_under_another_key_is_unexpected_there_and_its_own_key_is_named() -> None:
+    script = Script().add(1, at=0).add(2, at=2, key="s1").read([1, 2], at=4).read([2], at=6, key="s1")
+    verdict = check(script.history)
+    assert counts(verdict, "unexpected", "lost") == [1, 0]
+    assert verdict.witness is not None
+    assert verdict.witness.text.endswith("which nobody added to it; it was added to s1")
+
+
+def test_keys_without_a_final_read_are_named_and_make_it_unknown() -> None:
+    script = Script().stage("load", at=0).add(1, at=1).add(2, at=3, key="s1").stage("final-reads", at=5)
+    verdict = check(script.read([1], at=6).history)
+    assert verdict.outcome == "unknown"
+    assert verdict.reason == "no final read of s1: it was not read after the last acknowledged write"
+    assert counts(verdict, "never_read") == [1]
+
+
+def test_a_loss_on_one_key_is_not_hidden_by_another_that_was_never_read() -> None:
+    script = Script().stage("load", at=0).add(1, at=1).add(2, at=3, key="s1").stage("final-reads", at=5)
+    assert check(script.read([], at=6).history).outcome == "invalid"
+
+
+def test_nothing_acknowledged_is_unknown() -> None:
+    verdict = check(Script().add(1, at=0, type_="fail").read([], at=4).history)
+    assert (verdict.outcome, verdict.reason) == ("unknown", "no add was acknowledged, so none can be lost")
+    assert verdict.evidence["lost_fraction"] is None
+
+
+def test_a_read_that_began_before_the_acknowledgement_proves_nothing() -> None:
+    # The read runs from 1 to 9 ms, the add is acknowledged at 5: the read may have come first.
+    script = Script().invoke(0, "add", "s0", 1, at=0).invoke(1, "read", "s0", at=1)
+    script.complete(0, "ok", 1, at=5).complete(1, "ok", [], at=9)
+    verdict = check(script.read([1], at=10).history)
+    assert verdict.outcome == "valid"
+    assert counts(verdict, "stale") == [0]
+
+
+def test_stable_latency_lasts_until_the_last_read_that_lacks_the_element_was_invoked() -> None:
+    script = Script().add(1, at=0).read([], at=11).read([1], at=20).read([], at=31).read([1], at=40)
+    verdict = check(script.history)
+    assert counts(verdict, "lost", "stale") == [0, 1]
+    # Every read is after the last acknowledged add, so all four are final: present in some only.
+    assert counts(verdict, "unstable") == [1]
+    staged = Script().stage("load", at=0).add(1, at=0).read([], at=11).read([1], at=20).read([], at=31)
+    verdict = check(staged.stage("final-reads", at=35).read([1], at=40).history)
+    assert verdict.evidence["stable_latency_ms"]["max"] == 30.0  # Acknowledged at 1 ms, lacking at 31.
+
+
+def test_lost_latency_lasts_until_the_last_read_that_held_the_element_was_invoked() -> None:
+    script = Script().stage("load", at=0).add(1, at=0).read([1], at=21).stage("final-reads", at=30)
+    verdict = check(script.read([], at=40).history)
+    assert verdict.evidence["lost_latency_ms"]["max"] == 20.0
+    assert verdict.evidence["stable_latency_ms"] == {}
+
+
+def test_an_element_that_no_read_ever_held_is_told_so() -> None:
+    verdict = check(Script().add(1, at=0).read([], at=4).history)
+    assert verdict.witness is not None
+    assert "it was in no read at any time; the final read (through n1) lacks it" in verdict.witness.text
+    assert "no fault stood meanwhile" in verdict.witness.text
+
+
+def test_the_witness_is_the_lost_element_acknowledged_first_and_lists_at_most_a_hundred() -> None:
+    script = Script()
+    for element in range(150):
+        script.add(element, at=element * 2, process=element % 3, node=f"n{element % 3}")
+    verdict = check(script.read([149], at=400).history)
+    assert verdict.evidence["lost"] == 149
+    assert verdict.witness is not None
+    listed = verdict.witness.data["lost"]
+    assert [entry["value"] for entry in listed] == list(range(100))
+    assert verdict.witness.data["value"] == 0
+
+
+def test_counts_are_given_by_key_too() -> None:
+    script = Script().add(1, at=0).add(2, at=2, key="s1").read([1], at=4).read([], at=6, key="s1")
+    keys = check(script.history).evidence["keys"]
+    assert {key: (each["acknowledged"], each["lost"]) for key, each in keys.items()} == {"s0": (1, 0), "s1": (1, 1)}
+
+
+def test_a_history_of_one_set_needs_no_key() -> None:
+    script = Script().invoke(0, "add", None, 1, at=0).complete(0, "ok", 1, at=1)
+    script.invoke(0, "read", None, at=2).complete(0, "ok", [1], at=3)
+    assert check(script.history).evidence["keys"]["the only key"]["survivors"] == 1
+
+
+@pytest.mark.parametrize(
+    ("script", "line", "problem"),
+    [
+        (Script().add(1, at=0).read(5, at=2), 4, "an ok read of a set needs a list, has 5"),
+        (Script().add(1, at=0).read([[1]], at=2), 4, "a read of a set returned something that is no element"),
+        (Script().add([1], at=0), 1, r"an add needs an element, an integer or a string; has \[1\]"),
+    ],
+)
+def test_a_value_that_is_no_set_is_refused_with_its_line(script: Script, line: int, problem: str) -> None:
+    with pytest.raises(HistoryError, match=problem) as caught:
+        check(script.history)
+    assert caught.value.line == line

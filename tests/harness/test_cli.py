@@ -1,0 +1,145 @@
+"""The command line as a user meets it: in a process of its own."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+
+def splitbrain(*words, cwd, **options):
+    return subprocess.run(
+        [sys.executable, "-m", "harness.cli", *map(str, words)],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        **options,
+    )
+
+
+@pytest.fixture(scope="module")
+def lost(tmp_path_factory):
+    """A short run that loses writes: its folder, and what the command did."""
+    cwd = tmp_path_factory.mktemp("lost")
+    words = ["run", "sets", "--faults", "partition", "--seed", 7, "--time-limit", 20, "--rate", 50]
+    done = splitbrain(*words, "--config", "conflicts=lww", "--json", cwd=cwd)
+    return cwd, done
+
+
+def test_a_run_that_lost_writes_exits_with_1_and_says_which(lost):
+    cwd, done = lost
+    assert done.returncode == 1, done.stderr
+    answer = json.loads(done.stdout)
+    assert answer["verdict"] == "invalid"
+    lost_writes = answer["checkers"]["lost-writes"]
+    assert lost_writes["lost"] > 0
+    assert lost_writes["witness"]["text"]
+    assert answer["replay"].startswith("splitbrain run sets --env sim")
+    assert answer["checkers"]["evidence"]["verdict"] == "valid"
+    assert (cwd / answer["folder"] / "report.html").stat().st_size > 10_000
+    assert (cwd / "runs/latest").resolve() == (cwd / answer["folder"]).resolve()
+
+
+def test_its_history_can_be_checked_again(lost):
+    cwd, first = lost
+    done = splitbrain("check", "runs/latest/history.jsonl", "--checker", "lost-writes", "--json", cwd=cwd)
+    assert done.returncode == 1
+    expected = json.loads(first.stdout)["checkers"]["lost-writes"]
+    assert json.loads(done.stdout) == expected
+
+
+def test_its_report_can_be_drawn_again(lost):
+    cwd, _ = lost
+    report = cwd / "runs/latest/report.html"
+    before = report.read_text()
+    report.unlink()
+    done = splitbrain("report", "runs/latest", cwd=cwd)
+    assert done.returncode == 0, done.stderr
+    assert report.read_text() == before
+
+
+def test_a_history_whose_last_line_was_cut_off_is_checked_up_to_there(lost, tmp_path):
+    cwd, _ = lost
+    whole = (cwd / "runs/latest/history.jsonl").read_bytes()
+    (tmp_path / "cut.jsonl").write_bytes(whole[: len(whole) // 2 - 7])
+    done = splitbrain("check", tmp_path / "cut.jsonl", "--checker", "lost-writes", cwd=cwd)
+    assert done.returncode == 2, done.stderr
+    assert done.stdout.startswith("UNKNOWN")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda lines: [*lines[:4], b"garbage\n", *lines[5:]], "line 5: not a history event"),
+        (lambda lines: [*lines[:4], *lines[5:]], "line 5: index is 5, expected 4"),
+    ],
+)
+def test_a_corrupted_history_is_refused_with_the_line_that_is_wrong(lost, tmp_path, spoil, said):
+    cwd, _ = lost
+    with (cwd / "runs/latest/history.jsonl").open("rb") as file:
+        lines = file.readlines()
+    (tmp_path / "bad.jsonl").write_bytes(b"".join(spoil(lines)))
+    done = splitbrain("check", tmp_path / "bad.jsonl", "--checker", "lost-writes", cwd=cwd)
+    assert done.returncode == 64
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["run", "sest"], "unknown workload 'sest'; known: registers, sets"),
+        (["run", "sets", "--faults", "gremlins"], "gremlins"),
+        (["run", "sets", "--env", "moon"], "unknown environment 'moon'"),
+        (["run", "sets", "--config", "x=1"], "unknown configuration key 'x'"),
+        (["run", "sets", "--rate", "fast"], "'fast' is not a valid float"),
+        (["run", "sets", "--rate", "0"], "--rate"),
+        (["run", "sets", "--nodes", "0"], "--nodes"),
+        (["run", "sets", "--seed", "-1"], "--seed"),
+        (["run"], "Missing argument"),
+        (["check", "nowhere.jsonl", "--checker", "lost-writes"], "nowhere.jsonl"),
+        (["report", "nowhere"], "nowhere"),
+        (["frobnicate"], "No such command"),
+    ],
+)
+def test_wrong_usage_is_one_clear_error_and_exit_code_64(words, said, tmp_path):
+    done = splitbrain(*words, cwd=tmp_path)
+    assert done.returncode == 64, done.stderr
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "runs").exists()
+
+
+def test_an_unknown_checker_is_named_beside_the_known_ones(lost):
+    cwd, _ = lost
+    done = splitbrain("check", "runs/latest/history.jsonl", "--checker", "lost", cwd=cwd)
+    assert done.returncode == 64
+    assert "lost-writes" in done.stderr
+
+
+def test_runs_that_can_not_be_stored_are_refused(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    done = splitbrain("run", "sets", "--time-limit", 1, "--out", "file", cwd=tmp_path)
+    assert done.returncode == 64
+    assert "--out" in done.stderr
+
+
+def test_the_list_names_workloads_faults_and_checkers(tmp_path):
+    done = splitbrain("list", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    for name in ("sets", "registers", "dynamo", "partition", "kill", "docker", "lost-writes", "convergence"):
+        assert name in done.stdout
+
+
+@pytest.mark.parametrize("hash_seed", ["0", "1", "4242"])
+def test_one_seed_gives_one_history_byte_for_byte_whatever_the_hash_seed(tmp_path, hash_seed):
+    words = ["run", "registers", "--faults", "partition,kill,pause", "--seed", 11, "--time-limit", 12]
+    histories = []
+    for number, environment in enumerate(({"PYTHONHASHSEED": hash_seed}, {"PYTHONHASHSEED": "777"})):
+        out = tmp_path / str(number)
+        done = splitbrain(*words, "--out", out, cwd=tmp_path, env=environment)
+        assert done.returncode in (0, 1, 2), done.stderr
+        histories.append((out / "latest/history.jsonl").read_bytes())
+    assert histories[0] == histories[1]
+    assert len(histories[0].splitlines()) > 1000

@@ -1,0 +1,68 @@
+import shlex
+
+import pytest
+from click.testing import CliRunner
+
+from harness.cli import cli
+from harness.experiment import Experiment, UsageProblem, settings
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"workload": "sest"}, "'sest'; known: registers, sets"),
+        ({"system": "riak"}, "unknown system 'riak'; known: dynamo"),
+        ({"environment": "cloud"}, "unknown environment 'cloud'; known: sim, docker"),
+        ({"faults": ("gremlins",)}, "gremlins"),
+        ({"config": {"conflict": "lww"}}, "unknown configuration key 'conflict'; known: conflicts"),
+        ({"config": {"conflicts": "lwv"}}, "conflicts=lwv: give one of siblings, lww"),
+        ({"config": {"keys": "many"}}, "keys=many: give a whole number above 0"),
+        ({"config": {"keys": "0"}}, "keys=0"),
+        ({"config": {"lock": "maybe"}}, "lock=maybe: give true or false"),
+        ({"config": {"w": "4"}}, "w=4 with n=3"),
+        ({"nodes": 2}, "n=3 with 2 members"),
+    ],
+)
+def test_what_can_not_be_done_is_refused_before_anything_starts_by_name(changes, named):
+    with pytest.raises(UsageProblem) as refusal:
+        Experiment(**{"workload": "sets", **changes}).prepare()
+    assert named in str(refusal.value)
+
+
+def test_an_unknown_fault_is_named_beside_the_known_ones():
+    with pytest.raises(UsageProblem, match=r"gremlins.*kill.*partition"):
+        Experiment("sets", faults=("gremlins",)).prepare()
+
+
+def test_the_command_gives_the_same_experiment_again():
+    experiment = Experiment(
+        "registers",
+        environment="sim",
+        nodes=4,
+        faults=("partition", "kill"),
+        seed=12,
+        time_limit_s=2.5,
+        rate=33.25,
+        concurrency=3,
+        config={"keys": "2", "conflicts": "lww"},
+    )
+    words = shlex.split(experiment.command)
+    assert words[:2] == ["splitbrain", "run"]
+    context = cli.commands["run"].make_context("run", words[2:])
+    given = context.params
+    assert given["workload"] == "registers"
+    assert (given["environment"], given["nodes"], given["faults"]) == ("sim", 4, "partition,kill")
+    assert (given["seed"], given["time_limit"], given["rate"], given["concurrency"]) == (12, 2.5, 33.25, 3)
+    assert settings(given["config"]) == experiment.config
+
+
+@pytest.mark.parametrize("word", ["conflicts", "=lww", ""])
+def test_a_setting_without_key_or_value_is_refused(word):
+    with pytest.raises(UsageProblem, match="give key=value"):
+        settings([word])
+
+
+def test_help_names_every_door():
+    shown = CliRunner().invoke(cli, ["--help"]).output
+    for command in ("run", "check", "report", "clean", "list"):
+        assert command in shown
