@@ -30,7 +30,7 @@ from msgspec import Meta
 
 from checkers.faults import faults, stages
 from checkers.final_reads import WRITES, Key
-from checkers.history import Event, History
+from checkers.history import NEMESIS, Event, History
 from checkers.prose import count, key_name, listing, milliseconds, seconds
 from checkers.quantiles import quantiles_ms
 from checkers.replicas import Poll, polls
@@ -44,8 +44,7 @@ class Picture:
     """What the home replicas of one key show.
 
     shown: each node's last poll, if it was answered. lapsed: of a node whose last poll was not, the last that was.
-    differed_ns, agreed_ns: the last moment seen to differ,
-    and the first after it at which they no longer were.
+    differed_ns, agreed_ns: the last moment seen to differ, and the first after it at which they no longer were.
     """
 
     shown: dict[str, Poll] = field(default_factory=dict)
@@ -56,10 +55,11 @@ class Picture:
     def look(self, poll: Poll, time_ns: int) -> None:
         """Take in one more poll, completed at that time."""
         before = self.shown.pop(poll.node, None)
-        if poll.versions is not None:
-            self.shown[poll.node] = poll
+        if poll.operation.outcome == "ok":
             self.lapsed.pop(poll.node, None)
-        elif before is not None and poll.operation.outcome != "ok":
+            if poll.versions is not None:
+                self.shown[poll.node] = poll
+        elif before is not None:
             self.lapsed[poll.node] = before
         if self.differs:
             self.differed_ns, self.agreed_ns = time_ns, None
@@ -99,6 +99,7 @@ def check(history: History, *, within_ms: Annotated[float, Meta(ge=0)] | None = 
     start = _clock_start(history)
     late = [poll for poll in every if start is None or poll.operation.invocation.index > start.index]
     start_ns = start.time if start else 0
+    since = "the start" if start is None else "the heal" if start.process == NEMESIS else "the last write"
     curve, pictures = _watch(late)
     after = {key: picture.converged_after_ns(start_ns) for key, picture in pictures.items()}
     never = [key for key, picture in pictures.items() if picture.differs]
@@ -115,19 +116,19 @@ def check(history: History, *, within_ms: Annotated[float, Meta(ge=0)] | None = 
     if never:
         keys = listing(map(key_name, never))
         reason = f"{len(never):,} of {count(len(pictures), 'key')} never converged: {keys}"
-        return Verdict.invalid(reason, _never_witness(never[0], pictures[never[0]], start_ns), **evidence)
+        return Verdict.invalid(reason, _never_witness(never[0], pictures[never[0]], start_ns, since), **evidence)
     slowest = max(after, key=lambda key: after[key], default=None)
     if within_ms is not None and after and milliseconds(after[slowest]) > within_ms:
-        reason = f"{key_name(slowest)} was seen to differ {milliseconds(after[slowest]):,} ms after the heal, "
+        reason = f"{key_name(slowest)} was seen to differ {milliseconds(after[slowest]):,} ms after {since}, "
         reason += f"later than the {within_ms:,} ms allowed"
         return Verdict.invalid(reason, _slow_witness(slowest, late, pictures[slowest]), **evidence)
     if not any(len(picture.shown) > 1 for picture in pictures.values()):
-        return Verdict.unknown("no key was polled on two home replicas after the heal", **evidence)
+        return Verdict.unknown(f"no key was polled on two home replicas after {since}", **evidence)
     if blind:
         keys = listing(map(key_name, blind))
         reason = f"the last polls of {keys} were not answered by two home replicas, or by one that had differed"
         return Verdict.unknown(reason, **evidence)
-    when = f"within {milliseconds(after[slowest]):,} ms of the heal" if after[slowest] else "by the first polls"
+    when = f"within {milliseconds(after[slowest]):,} ms of {since}" if after[slowest] else "by the first polls"
     return Verdict.valid(f"{count(len(pictures), 'key')} converged, {when}", **evidence)
 
 
@@ -140,9 +141,7 @@ def _clock_start(history: History) -> Event | None:
 
 
 def _watch(some: Sequence[Poll]) -> tuple[list[tuple[int, int]], dict[Key, Picture]]:
-    """Take in polls in order: (time in ns, keys then differing) where that changes, and the pictures in the
-    end.
-    """
+    """Take in polls in order. Returns (time in ns, keys then differing) where that changes, and the last pictures."""
     pictures: dict[Key, Picture] = {}
     differing: set[Key] = set()
     curve: list[tuple[int, int]] = []
@@ -173,13 +172,13 @@ def _as_data(picture: Picture, start_ns: int) -> dict[str, Any]:
     }
 
 
-def _never_witness(key: Key, picture: Picture, start_ns: int) -> Witness:
+def _never_witness(key: Key, picture: Picture, start_ns: int, since: str) -> Witness:
     shown = sorted(picture.shown.items())
     told = "; ".join(f"{node} held {listing(poll.versions or ['nothing'], limit=8)}" for node, poll in shown)
     last = picture.differed_ns or start_ns
     text = (
         f"the replicas of {key_name(key)} still differed when last polled, "
-        f"{milliseconds(last - start_ns):,} ms after the heal at {seconds(start_ns)}: {told}"
+        f"{milliseconds(last - start_ns):,} ms after {since} at {seconds(start_ns)}: {told}"
     )
     data = {"kind": "never converged", "key": key, "versions": {node: poll.versions for node, poll in shown}}
     return Witness(text, _events([poll for _, poll in shown]), data)

@@ -136,6 +136,10 @@ class Exchange:
             self._taken.pop(key, None)
         self._transmit(incoming.source, REPLY, incoming.request_id, incoming.boot, payload)
 
+    def forget(self, incoming: Incoming) -> None:
+        """Leave a request unanswered, as if it had not come: if it is sent again it is taken again."""
+        self._taken.pop((incoming.boot, incoming.request_id), None)
+
     def receive(self, datagram: bytes, source: Address) -> None:
         """Take a datagram from the network, whatever it is."""
         self.counters["datagrams_in"] += 1

@@ -5,18 +5,24 @@
 3. The holder *pushes*: every `SCAN_EVERY_S`, and at once when an owner answers again.
 4. A hint is deleted only after its owner said that it is durable there, and only if it is still the state that was
    sent: one that has grown meanwhile is sent again.
+5. A coordinator notes in one commit with a write that the write is still spreading, and takes the note back once every
+   home has it or somebody keeps a hint. One that crashes in between owes every home a hint when it is back: else
+   a home that was cut off at the time would never hear of the write.
 
 Dynamo (SOSP 2007), section 4.6.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
+from functools import partial
 
+from store.actions import Record
 from store.core import Core
 from store.messages import Reply, Write, Written
 from store.repair import merged
-from store.replica import HINTS
+from store.replica import DATA, HINTS, SPREADING
 from store.versions import VersionSet
 
 SCAN_EVERY_S = 1.0
@@ -32,19 +38,36 @@ class Handoff:
         self._core = core
         self._keys: dict[str, dict[bytes, None]] = {}
         self._pushing: set[tuple[str, bytes]] = set()
+        self._spreading: Counter[bytes] = Counter()
         for place in core.replica.keys(HINTS):
             owner, key = place.split(b"\0", 1)
             self._keys.setdefault(owner.decode(), {})[key] = None
 
     def start(self) -> None:
-        """Begin to scan."""
+        """Begin to scan; owe hints for what a crash left half spread."""
+        for key in list(self._core.replica.keys(SPREADING)):
+            self._resume(key)
         self._scan()
 
-    def keep(self, owner: str, key: bytes, state: VersionSet, done: Callable[[], None]) -> None:
-        """Add what the state knows to the hint for that owner; done once it is durable."""
+    def spreading(self, key: bytes) -> Record:
+        """A write of the key begins to spread: the note to store with it. `spread` must follow."""
+        self._spreading[key] += 1
+        return Record(SPREADING, key, b"")
+
+    def spread(self, key: bytes) -> None:
+        """A write of the key is everywhere, or hinted."""
+        self._spreading[key] -= 1
+        if not self._spreading[key]:
+            del self._spreading[key]
+            self._core.replica.delete(SPREADING, key, lambda: None)
+
+    def keep(
+        self, owner: str, key: bytes, state: VersionSet, done: Callable[[], None], *, beside: Record | None = None
+    ) -> None:
+        """Add what the state knows to the hint for that owner; done once it is durable. `beside`: see `Replica.put`."""
         self._keys.setdefault(owner, {})[key] = None
         self._core.counters["hints_kept"] += 1
-        self._core.replica.merge(HINTS, _place(owner, key), state, done)
+        self._core.replica.merge(HINTS, _place(owner, key), state, done, beside=beside)
 
     def newest(self, owner: str, key: bytes) -> VersionSet:
         """The hint for that owner, durable or not."""
@@ -71,6 +94,20 @@ class Handoff:
         for key in [key for key in self._keys.get(owner, ()) if (owner, key) not in self._pushing][: max(0, room)]:
             self._pushing.add((owner, key))
             self._push_key(owner, key)
+
+    def _resume(self, key: bytes) -> None:
+        core = self._core
+        known = merged([core.replica.read(DATA, key).state, self.held(key)])
+        owed = {home for home in core.ring.homes(key) if home != core.name}
+        self.spreading(key)
+
+        def kept(home: str) -> None:
+            owed.discard(home)
+            if not owed:
+                self.spread(key)
+
+        for home in sorted(owed):
+            self.keep(home, key, known, partial(kept, home))
 
     def _push_key(self, owner: str, key: bytes) -> None:
         state = self.newest(owner, key)

@@ -3,7 +3,10 @@
 1. Datagrams, moments and "it is durable" go in; actions come out (`actions`). No socket, no clock, no disk but for
    reads of what is durable.
 2. Same inputs, same actions: randomness comes from the `bits` it is given.
-3. No node is special (Dynamo, SOSP 2007, section 2.3: symmetry).
+3. A node that notices that it was stalled (paused, or its machine) drops the puts that waited for it meanwhile: who
+   sent them has gone to another coordinator by now, and a second version made from an old state would come back as a
+   sibling of its own successors. Whoever still wants one sends it again.
+4. No node is special (Dynamo, SOSP 2007, section 2.3: symmetry).
 """
 
 from __future__ import annotations
@@ -54,6 +57,13 @@ REQUESTS_MAX = 1000
 """Client requests under way on one node; more are refused as `busy`, before they time out in a queue."""
 
 
+STALL_S = 0.25
+"""A timer this late means that the node did not run."""
+CATCH_UP_S = 0.2
+"""For how long, after a stall, puts may still be from before: a full receive buffer takes this long to read."""
+TICK_S = 0.1
+
+
 class Node:
     """One node of a cluster.
 
@@ -89,6 +99,7 @@ class Node:
         )
         self._handoff = Handoff(self._core)
         self._ongoing = 0
+        self._catching_up_until = 0.0
         self._putting: dict[int, list[Incoming]] = {}
         self._latencies: dict[str, deque[float]] = {"get": deque(maxlen=1024), "put": deque(maxlen=1024)}
         self.environment: Callable[[], dict[str, object]] = dict
@@ -99,25 +110,26 @@ class Node:
     def start(self, now: Instant) -> list[Action]:
         """Begin. Called once, before anything else."""
         self._present.now = now
+        self._tick()
         self._ping()
         self._handoff.start()
         return self._actions()
 
     def receive(self, datagram: bytes, source: Address, now: Instant) -> list[Action]:
         """A datagram has come, from whomever."""
-        self._present.now = now
+        self._enter(now)
         self._core.exchange.receive(datagram, source)
         return self._actions()
 
     def wake(self, now: Instant) -> list[Action]:
         """The moment that `next_wake` named has come."""
-        self._present.now = now
+        self._enter(now)
         self._timers.run(now.monotonic)
         return self._actions()
 
     def persisted(self, ticket: int, now: Instant) -> list[Action]:
         """The records of that `Persist` are durable."""
-        self._present.now = now
+        self._enter(now)
         self._core.replica.persisted(ticket)
         return self._actions()
 
@@ -125,6 +137,17 @@ class Node:
     def next_wake(self) -> float | None:
         """When to call `wake` next (monotonic seconds)."""
         return self._timers.next
+
+    def _enter(self, now: Instant) -> None:
+        due = self._timers.next
+        if due is not None and now.monotonic - due > STALL_S:
+            self._core.counters["stalls"] += 1
+            self._catching_up_until = now.monotonic + CATCH_UP_S
+        self._present.now = now
+
+    def _tick(self) -> None:
+        # Keeps a timer due at all times, so that a stall shows at once and not at the next ping.
+        self._core.after(TICK_S, self._tick)
 
     def _actions(self) -> list[Action]:
         actions = self._out[:]
@@ -163,6 +186,10 @@ class Node:
             return
         began = self._core.now
         if isinstance(request, Put):
+            if began < self._catching_up_until:
+                self._core.counters["stale_puts"] += 1
+                self._core.exchange.forget(incoming)
+                return
             if request_id in self._putting:
                 # The client went to another node with it, which handed it to us as well: one put, two answers.
                 self._putting[request_id].append(incoming)

@@ -9,7 +9,7 @@
    from a backup needs a new name (`fresh`), since dots made after the backup are out there already.
 4. A record that is damaged counts as not there (the other replicas bring it back), and rule 3 then applies.
 
-Spaces: "data" by key; "hints" by owner and key (`handoff`); "meta".
+Spaces: "data" by key; "hints" by owner and key, "spreading" by key (`handoff`); "meta".
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from store.actions import Action, Bits, Persist, Reader, Record
 from store.engine import DamagedRecord
 from store.versions import EMPTY, VersionSet, latest, merge
 
-DATA, HINTS, META = "data", "hints", "meta"
+DATA, HINTS, SPREADING, META = "data", "hints", "spreading", "meta"
 
 _COUNTED = 24
 _IDENTITY = b"identity"
@@ -106,18 +106,20 @@ class Replica:
         self._actors += 1
         return self._actors
 
-    def merge(self, space: str, key: bytes, state: VersionSet, done: Done) -> None:
-        """Add what the state knows."""
+    def merge(
+        self, space: str, key: bytes, state: VersionSet, done: Done, *, beside: Record | None = None
+    ) -> None:
+        """Add what the state knows; `beside` as in `put`."""
         entry = self.newest(space, key)
         merged = self.reconcile(merge(entry.state, state))
-        self.put(space, key, Entry(entry.actor, merged), done)
+        self.put(space, key, Entry(entry.actor, merged), done, beside=beside)
 
     def reconcile(self, state: VersionSet) -> VersionSet:
         """The state under the cluster's rule for conflicts."""
         return latest(state) if self._latest_only else state
 
-    def put(self, space: str, key: bytes, entry: Entry, done: Done) -> None:
-        """Store the entry, unless it is stored already."""
+    def put(self, space: str, key: bytes, entry: Entry, done: Done, *, beside: Record | None = None) -> None:
+        """Store the entry, unless it is stored already; `beside`: one more record, in the same commit."""
         place = (space, key)
         pending = self._pending.get(place)
         if pending is not None and pending[1] == entry:
@@ -129,6 +131,8 @@ class Replica:
             if self._actors != self._actors_stored:
                 records.append(Record(META, _IDENTITY, _encode(Identity(self._name, self._actors))))
                 self._actors_stored = self._actors
+            if beside is not None:
+                records.append(beside)
             self._pending[place] = (self._persist(place, tuple(records), done), entry)
 
     def delete(self, space: str, key: bytes, done: Done) -> None:

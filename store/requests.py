@@ -14,6 +14,7 @@ Dynamo (SOSP 2007), sections 4.5 and 5.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from store.config import VALUE_BYTES_MAX
 from store.context import issue
@@ -80,10 +81,12 @@ class PutRequest:
             self._answer(Failed("too_large", f"the siblings of this key exceed {STATE_BYTES_MAX} bytes; merge them"))
             return
         core.timers.at(self._deadline, self._time_up)
+        note = self._handoff.spreading(self._key)
         if owner is None:
-            core.replica.put(DATA, self._key, Entry(actor, self._state), lambda: self._held_here(core.name))
+            entry = Entry(actor, self._state)
+            core.replica.put(DATA, self._key, entry, lambda: self._held_here(core.name), beside=note)
         else:
-            self._handoff.keep(owner, self._key, self._state, lambda: self._held_here(owner))
+            self._handoff.keep(owner, self._key, self._state, lambda: self._held_here(owner), beside=note)
 
     def _make_version(self, state: VersionSet, actor: int) -> None:
         for version in state.versions:
@@ -104,9 +107,16 @@ class PutRequest:
 
     def _held_here(self, home: str) -> None:
         self._holders.add(self._core.name)
-        self._provided.add(home)
+        self._provide(home)
         self._fanout.start(besides=home)
         self._check()
+
+    def _provide(self, home: str) -> None:
+        """The home has the write, or somebody keeps a hint for it."""
+        before = len(self._provided)
+        self._provided.add(home)
+        if before < len(self._provided) == len(self._homes):
+            self._handoff.spread(self._key)
 
     def _write_message(self, owner: str | None) -> Write:
         return Write(self._key, self._state, owner)
@@ -114,7 +124,7 @@ class PutRequest:
     def _written(self, node: str, owner: str | None, reply: Reply) -> None:
         if isinstance(reply, Written):
             self._holders.add(node)
-            self._provided.add(owner or node)
+            self._provide(owner or node)
             self._check()
 
     def _check(self) -> None:
@@ -126,7 +136,7 @@ class PutRequest:
         for home in self._homes:
             if home not in self._provided and home != self._core.name:
                 # Nobody was left to stand in: the coordinator itself keeps the hint. It counts for nothing.
-                self._handoff.keep(home, self._key, self._state, lambda: None)
+                self._handoff.keep(home, self._key, self._state, partial(self._provide, home))
         missing = ", ".join(home for home in self._homes if home not in self._holders)
         text = f"{len(self._holders)} of {self._w} nodes hold it after {self._core.config.request_timeout_s:g} s"
         self._answer(Failed("quorum_failed", f"{text} ({missing} did not answer); get the key before you retry"))

@@ -2,7 +2,8 @@
 
 1. `op` and `update` change nothing; they return the generator to go on with. An invocation that was offered
    but not taken (its time had not come when something completed) is asked for again, from the one before.
-   What comes with `Pending` is always taken: that is how a generator remembers since when it waits.
+   What comes with `Pending` is always taken: that is how a generator remembers since when it waits, and why one
+   that has others to remember answers `Pending` until the moment of what it would offer for later.
 2. A generator that answered None is exhausted and stays so.
 3. Only leaves look for a free process, in the context they are given; the combinators above narrow it.
 4. Randomness is a seed in the generator's own state.

@@ -191,12 +191,10 @@ class AnyOf:
                     after.append(inner)
         if not after:
             return None
-        if soonest is None:
+        if soonest is None or soonest[0] > context.time_ns:
+            # Not an offer for later: it might not be taken, and those that began to wait would forget since when.
+            wakes += [] if soonest is None else [soonest[0]]
             return Pending(min(wakes, default=None)), AnyOf(tuple(after))
-        wake_ns = min(wakes, default=None)
-        if wake_ns is not None and wake_ns < soonest[0]:
-            # What wakes first may have something for that very moment, and must be asked then.
-            return Pending(wake_ns), AnyOf(tuple(after))
         _, position, offered, following = soonest
         return offered, AnyOf((*after[:position], *after[position + 1 :], following))
 

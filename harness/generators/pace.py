@@ -134,8 +134,12 @@ class TimeLimit:
                 wake_ns = end_ns if until_ns is None else min(until_ns, end_ns)
                 return Pending(wake_ns), replace(self, inner=after, end_ns=end_ns)
             case (Invocation() as offered, after):
-                if at_ns(offered, context) >= end_ns:
+                start_ns = at_ns(offered, context)
+                if start_ns >= end_ns:
                     return None
+                if self.end_ns is None and start_ns > context.time_ns:
+                    # An offer for later might not be taken, and the clock would start again.
+                    return Pending(start_ns), replace(self, end_ns=end_ns)
                 return offered, replace(self, inner=after, end_ns=end_ns)
 
     def update(self, test: Test, context: Context, event: Event) -> Generator:

@@ -123,13 +123,14 @@ class Each:
                     at = at_ns(offered, context)
                     if soonest is None or at < soonest[0]:
                         soonest = (at, key, offered, after)
-        wake_ns = min(wakes, default=None)
-        if soonest is not None and (wake_ns is None or soonest[0] <= wake_ns):
+        if soonest is not None and soonest[0] <= context.time_ns:
             _, key, offered, after = soonest
             left[key] = after
             return offered, replace(self, left=left)
         if waiting or soonest is not None:
-            return Pending(wake_ns), replace(self, left=left)
+            # As in `any_of`: what is for later is asked for again.
+            wakes += [] if soonest is None else [soonest[0]]
+            return Pending(min(wakes, default=None)), replace(self, left=left)
         return None
 
     def _key(self, thread: Thread, context: Context) -> Thread:

@@ -26,7 +26,7 @@ TAIL_LINES = 15
 _LOOK = f"""
 fields() {{ sed 's/.*) //' "/proc/$1/stat" 2>/dev/null; }}
 state() {{
-    read -r pid born < {PROCESS} 2>/dev/null || return 1
+    [ -s {PROCESS} ] && read -r pid born < {PROCESS} || return 1
     set -- $(fields "$pid")
     [ "${{20:-}}" = "$born" ] && [ "$1" != Z ] && [ "$1" != X ] && echo "$1"
 }}

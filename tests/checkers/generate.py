@@ -192,7 +192,11 @@ class Faults:
 def _end(recorder: Recorder, clients: Clients, staged: bool) -> None:
     """Recovery, polls that come to agree, final reads."""
     random = recorder.random
-    stage = (lambda name: recorder.nemesis("stage", name)) if staged else (lambda name: None)
+
+    def stage(name: str) -> None:
+        if staged:
+            recorder.nemesis("stage", name)
+
     stage("recovery")
     stage("recovered" if random.random() < 0.93 else "not-recovered")
     stage("convergence")

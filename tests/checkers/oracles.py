@@ -1,7 +1,7 @@
 """What the checkers must say, computed the slow way: straight from the definitions, nothing shared with them.
 
-Each oracle takes a history and returns the figures that the checker of that name must agree with; `agreement` picks
-the same out of the checker's verdict. They are exponential or cubic where that is plainer.
+Each oracle takes a history and returns the figures that the checker of that name must agree with. They are exponential
+or cubic where that is plainer.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from checkers.history import Event, History
-from checkers.verdict import Verdict
 
 
 class Op(NamedTuple):
@@ -72,7 +71,8 @@ def effective(completion: Event | None) -> bool | None:
         return None
     if completion.error:
         return False
-    return completion.value["evidence"].get("effective")
+    found = completion.value["evidence"].get("effective")
+    return found if isinstance(found, bool) else None
 
 
 def bands(history: History) -> list[Band]:
@@ -262,7 +262,7 @@ def convergence(history: History) -> dict[str, Any]:
     start = max(starts, key=lambda event: event.index, default=None)
     begin, zero = (start.index, start.time) if start else (-1, 0)
     polls = [op for op in ops(history, "replica") if op.inv.index > begin and op.comp]
-    keys = sorted({op.inv.key for op in polls})
+    keys = sorted({str(op.inv.key) for op in polls})
     verdicts = []
     after = {}
     for key in keys:
@@ -379,40 +379,6 @@ def evidence(history: History) -> dict[str, Any]:
     return {"verdict": verdict, "hit": hit, "ineffective": len(failed), "unread": len(nodes - read)}
 
 
-def agreement(name: str, verdict: Verdict) -> dict[str, Any]:
-    """The figures of a verdict that the oracle of that name gives too."""
-    form = verdict.as_dict()
-    match name:
-        case "availability" if "windows" in form:
-
-            def rate(some: Mapping[str, Any]) -> tuple[int, int]:
-                return some["operations"], some["ok"]
-
-            return {
-                "verdict": form["verdict"],
-                "all": rate(form),
-                "free": rate(form["without_fault"]),
-                "windows": [rate(window) for window in form["windows"]],
-                "longest_silence_ms": form["longest_silence_ms"],
-                "recovered": [window["recovered_after_ms"] for window in form["windows"]],
-            }
-        case "latency":
-            return {**form, "reads": form.get("by_f", {}).get("read", {})}
-        case "convergence":
-            return {**form, "never_converged": sorted(form.get("never_converged", ()))}
-        case "evidence":
-            hit = {family: form["faults"].get(family, {"struck": 0})["struck"] for family in ("partition", "kill")}
-            unread = set(form["nodes"]) - set(form["nodes_read_at_the_end"])
-            return {
-                "verdict": form["verdict"],
-                "hit": hit,
-                "ineffective": len(form["ineffective"]),
-                "unread": len(unread),
-            }
-        case _:
-            return form
-
-
 ORACLES: Mapping[str, Callable[[History], dict[str, Any]]] = {
     "lost-writes": lost_writes,
     "siblings": siblings,
@@ -421,4 +387,3 @@ ORACLES: Mapping[str, Callable[[History], dict[str, Any]]] = {
     "latency": latency,
     "evidence": evidence,
 }
-OPTIONS: Mapping[str, Mapping[str, Any]] = {"evidence": {"faults": ("partition", "kill"), "min_operations": 3}}

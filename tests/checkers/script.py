@@ -57,9 +57,7 @@ class Script:
     ) -> Script:
         return self._operation("add", key, value, value, at, process, node, type_, took)
 
-    def put(
-        self, write: int, seen: list[int] | None, *, at: float, process: int = 0, type_: str = "ok", key: str = "r0"
-    ) -> Script:
+    def put(self, write: int, seen: Any, *, at: float, process: int = 0, type_: str = "ok", key: str = "r0") -> Script:
         value = {"write": write}
         got = value if seen is None else {**value, "seen": seen}
         return self._operation("put", key, value, got, at, process, "n1", type_, 1)

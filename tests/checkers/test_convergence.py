@@ -105,3 +105,15 @@ def test_an_answer_that_is_no_answer_is_refused_with_its_line() -> None:
     script = Script().invoke(0, "replica", "s0", at=0).complete(0, "ok", 5, at=1)
     with pytest.raises(HistoryError, match="line 2: an ok replica poll needs a list of versions"):
         check(script.history)
+
+
+def test_a_replica_that_is_no_longer_home_did_not_fall_silent() -> None:
+    script = healed().poll(["a"], at=40, node="n1").poll(["a"], at=50, node="n2").poll(["b"], at=60, node="n3")
+    assert check(script.poll([], at=70, node="n3", home=False).history).outcome == "valid"
+
+
+def test_a_replica_that_fell_silent_and_came_back_as_no_home_is_forgotten() -> None:
+    # The oracle run found this: what it had last shown as a home still counted.
+    script = healed().poll(["a"], at=40, node="n1").poll(["a"], at=50, node="n2").poll(["b"], at=60, node="n3")
+    script.poll(None, at=70, node="n3", type_="info").poll([], at=80, node="n3", home=False, process=1)
+    assert check(script.history).outcome == "valid"

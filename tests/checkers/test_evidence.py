@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from checkers import Verdict, check
+from checkers import History, Verdict, check
 from tests.checkers.script import Script
 
 
@@ -88,3 +88,9 @@ def test_no_recovery_is_invalid_whatever_else_is_doubtful() -> None:
     assert (verdict.outcome, verdict.reason) == ("invalid", "the system did not recover after the last heal")
     assert verdict.witness is not None
     assert verdict.witness.events == (1, 2)
+
+
+def test_a_history_whose_last_line_was_cut_off_is_unknown() -> None:
+    history = History(sound().events, truncated=True)
+    verdict = check("evidence", history, min_operations=1)
+    assert (verdict.outcome, verdict.reason) == ("unknown", "the history's last line is cut off: the run was killed")

@@ -112,3 +112,11 @@ def test_a_history_that_breaks_the_rules_of_versions_is_refused_with_its_line(
     with pytest.raises(HistoryError, match=problem) as caught:
         check(script.history)
     assert caught.value.line == line
+
+
+def test_the_witness_names_the_last_read_that_held_the_write_and_the_first_that_did_not() -> None:
+    script = Script().put(1, [], at=0).read([1], at=10, key="r0").read([1], at=20, key="r0").put(2, [], at=30)
+    verdict = check(script.read([2], at=40, key="r0").read([2], at=50, key="r0").history)
+    assert verdict.witness is not None
+    assert "it was last read at 0.021 s (n1) and is gone from the read at 0.040 s" in verdict.witness.text
+    assert verdict.witness.events == (0, 1, 4, 5, 6, 7, 8, 9, 10, 11)

@@ -1,0 +1,22 @@
+"""What tests of all parts share."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from docker.client import DockerClient
+
+from harness.environment import EnvironmentFailure
+from harness.hosts.engine import connect
+
+
+@pytest.fixture(scope="session")
+def docker_engine() -> DockerClient:
+    """The Docker engine. Without one the test is skipped, or fails where SPLITBRAIN_REQUIRE_DOCKER=1 demands it."""
+    try:
+        return connect()
+    except EnvironmentFailure as failure:
+        if os.environ.get("SPLITBRAIN_REQUIRE_DOCKER") == "1":
+            pytest.fail(f"SPLITBRAIN_REQUIRE_DOCKER=1, but: {failure}", pytrace=False)
+        pytest.skip(str(failure))

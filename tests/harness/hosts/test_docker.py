@@ -1,0 +1,208 @@
+from __future__ import annotations
+
+import asyncio
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from docker.client import DockerClient
+
+from harness.environment import EnvironmentFailure
+from harness.hosts import DockerEnvironment
+from harness.hosts import docker as environment_module
+
+ROOT = Path(__file__).parents[3]
+Held = Callable[[str], list[str]]
+
+OPENER = """
+import asyncio, signal
+from harness.hosts import DockerEnvironment
+
+async def main():
+    task = asyncio.current_task()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    environment = DockerEnvironment(["n1", "n2"])
+    print(environment.run, flush=True)
+    try:
+        await environment.open(lambda line: print(line, flush=True))
+        print("open", flush=True)
+        await asyncio.Event().wait()
+    finally:
+        await environment.close()
+
+asyncio.run(main())
+"""
+
+
+def attributes(docker_engine: DockerClient, cluster: Any, node: str) -> dict[str, Any]:
+    return dict(docker_engine.containers.get(f"splitbrain-{cluster.environment.run}-{node}").attrs)
+
+
+def test_a_node_may_administer_its_network_and_otherwise_only_let_people_in(
+    docker_engine: DockerClient, cluster: Any
+) -> None:
+    host = attributes(docker_engine, cluster, "n1")["HostConfig"]
+    assert not host["Privileged"]
+    assert host["SecurityOpt"] == ["no-new-privileges"]
+    # NET_ADMIN 12, SETGID 6, SETUID 7, SYS_CHROOT 18, as the kernel numbers them: what root in there really has.
+    held = int(cluster.shell("n1", "sed -n 's/^CapBnd:\\s*//p' /proc/self/status"), 16)
+    assert {bit for bit in range(64) if held >> bit & 1} == {6, 7, 12, 18}
+
+
+def test_nothing_inside_reaches_out(docker_engine: DockerClient, cluster: Any) -> None:
+    network = docker_engine.networks.get(f"splitbrain-{cluster.environment.run}")
+    assert network.attrs["Internal"]
+    destinations = cluster.shell("n1", "awk 'NR > 1 { print $2 }' /proc/net/route").split()
+    assert destinations, "the routes have to be seen"
+    assert "00000000" not in destinations, "a default route leads out"
+
+
+def test_each_node_keeps_its_state_on_a_volume_of_the_runs_own(docker_engine: DockerClient, cluster: Any) -> None:
+    run = cluster.environment.run
+    mounts = attributes(docker_engine, cluster, "n2")["Mounts"]
+    assert [(mount["Name"], mount["Destination"]) for mount in mounts] == [
+        (f"splitbrain-{run}-n2", "/var/lib/splitbrain")
+    ]
+
+
+def test_no_two_nodes_have_the_same_host_key(cluster: Any) -> None:
+    keys = {cluster.machine(name).connection._login.host_key for name in ("n1", "n2", "n3")}
+    assert len(keys) == 3
+
+
+def test_the_store_is_baked_in(cluster: Any) -> None:
+    assert "serve" in cluster.shell("n1", "cd / && splitbrain-store --help")
+    assert cluster.shell("n1", "cd / && python3 -c 'import store; print(store.__file__)'").startswith("/opt/splitbrain")
+
+
+def test_a_clients_socket_reaches_a_node_and_hears_it_whatever_is_cut(cluster: Any) -> None:
+    echo = (
+        "import socket; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.bind(('', 9999)); "
+        "data, source = s.recvfrom(99); s.sendto(data[::-1], source)"
+    )
+
+    async def ask() -> bytes:
+        connection = cluster.machine("n1").connection
+        await connection.check(f'setsid python3 -c "{echo}" >/dev/null 2>&1 </dev/null &')
+        heard: asyncio.Queue[bytes] = asyncio.Queue()
+        endpoint = await cluster.environment.endpoint(lambda datagram, source: heard.put_nowait(datagram))
+        try:
+            async with asyncio.timeout(20):
+                while True:
+                    endpoint.send(b"abc", (cluster.machine("n1").host, 9999))
+                    try:
+                        return await asyncio.wait_for(heard.get(), 0.1)
+                    except TimeoutError:
+                        continue  # it listens in a moment
+        finally:
+            endpoint.close()
+
+    names = ("n1", "n2", "n3")
+    cluster.run(cluster.network.cut([(a, b) for a in names for b in names if a != b]))
+    assert cluster.run(ask()) == b"cba"
+
+
+def test_close_leaves_nothing_and_may_be_called_again(docker_engine: DockerClient, held: Held) -> None:
+    async def life() -> tuple[str, list[str]]:
+        environment = DockerEnvironment(["n1", "n2"])
+        try:
+            await environment.open(print)
+            while_open = held(environment.run)
+        finally:
+            await environment.close()
+            await environment.close()
+        return environment.run, while_open
+
+    run, while_open = asyncio.run(life())
+    assert len(while_open) == 5, "two containers, one network, two volumes"
+    assert held(run) == []
+
+
+def test_a_close_before_any_open_is_no_failure() -> None:
+    asyncio.run(DockerEnvironment(["n1"]).close())
+
+
+def test_an_open_after_the_close_is_refused() -> None:
+    async def reopen() -> None:
+        environment = DockerEnvironment(["n1"])
+        await environment.close()
+        await environment.open(print)
+
+    with pytest.raises(EnvironmentFailure, match="make a new one"):
+        asyncio.run(reopen())
+
+
+def test_a_node_that_does_not_come_up_is_named_with_the_end_of_its_log(
+    docker_engine: DockerClient, held: Held, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Without SYS_CHROOT sshd starts, and hangs up on everybody.
+    monkeypatch.setattr(environment_module, "CAPABILITIES", ("NET_ADMIN",))
+    monkeypatch.setattr(environment_module, "SSH_DEADLINE_S", 0.5)
+    environment = DockerEnvironment(["n1"])
+
+    async def life() -> None:
+        try:
+            await environment.open(print)
+        finally:
+            await environment.close()
+
+    with pytest.raises(EnvironmentFailure, match=r"n1 .* does not answer.*; the end of its log: .*chroot"):
+        asyncio.run(life())
+    assert held(environment.run) == []
+
+
+def test_a_missing_image_is_told_in_one_line_and_leaves_nothing(
+    docker_engine: DockerClient, held: Held, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harness.hosts.image.ensure_image", lambda *_: "splitbrain-node:never-built")
+    environment = DockerEnvironment(["n1"])
+
+    async def life() -> None:
+        try:
+            await environment.open(print)
+        finally:
+            await environment.close()
+
+    with pytest.raises(EnvironmentFailure, match="image is missing.*make image") as caught:
+        asyncio.run(life())
+    assert "\n" not in str(caught.value)
+    assert held(environment.run) == []
+
+
+@pytest.mark.parametrize("moment", ["opening", "open"])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "Ctrl-C"])
+def test_an_interrupted_run_leaves_nothing(
+    docker_engine: DockerClient, held: Held, moment: str, number: signal.Signals
+) -> None:
+    with subprocess.Popen([sys.executable, "-c", OPENER], cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        run = process.stdout.readline().strip()
+        if moment == "open":
+            for line in process.stdout:
+                if line == "open\n":
+                    break
+        else:
+            while not held(run):  # the network is there, the containers are on their way
+                assert process.poll() is None
+        process.send_signal(number)
+        process.wait(30)
+    assert process.returncode != 0
+    assert held(run) == []
+
+
+def test_what_could_not_be_removed_is_told_and_does_not_raise(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr("harness.hosts.leftovers.remove", lambda client, run: ([], ["volume x (in use)"]))
+
+    async def life() -> None:
+        environment = DockerEnvironment(["n1"])
+        environment._client = DockerClient("unix:///nowhere", version="1.41")
+        environment._progress = said.append
+        await environment.close()
+
+    asyncio.run(life())
+    assert said == ["warning: not removed: volume x (in use); `splitbrain clean` tries again"]

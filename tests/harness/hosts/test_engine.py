@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from docker.errors import APIError, BuildError, DockerException, ImageNotFound
+
+from harness.environment import EnvironmentFailure
+from harness.hosts.engine import connect, refusals
+
+
+def told(error: Exception) -> str:
+    with pytest.raises(EnvironmentFailure) as caught, refusals("try it"):
+        raise error
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+def test_no_engine_is_one_line_with_the_remedy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/missing.sock")
+    with pytest.raises(EnvironmentFailure) as caught:
+        connect()
+    message = str(caught.value)
+    assert "\n" not in message
+    assert "none is running" in message
+    assert "systemctl start docker" in message
+
+
+def test_no_permission_says_how_to_get_it() -> None:
+    error = DockerException(
+        "Error while fetching server API version: ('Connection aborted.', PermissionError(13, 'Permission denied'))"
+    )
+    assert "group `docker`" in told(error)
+
+
+@pytest.mark.parametrize(
+    ("said", "remedy"),
+    [
+        ("could not find an available, non-overlapping IPv4 address pool", "splitbrain clean"),
+        ("Bind for 0.0.0.0:22 failed: port is already allocated", "stop what listens there"),
+        ("write /var/lib/docker/x: no space left on device", "docker system prune"),
+        ("something new", "the engine refused: something new"),
+    ],
+)
+def test_a_refusal_of_the_engine_is_one_line_with_the_remedy(said: str, remedy: str) -> None:
+    assert remedy in told(APIError("500", explanation=said))
+
+
+def test_a_missing_image_says_how_to_make_it() -> None:
+    assert "make image" in told(ImageNotFound("404", explanation="No such image: x"))
+
+
+def test_a_failed_build_is_not_taken_for_a_missing_engine() -> None:
+    assert "a step of the build failed: apt-get failed" in told(BuildError("apt-get\nfailed", iter(())))

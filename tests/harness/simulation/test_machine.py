@@ -1,0 +1,203 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from harness.environment import Endpoint, EnvironmentFailure, Program
+from harness.simulation import SimulatedEnvironment, run_simulated
+from harness.simulation.machine import RECEIVE_BUFFER_BYTES, SimulatedMachine
+from tests.harness.simulation.echo import PORT, Echo, program
+
+
+class Bench:
+    """One machine with an echo on it, and a client."""
+
+    def __init__(self) -> None:
+        self.started: list[Echo] = []
+        self.answers: list[bytes] = []
+        self.machine: SimulatedMachine
+        self.client: Endpoint
+
+    def send(self, datagram: bytes) -> None:
+        self.client.send(datagram, ("n1", PORT))
+
+
+def on_a_machine(scenario: Callable[[Bench], Awaitable[object]], *, seed: int = 1) -> object:
+    async def main() -> object:
+        bench = Bench()
+        environment = SimulatedEnvironment(["n1", "n2"], seed=seed)
+        await environment.open(lambda text: None)
+        bench.machine = environment.machines["n1"]
+        bench.client = await environment.endpoint(lambda datagram, source: bench.answers.append(datagram))
+        await bench.machine.start(program(bench.started))
+        try:
+            return await scenario(bench)
+        finally:
+            await environment.close()
+
+    return run_simulated(main)
+
+
+def test_a_running_process_answers_and_ticks() -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.send(b"hello")
+        await asyncio.sleep(2.5)
+        assert bench.answers == [b"hello"]
+        assert bench.started[0].ticks == [0.0, 1.0, 2.0]
+
+    on_a_machine(scenario)
+
+
+def test_a_paused_process_does_nothing_and_catches_up_in_order_when_resumed() -> None:
+    async def scenario(bench: Bench) -> None:
+        await asyncio.sleep(0.5)
+        await bench.machine.pause()
+        for number in range(5):
+            bench.send(bytes([number]))
+            await asyncio.sleep(1)
+        assert bench.answers == [] and bench.started[0].ticks == [0.0]
+        assert await bench.machine.running()
+        await bench.machine.resume()
+        assert bench.started[0].received == [bytes([number]) for number in range(5)]
+        assert bench.started[0].ticks == [0.0, 5.5]
+        await asyncio.sleep(1.01)
+        assert sorted(bench.answers) == [bytes([number]) for number in range(5)]
+        assert bench.started[0].ticks == [0.0, 5.5, 6.5]
+
+    on_a_machine(scenario)
+
+
+def test_a_sync_that_ends_during_a_pause_is_told_after_it() -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.send(b"add")
+        while not bench.started[0].received:
+            await asyncio.sleep(0.000_01)
+        await bench.machine.pause()
+        await asyncio.sleep(1)
+        assert bench.answers == []
+        await bench.machine.resume()
+        await asyncio.sleep(1)
+        assert bench.answers == [b"added \x00\x00\x00\x01"]
+
+    on_a_machine(scenario)
+
+
+def test_a_paused_processs_buffer_overflows_as_linuxs_does() -> None:
+    async def scenario(bench: Bench) -> None:
+        await bench.machine.pause()
+        for _ in range(10):
+            bench.send(bytes(60_000))
+        await asyncio.sleep(1)
+        await bench.machine.resume()
+        assert len(bench.started[0].received) == RECEIVE_BUFFER_BYTES // 60_000
+
+    on_a_machine(scenario)
+
+
+def test_after_a_kill_nothing_of_the_process_happens() -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.send(b"add")
+        await asyncio.sleep(0.000_9)
+        await bench.machine.kill()
+        assert not await bench.machine.running()
+        bench.send(b"hello")
+        await asyncio.sleep(5)
+        assert bench.answers == [] and bench.started[0].ticks == [0.0]
+
+    on_a_machine(scenario)
+
+
+def test_what_waits_for_a_paused_process_is_gone_when_it_is_killed() -> None:
+    async def scenario(bench: Bench) -> None:
+        await bench.machine.pause()
+        bench.send(b"hello")
+        await asyncio.sleep(2)
+        await bench.machine.kill()
+        await bench.machine.start(program(bench.started))
+        await bench.machine.resume()
+        await asyncio.sleep(0.5)
+        assert bench.started[0].received == [] and bench.started[1].received == []
+        assert bench.started[1].ticks == [2.0]
+
+    on_a_machine(scenario)
+
+
+def test_what_was_acknowledged_survives_kills_and_restarts() -> None:
+    async def scenario(bench: Bench) -> None:
+        for _ in range(20):
+            before = len(bench.answers)
+            bench.send(b"add")
+            await asyncio.sleep(0.001_5)
+            await bench.machine.kill()
+            await asyncio.sleep(1)
+            await bench.machine.start(program(bench.started))
+            acknowledged = int.from_bytes(bench.answers[-1][-4:], "big") if bench.answers else 0
+            assert bench.started[-1].count >= acknowledged
+            assert bench.started[-1].count <= acknowledged + 1 or len(bench.answers) == before
+        assert bench.answers, "no add was ever acknowledged: the test shows nothing"
+
+    for seed in range(5):
+        on_a_machine(scenario, seed=seed)
+
+
+def test_a_process_that_raises_is_dead_and_its_traceback_ends_its_log() -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.send(b"die")
+        await asyncio.sleep(1)
+        assert not await bench.machine.running()
+        assert (await bench.machine.logs())["echo.log"].rstrip().endswith(b"ZeroDivisionError: asked to die")
+
+    on_a_machine(scenario)
+
+
+def test_a_process_that_dies_at_once_is_a_failed_start_with_the_end_of_its_log() -> None:
+    def simulate(machine: SimulatedMachine) -> Echo:
+        raise KeyError("no such ring")
+
+    async def scenario(bench: Bench) -> None:
+        await bench.machine.kill()
+        with pytest.raises(EnvironmentFailure, match="gone at once(.|\n)*no such ring"):
+            await bench.machine.start(Program("broken", (), simulate=simulate))
+        assert not await bench.machine.running()
+
+    on_a_machine(scenario)
+
+
+def test_a_program_without_a_simulation_is_refused() -> None:
+    async def scenario(bench: Bench) -> None:
+        await bench.machine.kill()
+        with pytest.raises(EnvironmentFailure, match="can't be simulated"):
+            await bench.machine.start(Program("nginx", ("nginx",)))
+
+    on_a_machine(scenario)
+
+
+def test_only_a_stopped_machine_can_be_wiped_and_then_it_is_empty() -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.send(b"add")
+        await asyncio.sleep(1)
+        with pytest.raises(EnvironmentFailure, match="kill it first"):
+            await bench.machine.wipe()
+        await bench.machine.kill()
+        await bench.machine.wipe()
+        await bench.machine.start(program(bench.started))
+        assert bench.started[-1].count == 0
+
+    on_a_machine(scenario)
+
+
+def test_a_skewed_calendar_leaves_the_monotonic_clock_alone() -> None:
+    async def scenario(bench: Bench) -> None:
+        before = bench.machine.wall_ns()
+        bench.machine.skew_ns = -5_000_000_000
+        assert bench.machine.wall_ns() == before - 5_000_000_000
+        assert bench.machine.now() == 0
+
+    on_a_machine(scenario)
+
+
+def test_a_simulation_on_a_real_loop_is_refused() -> None:
+    with pytest.raises(EnvironmentFailure, match="run_simulated"):
+        asyncio.run(SimulatedEnvironment(["n1"], seed=1).open(lambda text: None))
