@@ -13,7 +13,7 @@ from typing import TypeVar
 import msgspec
 
 from store.actions import Address
-from store.versions import VersionSet
+from store.versions import Dot, VersionSet
 
 
 class _Message(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -51,10 +51,11 @@ class Members(_Message, frozen=True, tag="members"):
 
 
 class Forward(_Message, frozen=True, tag="fwd"):
-    """A client's request, handed to a home of its key. request_id: the client's."""
+    """A client's request, handed to a home of its key. request_id: the client's. dot: of a put, given by the sender."""
 
     request_id: int
     request: Get | Put
+    dot: Dot | None = None
 
 
 class Read(_Message, frozen=True, tag="read"):

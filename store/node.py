@@ -23,6 +23,7 @@ from store.config import KEY_BYTES_MAX, VALUE_BYTES_MAX, Config, ConfigError, Me
 from store.context import accept
 from store.core import Core
 from store.detector import PING_EVERY_S, Detector
+from store.dots import Dots
 from store.errors import StoreError
 from store.exchange import Exchange, Incoming, Present
 from store.handoff import Handoff
@@ -50,7 +51,7 @@ from store.requests import GetRequest, PutRequest
 from store.ring import Ring
 from store.routing import Routing
 from store.timers import Timers
-from store.versions import Seen, merge
+from store.versions import Dot, Seen, merge
 from store.wire import Wire
 
 REQUESTS_MAX = 1000
@@ -98,6 +99,7 @@ class Node:
             name, secret, config, ring, replica, exchange, detector, self._timers, self._present, Counter()
         )
         self._handoff = Handoff(self._core)
+        self._dots = Dots(bits)
         self._ongoing = 0
         self._catching_up_until = 0.0
         self._putting: dict[int, list[Incoming]] = {}
@@ -159,9 +161,9 @@ class Node:
         exchange = self._core.exchange
         match request:
             case Get() | Put():
-                self._client_request(incoming, request, incoming.request_id, forwarded=False)
+                self._client_request(incoming, request, incoming.request_id)
             case Forward():
-                self._client_request(incoming, request.request, request.request_id, forwarded=True)
+                self._client_request(incoming, request.request, request.request_id, forward=request)
             case Read():
                 exchange.answer(incoming, self._read(request.key))
             case Write():
@@ -178,7 +180,9 @@ class Node:
             case _:
                 assert_never(request)
 
-    def _client_request(self, incoming: Incoming, request: Get | Put, request_id: int, *, forwarded: bool) -> None:
+    def _client_request(
+        self, incoming: Incoming, request: Get | Put, request_id: int, forward: Forward | None = None
+    ) -> None:
         try:
             context = self._admit(request)
         except StoreError as refusal:
@@ -204,18 +208,19 @@ class Node:
             for other in self._putting.pop(request_id, ()) if isinstance(request, Put) else ():
                 self._core.exchange.answer(other, reply)
 
-        def coordinate() -> None:
+        def coordinate(dot: Dot | None) -> None:
             if isinstance(request, Put):
                 w = request.w or self._core.config.w
                 value = request.value
-                PutRequest(self._core, self._handoff, request.key, value, context, w, request_id, finish).start()
+                put = PutRequest(self._core, self._handoff, request.key, value, context, w, request_id, dot, finish)
+                put.start()
             else:
                 GetRequest(self._core, self._handoff, request.key, request.r or self._core.config.r, finish).start()
 
-        if forwarded:
-            coordinate()
+        if forward is not None:
+            coordinate(forward.dot)
         else:
-            Routing(self._core, request, request_id, coordinate, finish).start()
+            Routing(self._core, request, request_id, self._dots, coordinate, finish).start()
 
     def _admit(self, request: Get | Put) -> Seen:
         """The context of a request that may be served. Raises StoreError for one that may not."""

@@ -106,9 +106,7 @@ class Replica:
         self._actors += 1
         return self._actors
 
-    def merge(
-        self, space: str, key: bytes, state: VersionSet, done: Done, *, beside: Record | None = None
-    ) -> None:
+    def merge(self, space: str, key: bytes, state: VersionSet, done: Done, *, beside: Record | None = None) -> None:
         """Add what the state knows; `beside` as in `put`."""
         entry = self.newest(space, key)
         merged = self.reconcile(merge(entry.state, state))

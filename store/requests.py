@@ -23,8 +23,8 @@ from store.fanout import STAND_IN_AFTER_S, Fanout
 from store.handoff import Handoff
 from store.messages import Failed, Read, Reply, State, Stored, Values, Write, Written
 from store.repair import ReadRepair, merged
-from store.replica import ABSENT, DATA, Entry
-from store.versions import EMPTY, Seen, VersionSet, add, siblings, write
+from store.replica import DATA, Entry
+from store.versions import EMPTY, Dot, Seen, VersionSet, add, next_dot, siblings, write
 
 STATE_BYTES_MAX = 16 * VALUE_BYTES_MAX
 """All siblings of a key together: half of what reassembly takes."""
@@ -36,7 +36,7 @@ Finish = Callable[[Reply], None]
 
 
 class PutRequest:
-    """Coordinates one put (or delete: value None)."""
+    """Coordinates one put (or delete: value None). dot: from the node that forwarded it; None if this one took it."""
 
     def __init__(
         self,
@@ -47,6 +47,7 @@ class PutRequest:
         context: Seen,
         w: int,
         request_id: int,
+        dot: Dot | None,
         finish: Finish,
     ) -> None:
         self._core = core
@@ -55,6 +56,7 @@ class PutRequest:
         self._value = value
         self._w = w
         self._request_id = request_id
+        self._dot = dot
         self._finish = finish
         self._deadline = core.now + core.config.request_timeout_s
         self._homes = core.ring.homes(key)
@@ -70,13 +72,15 @@ class PutRequest:
         core = self._core
         if core.name in self._homes:
             owner, entry = None, core.replica.newest(DATA, self._key)
-            actor = core.replica.actor(entry)
         else:
-            # A stand-in forgets its hints once they are handed off, and the dots in them: each put is a new actor.
             owner = next((home for home in self._homes if core.suspects(home)), self._homes[0])
             entry = Entry(0, self._handoff.newest(owner, self._key))
-            actor = core.replica.actor(ABSENT)
-        self._make_version(entry.state, actor)
+        actor = entry.actor
+        if self._dot is None:
+            # Only a home makes dots of its own: a stand-in forgets its hints, and the dots in them, on handing off.
+            actor = core.replica.actor(entry)
+            self._dot = next_dot(entry.state, self._covered, actor)
+        self._make_version(entry.state, self._dot)
         if sum(len(v.value or b"") for v in self._state.versions) > STATE_BYTES_MAX:
             self._answer(Failed("too_large", f"the siblings of this key exceed {STATE_BYTES_MAX} bytes; merge them"))
             return
@@ -88,7 +92,7 @@ class PutRequest:
         else:
             self._handoff.keep(owner, self._key, self._state, lambda: self._held_here(owner), beside=note)
 
-    def _make_version(self, state: VersionSet, actor: int) -> None:
+    def _make_version(self, state: VersionSet, dot: Dot) -> None:
         for version in state.versions:
             if version.request_id == self._request_id:
                 self._state, self._covered = state, add(self._covered, version.dot)
@@ -97,7 +101,7 @@ class PutRequest:
         changed, self._covered = write(
             state,
             self._covered,
-            actor=actor,
+            dot=dot,
             value=self._value,
             request_id=self._request_id,
             coordinator=core.name,

@@ -3,7 +3,8 @@
 1. A home coordinates what it is sent. Another node forwards to the first home that it does not suspect, and passes
    the answer on. What was forwarded is never forwarded again, so there are no loops.
 2. Where no home answers, a sloppy cluster's node coordinates by itself, as a stand-in.
-3. A home that is suspected while it has the request is given up on, and the next is asked, with the same request id.
+3. A home that is suspected while it has the request is given up on, and the next is asked, with the same request id
+   and, of a put, the same dot (`dots`): the first may do it as well, later.
 
 Dynamo (SOSP 2007), sections 4.5 and 6.4.
 """
@@ -13,7 +14,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from store.core import Core
-from store.messages import Failed, Forward, Get, Put, Reply
+from store.dots import Dots
+from store.messages import Failed, Forward, Get, Put, Reply, Stored
+from store.versions import Dot
 
 LOOK_EVERY_S = 0.1
 GRACE_S = 0.5
@@ -21,18 +24,22 @@ GRACE_S = 0.5
 
 
 class Routing:
-    """Finds a coordinator for one request. coordinate: do it here."""
+    """Finds a coordinator for one request. coordinate: do it here, under that dot if a put was given one."""
 
     def __init__(
         self,
         core: Core,
         request: Get | Put,
         request_id: int,
-        coordinate: Callable[[], None],
+        dots: Dots,
+        coordinate: Callable[[Dot | None], None],
         finish: Callable[[Reply], None],
     ) -> None:
         self._core = core
-        self._forward = Forward(request_id, request)
+        self._request = request
+        self._request_id = request_id
+        self._dots = dots
+        self._dot: Dot | None = None
         self._coordinate = coordinate
         self._finish = finish
         self._homes = list(core.ring.homes(request.key))
@@ -44,9 +51,11 @@ class Routing:
     def start(self) -> None:
         """Coordinate or forward."""
         if self._core.name in self._homes:
-            self._coordinate()
-        else:
-            self._next()
+            self._coordinate(None)
+            return
+        if isinstance(self._request, Put):
+            self._dot = self._dots.give(self._request.key)
+        self._next()
 
     def _next(self) -> None:
         trusted = [home for home in self._untried if not self._core.suspects(home)]
@@ -54,11 +63,12 @@ class Routing:
             self._asked = (trusted or self._untried)[0]
             self._untried.remove(self._asked)
             self._core.counters["forwarded"] += 1
-            self._core.ask(self._asked, self._forward, self._deadline, self._answered)
+            message = Forward(self._request_id, self._request, self._dot)
+            self._core.ask(self._asked, message, self._deadline, self._answered)
             self._core.after(LOOK_EVERY_S, self._look)
         elif self._core.config.sloppy:
             self._over = True
-            self._coordinate()
+            self._coordinate(self._dot)
 
     def _look(self) -> None:
         if self._over or self._asked is None:
@@ -72,6 +82,8 @@ class Routing:
         if self._over:
             return
         self._over = True
+        if self._dot is not None and not isinstance(reply, Stored):
+            self._dots.failed(self._request.key, self._dot)
         homes = ", ".join(self._homes)
         text = f"no home of the key ({homes}) answered in time; retry through another node"
         self._finish(reply or Failed("timeout", text))

@@ -8,8 +8,9 @@
 4. A write replaces exactly the versions its context covers. A blind write (no context) replaces nothing: it becomes
    a sibling. A context of a get covers all siblings that it returned; that of a put covers what the put replaced and
    itself, and not a sibling which the same coordinator stored just before.
-5. A request that was retried through two coordinators may get two dots. They merge as two versions but read as one
-   (`siblings`), and a write that replaces either replaces both.
+5. A write stored twice under one dot, by two coordinators, is one version. A client that goes to another node with a
+   request may get two dots for it: they merge as two versions but read as one (`siblings`), and a write that
+   replaces either replaces both.
 
 Preguiça, Baquero, Almeida, Fonte, Gonçalves: Dotted Version Vectors (2010); Almeida, Shoker, Baquero: Delta State
 Replicated Data Types (2018), section 7.2, for the causal context; Dynamo (SOSP 2007), section 4.4.
@@ -89,7 +90,9 @@ def merge(left: VersionSet, right: VersionSet) -> VersionSet:
         return left
     mine = {version.dot: version for version in left.versions}
     theirs = {version.dot: version for version in right.versions}
-    kept = [v for dot, v in mine.items() if dot in theirs or dot not in right.seen]
+    kept = [
+        min(v, theirs.get(dot, v), key=_origin) for dot, v in mine.items() if dot in theirs or dot not in right.seen
+    ]
     kept += [v for dot, v in theirs.items() if dot not in mine and dot not in left.seen]
     return _state(join(left.seen, right.seen), kept)
 
@@ -98,26 +101,31 @@ def write(
     state: VersionSet,
     context: Seen,
     *,
-    actor: int,
+    dot: Dot,
     value: bytes | None,
     request_id: int,
     coordinator: str,
     wall_ns: int,
 ) -> tuple[VersionSet, Seen]:
-    """One more write, by `actor`, which replaces what `context` covers.
+    """One more write, under that dot, which replaces what `context` covers; none if the state has seen the dot.
 
-    The actor must be the only one to use its name, and hold the whole state in which it last used it: a counter
-    given twice makes replicas take the second write for the first.
+    A dot must be one write's only: given to two, it makes replicas take the second for the first.
     Returns the state after it, and the context that covers the write and what it replaced.
     """
+    covered = add(context, dot)
+    if dot in state.seen:
+        return state, covered
     replaced = {v.request_id for v in state.versions if v.dot in context}
     kept = [v for v in state.versions if v.dot not in context and v.request_id not in replaced]
-    counter = max(state.seen.last(actor), context.last(actor)) + 1
     newest = max((v.wall_ns for v in state.versions), default=0)
     # A coordinator whose clock lags must not date a write before those it can see: a hybrid logical clock's rule.
-    kept.append(Version(actor, counter, value, request_id, coordinator, max(wall_ns, newest + 1)))
-    covered = add(context, (actor, counter))
+    kept.append(Version(*dot, value, request_id, coordinator, max(wall_ns, newest + 1)))
     return _state(join(state.seen, covered), kept), covered
+
+
+def next_dot(state: VersionSet, context: Seen, actor: int) -> Dot:
+    """The actor's next dot of a key. The actor must hold the whole state in which it last made one."""
+    return (actor, max(state.seen.last(actor), context.last(actor)) + 1)
 
 
 def add(seen: Seen, dot: Dot) -> Seen:
@@ -136,6 +144,11 @@ def siblings(state: VersionSet) -> list[bytes]:
     """The live values a client sees: no tombstones, one value a request, in the order of dots."""
     values = {v.request_id: v.value for v in reversed(state.versions) if v.value is not None}
     return list(reversed(values.values()))
+
+
+def _origin(version: Version) -> tuple[int, str]:
+    # Two coordinators that stored one write dated it differently; every replica must keep the same of the two.
+    return (version.wall_ns, version.coordinator)
 
 
 def _seen(clock: dict[int, int], cloud: Iterable[Dot]) -> Seen:

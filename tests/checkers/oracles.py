@@ -272,8 +272,8 @@ def convergence(history: History) -> dict[str, Any]:
             return {str(op.node): op for op in mine if op.end <= moment}
 
         def shown(moment: float, latest: Callable[[float], dict[str, Op]] = latest) -> dict[str, Any]:
-            answered = {n: op for n, op in latest(moment).items() if op.outcome == "ok" and op.comp}
-            return {n: op.comp.value["versions"] for n, op in answered.items() if op.comp.value["home"]}
+            answers = {n: op.comp.value for n, op in latest(moment).items() if op.outcome == "ok" and op.comp}
+            return {n: answer["versions"] for n, answer in answers.items() if answer["home"]}
 
         def differs(moment: float, shown: Callable[[float], dict[str, Any]] = shown) -> bool:
             now = shown(moment)
@@ -283,9 +283,9 @@ def convergence(history: History) -> dict[str, Any]:
         final = shown(float("inf"))
         fell_silent = False
         for node, op in latest(float("inf")).items():
-            answered = [o for o in mine if o.node == node and o.outcome == "ok" and o.comp]
-            if op.outcome != "ok" and answered and answered[-1].comp.value["home"]:
-                fell_silent |= answered[-1].comp.value["versions"] not in final.values()
+            answers = [o.comp.value for o in mine if o.node == node and o.outcome == "ok" and o.comp]
+            if op.outcome != "ok" and answers and answers[-1]["home"]:
+                fell_silent |= answers[-1]["versions"] not in final.values()
         after[key] = (moments[-1].time - zero) / 1e6 if moments else 0.0
         if differs(float("inf")):
             verdicts.append("invalid")

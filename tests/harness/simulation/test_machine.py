@@ -127,7 +127,6 @@ def test_what_waits_for_a_paused_process_is_gone_when_it_is_killed() -> None:
 def test_what_was_acknowledged_survives_kills_and_restarts() -> None:
     async def scenario(bench: Bench) -> None:
         for _ in range(20):
-            before = len(bench.answers)
             bench.send(b"add")
             await asyncio.sleep(0.001_5)
             await bench.machine.kill()
@@ -135,7 +134,6 @@ def test_what_was_acknowledged_survives_kills_and_restarts() -> None:
             await bench.machine.start(program(bench.started))
             acknowledged = int.from_bytes(bench.answers[-1][-4:], "big") if bench.answers else 0
             assert bench.started[-1].count >= acknowledged
-            assert bench.started[-1].count <= acknowledged + 1 or len(bench.answers) == before
         assert bench.answers, "no add was ever acknowledged: the test shows nothing"
 
     for seed in range(5):

@@ -1,0 +1,154 @@
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from checkers.history import Event, encode
+from harness.generators import Test, any_of, clients, delay, nemesis, repeat, stagger, time_limit
+from harness.interpreter import Interpreter, OperationClient
+from harness.nemesis import FaultPackage, catalogue, fault_package
+from harness.operation import Invocation
+from harness.simulation import run_simulated
+from tests.harness.imagined import SECOND, invocations, play
+from tests.harness.nemesis.echo_system import echo_cluster
+
+NODES = ("n1", "n2", "n3", "n4", "n5")
+
+
+def package(*names: str, time_limit_s: float = 60, seed: int = 1) -> FaultPackage:
+    return fault_package(names, NODES, seed=seed, time_limit_s=time_limit_s)
+
+
+def played(faults: FaultPackage, time_limit_s: float = 60) -> list[Event]:
+    load = clients(time_limit(time_limit_s, delay(0.3, repeat(Invocation("read")))))
+    tormented = any_of(load, nemesis(time_limit(time_limit_s, faults.generator)))
+    return [event for event in invocations(play(tormented)) if event.process == "nemesis"]
+
+
+def test_an_unknown_fault_is_refused_with_the_names_of_those_there_are() -> None:
+    with pytest.raises(ValueError, match="unknown fault 'locusts'; known: partition, bridge, one-way, kill, pause"):
+        package("partition", "locusts")
+
+
+def test_every_fault_of_the_catalogue_can_be_had() -> None:
+    everything = package(*catalogue())
+    assert [family.name for family in everything.families] == list(catalogue())
+    assert everything.requires == {"cut", "kill", "pause"}
+    assert set(everything.labels) == set(catalogue())
+
+
+def test_no_faults_are_a_package_too() -> None:
+    assert played(package()) == []
+    assert package().requires == frozenset()
+    assert play(nemesis(package().final)) == []
+
+
+def test_a_package_requires_what_its_families_do() -> None:
+    assert package("partition").requires == {"cut"}
+    assert package("kill", "bridge").requires == {"kill", "cut"}
+
+
+def test_quiet_and_fault_take_turns_each_a_sixth_of_the_time() -> None:
+    events = played(package("partition"))
+    assert [event.f for event in events] == ["start-partition", "stop-partition"] * 2 + ["start-partition"]
+    # Cutting takes the imagined nemesis 10 ms, and is not counted.
+    assert [round(event.time / SECOND) for event in events] == [10, 20, 30, 40, 50]
+
+
+def test_intervals_are_clipped() -> None:
+    assert package("kill", time_limit_s=1).interval_s == 2
+    assert package("kill", time_limit_s=30).interval_s == 5
+    assert package("kill", time_limit_s=3600).interval_s == 10
+
+
+def test_kills_and_pauses_take_turns_and_never_overlap() -> None:
+    events = played(package("kill", "pause", time_limit_s=300), 300)
+    cycle = ["kill", "restart", "pause", "resume"]
+    assert [event.f for event in events] == (cycle * 20)[: len(events)]
+    assert len(events) > 20
+
+
+def test_partitions_and_kills_overlap() -> None:
+    events = played(package("partition", "kill"))
+    open_faults: set[str] = set()
+    most = 0
+    for event in events:
+        (open_faults.add if event.value["phase"] == "start" else open_faults.discard)(event.value["fault"])
+        most = max(most, len(open_faults))
+    assert most == 2
+
+
+def test_the_final_generator_ends_every_family() -> None:
+    final = invocations(play(nemesis(package("partition", "kill", "pause").final)))
+    assert [(event.value["fault"], event.value["phase"]) for event in final] == [
+        ("partition", "stop"),
+        ("kill", "stop"),
+        ("pause", "stop"),
+    ]
+
+
+def tormented_history(seed: int) -> bytes:
+    """An echoing cluster under all faults: the whole harness core at once."""
+    lines: list[bytes] = []
+
+    async def main() -> None:
+        environment, system = await echo_cluster(NODES, seed=seed)
+        faults = package(*catalogue(), time_limit_s=60, seed=seed)
+
+        async def open_client(process: int, node: str) -> OperationClient:
+            return await system.connect(environment, node)
+
+        interpreter = Interpreter(
+            Test(NODES, 5),
+            open_client=open_client,
+            record=lambda event: lines.append(encode(event)),
+            nemesis=faults.nemesis(environment, system),
+        )
+        load = stagger(0.02, repeat(Invocation("add")), seed=seed)
+        await interpreter.run(any_of(clients(time_limit(60, load)), nemesis(time_limit(60, faults.generator))))
+        await interpreter.run(nemesis(faults.final))
+        await interpreter.run(clients(time_limit(1, load)))
+        await interpreter.close()
+        assert interpreter.tally.crashes == []
+
+    run_simulated(main)
+    return b"".join(lines)
+
+
+def test_the_same_seed_gives_the_same_history_byte_for_byte_whatever_the_hash_seed() -> None:
+    root = Path(__file__).parents[3]
+    command = (
+        "import hashlib; from tests.harness.nemesis.test_package import tormented_history;"
+        "print(hashlib.sha256(tormented_history(7)).hexdigest())"
+    )
+    digests = {hashlib.sha256(tormented_history(7)).hexdigest()}
+    for hash_seed in ("0", "1", "4242"):
+        done = subprocess.run(
+            [sys.executable, "-c", command],
+            cwd=root,
+            env={**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": str(root)},
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
+        )
+        digests.add(done.stdout.strip())
+    assert len(digests) == 1
+    assert tormented_history(8) != tormented_history(7)
+
+
+def test_under_all_faults_each_took_effect_and_the_end_is_whole_again() -> None:
+    from checkers.history import History
+
+    history = History.parse(tormented_history(7).splitlines(keepends=True))
+    finished = [event for event in history.nemesis if "evidence" in event.value]
+    assert {event.value["fault"] for event in finished} == set(catalogue())
+    assert all(event.value["evidence"]["effective"] for event in finished)
+    last_second = [operation for operation in history.operations if operation.invocation.time > 62 * SECOND]
+    assert last_second and all(operation.outcome == "ok" for operation in last_second)
+    assert any(operation.outcome == "info" for operation in history.operations)

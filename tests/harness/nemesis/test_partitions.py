@@ -1,0 +1,166 @@
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.environment import Link
+from harness.nemesis.partitions import (
+    FAMILIES,
+    Partitioner,
+    bridge,
+    family,
+    halves,
+    isolate_one,
+    majorities_ring,
+    one_way,
+    random_halves,
+)
+from harness.operation import Invocation
+from harness.seeds import draw
+from harness.simulation import LinkConditions, SimulatedEnvironment, run_simulated
+
+FIVE = ("n1", "n2", "n3", "n4", "n5")
+CLUSTERS = st.integers(min_value=2, max_value=9).map(lambda size: tuple(f"n{n}" for n in range(1, size + 1)))
+SEEDS = st.integers(min_value=0, max_value=2**64 - 1)
+
+
+def heard_by(node: str, nodes: tuple[str, ...], cut: set[Link]) -> set[str]:
+    return {other for other in nodes if other == node or (other, node) not in cut}
+
+
+def groups(nodes: tuple[str, ...], cut: set[Link]) -> set[frozenset[str]]:
+    return {frozenset(heard_by(node, nodes, cut)) for node in nodes}
+
+
+def test_halves_are_the_first_two_of_five_and_the_rest() -> None:
+    assert groups(FIVE, halves(FIVE, draw(1))) == {frozenset({"n1", "n2"}), frozenset({"n3", "n4", "n5"})}
+
+
+@given(CLUSTERS, SEEDS)
+def test_random_halves_part_the_cluster_in_two(nodes: tuple[str, ...], seed: int) -> None:
+    parts = groups(nodes, random_halves(nodes, draw(seed)))
+    assert sorted(len(part) for part in parts) == sorted({len(nodes) // 2, len(nodes) - len(nodes) // 2}) or (
+        len(nodes) % 2 == 0 and [len(part) for part in parts] == [len(nodes) // 2] * 2
+    )
+    assert frozenset().union(*parts) == set(nodes)
+
+
+@given(CLUSTERS, SEEDS)
+def test_isolate_one_leaves_one_node_alone_and_the_others_together(nodes: tuple[str, ...], seed: int) -> None:
+    parts = groups(nodes, isolate_one(nodes, draw(seed)))
+    assert len(parts) == 2
+    assert min(len(part) for part in parts) == 1
+
+
+@given(CLUSTERS.filter(lambda nodes: len(nodes) >= 3), SEEDS)
+def test_in_a_majorities_ring_each_node_hears_a_bare_majority_and_no_two_the_same(
+    nodes: tuple[str, ...], seed: int
+) -> None:
+    cut = majorities_ring(nodes, draw(seed))
+    assert {len(heard_by(node, nodes, cut)) for node in nodes} == {len(nodes) // 2 + 1}
+    assert len(groups(nodes, cut)) == len(nodes)
+
+
+@given(CLUSTERS.filter(lambda nodes: len(nodes) >= 3), SEEDS)
+def test_a_bridge_is_heard_by_all_and_its_ends_are_apart(nodes: tuple[str, ...], seed: int) -> None:
+    cut = bridge(nodes, draw(seed))
+    middles = [node for node in nodes if all(node not in link for link in cut)]
+    assert len(middles) == 1
+    assert {len(part) for part in groups(nodes, cut) if part != frozenset(nodes)} <= {
+        (len(nodes) - 1) // 2 + 1,
+        len(nodes) - 1 - (len(nodes) - 1) // 2 + 1,
+    }
+
+
+@given(CLUSTERS, SEEDS)
+def test_one_way_never_cuts_both_directions_of_a_link(nodes: tuple[str, ...], seed: int) -> None:
+    cut = one_way(nodes, draw(seed))
+    assert cut
+    assert not any((target, source) in cut for source, target in cut)
+
+
+def test_every_shape_comes_before_any_comes_again() -> None:
+    partition = family("partition", FIVE, seed=3)
+    shapes = [partition.start(turn).value["shape"] for turn in range(8)]
+    assert set(shapes[:4]) == set(shapes[4:]) == set(FAMILIES["partition"][1])
+
+
+def test_the_same_seed_gives_the_same_partitions_and_another_seed_others() -> None:
+    def cuts(seed: int) -> list[object]:
+        return [family("partition", FIVE, seed=seed).start(turn).value for turn in range(10)]
+
+    assert cuts(1) == cuts(1)
+    assert cuts(1) != cuts(2)
+
+
+def test_too_few_nodes_are_refused() -> None:
+    with pytest.raises(ValueError, match="partition needs at least 2 nodes"):
+        family("partition", ["n1"], seed=1)
+    with pytest.raises(ValueError, match="bridge needs at least 3 nodes"):
+        family("bridge", ["n1", "n2"], seed=1)
+
+
+def with_cluster(scenario: Callable[[SimulatedEnvironment, Partitioner], Awaitable[None]]) -> None:
+    async def main() -> None:
+        environment = SimulatedEnvironment(FIVE, seed=1)
+        await environment.open(lambda text: None)
+        await scenario(environment, Partitioner(environment))
+
+    run_simulated(main)
+
+
+START = Invocation("start-partition", {"fault": "partition", "phase": "start", "cut": [["n1", "n2"], ["n2", "n1"]]})
+STOP = Invocation("stop-partition", {"fault": "partition", "phase": "stop"})
+
+
+def test_the_evidence_of_a_cut_is_that_its_links_are_silent() -> None:
+    async def scenario(environment: SimulatedEnvironment, nemesis: Partitioner) -> None:
+        value = await nemesis.invoke(START)
+        assert value["cut"] == START.value["cut"]
+        assert value["evidence"]["effective"] is True
+        assert value["evidence"]["detail"] == "2 of 2 directed links silent, 18 others heard"
+        assert len(value["evidence"]["links"]) == 20
+        assert {"source": "n1", "target": "n2", "cut": True, "heard": False, "dropped": 0} in value["evidence"][
+            "links"
+        ]
+
+    with_cluster(scenario)
+
+
+def test_the_evidence_of_a_heal_is_that_all_links_are_heard_and_it_tells_what_was_dropped() -> None:
+    async def scenario(environment: SimulatedEnvironment, nemesis: Partitioner) -> None:
+        await nemesis.invoke(START)
+        for _ in range(7):
+            environment.network.send(("n1", 9), b"x", ("n2", 9))
+        evidence = (await nemesis.invoke(STOP))["evidence"]
+        assert evidence["effective"] is True
+        assert evidence["detail"] == "20 of 20 directed links heard"
+        assert evidence["dropped"] == 7
+        assert (await nemesis.invoke(STOP))["evidence"]["dropped"] == 0
+
+    with_cluster(scenario)
+
+
+def test_a_cut_that_cuts_nothing_was_without_effect() -> None:
+    async def scenario(environment: SimulatedEnvironment, nemesis: Partitioner) -> None:
+        async def do_nothing(links: object) -> None: ...
+
+        environment.network.cut = do_nothing  # type: ignore[method-assign]
+        evidence = (await nemesis.invoke(START))["evidence"]
+        assert evidence["effective"] is False
+        assert evidence["detail"] == "0 of 2 directed links silent, 18 others heard"
+
+    with_cluster(scenario)
+
+
+def test_a_heal_that_leaves_a_link_silent_was_without_effect() -> None:
+    async def scenario(environment: SimulatedEnvironment, nemesis: Partitioner) -> None:
+        environment.network.set_conditions([("n3", "n4")], LinkConditions(loss=1.0))
+        evidence = (await nemesis.invoke(STOP))["evidence"]
+        assert evidence["effective"] is False
+        assert evidence["detail"] == "19 of 20 directed links heard"
+
+    with_cluster(scenario)

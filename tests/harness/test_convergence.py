@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from checkers.history import Event
+from harness.convergence import READ_ROUNDS, converged, final_reads, poll_replicas
+from harness.generators import clients
+from harness.operation import Completion, Invocation
+from tests.harness.imagined import MILLISECOND, SECOND, invocations, play
+
+NODES = ("n1", "n2", "n3")
+
+
+def replica(versions: list[str], *, home: bool = True) -> Completion:
+    return Completion("ok", {"home": home, "versions": versions, "values": [], "hinted": 0})
+
+
+def asked(events: list[Event]) -> list[tuple[Any, Any]]:
+    return [(event.key, event.node) for event in invocations(events) if event.f != "stage"]
+
+
+def test_one_round_is_enough_where_all_agree() -> None:
+    events = play(clients(poll_replicas(["a", "b"], NODES)), outcome=lambda _: replica(["v1"]))
+    assert events[0].value == "convergence"
+    assert asked(events) == [(key, node) for key in "ab" for node in NODES]
+
+
+def test_rounds_follow_until_the_replicas_agree() -> None:
+    seen: Counter[str] = Counter()
+
+    def outcome(invocation: Invocation) -> Completion:
+        assert invocation.node is not None
+        seen[invocation.node] += 1
+        return replica(["v1", "v2"] if invocation.node != "n3" or seen["n3"] > 3 else ["v1"])
+
+    events = play(clients(poll_replicas(["a"], NODES, interval_s=0.5)), outcome=outcome)
+    assert len(asked(events)) == 4 * len(NODES)
+    rounds = [event.time for event in invocations(events) if event.node == "n1"]
+    assert rounds == [0, 500 * MILLISECOND, SECOND, 1500 * MILLISECOND]
+
+
+def test_replicas_that_are_not_home_do_not_count() -> None:
+    def outcome(invocation: Invocation) -> Completion:
+        return replica(["v1"]) if invocation.node != "n3" else replica([], home=False)
+
+    assert len(asked(play(clients(poll_replicas(["a"], NODES)), outcome=outcome))) == 3
+
+
+def test_a_node_that_does_not_answer_has_not_converged() -> None:
+    def outcome(invocation: Invocation) -> Completion:
+        return replica(["v1"]) if invocation.node != "n3" else Completion("info", error="timeout: gone")
+
+    events = play(clients(poll_replicas(["a"], NODES, interval_s=1, limit_s=10)), outcome=outcome)
+    assert len(asked(events)) == 10 * len(NODES)
+    assert events[-1].time < 10 * SECOND
+
+
+def test_a_key_nobody_is_home_of_has_not_converged() -> None:
+    item = ("a", "n1")
+    assert not converged([item], {item: {"home": False, "versions": []}})
+    assert converged([item], {item: {"home": True, "versions": []}})
+
+
+def test_a_final_read_is_asked_of_every_node_and_again_where_it_failed() -> None:
+    failures = Counter({("a", "n2"): 2, ("b", "n3"): 100})
+
+    def outcome(invocation: Invocation) -> Completion:
+        item = (invocation.key, invocation.node)
+        failures[item] -= 1
+        return Completion("fail", error="no") if failures[item] >= 0 else Completion("ok", [1])
+
+    events = play(clients(final_reads(["a", "b"], NODES)), outcome=outcome)
+    assert events[0].value == "final-reads"
+    times = Counter(asked(events))
+    assert times.pop(("a", "n2")) == 3
+    assert times.pop(("b", "n3")) == READ_ROUNDS
+    assert set(times.values()) == {1}
+    assert len(times) == 4
