@@ -5,9 +5,11 @@
 2. Retries wait for an adaptive timeout (Jacobson and Karels; Karn's rule), doubled each time, capped, with jitter.
 3. A request that arrives again is not done again: it is being done, or its answer is sent again. Large answers are
    not kept; they belong to reads, which may be repeated.
-4. At most 128 requests are under way to one peer; more wait their turn, and past a bound fail as `busy`.
-5. A long message is sent in bursts, so that it does not overrun the receiver's socket buffer.
-6. What can't be opened, or is no message, is counted and dropped without an answer.
+4. A retry names the boot of the peer at the first try, if it was known: a peer that has restarted since can tell that
+   its former self may have done the request.
+5. At most 128 requests are under way to one peer; more wait their turn, and past a bound fail as `busy`.
+6. A long message is sent in bursts, so that it does not overrun the receiver's socket buffer.
+7. What can't be opened, or is no message, is counted and dropped without an answer.
 """
 
 from __future__ import annotations
@@ -48,6 +50,7 @@ class _Asked:
     payload: bytes
     deadline: float
     on_reply: OnReply
+    boot: int
     attempts: int = 0
     sent_at: float = 0.0
     timer: Timer | None = None
@@ -57,6 +60,7 @@ class _Asked:
 class _Peer:
     """How long a peer takes to answer, and what it has been asked."""
 
+    boot: int = 0
     smoothed_s: float | None = None
     variation_s: float = 0.0
     in_flight: int = 0
@@ -79,13 +83,15 @@ class _Peer:
 
 @dataclass(frozen=True, slots=True)
 class Incoming:
-    """A request to be answered with `Exchange.answer`. name: the sender's own."""
+    """A request to be answered with `Exchange.answer`. name: the sender's own. former: it was first sent to this node
+    before its last start, which may have done it."""
 
     boot: int
     name: str
     source: Address
     request_id: int
     request: Request
+    former: bool
 
 
 class Exchange:
@@ -115,8 +121,9 @@ class Exchange:
         self, to: Address, request: Request, deadline: float, on_reply: OnReply, request_id: int | None = None
     ) -> None:
         """Send a request and retry it. on_reply gets the answer, or None once `deadline` (monotonic) has passed."""
-        asked = _Asked(to, self.new_id() if request_id is None else request_id, encode(request), deadline, on_reply)
         peer = self._peers.setdefault(to, _Peer())
+        own_id = self.new_id() if request_id is None else request_id
+        asked = _Asked(to, own_id, encode(request), deadline, on_reply, peer.boot)
         if peer.in_flight < IN_FLIGHT_MAX:
             self._begin(peer, asked)
         elif len(peer.waiting) < WAITING_MAX:
@@ -192,7 +199,8 @@ class Exchange:
             return
         if asked.attempts:
             self.counters["retries"] += 1
-        sent = self._transmit(asked.to, REQUEST, asked.request_id, 0, asked.payload)
+        addressed = asked.boot if asked.attempts else 0
+        sent = self._transmit(asked.to, REQUEST, asked.request_id, addressed, asked.payload)
         asked.sent_at = now
         patience = self._peers[asked.to].timeout_s(asked.attempts) + sent / BURST * BURST_EVERY_S
         asked.attempts += 1
@@ -218,7 +226,9 @@ class Exchange:
         if asked is None or fragment.answered != self._wire.boot or asked.to != source:
             self.counters["unasked_answers"] += 1
             return
-        self._settle(asked, decode_reply(payload))
+        reply = decode_reply(payload)
+        self._peers[source].boot = fragment.boot
+        self._settle(asked, reply)
 
     def _take_request(self, fragment: Fragment, source: Address, payload: bytes) -> None:
         key = (fragment.boot, fragment.request_id)
@@ -231,7 +241,8 @@ class Exchange:
         request = decode_request(payload)
         self._forget_old()
         self._taken[key] = (self._present.now.monotonic, None)
-        self.on_request(Incoming(fragment.boot, fragment.name, source, fragment.request_id, request))
+        former = fragment.answered not in (0, self._wire.boot)
+        self.on_request(Incoming(fragment.boot, fragment.name, source, fragment.request_id, request, former))
 
     def _forget_old(self) -> None:
         horizon = self._present.now.monotonic - ANSWER_KEPT_S

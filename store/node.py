@@ -6,7 +6,9 @@
 3. A node that notices that it was stalled (paused, or its machine) drops the puts that waited for it meanwhile: who
    sent them has gone to another coordinator by now, and a second version made from an old state would come back as a
    sibling of its own successors. Whoever still wants one sends it again.
-4. No node is special (Dynamo, SOSP 2007, section 2.3: symmetry).
+4. A put that was first sent to this node before it restarted is not done again: nobody knows whether it was done, and
+   it may have been replaced since. A forwarded one is: its dot tells.
+5. No node is special (Dynamo, SOSP 2007, section 2.3: symmetry).
 """
 
 from __future__ import annotations
@@ -190,6 +192,10 @@ class Node:
             return
         began = self._core.now
         if isinstance(request, Put):
+            if incoming.former and forward is None:
+                text = f"{self._core.name} restarted while it had this put; get the key before you retry"
+                self._core.exchange.answer(incoming, Failed("timeout", text))
+                return
             if began < self._catching_up_until:
                 self._core.counters["stale_puts"] += 1
                 self._core.exchange.forget(incoming)

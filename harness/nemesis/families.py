@@ -42,4 +42,4 @@ def _family(name: str, nodes: Sequence[str], *, seed: int) -> FaultFamily:
         return partitions.family(name, nodes, seed=seed)
     if name in built:
         return built[name](nodes, seed=seed)
-    raise ValueError(f"unknown fault {name!r}; known: {', '.join(SUMMARIES)}")
+    raise ValueError(f"unknown fault {name!r}; known: {', '.join(sorted(SUMMARIES))}")

@@ -42,7 +42,9 @@ def play(
         busy = tuple(thread for _, _, thread, _ in sorted(under_way, key=lambda entry: entry[1]))
         return Context(now_ns, tuple(free), busy, processes, concurrency, idle[0] if idle else None)
 
-    def record(kind: Any, process: Thread, invocation: Invocation, value: Any, error: str | None = None) -> Event:
+    def record(
+        kind: Any, process: Thread, invocation: Invocation, value: Any, error: str | None = None
+    ) -> Event:
         f, key, node = invocation.f, invocation.key, invocation.node
         events.append(Event(len(events), now_ns, process, kind, f, key, value, node, error))
         return events[-1]
@@ -89,7 +91,8 @@ def play(
                     (free if thread in free else idle).remove(thread)
                     took_ns = latency_ns if isinstance(latency_ns, int) else latency_ns(invocation)
                     heapq.heappush(
-                        under_way, (now_ns + took_ns, next(order), thread, replace(invocation, process=process))
+                        under_way,
+                        (now_ns + took_ns, next(order), thread, replace(invocation, process=process)),
                     )
                     kind = "info" if thread == NEMESIS else "invoke"
                     event = record(kind, process, invocation, invocation.value)

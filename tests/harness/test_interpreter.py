@@ -44,7 +44,12 @@ class Stand:
     """An interpreter with clients that answer as told, and everything it recorded."""
 
     def __init__(
-        self, answer: Answer = at_once, *, concurrency: int = 2, harm: Any = None, failure: Exception | None = None
+        self,
+        answer: Answer = at_once,
+        *,
+        concurrency: int = 2,
+        harm: Any = None,
+        failure: Exception | None = None,
     ) -> None:
         self.answer = answer
         self.failure = failure
@@ -103,7 +108,9 @@ def test_a_history_has_an_invocation_and_a_completion_for_every_operation() -> N
 def test_threads_are_spread_over_the_nodes_and_an_operation_may_name_another() -> None:
     async def scenario() -> None:
         stand = Stand(concurrency=4)
-        await stand.run(phases(clients(each_thread(READ)), clients(each_thread(Invocation("read", node="n2")))))
+        await stand.run(
+            phases(clients(each_thread(READ)), clients(each_thread(Invocation("read", node="n2"))))
+        )
         asked = [(event.process, event.node) for event in stand.of("invoke")]
         assert sorted(asked[:4]) == [(0, "n1"), (1, "n2"), (2, "n3"), (3, "n1")]
         assert sorted(asked[4:]) == [(process, "n2") for process in range(4)]
@@ -116,7 +123,7 @@ def test_threads_are_spread_over_the_nodes_and_an_operation_may_name_another() -
 
 def test_an_unknown_node_is_an_error_that_names_those_there_are() -> None:
     async def scenario() -> None:
-        with pytest.raises(ValueError, match="n9.*n1, n2, n3"):
+        with pytest.raises(ValueError, match=r"n9.*n1, n2, n3"):
             await Stand().run(clients(Invocation("read", node="n9")))
 
     simulated(scenario)

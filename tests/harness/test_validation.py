@@ -29,7 +29,7 @@ def test_every_problem_of_an_operation_is_named() -> None:
         "its node 'n7' is none of n1, n2",
         "its time -1 ns is before the start",
     ]
-    with pytest.raises(InvalidOperation, match="'3' is wrong.*n7"):
+    with pytest.raises(InvalidOperation, match=r"'3' is wrong.*n7"):
         play(clients(validated(SCHEMAS, Invocation("add", "3", node="n7"))))
 
 
@@ -47,7 +47,9 @@ def test_a_bad_completion_is_named() -> None:
 
 
 def test_a_completion_that_is_not_ok_must_say_why() -> None:
-    assert completion_problems(BY_F, Event(1, 0, 0, "info", "add", value=3)) == ["it is info and has no error"]
+    assert completion_problems(BY_F, Event(1, 0, 0, "info", "add", value=3)) == [
+        "it is info and has no error"
+    ]
     assert completion_problems(BY_F, Event(1, 0, 0, "fail", "add", value=3, error="x: y")) == []
     assert completion_problems(BY_F, Event(1, 0, 0, "ok", "add", value=3, error="x: y")) == [
         "it is ok and has an error"

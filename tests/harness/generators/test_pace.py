@@ -1,9 +1,22 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.generators import any_of, clients, delay, limit, nemesis, repeat, sequence, sleep, stagger, time_limit
+from harness.generators import (
+    any_of,
+    clients,
+    delay,
+    limit,
+    nemesis,
+    repeat,
+    sequence,
+    sleep,
+    stagger,
+    time_limit,
+)
 from harness.operation import Invocation
 from tests.harness.imagined import MILLISECOND, SECOND, invocations, play
 
@@ -17,7 +30,7 @@ def times(events: list) -> list[int]:  # type: ignore[type-arg]
 @given(st.integers(min_value=0, max_value=2**32))
 def test_a_staggers_gaps_lie_between_nothing_and_twice_the_interval(seed: int) -> None:
     started = times(play(limit(50, stagger(0.1, repeat(READ), seed=seed))))
-    gaps = [after - before for before, after in zip(started, started[1:], strict=False)]
+    gaps = [after - before for before, after in pairwise(started)]
     assert all(0 <= gap < 200 * MILLISECOND for gap in gaps)
     assert started[0] == 0
 

@@ -127,7 +127,7 @@ def test_a_base_in_the_making_ends_when_it_is_told_to(recipe: Path, monkeypatch:
 
 def test_an_installed_package_without_the_recipe_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(image, "ROOT", tmp_path)
-    with pytest.raises(EnvironmentFailure, match="recipe is missing.*checkout of the repository"):
+    with pytest.raises(EnvironmentFailure, match=r"recipe is missing.*checkout of the repository"):
         image.ensure_image(Engine(set()), lambda line: None)  # type: ignore[arg-type]
 
 

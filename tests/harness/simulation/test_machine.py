@@ -156,7 +156,7 @@ def test_a_process_that_dies_at_once_is_a_failed_start_with_the_end_of_its_log()
 
     async def scenario(bench: Bench) -> None:
         await bench.machine.kill()
-        with pytest.raises(EnvironmentFailure, match="gone at once(.|\n)*no such ring"):
+        with pytest.raises(EnvironmentFailure, match=r"gone at once(.|\n)*no such ring"):
             await bench.machine.start(Program("broken", (), simulate=simulate))
         assert not await bench.machine.running()
 

@@ -112,7 +112,14 @@ def test_looking_tells_cut_links_from_others_and_counts_what_was_swallowed_witho
             network.send(("n1", 7), b"x", ("n2", 7))
         await network.look()
         sights = {(sight.source, sight.target): sight for sight in await network.look()}
-        assert list(sights) == [("n1", "n2"), ("n1", "n3"), ("n2", "n1"), ("n2", "n3"), ("n3", "n1"), ("n3", "n2")]
+        assert list(sights) == [
+            ("n1", "n2"),
+            ("n1", "n3"),
+            ("n2", "n1"),
+            ("n2", "n3"),
+            ("n3", "n1"),
+            ("n3", "n2"),
+        ]
         assert {link for link, sight in sights.items() if sight.cut} == {("n1", "n2"), ("n3", "n1")}
         assert all(sight.heard != sight.cut for sight in sights.values())
         assert sights["n1", "n2"].dropped == 5
