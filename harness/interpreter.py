@@ -154,7 +154,8 @@ class Interpreter:
                 thread, event = self._completed.pop(0)
                 self._release(thread)
                 generator = generator.update(test, self._context(), event)
-                pass
+                if event.type == "info":
+                    self._retire(thread)
             match generator.op(test, self._context()):
                 case None:
                     if not self._busy:

@@ -5,8 +5,7 @@
 2. Retries wait for an adaptive timeout (Jacobson and Karels; Karn's rule), doubled each time, capped, with jitter.
 3. A request that arrives again is not done again: it is being done, or its answer is sent again. Large answers are
    not kept; they belong to reads, which may be repeated.
-4. A retry names the boot of the peer at the first try, if it was known: a peer that has restarted since can tell that
-   its former self may have done the request.
+4. A retry says that it is one: a peer that started only lately can tell that its former self may have done it.
 5. At most 128 requests are under way to one peer; more wait their turn, and past a bound fail as `busy`.
 6. A long message is sent in bursts, so that it does not overrun the receiver's socket buffer.
 7. What can't be opened, or is no message, is counted and dropped without an answer.
@@ -50,7 +49,6 @@ class _Asked:
     payload: bytes
     deadline: float
     on_reply: OnReply
-    boot: int
     attempts: int = 0
     sent_at: float = 0.0
     timer: Timer | None = None
@@ -60,7 +58,6 @@ class _Asked:
 class _Peer:
     """How long a peer takes to answer, and what it has been asked."""
 
-    boot: int = 0
     smoothed_s: float | None = None
     variation_s: float = 0.0
     in_flight: int = 0
@@ -83,15 +80,14 @@ class _Peer:
 
 @dataclass(frozen=True, slots=True)
 class Incoming:
-    """A request to be answered with `Exchange.answer`. name: the sender's own. former: it was first sent to this node
-    before its last start, which may have done it."""
+    """A request to be answered with `Exchange.answer`. name: the sender's own. retried: it was sent before."""
 
     boot: int
     name: str
     source: Address
     request_id: int
     request: Request
-    former: bool
+    retried: bool
 
 
 class Exchange:
@@ -123,7 +119,7 @@ class Exchange:
         """Send a request and retry it. on_reply gets the answer, or None once `deadline` (monotonic) has passed."""
         peer = self._peers.setdefault(to, _Peer())
         own_id = self.new_id() if request_id is None else request_id
-        asked = _Asked(to, own_id, encode(request), deadline, on_reply, peer.boot)
+        asked = _Asked(to, own_id, encode(request), deadline, on_reply)
         if peer.in_flight < IN_FLIGHT_MAX:
             self._begin(peer, asked)
         elif len(peer.waiting) < WAITING_MAX:
@@ -199,8 +195,7 @@ class Exchange:
             return
         if asked.attempts:
             self.counters["retries"] += 1
-        addressed = asked.boot if asked.attempts else 0
-        sent = self._transmit(asked.to, REQUEST, asked.request_id, addressed, asked.payload)
+        sent = self._transmit(asked.to, REQUEST, asked.request_id, int(asked.attempts > 0), asked.payload)
         asked.sent_at = now
         patience = self._peers[asked.to].timeout_s(asked.attempts) + sent / BURST * BURST_EVERY_S
         asked.attempts += 1
@@ -226,9 +221,7 @@ class Exchange:
         if asked is None or fragment.answered != self._wire.boot or asked.to != source:
             self.counters["unasked_answers"] += 1
             return
-        reply = decode_reply(payload)
-        self._peers[source].boot = fragment.boot
-        self._settle(asked, reply)
+        self._settle(asked, decode_reply(payload))
 
     def _take_request(self, fragment: Fragment, source: Address, payload: bytes) -> None:
         key = (fragment.boot, fragment.request_id)
@@ -241,8 +234,8 @@ class Exchange:
         request = decode_request(payload)
         self._forget_old()
         self._taken[key] = (self._present.now.monotonic, None)
-        former = fragment.answered not in (0, self._wire.boot)
-        self.on_request(Incoming(fragment.boot, fragment.name, source, fragment.request_id, request, former))
+        retried = fragment.answered != 0
+        self.on_request(Incoming(fragment.boot, fragment.name, source, fragment.request_id, request, retried))
 
     def _forget_old(self) -> None:
         horizon = self._present.now.monotonic - ANSWER_KEPT_S

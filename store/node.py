@@ -6,8 +6,8 @@
 3. A node that notices that it was stalled (paused, or its machine) drops the puts that waited for it meanwhile: who
    sent them has gone to another coordinator by now, and a second version made from an old state would come back as a
    sibling of its own successors. Whoever still wants one sends it again.
-4. A put that was first sent to this node before it restarted is not done again: nobody knows whether it was done, and
-   it may have been replaced since. A forwarded one is: its dot tells.
+4. A retried put that comes soon after the start, and is not known, may have been done by the node's former self and
+   been replaced since: it is not done again, and nobody knows. A forwarded one may be done again: its dot tells.
 5. No node is special (Dynamo, SOSP 2007, section 2.3: symmetry).
 """
 
@@ -27,7 +27,7 @@ from store.core import Core
 from store.detector import PING_EVERY_S, Detector
 from store.dots import Dots
 from store.errors import StoreError
-from store.exchange import Exchange, Incoming, Present
+from store.exchange import ANSWER_KEPT_S, Exchange, Incoming, Present
 from store.handoff import Handoff
 from store.messages import (
     Failed,
@@ -104,6 +104,7 @@ class Node:
         self._dots = Dots(bits)
         self._ongoing = 0
         self._catching_up_until = 0.0
+        self._started = 0.0
         self._putting: dict[int, list[Incoming]] = {}
         self._latencies: dict[str, deque[float]] = {"get": deque(maxlen=1024), "put": deque(maxlen=1024)}
         self.environment: Callable[[], dict[str, object]] = dict
@@ -114,6 +115,7 @@ class Node:
     def start(self, now: Instant) -> list[Action]:
         """Begin. Called once, before anything else."""
         self._present.now = now
+        self._started = now.monotonic
         self._tick()
         self._ping()
         self._handoff.start()
@@ -192,8 +194,8 @@ class Node:
             return
         began = self._core.now
         if isinstance(request, Put):
-            if incoming.former and forward is None:
-                text = f"{self._core.name} restarted while it had this put; get the key before you retry"
+            if incoming.retried and forward is None and began - self._started < ANSWER_KEPT_S:
+                text = f"{self._core.name} started while this put was under way; get the key before you retry"
                 self._core.exchange.answer(incoming, Failed("timeout", text))
                 return
             if began < self._catching_up_until:

@@ -53,7 +53,7 @@ class Fragment:
     """An opened datagram.
 
     boot: the sender's boot id. kind: REQUEST or REPLY. request_id: 64 bits, the requester's choice.
-    answered: of a reply, the boot id of the requester; of a retried request, that of the peer at the first try; else 0.
+    answered: of a reply, the boot id of the requester; of a request, 1 if it is a retry.
     checksum: of the whole message. index of count: which part.
     """
 

@@ -407,3 +407,32 @@ def test_it_runs_on_a_real_loop_too() -> None:
         assert times == sorted(times)
 
     asyncio.run(scenario())
+
+
+def test_a_machine_that_was_up_for_long_has_a_coarse_clock_and_no_endless_loop() -> None:
+    class Counted:
+        def __init__(self) -> None:
+            self.inner: Generator = limit(50, stagger(0.01, repeat(READ), seed=1))
+            self.asked = 0
+
+        def op(self, test, context):  # type: ignore[no-untyped-def]
+            self.asked += 1
+            assert self.asked < 1000, "asked again and again for what is never due"
+            step = self.inner.op(test, context)
+            if step is None:
+                return None
+            if step[0].time_ns <= context.time_ns:
+                self.inner = step[1]
+            return step[0], self
+
+        def update(self, test, context, event):  # type: ignore[no-untyped-def]
+            return self
+
+    async def scenario() -> None:
+        # Thirty years: a float of seconds has steps of 119 ns, and a moment that was asked for may come too early.
+        await asyncio.sleep(1e9 + 0.1)
+        stand = Stand()
+        await stand.run(clients(Counted()))
+        assert len(stand.of("ok")) == 50
+
+    simulated(scenario)
