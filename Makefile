@@ -27,7 +27,7 @@ image: $(READY)
 	$(BIN)/python -m harness.hosts.image
 
 oracle: $(READY)
-	SPLITBRAIN_ORACLE_EXAMPLES=100000 $(BIN)/pytest -q tests/checkers -k oracle
+	$(BIN)/python -m tests.checkers.oracle_run 100000
 
 bench: $(READY)
 	$(BIN)/python benchmarks/simulation.py

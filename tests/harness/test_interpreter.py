@@ -2,97 +2,31 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
 
 import pytest
 
-from checkers.history import NEMESIS, Event, History, encode
-from harness.environment import EnvironmentFailure
+from checkers.history import Event
 from harness.generators import (
     PENDING,
     Generator,
     Test,
-    any_of,
     clients,
     each_thread,
     limit,
-    nemesis,
     numbered,
     phases,
     repeat,
     sequence,
     sleep,
-    stage,
     stagger,
 )
 from harness.interpreter import SPARE_FACTOR, Interpreter
 from harness.operation import Completion, Invocation
-from harness.simulation import run_simulated
+from harness.simulation import run_simulated as simulated
 from harness.system import OperationFailed
+from tests.harness.stand import NODES, Stand, StandClient, at_once
 
 READ = Invocation("read")
-NODES = ("n1", "n2", "n3")
-Answer = Callable[[Invocation], Awaitable[Completion]]
-
-
-async def at_once(invocation: Invocation) -> Completion:
-    return Completion("ok", invocation.value)
-
-
-class Stand:
-    """An interpreter with clients that answer as told, and everything it recorded."""
-
-    def __init__(
-        self,
-        answer: Answer = at_once,
-        *,
-        concurrency: int = 2,
-        harm: Any = None,
-        failure: Exception | None = None,
-    ) -> None:
-        self.answer = answer
-        self.failure = failure
-        self.events: list[Event] = []
-        self.opened: list[tuple[int, str]] = []
-        self.closed: list[tuple[int, str]] = []
-        self.interpreter = Interpreter(
-            Test(NODES, concurrency), open_client=self._open, record=self.events.append, nemesis=harm
-        )
-
-    async def _open(self, process: int, node: str) -> StandClient:
-        if self.failure is not None:
-            raise self.failure
-        self.opened.append((process, node))
-        return StandClient(self, process, node)
-
-    async def run(self, generator: Generator) -> list[Event]:
-        try:
-            await self.interpreter.run(generator)
-        finally:
-            await self.interpreter.close()
-        # Whatever happens, it is a history.
-        History.parse([encode(event) for event in self.events])
-        return self.events
-
-    def of(self, kind: str) -> list[Event]:
-        return [event for event in self.events if event.type == kind and event.process != NEMESIS]
-
-
-class StandClient:
-    def __init__(self, stand: Stand, process: int, node: str) -> None:
-        self.stand, self.process, self.node = stand, process, node
-
-    async def invoke(self, invocation: Invocation) -> Completion:
-        assert (self.process, self.node) not in self.stand.closed, "a closed client was used"
-        return await self.stand.answer(invocation)
-
-    async def close(self) -> None:
-        self.stand.closed.append((self.process, self.node))
-
-
-def simulated(scenario: Callable[[], Awaitable[Any]]) -> Any:
-    return run_simulated(scenario)
 
 
 def test_a_history_has_an_invocation_and_a_completion_for_every_operation() -> None:
@@ -245,86 +179,6 @@ def test_without_a_schedule_there_are_never_more_processes_than_the_concurrency(
         stand = Stand(slow, concurrency=3)
         await stand.run(clients(repeat(READ, 30)))
         assert {event.process for event in stand.events} == {0, 1, 2}
-
-    simulated(scenario)
-
-
-class Harm:
-    """A nemesis that fails when told to."""
-
-    def __init__(self) -> None:
-        self.under_way = 0
-
-    async def invoke(self, invocation: Invocation) -> Mapping[str, Any]:
-        self.under_way += 1
-        assert self.under_way == 1, "two nemesis operations at once"
-        await asyncio.sleep(0.5)
-        self.under_way -= 1
-        match invocation.f:
-            case "refuse":
-                raise EnvironmentFailure("n2 is unreachable; look at its machine")
-            case "stumble":
-                raise KeyError("bug")
-            case "hang":
-                await asyncio.sleep(1000)
-        return {**invocation.value, "evidence": {"effective": True, "detail": "seen"}}
-
-
-def harm(f: str) -> Invocation:
-    return Invocation(f, {"fault": "kill", "phase": "start"}, process=NEMESIS)
-
-
-def test_a_nemesis_operation_is_two_lines_the_second_with_evidence() -> None:
-    async def scenario() -> None:
-        events = await Stand(harm=Harm()).run(nemesis(sequence(stage("load"), harm("kill"), harm("kill"))))
-        assert [(event.process, event.type, event.f, event.time) for event in events] == [
-            ("nemesis", "info", "stage", 0),
-            ("nemesis", "info", "kill", 0),
-            ("nemesis", "info", "kill", 500_000_000),
-            ("nemesis", "info", "kill", 500_000_000),
-            ("nemesis", "info", "kill", 1_000_000_000),
-        ]
-        assert events[1].value == {"fault": "kill", "phase": "start"}
-        assert events[2].value["evidence"] == {"effective": True, "detail": "seen"}
-
-    simulated(scenario)
-
-
-def test_a_nemesis_that_fails_had_no_effect_and_the_run_goes_on() -> None:
-    async def scenario() -> None:
-        stand = Stand(harm=Harm())
-        events = await stand.run(nemesis(sequence(harm("refuse"), harm("stumble"), harm("kill"))))
-        refused, crashed, done = events[1::2]
-        assert refused.error == "environment: n2 is unreachable; look at its machine"
-        assert refused.value["evidence"] == {
-            "effective": False,
-            "detail": "n2 is unreachable; look at its machine",
-        }
-        assert crashed.error == "crash: KeyError: 'bug'"
-        assert crashed.value["evidence"]["effective"] is False
-        assert done.error is None
-        # Only the bug is the harness's own failure.
-        assert stand.interpreter.tally.crashes == ["stumble: crash: KeyError: 'bug'"]
-
-    simulated(scenario)
-
-
-def test_a_nemesis_that_hangs_is_given_up() -> None:
-    async def scenario() -> None:
-        stand = Stand(harm=Harm())
-        events = await stand.run(nemesis(harm("hang")))
-        assert events[1].error == "timeout: not done within 60 s"
-
-    simulated(scenario)
-
-
-def test_clients_go_on_while_the_nemesis_is_at_work() -> None:
-    async def scenario() -> None:
-        stand = Stand(harm=Harm())
-        load = clients(limit(40, stagger(0.01, repeat(READ), seed=1)))
-        await stand.run(any_of(load, nemesis(harm("kill"))))
-        begun, ended = (event.time for event in stand.events if event.process == NEMESIS)
-        assert sum(begun <= event.time < ended for event in stand.of("ok")) > 20
 
     simulated(scenario)
 
