@@ -75,7 +75,8 @@ class Cluster:
         from harness.terminal import Progress
 
         try:
-            experiment = _experiment(workload, {"time_limit_s": _TIME_LIMIT_S, **self._given, **changes, **self._forced})
+            arguments = {"time_limit_s": _TIME_LIMIT_S, **self._given, **changes, **self._forced}
+            experiment = _experiment(workload, arguments)
             result = run(experiment, out=self._out, progress=Progress(quiet=True))
         except (UsageProblem, ResultsError) as problem:
             pytest.fail(str(problem), pytrace=False)

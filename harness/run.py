@@ -29,13 +29,16 @@ from harness.recorder import HistoryWriter
 from harness.report import write as write_report
 from harness.results import Result, ResultsError, RunFolder, Status, read_history
 from harness.seeds import split
-from harness.simulation import SimulatedEnvironment, run_simulated
+from harness.simulation import LinkConditions, SimulatedEnvironment, run_simulated
 from harness.terminal import Progress
+from harness.validation import validated
 from harness.workload import Client
 
 RECOVERY_S = 30.0
 """How long the system may take to answer again once everything is healed."""
 OPERATION_TIMEOUT_S = 5.0
+SIMULATED_LINKS = LinkConditions(loss=0.002, duplication=0.002)
+"""Besides the faults asked for: links that never lose or repeat a datagram would hide what UDP is about."""
 
 
 class Interrupted(Exception):
@@ -101,7 +104,8 @@ class _Run:
     def _environment(self) -> Environment:
         experiment = self._experiment
         if experiment.environment == "sim":
-            return SimulatedEnvironment(experiment.names, seed=split(experiment.seed, "environment"))
+            seed = split(experiment.seed, "environment")
+            return SimulatedEnvironment(experiment.names, seed=seed, conditions=SIMULATED_LINKS)
         from harness.hosts import DockerEnvironment  # SSH and Docker take a while to import.
 
         return DockerEnvironment(experiment.names)
@@ -131,7 +135,7 @@ class _Run:
         self._tally = interpreter.tally
         try:
             await self._load_and_heal(interpreter, environment)
-            await interpreter.run(prepared.workload.final(prepared.plan))
+            await interpreter.run(validated(prepared.workload.schemas, prepared.workload.final(prepared.plan)))
             interpreter.stage("end")
         finally:
             await interpreter.close()
@@ -140,7 +144,9 @@ class _Run:
     async def _load_and_heal(self, interpreter: Interpreter, environment: Environment) -> None:
         prepared, experiment = self._prepared, self._experiment
         load = stagger(
-            1 / experiment.rate, prepared.workload.generator(prepared.plan), seed=split(experiment.seed, "pace")
+            1 / experiment.rate,
+            validated(prepared.workload.schemas, prepared.workload.generator(prepared.plan)),
+            seed=split(experiment.seed, "pace"),
         )
         interpreter.stage("load")
         await interpreter.run(

@@ -77,7 +77,8 @@ class System(Protocol):
     """A system under test.
 
     name: as registered in `splitbrain.systems`. config: its keys with their defaults. interfaces: names among
-    "VersionedStore". configure: the same system with some keys changed, for so many nodes; raises ValueError naming a bad value.
+    "VersionedStore". configure: the same system with some keys changed, for so many nodes; raises ValueError naming
+    a bad value.
     """
 
     name: str

@@ -32,7 +32,7 @@ ENGINES = ("sqlite", "memory")
 class Dynamo:
     """The store, configured. seed: of the run, for the cluster's key and the clients' request ids."""
 
-    cluster: Config = Config()
+    cluster: Config = field(default_factory=Config)
     engine: str = "sqlite"
     seed: int = 0
     name: str = "dynamo"
@@ -58,7 +58,8 @@ class Dynamo:
         while not await self.ready(environment, machine.name):
             if asyncio.get_running_loop().time() > deadline:
                 raise EnvironmentFailure(
-                    f"{machine.name} does not answer {START_PATIENCE_S:g} s after its start; see its log in the run's folder"
+                    f"{machine.name} does not answer {START_PATIENCE_S:g} s after its start;"
+                    " its log in the run's folder may say why"
                 )
             await asyncio.sleep(0.05)
 

@@ -1,0 +1,60 @@
+"""The pytest plugin, in a pytest of its own."""
+
+import pytest
+
+pytest_plugins = ["pytester"]
+
+TEST = """
+    import pytest
+
+    @pytest.mark.jepsen(nodes=5, faults="partition", seed=7)
+    def test_siblings(cluster):
+        cluster.run("sets", rate=30).require_valid()
+
+    @pytest.mark.jepsen(nodes=5, faults="partition", seed=7)
+    def test_last_write_wins(cluster):
+        cluster.run("sets", rate=30, config={"conflicts": "lww"}).require_valid()
+"""
+
+
+@pytest.fixture
+def inner(pytester):
+    def run(text, *words):
+        pytester.makepyfile(text)
+        return pytester.runpytest_subprocess("-p", "no:cacheprovider", *words)
+
+    return run
+
+
+def test_a_failed_test_shows_verdict_witness_and_replay_line(inner):
+    done = inner(TEST, "-m", "jepsen")
+    done.assert_outcomes(passed=1, failed=1)
+    done.stdout.fnmatch_lines(["*AnomalyFound: INVALID: lost-writes: * acknowledged adds lost"])
+    done.stdout.fnmatch_lines(["*witness (lost-writes):*"])
+    done.stdout.fnmatch_lines(["*splitbrain run sets --env sim --nodes 5 --faults partition --seed 7 *conflicts=lww*"])
+    assert "results.py" not in done.stdout.str()
+
+
+def test_the_command_line_has_the_last_word(inner):
+    done = inner(TEST, "-k", "siblings", "--seed", "99", "--time-limit", "10", "--faults", "kill", "-rP")
+    done.assert_outcomes(passed=1)
+    done.stdout.fnmatch_lines(["*splitbrain run sets --env sim --nodes 5 --faults kill --seed 99 --time-limit 10 *"])
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        ('cluster.run("sest")', "*unknown workload 'sest'; known: registers, sets*"),
+        ('cluster.run("sets", node=3)', "*unknown argument 'node' of a jepsen test; known: *nodes*"),
+        ('cluster.run("sets", faults="gremlins")', "*gremlins*known:*partition*"),
+    ],
+)
+def test_a_run_that_can_not_be_fails_in_one_line(inner, call, said):
+    done = inner(f"def test_it(cluster):\n    {call}\n")
+    done.assert_outcomes(failed=1)
+    done.stdout.fnmatch_lines([said])
+    assert "Traceback" not in done.stdout.str()
+
+
+def test_markers_are_known_to_pytest(inner):
+    inner(TEST, "--markers").stdout.fnmatch_lines(["@pytest.mark.jepsen(*"])

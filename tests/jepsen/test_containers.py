@@ -1,0 +1,121 @@
+"""The same runs in containers: real UDP, sshd, iptables and kill -9. Skipped where no Docker engine answers."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from harness.hosts.leftovers import RUN_LABEL
+
+SHORT = {"environment": "docker", "time_limit_s": 12.0, "rate": 60.0}
+
+
+def left_behind(engine):
+    labelled = {"label": RUN_LABEL}
+    return [
+        *engine.containers.list(all=True, filters=labelled),
+        *engine.networks.list(filters=labelled),
+        *engine.volumes.list(filters=labelled),
+    ]
+
+
+@pytest.mark.jepsen(nodes=5, faults="partition", seed=7)
+def test_siblings_lose_nothing_and_the_partition_was_real(docker_engine, cluster):
+    result = cluster.run("sets", **SHORT)
+    result.require_valid()
+    cut, healed = [], []
+    for line in (result.folder / "history.jsonl").read_text().splitlines():
+        event = json.loads(line)
+        evidence = event["value"].get("evidence") if isinstance(event.get("value"), dict) else None
+        if evidence is not None and event["f"] == "start-partition":
+            cut += [link for link in evidence["links"] if link["cut"]]
+        if evidence is not None and event["f"] == "stop-partition":
+            healed.append(evidence)
+    assert cut
+    assert all(not link["heard"] for link in cut)
+    # The cut swallowed the store's own datagrams, not only probes.
+    assert sum(evidence.get("dropped") or 0 for evidence in healed) > 20
+    for node in ("n1", "n5"):
+        assert "serving" in (result.folder / "nodes" / node / "splitbrain-store.log").read_text()
+
+
+@pytest.mark.jepsen(nodes=5, faults="partition", seed=7)
+def test_last_write_wins_loses_acknowledged_writes(docker_engine, cluster):
+    result = cluster.run("sets", config={"conflicts": "lww"}, **SHORT)
+    assert result.status == "invalid"
+    assert result.verdict.parts["lost-writes"].evidence["lost"] > 0
+
+
+@pytest.mark.jepsen(nodes=5, faults="kill", seed=7)
+def test_kill_9_under_load_loses_no_write_acknowledged_as_durable(docker_engine, cluster):
+    result = cluster.run("registers", **SHORT)
+    result.require_valid()
+    assert result.verdict.parts["evidence"].evidence["faults"]["kill"]["effective"] >= 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
+def test_an_interrupted_run_leaves_nothing_but_its_history(docker_engine, tmp_path, number):
+    words = ["run", "sets", "--env", "docker", "--nodes", "3", "--time-limit", "60", "--out", str(tmp_path)]
+    run = subprocess.Popen([sys.executable, "-m", "harness.cli", *words], stderr=subprocess.PIPE, text=True)
+    history = tmp_path / "latest" / "history.jsonl"
+    try:
+        wait_until(lambda: history.exists() and len(history.read_bytes().splitlines()) > 50)
+        run.send_signal(number)
+        _, errors = run.communicate(timeout=60)
+    finally:
+        if run.poll() is None:
+            run.kill()
+            run.communicate()
+    assert run.returncode == 130
+    assert "Traceback" not in errors
+    assert not [thing for thing in left_behind(docker_engine) if owner_is(thing, run.pid)]
+    result = json.loads((tmp_path / "latest" / "results.json").read_text())
+    assert result["verdict"] in ("broken", "invalid")
+    assert (tmp_path / "latest" / "report.html").exists()
+
+
+def test_what_a_sigkill_left_is_removed_by_clean(docker_engine, tmp_path):
+    words = ["run", "sets", "--env", "docker", "--nodes", "3", "--time-limit", "60", "--out", str(tmp_path)]
+    run = subprocess.Popen([sys.executable, "-m", "harness.cli", *words], stderr=subprocess.DEVNULL)
+    history = tmp_path / "latest" / "history.jsonl"
+    try:
+        wait_until(lambda: history.exists() and len(history.read_bytes().splitlines()) > 50)
+    finally:
+        run.kill()
+        run.wait()
+    assert [thing for thing in left_behind(docker_engine) if owner_is(thing, run.pid)]
+    clean = [sys.executable, "-m", "harness.cli"]
+    done = subprocess.run([*clean, "clean"], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert "removed" in done.stdout
+    assert not [thing for thing in left_behind(docker_engine) if owner_is(thing, run.pid)]
+    check = subprocess.run([*clean, "check", history, "--checker", "lost-writes"], capture_output=True, text=True)
+    assert check.returncode == 2, check.stderr
+
+
+def test_without_an_engine_a_run_is_broken_in_one_line_with_the_remedy(tmp_path):
+    environment = {**os.environ, "DOCKER_HOST": f"unix://{tmp_path}/no.sock"}
+    words = ["run", "sets", "--env", "docker", "--out", str(tmp_path)]
+    done = subprocess.run(
+        [sys.executable, "-m", "harness.cli", *words], capture_output=True, text=True, timeout=60, env=environment
+    )
+    assert done.returncode == 3
+    assert "Traceback" not in done.stderr
+    assert done.stdout.startswith("BROKEN")
+    assert "no.sock" in done.stdout.splitlines()[0]
+
+
+def owner_is(thing, pid):
+    marks = thing.attrs.get("Labels") or thing.attrs.get("Config", {}).get("Labels") or {}
+    return any(value.startswith(f"{pid} ") for value in marks.values())
+
+
+def wait_until(condition, patience_s=120.0):
+    deadline = time.monotonic() + patience_s
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.1)
