@@ -64,16 +64,13 @@ class Result:
         """Raises AnomalyFound unless the run was valid: reason, witness, and the command that replays it."""
         __tracebackhide__ = True  # pytest then shows the test's own line, and not this one.
         if not self.valid:
-            raise AnomalyFound("\n".join(self.lines()))
+            lines = [self._headline, *self._witness(), "", f"replay  {self.command}"]
+            raise AnomalyFound("\n".join(lines))
 
     def lines(self) -> list[str]:
         """The end of a run at the terminal: at most 20 lines."""
-        lines = [f"{self.status.upper()}: {self.reason}"]
+        lines = [self._headline, *self._witness()]
         parts = self.verdict.parts if self.verdict is not None else {}
-        for name, part in parts.items():
-            if part.outcome is Outcome.INVALID and part.witness is not None:
-                lines += ["", f"witness ({name}):", *_shortened(part.witness.text, 6)]
-                break
         if parts:
             lines.append("")
         for name, part in list(parts.items())[:7]:
@@ -81,6 +78,17 @@ class Result:
         for name, text in list(self.verdict.broken.items() if self.verdict else ())[:1]:
             lines.append(f"  ! {name} failed: {_clipped(text.splitlines()[-1] if text else '')}")
         return [*lines, "", f"report  {self.folder / 'report.html'}", f"replay  {self.command}"]
+
+    @property
+    def _headline(self) -> str:
+        return f"{self.status.upper()}: {self.reason}"
+
+    def _witness(self) -> list[str]:
+        """The first anomaly's, if there is one."""
+        for name, part in self.verdict.parts.items() if self.verdict is not None else ():
+            if part.outcome is Outcome.INVALID and part.witness is not None:
+                return ["", f"witness ({name}):", *_shortened(part.witness.text, 6)]
+        return []
 
     def as_dict(self) -> dict[str, Any]:
         """The JSON form: results.json, and what `--json` prints besides the folder."""

@@ -11,6 +11,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import os
@@ -209,9 +210,11 @@ def _run(
 def _end_with(process: subprocess.Popen[str], stop: threading.Event) -> None:
     while process.poll() is None:
         if stop.wait(0.2):
-            # The whole group: a shell runs its trap only once the program that it waits for has ended.
-            os.killpg(process.pid, signal.SIGTERM)
-            return
+            # The whole group: a shell runs its trap only once the program that it waits for has ended. And again: a
+            # signal that comes just before the shell forks misses that program, and the shell waits on.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGTERM)
+            time.sleep(0.2)
 
 
 def _packages(client: DockerClient, base: str, needs: Iterable[str]) -> Files:

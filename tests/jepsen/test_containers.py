@@ -106,7 +106,9 @@ def test_without_an_engine_a_run_is_broken_in_one_line_with_the_remedy(tmp_path)
     assert done.returncode == 3
     assert "Traceback" not in done.stderr
     assert done.stdout.startswith("BROKEN")
-    assert "no.sock" in done.stdout.splitlines()[0]
+    reason = done.stdout.splitlines()[0]
+    assert "can't reach the Docker engine" in reason
+    assert "DOCKER_HOST" in reason and "start it" in reason
 
 
 def owner_is(thing, pid):
