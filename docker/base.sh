@@ -28,7 +28,13 @@ if [ -n "$proxy" ]; then
 fi
 
 root=$(mktemp -d "${TMPDIR:-/tmp}/splitbrain-base-XXXXXX")
-trap 'umount -R "$root/proc" "$root/sys" 2>/dev/null || true; rm -rf --one-file-system "$root"' EXIT
+clean() {
+    # Whoever interrupts does so again until this ends; the clean-up itself must not be cut short.
+    trap '' INT TERM HUP PIPE
+    umount -R "$root/proc" "$root/sys" 2>/dev/null || true
+    rm -rf --one-file-system "$root"
+}
+trap clean EXIT
 trap 'exit 130' INT TERM HUP PIPE
 
 debootstrap --variant=minbase --include="$(echo "$*" | tr ' ' ',')" "$release" "$root" "$mirror" >&2

@@ -119,7 +119,7 @@ def clean() -> None:
     from harness.hosts import remove_leftovers
 
     try:
-        removed = remove_leftovers()
+        removed = remove_leftovers(click.echo)
     except EnvironmentFailure as problem:
         raise UsageProblem(str(problem)) from None
     for line in removed:
