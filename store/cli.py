@@ -10,6 +10,8 @@ import base64
 import contextlib
 import ipaddress
 import json
+import os
+import re
 import secrets
 import signal
 import socket
@@ -32,6 +34,8 @@ from store.udp import UdpSocket
 from store.wire import KEY_BYTES
 
 USAGE, FAILED, BROKEN = 64, 1, 3
+PORT = re.compile("[0-9]{1,5}")
+QUORUM = click.IntRange(1, 255)
 T = TypeVar("T")
 
 
@@ -40,7 +44,7 @@ class _AddressType(click.ParamType[Address]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Address:
         host, _, port = str(value).rpartition(":")
-        if not host or not port.isdigit() or not 1 <= int(port) <= 65535:
+        if not host or not PORT.fullmatch(port) or not 1 <= int(port) <= 65535:
             self.fail(f"{value!r} is not host:port, such as 127.0.0.1:7000", param, ctx)
         return self.resolved(host.strip("[]"), int(port), param, ctx)
 
@@ -50,7 +54,7 @@ class _AddressType(click.ParamType[Address]):
             return (str(ipaddress.ip_address(host)), port)
         try:
             return (socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0][4][0].__str__(), port)
-        except OSError as problem:
+        except (OSError, ValueError) as problem:  # ValueError: of the name's encoding
             self.fail(f"can't resolve host {host!r} ({problem}); check its spelling, or give an address", param, ctx)
 
 
@@ -61,7 +65,10 @@ class _MemberType(_AddressType):
         name, equals, address = str(value).partition("=")
         if not equals or not name:
             self.fail(f"{value!r} is not name=host:port, such as n1=127.0.0.1:7000", param, ctx)
-        return Member(name, super().convert(address, param, ctx))
+        try:
+            return Member(name, super().convert(address, param, ctx))
+        except ConfigError as problem:
+            self.fail(str(problem), param, ctx)
 
 
 def _read_key_file(context: click.Context, param: click.Parameter, value: str) -> bytes:
@@ -149,8 +156,6 @@ def serve(
     """Run a node until it is stopped."""
     config = _config(settings)
     own = {member.name: member.address for member in members}
-    if len(own) < len(members):
-        raise click.UsageError("two members have the same name; every node needs its own")
     if name not in own:
         raise click.UsageError(f"--name {name} is not among the members {', '.join(own)}")
     if engine == "sqlite" and data is None:
@@ -177,17 +182,17 @@ def serve(
 @cli.command()
 @_node_option
 @click.argument("key")
-@click.option("--r", type=click.IntRange(1), help="How many replicas must answer.")
+@click.option("--r", type=QUORUM, help="How many replicas must answer.")
 @click.option("--local", is_flag=True, help="The raw versions this node itself holds.")
 def get(
     secret: bytes, cluster: str, nodes: tuple[Address, ...], as_json: bool, key: str, r: int | None, local: bool
 ) -> None:
     """Print the values of KEY, and the context that covers them."""
     if local:
-        held = _ask(secret, cluster, nodes, lambda client: client.local(key.encode()))
+        held = _ask(secret, cluster, nodes, lambda client: client.local(os.fsencode(key)))
         click.echo(json.dumps(_held(held)) if as_json else _held_text(held))
         return
-    found = _ask(secret, cluster, nodes, lambda client: client.get(key.encode(), r))
+    found = _ask(secret, cluster, nodes, lambda client: client.get(os.fsencode(key), r))
     context = base64.b64encode(found.context).decode()
     if as_json:
         values = [value.decode("utf-8", "backslashreplace") for value in found.values]
@@ -206,7 +211,7 @@ def get(
 @click.argument("key")
 @click.argument("value", required=False)
 @click.option("--context", help="From a get: the put replaces what that get returned. Without it: a sibling.")
-@click.option("--w", type=click.IntRange(1), help="How many nodes must hold it durably.")
+@click.option("--w", type=QUORUM, help="How many nodes must hold it durably.")
 def put(
     secret: bytes,
     cluster: str,
@@ -218,9 +223,9 @@ def put(
     w: int | None,
 ) -> None:
     """Write VALUE (or standard input) under KEY."""
-    data = sys.stdin.buffer.read() if value is None else value.encode()
+    data = sys.stdin.buffer.read() if value is None else os.fsencode(value)
     covered = _context(context)
-    new = _ask(secret, cluster, nodes, lambda client: client.put(key.encode(), data, covered, w))
+    new = _ask(secret, cluster, nodes, lambda client: client.put(os.fsencode(key), data, covered, w))
     _show_context(new, as_json)
 
 
@@ -232,7 +237,7 @@ def delete(secret: bytes, cluster: str, nodes: tuple[Address, ...], as_json: boo
     """Delete what a get of KEY returned."""
     covered = _context(context)
     assert covered is not None
-    _show_context(_ask(secret, cluster, nodes, lambda client: client.delete(key.encode(), covered)), as_json)
+    _show_context(_ask(secret, cluster, nodes, lambda client: client.delete(os.fsencode(key), covered)), as_json)
 
 
 @cli.command()

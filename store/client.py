@@ -19,7 +19,7 @@ from typing import NoReturn, Protocol, TypeVar
 import msgspec
 
 from store.actions import Action, Address, Bits, Instant, Send
-from store.config import Config, Member
+from store.config import Config, ConfigError, Member
 from store.errors import StoreError
 from store.exchange import Exchange, Present
 from store.messages import (
@@ -36,6 +36,7 @@ from store.messages import (
     Stored,
     Values,
     View,
+    after_others,
 )
 from store.node import check_key, check_value
 from store.ring import Ring
@@ -93,9 +94,16 @@ class ClientCore:
         return self._timers.next
 
     def learn(self, view: View) -> None:
-        """Go straight to the homes of keys from now on, as that view has them."""
-        members = [Member(name, address) for name, address in view.members.items()]
-        self._ring = Ring(members, Config().changed(view.settings))
+        """Go straight to the homes of keys from now on, as that view has them.
+
+        Raises StoreError if the view makes no ring.
+        """
+        try:
+            members = [Member(name, address) for name, address in view.members.items()]
+            self._ring = Ring(members, Config().changed(view.settings))
+        except ConfigError as problem:
+            text = f"can't use the node's view ({problem}); is it of another version?"
+            raise StoreError("bad_request", text) from None
 
     def _route(self, request: ClientRequest) -> list[Address]:
         if self._ring is None or not isinstance(request, Get | Put):
@@ -116,9 +124,12 @@ class ClientCore:
 
         def answered(reply: Reply | None) -> None:
             if reply is None and self._present.now.monotonic < deadline:
-                self._try(request, request_id, nodes[1:], deadline, on_reply)
+                self._try(request, request_id, nodes[1:], deadline, on_later_reply)
             else:
                 on_reply(reply)
+
+        def on_later_reply(reply: Reply | None) -> None:
+            on_reply(after_others(reply) if reply is not None and isinstance(request, Put) else reply)
 
         self._exchange.ask(nodes[0], request, until, answered, request_id)
 
@@ -155,6 +166,8 @@ class Client:
         self._endpoint: Endpoint | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._refresh: asyncio.Task[None] | None = None
+        self._due: float | None = None
+        self._open: set[asyncio.Future[Reply | None]] = set()
 
     def attach(self, endpoint: Endpoint) -> None:
         """Send through this endpoint from now on."""
@@ -201,7 +214,7 @@ class Client:
             self._refresh = asyncio.get_running_loop().create_task(self._keep_fresh())
 
     def close(self) -> None:
-        """Stop; requests under way are abandoned."""
+        """Stop. Requests under way are abandoned: they raise `timeout`."""
         if self._timer is not None:
             self._timer.cancel()
         if self._refresh is not None:
@@ -209,6 +222,9 @@ class Client:
         if self._endpoint is not None:
             self._endpoint.close()
             self._endpoint = None
+        for future in self._open:
+            if not future.done():
+                future.set_result(None)
 
     async def _keep_fresh(self) -> None:
         while True:
@@ -219,14 +235,20 @@ class Client:
                 continue  # The old view still works, a hop longer at worst; the next round asks again.
 
     async def _request(self, request: ClientRequest, expected: type[R]) -> R:
+        if self._endpoint is None:
+            raise RuntimeError("the client has no endpoint: attach one first, and send nothing after close")
         future: asyncio.Future[Reply | None] = asyncio.get_running_loop().create_future()
+        self._open.add(future)
 
         def on_reply(reply: Reply | None) -> None:
             if not future.done():
                 future.set_result(reply)
 
-        self._do(self._core.request(request, self._clock(), on_reply))
-        reply = await future
+        try:
+            self._do(self._core.request(request, self._clock(), on_reply))
+            reply = await future
+        finally:
+            self._open.discard(future)
         return reply if isinstance(reply, expected) else _refuse(reply)
 
     def _do(self, actions: list[Action]) -> None:
@@ -235,14 +257,18 @@ class Client:
         for action in actions:
             if isinstance(action, Send):
                 self._endpoint.send(action.datagram, action.to)
+        due = self._core.next_wake
+        if due == self._due:
+            return
         if self._timer is not None:
             self._timer.cancel()
-        due = self._core.next_wake
+        self._due = due
         if due is not None:
             loop = asyncio.get_running_loop()
             self._timer = loop.call_later(max(0.0, due - self._clock().monotonic), self._wake)
 
     def _wake(self) -> None:
+        self._due = None
         self._do(self._core.wake(self._clock()))
 
 

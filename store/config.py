@@ -14,6 +14,8 @@ from store.actions import Address
 
 KEY_BYTES_MAX = 1024
 VALUE_BYTES_MAX = 1 << 20
+NAME_BYTES_MAX = 64
+PARTITIONS_MAX = 4096
 
 
 class ConfigError(ValueError):
@@ -26,6 +28,11 @@ class Member:
 
     name: str
     address: Address
+
+    def __post_init__(self) -> None:
+        # It goes into every datagram and into the keys of hints, which end it with a zero byte.
+        if not (self.name.isprintable() and 1 <= len(self.name.encode("utf-8", "replace")) <= NAME_BYTES_MAX):
+            raise ConfigError(f"{self.name[:80]!r} can't be a node's name: give 1 to {NAME_BYTES_MAX} printable bytes")
 
 
 CHOICES = {"conflicts": ("siblings", "lww"), "read_repair": ("off", "async", "blocking")}
@@ -62,8 +69,8 @@ class Config:
             value = getattr(self, name)
             if not least <= value <= self.n:
                 raise ConfigError(f"{name}={value} with n={self.n}: give {name} between {least} and {self.n}")
-        if self.partitions < 1:
-            raise ConfigError(f"partitions={self.partitions}: give 1 or more (the default is 64)")
+        if not 1 <= self.partitions <= PARTITIONS_MAX:
+            raise ConfigError(f"partitions={self.partitions}: give 1 to {PARTITIONS_MAX} (the default is 64)")
         for name, choices in CHOICES.items():
             if getattr(self, name) not in choices:
                 raise ConfigError(f"{name}={getattr(self, name)}: give one of {', '.join(choices)}")

@@ -1,8 +1,10 @@
 """The context: what a get hands to the client, and the client hands back with its put.
 
-1. It is opaque to clients: a format version, the dots of what was read, and a seal.
+1. It is opaque to clients: a format version, the dots of what was read, the date of the newest, and a seal.
 2. The seal is keyed with the cluster's key and covers the key it was read from: a forged or damaged context, or
    another key's, is refused.
+3. A write is dated after all that its context covers, also where its coordinator lacks those versions and its clock
+   lags: else "last write wins" would prefer what the write replaced.
 
 Dynamo (SOSP 2007), section 4.1.
 """
@@ -15,30 +17,43 @@ import hmac
 import msgspec
 
 from store.errors import StoreError
-from store.versions import NOTHING, Seen
+from store.versions import NOTHING, Seen, WallNs
 
 FORMAT = b"\x01"
 SEAL_BYTES = 16
 
-_decoder = msgspec.msgpack.Decoder(Seen)
+
+class Context(msgspec.Struct, frozen=True, array_like=True):
+    """seen: the dots it covers. newest_ns: the wall time of the newest version among them; 0 if there is none."""
+
+    seen: Seen = NOTHING
+    newest_ns: WallNs = 0
 
 
-def issue(secret: bytes, key: bytes, seen: Seen) -> bytes:
-    """A context for that key which covers those dots."""
-    body = FORMAT + msgspec.msgpack.encode(seen)
+BLIND = Context()
+_decoder = msgspec.msgpack.Decoder(Context)
+
+
+def issue(secret: bytes, key: bytes, context: Context) -> bytes:
+    """The context of that key as bytes for a client."""
+    body = FORMAT + msgspec.msgpack.encode(context)
     return body + _seal(secret, key, body)
 
 
-def accept(secret: bytes, key: bytes, context: bytes | None) -> Seen:
-    """The dots in the context; none for None, a blind write. Raises StoreError `bad_context`."""
+def accept(secret: bytes, key: bytes, context: bytes | None) -> Context:
+    """The context in those bytes; `BLIND` for None. Raises StoreError `bad_context`."""
     if context is None:
-        return NOTHING
+        return BLIND
     body, seal = context[:-SEAL_BYTES], context[-SEAL_BYTES:]
     if not hmac.compare_digest(seal, _seal(secret, key, body)):
         raise StoreError("bad_context", "the context is not one this cluster gave for this key; get the key again")
+    unknown = StoreError("bad_context", "the context has a format this node does not know; get the key again")
     if body[:1] != FORMAT:
-        raise StoreError("bad_context", "the context has a format this node does not know; get the key again")
-    return _decoder.decode(body[1:])
+        raise unknown
+    try:
+        return _decoder.decode(body[1:])
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        raise unknown from None
 
 
 def _seal(secret: bytes, key: bytes, body: bytes) -> bytes:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from store.config import Config
 from store.detector import Detector
 from store.exchange import Exchange, OnReply, Present
-from store.messages import Request
+from store.messages import Ping, Request
 from store.replica import Replica
 from store.ring import Ring
 from store.timers import Timer, Timers
@@ -38,6 +38,11 @@ class Core:
     def ask(self, node: str, request: Request, deadline: float, on_reply: OnReply) -> None:
         """Send a request to a peer by name; the detector notes whether it answers."""
         self.detector.sent(node, self.now)
+        self.exchange.ask(self.ring.members[node].address, request, deadline, on_reply)
+
+    def hand(self, node: str, request: Request, deadline: float, on_reply: OnReply) -> None:
+        """Send a request whose answer may rightly take long: whether the peer lives is asked apart."""
+        self.ask(node, Ping(), deadline, lambda reply: None)
         self.exchange.ask(self.ring.members[node].address, request, deadline, on_reply)
 
     def suspects(self, node: str) -> bool:

@@ -3,20 +3,24 @@
 1. `commit` returns once all its records are durable, and makes them durable all or none.
 2. `get` and `scan` show committed records only; they may run while another thread commits.
 3. A record that does not match its checksum is reported (`DamagedRecord`), never returned.
+4. One process at a time uses a folder: two nodes with one identity would give one dot to two writes.
 
 Dynamo (SOSP 2007), section 5: the local persistence component is pluggable.
 """
 
 from __future__ import annotations
 
+import fcntl
 import sqlite3
 import threading
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TextIO
 
 from store.actions import Record
+
+MOVE_AWAY = "if the file is damaged move it away: the node then starts empty and its replicas bring the data back"
 
 
 class DamagedRecord(Exception):
@@ -73,6 +77,7 @@ class SqliteEngine:
         self._path = folder / "store.sqlite"
         try:
             folder.mkdir(parents=True, exist_ok=True)
+            self._lock = _locked(folder / "lock")
             self._writer = self._open()
             self._writer.execute(
                 "CREATE TABLE IF NOT EXISTS records (space TEXT, key BLOB, value BLOB, checksum INTEGER,"
@@ -82,8 +87,7 @@ class SqliteEngine:
             self._reader = self._open()
         except (sqlite3.Error, OSError) as problem:
             raise EngineError(
-                f"can't open {self._path} ({problem}): check the path and its permissions, or if the file is damaged"
-                " move it away: the node then starts empty and its replicas bring the data back"
+                f"can't open {self._path} ({problem}): check the path and its permissions; {MOVE_AWAY}"
             ) from None
         self._writing = threading.Lock()
 
@@ -98,9 +102,12 @@ class SqliteEngine:
     def scan(self, space: str) -> Iterator[tuple[bytes, bytes]]:
         """Records by key; damaged ones are passed over."""
         query = "SELECT key, value, checksum FROM records WHERE space = ? ORDER BY key"
-        for key, value, checksum in self._reader.execute(query, (space,)):
-            if _checksum(space, key, value) == checksum:
-                yield key, value
+        try:
+            for key, value, checksum in self._reader.execute(query, (space,)):
+                if _checksum(space, key, value) == checksum:
+                    yield key, value
+        except sqlite3.DatabaseError as problem:
+            raise EngineError(f"can't read {self._path} ({problem}): {MOVE_AWAY}") from None
 
     def commit(self, records: Sequence[Record]) -> None:
         with self._writing:
@@ -123,12 +130,24 @@ class SqliteEngine:
         with self._writing:
             self._reader.close()
             self._writer.close()
+            self._lock.close()
 
     def _open(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self._path, check_same_thread=False)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         return connection
+
+
+def _locked(path: Path) -> TextIO:
+    """An open file that no other process has locked; the lock goes with the process, however it ends."""
+    file = path.open("w")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        raise EngineError(f"another process runs on {path.parent}: stop it, or give each node its own folder") from None
+    return file
 
 
 def _checksum(space: str, key: bytes, value: bytes) -> int:

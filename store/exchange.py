@@ -3,23 +3,26 @@
 1. A request keeps its id over every retry. An answer counts only from the peer that was asked, to this boot, for a
    request still open.
 2. Retries wait for an adaptive timeout (Jacobson and Karels; Karn's rule), doubled each time, capped, with jitter.
-3. A request that arrives again is not done again: it is being done, or its answer is sent again. Large answers are
-   not kept; they belong to reads, which may be repeated.
+3. A request that arrives again is not done again while it is being done, and a put not for as long as its sender
+   may retry it: its answer is sent again. Answers to what may be repeated (reads, merges) are not kept.
 4. A retry says that it is one: a peer that started only lately can tell that its former self may have done it.
-5. At most 128 requests are under way to one peer; more wait their turn, and past a bound fail as `busy`.
+5. At most 128 requests are under way to one peer; more wait their turn until their deadline, and past a bound fail
+   as `busy`. A request is not sent again while its answer is arriving.
 6. A long message is sent in bursts, so that it does not overrun the receiver's socket buffer.
 7. What can't be opened, or is no message, is counted and dropped without an answer.
 """
 
 from __future__ import annotations
 
-from collections import Counter, OrderedDict, deque
+import itertools
+import math
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from store.actions import Action, Address, Bits, Instant, Send
-from store.messages import Failed, Malformed, Reply, Request, decode_reply, decode_request, encode
-from store.reassembly import Reassembly
+from store.messages import Failed, Forward, Malformed, Put, Reply, Request, decode_reply, decode_request, encode
+from store.reassembly import MESSAGE_BYTES_MAX, Reassembly
 from store.timers import Timer, Timers
 from store.wire import REPLY, REQUEST, Fragment, Refused, Wire
 
@@ -28,9 +31,10 @@ WAITING_MAX = 4096
 FIRST_TIMEOUT_S, TIMEOUT_MIN_S, TIMEOUT_MAX_S = 0.15, 0.03, 0.6
 ANSWER_KEPT_S = 10.0
 """Longer than any client retries (`client.TIMEOUT_S`)."""
-ANSWERS_MAX = 20_000
-ANSWER_BYTES_MAX = 4096
+TAKEN_MAX = 50_000
+"""Puts a node can coordinate in `ANSWER_KEPT_S`, several times over."""
 BURST, BURST_EVERY_S = 32, 0.001
+ARRIVING_S = 0.05
 
 OnReply = Callable[[Reply | None], None]
 
@@ -51,6 +55,7 @@ class _Asked:
     on_reply: OnReply
     attempts: int = 0
     sent_at: float = 0.0
+    heard_at: float = -math.inf
     timer: Timer | None = None
 
 
@@ -61,7 +66,7 @@ class _Peer:
     smoothed_s: float | None = None
     variation_s: float = 0.0
     in_flight: int = 0
-    waiting: deque[_Asked] = field(default_factory=deque)
+    waiting: OrderedDict[int, _Asked] = field(default_factory=OrderedDict)
 
     def timeout_s(self, attempt: int) -> float:
         if self.smoothed_s is None:
@@ -103,14 +108,14 @@ class Exchange:
         self._asked: dict[int, _Asked] = {}
         self._peers: dict[Address, _Peer] = {}
         self._taken: OrderedDict[tuple[int, int], tuple[float, bytes | None]] = OrderedDict()
-        self._next_id = bits(32) << 32
+        self._next_id = bits(64)
         self.counters: Counter[str] = Counter()
         self.on_request: Callable[[Incoming], None] = lambda incoming: None
         self.on_answer: Callable[[str], None] = lambda name: None
 
     def new_id(self) -> int:
-        """A request id: random in its upper half, counting in its lower."""
-        self._next_id = (self._next_id & ~0xFFFFFFFF) | ((self._next_id + 1) & 0xFFFFFFFF)
+        """A request id: counts from a random 64-bit number. Two writes of one id would be taken for one."""
+        self._next_id = (self._next_id + 1) & 0xFFFFFFFFFFFFFFFF
         return self._next_id
 
     def ask(
@@ -120,20 +125,26 @@ class Exchange:
         peer = self._peers.setdefault(to, _Peer())
         own_id = self.new_id() if request_id is None else request_id
         asked = _Asked(to, own_id, encode(request), deadline, on_reply)
-        if peer.in_flight < IN_FLIGHT_MAX:
+        if len(asked.payload) > MESSAGE_BYTES_MAX:
+            self._refuse(asked, "too_large", f"the message exceeds {MESSAGE_BYTES_MAX} bytes; send less in one request")
+        elif peer.in_flight < IN_FLIGHT_MAX:
             self._begin(peer, asked)
         elif len(peer.waiting) < WAITING_MAX:
-            peer.waiting.append(asked)
+            peer.waiting[own_id] = asked
+            asked.timer = self._timers.at(deadline, lambda: self._expire(peer, asked))
         else:
             self.counters["window_full"] += 1
             text = f"{WAITING_MAX} requests to {to[0]}:{to[1]} are waiting; send fewer at a time"
-            self._timers.at(0.0, lambda: on_reply(Failed("busy", text)))
+            self._refuse(asked, "busy", text)
 
     def answer(self, incoming: Incoming, reply: Reply) -> None:
-        """Answer a request; kept for its retries if it is small."""
+        """Answer a request."""
         payload = encode(reply)
+        if len(payload) > MESSAGE_BYTES_MAX:
+            text = f"what is known of the key exceeds {MESSAGE_BYTES_MAX} bytes, more than a message holds"
+            payload = encode(Failed("too_large", f"{text}; delete it with the context of one of its puts"))
         key = (incoming.boot, incoming.request_id)
-        if len(payload) <= ANSWER_BYTES_MAX:
+        if isinstance(incoming.request, Put | Forward):
             self._taken[key] = (self._present.now.monotonic, payload)
         else:
             self._taken.pop(key, None)
@@ -153,6 +164,9 @@ class Exchange:
             return
         if fragment.kind == REPLY:
             self.on_answer(fragment.name)
+            asked = self._asked.get(fragment.request_id)
+            if asked is not None and asked.to == source:
+                asked.heard_at = self._present.now.monotonic
         payload = self._reassembly.add(fragment, self._present.now.monotonic)
         if payload is None:
             return
@@ -174,6 +188,7 @@ class Exchange:
             "answers_kept": len(self._taken),
             "partial_messages": partials,
             "partial_bytes": partial_bytes,
+            "messages_given_up": self._reassembly.dropped,
         }
 
     def round_trip_s(self, to: Address) -> float | None:
@@ -188,10 +203,31 @@ class Exchange:
         self._asked[asked.request_id] = asked
         self._send(asked)
 
+    def _refuse(self, asked: _Asked, code: str, text: str) -> None:
+        # Later, so that the asker is never answered before `ask` has returned.
+        self._timers.at(0.0, lambda: asked.on_reply(Failed(code, text)))
+
+    def _expire(self, peer: _Peer, asked: _Asked) -> None:
+        del peer.waiting[asked.request_id]
+        self.counters["timeouts"] += 1
+        asked.on_reply(None)
+
+    def _fill(self, peer: _Peer) -> None:
+        """Begin what waits, as far as there is room; what has waited too long is left to expire by itself."""
+        now = self._present.now.monotonic
+        for asked in list(itertools.islice(peer.waiting.values(), IN_FLIGHT_MAX - peer.in_flight)):
+            if asked.timer is not None and now < asked.deadline:
+                asked.timer.cancel()
+                del peer.waiting[asked.request_id]
+                self._begin(peer, asked)
+
     def _send(self, asked: _Asked) -> None:
         now = self._present.now.monotonic
         if now >= asked.deadline:
             self._settle(asked, None)
+            return
+        if now - asked.heard_at < ARRIVING_S:
+            asked.timer = self._timers.at(min(asked.deadline, now + ARRIVING_S), lambda: self._send(asked))
             return
         if asked.attempts:
             self.counters["retries"] += 1
@@ -212,8 +248,7 @@ class Exchange:
             self.counters["timeouts"] += 1
         elif asked.attempts == 1:  # Karn: the answer to a repeated request says nothing of the round trip.
             peer.measured(self._present.now.monotonic - asked.sent_at)
-        if peer.waiting:
-            self._begin(peer, peer.waiting.popleft())
+        self._fill(peer)
         asked.on_reply(reply)
 
     def _take_reply(self, fragment: Fragment, source: Address, payload: bytes) -> None:
@@ -241,7 +276,7 @@ class Exchange:
         horizon = self._present.now.monotonic - ANSWER_KEPT_S
         while self._taken:
             taken_at, _ = next(iter(self._taken.values()))
-            if taken_at >= horizon and len(self._taken) < ANSWERS_MAX:
+            if taken_at >= horizon and len(self._taken) < TAKEN_MAX:
                 return
             self._taken.popitem(last=False)
 

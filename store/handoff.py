@@ -2,7 +2,8 @@
 
 1. A hint names its owner, lives in a space of its own, and is as durable as any write before it is acknowledged.
 2. Two hints for one key and owner are merged, never replaced.
-3. The holder *pushes*: every `SCAN_EVERY_S`, and at once when an owner answers again.
+3. The holder *pushes*: every `SCAN_EVERY_S`, and at once when an owner answers again. Only what is durable here is
+   pushed: a dot that a crash makes the holder forget must not be out there.
 4. A hint is deleted only after its owner said that it is durable there, and only if it is still the state that was
    sent: one that has grown meanwhile is sent again.
 5. A coordinator notes in one commit with a write that the write is still spreading, and takes the note back once every
@@ -14,14 +15,14 @@ Dynamo (SOSP 2007), section 4.6.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Callable
 from functools import partial
+from itertools import islice
 
 from store.actions import Record
 from store.core import Core
 from store.messages import Reply, Write, Written
-from store.repair import merged
 from store.replica import DATA, HINTS, SPREADING
 from store.versions import VersionSet
 
@@ -36,12 +37,13 @@ class Handoff:
 
     def __init__(self, core: Core) -> None:
         self._core = core
-        self._keys: dict[str, dict[bytes, None]] = {}
+        # Ordered: delivering from the front of a plain dict takes time quadratic in its size.
+        self._keys: dict[str, OrderedDict[bytes, None]] = {}
         self._pushing: set[tuple[str, bytes]] = set()
         self._spreading: Counter[bytes] = Counter()
         for place in core.replica.keys(HINTS):
             owner, key = place.split(b"\0", 1)
-            self._keys.setdefault(owner.decode(), {})[key] = None
+            self._keys.setdefault(owner.decode(), OrderedDict())[key] = None
 
     def start(self) -> None:
         """Begin to scan; owe hints for what a crash left half spread."""
@@ -65,7 +67,7 @@ class Handoff:
         self, owner: str, key: bytes, state: VersionSet, done: Callable[[], None], *, beside: Record | None = None
     ) -> None:
         """Add what the state knows to the hint for that owner; done once it is durable. `beside`: see `Replica.put`."""
-        self._keys.setdefault(owner, {})[key] = None
+        self._keys.setdefault(owner, OrderedDict())[key] = None
         self._core.counters["hints_kept"] += 1
         self._core.replica.merge(HINTS, _place(owner, key), state, done, beside=beside)
 
@@ -75,8 +77,9 @@ class Handoff:
 
     def held(self, key: bytes) -> VersionSet | None:
         """All that is durable of a key in hints, whoever owns them; None if there is none."""
+        replica = self._core.replica
         owners = self.owners(key)
-        return merged(self._core.replica.read(HINTS, _place(o, key)).state for o in owners) if owners else None
+        return replica.combine(replica.read(HINTS, _place(owner, key)).state for owner in owners) if owners else None
 
     def owners(self, key: bytes) -> list[str]:
         """For whom a hint of the key is kept."""
@@ -88,17 +91,23 @@ class Handoff:
 
     def push(self, owner: str) -> None:
         """Send the owner what is kept for it, some at a time."""
-        if self._core.suspects(owner):
+        if owner not in self._core.ring.members or self._core.suspects(owner):
             return
+        settled = self._core.replica.settled
+        waiting = (
+            key
+            for key in self._keys.get(owner, ())
+            if (owner, key) not in self._pushing and settled(HINTS, _place(owner, key))
+        )
         room = PUSHES_AT_ONCE - sum(pushed == owner for pushed, _ in self._pushing)
-        for key in [key for key in self._keys.get(owner, ()) if (owner, key) not in self._pushing][: max(0, room)]:
+        for key in list(islice(waiting, max(0, room))):
             self._pushing.add((owner, key))
             self._push_key(owner, key)
 
     def _resume(self, key: bytes) -> None:
         core = self._core
-        known = merged([core.replica.read(DATA, key).state, self.held(key)])
-        owed = {home for home in core.ring.homes(key) if home != core.name}
+        known = core.replica.combine([core.replica.read(DATA, key).state, self.held(key)])
+        owed = set(core.ring.homes(key))
         self.spreading(key)
 
         def kept(home: str) -> None:
@@ -107,7 +116,10 @@ class Handoff:
                 self.spread(key)
 
         for home in sorted(owed):
-            self.keep(home, key, known, partial(kept, home))
+            if home == core.name:
+                kept(home)
+            else:
+                self.keep(home, key, known, partial(kept, home))
 
     def _push_key(self, owner: str, key: bytes) -> None:
         state = self.newest(owner, key)

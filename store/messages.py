@@ -13,6 +13,7 @@ from typing import TypeVar
 import msgspec
 
 from store.actions import Address
+from store.errors import StoreError
 from store.versions import Dot, VersionSet
 
 
@@ -144,6 +145,13 @@ T = TypeVar("T")
 
 class Malformed(ValueError):
     """Bytes that are no message of the expected kind."""
+
+
+def after_others(reply: Reply) -> Reply:
+    """An answer to a put that other nodes were asked before: a refusal of this one says nothing of what those did."""
+    if isinstance(reply, Failed) and StoreError(reply.code, reply.message).kind.definite:
+        return Failed("timeout", f"a node did not answer, and another refused ({reply.code}: {reply.message})")
+    return reply
 
 
 def encode(message: Request | Reply) -> bytes:

@@ -22,7 +22,7 @@ import msgspec
 
 from store.actions import Action, Address, Bits, Instant, Reader
 from store.config import KEY_BYTES_MAX, VALUE_BYTES_MAX, Config, ConfigError, Member
-from store.context import accept
+from store.context import Context, accept
 from store.core import Core
 from store.detector import PING_EVERY_S, Detector
 from store.dots import Dots
@@ -53,12 +53,14 @@ from store.requests import GetRequest, PutRequest
 from store.ring import Ring
 from store.routing import Routing
 from store.timers import Timers
-from store.versions import Dot, Seen, merge
+from store.versions import Dot
 from store.wire import Wire
 
 REQUESTS_MAX = 1000
 """Client requests under way on one node; more are refused as `busy`, before they time out in a queue."""
 
+
+KEY_RULE = f"give a key of 1 to {KEY_BYTES_MAX} bytes"
 
 STALL_S = 0.25
 """A timer this late means that the node did not run."""
@@ -105,7 +107,7 @@ class Node:
         self._ongoing = 0
         self._catching_up_until = 0.0
         self._started = 0.0
-        self._putting: dict[int, list[Incoming]] = {}
+        self._putting: dict[tuple[bytes, int], list[Incoming]] = {}
         self._latencies: dict[str, deque[float]] = {"get": deque(maxlen=1024), "put": deque(maxlen=1024)}
         self.environment: Callable[[], dict[str, object]] = dict
         """What the shell adds to `status`."""
@@ -163,6 +165,9 @@ class Node:
     def _request(self, incoming: Incoming) -> None:
         request = incoming.request
         exchange = self._core.exchange
+        if isinstance(request, Read | Write | Local) and not _is_key(request.key):
+            exchange.answer(incoming, Failed("bad_key", KEY_RULE))
+            return
         match request:
             case Get() | Put():
                 self._client_request(incoming, request, incoming.request_id)
@@ -187,12 +192,17 @@ class Node:
     def _client_request(
         self, incoming: Incoming, request: Get | Put, request_id: int, forward: Forward | None = None
     ) -> None:
+        began = self._core.now
+        place = (request.key, request_id)
+        if isinstance(request, Put) and place in self._putting:
+            # The client went to another node with it, which handed it to us as well: one put, two answers.
+            self._putting[place].append(incoming)
+            return
         try:
             context = self._admit(request)
         except StoreError as refusal:
             self._core.exchange.answer(incoming, Failed(refusal.code, refusal.message))
             return
-        began = self._core.now
         if isinstance(request, Put):
             if incoming.retried and forward is None and began - self._started < ANSWER_KEPT_S:
                 text = f"{self._core.name} started while this put was under way; get the key before you retry"
@@ -202,21 +212,22 @@ class Node:
                 self._core.counters["stale_puts"] += 1
                 self._core.exchange.forget(incoming)
                 return
-            if request_id in self._putting:
-                # The client went to another node with it, which handed it to us as well: one put, two answers.
-                self._putting[request_id].append(incoming)
-                return
-            self._putting[request_id] = []
+        if self._ongoing >= REQUESTS_MAX:
+            text = f"{self._core.name} has {REQUESTS_MAX} requests under way; wait and retry"
+            self._core.exchange.answer(incoming, Failed("busy", text))
+            return
+        if isinstance(request, Put):
+            self._putting[place] = []
         self._ongoing += 1
 
         def finish(reply: Reply) -> None:
             self._ongoing -= 1
             self._latencies["put" if isinstance(request, Put) else "get"].append(self._core.now - began)
             self._core.exchange.answer(incoming, reply)
-            for other in self._putting.pop(request_id, ()) if isinstance(request, Put) else ():
+            for other in self._putting.pop(place, ()) if isinstance(request, Put) else ():
                 self._core.exchange.answer(other, reply)
 
-        def coordinate(dot: Dot | None) -> None:
+        def coordinate(dot: Dot | None, finish: Callable[[Reply], None]) -> None:
             if isinstance(request, Put):
                 w = request.w or self._core.config.w
                 value = request.value
@@ -226,14 +237,12 @@ class Node:
                 GetRequest(self._core, self._handoff, request.key, request.r or self._core.config.r, finish).start()
 
         if forward is not None:
-            coordinate(forward.dot)
+            coordinate(forward.dot, finish)
         else:
             Routing(self._core, request, request_id, self._dots, coordinate, finish).start()
 
-    def _admit(self, request: Get | Put) -> Seen:
+    def _admit(self, request: Get | Put) -> Context:
         """The context of a request that may be served. Raises StoreError for one that may not."""
-        if self._ongoing >= REQUESTS_MAX:
-            raise StoreError("busy", f"{self._core.name} has {REQUESTS_MAX} requests under way; wait and retry")
         check_key(request.key)
         quorum = request.w if isinstance(request, Put) else request.r
         if quorum is not None and not 1 <= quorum <= self._core.config.n:
@@ -251,7 +260,7 @@ class Node:
         if self._core.name in self._core.ring.homes(key):
             return State(entry.state)
         hinted = self._handoff.held(key)
-        return State(None if hinted is None else merge(entry.state, hinted))
+        return State(None if hinted is None else self._core.replica.combine([entry.state, hinted]))
 
     def _write(self, incoming: Incoming, request: Write) -> None:
         def done() -> None:
@@ -309,8 +318,12 @@ class Node:
 
 def check_key(key: bytes) -> None:
     """Raises StoreError `bad_key` for an empty or oversized key."""
-    if not 1 <= len(key) <= KEY_BYTES_MAX:
-        raise StoreError("bad_key", f"the key has {len(key)} bytes; give 1 to {KEY_BYTES_MAX}")
+    if not _is_key(key):
+        raise StoreError("bad_key", f"the key has {len(key)} bytes; {KEY_RULE}")
+
+
+def _is_key(key: bytes) -> bool:
+    return 1 <= len(key) <= KEY_BYTES_MAX
 
 
 def check_value(value: bytes) -> None:

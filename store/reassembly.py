@@ -1,6 +1,7 @@
 """Reassembly: fragments back into messages, within bounds.
 
-1. Partial messages are bounded in number, bytes and age, per sender boot and in all; over a bound the oldest go.
+1. Partial messages are bounded in number and age, per sender boot, and in bytes, per sender boot and in all, where
+   every fragment counts for its bookkeeping too; over a bound the oldest go.
 2. A message is handed out once all parts are there and its checksum agrees.
 """
 
@@ -9,13 +10,15 @@ from __future__ import annotations
 import zlib
 from collections import OrderedDict
 
-from store.wire import Fragment
+from store.wire import DATAGRAM_BYTES_MAX, Fragment
 
 MESSAGE_BYTES_MAX = 32 << 20
 PARTIALS_PER_SENDER = 64
-BYTES_PER_SENDER = 32 << 20
+BYTES_PER_SENDER = 40 << 20
 BYTES_IN_ALL = 128 << 20
 AGE_MAX_S = 5.0
+FRAGMENT_OVERHEAD_BYTES = 128
+"""Else 65,535 empty fragments would cost megabytes and count for nothing."""
 
 _Key = tuple[int, int, int, int]
 
@@ -30,33 +33,43 @@ class _Partial:
         self.bytes = 0
 
 
+class _Sender:
+    __slots__ = ("bytes", "keys")
+
+    def __init__(self) -> None:
+        self.bytes = 0
+        self.keys: dict[_Key, None] = {}
+
+
 class Reassembly:
     """Messages in the making, oldest first. `dropped` counts those given up."""
 
     def __init__(self) -> None:
         self._partials: OrderedDict[_Key, _Partial] = OrderedDict()
-        self._by_sender: dict[int, list[_Key]] = {}
+        self._by_sender: dict[int, _Sender] = {}
         self._bytes = 0
         self.dropped = 0
 
     def add(self, fragment: Fragment, now: float) -> bytes | None:
         """The whole message, if this was its last missing part. Amortised O(1) a fragment."""
-        if fragment.count == 1:
+        if fragment.parts == 1:
             return fragment.chunk if zlib.crc32(fragment.chunk) == fragment.checksum else None
         self._expire(now)
         key = (fragment.boot, fragment.kind, fragment.request_id, fragment.checksum)
         partial = self._partials.get(key)
         if partial is None:
-            if fragment.count * len(fragment.chunk) > MESSAGE_BYTES_MAX:
+            if fragment.parts * len(fragment.chunk) > MESSAGE_BYTES_MAX + DATAGRAM_BYTES_MAX:
                 self.dropped += 1
                 return None
-            partial = self._partials[key] = _Partial(fragment.count, now)
-            self._by_sender.setdefault(fragment.boot, []).append(key)
-        if fragment.count != partial.count or fragment.index in partial.chunks:
+            partial = self._partials[key] = _Partial(fragment.parts, now)
+            self._by_sender.setdefault(fragment.boot, _Sender()).keys[key] = None
+        if fragment.parts != partial.count or fragment.part in partial.chunks:
             return None
-        partial.chunks[fragment.index] = fragment.chunk
-        partial.bytes += len(fragment.chunk)
-        self._bytes += len(fragment.chunk)
+        partial.chunks[fragment.part] = fragment.chunk
+        size = len(fragment.chunk) + FRAGMENT_OVERHEAD_BYTES
+        partial.bytes += size
+        self._by_sender[fragment.boot].bytes += size
+        self._bytes += size
         if len(partial.chunks) == partial.count:
             self._forget(key)
             message = b"".join(partial.chunks[index] for index in range(partial.count))
@@ -77,9 +90,9 @@ class Reassembly:
             self._drop(key)
 
     def _bound(self, boot: int) -> None:
-        keys = self._by_sender.get(boot, [])
-        while len(keys) > PARTIALS_PER_SENDER or sum(self._partials[k].bytes for k in keys) > BYTES_PER_SENDER:
-            self._drop(keys[0])
+        sender = self._by_sender[boot]
+        while len(sender.keys) > PARTIALS_PER_SENDER or sender.bytes > BYTES_PER_SENDER:
+            self._drop(next(iter(sender.keys)))
         while self._bytes > BYTES_IN_ALL:
             self._drop(next(iter(self._partials)))
 
@@ -88,8 +101,10 @@ class Reassembly:
         self._forget(key)
 
     def _forget(self, key: _Key) -> None:
-        self._bytes -= self._partials.pop(key).bytes
-        keys = self._by_sender[key[0]]
-        keys.remove(key)
-        if not keys:
+        partial = self._partials.pop(key)
+        self._bytes -= partial.bytes
+        sender = self._by_sender[key[0]]
+        sender.bytes -= partial.bytes
+        del sender.keys[key]
+        if not sender.keys:
             del self._by_sender[key[0]]

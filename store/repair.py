@@ -14,15 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from store.core import Core
 from store.messages import Reply, Write, Written
 from store.replica import DATA
-from store.versions import EMPTY, VersionSet, merge
-
-
-def merged(states: Iterable[VersionSet | None]) -> VersionSet:
-    """All that any of them knows."""
-    known = EMPTY
-    for state in states:
-        known = merge(known, state or EMPTY)
-    return known
+from store.versions import EMPTY, VersionSet
 
 
 class ReadRepair:
@@ -34,24 +26,24 @@ class ReadRepair:
         self._pushed: dict[str, VersionSet] = {}
 
     def push(
-        self, homes: Iterable[str], states: Mapping[str, VersionSet | None], on_held: Callable[[int], None]
+        self, homes: Iterable[str], states: Mapping[str, VersionSet | None], on_held: Callable[[set[str]], None]
     ) -> None:
         """Bring the homes among those that answered up to date.
 
-        states: what each node answered. on_held: told, whenever it grows, how many of them hold the merged state.
+        states: what each node answered. on_held: told, whenever it grows, which of them hold the merged state.
         """
-        state = self._core.replica.reconcile(merged(states.values()))
+        state = self._core.replica.combine(states.values())
         holders = {node for node, known in states.items() if (known or EMPTY) == state}
 
         def held(node: str) -> None:
             holders.add(node)
-            on_held(len(holders))
+            on_held(holders)
 
         for home in homes:
             if home in states and home not in holders and self._pushed.get(home) != state:
                 self._pushed[home] = state
                 self._write(home, state, held)
-        on_held(len(holders))
+        on_held(holders)
 
     def _write(self, home: str, state: VersionSet, held: Callable[[str], None]) -> None:
         core = self._core

@@ -15,13 +15,13 @@ Spaces: "data" by key; "hints" by owner and key, "spreading" by key (`handoff`);
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import msgspec
 
 from store.actions import Action, Bits, Persist, Reader, Record
 from store.engine import DamagedRecord
-from store.versions import EMPTY, VersionSet, latest, merge
+from store.versions import EMPTY, VersionSet, latest, merge, merge_latest
 
 DATA, HINTS, SPREADING, META = "data", "hints", "spreading", "meta"
 
@@ -68,6 +68,7 @@ class Replica:
         self._reader = reader
         self._name = name
         self._latest_only = conflicts == "lww"
+        self._merge = merge_latest if self._latest_only else merge
         self._out = out
         self._ticket = 0
         self._pending: dict[tuple[str, bytes], tuple[int, Entry]] = {}
@@ -109,8 +110,18 @@ class Replica:
     def merge(self, space: str, key: bytes, state: VersionSet, done: Done, *, beside: Record | None = None) -> None:
         """Add what the state knows; `beside` as in `put`."""
         entry = self.newest(space, key)
-        merged = self.reconcile(merge(entry.state, state))
-        self.put(space, key, Entry(entry.actor, merged), done, beside=beside)
+        merged = self.combine([entry.state, state])
+        if merged == entry.state and self.settled(space, key):
+            done()
+        else:
+            self.put(space, key, Entry(entry.actor, merged), done, beside=beside)
+
+    def combine(self, states: Iterable[VersionSet | None]) -> VersionSet:
+        """All that any of them knows, under the cluster's rule for conflicts. None: nothing."""
+        known = EMPTY
+        for state in states:
+            known = self._merge(known, state or EMPTY)
+        return known
 
     def reconcile(self, state: VersionSet) -> VersionSet:
         """The state under the cluster's rule for conflicts."""

@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 
-from store.config import Config, Member
+from store.config import Config, ConfigError, Member
 
 
 def position(key: bytes) -> int:
@@ -25,11 +25,17 @@ def position(key: bytes) -> int:
 class Ring:
     """An assignment of partitions to members. Lookups are O(1): every partition's walk is made once.
 
-    members: at least N of them, with distinct names.
+    Raises ConfigError for fewer than N members, or two of one name or one address: such a machine would count twice
+    toward a quorum.
     """
 
     def __init__(self, members: Iterable[Member], config: Config) -> None:
-        self.members = {member.name: member for member in sorted(members)}
+        given = sorted(members)
+        self.members = {member.name: member for member in given}
+        if len(self.members) < len(given):
+            raise ConfigError("two members have the same name; every node needs its own")
+        if len({member.address for member in given}) < len(given):
+            raise ConfigError("two members have the same address; every node needs its own")
         config.fits(len(self.members))
         self.n = config.n
         self.partitions = config.partitions
@@ -49,10 +55,13 @@ class Ring:
         return self.preference(key)[: self.n]
 
     def _walk(self, start: int) -> tuple[str, ...]:
-        clockwise = (self.owners[(start + step) % self.partitions] for step in range(self.partitions))
-        met = tuple(dict.fromkeys(clockwise))
+        met: dict[str, None] = {}
+        for step in range(self.partitions):
+            met[self.owners[(start + step) % self.partitions]] = None
+            if len(met) == len(self.members):
+                break
         # With fewer partitions than members some own none; they still stand in, last.
-        return met + tuple(name for name in self.members if name not in met)
+        return tuple(met | dict.fromkeys(self.members))
 
 
 def _assign(names: list[str], partitions: int) -> list[str]:

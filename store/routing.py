@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 from store.core import Core
 from store.dots import Dots
-from store.messages import Failed, Forward, Get, Put, Reply, Stored
+from store.messages import Failed, Forward, Get, Put, Reply, Stored, after_others
 from store.versions import Dot
 
 LOOK_EVERY_S = 0.1
@@ -24,7 +24,10 @@ GRACE_S = 0.5
 
 
 class Routing:
-    """Finds a coordinator for one request. coordinate: do it here, under that dot if a put was given one."""
+    """Finds a coordinator for one request.
+
+    coordinate: do it here, under that dot if a put was given one, and give the answer to that function.
+    """
 
     def __init__(
         self,
@@ -32,7 +35,7 @@ class Routing:
         request: Get | Put,
         request_id: int,
         dots: Dots,
-        coordinate: Callable[[Dot | None], None],
+        coordinate: Callable[[Dot | None, Callable[[Reply], None]], None],
         finish: Callable[[Reply], None],
     ) -> None:
         self._core = core
@@ -46,12 +49,13 @@ class Routing:
         self._untried = list(self._homes)
         self._asked: str | None = None
         self._deadline = core.now + core.config.request_timeout_s + GRACE_S
+        self._tries = 0
         self._over = False
 
     def start(self) -> None:
         """Coordinate or forward."""
         if self._core.name in self._homes:
-            self._coordinate(None)
+            self._coordinate(None, self._finish)
             return
         if isinstance(self._request, Put):
             self._dot = self._dots.give(self._request.key)
@@ -63,12 +67,14 @@ class Routing:
             self._asked = (trusted or self._untried)[0]
             self._untried.remove(self._asked)
             self._core.counters["forwarded"] += 1
+            self._tries += 1
             message = Forward(self._request_id, self._request, self._dot)
-            self._core.ask(self._asked, message, self._deadline, self._answered)
+            self._core.hand(self._asked, message, self._deadline, self._answered)
             self._core.after(LOOK_EVERY_S, self._look)
         elif self._core.config.sloppy:
             self._over = True
-            self._coordinate(self._dot)
+            self._tries += 1
+            self._coordinate(self._dot, self._end)
 
     def _look(self) -> None:
         if self._over or self._asked is None:
@@ -82,8 +88,11 @@ class Routing:
         if self._over:
             return
         self._over = True
-        if self._dot is not None and not isinstance(reply, Stored):
-            self._dots.failed(self._request.key, self._dot)
         homes = ", ".join(self._homes)
         text = f"no home of the key ({homes}) answered in time; retry through another node"
-        self._finish(reply or Failed("timeout", text))
+        self._end(reply or Failed("timeout", text))
+
+    def _end(self, reply: Reply) -> None:
+        if self._dot is not None and not isinstance(reply, Stored):
+            self._dots.failed(self._request.key, self._dot)
+        self._finish(after_others(reply) if self._tries > 1 else reply)

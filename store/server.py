@@ -17,7 +17,7 @@ from typing import assert_never
 
 from store.actions import Action, Address, Instant, Persist, Record, Send
 from store.config import Config, Member
-from store.engine import Engine, EngineError
+from store.engine import Engine
 from store.node import Node
 from store.udp import UdpSocket
 
@@ -55,6 +55,8 @@ class Server:
         self._listen = listen
         self._persists: queue.SimpleQueue[Persist | None] = queue.SimpleQueue()
         self._timer: asyncio.TimerHandle | None = None
+        self._due: float | None = None
+        self._serving = False
 
     async def serve(self, started: asyncio.Event | None = None) -> None:
         """Run until cancelled. Raises OSError if the address is taken, EngineError if a commit fails."""
@@ -64,13 +66,17 @@ class Server:
         self._node.environment = lambda: {"kernel_drops": self._socket.kernel_drops()}
         writer = threading.Thread(target=self._write, args=(loop, failed), name="writer")
         writer.start()
+        self._serving = True
         try:
             self._do(self._node.start(present()))
             if started is not None:
                 started.set()
             await failed
         finally:
+            self._serving = False
             self._socket.close()
+            if self._timer is not None:
+                self._timer.cancel()
             self._persists.put(None)
             writer.join()
 
@@ -78,10 +84,11 @@ class Server:
         self._do(self._node.receive(datagram, source, present()))
 
     def _wake(self) -> None:
+        self._due = None
         self._do(self._node.wake(present()))
 
     def _persisted(self, tickets: list[int]) -> None:
-        for ticket in tickets:
+        for ticket in tickets if self._serving else ():
             self._do(self._node.persisted(ticket, present()))
 
     def _do(self, actions: list[Action]) -> None:
@@ -93,9 +100,12 @@ class Server:
                     self._persists.put(action)
                 case _:
                     assert_never(action)
+        due = self._node.next_wake
+        if due == self._due:
+            return
         if self._timer is not None:
             self._timer.cancel()
-        due = self._node.next_wake
+        self._due = due
         if due is not None:
             loop = asyncio.get_running_loop()
             self._timer = loop.call_later(max(0.0, due - time.monotonic()), self._wake)
@@ -107,8 +117,8 @@ class Server:
                 records += persist.records
             try:
                 self._engine.commit(records)
-            except EngineError as problem:
-                loop.call_soon_threadsafe(failed.set_exception, problem)
+            except Exception as problem:  # Whatever it is: without this thread nothing would be stored any more.
+                loop.call_soon_threadsafe(_fail, failed, problem)
                 return
             loop.call_soon_threadsafe(self._persisted, [persist.ticket for persist in batch])
 
@@ -124,3 +134,8 @@ class Server:
                 break
             batch.append(following)
         return batch
+
+
+def _fail(failed: asyncio.Future[None], problem: Exception) -> None:
+    if not failed.done():
+        failed.set_exception(problem)

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from store.actions import Address
+from store.wire import DATAGRAM_BYTES_MAX
 
 DRAIN_MAX = 256
 RECEIVE_BUFFER_BYTES = 8 << 20
@@ -82,7 +83,7 @@ class UdpSocket:
     def _drain(self) -> None:
         for _ in range(DRAIN_MAX):
             try:
-                datagram, source = self._socket.recvfrom(65535)
+                datagram, source = self._socket.recvfrom(DATAGRAM_BYTES_MAX + 1)
             except BlockingIOError:
                 return
             except OSError:

@@ -19,10 +19,16 @@ Replicated Data Types (2018), section 7.2, for the causal context; Dynamo (SOSP 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Annotated
 
 import msgspec
 
-Dot = tuple[int, int]
+# What a peer sends is added to and stored: beyond 64 bits it could not be encoded again.
+Actor = Annotated[int, msgspec.Meta(ge=0)]
+Counter = Annotated[int, msgspec.Meta(ge=1, le=1 << 53)]
+WALL_NS_MAX = 1 << 62
+WallNs = Annotated[int, msgspec.Meta(ge=0, le=WALL_NS_MAX)]
+Dot = tuple[Actor, Counter]
 
 
 class Seen(msgspec.Struct, frozen=True, array_like=True):
@@ -31,7 +37,7 @@ class Seen(msgspec.Struct, frozen=True, array_like=True):
     Built by `seen` and `join`, which keep it in one form, so that equal sets are equal values.
     """
 
-    clock: dict[int, int] = {}
+    clock: dict[Actor, Counter] = {}
     cloud: tuple[Dot, ...] = ()
 
     def __contains__(self, dot: Dot) -> bool:
@@ -49,12 +55,12 @@ class Version(msgspec.Struct, frozen=True, array_like=True):
     coordinator: the node that gave the dot. wall_ns: that node's calendar clock, in nanoseconds.
     """
 
-    actor: int
-    counter: int
+    actor: Actor
+    counter: Counter
     value: bytes | None
     request_id: int
     coordinator: str
-    wall_ns: int
+    wall_ns: WallNs
 
     @property
     def dot(self) -> Dot:
@@ -119,7 +125,8 @@ def write(
     kept = [v for v in state.versions if v.dot not in context and v.request_id not in replaced]
     newest = max((v.wall_ns for v in state.versions), default=0)
     # A coordinator whose clock lags must not date a write before those it can see: a hybrid logical clock's rule.
-    kept.append(Version(*dot, value, request_id, coordinator, max(wall_ns, newest + 1)))
+    dated = min(max(wall_ns, newest + 1), WALL_NS_MAX)
+    kept.append(Version(*dot, value, request_id, coordinator, dated))
     return _state(join(state.seen, covered), kept), covered
 
 
@@ -137,13 +144,26 @@ def latest(state: VersionSet) -> VersionSet:
     """Last write wins: only the newest version by its coordinator's clock, dots breaking ties alike everywhere."""
     if len(state.versions) < 2:
         return state
-    return VersionSet(state.seen, (max(state.versions, key=lambda v: (v.wall_ns, v.dot)),))
+    return VersionSet(state.seen, (max(state.versions, key=_age),))
+
+
+def merge_latest(left: VersionSet, right: VersionSet) -> VersionSet:
+    """Merge two states of which each keeps its newest version only."""
+    merged = merge(left, right)
+    # Each side took the other's version for an older one: two coordinators dated one write on either side of
+    # another's date. Both were seen, so the merge drops both; the newest must stay, for all replicas alike.
+    versions = merged.versions or (*left.versions, *right.versions)
+    return latest(VersionSet(merged.seen, versions))
 
 
 def siblings(state: VersionSet) -> list[bytes]:
     """The live values a client sees: no tombstones, one value a request, in the order of dots."""
     values = {v.request_id: v.value for v in reversed(state.versions) if v.value is not None}
     return list(reversed(values.values()))
+
+
+def _age(version: Version) -> tuple[int, Dot, str]:
+    return (version.wall_ns, version.dot, version.coordinator)
 
 
 def _origin(version: Version) -> tuple[int, str]:

@@ -6,8 +6,9 @@
 
 1. No datagram is longer than 1,200 bytes: a size that no network on earth splits again.
 2. The nonce is the sender's boot id and its sequence number: never used twice, since a boot id is random and new at
-   every start, and a sender out of sequence numbers refuses to send.
-3. Who does not hold the key is a stranger: what they send does not open, and is dropped without an answer.
+   every start, and a sender out of sequence numbers takes a new one (at 50,000 datagrams a second: once a day).
+3. Who does not hold the key is a stranger: what they send does not open, and is dropped without an answer. So are a
+   sender's own datagrams, if somebody throws them back at it.
 4. A replayed datagram is refused: per sender boot, a window remembers the last 4,096 sequence numbers.
 5. Fragments belong together if sender boot, kind, request id and the whole message's checksum agree. A retry fills
    in what the first try lost.
@@ -20,7 +21,7 @@ import struct
 import zlib
 from collections import OrderedDict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -36,6 +37,7 @@ _PROTOCOL = 1
 _OUTER = struct.Struct("!2sB8sQI")
 _INNER = struct.Struct("!BQQIHHB")
 _SEQUENCE_MAX = (1 << 32) - 1
+_NAME_BYTES_MAX = 255
 _WINDOW = 4096
 _BOOTS_REMEMBERED = 4096
 
@@ -48,13 +50,12 @@ class Refused(Exception):
         self.reason = reason
 
 
-@dataclass(frozen=True, slots=True)
-class Fragment:
+class Fragment(NamedTuple):
     """An opened datagram.
 
     boot: the sender's boot id. kind: REQUEST or REPLY. request_id: 64 bits, the requester's choice.
     answered: of a reply, the boot id of the requester; of a request, 1 if it is a retry.
-    checksum: of the whole message. index of count: which part.
+    checksum: of the whole message. part of parts: which one.
     """
 
     boot: int
@@ -63,23 +64,26 @@ class Fragment:
     request_id: int
     answered: int
     checksum: int
-    index: int
-    count: int
+    part: int
+    parts: int
     chunk: bytes
 
 
 class Wire:
     """Seals and opens datagrams for one sender, from its start to its end.
 
-    secret: the cluster's key, 32 bytes. cluster: its name. name: the sender's.
+    secret: the cluster's key, 32 bytes. cluster: its name. name: the sender's, at most 255 bytes.
     """
 
     def __init__(self, secret: bytes, cluster: str, name: str, bits: Bits) -> None:
         if len(secret) != KEY_BYTES:
             raise ValueError(f"the cluster key has {len(secret)} bytes; it must have {KEY_BYTES}")
+        self._bits = bits
         self.boot = bits(64)
         self._name = name.encode()
-        self._cluster = hashlib.blake2b(cluster.encode(), digest_size=8).digest()
+        if len(self._name) > _NAME_BYTES_MAX:
+            raise ValueError(f"the name {name[:20]}... has {len(self._name)} bytes; give at most {_NAME_BYTES_MAX}")
+        self._cluster = hashlib.blake2b(cluster.encode(errors="surrogateescape"), digest_size=8).digest()
         self._seal = AESGCM(hashlib.blake2b(b"datagram", key=secret).digest()[:32])
         self._sequence = 0
         self._windows: OrderedDict[int, _Window] = OrderedDict()
@@ -105,6 +109,8 @@ class Wire:
             raise Refused("other_protocol")
         if cluster != self._cluster:
             raise Refused("other_cluster")
+        if boot == self.boot:
+            raise Refused("reflected")
         window = self._windows.get(boot)
         if window is not None and window.has(sequence):
             raise Refused("replayed")
@@ -118,7 +124,8 @@ class Wire:
 
     def _sealed(self, inner: bytes) -> bytes:
         if self._sequence >= _SEQUENCE_MAX:
-            raise OverflowError("out of sequence numbers: restart the node, which gives it a new boot id")
+            # Whoever has just asked us answers the old boot id, in vain; the retry then goes out under the new one.
+            self.boot, self._sequence = self._bits(64), 0
         self._sequence += 1
         outer = _OUTER.pack(_MAGIC, _PROTOCOL, self._cluster, self.boot, self._sequence)
         return outer + self._seal.encrypt(outer[11:23], inner, outer)
