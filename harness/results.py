@@ -43,7 +43,7 @@ class Result:
     """What a run came to.
 
     status, reason: the verdict, or `broken` and why. verdict: the checkers', if there was a history to check.
-    folder: the run's. command: replays it.
+    folder: the run's. command: replays it. notes: what the harness noticed of itself, a sentence each.
     """
 
     status: Status
@@ -51,6 +51,7 @@ class Result:
     verdict: Verdict | None
     folder: Path
     command: str
+    notes: tuple[str, ...] = ()
 
     @property
     def exit_code(self) -> int:
@@ -77,6 +78,7 @@ class Result:
             lines.append(f"  {_MARKS[part.outcome]} {name}: {_clipped(part.reason)}")
         for name, text in list(self.verdict.broken.items() if self.verdict else ())[:1]:
             lines.append(f"  ! {name} failed: {_clipped(text.splitlines()[-1] if text else '')}")
+        lines += [f"  ! {_clipped(note)}" for note in self.notes[:2]]
         return [*lines, "", f"report  {self.folder / 'report.html'}", f"replay  {self.command}"]
 
     @property
@@ -97,6 +99,8 @@ class Result:
             form["checkers"] = {name: part.as_dict() for name, part in self.verdict.parts.items()}
             if self.verdict.broken:
                 form["broken"] = dict(self.verdict.broken)
+        if self.notes:
+            form["notes"] = list(self.notes)
         return form
 
 

@@ -9,11 +9,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import platform
 import signal
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+import threading
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -72,17 +75,20 @@ class _Run:
         self._counts = {"ok": 0, "fail": 0, "info": 0}
         self._active: dict[str, str] = {}
         self._tally: Tally | None = None
+        self._crashes: list[str] = []
         self._result: Result | None = None
 
     def go(self) -> Result:
         if self._experiment.environment == "sim":
-            run_simulated(self._main)
+            with _terminable():
+                run_simulated(self._main)
         else:
             _run_interruptibly(self._main)
         assert self._result is not None
         return self._result
 
     async def _main(self) -> None:
+        asyncio.get_running_loop().set_exception_handler(self._crashed)
         environment = self._environment()
         failure: Exception | None = None
         try:
@@ -100,6 +106,10 @@ class _Run:
             raise
         finally:
             await self._close(environment)
+
+    def _crashed(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """What a callback raised, with nobody to hear of it: a client's datagrams arrive in callbacks."""
+        self._crashes.append(f"{context.get('message')}: {context.get('exception')!r}")
 
     def _environment(self) -> Environment:
         experiment = self._experiment
@@ -193,13 +203,19 @@ class _Run:
             verdict = self._check(read_history(self._folder.history))
         except ResultsError as problem:
             failure = failure or problem
-        status, reason = _conclude(verdict, failure, self._tally)
-        result = Result(status, reason, verdict, self._folder.path, self._experiment.command)
+        crashes = [*(self._tally.crashes if self._tally is not None else ()), *self._crashes]
+        status, reason = _conclude(verdict, failure, crashes)
+        notes = _lateness(self._tally)
+        result = Result(status, reason, verdict, self._folder.path, self._experiment.command, notes)
         self._folder.write_result(result)
         try:
             write_report(self._folder.path)
         except Exception as problem:  # A report that can't be drawn must not cost the verdict.
-            self._progress(f"the report could not be written: {type(problem).__name__}: {problem}")
+            note = (
+                f"the report could not be drawn ({type(problem).__name__}: {problem}); {self._folder.write_traceback()}"
+            )
+            result = replace(result, notes=(*notes, note))
+            self._folder.write_result(result)
         return result
 
     def _check(self, history: History) -> Verdict:
@@ -220,14 +236,36 @@ class _Run:
             self._progress(f"cleaning up failed ({problem}); `splitbrain clean` removes what is left")
 
 
-def _conclude(verdict: Verdict | None, failure: Exception | None, tally: Tally | None) -> tuple[Status, str]:
+def _lateness(tally: Tally | None) -> tuple[str, ...]:
+    if tally is None or not tally.late:
+        return ()
+    return (
+        f"{tally.late:,} of {tally.operations:,} operations started late, by up to {tally.latest_ns / 1e9:.2f} s, for"
+        " want of a free client; latency counts from the actual start",
+    )
+
+
+@contextlib.contextmanager
+def _terminable() -> Iterator[None]:
+    """Within it SIGTERM is a KeyboardInterrupt, as SIGINT is."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # Signals are the main thread's affair.
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _conclude(verdict: Verdict | None, failure: Exception | None, crashes: Sequence[str]) -> tuple[Status, str]:
     """The run's status: invalid outranks broken, which outranks the rest."""
     if verdict is not None and verdict.outcome is Outcome.INVALID:
         return "invalid", verdict.reason
     if failure is not None:
         return "broken", str(failure)
-    if tally is not None and tally.crashes:
-        return "broken", f"a client of the workload crashed {len(tally.crashes)} times, first: {tally.crashes[0]}"
+    if crashes:
+        return "broken", f"a client or nemesis crashed {len(crashes)} times, first: {crashes[0]}"
     assert verdict is not None
     if verdict.broken:
         return "broken", f"checkers failed: {', '.join(verdict.broken)}"

@@ -24,9 +24,7 @@ def catalogue() -> Mapping[str, str]:
     return SUMMARIES
 
 
-def fault_package(
-    names: Sequence[str], nodes: Sequence[str], *, seed: int, time_limit_s: float
-) -> FaultPackage:
+def fault_package(names: Sequence[str], nodes: Sequence[str], *, seed: int, time_limit_s: float) -> FaultPackage:
     """The families of these names together.
 
     nodes: the cluster's. time_limit_s: of the load, in seconds; about three faults of each lane fit in.

@@ -134,17 +134,20 @@ async def _cut(network: Network, invocation: Invocation) -> Mapping[str, Any]:
     others = [sight.heard for sight in sights if (sight.source, sight.target) not in wanted]
     heard = f"{len(others)} others heard" if all(others) else f"{sum(others)} of {len(others)} others heard"
     detail = f"{silent} of {len(wanted)} directed links silent, {heard}"
-    return observed(invocation, silent == len(wanted), detail, links=_links(sights))
+    # A cut that took more than was asked for is another fault than the one the history would name.
+    return observed(invocation, silent == len(wanted) and all(others), detail, links=_links(sights))
 
 
 async def _heal(network: Network, invocation: Invocation) -> Mapping[str, Any]:
-    # The counters go with the cut, so they are read while it still stands.
-    dropped = sum(sight.dropped or 0 for sight in await network.look() if sight.cut)
+    # The counters go with the cut, so they are read while it still stands, if it does.
+    cut = [sight for sight in await network.look() if sight.cut]
+    dropped = sum(sight.dropped or 0 for sight in cut)
+    stood = {"stood": not any(sight.heard for sight in cut)} if cut else {}
     await network.heal()
     sights = await network.look()
     heard = sum(sight.heard for sight in sights)
     detail = f"{heard} of {len(sights)} directed links heard"
-    return observed(invocation, heard == len(sights), detail, dropped=dropped, links=_links(sights))
+    return observed(invocation, heard == len(sights), detail, **stood, dropped=dropped, links=_links(sights))
 
 
 def _links(sights: Sequence[LinkSight]) -> list[dict[str, Any]]:

@@ -2,6 +2,8 @@
 
 1. A kill took effect if the process is gone; a restart, if the node answers again.
 2. A pause took effect if the process is there and the node does not answer; a resume, if it answers again.
+3. Before either is ended it is looked at again: one that something else ended meanwhile did not stand (`stood`).
+4. A process that is gone though nobody killed it `died` by itself: a restart must not cover that up.
 """
 
 from __future__ import annotations
@@ -69,20 +71,25 @@ class Killer:
     def __init__(self, environment: Environment, system: System) -> None:
         self._environment = environment
         self._system = system
+        self._killed: set[str] = set()
 
     async def invoke(self, invocation: Invocation) -> Mapping[str, Any]:
         nodes = invocation.value["nodes"]
         machines = self._environment.machines
         if invocation.value["phase"] == "start":
+            self._killed.update(nodes)
             await _each(machines[node].kill() for node in nodes)
             left = [node for node in nodes if await machines[node].running()]
-            detail = (
-                f"process still there on {', '.join(left)}" if left else f"process gone on {', '.join(nodes)}"
-            )
+            detail = f"process still there on {', '.join(left)}" if left else f"process gone on {', '.join(nodes)}"
             return observed(invocation, not left, detail)
-        gone = [node for node in nodes if not await machines[node].running()]
-        await _each(self._system.start(self._environment, machines[node]) for node in gone)
-        return await _answering(self._environment, self._system, invocation)
+        gone = [node for node in machines if not await machines[node].running()]
+        seen: dict[str, Any] = {"stood": self._killed.issubset(gone)} if self._killed else {}
+        died = [node for node in gone if node not in self._killed]
+        if died:
+            seen["died"] = died
+        await _each(self._system.start(self._environment, machines[node]) for node in gone if node in nodes)
+        self._killed.difference_update(nodes)
+        return await _answering(self._environment, self._system, invocation, **seen)
 
 
 class Pauser:
@@ -91,13 +98,18 @@ class Pauser:
     def __init__(self, environment: Environment, system: System) -> None:
         self._environment = environment
         self._system = system
+        self._paused: set[str] = set()
 
     async def invoke(self, invocation: Invocation) -> Mapping[str, Any]:
         nodes = invocation.value["nodes"]
         machines = self._environment.machines
         if invocation.value["phase"] == "stop":
+            answers = await _each(self._system.ready(self._environment, node) for node in sorted(self._paused))
+            seen: dict[str, Any] = {"stood": not any(answers)} if answers else {}
             await _each(machines[node].resume() for node in nodes)
-            return await _answering(self._environment, self._system, invocation)
+            self._paused.difference_update(nodes)
+            return await _answering(self._environment, self._system, invocation, **seen)
+        self._paused.update(nodes)
         await _each(machines[node].pause() for node in nodes)
         answers = await _each(self._system.ready(self._environment, node) for node in nodes)
         problems = [f"{node} still answers" for node, ready in zip(nodes, answers, strict=True) if ready]
@@ -105,8 +117,10 @@ class Pauser:
         return observed(invocation, not problems, "; ".join(problems) or f"no answer from {', '.join(nodes)}")
 
 
-async def _answering(environment: Environment, system: System, invocation: Invocation) -> Mapping[str, Any]:
-    """Wait, within bounds, until all nodes of the invocation answer; what was seen."""
+async def _answering(
+    environment: Environment, system: System, invocation: Invocation, **seen: Any
+) -> Mapping[str, Any]:
+    """Wait, within bounds, until all nodes of the invocation answer; what was seen, then and before."""
     nodes = invocation.value["nodes"]
     deadline = asyncio.get_running_loop().time() + ANSWER_PATIENCE_S
     silent = list(nodes)
@@ -114,11 +128,9 @@ async def _answering(environment: Environment, system: System, invocation: Invoc
         answers = await _each(system.ready(environment, node) for node in silent)
         silent = [node for node, ready in zip(silent, answers, strict=True) if not ready]
         if not silent:
-            return observed(invocation, True, f"{', '.join(nodes)} answer{'s' * (len(nodes) == 1)} again")
+            return observed(invocation, True, f"{', '.join(nodes)} answer{'s' * (len(nodes) == 1)} again", **seen)
         if asyncio.get_running_loop().time() > deadline:
-            return observed(
-                invocation, False, f"no answer from {', '.join(silent)} in {ANSWER_PATIENCE_S:g} s"
-            )
+            return observed(invocation, False, f"no answer from {', '.join(silent)} in {ANSWER_PATIENCE_S:g} s", **seen)
         await asyncio.sleep(0.1)
 
 
