@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.environment import Link
+from harness.environment import Link, LinkSight
 from harness.nemesis.partitions import (
     FAMILIES,
     Partitioner,
@@ -164,5 +165,31 @@ def test_a_heal_that_leaves_a_link_silent_was_without_effect() -> None:
         evidence = (await nemesis.invoke(STOP))["evidence"]
         assert evidence["effective"] is False
         assert evidence["detail"] == "19 of 20 directed links heard"
+
+    with_cluster(scenario)
+
+
+def test_a_cut_that_took_more_links_than_asked_for_is_not_the_fault_that_was_asked_for() -> None:
+    async def scenario(environment: SimulatedEnvironment, nemesis: Partitioner) -> None:
+        environment.network.set_conditions([("n3", "n4")], LinkConditions(loss=1.0))
+        evidence = (await nemesis.invoke(START))["evidence"]
+        assert evidence["effective"] is False
+        assert evidence["detail"] == "2 of 2 directed links silent, 17 of 18 others heard"
+
+    with_cluster(scenario)
+
+
+def test_a_cut_that_vanished_by_itself_did_not_stand() -> None:
+    async def scenario(environment: SimulatedEnvironment, nemesis: Partitioner) -> None:
+        await nemesis.invoke(START)
+        assert (await nemesis.invoke(STOP))["evidence"]["stood"] is True
+        await nemesis.invoke(START)
+        look = environment.network.look
+
+        async def look_at_leaking_links() -> list[LinkSight]:
+            return [replace(sight, heard=True) for sight in await look()]
+
+        environment.network.look = look_at_leaking_links  # type: ignore[method-assign]
+        assert (await nemesis.invoke(STOP))["evidence"]["stood"] is False
 
     with_cluster(scenario)

@@ -36,7 +36,7 @@ def test_a_kill_is_seen_by_the_process_being_gone_and_a_restart_by_an_answer() -
         assert killed["evidence"] == {"effective": True, "detail": "process gone on n2, n4"}
         assert not await system.ready(environment, "n2") and await system.ready(environment, "n1")
         restarted = await killer.invoke(stop("kill", "n2", "n4"))
-        assert restarted["evidence"] == {"effective": True, "detail": "n2, n4 answer again"}
+        assert restarted["evidence"] == {"effective": True, "detail": "n2, n4 answer again", "stood": True}
         assert len(system.started) == len(NODES) + 2
 
     on_a_cluster(scenario)
@@ -68,7 +68,7 @@ def test_a_pause_is_seen_by_silence_while_the_process_is_there() -> None:
         paused = await pauser.invoke(start("pause", "n3"))
         assert paused["evidence"] == {"effective": True, "detail": "no answer from n3"}
         resumed = await pauser.invoke(stop("pause", "n3"))
-        assert resumed["evidence"] == {"effective": True, "detail": "n3 answers again"}
+        assert resumed["evidence"] == {"effective": True, "detail": "n3 answers again", "stood": True}
 
     on_a_cluster(scenario)
 
@@ -113,3 +113,37 @@ def test_targets_take_turns_and_a_stop_names_what_its_start_struck(family: Any) 
     targets = [built.start(turn).value["target"] for turn in range(6)]
     assert {"one", "minority"} <= set(targets)
     assert built.final.value["nodes"] == list(NODES)
+
+
+def test_a_killed_process_that_something_else_restarted_did_not_stay_down() -> None:
+    async def scenario(environment: SimulatedEnvironment, system: EchoSystem) -> None:
+        killer = Killer(environment, system)
+        await killer.invoke(start("kill", "n2"))
+        await system.start(environment, environment.machines["n2"])
+        restarted = await killer.invoke(stop("kill", "n2"))
+        assert restarted["evidence"]["stood"] is False
+
+    on_a_cluster(scenario)
+
+
+def test_a_process_that_died_by_itself_is_told_and_not_only_restarted() -> None:
+    async def scenario(environment: SimulatedEnvironment, system: EchoSystem) -> None:
+        killer = Killer(environment, system)
+        await killer.invoke(start("kill", "n2"))
+        await environment.machines["n4"].kill()
+        restarted = await killer.invoke(stop("kill", *NODES))
+        assert restarted["evidence"]["died"] == ["n4"]
+        assert restarted["evidence"]["stood"] is True
+
+    on_a_cluster(scenario)
+
+
+def test_a_pause_that_ended_by_itself_did_not_stand() -> None:
+    async def scenario(environment: SimulatedEnvironment, system: EchoSystem) -> None:
+        pauser = Pauser(environment, system)
+        await pauser.invoke(start("pause", "n3"))
+        await environment.machines["n3"].resume()
+        resumed = await pauser.invoke(stop("pause", "n3"))
+        assert resumed["evidence"]["stood"] is False
+
+    on_a_cluster(scenario)
