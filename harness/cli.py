@@ -5,7 +5,9 @@ Exit codes: 0 valid, 1 invalid, 2 unknown, 3 broken (the harness failed), 64 wro
 
 from __future__ import annotations
 
+import contextlib
 import json
+import signal
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,6 +19,7 @@ import checkers
 from harness.catalogue import SYSTEMS, WORKLOADS, names
 from harness.experiment import ENVIRONMENTS, Experiment, UsageProblem, settings
 from harness.results import EXIT_CODES, EXIT_USAGE, ResultsError, read_history
+from harness.terminal import Progress, say, warn
 
 EXIT_INTERRUPTED = 130
 SEED_MAX = 2**32
@@ -56,7 +59,6 @@ def run(
 ) -> None:
     """Run WORKLOAD against a cluster under faults, check what was recorded, and write a report."""
     from harness.run import run as run_experiment  # Brings in SSH and Docker: `check` and `report` need neither.
-    from harness.terminal import Progress
 
     experiment = Experiment(
         workload=workload,
@@ -73,9 +75,9 @@ def run(
     with Progress(quiet=as_json) as progress:
         result = run_experiment(experiment, out=out, progress=progress)
     if as_json:
-        click.echo(json.dumps({**result.as_dict(), "folder": str(result.folder), "replay": result.command}))
+        say(json.dumps({**result.as_dict(), "folder": str(result.folder), "replay": result.command}))
     else:
-        click.echo("\n".join(result.lines()))
+        say("\n".join(result.lines()))
     raise SystemExit(result.exit_code)
 
 
@@ -89,14 +91,16 @@ def check(history: Path, checker: str, options: tuple[str, ...], as_json: bool) 
     recorded = read_history(history)
     try:
         verdict = checkers.check(checker, recorded, **_json_options(options))
+    except checkers.HistoryError as problem:
+        raise UsageProblem(f"{history}, {problem}; record it again, or correct it") from None
     except ValueError as problem:
         raise UsageProblem(str(problem)) from None
     if as_json:
-        click.echo(json.dumps(verdict.as_dict()))
+        say(json.dumps(verdict.as_dict()))
     else:
-        click.echo(f"{verdict.outcome.value.upper()}: {verdict.reason}")
+        say(f"{verdict.outcome.value.upper()}: {verdict.reason}")
         if verdict.witness is not None:
-            click.echo(verdict.witness.text)
+            say(verdict.witness.text)
     raise SystemExit(EXIT_CODES[verdict.outcome.value])
 
 
@@ -107,7 +111,7 @@ def report(run: Path) -> None:
     from harness.report import ReportError, write
 
     try:
-        click.echo(write(run))
+        say(str(write(run)))
     except ReportError as problem:
         raise UsageProblem(str(problem)) from None
 
@@ -119,12 +123,13 @@ def clean() -> None:
     from harness.hosts import remove_leftovers
 
     try:
-        removed = remove_leftovers(click.echo)
+        removed = remove_leftovers(say)
     except EnvironmentFailure as problem:
-        raise UsageProblem(str(problem)) from None
+        warn(f"splitbrain: {problem}")
+        raise SystemExit(EXIT_CODES["broken"]) from None
     for line in removed:
-        click.echo(f"removed {line}")
-    click.echo(f"{len(removed)} things removed" if removed else "nothing was left behind")
+        say(f"removed {line}")
+    say(f"{len(removed)} things removed" if removed else "nothing was left behind")
 
 
 @cli.command("list")
@@ -141,25 +146,30 @@ def list_() -> None:
         "checkers": checkers.catalogue(),
     }
     for title, entries in sections.items():
-        click.echo(title)
+        say(title)
         for name, summary in entries.items():
-            click.echo(f"  {name:<16} {summary}".rstrip())
+            say(f"  {name:<16} {summary}".rstrip())
 
 
 def main() -> None:
     """The command: every error a user can cause is one line and an exit code, never a traceback."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         cli.main(standalone_mode=False)
         code = 0
     except click.ClickException as problem:
-        problem.show()
+        with contextlib.suppress(OSError, ValueError):
+            problem.show()
         code = EXIT_USAGE
     except (UsageProblem, ResultsError) as problem:
-        click.echo(f"splitbrain: {problem}", err=True)
+        warn(f"splitbrain: {problem}")
         code = EXIT_USAGE
     except (click.Abort, KeyboardInterrupt):
-        click.echo("splitbrain: interrupted", err=True)
+        warn("splitbrain: interrupted")
         code = EXIT_INTERRUPTED
+    except Exception as problem:  # The last line of defence: exit code 1 would read as "invalid".
+        warn(f"splitbrain: internal error, {type(problem).__name__}: {problem}; please report it with this command")
+        code = EXIT_CODES["broken"]
     sys.exit(code)
 
 
@@ -174,7 +184,7 @@ def _json_options(options: tuple[str, ...]) -> dict[str, Any]:
     for name, text in settings(options, flag="--option").items():
         try:
             parsed[name] = json.loads(text)
-        except json.JSONDecodeError:
+        except (ValueError, RecursionError):
             parsed[name] = text
     return parsed
 

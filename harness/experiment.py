@@ -28,6 +28,15 @@ ABILITIES: Mapping[str, frozenset[str]] = {
 }
 
 
+RANGES: Mapping[str, tuple[float, float]] = {
+    "nodes": (1, 99),
+    "seed": (0, 2**63),
+    "time_limit_s": (1, 86_400),
+    "rate": (0.01, 100_000),
+    "concurrency": (1, 1000),
+}
+
+
 class UsageProblem(ValueError):
     """Asked for what does not exist or can't be done: names the cause, and what there is."""
 
@@ -65,14 +74,17 @@ class Experiment:
         words += ["--nodes", str(self.nodes)]
         if self.faults:
             words += ["--faults", ",".join(self.faults)]
-        words += ["--seed", str(self.seed), "--time-limit", f"{self.time_limit_s:g}"]
-        words += ["--rate", f"{self.rate:g}", "--concurrency", str(self.concurrency)]
+        words += ["--seed", str(self.seed), "--time-limit", _exactly(self.time_limit_s)]
+        words += ["--rate", _exactly(self.rate), "--concurrency", str(self.concurrency)]
         for key, value in self.config.items():
             words += ["--config", f"{key}={value}"]
         return shlex.join(words)
 
     def prepare(self) -> Prepared:
         """Look everything up. Raises UsageProblem."""
+        for name, (least, most) in RANGES.items():
+            if not least <= getattr(self, name) <= most:  # Not a number is in no range.
+                raise UsageProblem(f"{name} is {getattr(self, name)}; give {least:g} to {most:g}")
         if self.environment not in ENVIRONMENTS:
             raise UsageProblem(f"unknown environment {self.environment!r}; known: {', '.join(ENVIRONMENTS)}")
         try:
@@ -118,6 +130,11 @@ class Prepared:
     system: System
     faults: FaultPackage
     plan: Plan
+
+
+def _exactly(number: float) -> str:
+    # As short as reads back to the same number: a rounded rate would be another experiment.
+    return str(int(number)) if number == int(number) else repr(float(number))
 
 
 def settings(pairs: Iterable[str], flag: str = "--config") -> dict[str, str]:

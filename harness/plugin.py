@@ -16,6 +16,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from harness.experiment import Experiment, UsageProblem
@@ -48,6 +49,8 @@ def cluster(request: pytest.FixtureRequest) -> Cluster:
     """Runs workloads on a cluster of this test's own; see the plugin's rules."""
     marker = request.node.get_closest_marker("jepsen")
     given = dict(marker.kwargs) if marker is not None else {}
+    if marker is not None and marker.args:
+        pytest.fail(f"@pytest.mark.jepsen takes names and values, as in nodes=5; not {marker.args[0]!r}", pytrace=False)
     options = request.config.option
     forced = {
         name: value
@@ -80,6 +83,8 @@ class Cluster:
             result = run(experiment, out=self._out, progress=Progress(quiet=True))
         except (UsageProblem, ResultsError) as problem:
             pytest.fail(str(problem), pytrace=False)
+        if result.status == "broken":
+            pytest.fail("\n".join(result.lines()), pytrace=False)
         self._item.add_report_section("call", f"splitbrain {workload}", "\n".join(result.lines()))
         return result
 
@@ -91,4 +96,7 @@ def _experiment(workload: str, arguments: dict[str, Any]) -> Experiment:
             raise UsageProblem(f"unknown argument {name!r} of a jepsen test; known: {', '.join(sorted(known))}")
     if isinstance(arguments.get("faults"), str):
         arguments["faults"] = tuple(fault.strip() for fault in arguments["faults"].split(",") if fault.strip())
-    return Experiment(workload=workload, **arguments)
+    try:
+        return msgspec.convert({"workload": workload, **arguments}, Experiment)
+    except msgspec.ValidationError as problem:
+        raise UsageProblem(f"an argument of a jepsen test has the wrong type: {problem}") from None

@@ -79,7 +79,9 @@ class Result:
         for name, text in list(self.verdict.broken.items() if self.verdict else ())[:1]:
             lines.append(f"  ! {name} failed: {_clipped(text.splitlines()[-1] if text else '')}")
         lines += [f"  ! {_clipped(note)}" for note in self.notes[:2]]
-        return [*lines, "", f"report  {self.folder / 'report.html'}", f"replay  {self.command}"]
+        report = self.folder / "report.html"
+        where = f"report  {report}" if report.exists() else f"folder  {self.folder}"
+        return [*lines, "", where, f"replay  {self.command}"]
 
     @property
     def _headline(self) -> str:

@@ -13,7 +13,6 @@ import contextlib
 import platform
 import signal
 import subprocess
-import sys
 import threading
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -33,7 +32,7 @@ from harness.report import write as write_report
 from harness.results import Result, ResultsError, RunFolder, Status, read_history
 from harness.seeds import split
 from harness.simulation import LinkConditions, SimulatedEnvironment, run_simulated
-from harness.terminal import Progress
+from harness.terminal import Progress, warn
 from harness.validation import validated
 from harness.workload import Client
 
@@ -80,12 +79,19 @@ class _Run:
 
     def go(self) -> Result:
         if self._experiment.environment == "sim":
-            with _terminable():
-                run_simulated(self._main)
+            with _interruptible_once():
+                self._until_interrupted(lambda: run_simulated(self._main))
         else:
-            _run_interruptibly(self._main)
+            self._until_interrupted(lambda: _run_interruptibly(self._main))
         assert self._result is not None
         return self._result
+
+    def _until_interrupted(self, go: Callable[[], object]) -> None:
+        try:
+            go()
+        except KeyboardInterrupt:
+            self._progress(f"what was recorded until the interrupt: {self._folder.path}")
+            raise
 
     async def _main(self) -> None:
         asyncio.get_running_loop().set_exception_handler(self._crashed)
@@ -200,7 +206,8 @@ class _Run:
         """Check what was recorded, and write results and report."""
         verdict: Verdict | None = None
         try:
-            verdict = self._check(read_history(self._folder.history))
+            if failure is None or self._folder.history.exists():
+                verdict = self._check(read_history(self._folder.history))
         except ResultsError as problem:
             failure = failure or problem
         crashes = [*(self._tally.crashes if self._tally is not None else ()), *self._crashes]
@@ -208,6 +215,8 @@ class _Run:
         notes = _lateness(self._tally)
         result = Result(status, reason, verdict, self._folder.path, self._experiment.command, notes)
         self._folder.write_result(result)
+        if not self._folder.history.exists():
+            return result
         try:
             write_report(self._folder.path)
         except Exception as problem:  # A report that can't be drawn must not cost the verdict.
@@ -246,16 +255,24 @@ def _lateness(tally: Tally | None) -> tuple[str, ...]:
 
 
 @contextlib.contextmanager
-def _terminable() -> Iterator[None]:
-    """Within it SIGTERM is a KeyboardInterrupt, as SIGINT is."""
+def _interruptible_once() -> Iterator[None]:
+    """Within it the first SIGINT or SIGTERM is a KeyboardInterrupt; later ones must not disturb what it sets off."""
     if threading.current_thread() is not threading.main_thread():
         yield  # Signals are the main thread's affair.
         return
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    numbers = (signal.SIGINT, signal.SIGTERM)
+
+    def interrupt(number: int, frame: object) -> None:
+        for other in numbers:
+            signal.signal(other, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    before = [signal.signal(number, interrupt) for number in numbers]
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
 
 
 def _conclude(verdict: Verdict | None, failure: Exception | None, crashes: Sequence[str]) -> tuple[Status, str]:
@@ -291,7 +308,7 @@ def _run_interruptibly(main: Callable[[], Awaitable[None]]) -> None:
             nonlocal interrupted
             if not interrupted:
                 interrupted = True
-                print("\ninterrupted: cleaning up …", file=sys.stderr, flush=True)
+                warn("\ninterrupted: cleaning up …")
                 task.cancel()
 
         for number in (signal.SIGINT, signal.SIGTERM):

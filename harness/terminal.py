@@ -1,7 +1,12 @@
-"""The terminal: one live status line while a run goes on, plain lines where there is no terminal."""
+"""The terminal: one live status line while a run goes on, plain lines where there is no terminal.
+
+1. What can't be printed (a closed pipe, a full disk) is not printed: it must never stop a run or change its outcome.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
 import time
 from types import TracebackType
@@ -32,7 +37,7 @@ class Progress:
     def __call__(self, text: str) -> None:
         if not self._quiet:
             self._erase()
-            print(text, file=sys.stderr, flush=True)
+            warn(text)
 
     def status(self, text: str) -> None:
         """Show on the live line; nothing where there is no terminal."""
@@ -41,10 +46,28 @@ class Progress:
         if self._live and now - self._refreshed >= REFRESH_S:
             self._refreshed = now
             self._erase()
-            print(text, end="", file=sys.stderr, flush=True)
+            warn(text, end="")
             self._shown = text
 
     def _erase(self) -> None:
         if self._shown:
-            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+            warn("\r\x1b[K", end="")
             self._shown = ""
+
+
+def warn(text: str, end: str = "\n") -> None:
+    """Print on standard error, if it takes it."""
+    with contextlib.suppress(OSError, ValueError):
+        if sys.stderr is not None:
+            print(text, end=end, file=sys.stderr, flush=True)
+
+
+def say(text: str) -> None:
+    """Print on standard output, if it takes it."""
+    try:
+        if sys.stdout is not None:
+            print(text, flush=True)
+    except (OSError, ValueError):
+        # Else the interpreter tries again on its way out, and makes its own exit code of it.
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

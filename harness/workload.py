@@ -67,10 +67,10 @@ class Plan:
     config: Mapping[str, str]
 
     def whole(self, key: str) -> int:
-        """A configuration value that must be a whole number above 0. Raises ValueError naming the key."""
+        """A configuration value that must be a whole number from 1 to 10,000. Raises ValueError naming the key."""
         text = self.config[key]
-        if not text.isascii() or not text.isdigit() or int(text) < 1:
-            raise ValueError(f"{key}={text}: give a whole number above 0")
+        if not text.isascii() or not text.isdigit() or len(text) > 5 or not 1 <= int(text) <= 10_000:
+            raise ValueError(f"{key}={text}: give a whole number from 1 to 10000")
         return int(text)
 
     def choice(self, key: str, choices: tuple[str, ...]) -> str:

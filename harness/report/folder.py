@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from jinja2 import TemplateError
+
 from checkers.history import History, HistoryError
 from harness.report.page import render
 
@@ -31,12 +33,19 @@ def write(folder: Path) -> Path:
     Raises ReportError if the run or its history is missing or unreadable. O(n log n) in operations.
     """
     run = _object(folder / "run.json")
-    page = render(run, _history(folder / "history.jsonl"), _results(folder), _logs(folder / "nodes"))
+    history, results, logs = _history(folder / "history.jsonl"), _results(folder), _logs(folder / "nodes")
+    try:
+        page = render(run, history, results, logs)
+    except (TypeError, TemplateError) as problem:
+        raise ReportError(f"{folder / 'run.json'} does not describe a run ({problem}); run the test again") from problem
     target = folder / "report.html"
     # A reader's open tab must never see half a page, nor a crash destroy the report that was there.
     partial = folder / "report.html.partial"
-    partial.write_bytes(page.encode("utf-8", "replace"))
-    partial.replace(target)
+    try:
+        partial.write_bytes(page.encode("utf-8", "replace"))
+        partial.replace(target)
+    except OSError as problem:
+        raise ReportError(f"can't write {target} ({problem.strerror}); check the folder's permissions") from problem
     return target
 
 
@@ -45,7 +54,7 @@ def _object(path: Path) -> dict[str, Any]:
         parsed = json.loads(path.read_bytes())
     except FileNotFoundError:
         raise ReportError(f"{path} does not exist: {path.parent} is no run folder; {RUN_REMEDY}") from None
-    except (OSError, ValueError) as problem:
+    except (OSError, ValueError, RecursionError) as problem:
         raise ReportError(f"{path} can't be read ({problem}); restore it, or run the test again") from problem
     if not isinstance(parsed, dict):
         raise ReportError(f"{path} holds no JSON object; restore it, or run the test again")
@@ -74,7 +83,7 @@ def _results(folder: Path) -> dict[str, Any]:
         parsed = json.loads(path.read_bytes())
     except FileNotFoundError:
         return unfinished(f"the run did not finish: it left no results.json; {again}")
-    except (OSError, ValueError) as problem:
+    except (OSError, ValueError, RecursionError) as problem:
         return unfinished(f"the run did not finish: its results.json is broken ({problem}); {again}")
     if not isinstance(parsed, dict) or "verdict" not in parsed:
         return unfinished(f"the run did not finish: its results.json holds no verdict; {again}")

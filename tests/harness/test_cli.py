@@ -1,8 +1,10 @@
 """The command line as a user meets it: in a process of its own."""
 
 import json
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -95,6 +97,9 @@ def test_a_corrupted_history_is_refused_with_the_line_that_is_wrong(lost, tmp_pa
         (["run", "sets", "--config", "x=1"], "unknown configuration key 'x'"),
         (["run", "sets", "--rate", "fast"], "'fast' is not a valid float"),
         (["run", "sets", "--rate", "0"], "--rate"),
+        (["run", "sets", "--rate", "nan"], "rate is nan; give 0.01 to 100000"),
+        (["run", "sets", "--time-limit", "inf"], "time_limit_s is inf"),
+        (["run", "sets", "--config", "keys=99999999999999999999"], "keys=99999999999999999999: give a whole number"),
         (["run", "sets", "--nodes", "0"], "--nodes"),
         (["run", "sets", "--seed", "-1"], "--seed"),
         (["run"], "Missing argument"),
@@ -143,3 +148,34 @@ def test_one_seed_gives_one_history_byte_for_byte_whatever_the_hash_seed(tmp_pat
         histories.append((out / "latest/history.jsonl").read_bytes())
     assert histories[0] == histories[1]
     assert len(histories[0].splitlines()) > 1000
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
+def test_an_interrupted_simulation_is_judged_up_to_there_whatever_else_is_sent(tmp_path, number):
+    words = ["run", "sets", "--time-limit", "3000", "--faults", "partition", "--seed", "3", "--out", str(tmp_path)]
+    run = subprocess.Popen([sys.executable, "-m", "harness.cli", *words], stderr=subprocess.PIPE, text=True)
+    history = tmp_path / "latest/history.jsonl"
+    deadline = time.monotonic() + 60
+    while not (history.exists() and history.stat().st_size > 10_000):
+        assert time.monotonic() < deadline and run.poll() is None
+        time.sleep(0.05)
+    run.send_signal(number)
+    run.send_signal(number)
+    _, errors = run.communicate(timeout=60)
+    assert run.returncode == 130
+    assert "Traceback" not in errors
+    assert str(tmp_path) in errors
+    assert json.loads((tmp_path / "latest/results.json").read_text())["verdict"] in ("broken", "invalid")
+    assert (tmp_path / "latest/report.html").exists()
+
+
+def test_output_that_nobody_takes_does_not_change_the_exit_code(lost, tmp_path):
+    cwd, _ = lost
+    words = [sys.executable, "-m", "harness.cli", "check", "runs/latest/history.jsonl", "--checker", "evidence"]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(words, cwd=cwd, stdout=full, stderr=full, timeout=60)
+    assert done.returncode == 0
+    run = [sys.executable, "-m", "harness.cli", "run", "sets", "--time-limit", "2", "--seed", "1"]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([*run, "--out", str(tmp_path)], stdout=full, stderr=full, timeout=60)
+    assert done.returncode == 0

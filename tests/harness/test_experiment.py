@@ -16,7 +16,7 @@ from harness.experiment import Experiment, UsageProblem, settings
         ({"faults": ("gremlins",)}, "gremlins"),
         ({"config": {"conflict": "lww"}}, "unknown configuration key 'conflict'; known: conflicts"),
         ({"config": {"conflicts": "lwv"}}, "conflicts=lwv: give one of siblings, lww"),
-        ({"config": {"keys": "many"}}, "keys=many: give a whole number above 0"),
+        ({"config": {"keys": "many"}}, "keys=many: give a whole number from 1 to 10000"),
         ({"config": {"keys": "0"}}, "keys=0"),
         ({"config": {"lock": "maybe"}}, "lock=maybe: give true or false"),
         ({"config": {"w": "4"}}, "w=4 with n=3"),
