@@ -106,7 +106,8 @@ class _Run:
                 failure = HarnessError(f"{type(problem).__name__}: {problem}; see {self._folder.write_traceback()}")
             await self._collect_logs(environment)
             self._result = self._judge(failure)
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, KeyboardInterrupt):
+            # A KeyboardInterrupt lands in whatever runs at the moment: in a callback, or right here.
             await self._collect_logs(environment)
             self._result = self._judge(Interrupted("the run was interrupted; what was recorded until then was checked"))
             raise
@@ -262,10 +263,13 @@ def _interruptible_once() -> Iterator[None]:
         return
     numbers = (signal.SIGINT, signal.SIGTERM)
 
+    interrupted = False
+
     def interrupt(number: int, frame: object) -> None:
-        for other in numbers:
-            signal.signal(other, signal.SIG_IGN)
-        raise KeyboardInterrupt
+        nonlocal interrupted
+        if not interrupted:
+            interrupted = True
+            raise KeyboardInterrupt
 
     before = [signal.signal(number, interrupt) for number in numbers]
     try:

@@ -58,7 +58,7 @@ def _cause(error: Exception) -> str:
         return "no permission to use it; add yourself to the group `docker` and log in again, or run as root"
     if "timed out" in said.lower():
         return "it does not answer in time; restart it (`systemctl restart docker`)"
-    if isinstance(error, DockerException | requests.exceptions.ConnectionError | ConnectionError | FileNotFoundError):
+    if isinstance(error, DockerException | requests.exceptions.ConnectionError | ConnectionError | OSError):
         return (
             "none is running, or DOCKER_HOST names the wrong one; start it (`systemctl start docker`), "
             f"or use `--env sim`, which needs none ({said})"
