@@ -5,7 +5,8 @@
 3. The holder *pushes*: every `SCAN_EVERY_S`, and at once when an owner answers again. Only what is durable here is
    pushed: a dot that a crash makes the holder forget must not be out there.
 4. A hint is deleted only after its owner said that it is durable there, and only if it is still the state that was
-   sent: one that has grown meanwhile is sent again.
+   sent: one that has grown meanwhile is sent again. Nor while a write of its key still spreads from here (rule 5): a
+   stand-in that coordinates has it nowhere else.
 5. A coordinator notes in one commit with a write that the write is still spreading, and takes the note back once every
    home has it or somebody keeps a hint. One that crashes in between owes every home a hint when it is back: else
    a home that was cut off at the time would never hear of the write.
@@ -126,20 +127,24 @@ class Handoff:
 
         def answered(reply: Reply | None) -> None:
             self._pushing.discard((owner, key))
-            if isinstance(reply, Written):
-                self._arrived(owner, key, state)
+            if isinstance(reply, Written) and self._deliver(owner, key, state):
                 self.push(owner)
+            else:
+                self._keys[owner].move_to_end(key)
 
         deadline = self._core.now + PUSH_TIMEOUT_S
         self._core.ask(owner, Write(key, state), deadline, answered)
 
-    def _arrived(self, owner: str, key: bytes, state: VersionSet) -> None:
+    def _deliver(self, owner: str, key: bytes, state: VersionSet) -> bool:
+        """The owner has that state: delete the hint, if that is all there is to it."""
         place = _place(owner, key)
-        if not self._core.replica.settled(HINTS, place) or self.newest(owner, key) != state:
-            return
+        settled = self._core.replica.settled(HINTS, place)
+        if not settled or key in self._spreading or self.newest(owner, key) != state:
+            return False
         self._core.counters["hints_delivered"] += 1
         del self._keys[owner][key]
         self._core.replica.delete(HINTS, place, lambda: None)
+        return True
 
     def _scan(self) -> None:
         for owner in list(self._keys):

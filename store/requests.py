@@ -25,8 +25,8 @@ from store.fanout import Fanout
 from store.handoff import Handoff
 from store.messages import Failed, Read, Reply, State, Stored, Values, Write, Written
 from store.repair import ReadRepair
-from store.replica import DATA, Entry
-from store.versions import EMPTY, Dot, VersionSet, add, next_dot, siblings, write
+from store.replica import ABSENT, DATA, Entry
+from store.versions import COUNTER_MAX, EMPTY, Dot, VersionSet, add, next_dot, siblings, write
 
 STATE_BYTES_MAX = 16 * VALUE_BYTES_MAX
 """All siblings of a key together: half of what reassembly takes."""
@@ -105,6 +105,9 @@ class PutRequest:
             # Only a home makes dots of its own: a stand-in forgets its hints, and the dots in them, on handing off.
             actor = core.replica.actor(entry)
             dot = next_dot(state, self._covered, actor)
+            if dot[1] > COUNTER_MAX:  # Some peer made up a dot of ours. What comes after it could not be read again.
+                actor = core.replica.actor(ABSENT)
+                dot = next_dot(state, self._covered, actor)
         changed, self._covered = write(
             state,
             self._covered,
@@ -189,8 +192,9 @@ class GetRequest:
             self._keep(core.name, None, core.replica.read(DATA, self._key).state)
             self._fanout.start(besides=core.name)
         else:
-            self._keep(core.name, _stands_in_for(core, self._homes), self._handoff.held(self._key))
-            self._fanout.start(besides=None)
+            owner = _stands_in_for(core, self._homes)
+            self._keep(core.name, owner, self._handoff.held(self._key))
+            self._fanout.start(besides=owner if core.suspects(owner) else None)
         self._check()
 
     def _keep(self, node: str, owner: str | None, state: VersionSet | None) -> None:

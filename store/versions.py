@@ -25,7 +25,8 @@ import msgspec
 
 # What a peer sends is added to and stored: beyond 64 bits it could not be encoded again.
 Actor = Annotated[int, msgspec.Meta(ge=0)]
-Counter = Annotated[int, msgspec.Meta(ge=1, le=1 << 53)]
+COUNTER_MAX = 1 << 53
+Counter = Annotated[int, msgspec.Meta(ge=1, le=COUNTER_MAX)]
 WALL_NS_MAX = 1 << 62
 WallNs = Annotated[int, msgspec.Meta(ge=0, le=WALL_NS_MAX)]
 Dot = tuple[Actor, Counter]
@@ -149,11 +150,11 @@ def latest(state: VersionSet) -> VersionSet:
 
 def merge_latest(left: VersionSet, right: VersionSet) -> VersionSet:
     """Merge two states of which each keeps its newest version only."""
-    merged = merge(left, right)
-    # Each side took the other's version for an older one: two coordinators dated one write on either side of
-    # another's date. Both were seen, so the merge drops both; the newest must stay, for all replicas alike.
-    versions = merged.versions or (*left.versions, *right.versions)
-    return latest(VersionSet(merged.seen, versions))
+    if left == right:
+        return left
+    # By date alone. Where dates contradict what was seen (two coordinators dated one write on either side of another's
+    # date), `merge` would drop both, or replicas would differ by the order in which states came.
+    return latest(VersionSet(join(left.seen, right.seen), (*left.versions, *right.versions)))
 
 
 def siblings(state: VersionSet) -> list[bytes]:

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -172,10 +173,10 @@ def test_an_interrupted_simulation_is_judged_up_to_there_whatever_else_is_sent(t
 def test_output_that_nobody_takes_does_not_change_the_exit_code(lost, tmp_path):
     cwd, _ = lost
     words = [sys.executable, "-m", "harness.cli", "check", "runs/latest/history.jsonl", "--checker", "evidence"]
-    with open("/dev/full", "w") as full:
+    with Path("/dev/full").open("w") as full:
         done = subprocess.run(words, cwd=cwd, stdout=full, stderr=full, timeout=60)
     assert done.returncode == 0
     run = [sys.executable, "-m", "harness.cli", "run", "sets", "--time-limit", "2", "--seed", "1"]
-    with open("/dev/full", "w") as full:
+    with Path("/dev/full").open("w") as full:
         done = subprocess.run([*run, "--out", str(tmp_path)], stdout=full, stderr=full, timeout=60)
     assert done.returncode == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import permutations
 
 import msgspec
 from hypothesis import given
@@ -120,7 +121,9 @@ def test_a_put_with_the_context_of_a_get_replaces_exactly_what_the_get_returned(
     before = world.replicas[at]
     put(world, at, read.seen)
     mine = next_dot(before, read.seen, at + 1)
-    assert {v.dot for v in world.replicas[at].versions} == {v.dot for v in before.versions} - dots_of(read.seen) | {mine}
+    assert {v.dot for v in world.replicas[at].versions} == {v.dot for v in before.versions} - dots_of(read.seen) | {
+        mine
+    }
     elsewhere = merge(world.replicas[at], read)
     assert not {v.dot for v in read.versions} & {v.dot for v in elsewhere.versions}
 
@@ -186,9 +189,7 @@ def test_two_versions_of_one_request_read_as_one_value():
 
 def test_a_write_that_replaces_one_version_of_a_request_replaces_its_twin_too():
     twins = state_of((1, b"a", 9, 0), (2, b"a", 9, 0))
-    after, _ = write(
-        twins, Seen({1: 1}), dot=(3, 1), value=b"b", request_id=10, coordinator="n", wall_ns=0
-    )
+    after, _ = write(twins, Seen({1: 1}), dot=(3, 1), value=b"b", request_id=10, coordinator="n", wall_ns=0)
     assert siblings(after) == [b"b"]
 
 
@@ -236,9 +237,7 @@ def test_last_write_wins_keeps_the_newest_in_whatever_order_states_merge(world, 
         context = NOTHING
         for past in world.pasts[dot]:
             context = add(context, past)
-        states.append(
-            write(EMPTY, context, dot=dot, value=b"v", request_id=wall, coordinator="n", wall_ns=wall)[0]
-        )
+        states.append(write(EMPTY, context, dot=dot, value=b"v", request_id=wall, coordinator="n", wall_ns=wall)[0])
     merged = EMPTY
     for index in order:
         if index < len(states):
@@ -247,17 +246,31 @@ def test_last_write_wins_keeps_the_newest_in_whatever_order_states_merge(world, 
     assert [v.dot for v in merged.versions] == ([] if newest is None else [newest])
 
 
-def test_two_replicas_that_dropped_each_others_version_do_not_lose_both():
-    """One write, dated 10 by one coordinator and 5 by another, beside a write dated 7: each replica's newest was seen
-    by the other, and an ordinary merge drops both."""
+def twice_dated():
+    """One write, dated 10 by one coordinator and 5 by another, beside a write dated 7."""
     early, _ = write(EMPTY, NOTHING, dot=(1, 1), value=b"d", request_id=1, coordinator="n1", wall_ns=5)
     late, _ = write(EMPTY, NOTHING, dot=(1, 1), value=b"d", request_id=1, coordinator="n2", wall_ns=10)
     other, _ = write(EMPTY, NOTHING, dot=(2, 1), value=b"x", request_id=2, coordinator="n3", wall_ns=7)
+    return early, late, other
+
+
+def test_under_lww_two_replicas_that_dropped_each_others_version_do_not_lose_both():
+    early, late, other = twice_dated()
     left, right = merge_latest(late, other), merge_latest(early, other)
     assert siblings(left) == [b"d"]
     assert siblings(right) == [b"x"]
     assert merge(left, right).versions == ()
     assert siblings(merge_latest(left, right)) == [b"d"] == siblings(merge_latest(right, left))
+
+
+def test_under_lww_the_order_of_merges_does_not_matter_even_where_one_write_has_two_dates():
+    results = set()
+    for order in permutations(twice_dated()):
+        state = EMPTY
+        for each in order:
+            state = merge_latest(state, each)
+        results.add(msgspec.msgpack.encode(state))
+    assert len(results) == 1
 
 
 def test_of_equally_dated_versions_all_replicas_keep_the_same():

@@ -25,7 +25,9 @@ def refused(receiver, datagram):
 
 
 @settings(deadline=None)
-@given(st.sampled_from([REQUEST, REPLY]), st.integers(0, 2**64 - 1), st.integers(0, 2**64 - 1), st.binary(max_size=5000))
+@given(
+    st.sampled_from([REQUEST, REPLY]), st.integers(0, 2**64 - 1), st.integers(0, 2**64 - 1), st.binary(max_size=5000)
+)
 def test_a_message_arrives_as_it_was_sent(kind, request_id, answered, payload):
     sender, receiver = make(), make("n2")
     fragments = [receiver.open(datagram) for datagram in sender.datagrams(kind, request_id, answered, payload)]

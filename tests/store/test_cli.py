@@ -1,0 +1,178 @@
+"""Wrong usage of `splitbrain-store`: exit code 64, and a message that names cause and remedy; never a traceback."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from store import cli
+
+
+@pytest.fixture
+def key(tmp_path):
+    path = tmp_path / "key"
+    path.write_bytes(bytes(32))
+    return str(path)
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """The command in this process: (exit code, output, errors)."""
+
+    def command(*words):
+        monkeypatch.setattr(sys, "argv", ["splitbrain-store", *map(str, words)])
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        printed = capsys.readouterr()
+        assert "Traceback" not in printed.err
+        return end.value.code, printed.out, printed.err
+
+    return command
+
+
+MEMBER = "n1=127.0.0.1:7001"
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--member", MEMBER], "--name"),
+        (["--name", "n1"], "--member"),
+        (["--name", "n2", "--member", MEMBER], "not among the members n1"),
+        (["--name", "n1", "--member", MEMBER], "needs --data DIRECTORY"),
+        (["--name", "n1", "--member", "n1"], "not name=host:port, such as n1=127.0.0.1:7000"),
+        (["--name", "n1", "--member", "=127.0.0.1:1"], "not name=host:port"),
+        (["--name", "n1", "--member", "n1=127.0.0.1"], "not host:port, such as"),
+        (["--name", "n1", "--member", "n1=127.0.0.1:0"], "not host:port"),
+        (["--name", "n1", "--member", "n1=127.0.0.1:65536"], "not host:port"),
+        (["--name", "n1", "--member", "n1=127.0.0.1:\u00b2"], "not host:port"),
+        (["--name", "n1", "--member", "n1=127.0.0.1:" + "9" * 5000], "not host:port"),
+        (["--name", "n1", "--member", "n1=a..b:7000"], "can't resolve host"),
+        (["--name", "n1", "--member", "n1=" + "x" * 300 + ":7000"], "can't resolve host"),
+        (["--name", "x" * 65, "--member", "x" * 65 + "=127.0.0.1:1"], "give 1 to 64 printable bytes"),
+        (["--name", "\udcff", "--member", "\udcff=127.0.0.1:1"], "give 1 to 64 printable bytes"),
+        (["--name", "n1", "--member", MEMBER, "--config", "n"], "give key=value, such as n=3"),
+        (["--name", "n1", "--member", MEMBER, "--config", "q=3"], "unknown configuration key 'q'"),
+        (["--name", "n1", "--member", MEMBER, "--config", "n=x"], "not a number"),
+        (["--name", "n1", "--member", MEMBER, "--config", "w=9"], "give w between 1 and 3"),
+        (["--name", "n1", "--member", MEMBER, "--engine", "disk"], "'disk' is not one of"),
+        (["--name", "n1", "--member", MEMBER, "--engine", "memory"], "n=3 with 1 members: add nodes, or lower n"),
+        (
+            ["--name", "n1", "--member", MEMBER, "--member", MEMBER, "--engine", "memory"],
+            "two members have the same name",
+        ),
+        (
+            ["--name", "n1", "--member", MEMBER, "--member", "n2=127.0.0.1:7001", "--engine", "memory"],
+            "two members have the same address",
+        ),
+    ],
+)
+def test_a_node_that_cannot_be_is_refused_with_cause_and_remedy(run, key, words, says):
+    code, _, errors = run("serve", "--key-file", key, *words)
+    assert code == 64
+    assert says in errors
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["get", "k"], "--node"),
+        (["get", "--node", "127.0.0.1"], "not host:port"),
+        (["get", "--node", "127.0.0.1:1"], "KEY"),
+        (["get", "--node", "127.0.0.1:1", "k", "--r", "0"], "not in the range"),
+        (["get", "--node", "127.0.0.1:1", "k", "--r", "9" * 30], "not in the range"),
+        (["put", "--node", "127.0.0.1:1", "k", "v", "--w", "x"], "not a valid integer"),
+        (["put", "--node", "127.0.0.1:1", "k", "v", "--context", "!"], "not what a get printed"),
+        (["put", "--node", "127.0.0.1:1", "k", "v", "--context", "\u00e9"], "not what a get printed"),
+        (["delete", "--node", "127.0.0.1:1", "k"], "--context"),
+        (["delete", "--node", "127.0.0.1:1", "k", "--context", "abc"], "not what a get printed"),
+        (["status", "--node", "127.0.0.1:1", "more"], "unexpected extra argument"),
+        (["get", "--nodes", "x"], "No such option"),
+    ],
+)
+def test_a_request_that_cannot_be_is_refused_with_cause_and_remedy(run, key, words, says):
+    code, _, errors = run(words[0], "--key-file", key, *words[1:])
+    assert code == 64
+    assert says in errors
+
+
+def test_a_missing_or_wrong_key_file_says_how_to_make_one(run, tmp_path):
+    short = tmp_path / "short"
+    short.write_bytes(b"short")
+    for path in (tmp_path / "none", short, tmp_path):
+        code, _, errors = run("status", "--key-file", path, "--node", "127.0.0.1:1")
+        assert code == 64
+        assert "splitbrain-store key" in " ".join(errors.split())
+
+
+def test_no_command_and_an_unknown_command_are_wrong_usage(run):
+    assert run()[0] == 64
+    code, _, errors = run("frobnicate")
+    assert code == 64
+    assert "frobnicate" in errors
+
+
+def test_help_is_no_error(run):
+    code, output, _ = run("--help")
+    assert code == 0
+    assert "serve" in output
+
+
+def test_a_key_is_made_once_for_its_owner_only_and_never_overwritten(run, tmp_path):
+    path = tmp_path / "new"
+    assert run("key", path)[0] == 0
+    assert len(path.read_bytes()) == 32
+    assert path.stat().st_mode & 0o777 == 0o600
+    before = path.read_bytes()
+    code, _, errors = run("key", path)
+    assert code == 64
+    assert "must not be overwritten" in errors
+    assert path.read_bytes() == before
+    code, _, errors = run("key", tmp_path / "none" / "key")
+    assert code == 64
+    assert "choose another path" in errors
+
+
+def test_a_key_or_value_the_store_refuses_ends_with_1_and_says_that_nothing_happened(run, key):
+    for words in (["get", ""], ["put", "k" * 1025, "v"], ["put", "k", "v" * ((1 << 20) + 1)]):
+        code, _, errors = run(words[0], "--key-file", key, "--node", "127.0.0.1:1", *words[1:])
+        assert code == 1
+        assert "certainly did not happen" in errors
+
+
+def test_no_answer_ends_with_1_and_says_that_nobody_knows(run, key, monkeypatch):
+    monkeypatch.setattr("store.client.TIMEOUT_S", 0.2)
+    code, _, errors = run("put", "--key-file", key, "--node", "127.0.0.1:1", "k", "v")
+    assert code == 1
+    assert "timeout" in errors
+    assert "nobody knows whether it happened" in errors
+
+
+def test_a_data_directory_that_is_unusable_or_another_nodes_ends_with_3(run, key, tmp_path):
+    from store.actions import Record
+    from store.engine import SqliteEngine
+    from store.replica import META, Identity, _encode
+
+    one = ["serve", "--key-file", key, "--name", "n1", "--member", MEMBER]
+    one += ["--config", "n=1", "--config", "r=1", "--config", "w=1"]
+    (tmp_path / "file").write_text("")
+    code, _, errors = run(*one, "--data", tmp_path / "file" / "below")
+    assert code == 3
+    assert "check the path" in errors
+    engine = SqliteEngine(tmp_path / "other")
+    engine.commit([Record(META, b"identity", _encode(Identity("n7", 1 << 24)))])
+    code, _, errors = run(*one, "--data", tmp_path / "other")
+    assert code == 3
+    assert "another process runs on" in errors
+    engine.close()
+    code, _, errors = run(*one, "--data", tmp_path / "other")
+    assert code == 3
+    assert "belongs to node 'n7', not 'n1'" in errors
+
+
+def test_the_command_itself_prints_no_traceback():
+    done = subprocess.run([sys.executable, "-m", "store.cli", "get"], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 64
+    assert "Traceback" not in done.stderr

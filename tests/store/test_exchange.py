@@ -1,0 +1,338 @@
+"""Requests, retries and answers, between two sides and a network that does as it is told."""
+
+from __future__ import annotations
+
+import heapq
+import random
+from itertools import count
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from store import exchange as module
+from store.actions import Instant
+from store.exchange import ANSWER_KEPT_S, IN_FLIGHT_MAX, WAITING_MAX, Exchange, Present
+from store.messages import Failed, Get, Local, Ping, Pong, Put, Report, Status, Stored, encode
+from store.reassembly import MESSAGE_BYTES_MAX
+from store.timers import Timers
+from store.wire import REPLY, Wire
+
+SECRET = b"k" * 32
+
+
+class Side:
+    def __init__(self, pair, name, address):
+        bits = random.Random(name).getrandbits
+        self.pair, self.address = pair, address
+        self.out, self.timers, self.present = [], Timers(), Present(Instant(0.0, 0))
+        self.wire = Wire(SECRET, "c", name, bits)
+        self.exchange = Exchange(self.wire, self.timers, self.present, bits, self.out)
+        self.replies = []
+        self.taken = []
+
+    def ask(self, other, request, deadline=1.0, **more):
+        replies = []
+        self.exchange.ask(other.address, request, deadline, replies.append, **more)
+        self.pair.flush(self)
+        return replies
+
+    def answer_with(self, reply):
+        def take(incoming):
+            self.taken.append(incoming)
+            if reply is not None:
+                self.exchange.answer(incoming, reply)
+
+        self.exchange.on_request = take
+        return self
+
+
+class Pair:
+    """Two sides. `carries(sender, datagram)` says whether a datagram arrives; it takes a millisecond."""
+
+    def __init__(self):
+        self.now = 0.0
+        self.a, self.b = Side(self, "a", ("a", 1)), Side(self, "b", ("b", 1))
+        self.carries = lambda sender, datagram: True
+        self.sent = []
+        self._events, self._order = [], count()
+
+    def flush(self, side):
+        for send in side.out:
+            self.sent.append((side, send.datagram))
+            if self.carries(side, send.datagram):
+                heapq.heappush(self._events, (self.now + 0.001, next(self._order), side.address, send))
+        side.out.clear()
+
+    def run(self, until):
+        while True:
+            dues = [(side.timers.next, 1, side) for side in (self.a, self.b) if side.timers.next is not None]
+            if self._events:
+                dues.append((self._events[0][0], 0, None))
+            due, _, side = min(dues, key=lambda d: d[:2], default=(until + 1, 0, None))
+            if due > until:
+                break
+            self.now = max(self.now, due)
+            for each in (self.a, self.b):
+                each.present.now = Instant(self.now, 0)
+            if side is not None:
+                side.timers.run(self.now)
+                self.flush(side)
+            else:
+                _, _, source, send = heapq.heappop(self._events)
+                target = self.a if send.to == self.a.address else self.b
+                target.exchange.receive(send.datagram, source)
+                self.flush(target)
+        self.now = until
+        for each in (self.a, self.b):
+            each.present.now = Instant(self.now, 0)
+
+    def count(self, side):
+        return sum(sender is side for sender, _ in self.sent)
+
+
+@pytest.fixture
+def pair():
+    return Pair()
+
+
+PUT = Put(b"k", b"v", None)
+
+
+def test_a_request_is_answered(pair):
+    pair.b.answer_with(Pong())
+    replies = pair.a.ask(pair.b, Ping())
+    pair.run(1.0)
+    assert replies == [Pong()]
+    assert pair.a.exchange.queues["asked"] == 0
+
+
+@settings(deadline=None)
+@given(st.integers(0, 2**32), st.floats(0, 0.6))
+def test_a_lossy_network_delays_a_request_and_does_it_once(seed, loss):
+    pair, rng = Pair(), random.Random(seed)
+    pair.carries = lambda sender, datagram: rng.random() >= loss
+    pair.b.answer_with(Stored(b"c"))
+    replies = pair.a.ask(pair.b, PUT, deadline=60.0)
+    pair.run(9.0)
+    assert len(pair.b.taken) <= 1
+    assert replies in ([], [Stored(b"c")])
+    if pair.b.taken and loss < 0.3:
+        assert replies == [Stored(b"c")]
+
+
+def test_a_request_nobody_answers_fails_once_at_its_deadline(pair):
+    pair.b.answer_with(None)
+    replies = pair.a.ask(pair.b, Ping(), deadline=1.0)
+    pair.run(0.99)
+    assert replies == []
+    pair.run(5.0)
+    assert replies == [None]
+    assert pair.a.exchange.queues["asked"] == 0
+    assert pair.a.timers.next is None
+
+
+def test_retries_back_off(pair):
+    pair.carries = lambda sender, datagram: False
+    pair.a.ask(pair.b, Ping(), deadline=10.0)
+    pair.run(10.0)
+    assert 10 < pair.count(pair.a) < 25
+
+
+def test_a_retried_put_is_answered_from_memory(pair):
+    pair.b.answer_with(Stored(b"c"))
+    lost = iter([True])
+    pair.carries = lambda sender, datagram: sender is pair.a or not next(lost, False)
+    replies = pair.a.ask(pair.b, PUT)
+    pair.run(1.0)
+    assert replies == [Stored(b"c")]
+    assert len(pair.b.taken) == 1
+    assert pair.b.exchange.counters["repeated_requests"] == 1
+
+
+def test_a_retry_says_that_it_is_one(pair):
+    pair.b.answer_with(Stored(b"c"))
+    lost = iter([True])
+    pair.carries = lambda sender, datagram: not next(lost, False)
+    pair.a.ask(pair.b, PUT)
+    pair.run(1.0)
+    assert [incoming.retried for incoming in pair.b.taken] == [True]
+
+
+def test_a_request_that_is_being_done_is_not_done_again(pair):
+    pair.b.answer_with(None)
+    replies = pair.a.ask(pair.b, Get(b"k"), deadline=3.0)
+    pair.run(2.0)
+    assert len(pair.b.taken) == 1
+    pair.b.exchange.answer(pair.b.taken[0], Pong())
+    pair.flush(pair.b)
+    pair.run(2.1)
+    assert replies == [Pong()]
+
+
+def test_answers_to_puts_are_kept_and_others_are_not(pair):
+    pair.b.answer_with(Pong())
+    for request in (Ping(), Get(b"k"), Local(b"k"), PUT):
+        pair.a.ask(pair.b, request)
+    pair.run(1.0)
+    assert pair.b.exchange.queues["answers_kept"] == 1
+    pair.run(ANSWER_KEPT_S + 2)
+    pair.a.ask(pair.b, PUT, deadline=pair.now + 1)
+    pair.run(pair.now + 1)
+    assert pair.b.exchange.queues["answers_kept"] == 1
+
+
+def test_a_flood_of_requests_that_are_never_answered_is_forgotten_in_part(pair, monkeypatch):
+    monkeypatch.setattr(module, "TAKEN_MAX", 10)
+    pair.b.answer_with(None)
+    for _ in range(50):
+        pair.a.ask(pair.b, Ping())
+    pair.run(0.05)
+    assert pair.b.exchange.queues["answers_kept"] <= 10
+
+
+def test_an_answer_from_another_address_does_not_count(pair):
+    replies = pair.a.ask(pair.b, Ping())
+    (_, request), *_ = pair.sent
+    asked = pair.b.wire.open(request)
+    (forged,) = pair.b.wire.datagrams(REPLY, asked.request_id, asked.boot, encode(Pong()))
+    pair.a.exchange.receive(forged, ("elsewhere", 1))
+    assert replies == []
+    assert pair.a.exchange.counters["unasked_answers"] == 1
+
+
+def test_an_answer_to_a_former_boot_does_not_count(pair):
+    replies = pair.a.ask(pair.b, Ping())
+    (_, request), *_ = pair.sent
+    asked = pair.b.wire.open(request)
+    (stale,) = pair.b.wire.datagrams(REPLY, asked.request_id, asked.boot ^ 1, encode(Pong()))
+    pair.a.exchange.receive(stale, pair.b.address)
+    assert replies == []
+
+
+def test_an_answer_that_is_no_message_is_dropped_and_the_request_goes_on(pair):
+    replies = pair.a.ask(pair.b, Ping())
+    (_, request), *_ = pair.sent
+    asked = pair.b.wire.open(request)
+    for payload in (b"", b"\xc1", encode(Ping()), b"\x91\xa4pong" * 2, b"\x92\xa6report\xa1\xff"):
+        (bad,) = pair.b.wire.datagrams(REPLY, asked.request_id, asked.boot, payload)
+        pair.a.exchange.receive(bad, pair.b.address)
+    assert replies == []
+    assert pair.a.exchange.counters["malformed"] == 5
+    pair.b.answer_with(Pong())
+    pair.run(1.0)
+    assert replies == [Pong()]
+
+
+@settings(deadline=None)
+@given(st.binary(max_size=1300))
+def test_noise_is_counted_and_never_answered(noise):
+    pair = Pair()
+    pair.b.answer_with(Pong())
+    pair.b.exchange.receive(noise, pair.a.address)
+    assert pair.b.out == []
+    assert sum(pair.b.exchange.counters[r] for r in ("malformed", "forged", "other_protocol", "other_cluster")) == 1
+
+
+def test_only_so_many_requests_are_under_way_to_a_peer(pair):
+    pair.b.answer_with(None)
+    for _ in range(IN_FLIGHT_MAX + 10):
+        pair.a.ask(pair.b, Ping())
+    assert pair.a.exchange.queues["asked"] == IN_FLIGHT_MAX
+    assert pair.a.exchange.queues["waiting"] == 10
+    pair.run(0.05)
+    for incoming in pair.b.taken[:4]:
+        pair.b.exchange.answer(incoming, Pong())
+    pair.flush(pair.b)
+    pair.run(0.06)
+    assert pair.a.exchange.queues["waiting"] == 6
+
+
+def test_thousands_waiting_for_a_dead_peer_all_time_out_without_piling_up_on_the_stack(pair):
+    pair.carries = lambda sender, datagram: False
+    replies = [pair.a.ask(pair.b, Ping(), deadline=1.0) for _ in range(3000)]
+    pair.run(2.0)
+    assert replies == [[None]] * 3000
+    assert pair.a.exchange.queues["asked"] == pair.a.exchange.queues["waiting"] == 0
+
+
+def test_a_waiting_request_times_out_at_its_own_deadline(pair):
+    pair.carries = lambda sender, datagram: False
+    for _ in range(IN_FLIGHT_MAX):
+        pair.a.ask(pair.b, Ping(), deadline=10.0)
+    waiting = pair.a.ask(pair.b, Ping(), deadline=1.0)
+    pair.run(1.001)
+    assert waiting == [None]
+
+
+def test_past_the_bound_of_waiting_requests_one_is_refused_as_busy_and_not_at_once(pair):
+    pair.carries = lambda sender, datagram: False
+    for _ in range(IN_FLIGHT_MAX + WAITING_MAX):
+        pair.a.ask(pair.b, Ping())
+    refused = pair.a.ask(pair.b, Ping())
+    assert refused == []
+    pair.run(0.0)
+    assert [reply.code for reply in refused] == ["busy"]
+
+
+def test_a_message_that_is_too_long_is_refused_before_anything_is_sent(pair):
+    replies = pair.a.ask(pair.b, Put(b"k", bytes(MESSAGE_BYTES_MAX), None))
+    pair.run(0.1)
+    assert [reply.code for reply in replies] == ["too_large"]
+    assert pair.sent == []
+
+
+@pytest.mark.parametrize("megabytes", [33, 80])  # 80: more than 65,535 fragments
+def test_an_answer_that_is_too_long_becomes_an_error(pair, megabytes):
+    pair.b.answer_with(Report(bytes(megabytes << 20)))
+    replies = pair.a.ask(pair.b, Status())
+    pair.run(0.5)
+    assert isinstance(replies[0], Failed)
+    assert replies[0].code == "too_large"
+
+
+def test_a_long_answer_is_not_asked_for_again_while_it_arrives(pair):
+    pair.b.answer_with(Pong())
+    for _ in range(20):  # They teach the asker that answers take two milliseconds.
+        pair.a.ask(pair.b, Ping(), deadline=9.0)
+        pair.run(pair.now + 0.01)
+    pair.b.answer_with(Report(bytes(8 << 20)))  # A quarter of a second, at 32 datagrams a millisecond.
+    replies = pair.a.ask(pair.b, Status(), deadline=9.0)
+    pair.run(9.0)
+    assert replies == [Report(bytes(8 << 20))]
+    assert pair.a.exchange.counters["retries"] == 0
+
+
+def test_a_long_message_goes_out_in_bursts(pair):
+    pair.b.answer_with(Pong())
+    pair.a.ask(pair.b, Put(b"k", bytes(200_000), None))
+    assert pair.count(pair.a) == module.BURST
+    pair.run(0.5)
+    assert len(pair.b.taken) == 1
+
+
+def test_request_ids_are_64_random_bits_that_count():
+    first, second = (Pair().a.exchange for _ in range(2))
+    assert first.new_id() == second.new_id()  # Same bits, same ids.
+    assert first.new_id() + 1 == first.new_id()
+    assert 1 << 40 < first.new_id() < 1 << 64
+    first._next_id = (1 << 64) - 1
+    assert first.new_id() == 0
+
+
+def test_any_answer_counts_as_a_sign_of_life(pair):
+    heard = []
+    pair.a.exchange.on_answer = heard.append
+    pair.b.answer_with(Pong())
+    pair.a.ask(pair.b, Ping())
+    pair.run(1.0)
+    assert heard == ["b"]
+
+
+def test_a_forgotten_request_is_taken_again(pair):
+    pair.b.answer_with(None)
+    pair.a.ask(pair.b, PUT, deadline=3.0)
+    pair.run(0.01)
+    pair.b.exchange.forget(pair.b.taken[0])
+    pair.run(2.0)
+    assert len(pair.b.taken) == 2

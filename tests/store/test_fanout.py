@@ -1,0 +1,106 @@
+"""Whom a request asks, and who stands in."""
+
+from __future__ import annotations
+
+import pytest
+
+from store.config import Config
+from store.messages import Failed, Put, Read, Write, Written
+from tests.store.box import Box
+
+
+@pytest.fixture
+def box():
+    return Box(5, seed=1)
+
+
+def asked(box, kind):
+    """Decoded replica requests by target, as they go out."""
+    seen = []
+    for name in box.names:
+        if box.hosts[name].node is None:
+            continue
+        core = box.hosts[name].node._core
+        plain = core.exchange.ask
+
+        def ask(to, request, deadline, on_reply, request_id=None, plain=plain):
+            if isinstance(request, kind):
+                seen.append((box._owner[to], request))
+            plain(to, request, deadline, on_reply, request_id)
+
+        core.exchange.ask = ask
+    return seen
+
+
+def test_no_machine_is_asked_twice_for_one_request(box):
+    key = next(box.keys())
+    homes = box.ring.homes(key)
+    box.crash(homes[1])
+    box.crash(homes[2])
+    seen = asked(box, Write)
+    client = box.client(homes[0])
+    client.put(key, b"v", w=3)
+    targets = [target for target, _ in seen]
+    assert len(targets) == len(set(targets)) == 4
+    assert {request.owner for _, request in seen} == {None, homes[1], homes[2]}
+
+
+def test_trusted_homes_that_answer_are_asked_and_nobody_else(box):
+    key = next(box.keys())
+    seen = asked(box, Read | Write)
+    box.client(box.ring.homes(key)[0]).put(key, b"v")
+    box.client(box.ring.homes(key)[0]).get(key)
+    box.run_for(2.0)
+    assert sorted(target for target, _ in seen) == sorted(box.ring.homes(key)[1:] * 2)
+
+
+def test_a_suspected_home_gets_its_stand_in_at_once(box):
+    key = next(box.keys())
+    homes = box.ring.homes(key)
+    box.crash(homes[2])
+    box.run_for(4.0)
+    seen = asked(box, Write)
+    began = box.now
+    assert box.client(homes[0]).put(key, b"v", w=3).ok
+    assert box.now - began < 0.1
+    assert homes[2] not in [target for target, _ in seen]
+
+
+def test_a_strict_quorum_has_no_stand_ins():
+    box = Box(5, seed=1, config=Config(sloppy=False))
+    key = next(box.keys())
+    homes = box.ring.homes(key)
+    box.crash(homes[2])
+    box.run_for(4.0)
+    seen = asked(box, Write)
+    box.client(homes[0]).put(key, b"v")
+    box.run_for(2.0)
+    assert {target for target, request in seen} == set(homes[1:])
+
+
+def test_a_home_wrongly_suspected_is_asked_itself_when_its_stand_ins_do_not_answer(box):
+    key = next(box.keys())
+    homes = box.ring.homes(key)
+    node = box.hosts[homes[0]].node
+    for name in box.names:
+        if name not in homes:
+            box.crash(name)
+    detector = node._core.detector
+    detector.suspects = lambda peer, now: peer == homes[1]
+    assert box.client(homes[0]).put(key, b"v", w=3).ok
+
+
+def test_a_home_that_refuses_gets_a_stand_in_and_counts_for_nothing(box):
+    key = next(box.keys())
+    homes = box.ring.homes(key)
+    refusing = box.hosts[homes[1]].node
+    exchange = refusing._core.exchange
+    plain = exchange.answer
+    exchange.answer = lambda incoming, reply: plain(
+        incoming, Failed("busy", "no") if isinstance(reply, Written) else reply
+    )
+    seen = asked(box, Write)
+    call = box.client(homes[0]).begin(Put(key, b"v", None, 3))
+    box.run_until(lambda: call.done)
+    assert call.ok
+    assert [request.owner for _, request in seen if request.owner] == [homes[1]]

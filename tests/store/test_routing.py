@@ -1,0 +1,121 @@
+"""Any node takes any request, and hands it on once."""
+
+from __future__ import annotations
+
+import pytest
+
+from store.config import Config
+from store.messages import Forward, Get, Put
+from tests.store.box import Box
+
+
+@pytest.fixture
+def box():
+    return Box(5, seed=1)
+
+
+def stranger_and_homes(box):
+    key = next(box.keys())
+    homes = box.ring.homes(key)
+    return key, [name for name in box.names if name not in homes], homes
+
+
+def forwarded(box):
+    return sum(box.counter(name, "forwarded") for name in box.names if box.hosts[name].node)
+
+
+def test_a_home_does_what_it_is_sent_itself(box):
+    key, _, homes = stranger_and_homes(box)
+    box.client(homes[1]).put(key, b"v")
+    assert forwarded(box) == 0
+    assert {version.coordinator for version in box.versions(homes[1], key)} == {homes[1]}
+
+
+def test_a_node_that_is_no_home_hands_a_request_on_once(box):
+    key, strangers, homes = stranger_and_homes(box)
+    client = box.client(strangers[0])
+    assert client.put(key, b"v").ok
+    assert client.get(key).values == [b"v"]
+    assert forwarded(box) == 2
+    assert {version.coordinator for version in box.versions(homes[0], key)} == {homes[0]}
+
+
+def test_what_was_handed_on_is_never_handed_on_again(box):
+    key, strangers, _ = stranger_and_homes(box)
+    client = box.client(strangers[0])
+    assert client.ask(Forward(5, Put(key, b"v", None))).ok
+    assert client.ask(Forward(6, Get(key))).ok
+    assert forwarded(box) == 0
+
+
+def test_the_next_home_is_tried_when_the_first_is_dead_and_it_stays_one_version(box):
+    key, strangers, homes = stranger_and_homes(box)
+    box.crash(homes[0])
+    call = box.client(strangers[0]).put(key, b"v")
+    assert call.ok
+    box.start(homes[0])
+    box.run_until(lambda: box.agree(key), 6.0)
+    assert len(box.versions(homes[0], key)) == 1
+
+
+def test_a_put_given_up_on_and_done_late_by_the_first_home_is_still_one_write(box):
+    """The home gets the put, but its answers are lost: the next home does it again, under the same dot."""
+    key, strangers, homes = stranger_and_homes(box)
+    box.cut(homes[0], strangers[0], both=False)
+    client = box.client(strangers[0])
+    context = client.put(key, b"v").context
+    assert client.put(key, b"w", context).ok
+    box.heal()
+    box.run_until(lambda: box.agree(key), 6.0)
+    assert [version.value for version in box.versions(homes[0], key)] == [b"w"]
+
+
+def test_a_strict_cluster_whose_homes_are_gone_answers_timeout(box):
+    box = Box(5, seed=1, config=Config(sloppy=False))
+    key, strangers, homes = stranger_and_homes(box)
+    for home in homes:
+        box.crash(home)
+    assert box.client(strangers[0]).put(key, b"v").error == "timeout"
+    assert not any(box.state(name, key).versions for name in box.names)
+
+
+def test_a_refusal_after_another_home_was_asked_is_indefinite(box, monkeypatch):
+    """The first home did the put, and only its answers are lost. The second is busy: "it certainly did not happen"
+    would be a lie."""
+    key, strangers, homes = stranger_and_homes(box)
+    box.cut(homes[0], strangers[0], both=False)
+    box.hosts[homes[1]].node._ongoing = 1000
+    call = box.client(strangers[0]).put(key, b"v")
+    assert call.error == "timeout"
+    assert "busy" in call.reply.message
+    assert box.values(homes[0], key) == [b"v"]
+
+
+def test_a_refusal_of_the_only_home_asked_is_definite(box):
+    key, strangers, homes = stranger_and_homes(box)
+    box.hosts[homes[0]].node._ongoing = 1000
+    assert box.client(strangers[0]).put(key, b"v").error == "busy"
+
+
+def test_a_client_that_goes_to_another_node_gets_no_definite_refusal_for_a_put(box):
+    key, _, homes = stranger_and_homes(box)
+    box.cut(homes[0], "client", both=False)
+    box.hosts[homes[1]].node._ongoing = 1000
+    call = box.client(homes[0], homes[1]).put(key, b"v")
+    assert call.error == "timeout"
+    assert box.values(homes[0], key) == [b"v"]
+
+
+def test_two_nodes_that_hand_on_the_same_put_cause_it_once(box):
+    key, strangers, homes = stranger_and_homes(box)
+    box.hold(homes[0])
+    callers = [box.client(name) for name in strangers]
+    for caller in callers[1:]:
+        caller.core._exchange._next_id = callers[0].core._exchange._next_id
+    calls = [caller.begin(Put(key, b"v", None)) for caller in callers]
+    box.run_for(0.1)
+    box.release(homes[0])
+    box.run_until(lambda: all(call.done for call in calls))
+    assert all(call.ok for call in calls)
+    box.run_for(1.0)
+    assert len(box.versions(homes[0], key)) == 1
