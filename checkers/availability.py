@@ -7,8 +7,9 @@
 3. A silence ends with an `ok` completion, or with the last of these operations' events. It starts with the `ok`
    completion before it if another operation was then outstanding, else with the first invocation after
    that: nobody asking is no silence.
-4. The time to recover after a heal is from the completion of the fault's stop to the first `ok` completion of
-   any operation invoked after that, or to the stage "recovered" if that came first.
+4. The time to recover after a heal is from the invocation of the fault's stop to the first `ok` completion of
+   an operation invoked after that, or to the stage "recovered" if that came first. Of a fault that names nodes
+   (a kill, a pause) the operation must have gone through such a node, and the slowest of its nodes counts.
 5. Invalid if the ok rate is below `min_ok_rate`. Unknown if there is no operation. Otherwise valid: without a
    bound this describes, and a description of something is not unknown.
 
@@ -91,20 +92,28 @@ def _window(history: History, fault: Fault, ok: npt.NDArray[np.bool_]) -> dict[s
 
 
 def _recovered_after_ms(history: History, fault: Fault) -> float | None:
-    """Time from the heal to the first sign of service; None if there was no heal or no sign. O(events till
-    then).
+    """Time from the heal to service through the last of the struck nodes; None if there was no heal or one of
+    them showed no sign. O(n).
     """
     if fault.stop is None:
         return None
-    healed = fault.stop.completion or fault.stop.invocation
-    asked: set[int | str] = set()
-    for position in range(healed.index + 1, len(history.events)):
-        event = history.events[position]
-        if event.type == "invoke":
-            asked.add(event.process)
-        elif (event.type == "ok" and event.process in asked) or (event.f == "stage" and event.value == "recovered"):
-            return milliseconds(event.time - healed.time)
-    return None
+    healed = fault.stop.invocation
+    first: dict[str | None, Event] = {}
+    for operation in history.operations:
+        event = operation.completion
+        if event is None or event.type != "ok" or operation.invocation.index <= healed.index:
+            continue
+        node = (event.node or operation.invocation.node) if fault.start.nodes else None
+        if node not in first or event.index < first[node].index:
+            first[node] = event
+    recovered = stages(history).get("recovered")
+    signs = []
+    for node in fault.start.nodes or (None,):
+        some = [event for event in (first.get(node), recovered) if event and event.index > healed.index]
+        if not some:
+            return None
+        signs.append(min(some, key=lambda event: event.index))
+    return milliseconds(max(event.time for event in signs) - healed.time)
 
 
 def _longest_silence(history: History, operations: list[Operation]) -> tuple[Event, Event]:

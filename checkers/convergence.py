@@ -5,16 +5,17 @@
    write, replicas may rightly differ.
 2. A home replica shows what its last poll returned (`checkers.replicas`); if that got no answer, it shows
    nothing. A poll counts at its completion, and only if it was invoked after the clock started.
-3. A key is seen to differ at a moment if two home replicas then show different versions.
+3. A key is seen to differ at a moment if two home replicas then show different versions, or different values
+   of the same version.
 4. A key converged at the last moment at which it was seen to differ (0 ms if it never was), provided that in
    the end at least two replicas show something and all that do show the same. `converged_after_ms` is that
    moment, counted from the clock's start; `agreed_by_ms` is the poll after which it was never seen to differ
    again.
 5. A key that is still seen to differ in the end never converged: invalid. So is, with `within_ms`, a
    key that was seen to differ later than that.
-6. Unknown if no key was shown by two home replicas; if a polled key was in the end not shown by two; if a
-   replica of it that had differed fell silent (its last poll had no answer, and its last answer was not what the
-   others show in the end); or if a fault stood until the end of the history.
+6. Unknown if no key was shown by two home replicas; if a polled key was in the end not shown by two; if the
+   last poll of it on some node was not ok: what that node holds nobody knows; or, whatever was polled, if the
+   last heal had no effect (`checkers.faults`) or a fault stood until the end of the history.
 
 Source: Dynamo (SOSP 2007), sections 4.6 and 4.7: hinted handoff and anti-entropy bring replicas back
 together.
@@ -22,13 +23,13 @@ together.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 from msgspec import Meta
 
-from checkers.faults import faults, stages
+from checkers.faults import faults, stages, unhealed
 from checkers.final_reads import WRITES, Key
 from checkers.history import NEMESIS, Event, History
 from checkers.prose import count, key_name, listing, milliseconds, seconds
@@ -43,24 +44,23 @@ _POINTS = 500  # Enough for any chart; a run may have a hundred thousand polls.
 class Picture:
     """What the home replicas of one key show.
 
-    shown: each node's last poll, if it was answered. lapsed: of a node whose last poll was not, the last that was.
+    shown: each node's last poll, if it was answered by a home replica. silent: nodes whose last poll was not ok.
     differed_ns, agreed_ns: the last moment seen to differ, and the first after it at which they no longer were.
     """
 
     shown: dict[str, Poll] = field(default_factory=dict)
-    lapsed: dict[str, Poll] = field(default_factory=dict)
+    silent: set[str] = field(default_factory=set)
     differed_ns: int | None = None
     agreed_ns: int | None = None
 
     def look(self, poll: Poll, time_ns: int) -> None:
         """Take in one more poll, completed at that time."""
-        before = self.shown.pop(poll.node, None)
-        if poll.operation.outcome == "ok":
-            self.lapsed.pop(poll.node, None)
-            if poll.versions is not None:
-                self.shown[poll.node] = poll
-        elif before is not None:
-            self.lapsed[poll.node] = before
+        self.shown.pop(poll.node, None)
+        self.silent.discard(poll.node)
+        if poll.operation.outcome != "ok":
+            self.silent.add(poll.node)
+        elif poll.versions is not None:
+            self.shown[poll.node] = poll
         if self.differs:
             self.differed_ns, self.agreed_ns = time_ns, None
         elif self.agreed_ns is None and len(self.shown) > 1:
@@ -68,13 +68,12 @@ class Picture:
 
     @property
     def differs(self) -> bool:
-        return len({poll.versions for poll in self.shown.values()}) > 1
+        return len({poll.held for poll in self.shown.values()}) > 1
 
     @property
     def unclear(self) -> bool:
-        """Too few replicas show anything, or one fell silent while it was still different."""
-        final = {poll.versions for poll in self.shown.values()}
-        return len(self.shown) < 2 or any(poll.versions not in final for poll in self.lapsed.values())
+        """Too few replicas show anything, or nobody knows what one of the nodes holds."""
+        return len(self.shown) < 2 or bool(self.silent)
 
     def converged_after_ns(self, start_ns: int) -> int:
         """The last moment seen to differ, counted from the clock's start."""
@@ -93,6 +92,9 @@ def check(history: History, *, within_ms: Annotated[float, Meta(ge=0)] | None = 
     every = polls(history)
     whole_run, _ = _watch(every)
     diverged = [[milliseconds(time), number] for time, number in whole_run]
+    broken = unhealed(history)
+    if broken is not None:
+        return Verdict.unknown(broken, diverged_over_time=diverged)
     standing = [fault.label for fault in faults(history) if fault.stop is None]
     if standing and "recovery" not in stages(history):
         return Verdict.unknown(f"{listing(standing)} stood until the end", diverged_over_time=diverged)
@@ -125,11 +127,16 @@ def check(history: History, *, within_ms: Annotated[float, Meta(ge=0)] | None = 
     if not any(len(picture.shown) > 1 for picture in pictures.values()):
         return Verdict.unknown(f"no key was polled on two home replicas after {since}", **evidence)
     if blind:
-        keys = listing(map(key_name, blind))
-        reason = f"the last polls of {keys} were not answered by two home replicas, or by one that had differed"
-        return Verdict.unknown(reason, **evidence)
+        told = (_why_unclear(key, pictures[key]) for key in blind)
+        return Verdict.unknown(listing(told, limit=3), **evidence)
     when = f"within {milliseconds(after[slowest]):,} ms of {since}" if after[slowest] else "by the first polls"
     return Verdict.valid(f"{count(len(pictures), 'key')} converged, {when}", **evidence)
+
+
+def _why_unclear(key: Key, picture: Picture) -> str:
+    if picture.silent:
+        return f"the last poll of {key_name(key)} on {listing(sorted(picture.silent))} was not ok"
+    return f"the last polls of {key_name(key)} were not answered by two home replicas"
 
 
 def _clock_start(history: History) -> Event | None:
@@ -147,10 +154,12 @@ def _watch(some: Sequence[Poll]) -> tuple[list[tuple[int, int]], dict[Key, Pictu
     curve: list[tuple[int, int]] = []
     for poll in some:
         completion = poll.operation.completion
-        if completion is None:
-            continue
         key = poll.operation.key
         picture = pictures.setdefault(key, Picture())
+        if completion is None:  # Nobody knows when it would have been answered, only that it was not.
+            picture.shown.pop(poll.node, None)
+            picture.silent.add(poll.node)
+            continue
         picture.look(poll, completion.time)
         (differing.add if picture.differs else differing.discard)(key)
         if not curve or curve[-1][1] != len(differing):
@@ -174,7 +183,7 @@ def _as_data(picture: Picture, start_ns: int) -> dict[str, Any]:
 
 def _never_witness(key: Key, picture: Picture, start_ns: int, since: str) -> Witness:
     shown = sorted(picture.shown.items())
-    told = "; ".join(f"{node} held {listing(poll.versions or ['nothing'], limit=8)}" for node, poll in shown)
+    told = _as_prose(picture.shown)
     last = picture.differed_ns or start_ns
     text = (
         f"the replicas of {key_name(key)} still differed when last polled, "
@@ -192,10 +201,19 @@ def _slow_witness(key: Key, late: Sequence[Poll], final: Picture) -> Witness:
         if poll.operation.key == key and poll.operation.completion is not None:
             picture.look(poll, poll.operation.completion.time)
             shown = dict(picture.shown) if picture.differs else shown
-    told = "; ".join(f"{node} held {listing(p.versions or ['nothing'], limit=8)}" for node, p in sorted(shown.items()))
-    text = f"at {seconds(final.differed_ns or 0)} the replicas of {key_name(key)} still differed: {told}"
+    text = f"at {seconds(final.differed_ns or 0)} the replicas of {key_name(key)} still differed: {_as_prose(shown)}"
     data = {"kind": "slow", "key": key, "versions": {node: poll.versions for node, poll in shown.items()}}
     return Witness(text, _events(shown.values()), data)
+
+
+def _as_prose(shown: Mapping[str, Poll]) -> str:
+    """What each node held: versions, and their values where the versions alone don't tell the difference."""
+    same_ids = len({poll.versions for poll in shown.values()}) < 2
+    told = []
+    for node, poll in sorted(shown.items()):
+        held = [f"{id_} = {value:.60}" if same_ids else id_ for id_, value in poll.held or ()]
+        told.append(f"{node} held {listing(held or ['nothing'], limit=8)}")
+    return "; ".join(told)
 
 
 def _events(some: Any) -> tuple[int, ...]:

@@ -1,15 +1,21 @@
 """Evidence: was this test meaningful at all?
 
-1. A test that reached the stage "not-recovered" is invalid: the system did not serve again after the last
-   heal.
+1. A test is invalid if
+   a. it reached the stage "not-recovered": the system did not serve again after the last heal;
+   b. a process died by itself, as the nemesis found when it ended a fault;
+   c. no write was `ok` any more once the first fault had ended, though some had been before, and at least
+      10 were tried and answered between the last heal and the stage "recovery". (Not if a fault still stood or
+      the last heal had no effect; then, and if fewer were tried, that is a doubt as below.)
 2. Otherwise it is unknown, and each reason is named, if
-   a. fewer than `min_operations` client operations were `ok` (replica polls are none);
-   b. an action of the nemesis had no effect: it failed, or what was seen afterwards says so;
+   a. fewer than `min_operations` of the client operations invoked before the stage "recovery" were `ok`
+      (replica polls are none; without that stage all count), or writes were tried then and none was `ok`;
+   b. an action of the nemesis had no effect: it failed, or what was seen afterwards says so; or a fault was
+      found gone before it was ended;
    c. a fault that was asked for (`faults`) was never started, or nothing shows that it took effect;
    d. a fault that was asked for struck no client operation (`checkers.faults`) at any time that it took
       effect;
-   e. the history has stages, and a node that occurs in it has no final read (`checkers.final_reads`) through
-      it;
+   e. the history has stages, and a key that was read after "final-reads" has no final read
+      (`checkers.final_reads`) through one of the nodes that occur in the history;
    f. the history's last line was cut off.
 3. Otherwise valid. As part of several verdicts it works as any other: unknown here makes the whole unknown,
    unless something is invalid.
@@ -18,18 +24,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 from msgspec import Meta
 
-from checkers.faults import Span, actions, stages
+from checkers.faults import Action, Span, actions, stages, unhealed
 from checkers.faults import faults as all_faults
-from checkers.final_reads import FinalReads
-from checkers.history import History
-from checkers.prose import count, listing, seconds
+from checkers.final_reads import WRITES, FinalReads, Key, node_of
+from checkers.history import History, Operation
+from checkers.prose import at, count, key_name, listing, seconds
 from checkers.replicas import client_operations
 from checkers.verdict import Verdict, Witness
+
+_ENOUGH_WRITES = 10  # Fewer failures in a row may be bad luck.
 
 
 def check(
@@ -41,10 +50,11 @@ def check(
     """Judge whether the history can tell anything.
 
     faults: families that the test was to have, such as "partition". min_operations: so many must be ok at
-    least.
-    Evidence: `operations`, `ok`, `fail`, `info`, `keys`; `nodes`, `nodes_read_at_the_end`; `recovered` (None
-    without stages); `faults` {family: {started, effective, struck}}; `ineffective` [action and what was
-    seen]. O(n * faults).
+    least before the recovery.
+    Evidence: `operations`, `ok`, `fail`, `info`, `keys`; `ok_before_recovery`; `nodes`,
+    `nodes_read_at_the_end`; `recovered` (None without stages); `faults` {family: {started, effective, struck}};
+    `ineffective` [action and what was seen]; `gone` [fault that was gone before its end]; `died` [node].
+    O(n * faults + keys * nodes).
     """
     operations = client_operations(history)
     outcomes = Counter(operation.outcome for operation in operations)
@@ -56,6 +66,15 @@ def check(
         if action.effective is False
     ]
     seen = _faults_seen(history)
+    gone = [
+        f"{fault.label} started at {seconds(fault.start.invocation.time)} was gone before it was healed"
+        for fault in all_faults(history)
+        if fault.stop is not None and fault.stop.gone_before
+    ]
+    deaths = [action for action in actions(history) if action.phase == "stop" and action.died]
+    died = sorted(frozenset[str]().union(*(action.died for action in deaths)))
+    load = _before_recovery(history, operations)
+    enough = sum(operation.outcome == "ok" for operation in load)
     keys = len({operation.key for operation in operations})
     evidence: dict[str, Any] = {
         "operations": len(operations),
@@ -63,25 +82,54 @@ def check(
         "fail": outcomes["fail"],
         "info": outcomes["info"],
         "keys": keys,
+        "ok_before_recovery": enough,
         "nodes": nodes,
         "nodes_read_at_the_end": read,
         "recovered": ("not-recovered" not in reached and "recovered" in reached) if reached else None,
         "faults": seen,
         "ineffective": ineffective,
+        "gone": gone,
+        "died": died,
     }
+    stalled = Stall.of(history, load)
+    complaints: dict[str, Witness] = {}
     if "not-recovered" in reached:
-        return Verdict.invalid("the system did not recover after the last heal", _no_recovery(history), **evidence)
+        complaints["the system did not recover after the last heal"] = _no_recovery(history)
+    if died:
+        log = "its log" if len(died) == 1 else "their logs"
+        complaints[f"{listing(died)} died by {'itself' if len(died) == 1 else 'themselves'}; see {log}"] = _death(
+            deaths
+        )
+    if stalled is not None and stalled.certain:
+        complaints["no write succeeded any more after the first fault"] = stalled.witness()
+    if complaints:
+        return Verdict.invalid("; ".join(complaints), next(iter(complaints.values())), **evidence)
     doubts = []
-    if outcomes["ok"] < min_operations:
-        doubts.append(f"only {count(outcomes['ok'], 'operation')} were ok, and {min_operations:,} are needed")
+    if enough < min_operations:
+        doubts.append(
+            f"only {count(enough, 'operation')} {'was' if enough == 1 else 'were'} ok, and {min_operations:,} are needed"
+        )
+    writes = [operation for operation in load if operation.f in WRITES]
+    if writes and all(write.outcome != "ok" for write in writes):
+        doubts.append(f"none of {count(len(writes), 'write')} was ok")
+    if stalled is not None:
+        doubts.append(
+            f"no write succeeded any more after the first fault, but only {len(stalled.late):,} were tried after "
+            "the last heal"
+        )
     if ineffective:
         doubts.append(f"a fault had no effect: {listing(ineffective, limit=2)}")
+    doubts += gone
     doubts += [doubt for family in faults if (doubt := _doubt(family, seen.get(family)))]
     unread = sorted(set(nodes) - set(read))
     if reached and not read:
         doubts.append(f"no node was read at the end: {FinalReads.of(history).missing}")
     elif reached and unread:
         doubts.append(f"{listing(unread)} had no final read")
+    if reached and read and (apart := _keys_unread(history, read)):
+        key, node = apart[0]
+        others = f", nor {len(apart) - 1:,} more pairs of key and node" if len(apart) > 1 else ""
+        doubts.append(f"{key_name(key)} had no final read through {node}{others}")
     if history.truncated:
         doubts.append("the history's last line is cut off: the run was killed")
     if doubts:
@@ -93,6 +141,71 @@ def check(
     if reached:
         told.append(f"{len(read)} of {count(len(nodes), 'node')} read at the end")
     return Verdict.valid("; ".join(told), **evidence)
+
+
+@dataclass(frozen=True, slots=True)
+class Stall:
+    """Writes had been ok, and none was any more once the first fault had ended.
+
+    last: the last write that was ok. late: those answered otherwise that were tried after the last heal and
+    before the recovery. certain: whether that is enough to blame the system.
+    """
+
+    last: Operation
+    late: list[Operation]
+    certain: bool
+
+    @classmethod
+    def of(cls, history: History, load: Sequence[Operation]) -> Stall | None:
+        """Look for one among the operations before the recovery. O(n)."""
+        found = all_faults(history)
+        heals = [(fault.stop.completion or fault.stop.invocation).index for fault in found if fault.stop is not None]
+        writes = [operation for operation in load if operation.f in WRITES]
+        ok = [write for write in writes if write.outcome == "ok"]
+        if not heals or not ok or not any(write.invocation.index > min(heals) for write in writes):
+            return None
+        if any(write.completion is not None and write.completion.index > min(heals) for write in ok):
+            return None
+        late = [write for write in writes if write.completion and write.invocation.index > max(heals)]
+        healed = len(heals) == len(found) and unhealed(history) is None
+        return cls(ok[-1], late, healed and len(late) >= _ENOUGH_WRITES)
+
+    def witness(self) -> Witness:
+        shown = [self.last, *self.late[:_ENOUGH_WRITES]]
+        events = {event.index for o in shown for event in (o.invocation, o.completion) if event}
+        text = (
+            f"the last write that was ok was invoked at {at(self.last.invocation)}; after the last heal "
+            f"{count(len(self.late), 'write')} were tried, from {at(self.late[0].invocation)} to "
+            f"{at(self.late[-1].invocation)}, and none was ok"
+        )
+        return Witness(text, tuple(sorted(events)), {"kind": "no more writes", "tried": len(self.late)})
+
+
+def _before_recovery(history: History, operations: Sequence[Operation]) -> list[Operation]:
+    recovery = stages(history).get("recovery")
+    last = recovery.index if recovery else len(history.events)
+    return [operation for operation in operations if operation.invocation.index < last]
+
+
+def _keys_unread(history: History, nodes: Sequence[str]) -> list[tuple[Key, str]]:
+    """Keys asked for in the end, and those of the nodes through which there was no final read of them."""
+    begun = stages(history).get("final-reads")
+    if begun is None:
+        return []
+    asked = [o.key for o in history.operations if o.f == "read" and o.invocation.index > begun.index]
+    final = FinalReads.of(history).by_key
+    through = {(key, node_of(read)) for key, reads in final.items() for read in reads}
+    return [(key, node) for key in dict.fromkeys(asked) for node in nodes if (key, node) not in through]
+
+
+def _death(deaths: Sequence[Action]) -> Witness:
+    told = [
+        f"{listing(sorted(action.died))} was found dead at {seconds(action.invocation.time)}, and nobody had killed it"
+        for action in deaths
+    ]
+    events = {event.index for a in deaths for event in (a.invocation, a.completion) if event}
+    data = {"kind": "died", "nodes": sorted(frozenset[str]().union(*(action.died for action in deaths)))}
+    return Witness("; ".join(told), tuple(sorted(events)), data)
 
 
 def _nodes(history: History) -> tuple[list[str], list[str]]:

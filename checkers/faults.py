@@ -6,10 +6,13 @@
 2. A fault is known by its family, `value.fault`. It stands from the completion of its start to the invocation
    of the stop that ends it, or of the last of the stops if it took several to bring back all its nodes. A
    stop that names no nodes ends everything of its family.
-3. An operation was struck by a fault if it was invoked or completed while that stood. Order decides, not
-   time.
+3. An operation was struck by a fault if it was under way at any moment while that stood: invoked before the
+   fault ended, and completed after it began or never. Order decides, not time.
 4. A stage is an event `f: "stage"`; if one comes twice the last counts.
-5. Other nemesis events (Jepsen's own histories) are nobody's start and nobody's stop.
+5. A stop that had no effect leaves its fault unhealed, unless a later stop of that family covers its nodes.
+6. Evidence of a stop may say `stood`: false if the fault was found gone before it was ended; and `died`: the
+   nodes whose processes died by themselves.
+7. Other nemesis events (Jepsen's own histories) are nobody's start and nobody's stop.
 """
 
 from __future__ import annotations
@@ -52,6 +55,16 @@ class Action:
             return False
         effective = _evidence(self.completion).get("effective")
         return effective if isinstance(effective, bool) else None
+
+    @property
+    def gone_before(self) -> bool:
+        """Whether the fault that this was to end was found gone already."""
+        return self.completion is not None and _evidence(self.completion).get("stood") is False
+
+    @property
+    def died(self) -> frozenset[str]:
+        """Nodes whose processes were found dead though nobody had killed them."""
+        return frozenset((self.completion is not None and _evidence(self.completion).get("died")) or ())
 
     @property
     def detail(self) -> str:
@@ -133,6 +146,24 @@ def faults(history: History) -> list[Fault]:
     return found
 
 
+def unhealed(history: History) -> str | None:
+    """Why nothing may be asked of the system in the end: a heal without effect; None if there is none. O(actions)."""
+    left: list[Action] = []
+    for action in actions(history):
+        if action.phase == "stop":
+            left = [stop for stop in left if not _makes_up_for(action, stop)]
+            if action.effective is False:
+                left.append(action)
+    if not left:
+        return None
+    return f"the last heal had no effect: {left[0].invocation.f} at {seconds(left[0].invocation.time)}"
+
+
+def _makes_up_for(action: Action, failed: Action) -> bool:
+    covered = not action.nodes or (bool(failed.nodes) and failed.nodes <= action.nodes)
+    return action.fault == failed.fault and covered
+
+
 def stages(history: History) -> dict[str, Event]:
     """The stages reached, by name. O(n)."""
     return {event.value: event for event in history.nemesis if event.f == "stage" and isinstance(event.value, str)}
@@ -153,12 +184,10 @@ class Span:
         )
 
     def struck(self, fault: Fault) -> npt.NDArray[np.bool_]:
-        """Which of the operations were invoked or completed while the fault stood. O(n)."""
+        """Which of the operations were under way while the fault stood. O(n)."""
         began = fault.began.index
         ended = fault.ended.index if fault.ended else NEVER
-        invoked = (self.invoked > began) & (self.invoked < ended)
-        completed = (self.completed > began) & (self.completed < ended)
-        return np.asarray(invoked | completed, dtype=np.bool_)
+        return np.asarray((self.invoked < ended) & (self.completed > began), dtype=np.bool_)
 
     def struck_by_any(self, some: Iterable[Fault]) -> npt.NDArray[np.bool_]:
         """Which of the operations were struck by at least one of the faults. O(n * faults)."""

@@ -4,16 +4,19 @@
    write.
 2. In a history without stages, "after the last nemesis event, with no fault left standing" takes the stage's
    place.
-3. Where there is none, it is said why: a history that ended early proves no loss.
+3. Where there is none, it is said why: a history that ended early proves no loss, and neither does one whose
+   last heal had no effect (`checkers.faults`), for the fault may still have stood.
+4. The last word of a node on a key is the last final read of that key through it; reads that name no node
+   count as one node's.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from checkers.faults import faults, stages
+from checkers.faults import faults, stages, unhealed
 from checkers.history import History, Operation
-from checkers.prose import listing
+from checkers.prose import count, listing
 
 WRITES = frozenset({"add", "put"})
 Key = str | int | None
@@ -29,6 +32,9 @@ class FinalReads:
     @classmethod
     def of(cls, history: History) -> FinalReads:
         """Find them. O(n)."""
+        broken = unhealed(history)
+        if broken is not None:
+            return cls(missing=broken)
         reached = stages(history)
         if reached:
             if "final-reads" not in reached:
@@ -47,3 +53,25 @@ class FinalReads:
             if operation.f == "read" and operation.invocation.index > after and operation.outcome == "ok":
                 by_key.setdefault(operation.key, []).append(operation)
         return cls(by_key)
+
+
+def last_words(final: list[Operation]) -> list[Operation]:
+    """Of final reads of one key, in order: the last through each node. O(n)."""
+    last = {node_of(read): read for read in final}
+    return [read for read in final if last[node_of(read)] is read]
+
+
+def node_of(read: Operation) -> str | None:
+    """The node that answered, or else that was asked."""
+    answered = read.completion.node if read.completion else None
+    return answered or read.invocation.node
+
+
+def disagreement(history: History, missing: int, noun: str) -> tuple[bool, str]:
+    """What to say of acknowledged writes that the last words of some nodes lack: is it invalid, and the reason.
+
+    It is where replicas were given the time to converge (stage "convergence"); else they may merely have lagged.
+    """
+    if "convergence" in stages(history):
+        return True, f"{count(missing, f'acknowledged {noun}')} missing from some final reads"
+    return False, f"the final reads disagree: {count(missing, f'acknowledged {noun}')} missing from some of them"

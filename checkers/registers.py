@@ -10,11 +10,15 @@ Operations: `put` and `read` as `checkers.versions` says. Keys are judged apart.
 3. A write of which nobody recorded what it had seen, among the final siblings or reached from them, may have
    seen any write of its key invoked before it ended. Such an acknowledged write, if not covered otherwise, is
    unprovable: not called lost, but not called safe either.
-4. Never read: acknowledged, and its key has no final read.
-5. Phantom: its put failed, which promises that it did not happen, and yet it was read, or another put had
+4. A write that survives or is superseded, but not by the siblings of every node's last final read, is missing
+   from the others: there a client would look in vain for it and for what replaced it. If that can't be told for
+   one of them, as in 3, it is unprovable.
+5. Never read: acknowledged, and its key has no final read.
+6. Phantom: its put failed, which promises that it did not happen, and yet it was read, or another put had
    seen it. Unexpected: read or seen, though nobody ever put it to that key.
-6. Invalid if anything is lost, phantom or unexpected. Otherwise unknown if nothing was acknowledged, or if
-   anything was never read or is unprovable. Otherwise valid.
+7. Invalid if anything is lost, phantom or unexpected, or missing in a history that reached the stage
+   "convergence". Otherwise unknown if nothing was acknowledged, or if anything was never read, is missing or is
+   unprovable. Otherwise valid.
 
 Sources: Dynamo (SOSP 2007), sections 4.4 and 6.1; Jepsen's Riak analysis (2013), whose sets these generalise.
 """
@@ -22,16 +26,16 @@ Sources: Dynamo (SOSP 2007), sections 4.4 and 6.1; Jepsen's Riak analysis (2013)
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from checkers.faults import faults, meanwhile
-from checkers.final_reads import FinalReads, Key
+from checkers.final_reads import FinalReads, Key, disagreement, last_words
 from checkers.history import History, Operation
 from checkers.prose import at, count, key_name, listing
 from checkers.verdict import Verdict, Witness
-from checkers.versions import Versions, Write
+from checkers.versions import Coverage, Versions, Write
 
 _LISTED = 100  # A report shows so many anomalies in full; the counts are always complete.
 _SHOWN_READS = 20
@@ -41,7 +45,8 @@ _SHOWN_READS = 20
 class RegisterKey:
     """One key: its writes in the order of their invocations, and what became of the acknowledged ones.
 
-    siblings: the final siblings, ascending. phantom, unexpected: by id, the first operation that shows it.
+    siblings: the final siblings, ascending. missing: by id, a node's last final read that shows nothing of it.
+    phantom, unexpected: by id, the first operation that shows it.
     """
 
     key: Key
@@ -50,6 +55,7 @@ class RegisterKey:
     final: list[Operation] = field(default_factory=list)
     siblings: list[int] = field(default_factory=list)
     fate: dict[int, str] = field(default_factory=dict)
+    missing: dict[int, Operation] = field(default_factory=dict)
     phantom: dict[int, Operation] = field(default_factory=dict)
     unexpected: dict[int, Operation] = field(default_factory=dict)
 
@@ -68,6 +74,7 @@ class RegisterKey:
             "surviving": fates["surviving"],
             "superseded": fates["superseded"],
             "unprovable": fates["unprovable"],
+            "missing": len(self.missing),
             "never_read": fates["never_read"],
             "phantom": len(self.phantom),
             "unexpected": len(self.unexpected),
@@ -102,13 +109,19 @@ def check(history: History) -> Verdict:
         "lost_fraction": totals["lost"] / totals["acknowledged"] if totals["acknowledged"] else None,
         "keys": {key_name(each.key): each.counts() for each in keys.values()},
     }
-    if totals["lost"] or totals["phantom"] or totals["unexpected"]:
-        return Verdict.invalid(_complaint(totals), _witness(history, keys, versions), **evidence)
+    diverged, disagree = disagreement(history, totals["missing"], "put")
+    complaints = _complaints(totals)
+    if totals["missing"] and diverged:
+        complaints.insert(1 if totals["lost"] else 0, disagree)
+    if complaints:
+        return Verdict.invalid("; ".join(complaints), _witness(history, keys, versions, diverged), **evidence)
     if not totals["acknowledged"]:
         return Verdict.unknown("no put was acknowledged, so none can be lost", **evidence)
     blind = [key_name(each.key) for each in keys.values() if each.fated("never_read")]
     if blind:
         return Verdict.unknown(f"no final read of {listing(blind)}: {final.missing}", **evidence)
+    if totals["missing"]:
+        return Verdict.unknown(disagree, **evidence)
     if totals["unprovable"]:
         reason = (
             f"{totals['unprovable']:,} of {count(totals['acknowledged'], 'acknowledged put')} "
@@ -124,11 +137,15 @@ def check(history: History) -> Verdict:
 
 def _judge(each: RegisterKey, versions: Versions) -> None:
     finals = {read.invocation.index for read in each.final}
+    last = {read.invocation.index for read in last_words(each.final)}
     siblings: set[int] = set()
+    shown: list[tuple[Operation, Coverage]] = []
     for read, returned in each.reads:
         _note_impossible(each, versions, read, returned)
         if read.invocation.index in finals:
             siblings.update(returned)
+        if read.invocation.index in last:
+            shown.append((read, versions.coverage(returned, each.key)))
     for write in each.writes:
         _note_impossible(each, versions, write.operation, write.seen or ())
     each.siblings = sorted(siblings)
@@ -146,7 +163,19 @@ def _judge(each: RegisterKey, versions: Versions) -> None:
             fate = "unprovable"
         else:
             fate = "lost"
+        if fate in ("surviving", "superseded"):
+            fate = _by_node(each, write, fate, shown)
         each.fate[write.id] = fate
+
+
+def _by_node(each: RegisterKey, write: Write, fate: str, shown: Sequence[tuple[Operation, Coverage]]) -> str:
+    """The fate of a write that is covered somewhere, after a look at each node's last final read."""
+    lacking = [(read, coverage) for read, coverage in shown if write.id not in coverage.ids]
+    for read, coverage in lacking:
+        if write.invoked >= coverage.horizon:
+            each.missing[write.id] = read
+            return fate
+    return "unprovable" if lacking else fate
 
 
 def _note_impossible(each: RegisterKey, versions: Versions, operation: Operation, ids: tuple[int, ...]) -> None:
@@ -157,7 +186,7 @@ def _note_impossible(each: RegisterKey, versions: Versions, operation: Operation
             each.phantom.setdefault(id_, operation)
 
 
-def _complaint(totals: Mapping[str, int]) -> str:
+def _complaints(totals: Mapping[str, int]) -> list[str]:
     parts = []
     if totals["lost"]:
         parts.append(f"{totals['lost']:,} of {count(totals['acknowledged'], 'acknowledged put')} lost")
@@ -165,14 +194,19 @@ def _complaint(totals: Mapping[str, int]) -> str:
         parts.append(f"{count(totals['phantom'], 'write')} read whose put had failed")
     if totals["unexpected"]:
         parts.append(f"{count(totals['unexpected'], 'write')} read that nobody put")
-    return "; ".join(parts)
+    return parts
 
 
-def _witness(history: History, keys: Mapping[Key, RegisterKey], versions: Versions) -> Witness:
+def _witness(history: History, keys: Mapping[Key, RegisterKey], versions: Versions, diverged: bool) -> Witness:
     lost = [(each, write) for each in keys.values() for write in each.fated("lost")]
     if lost:
         lost.sort(key=lambda pair: pair[1].ended)
         return _lost_witness(history, *lost[0], versions, {"lost": [_as_data(write) for _, write in lost[:_LISTED]]})
+    missing = [(each, write) for each in keys.values() for write in each.writes if write.id in each.missing]
+    if missing and diverged:
+        missing.sort(key=lambda pair: pair[1].ended)
+        listed = {"missing": [_as_data(write) for _, write in missing[:_LISTED]]}
+        return _missing_witness(*missing[0], versions, listed)
     told = {"phantom": "though its put had failed", "unexpected": "which nobody put there"}
     for kind in ("phantom", "unexpected"):
         for each in keys.values():
@@ -218,6 +252,25 @@ def _lost_witness(
     events = {event.index for o in operations for event in (o.invocation, o.completion) if event}
     extra = {"kind": "lost", "key": each.key, "value": write.id, "siblings": each.siblings}
     return Witness(text, tuple(sorted(events)), {**extra, **data})
+
+
+def _missing_witness(each: RegisterKey, write: Write, versions: Versions, data: dict[str, Any]) -> Witness:
+    put, lacking = write.operation, each.missing[write.id]
+    returned = {read.invocation.index: siblings for read, siblings in each.reads}
+    holding = next(
+        read
+        for read in reversed(each.final)
+        if write.id in versions.coverage(returned[read.invocation.index], each.key).ids
+    )
+    assert put.completion and lacking.completion and holding.completion
+    has, lacks = (listing(returned[read.invocation.index]) or "nothing" for read in (holding, lacking))
+    text = (
+        f"process {put.process} was told at {at(put.completion)} that write {write.id} to {key_name(each.key)} was "
+        f"done; the final read at {at(holding.completion)} shows it or what replaced it ({has}), and that at "
+        f"{at(lacking.completion)} shows neither ({lacks})"
+    )
+    events = {event.index for o in (put, holding, lacking) for event in (o.invocation, o.completion) if event}
+    return Witness(text, tuple(sorted(events)), {"kind": "missing", "key": each.key, "value": write.id, **data})
 
 
 def _describe(write: Write) -> str:

@@ -1,12 +1,14 @@
 """Replica polls: what each node, asked by itself, held of a key.
 
 1. A poll is an operation `f: "replica"`; only a home replica's `ok` answer says anything about agreement.
-2. Equal lists of versions mean equal replicas.
+2. Replicas are equal if they hold the same versions and the same value for each: an id says what a version
+   ought to hold, not what it does.
 3. Polls are the harness looking, not a client asking: they are no client operations to other checkers.
 """
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 
 from checkers.history import History, HistoryError, Operation
@@ -19,11 +21,18 @@ class Poll:
     """One node's answer, or that none came.
 
     versions: the versions it held, sorted; None if it did not answer or is no home replica of the key.
+    values: the value of each as canonical JSON, in the same order; "null" where the answer gives none.
     """
 
     operation: Operation
     node: str
     versions: tuple[str, ...] | None
+    values: tuple[str, ...] = ()
+
+    @property
+    def held(self) -> tuple[tuple[str, str], ...] | None:
+        """What to compare replicas by: each version with its value."""
+        return None if self.versions is None else tuple(zip(self.versions, self.values, strict=True))
 
 
 def polls(history: History) -> list[Poll]:
@@ -52,4 +61,10 @@ def _poll(operation: Operation) -> Poll:
     value = event.value
     if not isinstance(value, dict) or not isinstance(value.get("versions"), list):
         raise HistoryError(event.index + 1, f"an ok replica poll needs a list of versions, has {value!r:.60}")
-    return Poll(operation, node, tuple(value["versions"]) if value.get("home", True) else None)
+    if not value.get("home", True):
+        return Poll(operation, node, None)
+    versions, values = tuple(value["versions"]), value.get("values") or []
+    if not isinstance(values, list) or len(values) > len(versions):
+        raise HistoryError(event.index + 1, f"an ok replica poll needs a value for each version, has {values!r:.60}")
+    values = [*values, *[None] * (len(versions) - len(values))]
+    return Poll(operation, node, versions, tuple(json.dumps(each, sort_keys=True) for each in values))

@@ -5,14 +5,16 @@ Operations: `add` of one element, `read` of the whole set. Keys are judged apart
 1. Acknowledged: its add was `ok`. Indeterminate: `info` or never completed. Failed: `fail`. If an element was
    added more than once, ok outranks indeterminate outranks failed.
 2. Lost: acknowledged, and in no final read of its key (`checkers.final_reads`). A survivor is in at least
-   one, and unstable if it is not in all of them: replicas that disagree, which is for `convergence` to judge.
+   one, unstable if it is not in all of them, and missing if it is not in the last of every node: there a client
+   would still look for it in vain.
 3. Never read: acknowledged, and its key has no final read, so nobody can tell.
 4. Stale: acknowledged before some read was invoked, absent from that read, present in a read invoked later.
 5. Recovered: indeterminate, and in a final read. That is allowed, as is its absence.
 6. Phantom: its adds all failed, which promises that they did not happen, and yet it was read.
    Unexpected: read though nobody ever added it to that key. Duplicated: twice in one read.
-7. Invalid if anything is lost, phantom, unexpected or duplicated. Otherwise unknown if nothing was
-   acknowledged, or if something was never read. Otherwise valid.
+7. Invalid if anything is lost, phantom, unexpected or duplicated, or missing in a history that reached the
+   stage "convergence". Otherwise unknown if nothing was acknowledged, or if something was never read or is
+   missing. Otherwise valid.
 8. Stable latency: of an element in all final reads, from its acknowledgement to the invocation of the last
    read invoked after that which lacks it; 0 if none does. Lost latency: of a lost element, from its
    acknowledgement to the invocation of the last read that held it; 0 if none did by then.
@@ -30,7 +32,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from checkers.faults import faults, meanwhile
-from checkers.final_reads import FinalReads, Key
+from checkers.final_reads import FinalReads, Key, disagreement, last_words
 from checkers.history import History, HistoryError, Operation
 from checkers.prose import at, count, key_name, listing, seconds
 from checkers.quantiles import quantiles_ms
@@ -47,9 +49,9 @@ class SetKey:
     """One key: what was asked of it, and what became of it.
 
     adds: by element, the add that ranks highest. reads: ok reads, in the order of their invocations.
-    last_held: of acknowledged elements, the last read that held them. last_lacked: the last read invoked
-    after the acknowledgement that did not. phantom, unexpected, duplicated: by element, the last read that
-    shows it.
+    missing: by element, a node's last final read without it. last_held: of acknowledged elements, the last read
+    that held them. last_lacked: the last read invoked after the acknowledgement that did not. phantom,
+    unexpected, duplicated: by element, the last read that shows it.
     """
 
     key: Key
@@ -58,6 +60,7 @@ class SetKey:
     final: list[Operation] = field(default_factory=list)
     lost: list[Element] = field(default_factory=list)
     unstable: set[Element] = field(default_factory=set)
+    missing: dict[Element, Operation] = field(default_factory=dict)
     never_read: set[Element] = field(default_factory=set)
     recovered: set[Element] = field(default_factory=set)
     stale: set[Element] = field(default_factory=set)
@@ -84,6 +87,7 @@ class SetKey:
             "lost": len(self.lost),
             "survivors": acknowledged - len(self.lost) - len(self.never_read),
             "unstable": len(self.unstable),
+            "missing": len(self.missing),
             "never_read": len(self.never_read),
             "stale": len(self.stale),
             "recovered": len(self.recovered),
@@ -117,14 +121,20 @@ def check(history: History) -> Verdict:
         "lost_latency_ms": quantiles_ms([ns for each in keys.values() for ns in _lost_latencies(each)]),
         "keys": {key_name(each.key): each.counts() for each in keys.values()},
     }
-    if any(totals[name] for name in ("lost", "phantom", "unexpected", "duplicated")):
-        return Verdict.invalid(_complaint(totals), _witness(history, keys), **evidence)
+    diverged, disagree = disagreement(history, totals["missing"], "add")
+    complaints = _complaints(totals)
+    if totals["missing"] and diverged:
+        complaints.insert(1 if totals["lost"] else 0, disagree)
+    if complaints:
+        return Verdict.invalid("; ".join(complaints), _witness(history, keys, diverged), **evidence)
     if not totals["acknowledged"]:
         return Verdict.unknown("no add was acknowledged, so none can be lost", **evidence)
     blind = [key_name(each.key) for each in keys.values() if each.never_read]
     if blind:
         reason = f"no final read of {listing(blind)}: {final.missing}"
         return Verdict.unknown(reason, **evidence)
+    if totals["missing"]:
+        return Verdict.unknown(disagree, **evidence)
     reason = f"{count(totals['acknowledged'], 'acknowledged add')} on {count(len(keys), 'key')}, none lost"
     if totals["unstable"]:
         reason += f"; {totals['unstable']:,} in some final reads only"
@@ -169,6 +179,9 @@ def _judge(each: SetKey) -> None:
     failed = set(each.with_outcome("fail"))
     held_by_finals: list[set[Element]] = []
     finals = {read.invocation.index for read in each.final}
+    last = {read.invocation.index for read in last_words(each.final)}
+    lacked: dict[Element, Operation] = {}
+    promised = set(each.acknowledged)
     known = set(acknowledged)  # Acknowledged before the read at hand was invoked; shrinks as the walk goes back.
     unseen = set(acknowledged)
     for read in reversed(each.reads):
@@ -200,7 +213,8 @@ def _judge(each: SetKey) -> None:
                     each.duplicated.setdefault(element, read)
         if read.invocation.index in finals:
             held_by_finals.append(held)
-    promised = set(each.acknowledged)
+        if read.invocation.index in last:
+            lacked.update(dict.fromkeys(promised - held, read))
     if not held_by_finals:
         each.never_read = promised
         return
@@ -208,6 +222,7 @@ def _judge(each: SetKey) -> None:
     everywhere = held_by_finals[0].intersection(*held_by_finals)
     each.lost = sorted(promised - anywhere, key=lambda element: _ack_index(each, element))
     each.unstable = (promised & anywhere) - everywhere
+    each.missing = {element: lacked[element] for element in each.acknowledged if element in anywhere & lacked.keys()}
     each.recovered = anywhere.intersection(each.with_outcome("info"))
 
 
@@ -232,7 +247,7 @@ def _lost_latencies(each: SetKey) -> list[int]:
     return [_since_ack(each, element, each.last_held.get(element)) for element in each.lost]
 
 
-def _complaint(totals: Mapping[str, int]) -> str:
+def _complaints(totals: Mapping[str, int]) -> list[str]:
     parts = []
     if totals["lost"]:
         parts.append(f"{totals['lost']:,} of {count(totals['acknowledged'], 'acknowledged add')} lost")
@@ -242,14 +257,18 @@ def _complaint(totals: Mapping[str, int]) -> str:
         parts.append(f"{count(totals['unexpected'], 'element')} read that nobody added")
     if totals["duplicated"]:
         parts.append(f"{count(totals['duplicated'], 'element')} twice in one read")
-    return "; ".join(parts)
+    return parts
 
 
-def _witness(history: History, keys: Mapping[Key, SetKey]) -> Witness:
+def _witness(history: History, keys: Mapping[Key, SetKey], diverged: bool) -> Witness:
     lost = [(each, element) for each in keys.values() for element in each.lost]
     if lost:
         lost.sort(key=lambda pair: _ack_index(*pair))
         return _lost_witness(history, *lost[0], data={"lost": [_as_data(*pair) for pair in lost[:_LISTED]]})
+    missing = [(each, element) for each in keys.values() for element in each.missing]
+    if missing and diverged:
+        missing.sort(key=lambda pair: _ack_index(*pair))
+        return _missing_witness(*missing[0], data={"missing": [_as_data(*pair) for pair in missing[:_LISTED]]})
     told = {"phantom": "though its add had failed", "unexpected": "which nobody added to it"}
     for kind in ("phantom", "unexpected", "duplicated"):
         for each in keys.values():
@@ -295,6 +314,17 @@ def _lost_witness(history: History, each: SetKey, element: Element, data: dict[s
     operations = [add, *([seen] if seen else []), missed, *each.final[:_SHOWN_READS]]
     events = {event.index for o in operations for event in (o.invocation, o.completion) if event}
     return Witness(text, tuple(sorted(events)), {"kind": "lost", "key": each.key, "value": element, **data})
+
+
+def _missing_witness(each: SetKey, element: Element, data: dict[str, Any]) -> Witness:
+    add, lacking, holding = each.adds[element], each.missing[element], each.last_held[element]
+    assert add.completion and lacking.completion and holding.completion
+    text = (
+        f"process {add.process} was told at {at(add.completion)} that {element} was added to {key_name(each.key)}; "
+        f"the final read at {at(holding.completion)} holds it and that at {at(lacking.completion)} lacks it"
+    )
+    events = {event.index for o in (add, holding, lacking) for event in (o.invocation, o.completion) if event}
+    return Witness(text, tuple(sorted(events)), {"kind": "missing", "key": each.key, "value": element, **data})
 
 
 def _as_data(each: SetKey, element: Element) -> dict[str, Any]:

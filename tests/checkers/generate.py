@@ -179,7 +179,11 @@ class Faults:
     def act(self, f: str, value: dict[str, Any]) -> None:
         effective = self.recorder.random.random() < 0.97
         self.recorder.nemesis(f, value)
-        evidence = {"effective": effective, "detail": "looked at"}
+        evidence: dict[str, Any] = {"effective": effective, "detail": "looked at"}
+        if value["phase"] == "stop" and self.recorder.random.random() < 0.5:
+            evidence["stood"] = self.recorder.random.random() < 0.9
+        if value["phase"] == "stop" and self.recorder.random.random() < 0.05:
+            evidence["died"] = ["n3"]
         self.recorder.nemesis(f, {**value, "evidence": evidence}, None if effective else "ssh: no route")
 
     def heal(self) -> None:
@@ -288,7 +292,9 @@ def _change_a_poll(random: Random, events: list[Event]) -> list[Event]:
     if event is None:
         return events
     versions = random.choice([["v1"], ["v2"], ["v1", "v2"]])
-    return _replaced(events, event.index, value={**event.value, "versions": versions, "home": random.random() < 0.9})
+    values = [random.choice([None, None, {"a": 1, "b": 2}, {"b": 2, "a": 1}]) for _ in versions]
+    changed = {"versions": versions, "values": values, "home": random.random() < 0.9}
+    return _replaced(events, event.index, value={**event.value, **changed})
 
 
 def _change_an_outcome(random: Random, events: list[Event]) -> list[Event]:

@@ -6,7 +6,7 @@ or cubic where that is plainer.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from checkers.history import Event, History
@@ -35,6 +35,7 @@ class Band(NamedTuple):
     stop: float
     healed: Event | None
     effective: bool | None
+    nodes: tuple[str, ...]
 
 
 def ops(history: History, *fs: str) -> list[Op]:
@@ -90,17 +91,34 @@ def bands(history: History) -> list[Band]:
             if needed <= back:
                 stop, healed = other.index, done or other
                 break
-        found.append(Band(inv.value["fault"], start, stop, healed, effective(comp)))
+        found.append(Band(inv.value["fault"], start, stop, healed, effective(comp), tuple(sorted(needed))))
     return found
 
 
 def struck(op: Op, band: Band) -> bool:
-    return band.start < op.inv.index < band.stop or (band.start < op.end < band.stop and op.comp is not None)
+    return any(op.inv.index <= moment <= op.end for moment in _within(band))
+
+
+def _within(band: Band) -> list[float]:
+    """Moments between the events in which it stood."""
+    last = min(band.stop, 10_000)
+    return [band.start + step + 0.5 for step in range(int(last) - band.start)]
+
+
+def heal_failed(history: History) -> bool:
+    for failed, done in actions(history, "stop"):
+        later = [other for other, _ in actions(history, "stop") if other.index > failed.index and other.f == failed.f]
+        nodes = set(failed.value.get("nodes", ()))
+        if effective(done) is False and not any(nodes <= set(other.value.get("nodes", nodes)) for other in later):
+            return True
+    return False
 
 
 def final_reads(history: History) -> list[Op]:
     last_ack = max((op.end for op in ops(history, "add", "put") if op.outcome == "ok"), default=-1)
-    if staged(history):
+    if heal_failed(history):
+        after: float = float("inf")
+    elif staged(history):
         begin = stage(history, "final-reads")
         after = begin.index if begin else float("inf")
     elif any(band.stop == float("inf") for band in bands(history)):
@@ -110,6 +128,17 @@ def final_reads(history: History) -> list[Op]:
     return [
         op for op in ops(history, "read") if op.outcome == "ok" and op.inv.index > last_ack and op.inv.index > after
     ]
+
+
+def last_words(history: History, key: object) -> list[Op]:
+    final = [op for op in final_reads(history) if op.inv.key == key]
+    return [op for op in final if not any(o.node == op.node and o.inv.index > op.inv.index for o in final)]
+
+
+def disagreed(history: History, missing: int, otherwise: str) -> str:
+    if not missing:
+        return otherwise
+    return "invalid" if stage(history, "convergence") else "unknown"
 
 
 def quantiles(durations_ms: list[float]) -> dict[str, float]:
@@ -153,6 +182,12 @@ def _lost_elements(history: History) -> dict[str, Any]:
         assert op.comp is not None
         return max(0, moments[-1].time - op.comp.time) / 1e6 if moments else 0.0
 
+    missing = [
+        op
+        for op in judged
+        if op not in lost
+        and any(read.comp and op.inv.value not in read.comp.value for read in last_words(history, op.inv.key))
+    ]
     stale = [
         op
         for op in acked
@@ -168,6 +203,7 @@ def _lost_elements(history: History) -> dict[str, Any]:
         "lost": len(lost),
         "survivors": len(judged) - len(lost),
         "unstable": len(judged) - len(lost) - len(stable),
+        "missing": len(missing),
         "never_read": len(acked) - len(judged),
         "stale": len(stale),
         "recovered": sum(
@@ -181,7 +217,8 @@ def _lost_elements(history: History) -> dict[str, Any]:
     }
     if any(figures[name] for name in ("lost", "phantom", "unexpected", "duplicated")):
         return {"verdict": "invalid", **figures}
-    return {"verdict": "unknown" if not acked or figures["never_read"] else "valid", **figures}
+    verdict = "unknown" if not acked or figures["never_read"] else "valid"
+    return {"verdict": disagreed(history, len(missing), verdict), **figures}
 
 
 def _seen(op: Op) -> list[int] | None:
@@ -203,32 +240,39 @@ def _lost_versions(history: History) -> dict[str, Any]:
     reads = [op for op in ops(history, "read") if op.outcome == "ok"]
     final = final_reads(history)
     fates = {"lost": 0, "surviving": 0, "superseded": 0, "unprovable": 0, "never_read": 0}
+    missing = 0
     for id_, put in puts.items():
         if put.outcome != "ok":
             continue
         key = put.inv.key
         mine = [op for op in final if op.inv.key == key]
         siblings = {sibling for op in mine if op.comp for sibling in op.comp.value}
-        vague = [u for u in puts if _seen(puts[u]) is None and any(_reaches(puts, s, u, key) for s in siblings)]
+
+        def stands(some: Iterable[int], key: object = key, id_: int = id_, put: Op = put) -> str:
+            if any(_reaches(puts, sibling, id_, key) for sibling in some):
+                return "surely"
+            vague = [u for u in puts if _seen(puts[u]) is None and any(_reaches(puts, s, u, key) for s in some)]
+            return "maybe" if any(put.inv.index < puts[u].end for u in vague) else "no"
+
+        words = [stands(op.comp.value) for op in last_words(history, key) if op.comp]
         if not mine:
             fates["never_read"] += 1
-        elif id_ in siblings:
-            fates["surviving"] += 1
-        elif any(_reaches(puts, sibling, id_, key) for sibling in siblings):
-            fates["superseded"] += 1
-        elif any(put.inv.index < puts[u].end for u in vague):
+        elif stands(siblings) == "no":
+            fates["lost"] += 1
+        elif stands(siblings) == "maybe" or ("maybe" in words and "no" not in words):
             fates["unprovable"] += 1
         else:
-            fates["lost"] += 1
+            fates["surviving" if id_ in siblings else "superseded"] += 1
+            missing += "no" in words
     met = {(op.inv.key, id_) for op in reads if op.comp for id_ in op.comp.value}
     met |= {(op.inv.key, id_) for mine, op in puts.items() for id_ in _seen(op) or () if id_ != mine}
     impossible = [(key, id_) for key, id_ in met if id_ not in puts or puts[id_].inv.key != key]
     phantom = [pair for pair in met if pair not in impossible and puts[pair[1]].outcome == "fail"]
-    figures = {**fates, "phantom": len(phantom), "unexpected": len(impossible)}
+    figures = {**fates, "missing": missing, "phantom": len(phantom), "unexpected": len(impossible)}
     if fates["lost"] or phantom or impossible:
         return {"verdict": "invalid", **figures}
     doubtful = not any(op.outcome == "ok" for op in puts.values()) or fates["never_read"] or fates["unprovable"]
-    return {"verdict": "unknown" if doubtful else "valid", **figures}
+    return {"verdict": disagreed(history, missing, "unknown" if doubtful else "valid"), **figures}
 
 
 def siblings(history: History) -> dict[str, Any]:
@@ -254,6 +298,8 @@ def siblings(history: History) -> dict[str, Any]:
 
 def convergence(history: History) -> dict[str, Any]:
     recovery = stage(history, "recovery")
+    if heal_failed(history):
+        return {"verdict": "unknown"}
     if recovery is None and any(band.stop == float("inf") for band in bands(history)):
         return {"verdict": "unknown"}
     healed = [band.healed for band in bands(history) if band.healed]
@@ -261,7 +307,7 @@ def convergence(history: History) -> dict[str, Any]:
     starts += [op.comp for op in ops(history, "add", "put") if op.comp]
     start = max(starts, key=lambda event: event.index, default=None)
     begin, zero = (start.index, start.time) if start else (-1, 0)
-    polls = [op for op in ops(history, "replica") if op.inv.index > begin and op.comp]
+    polls = [op for op in ops(history, "replica") if op.inv.index > begin]
     keys = sorted({str(op.inv.key) for op in polls})
     verdicts = []
     after = {}
@@ -273,7 +319,7 @@ def convergence(history: History) -> dict[str, Any]:
 
         def shown(moment: float, latest: Callable[[float], dict[str, Op]] = latest) -> dict[str, Any]:
             answers = {n: op.comp.value for n, op in latest(moment).items() if op.outcome == "ok" and op.comp}
-            return {n: answer["versions"] for n, answer in answers.items() if answer["home"]}
+            return {n: (a["versions"], a["values"]) for n, a in answers.items() if a["home"]}
 
         def differs(moment: float, shown: Callable[[float], dict[str, Any]] = shown) -> bool:
             now = shown(moment)
@@ -281,11 +327,7 @@ def convergence(history: History) -> dict[str, Any]:
 
         moments = [op.comp for op in mine if op.comp and differs(op.end)]
         final = shown(float("inf"))
-        fell_silent = False
-        for node, op in latest(float("inf")).items():
-            answers = [o.comp.value for o in mine if o.node == node and o.outcome == "ok" and o.comp]
-            if op.outcome != "ok" and answers and answers[-1]["home"]:
-                fell_silent |= answers[-1]["versions"] not in final.values()
+        fell_silent = any(op.outcome != "ok" for op in latest(float("inf")).values())
         after[key] = (moments[-1].time - zero) / 1e6 if moments else 0.0
         if differs(float("inf")):
             verdicts.append("invalid")
@@ -324,13 +366,17 @@ def availability(history: History) -> dict[str, Any]:
         silences.append(end.time - since.time if since else 0)
     recovered = []
     for band in all_bands:
-        signs = []
-        if band.healed:
-            healed = band.healed
-            signs = [op.comp for op in ops(history) if op.inv.index > healed.index and op.comp and op.outcome == "ok"]
-            signs += [e for e in history.events if e.value == "recovered" and e.index > healed.index]
-        first = min(signs, key=lambda e: e.index, default=None)
-        recovered.append((first.time - band.healed.time) / 1e6 if first and band.healed else None)
+        firsts = []
+        heal = history.events[int(band.stop)] if band.healed else None
+        for node in band.nodes or (None,):
+            signs = []
+            if heal:
+                late = [op for op in ops(history) if op.inv.index > heal.index and node in (None, op.node)]
+                signs = [op.comp for op in late if op.comp and op.outcome == "ok"]
+                signs += [e for e in history.events if e.value == "recovered" and e.index > heal.index]
+            firsts.append(min((e.index for e in signs), default=None))
+        times = [history.events[first].time for first in firsts if first is not None]
+        recovered.append((max(times) - heal.time) / 1e6 if heal and len(times) == len(firsts) else None)
     return {
         "verdict": "valid",
         "all": rate(mine),
@@ -372,10 +418,28 @@ def evidence(history: History) -> dict[str, Any]:
     nodes = {e.node for e in history.events if e.node}
     nodes |= {n for e in history.events if isinstance(e.value, dict) for n in e.value.get("nodes", ())}
     read = {op.node for op in final_reads(history)}
-    enough = sum(op.outcome == "ok" for op in mine) >= 3
-    complete = not staged(history) or (bool(read) and nodes <= read)
-    good = enough and not failed and all(working.values()) and all(hit.values()) and complete
-    verdict = "invalid" if stage(history, "not-recovered") else "valid" if good else "unknown"
+    recovery, begun = stage(history, "recovery"), stage(history, "final-reads")
+    load = [op for op in mine if recovery is None or op.inv.index < recovery.index]
+    writes = [op for op in load if op.inv.f in ("add", "put")]
+    ok = [op for op in writes if op.outcome == "ok"]
+    enough = sum(op.outcome == "ok" for op in load) >= 3 and (bool(ok) or not writes)
+    asked = {op.inv.key for op in ops(history, "read") if begun and op.inv.index > begun.index}
+    pairs = {(op.inv.key, op.node) for op in final_reads(history)}
+    complete = not staged(history) or (bool(read) and pairs >= {(key, node) for key in asked for node in nodes})
+    stops = [done.value["evidence"] for _, done in actions(history, "stop") if done]
+    gone = any(band.healed and band.healed.value.get("evidence", {}).get("stood") is False for band in bands(history))
+    died = any(each.get("died") for each in stops)
+    heals = [band.healed.index for band in bands(history) if band.healed]
+    stalled = hopeless = False
+    if heals and ok and all(op.end < min(heals) for op in ok):
+        stalled = any(op.inv.index > min(heals) for op in writes)
+        tried = [op for op in writes if op.inv.index > max(heals) and op.comp]
+        hopeless = len(tried) >= 10 and len(heals) == len(bands(history)) and not heal_failed(history)
+    sound = enough and not failed and not gone and not stalled
+    good = sound and all(working.values()) and all(hit.values()) and complete and not nodes - read - {None}
+    if not staged(history):
+        good = sound and all(working.values()) and all(hit.values())
+    verdict = "invalid" if stage(history, "not-recovered") or died or hopeless else "valid" if good else "unknown"
     return {"verdict": verdict, "hit": hit, "ineffective": len(failed), "unread": len(nodes - read)}
 
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from checkers import HistoryError
@@ -85,9 +87,37 @@ def test_a_replica_that_fell_silent_while_it_differed_leaves_it_unknown() -> Non
     assert check(script.history).outcome == "unknown"
 
 
-def test_a_replica_that_fell_silent_after_it_agreed_is_no_doubt() -> None:
+def test_a_replica_whose_last_poll_was_not_ok_leaves_it_unknown_and_is_named() -> None:
     script = healed().poll(["a"], at=40, node="n1").poll(["a"], at=50, node="n2").poll(["a"], at=60, node="n3")
-    assert check(script.poll(None, at=70, node="n3", type_="info").history).outcome == "valid"
+    verdict = check(script.poll(None, at=70, node="n3", type_="info").history)
+    assert (verdict.outcome, verdict.reason) == ("unknown", "the last poll of s0 on n3 was not ok")
+
+
+def test_a_replica_whose_last_poll_was_never_completed_leaves_it_unknown() -> None:
+    script = healed().poll(["a"], at=40, node="n1").poll(["a"], at=50, node="n2")
+    assert check(script.invoke(5, "replica", "s0", at=60, node="n3").history).outcome == "unknown"
+
+
+def hold(script: Script, value: Any, *, at: float, node: str) -> Script:
+    answer = {"home": True, "versions": ["a"], "values": [value], "hinted": 0}
+    return script.invoke(0, "replica", "s0", at=at, node=node).complete(0, "ok", answer, at=at + 1)
+
+
+def test_replicas_that_hold_different_values_under_the_same_version_differ() -> None:
+    verdict = check(hold(hold(healed(), [1, 2], at=40, node="n1"), [2], at=50, node="n2").history)
+    assert verdict.outcome == "invalid"
+    assert verdict.witness is not None
+    assert verdict.witness.text.endswith("n1 held a = [1, 2]; n2 held a = [2]")
+    same = hold(hold(healed(), {"x": 1, "y": 2}, at=40, node="n1"), {"y": 2, "x": 1}, at=50, node="n2")
+    assert check(same.history).outcome == "valid"
+
+
+def test_a_last_heal_without_effect_leaves_convergence_unknown() -> None:
+    script = Script().cut(at=0).add(1, at=10).act("stop-partition", "partition", "stop", at=20, effective=False)
+    script.stage("recovery", "convergence", at=30).poll(["a"], at=40, node="n1").poll(["b"], at=50, node="n2")
+    verdict = check(script.history)
+    assert verdict.outcome == "unknown"
+    assert verdict.reason == "the last heal had no effect: stop-partition at 0.020 s"
 
 
 def test_one_replica_alone_can_not_agree() -> None:

@@ -25,9 +25,85 @@ def test_a_sound_test_says_what_it_rests_on() -> None:
 
 def test_too_few_operations_are_counted_without_polls_and_failures() -> None:
     script = sound().poll(["a"], at=50, node="n1").add(2, at=60, type_="fail")
-    assert judged(script, enough=2).outcome == "valid"
-    verdict = judged(script, enough=3)
-    assert (verdict.outcome, verdict.reason) == ("unknown", "only 2 operations were ok, and 3 are needed")
+    assert judged(script, enough=1).outcome == "valid"
+    verdict = judged(script, enough=2)
+    assert (verdict.outcome, verdict.reason) == ("unknown", "only 1 operation was ok, and 2 are needed")
+
+
+def test_final_reads_do_not_make_up_for_too_few_operations_before_the_recovery() -> None:
+    script = sound()
+    for number in range(20):
+        script.read([1], at=50 + number * 2)
+    assert judged(script, enough=2).outcome == "unknown"
+    assert judged(script).evidence["ok_before_recovery"] == 1
+
+
+def test_writes_of_which_none_was_ok_are_a_doubt() -> None:
+    script = Script().read([], at=0).add(1, at=2, type_="fail").add(2, at=4, type_="fail")
+    assert (judged(script).outcome, judged(script).reason) == ("unknown", "none of 2 writes was ok")
+    assert judged(Script().read([], at=0)).outcome == "valid"
+
+
+def stalled(tried: int, *, heal: bool | None = True) -> Script:
+    script = Script().stage("load", at=0).add(0, at=1).cut(at=5).read([0], at=7)
+    script.act("stop-partition", "partition", "stop", at=10, effective=heal)
+    for number in range(tried):
+        script.add(number + 1, at=20 + number * 2, type_="fail")
+    script.stage("recovery", "recovered", "convergence", "final-reads", at=100)
+    return script.read([0], at=110)
+
+
+def test_a_system_that_takes_no_write_any_more_after_the_first_fault_is_invalid() -> None:
+    verdict = judged(stalled(10))
+    assert (verdict.outcome, verdict.reason) == ("invalid", "no write succeeded any more after the first fault")
+    assert verdict.witness is not None
+    assert verdict.witness.data["tried"] == 10
+
+
+@pytest.mark.parametrize("script", [stalled(9), stalled(10, heal=False)])
+def test_too_few_failed_writes_or_a_heal_without_effect_only_make_it_doubtful(script: Script) -> None:
+    verdict = judged(script)
+    assert verdict.outcome == "unknown"
+    assert "no write succeeded any more after the first fault" in verdict.reason
+
+
+def test_one_write_that_was_ok_after_the_first_fault_is_enough() -> None:
+    script = Script().stage("load", at=0).invoke(9, "add", "s0", 99, at=0).add(0, at=1).cut(at=5).heal(at=10)
+    script.complete(9, "ok", 99, at=15)
+    for number in range(10):
+        script.add(number + 1, at=20 + number * 2, type_="fail")
+    script.stage("recovery", "final-reads", at=100)
+    assert judged(script.read([0, 99], at=110)).outcome == "valid"
+
+
+def ended(**seen: object) -> Script:
+    script = Script().stage("load", at=0).cut(at=1).add(1, at=5)
+    stop = {"fault": "partition", "phase": "stop"}
+    script.nemesis("stop-partition", stop, at=10)
+    script.nemesis("stop-partition", {**stop, "evidence": {"effective": True, "detail": "seen", **seen}}, at=11)
+    return script.stage("recovery", "recovered", "final-reads", at=20).read([1], at=40)
+
+
+def test_a_fault_that_was_gone_before_it_was_ended_is_a_doubt() -> None:
+    verdict = judged(ended(stood=False), "partition")
+    assert verdict.outcome == "unknown"
+    assert verdict.reason == "partition halves started at 0.001 s was gone before it was healed"
+    assert judged(ended(stood=True), "partition").outcome == "valid"
+
+
+def test_a_process_that_died_by_itself_is_invalid_and_named() -> None:
+    verdict = judged(ended(stood=True, died=["n2"]))
+    assert (verdict.outcome, verdict.reason) == ("invalid", "n2 died by itself; see its log")
+    assert verdict.witness is not None
+    assert verdict.witness.events == (5, 6)
+    assert judged(ended(died=["n3", "n2"])).reason == "n2 and n3 died by themselves; see their logs"
+
+
+def test_every_key_asked_in_the_end_needs_a_final_read_through_every_node() -> None:
+    script = sound().read([1], at=50, node="n2").read([], at=60, key="s1", node="n1")
+    verdict = judged(script.read(None, at=70, key="s1", node="n2", type_="fail"))
+    assert (verdict.outcome, verdict.reason) == ("unknown", "s1 had no final read through n2")
+    assert judged(script.read([], at=80, key="s1", node="n2")).outcome == "valid"
 
 
 def test_a_fault_that_was_asked_for_and_never_started_is_named() -> None:

@@ -81,9 +81,9 @@ def test_stages_are_known_by_name() -> None:
     assert {name: event.index for name, event in reached.items()} == {"load": 0, "recovery": 2}
 
 
-def test_an_operation_is_struck_if_it_was_invoked_or_completed_while_the_fault_stood() -> None:
+def test_an_operation_is_struck_if_it_was_under_way_while_the_fault_stood() -> None:
     script = Script().invoke(0, "add", "s0", 1, at=0).invoke(1, "add", "s0", 2, at=1).invoke(4, "add", "s0", 9, at=1)
     script.cut(at=2).complete(0, "ok", 1, at=4).invoke(2, "add", "s0", 3, at=5).heal(at=6)
     history = script.complete(1, "ok", 2, at=8).complete(2, "ok", 3, at=9).add(4, at=10, process=3).history
     # Completed in it; around it; never completed; invoked in it; after it.
-    assert list(Span.of(history.operations).struck(faults(history)[0])) == [True, False, False, True, False]
+    assert list(Span.of(history.operations).struck(faults(history)[0])) == [True, True, True, True, False]

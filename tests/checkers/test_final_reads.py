@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from checkers.final_reads import FinalReads
+from checkers import check
+from checkers.final_reads import FinalReads, last_words
 from tests.checkers.script import Script
 
 
@@ -35,6 +36,29 @@ def test_a_run_that_ended_before_its_final_reads_has_none() -> None:
 
 def test_without_stages_they_come_after_the_last_nemesis_event() -> None:
     assert final(Script().cut(at=0).read([], at=3).heal(at=5).read([], at=8)) == [6]
+
+
+def test_a_last_heal_without_effect_leaves_no_final_read_and_no_loss() -> None:
+    script = Script().stage("load", at=0).cut(at=1).add(1, at=3)
+    script.act("stop-partition", "partition", "stop", at=10, effective=False).stage("final-reads", at=20)
+    found = FinalReads.of(script.read([], at=30).history)
+    assert (found.by_key, found.missing) == ({}, "the last heal had no effect: stop-partition at 0.010 s")
+    verdict = check("lost-writes", script.history)
+    assert (verdict.outcome, verdict.evidence["lost"], verdict.evidence["never_read"]) == ("unknown", 0, 1)
+
+
+def test_a_heal_without_effect_that_was_made_up_for_later_leaves_final_reads() -> None:
+    script = Script().cut(at=1).act("stop-partition", "partition", "stop", at=10, effective=False).heal(at=20)
+    assert len(final(script.read([], at=30))) == 1
+    killed = Script().act("kill", "kill", "start", at=1, nodes=["n1", "n2"])
+    killed.act("restart", "kill", "stop", at=10, nodes=["n1"], effective=False)
+    killed.act("restart", "kill", "stop", at=20, nodes=["n2"])
+    assert final(killed.read([], at=30)) == []
+
+
+def test_the_last_word_of_each_node_is_its_last_final_read() -> None:
+    script = Script().read([1], at=0, node="n1").read([2], at=2, node="n2").read([3], at=4, node="n1")
+    assert [read.value for read in last_words(FinalReads.of(script.history).by_key["s0"])] == [[2], [3]]
 
 
 def test_without_stages_a_fault_left_standing_leaves_no_final_read() -> None:

@@ -38,7 +38,17 @@ def test_the_oracles_have_both_sides_of_every_question_to_judge() -> None:
     assert all(
         seen[name] == {"valid", "invalid", "unknown"} for name in ("lost-writes", "siblings", "convergence", "evidence")
     )
-    assert {"lost", "unstable", "stale", "recovered", "phantom", "unexpected", "duplicated", "unprovable"} <= found
+    assert {
+        "lost",
+        "missing",
+        "unstable",
+        "stale",
+        "recovered",
+        "phantom",
+        "unexpected",
+        "duplicated",
+        "unprovable",
+    } <= found
 
 
 def test_the_large_run_reports_what_it_compared(capsys: pytest.CaptureFixture[str]) -> None:

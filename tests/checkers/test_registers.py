@@ -30,8 +30,38 @@ def test_a_write_seen_through_one_that_was_never_acknowledged_is_superseded_if_t
 def test_final_reads_that_disagree_are_taken_together() -> None:
     script = Script().put(1, [], at=0).put(2, [], at=2).read([1], at=4, key="r0").read([2], at=6, key="r0")
     verdict = check(script.history)
-    assert verdict.outcome == "valid"
-    assert verdict.evidence["surviving"] == 2
+    # Nothing is lost; but n1 no longer shows 1, and nothing that had seen it.
+    assert (verdict.outcome, verdict.evidence["surviving"], verdict.evidence["missing"]) == ("unknown", 2, 1)
+
+
+def disagreeing(stage: str) -> Script:
+    script = Script().stage("load", at=0).put(1, [], at=1).put(2, [1], at=3).put(3, [], at=5).stage(stage, at=7)
+    script.stage("final-reads", at=8).read([2, 3], at=9, key="r0", node="n1")
+    return script.read([2], at=11, key="r0", node="n2")
+
+
+def test_a_write_that_some_nodes_do_not_cover_after_convergence_is_missing_there() -> None:
+    verdict = check(disagreeing("convergence").history)
+    assert (verdict.outcome, verdict.reason) == ("invalid", "1 acknowledged put missing from some final reads")
+    assert (verdict.evidence["lost"], verdict.evidence["missing"]) == (0, 1)
+    assert verdict.witness is not None
+    assert verdict.witness.text.endswith(
+        "the final read at 0.010 s (n1) shows it or what replaced it (2 and 3), and that at 0.012 s (n2) shows "
+        "neither (2)"
+    )
+    assert verdict.witness.data["kind"] == "missing"
+
+
+def test_a_write_that_some_nodes_do_not_cover_without_the_time_to_converge_is_doubtful() -> None:
+    verdict = check(disagreeing("recovered").history)
+    assert verdict.outcome == "unknown"
+    assert verdict.reason == "the final reads disagree: 1 acknowledged put missing from some of them"
+
+
+def test_a_write_that_one_node_covers_and_another_may_cover_is_unprovable() -> None:
+    script = Script().invoke(5, "put", "r0", {"write": 9}, at=0).put(1, [], at=1).read([1], at=3, key="r0", node="n1")
+    verdict = check(script.read([9], at=5, key="r0", node="n2").history)
+    assert (verdict.outcome, verdict.evidence["unprovable"], verdict.evidence["missing"]) == ("unknown", 1, 0)
 
 
 def test_a_write_of_which_nobody_knows_what_it_had_seen_may_have_seen_all_that_came_before_its_end() -> None:

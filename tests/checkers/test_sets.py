@@ -112,6 +112,43 @@ def test_the_witness_is_the_lost_element_acknowledged_first_and_lists_at_most_a_
     assert verdict.witness.data["value"] == 0
 
 
+def disagreeing(stage: str) -> Script:
+    script = Script().stage("load", at=0).add(1, at=1).add(2, at=3).stage(stage, "final-reads", at=5)
+    return script.read([1, 2], at=6, node="n1").read([2], at=8, node="n2")
+
+
+def test_an_add_missing_from_some_final_reads_after_convergence_is_invalid() -> None:
+    verdict = check(disagreeing("convergence").history)
+    assert (verdict.outcome, verdict.reason) == ("invalid", "1 acknowledged add missing from some final reads")
+    assert counts(verdict, "lost", "missing", "survivors") == [0, 1, 2]
+    assert verdict.witness is not None
+    assert verdict.witness.text == (
+        "process 0 was told at 0.002 s (n1) that 1 was added to s0; the final read at 0.007 s (n1) holds it and that "
+        "at 0.009 s (n2) lacks it"
+    )
+    assert verdict.witness.events == (1, 2, 7, 8, 9, 10)
+
+
+def test_an_add_missing_from_some_final_reads_without_the_time_to_converge_is_doubtful() -> None:
+    verdict = check(disagreeing("recovered").history)
+    assert verdict.outcome == "unknown"
+    assert verdict.reason == "the final reads disagree: 1 acknowledged add missing from some of them"
+
+
+def test_only_the_last_final_read_of_each_node_counts_for_what_is_missing() -> None:
+    script = disagreeing("convergence").read([1, 2], at=10, node="n2")
+    assert (check(script.history).outcome, *counts(check(script.history), "unstable", "missing")) == ("valid", 1, 0)
+
+
+def test_what_is_lost_outranks_what_is_missing_and_both_are_told() -> None:
+    script = Script().stage("load", at=0).add(1, at=1).add(2, at=3).add(3, at=5).stage("convergence", at=7)
+    script.stage("final-reads", at=8).read([2, 3], at=9, node="n1").read([3], at=11, node="n2")
+    verdict = check(script.history)
+    assert verdict.reason == "1 of 3 acknowledged adds lost; 1 acknowledged add missing from some final reads"
+    assert verdict.witness is not None
+    assert verdict.witness.data["kind"] == "lost"
+
+
 def test_counts_are_given_by_key_too() -> None:
     script = Script().add(1, at=0).add(2, at=2, key="s1").read([1], at=4).read([], at=6, key="s1")
     keys = check(script.history).evidence["keys"]
