@@ -96,26 +96,22 @@ def check(
     if "not-recovered" in reached:
         complaints["the system did not recover after the last heal"] = _no_recovery(history)
     if died:
-        log = "its log" if len(died) == 1 else "their logs"
-        complaints[f"{listing(died)} died by {'itself' if len(died) == 1 else 'themselves'}; see {log}"] = _death(
-            deaths
-        )
+        told = "itself; see its log" if len(died) == 1 else "themselves; see their logs"
+        complaints[f"{listing(died)} died by {told}"] = _death(deaths)
     if stalled is not None and stalled.certain:
         complaints["no write succeeded any more after the first fault"] = stalled.witness()
     if complaints:
         return Verdict.invalid("; ".join(complaints), next(iter(complaints.values())), **evidence)
     doubts = []
     if enough < min_operations:
-        doubts.append(
-            f"only {count(enough, 'operation')} {'was' if enough == 1 else 'were'} ok, and {min_operations:,} are needed"
-        )
+        were = "was" if enough == 1 else "were"
+        doubts.append(f"only {count(enough, 'operation')} {were} ok, and {min_operations:,} are needed")
     writes = [operation for operation in load if operation.f in WRITES]
     if writes and all(write.outcome != "ok" for write in writes):
         doubts.append(f"none of {count(len(writes), 'write')} was ok")
     if stalled is not None:
         doubts.append(
-            f"no write succeeded any more after the first fault, but only {len(stalled.late):,} were tried after "
-            "the last heal"
+            f"no write succeeded any more after the first fault; {len(stalled.late):,} were tried after the last heal"
         )
     if ineffective:
         doubts.append(f"a fault had no effect: {listing(ineffective, limit=2)}")
@@ -134,13 +130,13 @@ def check(
         doubts.append("the history's last line is cut off: the run was killed")
     if doubts:
         return Verdict.unknown("; ".join(doubts), **evidence)
-    told = [f"{count(len(operations), 'operation')} on {count(keys, 'key')}"]
+    summary = [f"{count(len(operations), 'operation')} on {count(keys, 'key')}"]
     for family, figures in seen.items():
         times = "once" if figures["effective"] == 1 else f"{figures['effective']:,} times"
-        told.append(f"{family} took effect {times} and overlapped {count(figures['struck'], 'operation')}")
+        summary.append(f"{family} took effect {times} and overlapped {count(figures['struck'], 'operation')}")
     if reached:
-        told.append(f"{len(read)} of {count(len(nodes), 'node')} read at the end")
-    return Verdict.valid("; ".join(told), **evidence)
+        summary.append(f"{len(read)} of {count(len(nodes), 'node')} read at the end")
+    return Verdict.valid("; ".join(summary), **evidence)
 
 
 @dataclass(frozen=True, slots=True)

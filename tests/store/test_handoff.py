@@ -239,7 +239,7 @@ def test_under_lww_a_hint_older_than_what_the_owner_has_changes_nothing():
 
 def test_a_stand_in_that_coordinates_does_not_hand_its_only_copy_off_while_it_still_spreads():
     """Its hint reached one home and was deleted, another home was down, and then it crashed: nobody told the other."""
-    box = Box(5, seed=4)
+    box = Box(5, seed=4, config=Config(request_timeout_s=10.0))
     key = box.key(others="n1")
     back, there, down = box.ring.homes(key)
     box.crash(down)
@@ -252,7 +252,8 @@ def test_a_stand_in_that_coordinates_does_not_hand_its_only_copy_off_while_it_st
         if name not in ("n1", *box.ring.homes(key)):
             box.crash(name)
     box.cuts = {cut for cut in box.cuts if back not in cut}
-    box.run_until(lambda: box.values(back, key) == [b"v"], 3.0)
+    box.run_until(lambda: box.values(back, key) == [b"v"], 5.0)
+    box.run_for(1.5)
     box.crash("n1")
     box.heal()
     for name, host in box.hosts.items():
