@@ -139,7 +139,9 @@ class Handoff:
         """The owner has that state: delete the hint, if that is all there is to it."""
         place = _place(owner, key)
         settled = self._core.replica.settled(HINTS, place)
-        if not settled or self.newest(owner, key) != state:
+        # While a put still spreads from here, the hint may be this coordinator's only copy: what it would owe the other
+        # homes from, should it crash now.
+        if not settled or key in self._spreading or self.newest(owner, key) != state:
             return False
         self._core.counters["hints_delivered"] += 1
         del self._keys[owner][key]
