@@ -64,6 +64,13 @@ def test_what_was_committed_is_there_after_reopening(tmp_path):
     second.close()
 
 
+def test_a_commit_waits_for_the_disk_and_not_for_the_operating_system_only(tmp_path):
+    engine = SqliteEngine(tmp_path)
+    assert engine._writer.execute("PRAGMA synchronous").fetchone() == (2,)
+    assert engine._writer.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    engine.close()
+
+
 def test_what_was_committed_survives_the_death_of_the_process(tmp_path):
     script = (
         "import os, sys; from pathlib import Path; from store.engine import *\n"

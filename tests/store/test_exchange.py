@@ -256,6 +256,14 @@ def test_thousands_waiting_for_a_dead_peer_all_time_out_without_piling_up_on_the
     assert pair.a.exchange.queues["asked"] == pair.a.exchange.queues["waiting"] == 0
 
 
+def test_a_side_that_slept_past_all_deadlines_does_not_pile_up_on_the_stack_either(pair):
+    pair.carries = lambda sender, datagram: False
+    replies = [pair.a.ask(pair.b, Ping(), deadline=1.0) for _ in range(3000)]
+    pair.a.present.now = Instant(5.0, 0)
+    pair.a.timers.run(5.0)
+    assert replies == [[None]] * 3000
+
+
 def test_a_waiting_request_times_out_at_its_own_deadline(pair):
     pair.carries = lambda sender, datagram: False
     for _ in range(IN_FLIGHT_MAX):
@@ -316,6 +324,7 @@ def test_request_ids_are_64_random_bits_that_count():
     assert first.new_id() == second.new_id()  # Same bits, same ids.
     assert first.new_id() + 1 == first.new_id()
     assert 1 << 40 < first.new_id() < 1 << 64
+    assert first.new_id() & 0xFFFFFFFF > 1000
     first._next_id = (1 << 64) - 1
     assert first.new_id() == 0
 

@@ -104,3 +104,15 @@ def test_a_home_that_refuses_gets_a_stand_in_and_counts_for_nothing(box):
     box.run_until(lambda: call.done)
     assert call.ok
     assert [request.owner for _, request in seen if request.owner] == [homes[1]]
+
+
+def test_a_stand_ins_nothing_counts_as_soon_as_the_last_home_is_given_up():
+    box = Box(4, seed=1)
+    key = next(box.keys())
+    homes = box.ring.homes(key)
+    box.crash(homes[1])
+    box.run_for(4.0)
+    box.crash(homes[2])
+    began = box.now
+    assert box.client(homes[0]).get(key).values == []
+    assert box.now - began < 0.5

@@ -301,6 +301,18 @@ def test_a_stand_in_asked_for_a_key_answers_with_its_hints_and_no_home_does():
     assert box.client(home).ask(Read(key)).reply == State(EMPTY)
 
 
+@pytest.mark.parametrize("key", [b"", b"k" * (KEY_BYTES_MAX + 1)])
+def test_an_empty_or_oversized_key_is_refused_from_nodes_too(key):
+    box = Box(3)
+    state, _ = write(EMPTY, NOTHING, dot=(1, 1), value=b"v", request_id=1, coordinator="n", wall_ns=0)
+    for request in (Read(key), Write(key, state), Write(key, state, "n2"), Local(key)):
+        reply = box.client("n1").ask(request).reply
+        assert isinstance(reply, Failed)
+        assert reply.code == "bad_key"
+    assert not box.versions("n1", key)
+    assert not box.hints()
+
+
 def test_a_hint_for_an_unknown_owner_is_refused():
     reply = Box(3).client("n1").ask(Write(b"k", EMPTY, "nobody")).reply
     assert isinstance(reply, Failed)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
+from copy import deepcopy
 
 import pytest
 
 from store.config import KEY_BYTES_MAX, VALUE_BYTES_MAX, Config
 from store.context import Context, accept
-from store.messages import Get, Put
+from store.messages import Put, Write
 from store.requests import STATE_BYTES_MAX, VERSION_BYTES
-from store.versions import siblings
+from store.versions import EMPTY, NOTHING, siblings, write
 from tests.store.box import SECRET, Box
 
 
@@ -355,16 +356,17 @@ def test_a_disk_stall_past_the_deadline_fails_the_put_and_suspects_nobody(box):
     assert box.values(homes[2], key) == [b"v"]
 
 
-def test_an_empty_stand_ins_quick_nothing_does_not_win_over_the_homes_that_have_the_key(box):
+def test_an_empty_stand_ins_quick_nothing_does_not_win_over_a_home_that_has_the_key(box):
+    """The coordinator lost its disk, a dead home's stand-in has nothing, and the last home takes a retry to hear of it."""
     key, homes = key_and_homes(box)
     assert box.client(homes[0]).put(key, b"v", w=3).ok
-    box.run_for(1.0)
-    # The reader suspects all homes; a stand-in answers at once, the homes only after a while.
-    one, _ = strangers(box, key)
-    box.cut(one, homes[0])
-    box.run_for(3.0)
-    box.heal()
-    assert box.client(one).get(key, r=1).values == [b"v"]
+    box.crash(homes[1])
+    box.wipe(homes[0])
+    box.run_for(4.0)
+    lost = iter([True])
+    box.wiretap = lambda source, target, datagram: (source, target) != (homes[0], homes[2]) or not next(lost, False)
+    assert box.client(homes[0]).get(key).values == [b"v"]
+    assert next(lost, None) is None, "nothing was lost, so nothing was tested"
 
 
 # Repair
@@ -403,16 +405,14 @@ def test_a_read_brings_a_stale_home_the_merged_set_and_not_one_winner(box):
 
 def test_repair_pushes_siblings_that_no_single_replica_had(box):
     key, homes = key_and_homes(box)
-    box.isolate(homes[0])
-    call = box.client(homes[0]).begin(Put(key, b"left", None, 1))
-    box.run_until(lambda: call.done)
-    assert box.client(homes[1]).put(key, b"right").ok
-    box.run_for(0.7)
-    box.heal()
-    reading = box.client(homes[0]).begin(Get(key, 3))
-    box.run_until(lambda: reading.done)
-    box.run_until(lambda: box.agree(key), 6.0)
-    assert box.values(homes[2], key) == [b"left", b"right"]
+    for home, actor in zip(homes[:2], (1, 2), strict=True):
+        state, _ = write(
+            EMPTY, NOTHING, dot=(actor, 1), value=b"%d" % actor, request_id=actor, coordinator="n", wall_ns=0
+        )
+        box.client(home).ask(Write(key, state))
+    assert box.client(homes[2]).get(key, r=3).values == [b"1", b"2"]
+    box.run_for(1.0)
+    assert [box.values(home, key) for home in homes] == [[b"1", b"2"]] * 3
 
 
 def test_with_repair_off_a_stale_home_stays_stale():
@@ -456,6 +456,7 @@ def test_a_put_retried_through_two_coordinators_reads_as_one_value(box):
         box.run_for(0.5)
     found = client.get(key)
     assert found.values == [b"v"]
+    assert [len(box.versions(home, key)) for home in homes] == [1, 1, 1]
     client.put(key, b"w", found.context)
     assert client.get(key).values == [b"w"]
 
@@ -527,6 +528,31 @@ def test_writes_through_a_stand_in_do_not_make_the_clock_grow(box):
     for i in range(50):
         context = client.put(key, b"%d" % i, context).context
     assert all(len(state.seen.clock) <= 2 for state in box.hints().values())
+
+
+# Lost disks
+
+
+def test_a_write_through_a_coordinator_that_lost_its_disk_is_not_swallowed(box):
+    """With its old actor it would make the dot of its first write again, which the others have seen."""
+    key, homes = key_and_homes(box)
+    assert box.client(homes[0]).put(key, b"before", w=3).ok
+    box.wipe(homes[0])
+    assert box.client(homes[0]).put(key, b"after").ok
+    assert box.client(homes[1]).get(key, r=3).values == [b"after", b"before"]
+
+
+def test_a_write_through_a_coordinator_restored_from_a_backup_is_not_swallowed(box):
+    key, homes = key_and_homes(box)
+    client = box.client(homes[0])
+    assert client.put(key, b"saved", w=3).ok
+    backup = deepcopy(box.hosts[homes[0]].engine)
+    assert client.put(key, b"later", w=3).ok
+    box.crash(homes[0])
+    box.hosts[homes[0]].engine = backup
+    box.start(homes[0], fresh=True)
+    assert client.put(key, b"last").ok
+    assert box.client(homes[1]).get(key, r=3).values == [b"last", b"later", b"saved"]
 
 
 # Last write wins

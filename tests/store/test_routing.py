@@ -58,13 +58,20 @@ def test_the_next_home_is_tried_when_the_first_is_dead_and_it_stays_one_version(
     assert len(box.versions(homes[0], key)) == 1
 
 
-def test_a_put_given_up_on_and_done_late_by_the_first_home_is_still_one_write(box):
-    """The home gets the put, but its answers are lost: the next home does it again, under the same dot."""
+def test_a_put_given_up_on_and_done_all_the_same_by_the_first_home_is_still_one_write(box):
+    """The home gets the put, but none of its own datagrams arrive. The next home does it again, and it is replaced there
+    before the first is heard of again: under a dot of its own it would come back as a sibling of its successor."""
     key, strangers, homes = stranger_and_homes(box)
-    box.cut(homes[0], strangers[0], both=False)
+    for name in box.names:
+        if name != homes[0]:
+            box.cut(homes[0], name, both=False)
+    for home in homes[1:]:
+        box.cut(homes[0], home)
     client = box.client(strangers[0])
     context = client.put(key, b"v").context
     assert client.put(key, b"w", context).ok
+    assert box.values(homes[0], key) == [b"v"]
+    assert box.values(homes[1], key) == [b"w"]
     box.heal()
     box.run_until(lambda: box.agree(key), 6.0)
     assert [version.value for version in box.versions(homes[0], key)] == [b"w"]
@@ -95,6 +102,20 @@ def test_a_refusal_of_the_only_home_asked_is_definite(box):
     key, strangers, homes = stranger_and_homes(box)
     box.hosts[homes[0]].node._ongoing = 1000
     assert box.client(strangers[0]).put(key, b"v").error == "busy"
+
+
+def test_a_refusal_by_the_node_itself_after_a_home_was_asked_is_indefinite(box, monkeypatch):
+    key, strangers, homes = stranger_and_homes(box)
+    box.crash(homes[1])
+    box.crash(homes[2])
+    box.run_for(3.0)
+    box.cut(homes[0], strangers[0], both=False)
+    call = box.client(strangers[0]).begin(Put(key, b"v", None))
+    box.run_until(lambda: box.values(homes[0], key) == [b"v"])
+    monkeypatch.setattr("store.requests.STATE_BYTES_MAX", 10)
+    box.run_until(lambda: call.done)
+    assert call.error == "timeout"
+    assert "too_large" in call.reply.message
 
 
 def test_a_client_that_goes_to_another_node_gets_no_definite_refusal_for_a_put(box):
