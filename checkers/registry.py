@@ -80,7 +80,7 @@ def find(name: str) -> Checker:
     return CHECKERS[name]
 
 
-def check(name: str, history: History, **options: Any) -> Verdict:
+def check(name: str, history: History, /, **options: Any) -> Verdict:
     """Let one checker judge a history.
 
     options: the checker's own. Raises ValueError for a name or an option that doesn't exist or a value of the

@@ -1,0 +1,184 @@
+"""Gathering: events as they are read become columns, and are held to the rules of a history.
+
+1. A process has one operation open at a time; after `info` its number is never used again.
+2. A completion has its invocation's `f` and, if it names one, its key.
+3. Nemesis events have process "nemesis" and type `info`.
+4. Where lines carry an index, it is the event's position: one that isn't means that lines are missing or reordered.
+5. What breaks a rule first, in the order of the lines, is the error; it names its line.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Hashable, Iterable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+
+from checkers.columns import FAIL, INFO, INVOKE, NEMESIS_PROCESS, OK, TYPES, Columns
+
+if TYPE_CHECKING:
+    from checkers.history import Event
+
+T = TypeVar("T", bound=Hashable)
+_CODES = {"invoke": INVOKE, "ok": OK, "fail": FAIL, "info": INFO}
+_BATCH = 8192  # Columns are filled some events at a time: a list comprehension a field beats a loop over events.
+
+
+class HistoryError(ValueError):
+    """A history that can't be read: `line` (from 1) and what is wrong with it."""
+
+    def __init__(self, line: int, problem: str) -> None:
+        super().__init__(f"line {line}: {problem}")
+        self.line = line
+        self.problem = problem
+
+
+class _Table(dict[T, int]):
+    """Codes in the order of first occurrence."""
+
+    def __missing__(self, item: T) -> int:
+        code = self[item] = len(self)
+        return code
+
+
+class Gatherer:
+    """Takes events one by one and makes columns of them.
+
+    numbered: the events' own indices count (rule 4); otherwise positions do.
+    """
+
+    def __init__(self, *, numbered: bool) -> None:
+        self._numbered = numbered
+        self._waiting: list[Event] = []
+        self._lines = array("q")
+        self._index, self._time, self._process = array("q"), array("q"), array("q")
+        self._type, self._f, self._key = array("b"), array("i"), array("i")
+        self._node, self._error = array("i"), array("i")
+        self._value: list[Any] = []
+        self._fs = _Table[str]()
+        self._keys = _Table[str | int | None]({None: 0})
+        self._nodes = _Table[str | None]({None: 0})
+        self._errors = _Table[str | None]({None: 0})
+
+    def add(self, line: int, event: Event) -> None:
+        """The next event, read from that line. Raises HistoryError if a number in it is out of range."""
+        self._waiting.append(event)
+        self._lines.append(line)
+        if len(self._waiting) == _BATCH:
+            self._flush()
+
+    def extend(self, events: Iterable[Event]) -> None:
+        """The next events, one a line."""
+        for event in events:
+            self.add(len(self._lines) + 1, event)
+
+    def columns(self) -> Columns:
+        """All of them. O(n log n). Raises HistoryError for the first that breaks a rule."""
+        self._flush()
+        columns = Columns(
+            time=_numbers(self._time),
+            process=_numbers(self._process),
+            type=np.frombuffer(self._type, dtype=np.int8),
+            f=np.frombuffer(self._f, dtype=np.int32),
+            key=np.frombuffer(self._key, dtype=np.int32),
+            node=np.frombuffer(self._node, dtype=np.int32),
+            error=np.frombuffer(self._error, dtype=np.int32),
+            value=self._value,
+            fs=list(self._fs),
+            keys=list(self._keys),
+            nodes=list(self._nodes),
+            errors=list(self._errors),
+        )
+        self._hold_to_rules(columns)
+        return columns
+
+    def _flush(self) -> None:
+        batch, self._waiting = self._waiting, []
+        try:
+            self._index.extend([event.index for event in batch])
+            self._time.extend([event.time for event in batch])
+            # Any name of a process is the nemesis's: a history has no other process without a number.
+            self._process.extend([p if isinstance(p, int) else NEMESIS_PROCESS for p in [e.process for e in batch]])
+        except OverflowError:
+            self._name_overflow(batch)
+        self._type.extend([_CODES[event.type] for event in batch])
+        self._f.extend(map(self._fs.__getitem__, [event.f for event in batch]))
+        self._key.extend(map(self._keys.__getitem__, [event.key for event in batch]))
+        self._node.extend(map(self._nodes.__getitem__, [event.node for event in batch]))
+        self._error.extend(map(self._errors.__getitem__, [event.error for event in batch]))
+        self._value.extend([event.value for event in batch])
+
+    def _name_overflow(self, batch: list[Event]) -> None:
+        first = len(self._lines) - len(batch)
+        for offset, event in enumerate(batch):
+            for name, number in (("index", event.index), ("time", event.time), ("process", event.process)):
+                if isinstance(number, int) and not -(2**63) <= number < 2**63:
+                    raise HistoryError(self._lines[first + offset], f"{name} is {number}, beyond 64 bits")
+        raise AssertionError("a number was out of range, and then none was")
+
+    def _hold_to_rules(self, columns: Columns) -> None:
+        found = [problem for problem in (self._misnumbered(), self._misplaced(columns)) if problem is not None]
+        if found:
+            at, problem = min(found)
+            raise HistoryError(self._lines[at], problem)
+
+    def _misnumbered(self) -> tuple[int, str] | None:
+        if not self._numbered:
+            return None
+        index = _numbers(self._index)
+        wrong = np.flatnonzero(index != np.arange(len(index)))
+        if not len(wrong):
+            return None
+        at = int(wrong[0])
+        return at, f"index is {index[at]}, expected {at}: lines are missing or reordered"
+
+    def _misplaced(self, columns: Columns) -> tuple[int, str] | None:
+        """The first event that may not follow what its process did before."""
+        client = columns.process != NEMESIS_PROCESS
+        wrong = np.flatnonzero(np.where(client, columns.process < 0, columns.type != INFO))
+        order = np.flatnonzero(client)
+        order = order[np.argsort(columns.process[order], kind="stable")]
+        types, process, f, key = (field[order] for field in (columns.type, columns.process, columns.f, columns.key))
+        first = np.ones(len(order), dtype=bool)
+        first[1:] = process[1:] != process[:-1]
+        before = np.empty_like(types)
+        before[1:] = types[:-1]
+        invokes = types == INVOKE
+        other_f, other_key = np.zeros(len(order), dtype=bool), np.zeros(len(order), dtype=bool)
+        other_f[1:] = f[1:] != f[:-1]
+        other_key[1:] = (key[1:] != 0) & (key[1:] != key[:-1])
+        busy = invokes & ~first & ((before == INVOKE) | (before == INFO))
+        lone = ~invokes & (first | (before != INVOKE))
+        bad = busy | lone | (~invokes & ~lone & (other_f | other_key))
+        misplaced = order[bad]
+        if not len(wrong) and not len(misplaced):
+            return None
+        at = int(min([*wrong[:1], *([misplaced.min()] if len(misplaced) else [])]))
+        earlier = order[np.flatnonzero(order == at)[0] - 1] if at in misplaced else at
+        return at, _problem(columns, at, int(earlier))
+
+
+def _problem(columns: Columns, at: int, earlier: int) -> str:
+    """What is wrong with the event, of which `earlier` is the one before in its process, if there is one."""
+    kind, f, process = columns.type[at], columns.fs[columns.f[at]], int(columns.process[at])
+    if process == NEMESIS_PROCESS:
+        return f"a nemesis event has type {TYPES[kind]!r}; it must be 'info'"
+    if process < 0:
+        return f"process is {process}; a process has a number from 0, or is \"nemesis\""
+    same = columns.process[earlier] == process and earlier < at
+    if kind == INVOKE:
+        if columns.type[earlier] == INVOKE:
+            return f"process {process} invokes {f!r} while its last operation is open"
+        return f"process {process} invokes {f!r} after an 'info' retired it"
+    if not same or columns.type[earlier] != INVOKE:
+        return f"process {process} completes {f!r} which it never invoked"
+    invoked = columns.fs[columns.f[earlier]]
+    if invoked != f:
+        return f"process {process} completes {f!r} but had invoked {invoked!r}"
+    key, of = columns.keys[columns.key[at]], columns.keys[columns.key[earlier]]
+    return f"process {process} completes {f!r} of key {key!r}, invoked of {of!r}"
+
+
+def _numbers(numbers: array[int]) -> np.ndarray[Any, np.dtype[np.int64]]:
+    return np.frombuffer(numbers, dtype=np.int64)
