@@ -3,34 +3,72 @@
 1. A model is a start and a step: from a state and a call, the states the call may leave. None means that the call can't
    happen in that state, or can't answer there what it did; several, that the object is free to choose.
 2. States are values: hashable, never changed in place.
-3. A call whose result nobody knows (it crashed, or its completion never came) has `known` False: its step returns what
-   it may leave behind whatever it answered. It may also never take effect; that is the search's business, not the model's.
-4. A failed operation certainly did not happen and never reaches a model, unless the model says (`observes`) that its
+3. Arguments and results are values too (`freeze`): lists come as tuples, objects as tuples of pairs, true and false as
+   TRUE and FALSE, since Python's True is equal to 1 and no database's is.
+4. A call whose result nobody knows (it crashed, or its completion never came) has `known` False: its step returns what
+   it may leave behind whatever it answered. That it may never take effect is the search's business.
+5. A failed operation certainly did not happen and never reaches a model, unless the model says (`observes`) that its
    failure tells something, such as that a compare-and-set met another value.
-5. The hints only make the search faster. A wrong hint makes it wrong, so each says what it promises.
+6. The hints only make the search faster. A wrong hint makes it wrong, so each says what it promises.
 """
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Hashable, Sequence
 from typing import Any
 
 import msgspec
 
 from checkers.columns import FOREVER
-from checkers.history import Operation
 
 State = Any
 """Hashable; each model has its own."""
 
 
+class Truth(enum.Enum):
+    """true and false, equal to nothing but themselves."""
+
+    TRUE = "true"
+    FALSE = "false"
+
+    def __bool__(self) -> bool:
+        return self is Truth.TRUE
+
+    def __repr__(self) -> str:
+        return self.value
+
+
+TRUE, FALSE = Truth.TRUE, Truth.FALSE
+_PLAIN = frozenset({int, str, type(None), float})
+
+
+def freeze(value: Any) -> Hashable:
+    """A history's value as one that can be compared and hashed (rule 3). O(its size).
+
+    >>> freeze([1, {"b": [], "a": True}])
+    (1, (('a', true), ('b', ())))
+    """
+    kind = type(value)
+    if kind in _PLAIN:
+        return value  # type: ignore[no-any-return]
+    if kind is bool:
+        return TRUE if value else FALSE
+    if kind is list or kind is tuple:
+        return tuple(map(freeze, value))
+    if kind is dict:
+        return tuple(sorted(((key, freeze(each)) for key, each in value.items()), key=lambda pair: str(pair[0])))
+    if isinstance(value, Hashable):
+        return value
+    raise TypeError(f"{value!r} is no value of a history")
+
+
 class Call(msgspec.Struct, frozen=True, eq=False, gc=False):
     """An operation as a model sees it.
 
-    f, key: what was asked, and of which key. argument: the invocation's value. result: the completion's value where the
-    call is known. known: whether it completed as `ok`. failed: it completed as `fail` and is an observation (rule 4).
-    invoked, returned: event indices; `returned` is FOREVER where the call is not known, for it may take effect at any
-    time. number: of the operation in the history.
+    f, key: what was asked, and of which key. argument: the invocation's value. result: the completion's where the call
+    is known. known: whether it was completed, as `ok` or as an observation. failed: it is an observation (rule 5).
+    invoked, returned: event indices; `returned` is FOREVER where the call is not known: it may take effect at any time.
     """
 
     f: str
@@ -41,7 +79,6 @@ class Call(msgspec.Struct, frozen=True, eq=False, gc=False):
     invoked: int = 0
     returned: int = FOREVER
     key: str | int | None = None
-    number: int = 0
 
 
 class Model:
@@ -56,6 +93,10 @@ class Model:
         """The states that the call may leave, () if it can't be. Pure."""
         raise NotImplementedError
 
+    def malformed(self, call: Call) -> str | None:
+        """What is wrong with the shape of the call's argument or result, as part of a sentence, or None."""
+        return None
+
     def read_only(self, call: Call) -> bool:
         """Promises that the call leaves every state in which it can happen as it was."""
         return False
@@ -65,12 +106,16 @@ class Model:
         trade places: the same results, and the same state after both."""
         return False
 
+    def overwrites(self, call: Call) -> bool:
+        """Promises that the call can happen in any state, and that the state it leaves is the same whichever it was."""
+        return False
+
     def part(self, call: Call) -> Hashable:
         """Calls of different parts never influence each other. By default the parts are the history's keys."""
         return call.key
 
-    def observes(self, operation: Operation) -> bool:
-        """Whether that failed operation is an observation rather than nothing."""
+    def observes(self, f: str, error: str | None) -> bool:
+        """Whether an operation that failed with that error is an observation rather than nothing."""
         return False
 
     def describe(self, state: State) -> str:

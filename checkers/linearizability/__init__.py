@@ -1,0 +1,1 @@
+"""Linearizability: could the operations have taken effect one after the other, each within its own duration?"""

@@ -1,0 +1,43 @@
+"""A key-value store with append, as a model.
+
+1. `put` a value under a key, `append` text to what is there, `get` it. The keys are apart.
+2. A key that was never put holds the empty text; a `get` of it may answer "" or null.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from checkers.linearizability.model import Call, Model, State
+
+EMPTY = ""
+
+
+class KeyValue(Model):
+    """`put`, `append` and `get`, a key at a time."""
+
+    name = "kv"
+    initial: State = EMPTY
+    fs = frozenset({"get", "put", "append"})
+
+    def malformed(self, call: Call) -> str | None:
+        if call.f == "append" and not isinstance(call.argument, str):
+            return f"an append needs a text, has {call.argument!r:.60}"
+        return None
+
+    def step(self, state: State, call: Call) -> Sequence[State]:
+        match call.f:
+            case "put":
+                return (EMPTY if call.argument is None else call.argument,)
+            case "append":
+                # Text goes after text only: what a number with text behind it is, no store agrees with another.
+                return (state + call.argument,) if isinstance(state, str) else ()
+            case _:
+                found = EMPTY if call.result is None else call.result
+                return (state,) if not call.known or found == state else ()
+
+    def read_only(self, call: Call) -> bool:
+        return call.f == "get"
+
+    def overwrites(self, call: Call) -> bool:
+        return call.f == "put"

@@ -1,0 +1,94 @@
+"""Registers, as models: plain, with compare-and-set, and several at once.
+
+1. A register is empty (null) until it is written; a read of an empty one answers null.
+2. A `cas` [old, new] that is `ok` met old and left new. One that failed with the error code `mismatch` is an
+   observation: the value was another then. With any other error it did not happen, and says nothing.
+3. A multi-register's `txn` is a list of ["r", name, value] and ["w", name, value], all at one moment, in that order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from checkers.linearizability.model import Call, Model, State
+
+MISMATCH = "mismatch"
+
+
+class Register(Model):
+    """`write` a value, `read` it."""
+
+    name = "register"
+    fs = frozenset({"read", "write"})
+
+    def step(self, state: State, call: Call) -> Sequence[State]:
+        if call.f == "write":
+            return (call.argument,)
+        return (state,) if not call.known or call.result == state else ()
+
+    def read_only(self, call: Call) -> bool:
+        return call.f == "read"
+
+    def overwrites(self, call: Call) -> bool:
+        return call.f == "write"
+
+
+class CasRegister(Register):
+    """A register with `cas` [old, new]."""
+
+    name = "cas-register"
+    fs = frozenset({"read", "write", "cas"})
+
+    def malformed(self, call: Call) -> str | None:
+        if call.f == "cas" and not (isinstance(call.argument, tuple) and len(call.argument) == 2):
+            return f"a cas needs a pair [old, new], has {call.argument!r:.60}"
+        return None
+
+    def step(self, state: State, call: Call) -> Sequence[State]:
+        if call.f != "cas":
+            return super().step(state, call)
+        old, new = call.argument
+        if call.failed:
+            return (state,) if state != old else ()
+        return (new,) if state == old else ()
+
+    def read_only(self, call: Call) -> bool:
+        return call.f == "read" or call.failed
+
+    def observes(self, f: str, error: str | None) -> bool:
+        return f == "cas" and error is not None and error.split(":", 1)[0] == MISMATCH
+
+
+class MultiRegister(Model):
+    """Registers by name, several of them read and written at one moment."""
+
+    name = "multi-register"
+    initial: State = ()
+    fs = frozenset({"txn"})
+
+    def malformed(self, call: Call) -> str | None:
+        for micro in (call.argument, call.result) if call.known else (call.argument,):
+            if not isinstance(micro, tuple) or not all(
+                isinstance(each, tuple) and len(each) == 3 and each[0] in _READ | _WRITE for each in micro
+            ):
+                return f'a txn needs a list of ["r", name, value] and ["w", name, value], has {micro!r:.60}'
+        return None
+
+    def step(self, state: State, call: Call) -> Sequence[State]:
+        held = dict(state)
+        for f, name, value in call.result if call.known else call.argument:
+            if f in _WRITE:
+                held[name] = value
+            elif call.known and held.get(name) != value:
+                return ()
+        return (tuple(sorted(held.items(), key=lambda pair: (str(type(pair[0])), pair[0]))),)
+
+    def read_only(self, call: Call) -> bool:
+        return all(f in _READ for f, _, _ in call.argument)
+
+    def describe(self, state: State) -> str:
+        return ", ".join(f"{name} = {value!r}" for name, value in state) or "nothing"
+
+
+_READ = frozenset({"r", "read"})
+_WRITE = frozenset({"w", "write"})
