@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 
 from checkers.history import Event
@@ -53,6 +54,16 @@ def listing(items: Iterable[object], limit: int = 5) -> str:
 def key_name(key: str | int | None) -> str:
     """A key in a sentence or as a JSON field; histories of a single object have none."""
     return "the only key" if key is None else str(key)
+
+
+def literal(value: object) -> str:
+    """A value of a history in a sentence, as JSON writes it; long ones are cut short.
+
+    >>> literal(None), literal((1, "a", (True,))), literal("x" * 99)
+    ('null', '[1, "a", [true]]', '"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx...')
+    """
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= 60 else text[:57] + "..."
 
 
 def at(event: Event) -> str:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from checkers.linearizability.model import Call
+from checkers.prose import literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +18,19 @@ class Finding:
     calls: tuple[Call, ...] = ()
 
 
-Shortcut = Callable[[Sequence[Call]], Finding | None]
-"""Judges the calls of one object, in the order of their invocations; None where its conditions don't hold (values that
-are not distinct, say), and the search must judge."""
+def told(call: Call) -> str:
+    """A call in a sentence.
+
+    >>> told(Call("write", 5)), told(Call("read", None, None)), told(Call("cas", (1, 2), (1, 2), failed=True))
+    ('write 5', 'read -> null', 'cas [1, 2] (failed)')
+    >>> told(Call("dequeue", None, known=False))
+    'dequeue -> ?'
+    """
+    asked = call.f if call.argument is None else f"{call.f} {literal(call.argument)}"
+    if call.failed:
+        return f"{asked} (failed)"
+    if not call.known:
+        return f"{asked} -> ?" if call.argument is None else f"{asked} (crashed)"
+    if (call.result is None and call.argument is not None) or call.result == call.argument is not None:
+        return asked
+    return f"{asked} -> {literal(call.result)}"

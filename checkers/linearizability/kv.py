@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from checkers.linearizability import zones
+from checkers.linearizability.finding import Finding
 from checkers.linearizability.model import Call, Model, State
 
 EMPTY = ""
@@ -41,3 +43,6 @@ class KeyValue(Model):
 
     def overwrites(self, call: Call) -> bool:
         return call.f == "put"
+
+    def shortcut(self, calls: Sequence[Call]) -> Finding | None:
+        return zones.judge(calls, write="put", read="get", empty=frozenset({EMPTY, None}))

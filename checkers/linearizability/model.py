@@ -16,11 +16,15 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Hashable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from checkers.columns import FOREVER
+from checkers.prose import literal
+
+if TYPE_CHECKING:
+    from checkers.linearizability.finding import Finding
 
 State = Any
 """Hashable; each model has its own."""
@@ -118,6 +122,11 @@ class Model:
         """Whether an operation that failed with that error is an observation rather than nothing."""
         return False
 
+    def shortcut(self, calls: Sequence[Call]) -> Finding | None:
+        """What a polynomial algorithm says of the calls of one part, in the order of their invocations; None where it
+        can't say (values are not distinct, perhaps) and the search must judge."""
+        return None
+
     def describe(self, state: State) -> str:
         """The state in a sentence."""
-        return repr(state)
+        return literal(state)

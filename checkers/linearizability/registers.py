@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from checkers.linearizability import zones
+from checkers.linearizability.finding import Finding
 from checkers.linearizability.model import Call, Model, State
 
 MISMATCH = "mismatch"
@@ -31,6 +33,9 @@ class Register(Model):
 
     def overwrites(self, call: Call) -> bool:
         return call.f == "write"
+
+    def shortcut(self, calls: Sequence[Call]) -> Finding | None:
+        return zones.judge(calls, write="write", read="read", empty=frozenset({None}))
 
 
 class CasRegister(Register):

@@ -6,7 +6,8 @@ A dishonest one is an honest one with a few answers changed, or two of its event
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import count
 from random import Random
 from typing import Any
 
@@ -135,12 +136,29 @@ KINDS: Mapping[str, Kind] = {
         "",
     ),
     "multi-register": Kind(MultiRegister(), _multi_ask, _multi_act, _multi_spoil, {}),
-    "counter": Kind(Counter(), _counter_ask, _counter_act, lambda r, e: r.randrange(-1, 4) if e.f == "read" else e.value, 0),
+    "counter": Kind(
+        Counter(), _counter_ask, _counter_act, lambda r, e: r.randrange(-1, 4) if e.f == "read" else e.value, 0
+    ),
     "mutex": Kind(Mutex(), lambda r: (r.choice(["acquire", "release"]), None), _mutex_act, lambda r, e: e.value, False),
     "dice": Kind(
         Dice(), lambda r: ("roll", r.randrange(3)) if r.random() < 0.5 else ("look", None), _dice_act, _small, 0
     ),
 }
+
+
+def distinct(kind: Kind) -> Kind:
+    """The register, with every write of a value of its own."""
+    fresh = count(1)
+
+    def ask(random: Random) -> tuple[str, Any]:
+        f, argument = kind.ask(random)
+        return f, next(fresh) if f == "write" else argument
+
+    def spoil(random: Random, event: Event) -> Any:
+        # Often a value that was written, now and then one that nobody wrote.
+        return random.choice([None, *range(1, 7)]) if event.f == "read" else event.value
+
+    return replace(kind, ask=ask, spoil=spoil)
 
 
 def history(random: Random, kind: Kind, *, operations: int = 8, clients: int = 4, keys: int = 1) -> History:
@@ -150,9 +168,11 @@ def history(random: Random, kind: Kind, *, operations: int = 8, clients: int = 4
     open_: dict[int, list[Any]] = {}
     processes = list(range(clients))
     asked = 0
-    total = random.randint(1, operations)
+    total = random.randint(2, operations)
     crashes = random.choice([0.0, 0.1, 0.4])
-    while asked < total or any(answer is not None for *_, answer in open_.values()) or (open_ and random.random() < 0.5):
+    while (
+        asked < total or any(answer is not None for *_, answer in open_.values()) or (open_ and random.random() < 0.5)
+    ):
         slot = random.randrange(clients)
         process = processes[slot]
         if process not in open_:
@@ -181,8 +201,8 @@ def history(random: Random, kind: Kind, *, operations: int = 8, clients: int = 4
             if random.random() < 0.3:
                 continue  # It never ends at all.
         events.append(Event(len(events), len(events), process, type_, f, key, value, error=error))
-    if random.random() < 0.5:
-        for _ in range(random.randint(1, 2)):
+    if random.random() < 0.6:
+        for _ in range(random.randint(1, 4)):
             events = _spoilt(random, kind, events)
     return History(events)
 

@@ -1,0 +1,134 @@
+"""Zones: registers whose writes are all distinct, judged in O(n log n) (Gibbons and Korach, SIAM J. Computing 1997).
+
+1. Where every value is written once, each read names its write: a *cluster* is a write and all reads of its value. The
+   value an empty register answers has a cluster too, whose write came before everything.
+2. A cluster's *zone* lies between the earliest return of its operations and the latest invocation. If that return comes
+   first, the zone is forward: throughout it the register surely held the value, or had it just written. Otherwise all
+   operations of the cluster overlap; the zone is backward, and the value need have been there for a moment only.
+3. Linearizable if and only if no read returned before its write was invoked, no two forward zones overlap, and no
+   backward zone lies within a forward one.
+4. A crashed write that was read returns with its readers; one that nobody read is left out. A value that was read and
+   that nobody wrote is refused at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from checkers.columns import FOREVER, Integers
+from checkers.linearizability.finding import Finding, told
+from checkers.linearizability.model import Call
+
+_BEFORE_ALL = -1
+
+
+@dataclass(frozen=True)
+class _Clusters:
+    """By value code: the first return, the last invocation, and which calls those are of (-1: the empty register's).
+
+    written: when the write was invoked; FOREVER where there is none.
+    """
+
+    first_return: Integers
+    last_invocation: Integers
+    first: Integers
+    last: Integers
+    written: Integers
+    writes: Integers
+
+
+def judge(calls: Sequence[Call], *, write: str, read: str, empty: frozenset[Hashable]) -> Finding | None:
+    """Judge the calls of one register, in the order of their invocations. O(n log n).
+
+    write, read: the names of its operations. empty: what an empty register may answer. None if there is any other
+    operation, or two writes of one value.
+    """
+    if not all(call.f == write or call.f == read for call in calls):
+        return None
+    writing = np.array([call.f == write for call in calls], dtype=bool)
+    values = [call.argument if call.f == write else call.result for call in calls]
+    codes: dict[Hashable, int] = dict.fromkeys(empty, 0)
+    code = np.array([codes.setdefault(value, len(codes)) for value in values], dtype=np.int64)
+    # Several values mean "empty" where `empty` has several: codes then start beyond them, and some stay unused.
+    invoked = np.array([call.invoked for call in calls], dtype=np.int64)
+    returned = np.array([call.returned for call in calls], dtype=np.int64)
+    written_codes = code[writing]
+    if len(np.unique(written_codes)) < len(written_codes) or (written_codes == 0).any():
+        return None
+    return _judge(calls, _cluster(writing, code, invoked, returned, len(codes)), code, writing, returned)
+
+
+def _cluster(writing: Any, code: Integers, invoked: Integers, returned: Integers, count: int) -> _Clusters:
+    number = np.arange(len(code))
+    first_return = np.full(count, FOREVER)
+    last_invocation = np.full(count, _BEFORE_ALL - 1)
+    first, last = np.full(count, -1), np.full(count, -1)
+    written, writes = np.full(count, FOREVER), np.full(count, -1)
+    # Of what is assigned to one place several times the last stays: so the latest invocation, and the earliest return.
+    last_invocation[code], last[code] = invoked, number
+    late_first = np.argsort(-returned, kind="stable")
+    first_return[code[late_first]], first[code[late_first]] = returned[late_first], late_first
+    written[code[writing]], writes[code[writing]] = invoked[writing], number[writing]
+    first_return[0], first[0], written[0] = _BEFORE_ALL, -1, _BEFORE_ALL - 1
+    return _Clusters(first_return, last_invocation, first, last, written, writes)
+
+
+def _judge(calls: Sequence[Call], of: _Clusters, code: Integers, writing: Any, returned: Integers) -> Finding:
+    reads = ~writing
+    unwritten = np.flatnonzero(reads & (of.written[code] == FOREVER))
+    if len(unwritten):
+        call = calls[unwritten[0]]
+        return Finding(False, f"{told(call)}: nobody wrote that", (call,))
+    early = np.flatnonzero(reads & (returned < of.written[code]))
+    if len(early):
+        call, write = calls[early[0]], calls[of.writes[code[early[0]]]]
+        return Finding(False, f"{told(call)} returned before {told(write)} was invoked", (call, write))
+    used = of.first_return < FOREVER
+    low = np.minimum(of.first_return, of.last_invocation)
+    high = np.maximum(of.first_return, of.last_invocation)
+    forward = np.flatnonzero(used & (of.first_return < of.last_invocation))
+    forward = forward[np.argsort(low[forward], kind="stable")]
+    overlap = np.flatnonzero(low[forward[1:]] < np.maximum.accumulate(high[forward])[:-1])
+    if len(overlap):
+        # Until the first that overlaps all are apart, so it overlaps the one just before it.
+        return _overlapping(calls, of, int(forward[overlap[0]]), int(forward[overlap[0] + 1]))
+    backward = np.flatnonzero(used & (of.first_return > of.last_invocation))
+    around = np.searchsorted(low[forward], low[backward]) - 1
+    within = np.flatnonzero((around >= 0) & (high[backward] < high[forward[around]])) if len(forward) else around[:0]
+    if len(within):
+        return _within(calls, of, int(backward[within[0]]), int(forward[around[within[0]]]))
+    return Finding(True)
+
+
+def _members(calls: Sequence[Call], of: _Clusters, *clusters: int) -> tuple[Call, ...]:
+    numbers = {int(each[cluster]) for cluster in clusters for each in (of.writes, of.first, of.last)} - {-1}
+    return tuple(calls[number] for number in sorted(numbers))
+
+
+def _span(calls: Sequence[Call], of: _Clusters, cluster: int) -> str:
+    """What a forward zone says, as part of a sentence."""
+    first, last = int(of.first[cluster]), int(of.last[cluster])
+    since = f"{told(calls[first])} had returned" if first >= 0 else "the register was empty at first"
+    return f"{since} before {told(calls[last])} was invoked"
+
+
+def _overlapping(calls: Sequence[Call], of: _Clusters, one: int, other: int) -> Finding:
+    text = (
+        f"{_span(calls, of, one)}, and {_span(calls, of, other)}; each value had to stay from the one moment to the "
+        "other, and these times overlap"
+    )
+    return Finding(False, text, _members(calls, of, one, other))
+
+
+def _within(calls: Sequence[Call], of: _Clusters, inner: int, outer: int) -> Finding:
+    known = [calls[int(each[inner])] for each in (of.writes, of.first, of.last) if each[inner] >= 0]
+    shown = " and ".join(dict.fromkeys(told(call) for call in known))
+    text = (
+        f"{_span(calls, of, outer)}, so the value had to stay from the one moment to the other; "
+        f"{shown} came after the first moment and before the second"
+    )
+    return Finding(False, text, _members(calls, of, inner, outer))

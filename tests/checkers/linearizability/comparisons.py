@@ -1,0 +1,73 @@
+"""The search, the zones and the witness beside brute force."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from random import Random
+
+import msgspec
+
+import checkers.linearizability.check as judging
+from checkers.budget import Budget
+from checkers.columns import FOREVER
+from checkers.history import History
+from checkers.linearizability.calls import calls_of
+from checkers.linearizability.model import Call, Model
+from checkers.linearizability.search import search
+from tests.checkers.comparison import Comparison, Disagreement
+from tests.checkers.linearizability.brute_force import linearizable
+from tests.checkers.linearizability.objects import KINDS, Kind, distinct, history
+
+
+def _witnessed(calls: Sequence[Call], core: Sequence[Call], model: Model) -> bool:
+    """Whether the core can't have happened, whatever the others did: those that read left out, the rest free."""
+    kept = {call.invoked for call in core}
+    free = [
+        call
+        if call.invoked in kept
+        else msgspec.structs.replace(call, known=False, failed=False, result=None, returned=FOREVER)
+        for call in calls
+        if call.invoked in kept or not model.read_only(call)
+    ]
+    return not linearizable(free, model)
+
+
+def _compare(kind: Kind, recorded: History) -> str:
+    model = kind.model
+    parts = calls_of(recorded, model)
+    right = True
+    for part, calls in parts.items():
+        truth = linearizable(calls, model)
+        right = right and truth
+        found = search(calls, model, Budget()).linearizable
+        if found is not truth:
+            raise Disagreement(recorded, f"part {part}: the search says {found}, brute force {truth}")
+        judged = judging.judge(calls, model, Budget())
+        if judged.linearizable is not truth:
+            raise Disagreement(recorded, f"part {part}: the {judged.method} says {judged.linearizable}, truth {truth}")
+        if judged.blocked is not None and not _witnessed(calls, judged.blocked.core, model):
+            raise Disagreement(recorded, f"part {part}: the witness {judged.blocked} shows nothing")
+    said = judging.check(recorded, model=model).outcome.value
+    if said != "unknown" and (said == "valid") is not right:
+        raise Disagreement(recorded, f"the verdict is {said}, linearizable is {right}")
+    return said
+
+
+def _comparison(name: str) -> Comparison:
+    def compare(seed: int) -> str:
+        random = Random(seed)
+        return _compare(KINDS[name], history(random, KINDS[name], keys=random.choice([1, 1, 2])))
+
+    return Comparison(f"linearizable {name}", compare)
+
+
+def _zones(seed: int) -> str:
+    kind = distinct(KINDS["register"])
+    recorded = history(Random(seed), kind, operations=9)
+    for calls in calls_of(recorded, kind.model).values():
+        if kind.model.shortcut(calls) is None:
+            raise Disagreement(recorded, "the zones have nothing to say of distinct writes")
+    return _compare(kind, recorded)
+
+
+COMPARISONS = (*(_comparison(name) for name in KINDS), Comparison("linearizable by zones", _zones))
