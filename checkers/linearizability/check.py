@@ -116,7 +116,7 @@ def _likely(history: History) -> Model:
 
 def _observes(model: Model, call: Call) -> bool:
     """Whether the call could have been impossible. What can happen in any state, by promise, tells nothing."""
-    return not (model.overwrites(call) or model.commutes(call))
+    return not model.blind(call)
 
 
 def judge(calls: Sequence[Call], model: Model, budget: Budget, *, explained: bool = True) -> Judgement:
@@ -126,7 +126,8 @@ def judge(calls: Sequence[Call], model: Model, budget: Budget, *, explained: boo
     """
     found = model.shortcut(calls)
     if found is not None:
-        blocked = None if found.linearizable else Blocked(found.calls, found.text)
+        certain = max((call.returned for call in found.calls if call.known), default=0)
+        blocked = None if found.linearizable else Blocked(found.calls, certain, found.text)
         return Judgement(found.linearizable, "algorithm", len(calls), blocked=blocked)
     outcome = search(calls, model, budget)
     blocked = explain(calls, model, outcome) if outcome.linearizable is False and explained else None
@@ -198,7 +199,7 @@ def _verdict(history: History, model: Model, judged: Mapping[Hashable, Judgement
 
 def _certain(judgement: Judgement) -> int:
     assert judgement.blocked is not None
-    return judgement.blocked.at
+    return judgement.blocked.certain
 
 
 def _name(part: Hashable) -> str:

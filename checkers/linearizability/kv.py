@@ -2,6 +2,7 @@
 
 1. `put` a value under a key, `append` text to what is there, `get` it. The keys are apart.
 2. A key that was never put holds the empty text; a `get` of it may answer "" or null.
+3. Whatever is put, an `append` makes text of it.
 """
 
 from __future__ import annotations
@@ -32,8 +33,7 @@ class KeyValue(Model):
             case "put":
                 return (EMPTY if call.argument is None else call.argument,)
             case "append":
-                # Text goes after text only: what a number with text behind it is, no store agrees with another.
-                return (state + call.argument,) if isinstance(state, str) else ()
+                return (f"{state}{call.argument}",)
             case _:
                 found = EMPTY if call.result is None else call.result
                 return (state,) if not call.known or found == state else ()
@@ -43,6 +43,13 @@ class KeyValue(Model):
 
     def overwrites(self, call: Call) -> bool:
         return call.f == "put"
+
+    def blind(self, call: Call) -> bool:
+        return call.f != "get"
+
+    def leads_to(self, state: State, call: Call) -> bool:
+        found = EMPTY if call.result is None else call.result
+        return found == state or (isinstance(found, str) and found.startswith(f"{state}"))
 
     def shortcut(self, calls: Sequence[Call]) -> Finding | None:
         return zones.judge(calls, write="put", read="get", empty=frozenset({EMPTY, None}))

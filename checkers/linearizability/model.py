@@ -114,6 +114,15 @@ class Model:
         """Promises that the call can happen in any state, and that the state it leaves is the same whichever it was."""
         return False
 
+    def blind(self, call: Call) -> bool:
+        """Promises that the call can happen in any state: nothing can be learnt from it alone."""
+        return self.overwrites(call) or self.commutes(call)
+
+    def leads_to(self, state: State, call: Call) -> bool:
+        """False promises that calls which don't overwrite never lead from the state to one in which that call, which
+        reads only, can be."""
+        return True
+
     def part(self, call: Call) -> Hashable:
         """Calls of different parts never influence each other. By default the parts are the history's keys."""
         return call.key

@@ -34,6 +34,9 @@ class Register(Model):
     def overwrites(self, call: Call) -> bool:
         return call.f == "write"
 
+    def leads_to(self, state: State, call: Call) -> bool:
+        return bool(state == call.result)
+
     def shortcut(self, calls: Sequence[Call]) -> Finding | None:
         return zones.judge(calls, write="write", read="read", empty=frozenset({None}))
 
@@ -59,6 +62,9 @@ class CasRegister(Register):
 
     def read_only(self, call: Call) -> bool:
         return call.f == "read" or call.failed
+
+    # By way of other values a cas can lead from any state to any other.
+    leads_to = Model.leads_to
 
     def observes(self, f: str, error: str | None) -> bool:
         return f == "cas" and error is not None and error.split(":", 1)[0] == MISMATCH

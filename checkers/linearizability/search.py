@@ -10,14 +10,18 @@ small as the concurrency, however long the history.
 2. A call that reads only takes effect as soon as a state answers it so: it changes nothing, so that can't be wrong.
 3. Of open calls that are alike (same operation, argument and result) the one that returns first takes effect first:
    where another did, the two could trade places. Crashed calls never return, so they come last.
-4. A call that overwrites hides what was done just before it. Whatever other overwriting calls were open when it took
-   effect may have come right before it, so from then on they are *hidable*: when one of them returns, it may be taken
-   to have been hidden there; or it takes effect visibly after all. So hidden writes need no trying out, however many.
+4. A call that overwrites hides what was done just before it. Whatever other blind calls were open when it took effect
+   may have come right before it, so from then on they are *hidable*: when one of them returns, it may be taken to have
+   been hidden there; or it takes effect visibly after all. So hidden writes need no trying out, however many.
 5. A call that commutes takes effect at its own return without any other such call before it, unless a read comes
    between: the others may as well follow.
 6. A configuration is dropped where another one *beats* it: it has the same state, and whatever the first can still do
    it can too. Having done a read, being able to hide a write, and not having used up a crashed call can only help.
-7. No configuration left after a return: that call is *blocked*, and the history is not linearizable.
+7. A state is *lost* on all reads if the model says that it leads to none of those that could still see it. Where all
+   other calls are blind one lost state is as good as another: nothing is answered until something overwrites it. They
+   are taken together, and whatever is open meanwhile is hidable.
+8. The walk ends with the last call that is not blind: what is left can happen in any order.
+9. No configuration left after a return: that call is *blocked*, and the history is not linearizable.
 
 Deciding is NP-complete (Gibbons and Korach 1997): exponential in the number of open calls at worst, linear in the
 length.
@@ -25,6 +29,7 @@ length.
 
 from __future__ import annotations
 
+import enum
 from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -36,6 +41,14 @@ from checkers.linearizability.model import Call, Model, State
 Frontier = Mapping[State, Iterable[int]]
 """Configurations: by state, sets of bits. Each open call has two: the lower is set where it took effect, the upper
 where it did not and is hidable."""
+
+
+class _Lost(enum.Enum):
+    LOST = "lost"
+
+
+LOST: State = _Lost.LOST
+"""Stands for every state that no read could see any more (rule 7)."""
 
 _BYTES = 250  # About what a configuration takes: an integer, its place in a set, its share of a state.
 _LOOK_EVERY = 512  # Configurations between two looks at the budget.
@@ -56,8 +69,8 @@ class Outcome:
     """What the search found.
 
     linearizable: None where the budget ran out, and `stopped` says of what. returns: how many returns of calls it got
-    past. explored: configurations made. blocked: the call that can't have taken effect. moments: the last before its
-    return, oldest first.
+    past. explored: configurations made. blocked: the call that can't have taken effect. moments: the last before that
+    was certain, oldest first.
     """
 
     linearizable: bool | None
@@ -73,12 +86,14 @@ class Layout:
     """Calls laid out in time.
 
     calls: in the order of their invocations. kinds: which of them are alike. bits: the lower bit of a call while it is
-    open; used again after its return. steps: invocations as the call's number, returns as its complement, in order.
+    open; used again after its return. beyond: a bit that none has. steps: invocations as the call's number, returns as
+    its complement, in order.
     """
 
     calls: Sequence[Call]
     kinds: list[int] = field(init=False)
     bits: list[int] = field(init=False)
+    beyond: int = field(init=False)
     steps: list[int] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -106,6 +121,7 @@ class Layout:
             else:
                 self.bits[step] = 1 << most
                 most += 2
+        self.beyond = 1 << most
 
 
 def search(calls: Sequence[Call], model: Model, budget: Budget) -> Outcome:
@@ -115,18 +131,18 @@ def search(calls: Sequence[Call], model: Model, budget: Budget) -> Outcome:
 
 def walk(layout: Layout, model: Model, budget: Budget, frontier: Frontier) -> Outcome:
     """Walk along the calls, from the configurations that the object could be in as the first of them is invoked."""
-    calls, kinds, bits = layout.calls, layout.kinds, layout.bits
+    calls = layout.calls
     present = _Present(layout, model, budget)
     moments: deque[Moment] = deque(maxlen=_REMEMBERED)
     now: dict[State, set[int]] = {state: set(done) for state, done in frontier.items()}
     returns = 0
-    for step in layout.steps:
+    for step, horizon in zip(layout.steps[: _tellable(layout, model)], _horizons(layout, model), strict=False):
         if step >= 0:
-            present.invoke(kinds[step], bits[step], calls[step].returned, now)
+            present.invoke(step, now)
             continue
         number = ~step
         moments.append(Moment(calls[number].returned, dict(now)))
-        now = present.past(kinds[number], bits[number], now)
+        now = present.past(number, now, horizon)
         if present.stopped:
             return Outcome(None, returns, present.explored, present.stopped)
         if not now:
@@ -135,12 +151,38 @@ def walk(layout: Layout, model: Model, budget: Budget, frontier: Frontier) -> Ou
     return Outcome(True, returns, present.explored)
 
 
+def _tellable(layout: Layout, model: Model) -> int:
+    """How many steps there are up to the last return of a call that is not blind (rule 8)."""
+    for position in range(len(layout.steps) - 1, -1, -1):
+        step = layout.steps[position]
+        if step < 0 and not model.blind(layout.calls[~step]):
+            return position + 1
+    return 0
+
+
+def _horizons(layout: Layout, model: Model) -> list[int]:
+    """By step, the event that ends what a state of that moment can be seen by: no read invoked later, unless an earlier
+    one was answered by then, or an overwriting call took effect.
+
+    That is the first return of such a read, or such a call, among those still to be invoked.
+    """
+    horizons = [FOREVER] * len(layout.steps)
+    ends = FOREVER
+    for position in range(len(horizons) - 1, -1, -1):
+        horizons[position] = ends
+        step = layout.steps[position]
+        if step >= 0 and (model.read_only(layout.calls[step]) or model.overwrites(layout.calls[step])):
+            ends = min(ends, layout.calls[step].returned)
+    return horizons
+
+
 class _Present:
     """The calls open at the moment of the walk, and how configurations get past a return."""
 
     def __init__(self, layout: Layout, model: Model, budget: Budget) -> None:
-        self.explored = 0
+        self.explored = self._look = 0
         self.stopped: str | None = None
+        self._layout = layout
         self._model = model
         self._budget = budget
         # By kind: any call of it, what the hints say of it, how many are still to return.
@@ -148,6 +190,11 @@ class _Present:
         self._reads = {kind: model.read_only(call) for kind, call in self._sample.items()}
         self._commutes = {kind: model.commutes(call) for kind, call in self._sample.items()}
         self._overwrites = {kind: model.overwrites(call) for kind, call in self._sample.items()}
+        self._blind = {kind: model.blind(call) for kind, call in self._sample.items()}
+        self._losing = type(model).leads_to is not Model.leads_to and all(
+            self._reads[kind] or self._blind[kind] for kind in self._sample
+        )
+        self._hiding = self._losing or any(self._overwrites.values())
         self._left = Counter(layout.kinds)
         # What the model was asked before: by kind, the states that follow a state.
         self._moves: dict[int, dict[State, Sequence[State]]] = {}
@@ -155,11 +202,14 @@ class _Present:
         # The open calls. By kind: the bits of all that read; of the others (return, bit), the soonest return first.
         self._open_reads: dict[int, int] = {}
         self._open: dict[int, list[tuple[int, int]]] = {}
-        # The lower bits of all open calls; of those that read, that crashed, that overwrite and will return.
+        # The lower bits of all open calls; of those that read, that crashed, that are blind and will return.
         self._lower = self._reading = self._crashed = self._hidable = 0
+        self._next = 0  # The call that is invoked next.
 
-    def invoke(self, kind: int, bit: int, returned: int, now: dict[State, set[int]]) -> None:
+    def invoke(self, number: int, now: dict[State, set[int]]) -> None:
         """A call is invoked; if it reads, it takes effect in the states that answer it so (rule 2)."""
+        kind, bit, returned = self._layout.kinds[number], self._layout.bits[number], self._layout.calls[number].returned
+        self._next = number + 1
         self._lower |= bit
         if self._reads[kind]:
             self._open_reads[kind] = self._open_reads.get(kind, 0) | bit
@@ -173,11 +223,14 @@ class _Present:
         alike.sort()
         if returned == FOREVER:
             self._crashed |= bit
-        elif self._overwrites[kind]:
+        elif self._hiding and self._blind[kind]:
             self._hidable |= bit
+            if LOST in now:
+                now[LOST] = {each | bit << 1 for each in now[LOST]}
 
-    def past(self, kind: int, bit: int, now: Mapping[State, set[int]]) -> dict[State, set[int]]:
+    def past(self, number: int, now: Mapping[State, set[int]], horizon: int) -> dict[State, set[int]]:
         """The configurations in which the call has taken effect, as it returns; it is open no more."""
+        kind, bit = self._layout.kinds[number], self._layout.bits[number]
         after: dict[State, set[int]] = {}
         lacking: list[tuple[State, int]] = []
         both = bit | bit << 1
@@ -187,8 +240,10 @@ class _Present:
                 after[state] = having
             lacking += [(state, each & ~both) for each in done if not each & bit]
         if lacking:
-            self._expand(kind, bit, lacking, after)
-            after = {state: self._unbeaten(done) for state, done in after.items()}
+            self._expand(kind, bit, lacking, after, horizon)
+            for state, done in after.items():
+                if len(done) > 1:
+                    after[state] = self._unbeaten(done)
         self._close(kind, bit)
         return after
 
@@ -209,58 +264,81 @@ class _Present:
         if not self._left[kind]:
             self._moves.pop(kind, None)
 
-    def _expand(self, kind: int, bit: int, lacking: list[tuple[State, int]], after: dict[State, set[int]]) -> None:
+    def _expand(
+        self,
+        kind: int,
+        bit: int,
+        lacking: list[tuple[State, int]],
+        after: dict[State, set[int]],
+        horizon: int,
+    ) -> None:
         """Try the open calls, from configurations in which the call has not taken effect, until it has (rule 1)."""
-        crashed, hidable = self._crashed, self._hidable & ~bit
+        lower, reading, crashed, hidable = self._lower, self._reading, self._crashed, self._hidable & ~bit
+        commutes, overwrites, blind = self._commutes, self._overwrites, self._blind
         matching: dict[State, int] = {}
-        rigid = self._lower & ~(self._reading | crashed | hidable)
+        seen_by: dict[State, int] = {LOST: 0}
+        # What can beat a configuration agrees with it in all calls but reads, crashed and hidable ones.
+        rigid = lower & ~(reading | crashed | hidable)
         reached: dict[tuple[State, int], list[int]] = {}
-        alone = self._commutes[kind]
+        for state, done in lacking:
+            reached.setdefault((state, done & rigid), []).append(done)
+        alone = commutes[kind]
         if alone:
             for state, done in lacking:
                 self._take(kind, state, done | bit, bit, matching, after)
         open_calls = [(each, alike) for each, alike in self._open.items() if not alone or each != kind]
-        if alone and not self._reading and all(self._commutes[each] for each, _ in open_calls):
+        if alone and not reading and all(commutes[each] for each, _ in open_calls):
             return
+        look = _LOOK_EVERY
         # The list grows as it is walked: breadth first, so that what took fewer calls comes first and beats the rest.
-        for state, done in lacking:
-            for each, alike in open_calls:
+        follow: list[bool] = [True] * len(lacking)  # Whether an overwriting call may come next, by configuration.
+        dependent = [(each, alike) for each, alike in open_calls if not overwrites[each]]
+        for (state, done), any_may in zip(lacking, follow, strict=False):
+            for each, alike in open_calls if any_may else dependent:
                 for _, other in alike:
                     if not done & other:
                         break
                 else:
                     continue
-                moves = self._moves.get(each)
-                following = self._after(each, state) if moves is None or state not in moves else moves[state]
-                for new in following:
-                    if other & crashed and new == state:
-                        continue
+                for new in self._after(each, state):
                     if new not in matching:
                         matching[new] = self._matching(new)
-                    taken = done | other | matching[new]
-                    if self._overwrites[each]:
+                    answered = matching[new] & ~done
+                    taken = done | other | answered
+                    if overwrites[each]:
                         taken |= hidable << 1
                     taken &= ~((taken & hidable) << 1)
+                    if self._losing:
+                        if new not in seen_by:
+                            seen_by[new] = self._seen_by(new, horizon)
+                        if not seen_by[new] & ~taken:
+                            new, taken = LOST, taken | hidable << 1 & ~((taken & hidable) << 1)
+                            if self._hidable & bit & ~taken:  # It may itself be hidden here, whatever else it may do.
+                                _add(after, new, taken)
                     if taken & bit:
                         _add(after, new, taken ^ bit)
                         continue
-                    if alone and (not self._commutes[each] or matching[new] & ~done):
+                    if alone and (answered or not commutes[each]):
                         self._take(kind, new, taken | bit, bit, matching, after)
-                    place = (new, taken & rigid)
-                    before = reached.get(place)
-                    if before is None:
-                        reached[place] = [taken]
-                    elif any(self._beats(better, taken) for better in before):
-                        continue
+                    before = reached.setdefault((new, taken & rigid), [])
+                    hides = taken >> 1
+                    for one in before:  # As in _beats, in place: this is where the time goes.
+                        differ = (one ^ taken) & ~(one & reading) & ~(~one & crashed)
+                        if not lower & ~(one >> 1) & (hides | differ):
+                            break
                     else:
                         before.append(taken)
-                    lacking.append((new, taken))
-                    if len(lacking) % _LOOK_EVERY == 0:
-                        self.stopped = self._budget.spent((len(lacking) + _size(after)) * _BYTES)
-                        if self.stopped:
-                            return
+                        lacking.append((new, taken))
+                        # Overwritten before anybody read it, the call were better left undone.
+                        follow.append(answered != 0 or not blind[each])
+            if len(lacking) >= look:
+                look += _LOOK_EVERY
+                self.stopped = self._budget.spent((len(lacking) + _size(after)) * _BYTES)
+                if self.stopped:
+                    return
         self.explored += len(lacking)
-        if self.explored % _LOOK_EVERY < len(lacking):
+        if self.explored >= self._look:
+            self._look = self.explored + _LOOK_EVERY
             self.stopped = self._budget.spent(_size(after) * _BYTES)
 
     def _take(
@@ -290,6 +368,17 @@ class _Present:
                 kept.append(each)
         return set(kept)
 
+    def _seen_by(self, state: State, horizon: int) -> int:
+        """The bits of the open reads that the state leads to, and a bit beyond all for reads still to be invoked."""
+        calls, leads_to = self._layout.calls, self._model.leads_to
+        bits = sum(bits for kind, bits in self._open_reads.items() if leads_to(state, self._sample[kind]))
+        at = self._next
+        while at < len(calls) and calls[at].invoked < horizon:
+            if self._reads[self._layout.kinds[at]] and leads_to(state, calls[at]):
+                return bits | self._layout.beyond
+            at += 1
+        return bits
+
     def _matching(self, state: State) -> int:
         """The bits of the open reads that the state answers."""
         bits = 0
@@ -300,6 +389,8 @@ class _Present:
 
     def _after(self, kind: int, state: State) -> Sequence[State]:
         """The model's step, asked once."""
+        if state is LOST:
+            return self._after(kind, self._model.initial) if self._overwrites[kind] else ()
         moves = self._moves.get(kind)
         if moves is None:
             moves = self._moves[kind] = {}

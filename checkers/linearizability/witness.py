@@ -22,7 +22,7 @@ from checkers.columns import FOREVER
 from checkers.history import History
 from checkers.linearizability.finding import told
 from checkers.linearizability.model import Call, Model, State
-from checkers.linearizability.search import Layout, Moment, Outcome, walk
+from checkers.linearizability.search import LOST, Layout, Moment, Outcome, walk
 from checkers.prose import at, count, listing
 
 _TRIAL_MB = 2.0  # A trial that takes more configurations than this holds is given up: the call stays in the core.
@@ -36,22 +36,19 @@ class Blocked:
 
     blocked: the call that can't be placed, None where an algorithm says why in `text`. core: the calls that suffice to
     show it, the blocked one among them, in the order of their invocations. relaxed: how many others of the window may
-    do what they like. states: what the object could be just before the blocked call returned; begin: what it could be
-    when the window begins, empty where that is the start of the history. returns: how many returns came before.
+    do what they like. certain: the event at which no order was left; states: what the object could be just before it.
+    begin: what it could be when the window begins, empty where that is the start of the history. returns: how many
+    returns came before the certain event.
     """
 
     core: tuple[Call, ...]
+    certain: int
     text: str = ""
     blocked: Call | None = None
     states: tuple[str, ...] = ()
     begin: tuple[str, ...] = ()
     relaxed: int = 0
     returns: int = 0
-
-    @property
-    def at(self) -> int:
-        """Event index of the moment from which on it is certain."""
-        return self.blocked.returned if self.blocked else max(call.returned for call in self.core)
 
 
 def explain(calls: Sequence[Call], model: Model, outcome: Outcome) -> Blocked:
@@ -81,6 +78,7 @@ def explain(calls: Sequence[Call], model: Model, outcome: Outcome) -> Blocked:
     shown = tuple(recorded[call.invoked] for call in core if call.known)
     return Blocked(
         core=shown,
+        certain=outcome.moments[-1].returned,
         blocked=blocked,
         states=_described(outcome.moments[-1].frontier, model),
         begin=() if whole else _described(moment.frontier, model),
@@ -136,7 +134,7 @@ class _Frontier:
 
 
 def _described(frontier: Mapping[State, Any], model: Model) -> tuple[str, ...]:
-    return tuple(sorted({model.describe(state) for state in frontier}))
+    return tuple(sorted({"what nobody read" if state is LOST else model.describe(state) for state in frontier}))
 
 
 def text_of(blocked: Blocked, model: Model, history: History) -> str:
@@ -147,7 +145,8 @@ def text_of(blocked: Blocked, model: Model, history: History) -> str:
     states = listing(blocked.states, _STATES_SHOWN).replace(" and ", " or ")
     opening = (
         f"the first {count(blocked.returns, 'operation')} to return can be put in an order; "
-        f"then {told(blocked.blocked)} can't: just before it returned the {model.name} could only hold {states}"
+        f"then {told(blocked.blocked)} can't: just before event {blocked.certain} "
+        f"the {model.name} could only hold {states}"
     )
     whatever = f", whatever {count(blocked.relaxed, 'other operation')} around did" if blocked.relaxed else ""
     begin = listing(blocked.begin, _STATES_SHOWN).replace(" and ", " or ")
@@ -161,6 +160,7 @@ def data_of(blocked: Blocked, history: History) -> dict[str, Any]:
     return {
         "kind": "not linearizable",
         "returns": blocked.returns,
+        "certain": blocked.certain,
         "blocked": blocked.blocked.invoked if blocked.blocked else None,
         "states": list(blocked.states),
         "begin": list(blocked.begin),

@@ -25,3 +25,29 @@ def linearizable(calls: Sequence[Call], model: Model) -> bool:
         return False
 
     return placed(frozenset(range(len(calls))), (model.initial,))
+
+
+def linearizable_remembering(calls: Sequence[Call], model: Model) -> bool:
+    """The same for some dozens of calls: what was tried with the same calls placed and the same state is not tried again.
+
+    Wing and Gong (1993) with Lowe's cache; the clients of larger random histories are few enough for it.
+    """
+    tried: set[tuple[int, State]] = set()
+    all_returned = sum(1 << at for at, call in enumerate(calls) if call.returned != FOREVER)
+    ahead: list[tuple[int, State]] = [(0, model.initial)]
+    while ahead:
+        placed, state = ahead.pop()
+        if placed & all_returned == all_returned:
+            return True
+        soonest = min(call.returned for at, call in enumerate(calls) if not placed >> at & 1)
+        for at, call in enumerate(calls):
+            if placed >> at & 1:
+                continue
+            if call.invoked > soonest:
+                break
+            for new in model.step(state, call):
+                after = (placed | 1 << at, new)
+                if after not in tried:
+                    tried.add(after)
+                    ahead.append(after)
+    return False

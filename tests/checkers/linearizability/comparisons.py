@@ -15,7 +15,7 @@ from checkers.linearizability.calls import calls_of
 from checkers.linearizability.model import Call, Model
 from checkers.linearizability.search import search
 from tests.checkers.comparison import Comparison, Disagreement
-from tests.checkers.linearizability.brute_force import linearizable
+from tests.checkers.linearizability.brute_force import linearizable, linearizable_remembering
 from tests.checkers.linearizability.objects import KINDS, Kind, distinct, history
 
 
@@ -70,4 +70,27 @@ def _zones(seed: int) -> str:
     return _compare(kind, recorded)
 
 
-COMPARISONS = (*(_comparison(name) for name in KINDS), Comparison("linearizable by zones", _zones))
+def _larger(name: str) -> Comparison:
+    """Long enough for what the search remembers of the past and expects of the future to matter."""
+    kind = KINDS[name]
+
+    def compare(seed: int) -> str:
+        random = Random(seed)
+        recorded = history(random, kind, operations=random.randint(8, 28), clients=random.randint(2, 5))
+        right = True
+        for part, calls in calls_of(recorded, kind.model).items():
+            truth = linearizable_remembering(calls, kind.model)
+            right = right and truth
+            found = search(calls, kind.model, Budget()).linearizable
+            if found is not truth:
+                raise Disagreement(recorded, f"part {part}: the search says {found}, remembering {truth}")
+        return "valid" if right else "invalid"
+
+    return Comparison(f"linearizable larger {name}", compare)
+
+
+COMPARISONS = (
+    *map(_larger, KINDS),
+    *(_comparison(name) for name in KINDS),
+    Comparison("linearizable by zones", _zones),
+)

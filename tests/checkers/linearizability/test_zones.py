@@ -1,0 +1,256 @@
+"""Zones: the four rules by the smallest histories that tell them apart, and agreement with the search on longer ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from random import Random
+
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from checkers.budget import Budget
+from checkers.linearizability import zones
+from checkers.linearizability.calls import calls_of
+from checkers.linearizability.finding import Finding
+from checkers.linearizability.model import Call
+from checkers.linearizability.registers import CasRegister, Register
+from checkers.linearizability.search import search
+from tests.checkers.linearizability.brute_force import linearizable
+from tests.checkers.linearizability.objects import KINDS, distinct, history
+from tests.checkers.linearizability.timeline import drawn
+
+
+def found(calls: Sequence[Call]) -> Finding | None:
+    return zones.judge(calls, write="write", read="read", empty=frozenset({None}))
+
+
+def judged(drawing: str) -> bool:
+    """What the zones say, which brute force must say too; and what they show must be wrong by itself."""
+    calls = drawn(drawing)
+    finding = found(calls)
+    assert finding is not None
+    assert finding.linearizable is linearizable(calls, Register())
+    if not finding.linearizable:
+        assert not linearizable(finding.calls, Register())
+        assert list(finding.calls) == sorted(finding.calls, key=lambda call: call.invoked)
+    return finding.linearizable
+
+
+def told(drawing: str) -> str:
+    finding = found(drawn(drawing))
+    assert finding is not None and not finding.linearizable
+    return finding.text
+
+
+# Rule 1: clusters.
+
+
+def test_an_empty_register_is_read_until_it_is_written() -> None:
+    assert judged("read -> null   |-|") is True
+    drawing = """
+        write 1        |------|
+        read -> null      |-------|
+        """
+    assert judged(drawing) is True
+    assert judged(drawing.replace("write 1        |------|", "write 1        |-|")) is False
+
+
+def test_an_empty_register_is_not_read_once_a_value_was_seen() -> None:
+    drawing = """
+        write 1        |---------------|
+        read -> 1         |--|
+        read -> null             |--|
+        """
+    assert judged(drawing) is False
+    assert judged(drawing.replace("read -> null             |--|", "read -> null        |-------|")) is True
+
+
+@pytest.mark.parametrize("again", ["write 1", "write 1.0"])
+def test_a_value_written_twice_is_for_the_search_to_judge(again: str) -> None:
+    assert found(drawn(f"write 1  |-|\n{again}     |-|")) is None
+
+
+def test_a_written_null_looks_like_an_empty_register_and_is_for_the_search_to_judge() -> None:
+    assert found(drawn("write null |-|\nread -> null  |-|")) is None
+
+
+def test_an_operation_that_neither_reads_nor_writes_is_for_the_search_to_judge() -> None:
+    assert found(drawn("write 1  |-|\ncas [1, 2]   |-|")) is None
+    assert CasRegister().shortcut(drawn("write 1  |-|\ncas [1, 2]   |-|")) is None
+
+
+def test_true_is_not_one() -> None:
+    """Python's True is equal to 1, and clusters are kept by value."""
+    assert judged("write 1     |-|\nwrite true     |-|\nread -> true       |-|") is True
+    assert judged("write true  |-|\nread -> 1      |-|") is False
+
+
+# Rules 2 and 3: forward and backward zones.
+
+
+def test_a_stale_read_is_refused() -> None:
+    # 1 from its write's return to the last read's invocation, 2 in the midst of that.
+    drawing = """
+        write 1      |-|
+        write 2          |-|
+        read -> 1            |-|
+        """
+    assert judged(drawing) is False
+    assert judged(drawing.replace("read -> 1", "read -> 2")) is True
+    assert judged(drawing.replace("write 2          |-|", "write 2          |-----|")) is True
+
+
+def test_a_read_before_its_write_is_refused() -> None:
+    drawing = """
+        read -> 1    |-|
+        write 1          |-|
+        """
+    assert judged(drawing) is False
+    assert told(drawing) == "read -> 1 returned before write 1 was invoked"
+    assert judged("read -> 1  |---|\nwrite 1      |-----|") is True
+
+
+def test_a_read_of_what_nobody_wrote_is_refused() -> None:
+    assert judged("write 1  |-|\nread -> 2    |-|") is False
+    assert told("write 1  |-|\nread -> 2    |-|") == "read -> 2: nobody wrote that"
+
+
+def test_two_forward_zones_that_overlap_are_refused() -> None:
+    # Two readers see 1 and 2 come in different orders; the writes are open all the while.
+    drawing = """
+        write 1      |-------------------------|
+        write 2        |---------------------|
+        read -> 1        |--|
+        read -> 2          |--|
+        read -> 2                |--|
+        read -> 1                  |--|
+        """
+    assert judged(drawing) is False
+    text = told(drawing)
+    assert "read -> 1 had returned before read -> 1 was invoked" in text
+    assert "read -> 2 had returned before read -> 2 was invoked" in text
+
+
+def test_forward_zones_one_after_the_other_are_fine() -> None:
+    drawing = """
+        write 1      |-------------------------|
+        write 2        |---------------------|
+        read -> 1        |--|
+        read -> 1                |--|
+        read -> 2                      |--|
+        read -> 2                              |--|
+        """
+    assert judged(drawing) is True
+
+
+def test_a_forward_zone_may_begin_inside_an_earlier_long_one_and_is_refused() -> None:
+    """Compared with the zone before it only, the third would seem apart from the first, which reaches beyond both."""
+    drawing = """
+        write 1      |-|
+        write 2      .  |-|
+        write 3      .        |-|
+        read -> 3    .            |-|
+        read -> 2    .                |-|
+        read -> 1    .                    |-|
+        """.replace(".", " ")
+    assert judged(drawing) is False
+
+
+def test_a_backward_zone_within_a_forward_one_is_refused() -> None:
+    # 2 was written, by one short call that nobody read, while 1 had to stay.
+    drawing = """
+        write 1      |-|
+        write 2          |-|
+        read -> 1             |--|
+        """
+    assert judged(drawing) is False
+    assert "write 2 came after the first moment and before the second" in told(drawing)
+
+
+def test_a_backward_zone_that_reaches_out_of_a_forward_one_is_fine() -> None:
+    begins_sooner = """
+        write 1        |-|
+        write 2      |-------|
+        read -> 1               |--|
+        """
+    ends_later = """
+        write 1        |-|
+        write 2           |--------|
+        read -> 1               |--|
+        """
+    assert judged(begins_sooner) is True
+    assert judged(ends_later.replace("|--------|", "|---------|")) is True
+
+
+def test_a_backward_zone_around_a_forward_one_is_fine() -> None:
+    assert judged("write 1   |-|\nwrite 2  |---------|\nread -> 1      |-|\n".replace("   |-|\nw", "  |-|\nw")) is True
+
+
+def test_backward_zones_may_overlap_in_any_number() -> None:
+    drawing = "\n".join(f"write {n} {' ' * n}|{'-' * 20}|" for n in range(1, 6))
+    assert judged(drawing) is True
+    # Each read while all overlap: none of them needs to be there but for a moment.
+    reads = "\n".join(f"read -> {n} {' ' * (4 - n)}|{'-' * 30}|" for n in range(1, 4))
+    assert judged(f"{drawing}\n{reads}") is True
+
+
+# Rule 4: crashed writes.
+
+
+def test_a_crashed_write_that_nobody_read_says_nothing() -> None:
+    assert judged("write 1  |-|\nwrite 2     |...\nread -> 1     |-|") is True
+
+
+def test_a_crashed_write_that_was_read_had_happened_by_then() -> None:
+    drawing = """
+        write 1      |-|
+        write 2         |...
+        read -> 2            |--|
+        read -> 1                  |--|
+        """
+    assert judged(drawing) is False
+    assert judged(drawing.replace("read -> 1 ", "read -> 2 ")) is True
+
+
+def test_a_crashed_write_is_not_read_before_it_was_invoked() -> None:
+    assert judged("read -> 2  |-|\nwrite 2        |...") is False
+
+
+def test_a_crashed_write_may_happen_long_after() -> None:
+    drawing = """
+        write 2      |...
+        write 1         |--|
+        read -> 1             |--|
+        read -> 2                   |--|
+        """
+    assert judged(drawing) is True
+    assert judged(drawing + "\n        read -> 1                         |--|") is False
+
+
+# Agreement with the search.
+
+
+@settings(max_examples=300, deadline=None)
+@given(seed=st.integers(0, 2**40), clients=st.integers(2, 5))
+def test_zones_agree_with_the_search_on_histories_of_forty_operations_and_more(seed: int, clients: int) -> None:
+    kind = distinct(KINDS["register"])
+    calls = calls_of(history(Random(seed), kind, operations=60, clients=clients), kind.model).get("k0", [])
+    assume(len(calls) >= 40)
+    finding = found(calls)
+    assert finding is not None
+    assert search(calls, Register(), Budget()).linearizable is finding.linearizable
+    if not finding.linearizable:
+        assert search(finding.calls, Register(), Budget()).linearizable is False
+
+
+def test_long_random_histories_are_of_both_kinds() -> None:
+    """Agreement on nothing but clean histories would prove little."""
+    verdicts = []
+    for seed in range(60):
+        kind = distinct(KINDS["register"])
+        calls = calls_of(history(Random(seed), kind, operations=60), kind.model).get("k0", [])
+        if len(calls) >= 40:
+            finding = found(calls)
+            verdicts.append(finding is not None and finding.linearizable)
+    assert min(verdicts.count(True), verdicts.count(False)) >= 5
