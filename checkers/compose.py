@@ -2,12 +2,14 @@
 
 1. Invalid outranks unknown outranks valid. The reason is that of the worst checker, first in the order asked,
    and names it.
-2. A checker that raises is contained: its name and error are in `broken`, and the others still count. What it
-   would have judged nobody has: a composition with something broken is at best unknown.
+2. A checker that raises is contained, be it that it fails itself or that it refuses the history (HistoryError): its
+   name and error are in `broken`, and the others still count. What it would have judged nobody has: a composition
+   with something broken is at best unknown.
 3. Every checker counts alike. One that only describes (`latency` without an SLA) is valid as soon as it has
    something to describe, so it makes the whole unknown only where there was nothing at all.
 4. Nothing asked is unknown.
-5. A wrong name or option is the caller's mistake: it raises before anything is judged.
+5. A wrong name or option is the caller's mistake: it raises before anything is judged. What only the checker itself
+   can tell of an option (that a pattern is no regular expression) is that checker's failure, as in 2.
 """
 
 from __future__ import annotations

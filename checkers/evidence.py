@@ -25,20 +25,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Annotated, Any
 
 from msgspec import Meta
 
-from checkers.faults import Action, Span, actions, stages, unhealed
+from checkers.faults import Action, Span, actions, stages
 from checkers.faults import faults as all_faults
 from checkers.final_reads import WRITES, FinalReads, Key, node_of
 from checkers.history import History, Operation
-from checkers.prose import at, count, key_name, listing, seconds
+from checkers.prose import count, key_name, listing, seconds
 from checkers.replicas import client_operations
+from checkers.stall import Stall
 from checkers.verdict import Verdict, Witness
-
-_ENOUGH_WRITES = 10  # Fewer failures in a row may be bad luck.
 
 
 def check(
@@ -137,44 +135,6 @@ def check(
     if reached:
         summary.append(f"{len(read)} of {count(len(nodes), 'node')} read at the end")
     return Verdict.valid("; ".join(summary), **evidence)
-
-
-@dataclass(frozen=True, slots=True)
-class Stall:
-    """Writes had been ok, and none was any more once the first fault had ended.
-
-    last: the last write that was ok. late: those answered otherwise that were tried after the last heal and
-    before the recovery. certain: whether that is enough to blame the system.
-    """
-
-    last: Operation
-    late: list[Operation]
-    certain: bool
-
-    @classmethod
-    def of(cls, history: History, load: Sequence[Operation]) -> Stall | None:
-        """Look for one among the operations before the recovery. O(n)."""
-        found = all_faults(history)
-        heals = [(fault.stop.completion or fault.stop.invocation).index for fault in found if fault.stop is not None]
-        writes = [operation for operation in load if operation.f in WRITES]
-        ok = [write for write in writes if write.outcome == "ok"]
-        if not heals or not ok or not any(write.invocation.index > min(heals) for write in writes):
-            return None
-        if any(write.completion is not None and write.completion.index > min(heals) for write in ok):
-            return None
-        late = [write for write in writes if write.completion and write.invocation.index > max(heals)]
-        healed = len(heals) == len(found) and unhealed(history) is None
-        return cls(ok[-1], late, healed and len(late) >= _ENOUGH_WRITES)
-
-    def witness(self) -> Witness:
-        shown = [self.last, *self.late[:_ENOUGH_WRITES]]
-        events = {event.index for o in shown for event in (o.invocation, o.completion) if event}
-        text = (
-            f"the last write that was ok was invoked at {at(self.last.invocation)}; after the last heal "
-            f"{count(len(self.late), 'write')} were tried, from {at(self.late[0].invocation)} to "
-            f"{at(self.late[-1].invocation)}, and none was ok"
-        )
-        return Witness(text, tuple(sorted(events)), {"kind": "no more writes", "tried": len(self.late)})
 
 
 def _before_recovery(history: History, operations: Sequence[Operation]) -> list[Operation]:

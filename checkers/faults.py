@@ -13,6 +13,7 @@
 6. Evidence of a stop may say `stood`: false if the fault was found gone before it was ended; and `died`: the
    nodes whose processes died by themselves.
 7. Other nemesis events (Jepsen's own histories) are nobody's start and nobody's stop.
+8. Nodes are named by lists of strings, in an action's `nodes` and in the evidence's `died`; anything else is refused.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from checkers.history import Event, History, Operation
+from checkers.history import Event, History, HistoryError, Operation
 from checkers.prose import listing, seconds
 
 NEVER = np.iinfo(np.int64).max
@@ -109,16 +110,18 @@ class Fault:
 
 
 def actions(history: History) -> list[Action]:
-    """Everything the nemesis did that begins or ends a fault, in order. O(n)."""
+    """Everything the nemesis did that begins or ends a fault, in order. O(n). Raises HistoryError by rule 8."""
     done: list[Action] = []
     waiting: dict[str, Action] = {}
     for event in history.nemesis:
         value = event.value
         if not isinstance(value, Mapping) or "fault" not in value or value.get("phase") not in ("start", "stop"):
             continue
+        _hold_names(event, _evidence(event).get("died"), "died")
         if event.f in waiting:
             waiting.pop(event.f).completion = event
             continue
+        _hold_names(event, value.get("nodes"), "nodes")
         action = Action(str(value["fault"]), value["phase"], event)
         if "evidence" in value or event.error is not None:
             action.completion = event  # A history that keeps completions only.
@@ -204,6 +207,13 @@ def meanwhile(found: Iterable[Fault], since: int, until: int, limit: int = 3) ->
         return "no fault stood meanwhile"
     shown = [fault.as_prose() for fault in stood[:limit]]
     return "meanwhile " + "; ".join(shown) + (f"; and {len(stood) - limit} more" if len(stood) > limit else "")
+
+
+def _hold_names(event: Event, nodes: Any, what: str) -> None:
+    """Raise HistoryError unless these are names of nodes, or there are none."""
+    if nodes and not (isinstance(nodes, list | tuple) and all(isinstance(node, str) for node in nodes)):
+        problem = f"the {what} of a fault need a list of names; {event.f!r} of the nemesis has {nodes!r:.60}"
+        raise HistoryError(event.index + 1, problem)
 
 
 def _evidence(completion: Event) -> Mapping[str, Any]:

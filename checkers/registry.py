@@ -17,7 +17,23 @@ from typing import Any
 
 import msgspec
 
-from checkers import availability, convergence, evidence, latency, lost_writes, siblings
+from checkers import (
+    availability,
+    bank,
+    convergence,
+    counter,
+    evidence,
+    latency,
+    linearizability,
+    log_patterns,
+    long_fork,
+    lost_writes,
+    siblings,
+    stats,
+    total_queue,
+    unhandled_errors,
+    unique_ids,
+)
 from checkers.history import History
 from checkers.verdict import Verdict
 
@@ -59,7 +75,28 @@ _ALL = (
     Checker("availability", "share of operations served, by fault; silences; time to recover", availability.check),
     Checker("latency", "percentiles of latency, under fault and without, against an SLA", latency.check),
     Checker("evidence", "the test was meaningful: operations, faults with effect, final reads", evidence.check),
+    Checker("linearizable", "the operations could have happened one after the other", linearizability.check),
+    Checker("counter", "every read of a counter lies within what the adds around it allow", counter.check),
+    Checker("total-queue", "what was enqueued comes out, once, and nothing else does", total_queue.check),
+    Checker("unique-ids", "no id is given out twice", unique_ids.check),
+    Checker("bank", "transfers keep the total, and no account is missing or overdrawn", bank.check),
+    Checker("long-fork", "all reads of a group of keys saw its writes happen in one order", long_fork.check),
+    Checker("unhandled-errors", "errors by code: how many, and an example of each", unhandled_errors.check),
+    Checker("log-patterns", "no line of the nodes' logs matches a pattern", log_patterns.check),
+    Checker("stats", "operations by kind and outcome; every kind succeeded at least once", stats.check),
 )
+ALIASES: Mapping[str, str] = {
+    "linearizability": "linearizable",
+    "elle": "transactions",
+    "list-append": "transactions",
+    "rw-register": "transactions",
+    "session": "sessions",
+    "counters": "counter",
+    "queue": "total-queue",
+    "unhandled-exceptions": "unhandled-errors",
+    "log-file-pattern": "log-patterns",
+}
+"""Other names under which the field knows some of them."""
 CHECKERS: Mapping[str, Checker] = {checker.name: checker for checker in _ALL}
 
 
@@ -75,6 +112,7 @@ def catalogue() -> dict[str, str]:
 
 def find(name: str) -> Checker:
     """The checker of that name. Raises ValueError naming those that exist."""
+    name = ALIASES.get(name, name)
     if name not in CHECKERS:
         raise ValueError(f"there is no checker {name!r}; there are {', '.join(CHECKERS)}")
     return CHECKERS[name]

@@ -3,7 +3,9 @@
 1. A poll is an operation `f: "replica"`; only a home replica's `ok` answer says anything about agreement.
 2. Replicas are equal if they hold the same versions and the same value for each: an id says what a version
    ought to hold, not what it does.
-3. Polls are the harness looking, not a client asking: they are no client operations to other checkers.
+3. An `ok` answer is an object with "versions", a list of ids (strings or integers); it may have "values", a list no
+   longer than that, and "home", true or false, and true if it isn't there. Any other is refused.
+4. Polls are the harness looking, not a client asking: they are no client operations to other checkers.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from dataclasses import dataclass
 from checkers.history import History, HistoryError, Operation
 
 POLL = "replica"
+Version = str | int
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +29,11 @@ class Poll:
 
     operation: Operation
     node: str
-    versions: tuple[str, ...] | None
+    versions: tuple[Version, ...] | None
     values: tuple[str, ...] = ()
 
     @property
-    def held(self) -> tuple[tuple[str, str], ...] | None:
+    def held(self) -> tuple[tuple[Version, str], ...] | None:
         """What to compare replicas by: each version with its value."""
         return None if self.versions is None else tuple(zip(self.versions, self.values, strict=True))
 
@@ -61,9 +64,15 @@ def _poll(operation: Operation) -> Poll:
     value = event.value
     if not isinstance(value, dict) or not isinstance(value.get("versions"), list):
         raise HistoryError(event.index + 1, f"an ok replica poll needs a list of versions, has {value!r:.60}")
-    if not value.get("home", True):
+    home = value.get("home", True)
+    if not isinstance(home, bool):
+        raise HistoryError(event.index + 1, f'an ok replica poll says at "home" true or false, has {home!r:.60}')
+    if not home:
         return Poll(operation, node, None)
     versions, values = tuple(value["versions"]), value.get("values") or []
+    for id_ in versions:
+        if type(id_) is not str and type(id_) is not int:  # Not isinstance: true is an int to Python.
+            raise HistoryError(event.index + 1, f"the id of a version is a string or an integer, not {id_!r:.60}")
     if not isinstance(values, list) or len(values) > len(versions):
         raise HistoryError(event.index + 1, f"an ok replica poll needs a value for each version, has {values!r:.60}")
     values = [*values, *[None] * (len(versions) - len(values))]

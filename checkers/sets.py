@@ -39,6 +39,7 @@ from checkers.quantiles import quantiles_ms
 from checkers.verdict import Verdict, Witness
 
 Element = int | str
+_ELEMENTS = frozenset({int, str})  # By type() and not isinstance(): true is an int to Python, and equal to 1.
 _RANK = {"fail": 0, "info": 1, "ok": 2}
 _LISTED = 100  # A report shows so many anomalies in full; the counts are always complete.
 _SHOWN_READS = 20
@@ -147,6 +148,11 @@ def elements(read: Operation) -> list[Element]:
     value = read.completion.value
     if not isinstance(value, list):
         raise HistoryError(read.completion.index + 1, f"an ok read of a set needs a list, has {value!r:.60}")
+    strange = set(map(type, value)) - _ELEMENTS
+    if strange:
+        first = next(element for element in value if type(element) in strange)
+        problem = f"a read of a set returned something that is no element, an integer or a string: {first!r:.60}"
+        raise HistoryError(read.completion.index + 1, problem)
     return value
 
 
@@ -156,7 +162,7 @@ def _gather(history: History, final: FinalReads) -> dict[Key, SetKey]:
         f, key = operation.f, operation.key
         if f == "add":
             element = operation.invocation.value
-            if not isinstance(element, int | str):
+            if type(element) not in _ELEMENTS:
                 problem = f"an add needs an element, an integer or a string; has {element!r:.60}"
                 raise HistoryError(operation.invocation.index + 1, problem)
             if key not in keys:
@@ -186,12 +192,7 @@ def _judge(each: SetKey) -> None:
     unseen = set(acknowledged)
     for read in reversed(each.reads):
         listed = elements(read)
-        try:
-            held = set(listed)
-        except TypeError:
-            assert read.completion is not None
-            problem = "a read of a set returned something that is no element"
-            raise HistoryError(read.completion.index + 1, problem) from None
+        held = set(listed)
         while acknowledged and _ack_index(each, acknowledged[-1]) > read.invocation.index:
             known.discard(acknowledged.pop())
         absent = known - held

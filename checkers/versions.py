@@ -3,8 +3,9 @@
 Operations: `put` with value {"write": id}, whose completion says in "seen" which writes its context covered
 directly; `read` returns the ids of the siblings.
 
-1. A write's id is unique in the history. A write had *seen* another if that is in its "seen", or in that of a
-   write that it had seen: a later version then supersedes the earlier one (Dynamo, SOSP 2007, section 4.4).
+1. A write's id is an integer (true and false are none), unique in the history. A write had *seen* another if that is in
+   its "seen", or in that of a write that it had seen: a later version then supersedes the earlier one (Dynamo, SOSP
+   2007, section 4.4).
 2. A completion without "seen", or no completion, leaves open what the write had seen. Whatever it was had
    been invoked before the put completed, and so had everything seen through it: the context was in the
    client's hands by then. So such a write may have seen any write of its key invoked before its own end, and
@@ -146,7 +147,8 @@ class Versions:
 
 def _write(operation: Operation) -> Write:
     invoked = operation.invocation.value
-    if not isinstance(invoked, dict) or not isinstance(invoked.get("write"), int):
+    # Not isinstance: true is an int to Python, and equal to 1.
+    if not isinstance(invoked, dict) or type(invoked.get("write")) is not int:
         problem = f'a put needs a value {{"write": id}}, has {invoked!r:.60}'
         raise HistoryError(operation.invocation.index + 1, problem)
     completion = operation.completion
@@ -157,6 +159,6 @@ def _write(operation: Operation) -> Write:
 
 
 def _ids(value: object, index: int, what: str) -> tuple[int, ...]:
-    if not isinstance(value, list) or not all(isinstance(id_, int) for id_ in value):
+    if not isinstance(value, list) or not all(type(id_) is int for id_ in value):
         raise HistoryError(index + 1, f"{what} needs a list of write ids, has {value!r:.60}")
     return tuple(value)

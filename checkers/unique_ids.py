@@ -1,0 +1,90 @@
+"""Unique ids: no id is given out twice.
+
+Operations: `generate`, whose `ok` value is the id. Keys are judged apart: each is a generator of its own.
+
+1. An id is anything but null. Two are the same as `checkers.values` says: 1 and "1" are two ids, and so are 1 and true.
+2. Duplicated: given out by more than one `ok` generate of its key. What a failed or crashed generate may have returned
+   nobody was given, so it counts for nothing.
+3. Invalid if an id is duplicated. Unknown if none was given out. Otherwise valid.
+4. An `ok` generate without an id is refused. Operations of other names have no part in this and are passed over.
+
+Source: jepsen.checker/unique-ids (Jepsen 0.3).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Any
+
+from checkers.final_reads import Key
+from checkers.history import History, Operation
+from checkers.prose import at, count, key_name, listing, literal
+from checkers.values import identity, refusal
+from checkers.verdict import Verdict, Witness
+
+_LISTED = 100
+_SHOWN = 20
+
+
+def check(history: History) -> Verdict:
+    """Look for ids that were given out twice.
+
+    Evidence: `attempted`, `acknowledged` generates; `keys`; `duplicated`, how many ids came more than once; `surplus`,
+    how many generates too many that makes; `duplicates`, the 100 that came most often [{key, id, times}]; `range`
+    [least, greatest] where all ids are integers or all are strings, else None.
+    Raises HistoryError by rule 4. O(n), and O(size) for ids that are neither integers nor strings.
+    """
+    attempted = 0
+    given: dict[Key, dict[Hashable, list[Operation]]] = {}
+    for operation in history.operations:
+        if operation.f != "generate":
+            continue
+        attempted += 1
+        if operation.outcome == "ok" and operation.completion is not None:
+            if operation.completion.value is None:
+                raise refusal(operation.completion, "an ok generate needs an id")
+            times = given.setdefault(operation.key, {}).setdefault(identity(operation.completion.value), [])
+            times.append(operation)
+    twice = [some for ids in given.values() for some in ids.values() if len(some) > 1]
+    acknowledged = sum(len(some) for ids in given.values() for some in ids.values())
+    surplus = sum(len(some) - 1 for some in twice)
+    evidence: dict[str, Any] = {
+        "attempted": attempted,
+        "acknowledged": acknowledged,
+        "keys": len(given),
+        "duplicated": len(twice),
+        "surplus": surplus,
+        "duplicates": [_as_data(some) for some in sorted(twice, key=len, reverse=True)[:_LISTED]],
+        "range": _range([id_ for ids in given.values() for id_ in ids]),
+    }
+    if twice:
+        reason = f"{count(len(twice), 'id')} given out more than once, {surplus:,} of {acknowledged:,} too many"
+        first = min(twice, key=lambda some: _completed(some[1]))
+        return Verdict.invalid(reason, _witness(first), **evidence)
+    if not acknowledged:
+        return Verdict.unknown("no generate was ok, so no id was given out", **evidence)
+    return Verdict.valid(f"{count(acknowledged, 'id')}, all distinct", **evidence)
+
+
+def _completed(operation: Operation) -> int:
+    assert operation.completion is not None
+    return operation.completion.index
+
+
+def _range(ids: list[Any]) -> list[int | str] | None:
+    kinds = {type(id_) for id_ in ids}
+    return [min(ids), max(ids)] if kinds in ({int}, {str}) else None
+
+
+def _as_data(some: list[Operation]) -> dict[str, Any]:
+    assert some[0].completion is not None
+    return {"key": some[0].key, "id": some[0].completion.value, "times": len(some)}
+
+
+def _witness(some: list[Operation]) -> Witness:
+    told = [f"process {o.process} at {at(o.completion)}" for o in some if o.completion is not None]
+    key = "" if some[0].key is None else f" for {key_name(some[0].key)}"
+    assert some[0].completion is not None
+    text = f"the id {literal(some[0].completion.value)} was given out {len(some):,} times{key}: to {listing(told)}"
+    events = {event.index for o in some[:_SHOWN] for event in (o.invocation, o.completion) if event}
+    return Witness(text, tuple(sorted(events)), {"kind": "duplicated", **_as_data(some)})

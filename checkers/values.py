@@ -1,0 +1,72 @@
+"""Values: when two of a history are the same, and the refusal of those of the wrong shape.
+
+1. Two values are the same if they are the same JSON, whatever the order of an object's fields: `true` is not 1, and
+   neither 1.0 nor "1" is.
+2. A value of the wrong shape is refused with its line, the rule that it breaks, the operation, and the value.
+3. An operation that the object in question doesn't have is refused too: nobody knows what it did to the object. Polls
+   of replicas (`checkers.replicas`) are no operations of clients and change nothing; they are passed over.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Hashable
+from typing import Any
+
+from checkers.history import Event, History, HistoryError, Operation
+from checkers.prose import literal
+from checkers.replicas import client_operations
+
+
+def identity(value: Any) -> Hashable:
+    """Something to compare and to look up by: equal for the same values and for no others. O(size).
+
+    >>> identity(True) == identity(1), identity({"a": [], "b": 2}) == identity({"b": 2, "a": []})
+    (False, True)
+    """
+    if type(value) is int or type(value) is str:
+        return value
+    return json.dumps(_named(value), sort_keys=True).encode()  # Bytes: equal to no string.
+
+
+def _named(value: Any) -> Any:
+    """The value with strings for all names of fields: those of other notations than JSON may be integers."""
+    match value:
+        case dict():
+            return {str(name): _named(each) for name, each in value.items()}
+        case list() | tuple():
+            return [_named(each) for each in value]
+        case _:
+            return value
+
+
+def is_integer(value: Any) -> bool:
+    """Whether it is an integer; true and false are none.
+
+    >>> is_integer(1), is_integer(True), is_integer(1.0)
+    (True, False, False)
+    """
+    return type(value) is int
+
+
+def is_name(value: Any) -> bool:
+    """Whether it can name something, such as an account: an integer or a string."""
+    return type(value) is int or type(value) is str
+
+
+def refusal(event: Event, rule: str) -> HistoryError:
+    """The error of an event whose value breaks a rule (`an add needs an integer`)."""
+    return HistoryError(event.index + 1, f"{rule}; {event.f!r} of process {event.process} has {literal(event.value)}")
+
+
+def operations_of(history: History, what: str, known: tuple[str, ...]) -> list[Operation]:
+    """The clients' operations, every one of which the object has. O(n).
+
+    what: the object (`a counter`). known: what it can be asked. Raises HistoryError for the first other operation.
+    """
+    found = client_operations(history)
+    for operation in found:
+        if operation.f not in known:
+            problem = f"{what} has no operation {operation.f!r}, asked by process {operation.process}; it has "
+            raise HistoryError(operation.invocation.index + 1, problem + ", ".join(known))
+    return found
