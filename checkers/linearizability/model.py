@@ -33,14 +33,14 @@ State = Any
 class Truth(enum.Enum):
     """true and false, equal to nothing but themselves."""
 
-    TRUE = "true"
-    FALSE = "false"
+    TRUE = True
+    FALSE = False
 
     def __bool__(self) -> bool:
         return self is Truth.TRUE
 
     def __repr__(self) -> str:
-        return self.value
+        return self.name.lower()
 
 
 TRUE, FALSE = Truth.TRUE, Truth.FALSE
@@ -59,7 +59,7 @@ def freeze(value: Any) -> Hashable:
     if kind is bool:
         return TRUE if value else FALSE
     if kind is list or kind is tuple:
-        return tuple(map(freeze, value))
+        return tuple(value) if _PLAIN.issuperset(map(type, value)) else tuple(map(freeze, value))
     if kind is dict:
         return tuple(sorted(((key, freeze(each)) for key, each in value.items()), key=lambda pair: str(pair[0])))
     if isinstance(value, Hashable):

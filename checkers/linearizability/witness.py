@@ -193,5 +193,5 @@ def _line(call: Call, history: History) -> str:
     if call.returned == FOREVER:
         return f"  process {begun.process}: {told(call)}, event {call.invoked} at {at(begun)}, and never returned"
     ended = history.events[call.returned]
-    when = f"events {call.invoked} to {call.returned}, {at(begun)} to {at(ended)}"
+    when = f"events {call.invoked}–{call.returned}, {at(begun)} to {at(ended)}"
     return f"  process {begun.process}: {told(call)}, {when}"

@@ -140,7 +140,7 @@ class Round:
     """One look at a key on all its replicas. lists: node -> its versions, home replicas only."""
 
     at_ns: int
-    lists: dict[str, tuple[str, ...]]
+    lists: dict[str, tuple[str | int, ...]]
 
     @property
     def distinct(self) -> int:

@@ -7,11 +7,11 @@ from random import Random
 
 import msgspec
 
-import checkers.linearizability.check as judging
 from checkers.budget import Budget
 from checkers.columns import FOREVER
 from checkers.history import History
 from checkers.linearizability.calls import calls_of
+from checkers.linearizability.check import check, judge
 from checkers.linearizability.model import Call, Model
 from checkers.linearizability.search import search
 from tests.checkers.comparison import Comparison, Disagreement
@@ -42,12 +42,12 @@ def _compare(kind: Kind, recorded: History) -> str:
         found = search(calls, model, Budget()).linearizable
         if found is not truth:
             raise Disagreement(recorded, f"part {part}: the search says {found}, brute force {truth}")
-        judged = judging.judge(calls, model, Budget())
+        judged = judge(calls, model, Budget())
         if judged.linearizable is not truth:
             raise Disagreement(recorded, f"part {part}: the {judged.method} says {judged.linearizable}, truth {truth}")
         if judged.blocked is not None and not _witnessed(calls, judged.blocked.core, model):
             raise Disagreement(recorded, f"part {part}: the witness {judged.blocked} shows nothing")
-    said = judging.check(recorded, model=model).outcome.value
+    said = check(recorded, model=model).outcome.value
     if said != "unknown" and (said == "valid") is not right:
         raise Disagreement(recorded, f"the verdict is {said}, linearizable is {right}")
     return said

@@ -1,0 +1,168 @@
+"""Models of containers: set, FIFO queue, priority queue and stack.
+
+1. A set: `add` puts an element in and `remove` takes it out, whether or not it was there; `contains` answers whether it
+   is there; `read` answers all of it, in any order and each element once (a read with an element twice is an anomaly).
+2. A queue: `enqueue` puts its element in; `dequeue` takes one out and answers it, or null where it found none. A stack
+   says `push` and `pop`. Null can't be put in: nobody could tell it from the answer of an empty container.
+3. A FIFO queue gives the element that is in it the longest; a priority queue the least, and its elements are whole
+   numbers; a stack the one that came last. A null from one that isn't empty is an anomaly.
+4. An operation that failed did not happen. That holds of a dequeue too, where Jepsen's queues say `fail` for empty: it
+   tells nothing. A dequeue whose answer nobody knows may have taken what it would have got, or found nothing.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from checkers.linearizability import grow_sets, memberships, priority_queues, queues, stacks
+from checkers.linearizability.finding import Finding
+from checkers.linearizability.model import FALSE, TRUE, Call, Model, State
+from checkers.prose import listing, literal
+
+_SHOWN = 20
+
+
+class SetModel(Model):
+    """A set of elements. The state: a frozenset of them."""
+
+    name = "set"
+    initial: State = frozenset()
+    fs = frozenset({"add", "remove", "read", "contains"})
+
+    def malformed(self, call: Call) -> str | None:
+        if not call.known:
+            return None
+        if call.f == "read" and type(call.result) is not tuple:
+            return f"a read answers the list of all elements, not {literal(call.result)}"
+        if call.f == "contains" and call.result is not TRUE and call.result is not FALSE:
+            return f"a contains answers true or false, not {literal(call.result)}"
+        return None
+
+    def step(self, state: State, call: Call) -> Sequence[State]:
+        f, each = call.f, call.argument
+        if f == "add":
+            return (state if each in state else state | {each},)
+        if f == "remove":
+            return (state - {each} if each in state else state,)
+        if not call.known:
+            return (state,)
+        if f == "contains":
+            return (state,) if (call.result is TRUE) == (each in state) else ()
+        # The lengths first: they nearly always differ where the elements do.
+        return (state,) if len(call.result) == len(state) and state.issuperset(call.result) and _once(call) else ()
+
+    def read_only(self, call: Call) -> bool:
+        return call.f in ("read", "contains")
+
+    def commutes(self, call: Call) -> bool:
+        """Adds among each other; an add and a remove of one element don't."""
+        return call.f == "add"
+
+    def blind(self, call: Call) -> bool:
+        return call.f in ("add", "remove")
+
+    def shortcut(self, calls: Sequence[Call]) -> Finding | None:
+        return grow_sets.judge(calls) or memberships.judge(calls, self)
+
+    def describe(self, state: State) -> str:
+        # The order of a set of strings differs from run to run.
+        return f"{{{listing(sorted(map(literal, state)), limit=_SHOWN)}}}"
+
+
+def _once(read: Call) -> bool:
+    return len(frozenset(read.result)) == len(read.result)
+
+
+class _Sequential(Model):
+    """What queues and stacks share. The state: a tuple of the elements, in the order in which they would leave."""
+
+    initial: State = ()
+    insertion: str
+    removal: str
+
+    def put(self, state: tuple[Any, ...], each: Any) -> State:
+        raise NotImplementedError
+
+    def malformed(self, call: Call) -> str | None:
+        if call.f == self.insertion and call.argument is None:
+            return f"{self.insertion} of null, which is what an empty {self.name} answers"
+        return None
+
+    def step(self, state: State, call: Call) -> Sequence[State]:
+        if call.f == self.insertion:
+            return (self.put(state, call.argument),)
+        if not call.known:
+            return (state[1:],)
+        if call.result is None:
+            return () if state else (state,)
+        return (state[1:],) if state and state[0] == call.result else ()
+
+    def read_only(self, call: Call) -> bool:
+        """A removal that found nothing."""
+        return call.f == self.removal and call.known and call.result is None
+
+    def blind(self, call: Call) -> bool:
+        return call.f == self.insertion
+
+    def describe(self, state: State) -> str:
+        return f"[{', '.join(_shown(state))}]"
+
+
+class FifoQueue(_Sequential):
+    """A first-in, first-out queue; its state opens with the element that is in it the longest."""
+
+    name = "fifo-queue"
+    fs = frozenset({"enqueue", "dequeue"})
+    insertion, removal = "enqueue", "dequeue"
+
+    def put(self, state: tuple[Any, ...], each: Any) -> State:
+        return (*state, each)
+
+    def shortcut(self, calls: Sequence[Call]) -> Finding | None:
+        return queues.judge(calls)
+
+
+class PriorityQueue(_Sequential):
+    """A queue of whole numbers that gives the least first; its state is sorted."""
+
+    name = "priority-queue"
+    fs = frozenset({"enqueue", "dequeue"})
+    insertion, removal = "enqueue", "dequeue"
+
+    def malformed(self, call: Call) -> str | None:
+        if call.f == "enqueue" and type(call.argument) is not int:
+            return f"a priority queue holds whole numbers, each its own priority, not {literal(call.argument)}"
+        return None
+
+    def put(self, state: tuple[Any, ...], each: Any) -> State:
+        at = bisect(state, each)
+        return (*state[:at], each, *state[at:])
+
+    def commutes(self, call: Call) -> bool:
+        """Enqueues among each other: the queue orders them itself."""
+        return call.f == "enqueue"
+
+    def shortcut(self, calls: Sequence[Call]) -> Finding | None:
+        return priority_queues.judge(calls)
+
+
+class Stack(_Sequential):
+    """A last-in, first-out stack; its state opens with the top."""
+
+    name = "stack"
+    fs = frozenset({"push", "pop"})
+    insertion, removal = "push", "pop"
+
+    def put(self, state: tuple[Any, ...], each: Any) -> State:
+        return (each, *state)
+
+    def shortcut(self, calls: Sequence[Call]) -> Finding | None:
+        return stacks.judge(calls)
+
+
+def _shown(state: Sequence[Any]) -> Iterator[str]:
+    yield from map(literal, state[:_SHOWN])
+    if len(state) > _SHOWN:
+        yield f"{len(state) - _SHOWN} more"
