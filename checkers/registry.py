@@ -9,7 +9,10 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
+import operator
+import types
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -20,6 +23,7 @@ import msgspec
 from checkers import (
     availability,
     bank,
+    causal,
     convergence,
     counter,
     evidence,
@@ -28,9 +32,12 @@ from checkers import (
     log_patterns,
     long_fork,
     lost_writes,
+    sessions,
     siblings,
+    staleness,
     stats,
     total_queue,
+    transactions,
     unhandled_errors,
     unique_ids,
 )
@@ -61,11 +68,25 @@ class Checker:
             if name not in known:
                 raise ValueError(f"{self.name} has no option {name!r}; it has {', '.join(known) or 'none'}")
             try:
-                accepted[name] = msgspec.convert(value, known[name])
+                accepted[name] = _converted(value, known[name])
             except msgspec.ValidationError as problem:
                 message = f"{self.name}: option {name} can't be {value!r}: {problem}; it has {', '.join(known)}"
                 raise ValueError(message) from None
         return accepted
+
+
+def _converted(value: Any, annotation: Any) -> Any:
+    """The value as the annotation wants it. Raises msgspec.ValidationError.
+
+    What only a program can give (a model of its own, an executor) is taken as it is; it stands in a union, beside None
+    or what a name stands for, and msgspec can't tell the two apart.
+    """
+    choices = typing.get_args(annotation) if isinstance(annotation, types.UnionType) else (annotation,)
+    objects = tuple(each for each in choices if isinstance(each, type) and each.__module__ != "builtins")
+    if objects and isinstance(value, objects):
+        return value
+    rest = [each for each in choices if each not in objects]
+    return msgspec.convert(value, functools.reduce(operator.or_, rest)) if rest else value
 
 
 _ALL = (
@@ -76,6 +97,10 @@ _ALL = (
     Checker("latency", "percentiles of latency, under fault and without, against an SLA", latency.check),
     Checker("evidence", "the test was meaningful: operations, faults with effect, final reads", evidence.check),
     Checker("linearizable", "the operations could have happened one after the other", linearizability.check),
+    Checker("transactions", "no anomaly that the promised consistency model forbids (Elle)", transactions.check),
+    Checker("sessions", "each session read its writes, and never went back in time", sessions.check),
+    Checker("causal", "whoever saw something saw what it followed from", causal.check),
+    Checker("staleness", "how many versions, and how long, reads were behind", staleness.check),
     Checker("counter", "every read of a counter lies within what the adds around it allow", counter.check),
     Checker("total-queue", "what was enqueued comes out, once, and nothing else does", total_queue.check),
     Checker("unique-ids", "no id is given out twice", unique_ids.check),
