@@ -31,6 +31,7 @@ oracle: $(READY)
 
 bench: $(READY)
 	$(BIN)/python benchmarks/simulation.py
+	$(BIN)/python benchmarks/checkers.py
 
 clean:
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

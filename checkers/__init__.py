@@ -1,6 +1,6 @@
 """Checkers: histories in, verdicts out. No I/O, no harness, of use to anyone with a recorded history.
 
-    history = History.parse(open("history.jsonl", "rb"))
+    history = read(open("history.jsonl", "rb"))
     verdict = check("lost-writes", history)
     verdict = check_all(history, {"lost-writes": {}, "latency": {"sla_ms": 300}, "evidence": {"faults":
     ["partition"]}})
@@ -10,7 +10,9 @@ by.
 """
 
 from checkers.compose import check_all
+from checkers.formats import read
 from checkers.history import Event, History, HistoryError, Operation, encode
+from checkers.jepsen import edn_lines
 from checkers.registry import catalogue, check, names
 from checkers.verdict import Outcome, Verdict, Witness
 
@@ -25,6 +27,8 @@ __all__ = [
     "catalogue",
     "check",
     "check_all",
+    "edn_lines",
     "encode",
     "names",
+    "read",
 ]

@@ -98,8 +98,10 @@ class Gatherer:
         try:
             self._index.extend([event.index for event in batch])
             self._time.extend([event.time for event in batch])
-            # Any name of a process is the nemesis's: a history has no other process without a number.
-            self._process.extend([p if isinstance(p, int) else NEMESIS_PROCESS for p in [e.process for e in batch]])
+            # A negative number, which no process may have, must not be taken for the nemesis's.
+            self._process.extend(
+                [NEMESIS_PROCESS if p == "nemesis" else p if p >= 0 else p - 1 for p in [e.process for e in batch]]
+            )
         except OverflowError:
             self._name_overflow(batch)
         self._type.extend([_CODES[event.type] for event in batch])
@@ -165,7 +167,7 @@ def _problem(columns: Columns, at: int, earlier: int) -> str:
     if process == NEMESIS_PROCESS:
         return f"a nemesis event has type {TYPES[kind]!r}; it must be 'info'"
     if process < 0:
-        return f"process is {process}; a process has a number from 0, or is \"nemesis\""
+        return f"process is {process + 1}; a process has a number from 0, or is \"nemesis\""
     same = columns.process[earlier] == process and earlier < at
     if kind == INVOKE:
         if columns.type[earlier] == INVOKE:

@@ -204,7 +204,7 @@ def _cut_off(problem: Exception, line: bytes | str) -> bool:
     A complete object of the wrong shape is a mistake of whoever wrote it, not of a crash.
     """
     ended = line.endswith(b"\n") if isinstance(line, bytes) else line.endswith("\n")
-    return not ended and not isinstance(problem, msgspec.ValidationError)
+    return not ended and not isinstance(problem, msgspec.ValidationError | RecursionError)
 
 
 def _plainly(problem: Exception, line: bytes | str) -> str:

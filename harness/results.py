@@ -9,18 +9,23 @@
 
 from __future__ import annotations
 
+import gc
+import gzip
 import json
 import os
+import sys
 import textwrap
 import traceback
+import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
-from typing import Any, Literal
+from typing import IO, Any, Literal, cast
 
 from checkers import History, HistoryError, Outcome, Verdict
+from checkers.formats import read
 
 Status = Literal["valid", "invalid", "unknown", "broken"]
 
@@ -106,6 +111,7 @@ class Result:
         return form
 
 
+GZIP_MAGIC = b"\x1f\x8b"
 WIDTH = 110
 """Of a line at the terminal."""
 _MARKS = {Outcome.VALID: "✓", Outcome.INVALID: "✗", Outcome.UNKNOWN: "?"}
@@ -157,15 +163,36 @@ class RunFolder:
             (folder / name).write_bytes(content)
 
 
-def read_history(path: Path) -> History:
-    """The history in a file. Raises ResultsError naming the file and the line that is wrong."""
+def read_history(path: Path, *, independent: bool = False) -> History:
+    """The history in a file, in any of `checkers.formats`, gzipped or not; `-` is standard input.
+
+    independent: values are [key value]. Raises ResultsError naming the file and the line that is wrong.
+    """
+    collects = gc.isenabled()
+    gc.disable()  # A history is millions of objects and no garbage: looking for some would double the time.
     try:
-        with path.open("rb") as lines:
-            return History.parse(lines)
-    except OSError as problem:
-        raise ResultsError(f"can't read {path} ({problem.strerror}); give a recorded history.jsonl") from None
+        with _opened(path) as lines:
+            return read(lines, independent=independent)
     except HistoryError as problem:
         raise ResultsError(f"{path}, {problem}") from None
+    except (OSError, EOFError, zlib.error) as problem:
+        reason = getattr(problem, "strerror", None) or problem
+        raise ResultsError(f"can't read {path} ({reason}); give a recorded history, such as history.jsonl") from None
+    finally:
+        if collects:
+            gc.enable()
+
+
+def _opened(path: Path) -> IO[bytes]:
+    if str(path) == "-":
+        return sys.stdin.buffer
+    # A directory has no lines, and a pipe that nobody writes to would be waited for without end.
+    if path.exists() and not path.is_file():
+        raise ResultsError(f"{path} is no regular file; give a recorded history, or - for standard input")
+    file = path.open("rb")
+    if file.peek(2)[:2] != GZIP_MAGIC:
+        return file
+    return cast("IO[bytes]", gzip.GzipFile(fileobj=file))
 
 
 def worst(statuses: Iterable[Status]) -> Status:

@@ -93,6 +93,8 @@ def check(
 
 def _model(model: str | Model | None, history: History) -> Model:
     if isinstance(model, Model):
+        if type(model).step is Model.step:
+            raise ValueError(f"the model {model.name!r} has no step; define step(self, state, call)")
         return model
     if model is None:
         return _likely(history)

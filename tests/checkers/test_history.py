@@ -96,6 +96,8 @@ def test_a_complete_object_of_the_wrong_shape_is_an_error_even_as_a_last_line_wi
         (changed(3, process="chaos"), 4, "not a history event"),
         (changed(3, process=1.5), 4, "not a history event"),
         (changed(0, time="soon"), 1, "not a history event"),
+        (changed(0, process=-1), 1, "process is -1"),
+        (changed(0, time=1 << 63), 1, "time is 9223372036854775808, beyond 64 bits"),
     ],
 )
 def test_what_breaks_the_structure_is_an_error_that_names_its_line(lines: list[bytes], line: int, problem: str) -> None:
@@ -127,3 +129,22 @@ def test_nemesis_events_are_no_operations() -> None:
     history = Script().stage("load", at=0).cut(at=1).history
     assert history.operations == []
     assert [event.f for event in history.nemesis] == ["stage", "start-partition", "start-partition"]
+
+
+def test_a_value_nested_too_deep_is_an_error_and_no_crash_that_cut_the_line_off() -> None:
+    deep = b'{"index":0,"time":0,"process":0,"type":"invoke","f":"add","value":' + b"[" * 100_000
+    with pytest.raises(HistoryError, match="line 1"):
+        History.parse([deep])
+
+
+def test_events_of_a_history_that_was_read_can_be_sliced_and_counted_from_the_end() -> None:
+    events = History.parse(lines_of(GOOD)).events
+    assert events[-1] == GOOD[-1]
+    assert events[1:3] == GOOD[1:3]
+    with pytest.raises(IndexError):
+        events[len(GOOD)]
+
+
+def test_a_history_of_events_is_held_to_the_rules_as_soon_as_its_operations_are_asked_for() -> None:
+    with pytest.raises(HistoryError, match="line 2: process 0 invokes 'add' while its last operation is open"):
+        _ = History([Event(0, 0, 0, "invoke", "add", "s0", 1), Event(1, 1, 0, "invoke", "add", "s0", 2)]).operations

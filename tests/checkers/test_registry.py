@@ -27,8 +27,10 @@ def test_the_face_of_the_package_is_this_and_no_more() -> None:
         "catalogue",
         "check",
         "check_all",
+        "edn_lines",
         "encode",
         "names",
+        "read",
     ]
     assert all(hasattr(checkers, name) for name in checkers.__all__)
 

@@ -1,6 +1,8 @@
 """The command line as a user meets it: in a process of its own."""
 
+import gzip
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -122,6 +124,65 @@ def test_an_unknown_checker_is_named_beside_the_known_ones(lost):
     done = splitbrain("check", "runs/latest/history.jsonl", "--checker", "lost", cwd=cwd)
     assert done.returncode == 64
     assert "lost-writes" in done.stderr
+
+
+def test_a_history_of_jepsens_is_checked_from_a_file_compressed_or_not_and_from_standard_input(tmp_path):
+    lines = [
+        "{:type :invoke, :f :read, :process 0, :time 0, :value nil}",
+        "{:type :ok, :f :read, :process 0, :time 5000000, :value 1}",
+    ]
+    text = "\n".join(lines) + "\n"
+    (tmp_path / "history.edn").write_text(text)
+    (tmp_path / "history.gz").write_bytes(gzip.compress(text.encode()))
+    (tmp_path / "history.log").write_text("INFO jepsen - 0 :invoke :read nil\nINFO jepsen - 0 :ok :read 1\n")
+    words = ["--checker", "latency", "--option", "sla_ms=6", "--json"]
+    answers = [splitbrain("check", name, *words, cwd=tmp_path) for name in ("history.edn", "history.gz", "history.log")]
+    answers.append(splitbrain("check", "-", *words, cwd=tmp_path, input=text))
+    assert [done.returncode for done in answers] == [0, 0, 0, 0], answers
+    assert answers[0].stdout == answers[1].stdout == answers[3].stdout
+    assert json.loads(answers[0].stdout)["verdict"] == "valid"
+
+
+def test_a_file_that_is_no_history_is_one_clear_error(tmp_path):
+    (tmp_path / "binary").write_bytes(b"\x00\x01")
+    (tmp_path / "utf16").write_text("{:type :ok}", encoding="utf-16")
+    (tmp_path / "torn.gz").write_bytes(gzip.compress(b"{:type :ok, :f :read, :process 0}")[:-9])
+    (tmp_path / "bad.gz").write_bytes(gzip.compress(b"")[:10] + b"\xff" * 30)
+    (tmp_path / "broken.edn").write_text("{:type :invoke, :process 0, :f :read}\n{:type :ok\n :f :read}\n")
+    (tmp_path / "deep.jsonl").write_text('{"index": 0, "value": ' + "[" * 5000 + "]" * 5000 + "}\n")
+    os.mkfifo(tmp_path / "pipe")
+    for name, said in {
+        "binary": "binary, line 1: this is no text; a history is JSONL",
+        "utf16": "this is UTF-16; a history is UTF-8",
+        "torn.gz": "can't read torn.gz (Compressed file ended before",
+        "bad.gz": "can't read bad.gz (",
+        "broken.edn": "broken.edn, line 2: :process is missing; it must be a number from 0, or :nemesis",
+        "deep.jsonl": "deep.jsonl, line 1: not a history event",
+        "pipe": "pipe is no regular file; give a recorded history, or - for standard input",
+        ".": ". is no regular file",
+        "nowhere": "can't read nowhere (No such file or directory); give a recorded history",
+    }.items():
+        done = splitbrain("check", name, "--checker", "latency", cwd=tmp_path)
+        assert done.returncode == 64, (name, done)
+        assert said in done.stderr
+        assert done.stderr.count("\n") == 1
+        assert not done.stdout
+
+
+def test_an_interrupt_counts_while_the_command_is_still_being_imported(tmp_path):
+    code = """
+import os, signal, sys
+class Finder:
+    def find_spec(self, name, path, target=None):
+        if name == "harness.commands":
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Finder())
+from harness.cli import main
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 130
+    assert done.stderr == "splitbrain: interrupted\n"
 
 
 def test_runs_that_can_not_be_stored_are_refused(tmp_path):

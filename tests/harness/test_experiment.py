@@ -3,7 +3,7 @@ import shlex
 import pytest
 from click.testing import CliRunner
 
-from harness.cli import cli
+from harness.commands import cli
 from harness.experiment import Experiment, UsageProblem, settings
 
 

@@ -1,0 +1,75 @@
+"""The formats of histories, told apart by their beginnings.
+
+1. `{"` begins JSONL, one event a line (`checkers.history`). Any other `{`, `[`, `(`, `#` or `;` begins EDN
+   (`checkers.jepsen`). Everything else must be a log of Jepsen's (`checkers.jepsen_log`), with operations in it.
+2. Blank lines and a byte order mark before the beginning do not count. What begins with bytes that no text has is
+   refused, so that rubbish is not taken for a history that was cut off.
+3. A file with nothing in it is a history with nothing in it.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+from collections.abc import Iterable, Iterator
+from itertools import chain
+
+from checkers.gathering import Gatherer, HistoryError
+from checkers.history import History
+from checkers.jepsen import read_operations, separated
+from checkers.jepsen_log import read_log
+
+EXPECTED = "JSONL (one event a line), Jepsen's EDN, or a log of Jepsen's"
+_json_object = re.compile(rb'\{\s*(?:"|\}?$)')
+_json_array = re.compile(rb'\[\s*\{\s*"[^"]*"\s*:')
+_not_text = re.compile(rb"[\x00-\x08\x0e-\x1f\x7f]")
+
+
+def read(lines: Iterable[bytes], *, independent: bool = False) -> History:
+    """A history in any format. O(n log n) for n events.
+
+    lines: in order, each with its end; a file opened for bytes will do. independent: values are [key value], as
+    jepsen.independent has them, and become key and value.
+    Raises HistoryError naming the line that can't be read, or the event that may not follow those before it.
+    """
+    source = iter(lines)
+    blank: list[bytes] = []
+    for line in source:
+        begun = line.removeprefix(codecs.BOM_UTF8) if not blank else line
+        if begun.strip():
+            return _read(begun.strip(), len(blank) + 1, chain(blank, [begun], source), independent)
+        blank.append(begun)
+    return History([])
+
+
+def _read(beginning: bytes, number: int, lines: Iterator[bytes], independent: bool) -> History:
+    if beginning.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or beginning[1:2] == b"\x00":
+        raise HistoryError(number, f"this is UTF-16; a history is UTF-8: {EXPECTED}")
+    if _not_text.search(beginning) or not _is_utf8(beginning):
+        raise HistoryError(number, f"this is no text; a history is {EXPECTED}")
+    if _json_object.match(beginning):
+        history = History.parse(lines)
+        return _separated(history) if independent else history
+    if _json_array.match(beginning):
+        raise HistoryError(number, "this is a JSON array; put each event on a line of its own (`jq -c .[]` does)")
+    if beginning[:1] in b"{[(#;":
+        return read_operations(lines, independent=independent)
+    history = read_log(lines, independent=independent)
+    if not history.events and not history.truncated:
+        raise HistoryError(number, f"no operation in it; a history is {EXPECTED}")
+    return history
+
+
+def _separated(history: History) -> History:
+    gatherer = Gatherer(numbered=True)
+    for event in history.events:
+        gatherer.add(event.index + 1, separated(event.index + 1, event))
+    return History.of(gatherer, truncated=history.truncated)
+
+
+def _is_utf8(beginning: bytes) -> bool:
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(beginning)  # A character cut in half at its end is none yet.
+    except UnicodeDecodeError:
+        return False
+    return True

@@ -1,0 +1,236 @@
+"""Jepsen's operations: EDN maps -> History, and History -> EDN.
+
+1. An operation is a map with :type, :process and :f. Of its other fields :value, :time, :key, :node and :error count.
+   A tag (`#jepsen.history.Op{...}`) changes nothing. Operations stand one after the other, a line each or as many lines
+   as they like, or all in one vector or list.
+2. The order of operations is the order of the text. :index may be absent, sparse or out of order: it is not looked at.
+   Without :time an operation's time is its position, in nanoseconds.
+3. :process is a number from 0 or :nemesis; no other name is a process. Where an operation has neither :process nor :f,
+   as in histories written by hand, it is a transaction (`txn`) of process 0.
+4. :error is text that opens with its code: `[:no-client "Connection refused"]` is "no-client: Connection refused".
+   An f, a key or a node that is neither text nor number is its EDN text.
+5. Independent keys (jepsen.independent): the value of a client's operation is [key value], which becomes both. A
+   completion may have nil instead.
+6. A text that ends inside an operation, vector or list was cut off: what was complete counts. An operation that others
+   begin inside of was not cut off but never closed, which is an error, as is all else.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from itertools import count, islice
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from checkers.columns import TYPES
+from checkers.edn import EdnError, Reader, write
+from checkers.edn_scalars import keyword, scalar
+from checkers.gathering import Gatherer, HistoryError
+from checkers.history import NEMESIS, Event, History
+from checkers.quick_edn import Translator
+
+_BATCH = 256  # Lines: few enough that what they decode to dies young, many enough to share the cost of a call.
+_DEEPEST = 1000  # As deep as the decoder of JSON goes; checkers compare and print values by recursion.
+
+
+class Record(Event, kw_only=True, frozen=True, gc=False):
+    """An event as Jepsen writes it: time may be absent, an error anything, and the index is nowhere looked for."""
+
+    index: int = msgspec.field(default=0, name="#")
+    time: int | None = None  # type: ignore[assignment]
+    process: Annotated[int, msgspec.Meta(ge=0)] | Literal["nemesis"]
+    error: Any = None
+
+
+_FIELDS = frozenset(Record.__struct_fields__) - {"index"}
+
+
+class Operations:
+    """The operations in lines of EDN, as they come: (line, event). Raises HistoryError.
+
+    quick: try the quick way where it can be taken; it changes nothing but the time. truncated: said after the last.
+    """
+
+    def __init__(self, lines: Iterable[bytes], *, quick: bool = True) -> None:
+        self.truncated = False
+        self._lines = iter(lines)
+        self._translator = Translator() if quick else None
+        self._decode = msgspec.json.Decoder(list[Record]).decode
+        self._reader = Reader(splice=True, deepest=_DEEPEST)
+
+    def __iter__(self) -> Iterator[tuple[int, Record]]:
+        at = 1
+        while batch := list(islice(self._lines, _BATCH)):
+            for lines in (batch,) if self._reader.between else ([line] for line in batch):
+                quick = self._quickly(lines)
+                if quick is not None:
+                    yield from zip(count(at), quick)
+                elif len(lines) == 1:
+                    yield from self._slowly(at, lines[0])
+                else:
+                    yield from self._apart(at, lines)
+                at += len(lines)
+        if not self._reader.finished:
+            for value in self._reader.held():
+                if isinstance(value, dict) and "type" in value and ("process" in value or "f" in value):
+                    raise HistoryError(self._reader.opened, "this is never closed, and other operations begin in it")
+            self.truncated = True
+
+    def _apart(self, at: int, lines: list[bytes]) -> Iterator[tuple[int, Record]]:
+        for number, line in enumerate(lines, at):
+            quick = self._quickly([line])
+            if quick is not None:
+                yield number, quick[0]
+            else:
+                yield from self._slowly(number, line)
+
+    def _quickly(self, lines: list[bytes]) -> list[Record] | None:
+        if self._translator is None or not self._reader.between:
+            return None
+        text = self._translator.operations(lines)
+        if text is None:
+            return None
+        try:
+            found = self._decode(text)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return None
+        if len(found) != len(lines):
+            return None
+        self._reader.skip(len(lines))
+        return found
+
+    def _slowly(self, at: int, line: bytes) -> Iterator[tuple[int, Record]]:
+        ended = line.endswith(b"\n")
+        try:
+            text = line.decode()
+        except UnicodeDecodeError as problem:
+            if ended or problem.reason != "unexpected end of data":
+                raise HistoryError(at, f"not UTF-8 from byte {problem.start + 1} of the line on") from None
+            text, self.truncated = line[: problem.start].decode(), True
+        try:
+            for number, value in self._reader.feed(text):
+                yield number, _record(number, value)
+        except EdnError as problem:
+            if ended or not problem.incomplete:
+                raise HistoryError(problem.line, f"{problem.problem} (column {problem.column})") from None
+            self.truncated = True
+
+
+def read_operations(lines: Iterable[bytes], *, independent: bool = False) -> History:
+    """A history from EDN. O(n log n); two million plain lines take some ten seconds.
+
+    lines: in order, each with its end. independent: see rule 5.
+    Raises HistoryError naming the line that can't be read, or an operation that may not follow those before it.
+    """
+    gatherer = Gatherer(numbered=False)
+    operations = Operations(lines)
+    for position, (line, record) in enumerate(operations):
+        event: Event = record
+        if record.time is None or (record.error is not None and type(record.error) is not str):
+            event = settled(record, position)
+        gatherer.add(line, separated(line, event) if independent else event)
+    return History.of(gatherer, truncated=operations.truncated)
+
+
+def edn_lines(history: History) -> Iterator[bytes]:
+    """The history as EDN, an operation a line, newline included; reading it gives the same events. O(n).
+
+    What Jepsen has as keywords is written as such: types, fs, names of fields, and what a transaction does.
+    """
+    for event in history.events:
+        process = f":{event.process}" if isinstance(event.process, str) else event.process
+        fields = [f":index {event.index}, :time {event.time}, :process {process}"]
+        fields.append(f":type :{event.type}, :f {keyword(event.f)}")
+        fields += [f":key {scalar(event.key)}"] if event.key is not None else []
+        fields.append(f":value {_written(event.value)}")
+        fields += [f":node {scalar(event.node)}"] if event.node is not None else []
+        fields += [f":error {scalar(event.error)}"] if event.error is not None else []
+        yield f"{{{', '.join(fields)}}}\n".encode()
+
+
+def settled(record: Event, position: int) -> Event:
+    """The event with its time and its error as a history has them."""
+    time = position if record.time is None else record.time
+    error = error_text(record.error)
+    return Event(position, time, record.process, record.type, record.f, record.key, record.value, record.node, error)
+
+
+def error_text(error: Any) -> str | None:
+    """An error as Jepsen has it, as text that opens with its code.
+
+    >>> error_text(["no-client", "Connection refused"]), error_text("timeout"), error_text(["busy", None])
+    ('no-client: Connection refused', 'timeout', 'busy')
+    """
+    if error is None or isinstance(error, str):
+        return error
+    if isinstance(error, list) and error and isinstance(error[0], str):
+        rest = [part if isinstance(part, str) else write(part) for part in error[1:] if part is not None]
+        return f"{error[0]}: {' '.join(rest)}" if rest else error[0]
+    return write(error)
+
+
+def separated(line: int, event: Event) -> Event:
+    """The event with its [key value] apart. Raises HistoryError if a client's value is none."""
+    value = event.value
+    if event.process == NEMESIS or (value is None and event.type != "invoke"):
+        return event
+    if not isinstance(value, list) or len(value) != 2:
+        problem = f"process {event.process} {event.f!r}: with independent keys a value is [key value], not"
+        raise HistoryError(line, f"{problem} {clipped(write(value))}")
+    key = _name(value[0])
+    return Event(event.index, event.time, event.process, event.type, event.f, key, value[1], event.node, event.error)
+
+
+def clipped(text: str) -> str:
+    """The beginning of a text, for an error."""
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _record(line: int, operation: Any) -> Record:
+    if not isinstance(operation, dict):
+        problem = "not an operation, which is a map with :type, :process and :f"
+        raise HistoryError(line, f"{problem}: {clipped(write(operation))}")
+    fields = {name: operation[name] for name in _FIELDS if name in operation}
+    if fields.get("process") is None and fields.get("f") is None:
+        fields |= {"process": 0, "f": "txn"}
+    for name in ("f", "key", "node"):
+        fields[name] = _name(fields.get(name))
+    if fields["node"] is not None:
+        fields["node"] = str(fields["node"])
+    if fields["f"] is not None:
+        fields["f"] = str(fields["f"])
+    try:
+        return msgspec.convert(fields, Record)
+    except msgspec.ValidationError as problem:
+        raise HistoryError(line, f"{_explained(fields, str(problem))}: {clipped(write(operation))}") from None
+
+
+def _explained(fields: dict[str, Any], problem: str) -> str:
+    """Which field of an operation is wrong, and what it must be."""
+    wanted = {
+        "type": f"one of {', '.join(':' + name for name in TYPES)}",
+        "process": "a number from 0, or :nemesis",
+        "f": "what was asked, such as :read",
+        "time": "a whole number of nanoseconds",
+    }
+    found = re.search(r"\$\.(\w+)", problem) or re.search(r"field `(\w+)`", problem)
+    name = found[1] if found else ""
+    if name not in wanted:
+        return problem
+    value = fields.get(name)
+    return f":{name} is {'missing' if value is None else clipped(write(value))}; it must be {wanted[name]}"
+
+
+def _name(value: Any) -> str | int | None:
+    plain = value is None or isinstance(value, str) or (isinstance(value, int) and not isinstance(value, bool))
+    return value if plain else write(value)
+
+
+def _written(value: Any) -> str:
+    """A value; a transaction's `[["append", 1, 2]]` as Jepsen has it, `[[:append 1 2]]`."""
+    steps = value if isinstance(value, list) else ()
+    if not steps or not all(isinstance(step, list) and len(step) == 3 and isinstance(step[0], str) for step in steps):
+        return write(value)
+    return f"[{' '.join(f'[{keyword(step[0])} {write(step[1])} {write(step[2])}]' for step in steps)}]"

@@ -1,0 +1,188 @@
+"""The commands of `splitbrain`: run a test, check a history, draw a report. `harness.cli` is where they begin."""
+
+from __future__ import annotations
+
+import gc
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+import checkers
+from harness.catalogue import SYSTEMS, WORKLOADS, names
+from harness.experiment import ENVIRONMENTS, Experiment, UsageProblem, settings
+from harness.results import EXIT_CODES, read_history
+from harness.terminal import Progress, say, warn
+
+SEED_MAX = 2**32
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def cli() -> None:
+    """Torment a distributed system, and prove what it lost."""
+
+
+@cli.command()
+@click.argument("workload")
+@click.option("--env", "environment", default="sim", show_default=True, help=f"Where: {', '.join(ENVIRONMENTS)}.")
+@click.option("--system", default="dynamo", show_default=True, help="The system under test.")
+@click.option("--nodes", default=5, show_default=True, type=click.IntRange(1, 99), help="How many.")
+@click.option("--faults", default="", metavar="A,B", help="Such as partition,kill; none by default.")
+@click.option("--seed", type=click.IntRange(0), help="Of everything random; drawn and shown if not given.")
+@click.option("--time-limit", default=60.0, show_default=True, type=click.FloatRange(1), help="Seconds of load.")
+@click.option("--rate", default=100.0, show_default=True, type=click.FloatRange(0.01), help="Operations a second.")
+@click.option("--concurrency", default=10, show_default=True, type=click.IntRange(1, 1000), help="Client processes.")
+@click.option("--config", "config", multiple=True, metavar="KEY=VALUE", help="Of the system or the workload.")
+@click.option("--out", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Where runs go.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object at the end, for programs.")
+def run(
+    workload: str,
+    environment: str,
+    system: str,
+    nodes: int,
+    faults: str,
+    seed: int | None,
+    time_limit: float,
+    rate: float,
+    concurrency: int,
+    config: tuple[str, ...],
+    out: Path,
+    as_json: bool,
+) -> None:
+    """Run WORKLOAD against a cluster under faults, check what was recorded, and write a report."""
+    from harness.run import run as run_experiment  # Brings in SSH and Docker: `check` and `report` need neither.
+
+    experiment = Experiment(
+        workload=workload,
+        environment=environment,
+        system=system,
+        nodes=nodes,
+        faults=tuple(fault.strip() for fault in faults.split(",") if fault.strip()),
+        seed=_fresh_seed() if seed is None else seed,
+        time_limit_s=time_limit,
+        rate=rate,
+        concurrency=concurrency,
+        config=settings(config),
+    )
+    with Progress(quiet=as_json) as progress:
+        result = run_experiment(experiment, out=out, progress=progress)
+    if as_json:
+        say(json.dumps({**result.as_dict(), "folder": str(result.folder), "replay": result.command}))
+    else:
+        say("\n".join(result.lines()))
+    raise SystemExit(result.exit_code)
+
+
+@cli.command()
+@click.argument("history", type=click.Path(path_type=Path))
+@click.option("--checker", "asked", multiple=True, required=True, help="`splitbrain list` shows them; may be repeated.")
+@click.option("--model", help="What the object is: a name, or your own as package.module:ATTRIBUTE.")
+@click.option("--consistency", help="The consistency that transactions were promised.")
+@click.option("--timeout", type=click.FloatRange(0, min_open=True), help="Seconds that checking may take.")
+@click.option("--memory", type=click.FloatRange(0, min_open=True), help="Megabytes that checking may take.")
+@click.option("--jobs", default=1, show_default=True, type=click.IntRange(1, 256), help="Processes to check with.")
+@click.option("--independent", is_flag=True, help="Values are [key value], as jepsen.independent has them.")
+@click.option("--option", "options", multiple=True, metavar="KEY=JSON", help="Of the checker, such as sla_ms=300.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object, for programs.")
+def check(
+    history: Path,
+    asked: tuple[str, ...],
+    model: str | None,
+    consistency: str | None,
+    timeout: float | None,
+    memory: float | None,
+    jobs: int,
+    independent: bool,
+    options: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Judge a recorded HISTORY: JSONL, Jepsen's EDN or a log of Jepsen's, also compressed; - for standard input."""
+    from harness import judging
+
+    given = {name: (value, f"--option {name}") for name, value in _json_options(options).items()}
+    flags = (
+        ("model", judging.model(model) if model is not None else None, "--model"),
+        ("consistency", consistency, "--consistency"),
+        ("timeout_s", timeout, "--timeout"),
+        ("memory_mb", memory, "--memory"),
+    )
+    given |= {name: (value, flag) for name, value, flag in flags if value is not None}
+    chosen = judging.chosen(asked)
+    with judging.workers(jobs) as executor:
+        if executor is not None:
+            given["executor"] = (executor, "--jobs")
+        values, words = ({name: pair[at] for name, pair in given.items()} for at in (0, 1))
+        dealt = judging.dealt(chosen, values, words)
+        recorded = read_history(history, independent=independent)
+        gc.freeze()  # Nothing of the history goes before the process does: collections need not look at it.
+        for checker in chosen:
+            if "logs" in checker.options and "logs" not in given:
+                dealt[checker.name]["logs"] = judging.logs_beside(history)
+        verdict = judging.judged(str(history), recorded, chosen, dealt)
+    say(judging.as_json(verdict) if as_json else judging.as_text(verdict))
+    raise SystemExit(EXIT_CODES[judging.status(verdict)])
+
+
+@cli.command()
+@click.argument("run", type=click.Path(path_type=Path))
+def report(run: Path) -> None:
+    """Draw the report of a RUN's folder again."""
+    from harness.report import ReportError, write
+
+    try:
+        say(str(write(run)))
+    except ReportError as problem:
+        raise UsageProblem(str(problem)) from None
+
+
+@cli.command()
+def clean() -> None:
+    """Remove containers, networks and volumes that killed runs left behind."""
+    from harness.environment import EnvironmentFailure
+    from harness.hosts import remove_leftovers
+
+    try:
+        removed = remove_leftovers(say)
+    except EnvironmentFailure as problem:
+        warn(f"splitbrain: {problem}")
+        raise SystemExit(EXIT_CODES["broken"]) from None
+    for line in removed:
+        say(f"removed {line}")
+    say(f"{len(removed)} things removed" if removed else "nothing was left behind")
+
+
+@cli.command("list")
+def list_() -> None:
+    """Show the workloads, systems, faults, environments and checkers there are."""
+    from harness.catalogue import workload
+    from harness.nemesis import catalogue as faults
+
+    sections: dict[str, Mapping[str, str]] = {
+        "workloads": {name: workload(name).summary for name in names(WORKLOADS)},
+        "systems": dict.fromkeys(names(SYSTEMS), ""),
+        "faults": faults(),
+        "environments": ENVIRONMENTS,
+        "checkers": checkers.catalogue(),
+    }
+    for title, entries in sections.items():
+        say(title)
+        for name, summary in entries.items():
+            say(f"  {name:<16} {summary}".rstrip())
+
+
+def _fresh_seed() -> int:
+    import secrets
+
+    return secrets.randbelow(SEED_MAX)
+
+
+def _json_options(options: tuple[str, ...]) -> dict[str, Any]:
+    parsed = {}
+    for name, text in settings(options, flag="--option").items():
+        try:
+            parsed[name] = json.loads(text)
+        except (ValueError, RecursionError):
+            parsed[name] = text
+    return parsed

@@ -1,0 +1,174 @@
+"""Judging a recorded history: what `splitbrain check` does between its words and its output.
+
+1. What was asked wrongly (a checker, an option, a model that doesn't exist) is said before the history is read.
+2. An option goes to each checker asked that has it, and at least one must.
+3. A history or an option that a checker refuses is the user's to correct; a checker that fails itself is `broken`.
+4. Processes started for a check end with it, however it ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import importlib
+import multiprocessing
+import signal
+import sys
+import textwrap
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from checkers import History, HistoryError, Outcome, Verdict, check_all
+from checkers.compose import compose
+from checkers.registry import Checker, find, names
+from harness.experiment import UsageProblem
+from harness.results import WIDTH, Status
+
+_LINES_OF_WITNESS = 14
+
+
+def chosen(asked: Sequence[str]) -> list[Checker]:
+    """The checkers of those names, each once. Raises UsageProblem naming those that exist, and the likeliest."""
+    found = {}
+    for name in asked:
+        try:
+            checker = find(name)
+        except ValueError as problem:
+            raise UsageProblem(f"{problem}{_guess(name, names())}") from None
+        found[checker.name] = checker
+    return list(found.values())
+
+
+def dealt(
+    checkers: Sequence[Checker], options: Mapping[str, Any], flags: Mapping[str, str]
+) -> dict[str, dict[str, Any]]:
+    """Each checker's options, by its name.
+
+    options: as given. flags: by option, the words of the command line that gave it.
+    Raises UsageProblem for an option that none of them has, or a value of the wrong type.
+    """
+    known = {name: None for checker in checkers for name in checker.options}
+    for name in options:
+        if name not in known:
+            whose = " and ".join(checker.name for checker in checkers)
+            there = f"{whose} has {', '.join(known)}" if known else f"{whose} has none"
+            raise UsageProblem(f"{flags[name]}: no such option; {there}{_guess(name, known)}")
+    own = {c.name: {name: value for name, value in options.items() if name in c.options} for c in checkers}
+    try:
+        return {checker.name: checker.accept(own[checker.name]) for checker in checkers}
+    except ValueError as problem:
+        raise UsageProblem(str(problem)) from None
+
+
+def model(name: str) -> Any:
+    """A model's name as it is, or the model of one's own that `package.module:ATTRIBUTE` names; a class is called.
+
+    Modules of the current directory can be named. Raises UsageProblem.
+    """
+    module, colon, attribute = name.partition(":")
+    if not colon:
+        return name
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.append(here)  # At the end: a file of theirs called `checkers.py` must not become ours.
+    try:
+        found = importlib.import_module(module)
+    except Exception as problem:  # Theirs, so anything.
+        reason = f"{type(problem).__name__}: {problem}"
+        raise UsageProblem(f"--model {name}: can't import {module or 'a module without a name'} ({reason})") from None
+    try:
+        thing = getattr(found, attribute)
+    except AttributeError:
+        there = [each for each in vars(found) if not each.startswith("_")]
+        raise UsageProblem(f"--model {name}: {module} has no {attribute or 'name'}{_guess(attribute, there)}") from None
+    try:
+        return thing() if isinstance(thing, type) else thing
+    except Exception as problem:
+        raise UsageProblem(f"--model {name}: can't make one ({type(problem).__name__}: {problem})") from None
+
+
+@contextlib.contextmanager
+def workers(jobs: int) -> Iterator[Executor | None]:
+    """So many processes to judge parts of a history in; None for a single job, which needs none."""
+    if jobs == 1:
+        yield None
+        return
+    executor = ProcessPoolExecutor(jobs, initializer=_ignore_interrupts)
+    try:
+        yield executor
+    finally:
+        executor.shutdown(wait=False, cancel_futures=True)
+        # What they are in the middle of may take hours, and nobody waits for it any more.
+        for child in multiprocessing.active_children():
+            child.kill()
+
+
+def logs_beside(history: Path) -> dict[str, str]:
+    """The nodes' logs in a run's folder by name (`n1/store.log`), where the history lies in one."""
+    nodes = history.parent / "nodes"
+    return {
+        file.relative_to(nodes).as_posix(): file.read_text(errors="replace")
+        for file in sorted(nodes.rglob("*.log"))
+        if file.is_file()
+    }
+
+
+def judged(name: str, history: History, checkers: Sequence[Checker], options: Mapping[str, Any]) -> Verdict:
+    """What they say: one checker's own verdict, or several composed.
+
+    name: the history's, for errors. Raises UsageProblem if a single checker refuses the history or an option.
+    """
+    if len(checkers) > 1:
+        return check_all(history, options)
+    (checker,) = checkers
+    try:
+        return checker.judge(history, **options[checker.name])
+    except HistoryError as problem:
+        # In other formats events may have more lines than one, or share one.
+        place = "line" if name.endswith(".jsonl") else "event"
+        text = f"{name}, {place} {problem.line}: {problem.problem}; record it again, or correct it"
+        raise UsageProblem(text) from None
+    except ValueError as problem:
+        raise UsageProblem(str(problem)) from None
+    except Exception as problem:  # Its own failure is no verdict, and must not look like one.
+        return compose({}, {checker.name: f"{type(problem).__name__}: {problem}"})
+
+
+def status(verdict: Verdict) -> Status:
+    """The verdict's outcome; `broken` if a checker failed and the others found no anomaly."""
+    if verdict.broken and verdict.outcome is not Outcome.INVALID:
+        return "broken"
+    return verdict.outcome.value
+
+
+def as_json(verdict: Verdict) -> str:
+    """One JSON object on one line. What JSON lacks (NaN, infinity) is null."""
+    return msgspec.json.encode({**verdict.as_dict(), "verdict": status(verdict)}).decode()
+
+
+def as_text(verdict: Verdict) -> str:
+    """Some twenty lines for people: the verdict, the witness, and each checker of several."""
+    shown = [textwrap.shorten(f"{status(verdict).upper()}: {verdict.reason}", 4 * WIDTH, placeholder=" …")]
+    if verdict.witness is not None:
+        text = verdict.witness.text.splitlines()
+        lines = [each for line in text for each in textwrap.wrap(line, WIDTH, subsequent_indent="    ") or [""]]
+        shown += lines[:_LINES_OF_WITNESS]
+        if len(lines) > _LINES_OF_WITNESS:
+            shown.append(f"... ({len(lines) - _LINES_OF_WITNESS} more lines with --json)")
+    parts = [f"  {part.outcome.value:<8} {name}: {part.reason}" for name, part in verdict.parts.items()]
+    return "\n".join([*shown, *(line if len(line) <= WIDTH else line[: WIDTH - 1] + "…" for line in parts)])
+
+
+def _guess(name: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, list(known), 1)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+def _ignore_interrupts() -> None:
+    # A Ctrl-C reaches every process of a terminal: the first one ends the others.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
