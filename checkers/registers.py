@@ -19,6 +19,10 @@ Operations: `put` and `read` as `checkers.versions` says. Keys are judged apart.
 7. Invalid if anything is lost, phantom or unexpected, or missing in a history that reached the stage
    "convergence". Otherwise unknown if nothing was acknowledged, or if anything was never read, is missing or is
    unprovable. Otherwise valid.
+8. Stable latency: of a write that survives or is superseded and isn't missing, from its acknowledgement to the
+   invocation of the last read that lacked it (`checkers.settling`); 0 if none did. Lost latency: of a lost write, from
+   its acknowledgement to the invocation of the last read that held it; 0 if none did by then. Where writes had seen
+   one another in a circle, there are none.
 
 Sources: Dynamo (SOSP 2007), sections 4.4 and 6.1; Jepsen's Riak analysis (2013), whose sets these generalise.
 """
@@ -33,7 +37,11 @@ from typing import Any
 from checkers.faults import faults, meanwhile
 from checkers.final_reads import FinalReads, Key, disagreement, last_words
 from checkers.history import History, Operation
+from checkers.lineage import Circular
 from checkers.prose import at, count, key_name, listing
+from checkers.quantiles import quantiles_ms
+from checkers.settling import settling
+from checkers.sightings import Sightings
 from checkers.verdict import Verdict, Witness
 from checkers.versions import Coverage, Versions, Write
 
@@ -86,9 +94,9 @@ class RegisterKey:
 def check(history: History) -> Verdict:
     """Judge the registers of a history by the rules above.
 
-    Evidence: the counts named in the rules, in total and by key (`keys`), and `lost_fraction` of the
-    acknowledged.
-    Raises HistoryError as `Versions.of` does. O(operations + "seen" entries).
+    Evidence: the counts named in the rules, in total and by key (`keys`), `lost_fraction` of the
+    acknowledged, `stable_latency_ms`, `lost_latency_ms` (quantiles).
+    Raises HistoryError as `Versions.of` does. O((operations + "seen" entries) * chains of a key).
     """
     versions = Versions.of(history)
     final = FinalReads.of(history)
@@ -107,6 +115,7 @@ def check(history: History) -> Verdict:
     evidence: dict[str, Any] = {
         **totals,
         "lost_fraction": totals["lost"] / totals["acknowledged"] if totals["acknowledged"] else None,
+        **_latencies(keys, versions),
         "keys": {key_name(each.key): each.counts() for each in keys.values()},
     }
     diverged, disagree = disagreement(history, totals["missing"], "put")
@@ -184,6 +193,30 @@ def _note_impossible(each: RegisterKey, versions: Versions, operation: Operation
             each.unexpected.setdefault(id_, operation)
         elif versions.writes[id_].outcome == "fail" and versions.writes[id_].operation is not operation:
             each.phantom.setdefault(id_, operation)
+
+
+def _latencies(keys: Mapping[Key, RegisterKey], versions: Versions) -> dict[str, dict[str, float]]:
+    """Stable and lost latency."""
+    try:
+        known = settling(Sightings.of(versions))
+    except Circular:
+        known = {}
+    stable: list[int] = []
+    lost: list[int] = []
+    for each in keys.values():
+        for id_, fate in each.fate.items():
+            if id_ not in known:
+                continue
+            if fate == "lost":
+                lost.append(_since_ack(versions.writes[id_], known[id_].held))
+            elif fate in ("surviving", "superseded") and id_ not in each.missing:
+                stable.append(_since_ack(versions.writes[id_], known[id_].lacked))
+    return {"stable_latency_ms": quantiles_ms(stable), "lost_latency_ms": quantiles_ms(lost)}
+
+
+def _since_ack(write: Write, read: Operation | None) -> int:
+    assert write.operation.completion is not None
+    return max(0, read.invocation.time - write.operation.completion.time) if read else 0
 
 
 def _complaints(totals: Mapping[str, int]) -> list[str]:

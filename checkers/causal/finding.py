@@ -1,0 +1,40 @@
+"""What was looked for in a history, what was found, and a witness of the first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from checkers.verdict import Witness
+
+Level = Literal["cc", "ccv", "cm"]
+Pattern = Literal[
+    "ThinAirRead",
+    "CyclicCO",
+    "WriteCOInitRead",
+    "WriteCORead",
+    "CyclicCF",
+    "WriteHBInitRead",
+    "CyclicHB",
+]
+
+
+@dataclass
+class Finding:
+    """reads, writes: as many there were. counts: by pattern looked for. unprovable: reads of which nobody knows what
+    they covered. witness: of the first pattern found."""
+
+    reads: int
+    writes: int
+    counts: dict[Pattern, int] = field(default_factory=dict)
+    unprovable: int = 0
+    witness: Witness | None = None
+
+    def note(self, pattern: Pattern, number: int) -> bool:
+        """Note how many were found; whether a witness is still wanted of it."""
+        self.counts[pattern] = number
+        return number > 0 and self.witness is None
+
+    @property
+    def found(self) -> bool:
+        return any(self.counts.values())

@@ -1,0 +1,164 @@
+"""Causal consistency of versioned registers: a read covers every write of its key that is causally before it.
+
+See `checkers.causal.consistency` for the rules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from checkers.causal.edges import Edges
+from checkers.causal.finding import Finding, Pattern
+from checkers.causal.past import Pasts, pasts
+from checkers.columns import Integers
+from checkers.history import History, Operation
+from checkers.prose import at, key_name, listing
+from checkers.sightings import KeySightings, Sightings
+from checkers.versions import Versions
+
+
+@dataclass(frozen=True)
+class VersionedRows:
+    """Puts and `ok` reads, in the order of their invocations; a row each. named: what each returned or had seen."""
+
+    operations: Sequence[Operation]
+    named: Sequence[tuple[int, ...]]
+    versions: Versions
+
+    @classmethod
+    def of(cls, versions: Versions) -> VersionedRows:
+        every = [(write.operation, write.seen or ()) for write in versions.writes.values()]
+        every += versions.reads
+        every.sort(key=lambda pair: pair[0].invocation.index)
+        return cls([operation for operation, _ in every], [ids for _, ids in every], versions)
+
+    def __len__(self) -> int:
+        return len(self.operations)
+
+    @cached_property
+    def invoked(self) -> Integers:
+        return np.array([operation.invocation.index for operation in self.operations], dtype=np.int64)
+
+    @cached_property
+    def session(self) -> Integers:
+        processes = np.array([operation.process for operation in self.operations], dtype=np.int64)
+        return np.unique(processes, return_inverse=True)[1].astype(np.int64)
+
+    @cached_property
+    def sessions(self) -> int:
+        return int(self.session.max()) + 1 if len(self) else 0
+
+    @cached_property
+    def sources(self) -> dict[int, Sequence[int]]:
+        """What each row follows directly: the writes it returned or had seen, but for itself (a second try)."""
+        row = {invoked: at_ for at_, invoked in enumerate(self.invoked.tolist())}
+        writes = self.versions.writes
+        found: dict[int, Sequence[int]] = {}
+        for at_, (operation, ids) in enumerate(zip(self.operations, self.named, strict=True)):
+            known = [row[writes[id_].invoked] for id_ in ids if self.versions.known(id_, operation.key)]
+            if operation.f == "put":
+                known = [source for source in known if source != at_]
+            if known:
+                found[at_] = tuple(known)
+        return found
+
+    def pasts(self) -> Pasts:
+        return pasts(self.session, self.sessions, self.sources)
+
+    def order(self) -> Edges:
+        return Edges.causal(self.session, self.sources)
+
+    def told(self, row: int) -> str:
+        operation, name = self.operations[row], key_name(self.operations[row].key)
+        who, moment = f"process {operation.process}", at(operation.invocation)
+        if operation.f == "read":
+            return f"{who} read {listing(self.named[row], limit=10) or 'nothing'} from {name} at {moment}"
+        had = f", having seen {listing(self.named[row], limit=10)}," if self.named[row] else ""
+        return f"{who}{had} put {operation.invocation.value['write']} to {name} at {moment}"
+
+    def events(self, rows: set[int]) -> tuple[int, ...]:
+        some = [self.operations[row] for row in rows]
+        return tuple(sorted({event.index for o in some for event in (o.invocation, o.completion) if event}))
+
+    def as_data(self, row: int) -> dict[str, Any]:
+        operation, read = self.operations[row], self.operations[row].f == "read"
+        value = list(self.named[row][:100]) if read else operation.invocation.value
+        index, time = operation.invocation.index, operation.invocation.time
+        who = {"f": operation.f, "process": operation.process, "key": operation.key}
+        return {**who, "value": value, "index": index, "time": time}
+
+
+def judge(history: History) -> Finding:
+    """Look for what versioned registers can't show. O((puts + reads) * (sessions + chains))."""
+    versions = Versions.of(history)
+    rows = VersionedRows.of(versions)
+    finding = Finding(len(versions.reads), len(versions.writes))
+    strays = [row for row in range(len(rows)) if _thin_air(rows, row)]
+    if finding.note("ThinAirRead", len(strays)):
+        text = f"{rows.told(strays[0])}; no put of {listing(_thin_air(rows, strays[0]))} there may have happened"
+        finding.witness = Edges.joined(()).witness(rows, "ThinAirRead", text, strays[0])
+    known = rows.pasts()
+    if known.circular:
+        looped = rows.order().looped(len(rows))
+        if finding.note("CyclicCO", len(set(looped.source.tolist()))):
+            circle = looped.circle()
+            text = f"operations came before themselves: {'; '.join(circle.story(rows))}"
+            finding.witness = circle.witness(rows, "CyclicCO", text)
+        return finding
+    finding.note("CyclicCO", 0)
+    sightings = Sightings.of(versions)
+    found: list[tuple[int, int]] = []
+    for of in sightings.keys.values():
+        lacks, perhaps = _lacking(rows, known, of)
+        finding.unprovable += int((perhaps & (lacks < 0)).sum())
+        place = np.searchsorted(rows.invoked, of.invoked)
+        put = np.searchsorted(rows.invoked, of.put_invoked)
+        found += [(int(place[read]), int(put[lacks[read]])) for read in np.flatnonzero(lacks >= 0).tolist()]
+    found.sort()
+    empty = [pair for pair in found if not rows.named[pair[0]]]
+    some = [pair for pair in found if rows.named[pair[0]]]
+    both: tuple[tuple[Pattern, list[tuple[int, int]]], ...] = (("WriteCOInitRead", empty), ("WriteCORead", some))
+    for pattern, pairs in both:
+        if finding.note(pattern, len(pairs)):
+            read, write = pairs[0]
+            path = rows.order().path(write, read)
+            id_ = rows.operations[write].invocation.value["write"]
+            text = f"{rows.told(write)}; then {'; then '.join(path.story(rows))}: neither {id_} nor what had seen it"
+            finding.witness = path.witness(rows, pattern, text)
+    return finding
+
+
+def _thin_air(rows: VersionedRows, row: int) -> list[int]:
+    """What a read returned though no put of it to that key may have happened."""
+    operation, versions = rows.operations[row], rows.versions
+    if operation.f != "read":
+        return []
+    ids = rows.named[row]
+    return [id_ for id_ in ids if not versions.known(id_, operation.key) or versions.writes[id_].outcome == "fail"]
+
+
+def _lacking(
+    rows: VersionedRows, known: Pasts, of: KeySightings
+) -> tuple[Integers, np.ndarray[Any, np.dtype[np.bool_]]]:
+    """For each read of a key: a write of it that is causally before and surely not covered, or -1; and whether one of
+    these may or may not be."""
+    lacks, perhaps = np.full(len(of.reads), -1), np.zeros(len(of.reads), dtype=bool)
+    reads, puts = np.searchsorted(rows.invoked, of.invoked), np.searchsorted(rows.invoked, of.put_invoked)
+    possible = of.possible
+    writer = rows.session[puts[possible]]
+    order = np.argsort(writer, kind="stable")
+    for some in np.split(order, np.flatnonzero(np.diff(writer[order])) + 1) if len(order) else []:
+        needed = np.maximum.accumulate(of.lineage.alone(possible[some]), axis=0)
+        seen = known.clock[reads, writer[some[0]]]
+        last = np.searchsorted(puts[possible[some]], seen, side="right") - 1
+        asked = np.flatnonzero(last >= 0)
+        some_lack, some_may = of.lineage.lacking(of.clock[asked], of.horizon[asked], needed[last[asked]])
+        fewer = (some_lack >= 0) & ((lacks[asked] < 0) | (some_lack < lacks[asked]))
+        lacks[asked[fewer]] = some_lack[fewer]
+        perhaps[asked] |= some_may
+    return lacks, perhaps
