@@ -1,0 +1,185 @@
+"""Transactions: which anomalies a history has, and which consistency models that rules out.
+
+1. Micro-operations, and what is refused: `micro_operations`. Versions and what they show: `list_append`, `rw_register`.
+   Which transactions count, and how they depend on each other: `dependencies`. Cycles of these: `cycles`. What forbids
+   what: `consistency`.
+2. Invalid if an anomaly is there that the consistency model forbids. Anomalies that it allows are in the evidence too.
+3. Unknown if no transaction succeeded, or none read, or no two depend on each other: nothing was at stake. Unknown as
+   well if the checker finds nothing that the model forbids, and if time or memory ran out before something forbidden
+   was found; then the evidence says how far it came, and its anomalies are those found by then.
+4. A list is recovered from its reads as they are: nothing is assumed. Of registers a little is (`rw_register`, keys).
+
+An anomaly that is found is there: nothing that the models it rules out allow explains the history. Where none is found,
+some order of the transactions explains a history of lists; of registers, reads tell less.
+
+Kingsbury and Alvaro, Elle (VLDB 2020).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from checkers.budget import Budget, Megabytes, Seconds
+from checkers.columns import FAIL, INFO, OK
+from checkers.history import History
+from checkers.prose import count, listing
+from checkers.transactions import list_append, rw_register, telling
+from checkers.transactions.anomalies import MEANING, worst_first
+from checkers.transactions.consistency import canonical, forbids, ruled_out
+from checkers.transactions.cycles import kinds
+from checkers.transactions.dependencies import Finding
+from checkers.transactions.explain import explain
+from checkers.transactions.graph import Graph
+from checkers.transactions.micro_operations import Model, Transactions, parse
+from checkers.transactions.registers import Keys
+from checkers.transactions.shortest import shortest
+from checkers.verdict import Verdict, Witness
+
+
+class _OutOfBudget(Exception):
+    """Time or memory ran out: why, and what came next."""
+
+    def __init__(self, why: str, stage: str) -> None:
+        super().__init__(why)
+        self.why, self.stage = why, stage
+
+
+def check(
+    history: History,
+    *,
+    model: Model | None = None,
+    consistency: str = "strict-serializable",
+    keys: Keys = "wfr",
+    timeout_s: Seconds | None = None,
+    memory_mb: Megabytes | None = None,
+) -> Verdict:
+    """Judge the transactions of a history.
+
+    model: list-append or rw-register; None to be told by the operations. consistency: the model that was promised, by
+    any of its names. keys: what may be taken for granted of registers, see `rw_register`. timeout_s, memory_mb: when to
+    give up (`checkers.budget`). Raises ValueError for a consistency model that doesn't exist, HistoryError for what
+    `micro_operations` refuses. O(m log m) in micro-operations and elements read, and see `cycles`.
+    """
+    return _Check(history, canonical(consistency), model, keys, Budget(timeout_s, memory_mb)).verdict()
+
+
+class _Check:
+    def __init__(self, history: History, consistency: str, model: Model | None, keys: Keys, budget: Budget) -> None:
+        self.history, self.model, self.keys, self.budget = history, model, keys, budget
+        self.consistency, self.forbidden = consistency, forbids(consistency)
+        self.held = 0
+        self.evidence: dict[str, Any] = {"consistency": consistency}
+        self.found: dict[str, Finding] = {}
+        self.components: dict[str, int] = {}
+
+    def watch(self, stage: str) -> None:
+        why = self.budget.spent(self.held)
+        if why is not None:
+            raise _OutOfBudget(why, stage)
+
+    def verdict(self) -> Verdict:
+        nothing: str | None = None
+        stopped: _OutOfBudget | None = None
+        transactions = parse(self.history, self.model)
+        try:
+            nothing = self._search(transactions)
+        except _OutOfBudget as reason:
+            stopped = reason
+        return self._conclude(transactions, nothing, stopped)
+
+    def _search(self, transactions: Transactions) -> str | None:
+        """Find the anomalies. Returns why there was nothing to judge, if so."""
+        # Flat columns of micro-operations, about ten numbers each with what sorting needs.
+        self.held = 80 * len(transactions.txn)
+        self.evidence |= _figures(transactions)
+        self.watch("the order of versions")
+        if transactions.model == "list-append":
+            analysis = list_append.analyse(transactions)
+        else:
+            analysis = rw_register.analyse(transactions, self.keys)
+            self.evidence["keys_are"] = self.keys
+        self.found |= analysis.findings
+        committed = analysis.committed
+        self.evidence["transactions"]["crashed_and_seen"] = int((committed & (transactions.outcome == INFO)).sum())
+        self.evidence["dependencies"] = {
+            "ww": len(analysis.ww),
+            "wr": len(analysis.wr),
+            "rw": len(analysis.rw),
+        }
+        if not (transactions.outcome == OK).any():
+            return "no transaction succeeded"
+        if not transactions.known.any():
+            return "no transaction that succeeded read anything"
+        self.held += 150 * (len(analysis.ww) + len(analysis.wr) + len(analysis.rw) + len(transactions))
+        self.watch("cycles")
+        graph = Graph.of(transactions, analysis).cyclic()
+        self.evidence["transactions"]["on_cycles"] = len(graph)
+        for kind in kinds(graph, self.watch):
+            examples = [explain(kind.name, each, graph, analysis, transactions) for each in shortest(graph, kind)]
+            self.found[kind.name] = Finding(len(kind.charged), "dependencies", examples)
+            self.components[kind.name] = kind.components
+        if not self.found and not any(self.evidence["dependencies"].values()):
+            return "no two transactions depend on each other"
+        return None
+
+    def _conclude(self, transactions: Transactions, nothing: str | None, stopped: _OutOfBudget | None) -> Verdict:
+        names = worst_first(self.found)
+        against = [name for name in names if name in self.forbidden]
+        out = ruled_out(names)
+        evidence = {
+            **self.evidence,
+            "anomaly_types": names,
+            "forbidden": against,
+            "not": list(out.weakest),
+            "also_not": list(out.stronger),
+            "anomalies": {name: self._described(name) for name in names},
+        }
+        came = ""
+        if stopped is not None:
+            evidence["stopped"] = stopped.why
+            evidence["stopped_before"] = stopped.stage
+            came = f"; {stopped.why} before {stopped.stage}, so there may be more"
+        if against:
+            worst = self.found[against[0]]
+            kinds_of = listing([f"{name} ({self.found[name].count:,})" for name in against])
+            example = worst.examples[0]
+            data = {"anomaly": against[0], **example.data}
+            witness = Witness(example.text, telling.events(transactions, example.operations), data)
+            return Verdict.invalid(f"not {self.consistency}: {kinds_of}{came}", witness, **evidence)
+        if stopped is not None:
+            return Verdict.unknown(f"{stopped.why} before {stopped.stage}", **evidence)
+        if nothing is not None:
+            return Verdict.unknown(nothing, **evidence)
+        if not self.forbidden:
+            why = f"{self.consistency} forbids nothing that transactions are searched for here"
+            return Verdict.unknown(why, **evidence)
+        allowed = f"; {listing(names)} {'is' if len(names) == 1 else 'are'} there, which it allows" if names else ""
+        depending = count(sum(self.evidence["dependencies"].values()), "dependency", "dependencies")
+        succeeded = count(self.evidence["transactions"]["ok"], "transaction")
+        reason = f"nothing against {self.consistency} in {succeeded} with {depending} between them{allowed}"
+        return Verdict.valid(reason, **evidence)
+
+    def _described(self, name: str) -> dict[str, Any]:
+        finding = self.found[name]
+        described: dict[str, Any] = {
+            "meaning": MEANING[name],
+            "forbidden": name in self.forbidden,
+            "count": finding.count,
+            "counted": finding.of,
+            "examples": [{"text": example.text, **example.data} for example in finding.examples],
+        }
+        return described | ({"components": self.components[name]} if name in self.components else {})
+
+
+def _figures(transactions: Transactions) -> dict[str, Any]:
+    outcome = transactions.outcome
+    return {
+        "model": transactions.model,
+        "transactions": {
+            "ok": int((outcome == OK).sum()),
+            "failed": int((outcome == FAIL).sum()),
+            "crashed": int((outcome == INFO).sum()),
+        },
+        "micro_operations": len(transactions.txn),
+        "keys": len(transactions.keys),
+    }

@@ -1,0 +1,179 @@
+"""Consistency models: which of them a history rules out, given the anomalies found in it.
+
+1. A model is at least as strong as those it is listed with: a history that has the one has the others.
+2. A model forbids what it is listed with, what the weaker ones forbid, and every anomaly that implies any of these.
+3. An anomaly rules out the models that forbid it and all stronger ones. `weakest` are those ruled out of which no
+   weaker one is; they say the most.
+4. Models have several names. The ones given out are those that people use (`repeatable-read`, not `PL-2.99`).
+5. Of a model that forbids nothing that can be found here (`linearizable` of single objects, `causal`), nothing can be
+   said: `forbids` is empty.
+
+"Serializable" is conflict serializability (Bernstein), "strict" and "strong" serializable are one. Predicates don't
+occur, so G2 is only ever a G2-item.
+
+Sources: elle/consistency_model.clj (models, direct-proscribed-anomalies), after Adya 1999; Bailis and others 2014
+(Highly Available Transactions); Cerone, Bernardi and Gotsman 2015; Daudjee and Salem 2006 (strong session snapshot
+isolation); Jepsen's map of models. Anomalies that nobody searches for (G-cursor, G-MSR, G-monotonic, G-update, GSI) are
+left out. `garbage-read` stands beside `duplicate-elements`: Adya's histories can't have either.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from checkers.transactions.anomalies import MEANING, implied
+
+_ALIASES: Mapping[str, str] = {
+    "PL-1": "read-uncommitted",
+    "PL-2": "read-committed",
+    "PL-CS": "cursor-stability",
+    "PL-2L": "monotonic-view",
+    "PL-MSR": "monotonic-snapshot-read",
+    "PL-2+": "consistent-view",
+    "PL-FCV": "forward-consistent-view",
+    "PL-2.99": "repeatable-read",
+    "PL-SI": "snapshot-isolation",
+    "PL-3U": "update-serializable",
+    "PL-3": "serializable",
+    "conflict-serializable": "serializable",
+    "PL-SS": "strict-serializable",
+    "strong-serializable": "strict-serializable",
+    "strong-session-PL-1": "strong-session-read-uncommitted",
+    "strong-session-PL-2": "strong-session-read-committed",
+    "strong-PL-1": "strong-read-uncommitted",
+    "strong-PL-2": "strong-read-committed",
+}
+
+_WEAKER: Mapping[str, tuple[str, ...]] = {
+    "read-uncommitted": (),
+    "read-committed": ("read-uncommitted",),
+    "cursor-stability": ("read-committed",),
+    "monotonic-view": ("read-committed",),
+    "monotonic-snapshot-read": ("read-committed",),
+    "monotonic-atomic-view": ("read-committed",),
+    "consistent-view": ("cursor-stability", "monotonic-view"),
+    "forward-consistent-view": ("consistent-view",),
+    "update-serializable": ("forward-consistent-view",),
+    "repeatable-read": ("cursor-stability", "monotonic-atomic-view"),
+    "read-atomic": ("monotonic-atomic-view",),
+    "ROLA": ("read-atomic",),
+    "causal-cerone": ("read-atomic",),
+    "parallel-snapshot-isolation": ("causal-cerone", "ROLA"),
+    "prefix": ("causal-cerone",),
+    "snapshot-isolation": (
+        "forward-consistent-view",
+        "monotonic-atomic-view",
+        "monotonic-snapshot-read",
+        "parallel-snapshot-isolation",
+        "prefix",
+    ),
+    "view-serializable": (),
+    "serializable": ("repeatable-read", "update-serializable", "snapshot-isolation", "view-serializable"),
+    "1SR": (),
+    "session-serializable": ("1SR",),
+    "strong-session-read-uncommitted": ("read-uncommitted",),
+    "strong-session-read-committed": ("read-committed", "strong-session-read-uncommitted"),
+    "strong-session-snapshot-isolation": ("snapshot-isolation", "strong-session-read-committed"),
+    "strong-session-serializable": ("serializable", "strong-session-snapshot-isolation"),
+    "strong-read-uncommitted": ("strong-session-read-uncommitted",),
+    "strong-read-committed": ("strong-session-read-committed", "strong-read-uncommitted"),
+    "strong-snapshot-isolation": ("strong-session-snapshot-isolation", "strong-read-committed"),
+    "strict-serializable": (
+        "strong-session-serializable",
+        "strong-snapshot-isolation",
+        "session-serializable",
+        "linearizable",
+    ),
+    "monotonic-reads": (),
+    "monotonic-writes": (),
+    "read-your-writes": (),
+    "writes-follow-reads": (),
+    "PRAM": ("monotonic-reads", "monotonic-writes", "read-your-writes"),
+    "causal": ("writes-follow-reads", "PRAM"),
+    "sequential": ("causal",),
+    "linearizable": ("sequential",),
+}
+
+_FORBIDDEN: Mapping[str, tuple[str, ...]] = {
+    "read-uncommitted": ("G0", "duplicate-elements", "cyclic-versions", "garbage-read"),
+    "read-committed": ("G1",),
+    "cursor-stability": ("lost-update",),
+    "consistent-view": ("G-single",),
+    "repeatable-read": ("G2-item", "lost-update"),
+    "read-atomic": ("internal", "G1a", "future-read"),
+    "ROLA": ("lost-update",),
+    "snapshot-isolation": ("internal", "G-nonadjacent"),
+    "serializable": ("internal", "G2"),
+    "strong-session-read-uncommitted": ("G0-process",),
+    "strong-session-read-committed": ("G1c-process",),
+    "strong-session-snapshot-isolation": ("G1-process", "G-nonadjacent-process"),
+    "strong-session-serializable": ("G1-process", "G2-process"),
+    "strong-read-uncommitted": ("G0-realtime",),
+    "strong-read-committed": ("G1c-realtime",),
+    "strong-snapshot-isolation": ("G1-realtime", "G-nonadjacent-realtime"),
+    "strict-serializable": ("G1-realtime", "G2-realtime"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class RuledOut:
+    """Models that a history can't have.
+
+    weakest: those that say the most. stronger: the rest, which follow. Both weakest first.
+    """
+
+    weakest: tuple[str, ...]
+    stronger: tuple[str, ...]
+
+
+def canonical(name: str) -> str:
+    """The model's own name. Raises ValueError naming those that exist.
+
+    >>> canonical("PL-2.99"), canonical("strong-serializable")
+    ('repeatable-read', 'strict-serializable')
+    """
+    found = _ALIASES.get(name, name)
+    if found not in _WEAKER:
+        raise ValueError(f"there is no consistency model {name!r}; there are {', '.join(names())}")
+    return found
+
+
+def names() -> list[str]:
+    """Every name a model has, the weakest first, then the other names."""
+    return [*sorted(_WEAKER, key=_strength), *_ALIASES]
+
+
+def weaker(model: str) -> frozenset[str]:
+    """The models that a history with `model` has too, itself included."""
+    found: set[str] = set()
+    left = [canonical(model)]
+    while left:
+        name = left.pop()
+        if name not in found:
+            found.add(name)
+            left += _WEAKER[name]
+    return frozenset(found)
+
+
+def forbids(model: str) -> frozenset[str]:
+    """The anomalies, of those that can be found, which no history with that model has."""
+    forbidden = {anomaly for each in weaker(model) for anomaly in _FORBIDDEN.get(each, ())}
+    return frozenset(anomaly for anomaly in MEANING if implied([anomaly]) & forbidden)
+
+
+def ruled_out(anomalies: Iterable[str]) -> RuledOut:
+    """The models that a history with these anomalies can't have.
+
+    >>> ruled_out(["G2-item-realtime"])
+    RuledOut(weakest=('strict-serializable',), stronger=())
+    """
+    found = implied(anomalies)
+    hit = {model for model, forbidden in _FORBIDDEN.items() if not found.isdisjoint(forbidden)}
+    out = sorted((model for model in _WEAKER if not hit.isdisjoint(weaker(model))), key=_strength)
+    weakest = tuple(model for model in out if weaker(model).isdisjoint(set(out) - {model}))
+    return RuledOut(weakest, tuple(model for model in out if model not in weakest))
+
+
+def _strength(model: str) -> tuple[int, str]:
+    return len(weaker(model)), model

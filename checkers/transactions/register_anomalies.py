@@ -1,0 +1,179 @@
+"""What is wrong with registers that transactions write, other than cycles.
+
+1. Garbage reads (a value that nobody wrote to that key) and G1a (one of an aborted transaction): counted by read.
+2. G1b: a read of a version that its writer, another transaction, wrote over itself. By read.
+3. Internal: a read of a key differs from what the transaction itself last read or wrote there. By transaction.
+4. Future read: a transaction reads what it writes only later. By transaction.
+5. Lost updates: `lost_updates`. By version. Cyclic versions: `registers`. By key.
+
+Kingsbury and Alvaro, Elle (VLDB 2020), section 6; elle/rw_register.clj. (There a value that nobody wrote is taken for
+one that was there before the history.)
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from checkers.columns import FAIL, OK
+from checkers.transactions import telling
+from checkers.transactions.dependencies import Example, Finding, finding
+from checkers.transactions.lost_updates import tell_lost_update
+from checkers.transactions.micro_operations import Flags, same
+from checkers.transactions.registers import Registers
+
+_CIRCLE = 12  # Versions of a circle that a sentence tells.
+
+
+def findings(registers: Registers) -> dict[str, Finding]:
+    """The anomalies found, by name."""
+    anomalies = _Anomalies(registers)
+    found = {
+        **anomalies.of_reads(),
+        "cyclic-versions": anomalies.cyclic_versions(),
+        "future-read": anomalies.future_reads(),
+        "internal": anomalies.internal(),
+        "lost-update": anomalies.lost_updates(),
+    }
+    return {name: each for name, each in found.items() if each.count}
+
+
+class _Anomalies:
+    def __init__(self, registers: Registers) -> None:
+        self.registers, self.t = registers, registers.t
+
+    def of_reads(self) -> dict[str, Finding]:
+        """Anomalies of what a read returned."""
+        t, registers = self.t, self.registers
+        version = registers.read_version
+        written = (version >= 0) & (version < len(t.txn))
+        writer = t.txn[np.where(written, version, 0)]
+        aborted = written & (t.outcome[writer] == FAIL)
+        others = writer != t.txn[registers.reads]
+        between = written & others & ~t.final[np.where(written, version, 0)]
+
+        def found(which: Flags, tell: str) -> Finding:
+            where = np.flatnonzero(which).tolist()
+            return finding(where, "reads", lambda at: self._tell_read(tell, at))
+
+        return {
+            "garbage-read": found(registers.garbage, "garbage-read"),
+            "G1a": found(aborted, "G1a"),
+            "G1b": found(between, "G1b"),
+        }
+
+    def _tell_read(self, name: str, at: int) -> Example:
+        t, read = self.t, int(self.registers.reads[at])
+        key, code = telling.key(t, int(t.key[read])), int(t.key[read])
+        reader, returned = int(t.txn[read]), telling.read(t, read)
+        told = f"{name}: {telling.who(t, reader)} read {key} as {returned}"
+        if name == "garbage-read":
+            return telling.example(t, f"{told}, which nobody ever wrote to it", [reader], key=t.keys[code])
+        write = int(self.registers.read_version[at])
+        writer = int(t.txn[write])
+        if name == "G1a":
+            text = f"{told}. {telling.who(t, writer)} wrote that, and had no effect, it was said"
+        else:
+            later = next(each for each in t.of(writer) if each > write and t.write[each] and t.key[each] == code)
+            over = telling.value(t.value[later])
+            text = f"{told}. {telling.who(t, writer)} wrote that, and then {over}, and so never left it like this"
+        return telling.example(t, text, [writer, reader], key=t.keys[code], value=t.value[write])
+
+    def cyclic_versions(self) -> Finding:
+        found = sorted(self.registers.cyclic)
+        return finding(found, "keys", self._tell_cyclic)
+
+    def _tell_cyclic(self, code: int) -> Example:
+        t, registers = self.t, self.registers
+        rule, (source, target) = registers.cyclic[code]
+        circle = _circle(source.tolist(), target.tolist())
+        shown = [self._version(version) for version in circle]
+        round_ = [*shown[:_CIRCLE], shown[0]] if len(shown) <= _CIRCLE else [*shown[:_CIRCLE], "others", shown[0]]
+        text = (
+            f"cyclic-versions: the versions of {telling.key(t, code)} can't be put in order. By the rule `{rule}` and "
+            f"those it adds to, {' before '.join(round_)}"
+        )
+        met = np.isin(registers.found, circle) | np.isin(registers.left, circle)
+        involved = registers.meeting_txn[met & (registers.meeting_key == code)]
+        return telling.example(t, text, involved[:_CIRCLE].tolist(), key=t.keys[code], versions=shown)
+
+    def _version(self, version: int) -> str:
+        if version < len(self.t.txn):
+            return telling.value(self.t.value[version])
+        if version < len(self.t.txn) + len(self.t.keys):
+            return "null"
+        read = int(np.flatnonzero(self.registers.read_version == version)[0])
+        return telling.value(self.t.value[self.registers.reads[read]])
+
+    def internal(self) -> Finding:
+        found = [found for each in self.t.rereading() if (found := _contradiction(each)) is not None]
+        return finding(found, "transactions", self._tell_internal)
+
+    def _tell_internal(self, found: tuple[int, int]) -> Example:
+        t, (before, read) = self.t, found
+        key, txn = telling.key(t, int(t.key[read])), int(t.txn[read])
+        did = (
+            f"wrote {telling.value(t.value[before])} to {key}"
+            if t.write[before]
+            else (f"read {key} as {telling.read(t, before)}")
+        )
+        text = f"internal: {telling.who(t, txn)} {did}, and then read it as {telling.read(t, read)}"
+        return telling.example(t, text, [txn], key=t.keys[t.key[read]])
+
+    def future_reads(self) -> Finding:
+        t, registers = self.t, self.registers
+        version = registers.read_version
+        own = np.flatnonzero((version > registers.reads) & (version < len(t.txn)))
+        own = own[t.txn[version[own]] == t.txn[registers.reads[own]]]
+        _, first = np.unique(t.txn[version[own]], return_index=True)
+        return finding(own[first].tolist(), "transactions", self._tell_future)
+
+    def _tell_future(self, at: int) -> Example:
+        t, read = self.t, int(self.registers.reads[at])
+        txn, key = int(t.txn[read]), telling.key(t, int(t.key[read]))
+        text = (
+            f"future-read: {telling.who(t, txn)} read {key} as {telling.read(t, read)}, which it wrote only afterwards"
+        )
+        return telling.example(t, text, [txn], key=t.keys[t.key[read]], value=t.value[read])
+
+    def lost_updates(self) -> Finding:
+        t, registers = self.t, self.registers
+        both = (registers.external >= 0) & (registers.first_write >= 0) & (t.outcome[registers.meeting_txn] == OK)
+        version, read = registers.external[both], registers.read[both]
+        order = np.argsort(version, kind="stable")
+        groups = np.split(read[order], np.flatnonzero(np.diff(version[order])) + 1)
+        found = sorted(group.tolist() for group in groups if len(group) > 1)
+        return finding(found, "versions", lambda group: tell_lost_update(t, group))
+
+
+def _contradiction(micro_operations: list[tuple[int, int, bool, Any]]) -> tuple[int, int] | None:
+    """What a transaction last read or wrote of a key, and its first read that differs from it."""
+    last: dict[int, tuple[int, Any]] = {}
+    for at, key, write, held in micro_operations:
+        if not write and key in last and not same([last[key][1]], [held]):
+            return last[key][0], at
+        last[key] = at, held
+    return None
+
+
+def _circle(source: list[int], target: list[int]) -> list[int]:
+    """A shortest circle through the first of the versions."""
+    following: dict[int, list[int]] = {}
+    for one, two in sorted(zip(source, target, strict=True)):
+        following.setdefault(one, []).append(two)
+    begin = min(following)
+    came: dict[int, int] = {}
+    frontier = [begin]
+    while begin not in came:
+        reached = []
+        for version in frontier:
+            for each in following[version]:
+                if each not in came:
+                    came[each] = version
+                    reached.append(each)
+        frontier = reached
+    circle = [came[begin]]
+    while circle[-1] != begin:
+        circle.append(came[circle[-1]])
+    return circle[::-1]

@@ -1,0 +1,215 @@
+"""Registers that transactions write: what is known of the order of a key's versions.
+
+1. A version is a write. A key's initial version is null. Nothing in a read tells what was there before, so the order of
+   versions is known in part. One directly precedes another if, of these rules, one that is taken for granted says so:
+   - own: a transaction wrote both to the key, one after the other.
+   - wfr (writes follow reads): an ok transaction found the one on the key, and the other is what it first wrote there.
+   - sequential: of two transactions of one process that met the key, with none between them that did, the first left
+     the key at the one version and the second found the other.
+   - linearizable: a transaction that left the key at the one version was over before one began that found the other,
+     and no third version lies between them in the same way.
+   - initial: null comes before each version that no version of a committed transaction precedes by the rules above.
+   A transaction finds a key at what it read there before it wrote it, or else at its own first write. It leaves it at
+   its own last write, or else at what it found. What a crashed one read nobody knows.
+2. How much is taken for granted is the user's to say: `wfr` takes own, wfr and initial; `sequential` takes its rule as
+   well, `linearizable` the last too. The first is the default, as it takes for granted no more than read committed: if
+   what a transaction wrote came before what it had read there, the two writers would be a G1c. A
+   strong-session-serializable store has sequential keys, a strict-serializable one linearizable keys; with others, what
+   is found holds if the assumption does.
+3. If with a rule the versions of a key come before each other in a circle, that is the anomaly cyclic-versions, which
+   no model allows (as in Elle). The key goes without this rule and those after it.
+
+elle/rw_register.clj, whose options wfr-keys?, sequential-keys? and linearizable-keys? these are (there each stands by
+itself, and none is the default). A version's zone, from first certainly there to last found: Gibbons and Korach 1997.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Iterator
+from typing import Literal
+
+import numpy as np
+
+from checkers.columns import FOREVER, INFO, OK, Integers
+from checkers.transactions.graph import Pairs, components
+from checkers.transactions.micro_operations import Flags, Transactions, codes
+
+Keys = Literal["wfr", "sequential", "linearizable"]
+NOBODY = -1
+
+
+class Registers:
+    """The versions of each key, and what is known of their order.
+
+    A write's version has the number of its micro-operation; after these comes a null for each key, then garbage.
+    writes, reads: writes and known reads, micro-operations. read_version: by known read, what it returned; garbage:
+    whether nobody wrote that. committed: by transaction. meeting_txn, meeting_key: committed transactions with the keys
+    that they met; external: the version read from another, or NOBODY, and read: by which micro-operation; first_write,
+    last_write: there, or NOBODY; found, left: versions (rule 1). order: by rule, which versions directly precede which.
+    cyclic: by key that has none, the rule that says so, and which versions precede which in circles.
+    """
+
+    def __init__(self, transactions: Transactions, keys: Keys) -> None:
+        self.t, self.keys_are = transactions, keys
+        t = transactions
+        self.writes = np.flatnonzero(t.write)
+        self.reads = np.flatnonzero(t.known)
+        self._name_versions()
+        seen = np.zeros(len(t), bool)
+        shown = self.read_version[(self.read_version >= 0) & (self.read_version < len(t.txn))]
+        seen[t.txn[shown]] = True
+        self.committed: Flags = (t.outcome == OK) | ((t.outcome == INFO) & seen)
+        self._meetings()
+        self._relate()
+
+    def _name_versions(self) -> None:
+        """By known read, the version it returned."""
+        t = self.t
+        written = codes([t.value[at] for at in self.writes.tolist()])
+        read = codes([t.value[at] for at in self.reads.tolist()])
+        table = {value: code for code, value in enumerate(dict.fromkeys([*written, *read]))}
+        span = len(table) + 1
+        names = np.fromiter(map(table.__getitem__, written), np.int64, len(written)) + t.key[self.writes] * span
+        order = np.argsort(names, kind="stable")
+        again = np.flatnonzero(np.diff(names[order]) == 0)
+        if len(again):
+            t.refuse(int(self.writes[order[again + 1].min()]), "a value is written to a key once")
+        wanted = np.fromiter(map(table.__getitem__, read), np.int64, len(read)) + t.key[self.reads] * span
+        null = np.fromiter((t.value[at] is None for at in self.reads.tolist()), bool, len(self.reads))
+        place = np.minimum(np.searchsorted(names[order], wanted), max(0, len(names) - 1))
+        hit = names[order][place] == wanted if len(names) else np.zeros(len(wanted), bool)
+        version = np.full(len(wanted), NOBODY)
+        version[hit] = self.writes[order[place[hit]]]
+        version[null] = len(t.txn) + t.key[self.reads[null]]
+        odd = ~hit & ~null
+        _, garbage = np.unique(wanted[odd], return_inverse=True)
+        version[odd] = len(t.txn) + len(t.keys) + garbage
+        self.garbage = odd
+        self.read_version = version
+        self.versions = len(t.txn) + len(t.keys) + int(garbage.max(initial=-1)) + 1
+        self.version_of = np.full(len(t.txn), NOBODY)
+        self.version_of[self.reads] = version
+        self.version_of[self.writes] = self.writes
+        garbage_keys = np.zeros(self.versions - len(t.txn) - len(t.keys), np.int64)
+        self._keys = np.concatenate((t.key, np.arange(len(t.keys)), garbage_keys))
+        self._keys[version] = t.key[self.reads]
+
+    def _meetings(self) -> None:
+        """Committed transactions with the keys they met: what each found there, wrote first, and left."""
+        t = self.t
+        met, opens, pair = t.meetings
+        groups = int(opens.sum())
+        opening = met[opens]
+        first_write, last_write = np.full(groups, NOBODY), np.full(groups, NOBODY)
+        writes = np.flatnonzero(t.write[met])
+        first_write[pair[writes[::-1]]] = met[writes[::-1]]
+        last_write[pair[writes]] = met[writes]
+        read = t.known[opening]
+        kept = self.committed[t.txn[opening]] & (read | (first_write >= 0))
+        self.read = np.where(read, opening, NOBODY)[kept]
+        found_read = np.where(read, self.version_of[opening], NOBODY)[kept]
+        self.first_write, self.last_write = first_write[kept], last_write[kept]
+        self.meeting_txn, self.meeting_key = t.txn[opening][kept], t.key[opening][kept]
+        self.external = found_read
+        self.found = np.where(found_read >= 0, found_read, self.first_write)
+        self.left = np.where(self.last_write >= 0, self.last_write, self.found)
+
+    def _own(self) -> Pairs:
+        t = self.t
+        writes = t.meetings[0][t.write[t.meetings[0]]]
+        writes = writes[self.committed[t.txn[writes]]]
+        same = (t.txn[writes[1:]] == t.txn[writes[:-1]]) & (t.key[writes[1:]] == t.key[writes[:-1]])
+        return writes[:-1][same], writes[1:][same]
+
+    def _wfr(self) -> Pairs:
+        both = (self.external >= 0) & (self.first_write >= 0) & (self.external != self.first_write)
+        return self.external[both], self.first_write[both]
+
+    def _sequential(self) -> Pairs:
+        t = self.t
+        process = t.process[self.meeting_txn]
+        order = np.lexsort((t.invoked[self.meeting_txn], self.meeting_key, process))
+        one, two = order[:-1], order[1:]
+        next_ = (process[one] == process[two]) & (self.meeting_key[one] == self.meeting_key[two])
+        one, two = one[next_], two[next_]
+        differ = self.left[one] != self.found[two]
+        return self.left[one[differ]], self.found[two[differ]]
+
+    def _linearizable(self) -> Pairs:
+        """A version was there once the first who left the key at it was over, and begins with the last who found it."""
+        t = self.t
+        over, begun = np.full(self.versions, FOREVER), np.full(self.versions, -1)
+        np.minimum.at(over, self.left, t.completed[self.meeting_txn])
+        np.maximum.at(begun, self.found, t.invoked[self.meeting_txn])
+        key_of = np.full(self.versions, NOBODY)
+        key_of[self.found], key_of[self.left] = self.meeting_key, self.meeting_key
+        met = np.flatnonzero(key_of >= 0)
+        sources, targets = [], []
+        for versions in np.split(met[np.argsort(key_of[met], kind="stable")], np.cumsum(np.bincount(key_of[met]))[:-1]):
+            for source, following in precedences(over[versions], begun[versions]):
+                sources.append(np.full(len(following), versions[source]))
+                targets.append(versions[following])
+        none = np.zeros(0, np.int64)
+        return np.concatenate((none, *sources)), np.concatenate((none, *targets))
+
+    def _relate(self) -> None:
+        rules: dict[str, Callable[[], Pairs]] = {"own": self._own, "wfr": self._wfr}
+        if self.keys_are != "wfr":
+            rules["sequential"] = self._sequential
+        if self.keys_are == "linearizable":
+            rules["linearizable"] = self._linearizable
+        self.order: dict[str, Pairs] = {}
+        self.cyclic: dict[int, tuple[str, Pairs]] = {}
+        null = len(self.t.txn) + self.meeting_key
+        later = np.concatenate((self.found, self.left))
+        initial = np.concatenate((null, null))
+        given: list[Pairs] = [(initial[later != initial], later[later != initial])]
+        for rule, pairs_of in rules.items():
+            source, target = self._without_cyclic(pairs_of())
+            labels = components(self.versions, *given, (source, target))
+            circular = np.flatnonzero(np.bincount(labels)[labels] > 1)
+            every = [np.concatenate(ends) for ends in zip(*given, (source, target), strict=True)]
+            for key in np.unique(self.key_of(circular)).tolist():
+                inside = (labels[every[0]] == labels[every[1]]) & (self.key_of(every[0]) == key)
+                self.cyclic[key] = rule, (every[0][inside], every[1][inside])
+            self.order[rule] = self._without_cyclic((source, target))
+            given.append(self.order[rule])
+
+    def _without_cyclic(self, pairs: Pairs) -> Pairs:
+        good = ~np.isin(self.key_of(pairs[0]), list(self.cyclic))
+        return pairs[0][good], pairs[1][good]
+
+    def key_of(self, versions: Integers) -> Integers:
+        """The keys of versions."""
+        return self._keys[versions]
+
+
+def precedences(over: Integers, begun: Integers) -> Iterator[tuple[int, Integers]]:
+    """Versions of a key, and which directly come after each: v before w if over[v] < begun[w], with nothing between.
+
+    over: by version, when it was first certainly there. begun: when the last began that found it. If two come before
+    each other, these two are given both ways. O(v log v) and what is given.
+    """
+    order = np.argsort(begun, kind="stable")
+    sorted_begun = begun[order].tolist()
+    places = np.searchsorted(begun[order], over, side="right").tolist()
+    # From each place on, the three versions that are there first: two may be the ones in question.
+    firsts: list[list[tuple[int, int]]] = [[]] * (len(order) + 1)
+    for place in range(len(order) - 1, -1, -1):
+        version = int(order[place])
+        firsts[place] = sorted([*firsts[place + 1], (int(over[version]), version)])[:3]
+    for version, place in enumerate(places):
+        rivals = [each for each in firsts[place] if each[1] != version]
+        if not rivals:
+            continue
+        (soonest, rival), *others = rivals
+        if begun[version] > soonest:
+            yield version, np.array([rival])
+            yield rival, np.array([version])
+            continue
+        end = bisect_right(sorted_begun, soonest)
+        following = [each for each in order[place:end].tolist() if each not in (version, rival)]
+        if not others or begun[rival] <= others[0][0]:
+            following.append(rival)
+        yield version, np.array(following, dtype=np.int64)

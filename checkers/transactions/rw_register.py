@@ -1,0 +1,64 @@
+"""Dependencies of transactions that write registers, from what is known of the order of versions (`registers`).
+
+1. wr: from whoever wrote the version that a transaction found by reading it.
+2. ww: between the writers of a version and of one that it directly precedes. rw: from whoever found a version by
+   reading it to the writers of those that it directly precedes.
+3. What a transaction reads of a key after its first read or write there is its own affair: see `register_anomalies`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from checkers.transactions.dependencies import Analysis, Edges, Overwritten
+from checkers.transactions.micro_operations import Transactions
+from checkers.transactions.register_anomalies import findings
+from checkers.transactions.registers import NOBODY, Keys, Registers
+
+_WHY = {
+    "own": ", which it had written itself",
+    "wfr": ", having read it",
+    "sequential": ", as one process met them in this order",
+    "linearizable": ", which was there before anyone began who found the other",
+}
+
+
+def analyse(transactions: Transactions, keys: Keys = "wfr") -> Analysis:
+    """Dependencies, and the anomalies that are no cycles. O(m log m), in numpy.
+
+    keys: what is taken for granted of them. Raises HistoryError for a value written twice to a key.
+    """
+    registers = Registers(transactions, keys)
+    t, nulls = transactions, len(transactions.txn)
+    source, target = (np.concatenate(ends) for ends in zip(*registers.order.values(), strict=True))
+    # Writers of versions: of null, of garbage, and of what did not commit, nobody.
+    writer = np.full(registers.versions, NOBODY)
+    committed = registers.writes[registers.committed[t.txn[registers.writes]]]
+    writer[committed] = t.txn[committed]
+    preceded = np.zeros(registers.versions, bool)
+    preceded[target[writer[source] >= 0]] = True
+    first = committed[~preceded[committed]]
+    source, target = np.concatenate((source, nulls + t.key[first])), np.concatenate((target, first))
+    written = (writer[source] >= 0) & (writer[target] >= 0)
+    by, of = source[written], target[written]
+    ww = Edges.between(t.txn[by], t.txn[of], by, of, len(t))
+
+    seen = np.flatnonzero(registers.external >= 0)
+    version, read = registers.external[seen], registers.read[seen]
+    told = writer[version] >= 0
+    wr = Edges.between(t.txn[version[told]], t.txn[read[told]], version[told], read[told], len(t))
+
+    over = np.flatnonzero(writer[target] >= 0)
+    source, target = source[over], target[over]
+    _, once = np.unique(source * len(t) + t.txn[target], return_index=True)
+    source, target = source[once], target[once]
+    begin = np.searchsorted(source, np.arange(registers.versions + 1))
+    rw = Overwritten.between(t.txn[read], read, version, begin, t.txn[target], target)
+
+    def why(by: int, of: int) -> str:
+        for rule, (earlier, later) in registers.order.items():
+            if ((earlier == by) & (later == of)).any():
+                return _WHY[rule]
+        return ""
+
+    return Analysis(registers.committed, ww, wr, rw, findings(registers), why)
