@@ -9,14 +9,11 @@ from tests.checkers.comparison import Comparison
 from tests.checkers.linearizability import comparisons as linearizability
 from tests.checkers.linearizability.containers import comparisons as containers
 from tests.checkers.shelf import comparisons as shelf
+from tests.checkers.transactions import comparisons as transactions
+from tests.checkers.weak import comparisons as weak
 
 ALL: Mapping[str, Comparison] = {
     comparison.name: comparison
-    for area in (
-        harness_comparisons.COMPARISONS,
-        linearizability.COMPARISONS,
-        containers.COMPARISONS,
-        shelf.COMPARISONS,
-    )
-    for comparison in area
+    for area in (harness_comparisons, linearizability, containers, transactions, weak, shelf)
+    for comparison in area.COMPARISONS
 }
