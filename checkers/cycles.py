@@ -5,6 +5,9 @@ Nodes are numbers from 0; edges are two arrays, `source` and `target`.
 
 from __future__ import annotations
 
+from itertools import pairwise
+
+import networkx as nx
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import coo_matrix
@@ -32,28 +35,16 @@ def shortest_cycle(source: Integers, target: Integers, first: int) -> list[int]:
 
 
 def shortest_path(source: Integers, target: Integers, start: int, end: int) -> list[int]:
-    """Edges of a shortest path between two nodes, in order. O(edges), breadth first.
+    """Edges of a shortest path between two nodes, in order. O(edges), breadth first from both ends.
 
     Raises ValueError if there is none.
     """
-    leaving: dict[int, list[int]] = {}
-    for edge, node in enumerate(source.tolist()):
-        leaving.setdefault(node, []).append(edge)
-    came_by: dict[int, int] = {start: -1}
-    ahead = [start]
-    for node in ahead:
-        if node == end:
-            break
-        for edge in leaving.get(node, ()):
-            to = int(target[edge])
-            if to not in came_by:
-                came_by[to] = edge
-                ahead.append(to)
-    if end not in came_by:
-        raise ValueError(f"no path leads from {start} to {end}")
-    path = []
-    at = end
-    while at != start:
-        path.append(came_by[at])
-        at = int(source[came_by[at]])
-    return path[::-1]
+    graph: nx.DiGraph[int] = nx.DiGraph()
+    # Of parallel edges the first is taken: added last, it stays.
+    for edge in range(len(source) - 1, -1, -1):
+        graph.add_edge(int(source[edge]), int(target[edge]), number=edge)
+    try:
+        nodes = nx.shortest_path(graph, start, end)
+    except (nx.NetworkXNoPath, nx.NodeNotFound):
+        raise ValueError(f"no path leads from {start} to {end}") from None
+    return [int(graph.edges[pair]["number"]) for pair in pairwise(nodes)]
