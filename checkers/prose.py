@@ -2,6 +2,7 @@
 
 1. Moments are seconds since the start of the run with three decimals; the history's own clock.
 2. A list in a sentence is short; what it leaves out is counted.
+3. Different keys have different names where they stand side by side, as the fields of an object do.
 """
 
 from __future__ import annotations
@@ -37,8 +38,8 @@ def count(number: int, noun: str, plural: str | None = None) -> str:
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
-def listing(items: Iterable[object], limit: int = 5) -> str:
-    """Items in a sentence.
+def listing(items: Iterable[object], limit: int = 5, last: str = "and") -> str:
+    """Items in a sentence; `last` stands before the last of them.
 
     >>> listing(["n1", "n2", "n3"]), listing(range(9), limit=2)
     ('n1, n2 and n3', '0, 1 and 7 more')
@@ -48,12 +49,24 @@ def listing(items: Iterable[object], limit: int = 5) -> str:
         names = [*names[:limit], f"{len(names) - limit} more"]
     if len(names) < 2:
         return "".join(names)
-    return f"{', '.join(names[:-1])} and {names[-1]}"
+    return f"{', '.join(names[:-1])} {last} {names[-1]}"
 
 
 def key_name(key: str | int | None) -> str:
     """A key in a sentence or as a JSON field; histories of a single object have none."""
     return "the only key" if key is None else str(key)
+
+
+def key_names(keys: Iterable[str | int | None]) -> dict[str | int | None, str]:
+    """Names of keys as the fields of one JSON object: all different. Strings are quoted if they weren't otherwise.
+
+    >>> key_names(["x", 1, None]), key_names(["x", 1, "1"])
+    ({'x': 'x', 1: '1', None: 'the only key'}, {'x': '"x"', 1: '1', '1': '"1"'})
+    """
+    names = {key: key_name(key) for key in keys}
+    if len(set(names.values())) < len(names):
+        names = {key: json.dumps(key, ensure_ascii=False) if isinstance(key, str) else names[key] for key in names}
+    return names
 
 
 def literal(value: object) -> str:

@@ -12,9 +12,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections import Counter as Counts
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -23,12 +24,13 @@ from checkers.history import History
 from checkers.linearizability.calls import calls_of
 from checkers.linearizability.containers import FifoQueue, PriorityQueue, SetModel, Stack
 from checkers.linearizability.counters import Counter, Mutex
+from checkers.linearizability.finding import Finding
 from checkers.linearizability.kv import KeyValue
 from checkers.linearizability.model import Call, Model
 from checkers.linearizability.registers import CasRegister, MultiRegister, Register
-from checkers.linearizability.search import search
+from checkers.linearizability.search import Outcome, search
 from checkers.linearizability.witness import Blocked, data_of, events_of, explain, text_of
-from checkers.prose import count, key_name, listing
+from checkers.prose import count, key_name, listing, literal
 from checkers.replicas import POLL
 from checkers.verdict import Verdict, Witness
 
@@ -48,20 +50,25 @@ MODELS: Mapping[str, Model] = {
     )
 }
 _LISTED = 100
-_EXPLAINED = 3  # Parts whose witness is minimised: the report shows one, and a person reads no more.
 
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What was found of one part. linearizable: None if the budget ran out, and `stopped` says of what."""
+    """What was found of one part.
+
+    linearizable: None if the budget ran out, and `stopped` says of what. calls: how many there are. certain: the event
+    at which no order was left. finding: what an algorithm says; outcome: what the search does, unless it was left
+    behind in another process.
+    """
 
     linearizable: bool | None
-    method: str
     calls: int
     returns: int = 0
     explored: int = 0
     stopped: str | None = None
-    blocked: Blocked | None = None
+    certain: int = 0
+    finding: Finding | None = None
+    outcome: Outcome | None = None
 
 
 def check(
@@ -87,8 +94,17 @@ def check(
         return Verdict.unknown(f"no operation of a {chosen.name} was completed, so nothing was observed")
     if not any(call.known and _observes(chosen, call) for calls in parts.values() for call in calls):
         return Verdict.unknown("nothing was read: no operation's answer depends on what another one did")
-    judged = _judge_all(parts, chosen, Budget(timeout_s, memory_mb), executor)
-    return _verdict(history, chosen, judged)
+    budget = Budget(timeout_s, memory_mb)
+    judged = _judge_all(parts, chosen, budget, executor)
+    names = _names(parts)
+    evidence = _evidence(chosen, judged, names)
+    wrong = [part for part in judged if judged[part].linearizable is False]
+    if not wrong:
+        return _undisputed(chosen, judged, names, evidence)
+    first = min(wrong, key=lambda part: judged[part].certain)
+    blocked = why(parts[first], chosen, judged[first], budget)
+    witness = Witness(text_of(blocked, chosen, history), events_of(blocked), data_of(blocked, history))
+    return Verdict.invalid(_complaint(chosen, judged, wrong, names), witness, **evidence)
 
 
 def _model(model: str | Model | None, history: History) -> Model:
@@ -121,21 +137,32 @@ def _observes(model: Model, call: Call) -> bool:
     return not model.blind(call)
 
 
-def judge(calls: Sequence[Call], model: Model, budget: Budget, *, explained: bool = True) -> Judgement:
-    """Judge the calls of one part, in the order of their invocations.
-
-    explained: say why, where they can't be put in an order.
-    """
-    found = model.shortcut(calls)
-    if found is not None:
-        certain = max((call.returned for call in found.calls if call.known), default=0)
-        blocked = None if found.linearizable else Blocked(found.calls, certain, found.text)
-        return Judgement(found.linearizable, "algorithm", len(calls), blocked=blocked)
+def judge(calls: Sequence[Call], model: Model, budget: Budget) -> Judgement:
+    """Judge the calls of one part, in the order of their invocations."""
+    finding = model.shortcut(calls)
+    if finding is not None:
+        certain = max((call.returned for call in finding.calls if call.known), default=0)
+        return Judgement(finding.linearizable, len(calls), certain=certain, finding=finding)
     outcome = search(calls, model, budget)
-    blocked = explain(calls, model, outcome) if outcome.linearizable is False and explained else None
+    certain = outcome.moments[-1].returned if outcome.linearizable is False else 0
     return Judgement(
-        outcome.linearizable, "search", len(calls), outcome.returns, outcome.explored, outcome.stopped, blocked
+        outcome.linearizable,
+        len(calls),
+        outcome.returns,
+        outcome.explored,
+        outcome.stopped,
+        certain,
+        outcome=outcome if outcome.linearizable is False else None,
     )
+
+
+def why(calls: Sequence[Call], model: Model, judgement: Judgement, budget: Budget) -> Blocked:
+    """Why those calls, which were found not to be linearizable, can't be put in an order."""
+    finding = judgement.finding
+    if finding is not None:
+        return Blocked(finding.calls, judgement.certain, finding.text)
+    outcome = judgement.outcome or search(calls, model, Budget())
+    return explain(calls, model, outcome, budget)
 
 
 def _judge_all(
@@ -145,64 +172,69 @@ def _judge_all(
     order = sorted(parts, key=lambda part: len(parts[part]))
     if executor is None:
         return {part: judge(parts[part], model, budget) for part in order}
-    alone = partial(_judge_alone, model=model, timeout_s=budget.left_s, memory_mb=budget.memory_mb)
+    # The budget goes along as it is: processes of one machine have one clock.
+    alone = partial(_judge_alone, model=model, budget=budget)
     chunk = max(1, len(order) // 64)
     found = executor.map(alone, [parts[part] for part in order], chunksize=chunk)
     return dict(zip(order, found, strict=True))
 
 
-def _judge_alone(calls: Sequence[Call], *, model: Model, timeout_s: float | None, memory_mb: float | None) -> Judgement:
-    return judge(calls, model, Budget(timeout_s, memory_mb))
+def _judge_alone(calls: Sequence[Call], *, model: Model, budget: Budget) -> Judgement:
+    return replace(judge(calls, model, budget), outcome=None)
 
 
-def _verdict(history: History, model: Model, judged: Mapping[Hashable, Judgement]) -> Verdict:
-    wrong = {part: each for part, each in judged.items() if each.linearizable is False}
-    undecided = {part: each for part, each in judged.items() if each.linearizable is None}
-    operations = sum(each.calls for each in judged.values())
-    evidence: dict[str, Any] = {
+def _evidence(model: Model, judged: Mapping[Hashable, Judgement], names: Mapping[Hashable, str]) -> dict[str, Any]:
+    wrong = [part for part, each in judged.items() if each.linearizable is False]
+    undecided = [part for part, each in judged.items() if each.linearizable is None]
+    return {
         "model": model.name,
-        "operations": operations,
+        "operations": sum(each.calls for each in judged.values()),
         "parts": len(judged),
         "linearizable": len(judged) - len(wrong) - len(undecided),
         "not_linearizable": len(wrong),
         "undecided": len(undecided),
         "explored": sum(each.explored for each in judged.values()),
         "by_part": {
-            _name(part): {
-                "linearizable": each.linearizable,
-                "operations": each.calls,
-                "returns_ordered": each.returns,
-                "stopped": each.stopped,
+            names[part]: {
+                "linearizable": judged[part].linearizable,
+                "operations": judged[part].calls,
+                "returns_ordered": judged[part].returns,
+                "stopped": judged[part].stopped,
             }
-            for part, each in list({**wrong, **undecided}.items())[:_LISTED]
+            for part in [*wrong, *undecided][:_LISTED]
         },
     }
-    if wrong:
-        first = min(wrong, key=lambda part: _certain(wrong[part]))
-        blocked = wrong[first].blocked
-        assert blocked is not None
-        where = f" of {count(len(judged), 'key')}" if len(judged) > 1 else ""
-        reason = f"{count(len(wrong), 'key')}{where} not linearizable as a {model.name}: {listing(map(_name, wrong))}"
-        if len(judged) == 1:
-            reason = f"{count(operations, 'operation')} on {_name(first)} are not linearizable as a {model.name}"
-        told = text_of(blocked, model, history)
-        return Verdict.invalid(reason, Witness(told, events_of(blocked), data_of(blocked, history)), **evidence)
-    if undecided:
-        part, each = next(iter(undecided.items()))
-        known = f"; {count(evidence['linearizable'], 'other key')} linearizable" if len(judged) > 1 else ""
-        reason = (
-            f"{each.stopped} on {_name(part)}, after {each.returns:,} of {count(each.calls, 'operation')}: so far they "
-            f"are linearizable as a {model.name}{known}"
-        )
-        return Verdict.unknown(reason, **evidence)
+
+
+def _complaint(
+    model: Model, judged: Mapping[Hashable, Judgement], wrong: Sequence[Hashable], names: Mapping[Hashable, str]
+) -> str:
+    if len(judged) == 1:
+        operations = count(sum(each.calls for each in judged.values()), "operation")
+        return f"the {operations} on {names[wrong[0]]} can't be put in an order: not linearizable as a {model.name}"
+    told = listing(names[part] for part in wrong)
+    return f"{len(wrong):,} of {count(len(judged), 'key')} not linearizable as a {model.name}: {told}"
+
+
+def _undisputed(
+    model: Model, judged: Mapping[Hashable, Judgement], names: Mapping[Hashable, str], evidence: Mapping[str, Any]
+) -> Verdict:
     on = f" on {count(len(judged), 'key')}" if len(judged) > 1 else ""
-    return Verdict.valid(f"{count(operations, 'operation')}{on} are linearizable as a {model.name}", **evidence)
+    for part, each in judged.items():
+        if each.linearizable is None:
+            others = f"; {evidence['linearizable']:,} of {count(len(judged), 'key')} decided" if on else ""
+            reason = (
+                f"{each.stopped} on {names[part]}, after {each.returns:,} of {count(each.calls, 'operation')}, "
+                f"so far linearizable as a {model.name}{others}"
+            )
+            return Verdict.unknown(reason, **evidence)
+    return Verdict.valid(
+        f"linearizable as a {model.name}: {count(evidence['operations'], 'operation')}{on}", **evidence
+    )
 
 
-def _certain(judgement: Judgement) -> int:
-    assert judgement.blocked is not None
-    return judgement.blocked.certain
-
-
-def _name(part: Hashable) -> str:
-    return key_name(part) if part is None or isinstance(part, str | int) else str(part)
+def _names(parts: Iterable[Hashable]) -> dict[Hashable, str]:
+    """The parts by name; where 1 and "1" are both keys the text has its quotes."""
+    plain = {part: key_name(part) if part is None or isinstance(part, str | int) else str(part) for part in parts}
+    often = Counts(plain.values())
+    return {part: literal(part) if often[name] > 1 else name for part, name in plain.items()}

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from checkers.linearizability.model import Call, Model, State
+from checkers.prose import literal
 
 
 class Counter(Model):
@@ -22,7 +23,7 @@ class Counter(Model):
 
     def malformed(self, call: Call) -> str | None:
         if call.f == "add" and type(call.argument) is not int:
-            return f"an add needs an integer, has {call.argument!r:.60}"
+            return f"an add needs an integer, has {literal(call.argument)}"
         return None
 
     def step(self, state: State, call: Call) -> Sequence[State]:

@@ -18,14 +18,21 @@ class Finding:
     calls: tuple[Call, ...] = ()
 
 
+# Where both argument and result are null the name alone tells whether null was asked, answered, or means nothing.
+_TAKE = frozenset({"write", "put", "append", "add", "remove", "contains", "enqueue", "push"})
+_SAY_NOTHING = frozenset({"acquire", "release"})
+
+
 def told(call: Call) -> str:
     """A call in a sentence.
 
     >>> told(Call("write", 5)), told(Call("read", None, None)), told(Call("cas", (1, 2), (1, 2), failed=True))
     ('write 5', 'read -> null', 'cas [1, 2] (failed)')
-    >>> told(Call("dequeue", None, known=False))
-    'dequeue -> ?'
+    >>> told(Call("dequeue", None, known=False)), told(Call("write")), told(Call("acquire"))
+    ('dequeue -> ?', 'write null', 'acquire')
     """
+    if call.argument is None and call.result is None and call.f in _SAY_NOTHING | _TAKE:
+        return f"{call.f} null" if call.f in _TAKE else call.f
     asked = call.f if call.argument is None else f"{call.f} {literal(call.argument)}"
     if call.failed:
         return f"{asked} (failed)"

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from checkers.linearizability import zones
 from checkers.linearizability.finding import Finding
 from checkers.linearizability.model import Call, Model, State
+from checkers.prose import literal
 
 EMPTY = ""
 
@@ -25,7 +26,7 @@ class KeyValue(Model):
 
     def malformed(self, call: Call) -> str | None:
         if call.f == "append" and not isinstance(call.argument, str):
-            return f"an append needs a text, has {call.argument!r:.60}"
+            return f"an append needs a text, has {literal(call.argument)}"
         return None
 
     def step(self, state: State, call: Call) -> Sequence[State]:
@@ -33,7 +34,7 @@ class KeyValue(Model):
             case "put":
                 return (EMPTY if call.argument is None else call.argument,)
             case "append":
-                return (f"{state}{call.argument}",)
+                return (_text(state) + call.argument,)
             case _:
                 found = EMPTY if call.result is None else call.result
                 return (state,) if not call.known or found == state else ()
@@ -49,7 +50,11 @@ class KeyValue(Model):
 
     def leads_to(self, state: State, call: Call) -> bool:
         found = EMPTY if call.result is None else call.result
-        return found == state or (isinstance(found, str) and found.startswith(f"{state}"))
+        return found == state or (isinstance(found, str) and found.startswith(_text(state)))
 
     def shortcut(self, calls: Sequence[Call]) -> Finding | None:
         return zones.judge(calls, write="put", read="get", empty=frozenset({EMPTY, None}))
+
+
+def _text(value: State) -> str:
+    return str(value)

@@ -3,8 +3,8 @@
 1. A model is a start and a step: from a state and a call, the states the call may leave. None means that the call can't
    happen in that state, or can't answer there what it did; several, that the object is free to choose.
 2. States are values: hashable, never changed in place.
-3. Arguments and results are values too (`freeze`): lists come as tuples, objects as tuples of pairs, true and false as
-   TRUE and FALSE, since Python's True is equal to 1 and no database's is.
+3. Arguments and results are values too (`freeze`): lists come as tuples, objects as Fields, true and false as TRUE and
+   FALSE, numbers with a fraction as Decimal: Python's True and 1.0 are equal to 1, and no database's are.
 4. A call whose result nobody knows (it crashed, or its completion never came) has `known` False: its step returns what
    it may leave behind whatever it answered. That it may never take effect is the search's business.
 5. A failed operation certainly did not happen and never reaches a model, unless the model says (`observes`) that its
@@ -16,6 +16,8 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -42,16 +44,36 @@ class Truth(enum.Enum):
     def __repr__(self) -> str:
         return self.name.lower()
 
+    __str__ = __repr__
+
 
 TRUE, FALSE = Truth.TRUE, Truth.FALSE
-_PLAIN = frozenset({int, str, type(None), float})
+_PLAIN = frozenset({int, str, type(None)})
+
+
+@dataclass(frozen=True)
+class Fields:
+    """An object: pairs of name and value, by name. Equal to no list of pairs."""
+
+    pairs: tuple[tuple[str, Hashable], ...]
+
+    @property
+    def value(self) -> dict[str, Hashable]:
+        return dict(self.pairs)
+
+
+@dataclass(frozen=True)
+class Decimal:
+    """A number with a fraction or an exponent. 1.0 is not 1: what a system answers in another type it has changed."""
+
+    value: float
 
 
 def freeze(value: Any) -> Hashable:
     """A history's value as one that can be compared and hashed (rule 3). O(its size).
 
     >>> freeze([1, {"b": [], "a": True}])
-    (1, (('a', true), ('b', ())))
+    (1, Fields(pairs=(('a', true), ('b', ()))))
     """
     kind = type(value)
     if kind in _PLAIN:
@@ -61,7 +83,9 @@ def freeze(value: Any) -> Hashable:
     if kind is list or kind is tuple:
         return tuple(value) if _PLAIN.issuperset(map(type, value)) else tuple(map(freeze, value))
     if kind is dict:
-        return tuple(sorted(((key, freeze(each)) for key, each in value.items()), key=lambda pair: str(pair[0])))
+        return Fields(tuple(sorted(((str(key), freeze(each)) for key, each in value.items()), key=itemgetter(0))))
+    if kind is float:
+        return Decimal(value)
     if isinstance(value, Hashable):
         return value
     raise TypeError(f"{value!r} is no value of a history")
@@ -120,7 +144,7 @@ class Model:
 
     def leads_to(self, state: State, call: Call) -> bool:
         """False promises that calls which don't overwrite never lead from the state to one in which that call, which
-        reads only, can be."""
+        reads only, can be. A subclass with more operations has to answer for those too."""
         return True
 
     def part(self, call: Call) -> Hashable:

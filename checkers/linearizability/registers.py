@@ -8,11 +8,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 
 from checkers.linearizability import zones
 from checkers.linearizability.finding import Finding
 from checkers.linearizability.model import Call, Model, State
+from checkers.prose import literal
 
 MISMATCH = "mismatch"
 
@@ -49,7 +50,7 @@ class CasRegister(Register):
 
     def malformed(self, call: Call) -> str | None:
         if call.f == "cas" and not (isinstance(call.argument, tuple) and len(call.argument) == 2):
-            return f"a cas needs a pair [old, new], has {call.argument!r:.60}"
+            return f"a cas needs a pair [old, new], has {literal(call.argument)}"
         return None
 
     def step(self, state: State, call: Call) -> Sequence[State]:
@@ -78,11 +79,14 @@ class MultiRegister(Model):
     fs = frozenset({"txn"})
 
     def malformed(self, call: Call) -> str | None:
-        for micro in (call.argument, call.result) if call.known else (call.argument,):
+        asked, answered = call.argument, call.result if call.known else call.argument
+        for micro in (asked, answered):
             if not isinstance(micro, tuple) or not all(
                 isinstance(each, tuple) and len(each) == 3 and each[0] in _READ | _WRITE for each in micro
             ):
-                return f'a txn needs a list of ["r", name, value] and ["w", name, value], has {micro!r:.60}'
+                return f'a txn needs a list of ["r", name, value] and ["w", name, value], has {literal(micro)}'
+        if [_fixed(each) for each in asked] != [_fixed(each) for each in answered]:
+            return f"a txn answers what it was asked, {literal(asked)}, and not {literal(answered)}"
         return None
 
     def step(self, state: State, call: Call) -> Sequence[State]:
@@ -92,13 +96,21 @@ class MultiRegister(Model):
                 held[name] = value
             elif call.known and held.get(name) != value:
                 return ()
-        return (tuple(sorted(held.items(), key=lambda pair: (str(type(pair[0])), pair[0]))),)
+        return (tuple(sorted(held.items(), key=lambda pair: repr(pair[0]))),)
 
     def read_only(self, call: Call) -> bool:
         return all(f in _READ for f, _, _ in call.argument)
 
+    def blind(self, call: Call) -> bool:
+        return all(f in _WRITE for f, _, _ in call.argument)
+
     def describe(self, state: State) -> str:
-        return ", ".join(f"{name} = {value!r}" for name, value in state) or "nothing"
+        return ", ".join(f"{name} = {literal(value)}" for name, value in state) or "nothing"
+
+
+def _fixed(micro: tuple[str, Hashable, Hashable]) -> tuple[object, ...]:
+    """What an answer can't change: all of a write, of a read what it reads."""
+    return (micro[0] in _WRITE, micro[1], micro[2] if micro[0] in _WRITE else None)
 
 
 _READ = frozenset({"r", "read"})

@@ -33,6 +33,7 @@ import enum
 from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 
 from checkers.budget import Budget
 from checkers.columns import FOREVER
@@ -53,6 +54,8 @@ LOST: State = _Lost.LOST
 _BYTES = 250  # About what a configuration takes: an integer, its place in a set, its share of a state.
 _LOOK_EVERY = 512  # Configurations between two looks at the budget.
 _REMEMBERED = 48  # Returns behind the walk whose configurations are kept, for a witness to begin from.
+_LARGE = 1000  # Configurations of which only the last moment is remembered, and of which not all pairs are compared.
+_COMPARED = 64  # Configurations, those with the fewest calls, that a new one is compared with.
 _MOVES_MAX = 100_000  # Steps of the model that are remembered.
 
 
@@ -129,10 +132,13 @@ def search(calls: Sequence[Call], model: Model, budget: Budget) -> Outcome:
     return walk(Layout(calls), model, budget, {model.initial: (0,)})
 
 
-def walk(layout: Layout, model: Model, budget: Budget, frontier: Frontier) -> Outcome:
-    """Walk along the calls, from the configurations that the object could be in as the first of them is invoked."""
+def walk(layout: Layout, model: Model, budget: Budget, frontier: Frontier, *, losing: bool = True) -> Outcome:
+    """Walk along the calls, from the configurations that the object could be in as the first of them is invoked.
+
+    losing: take lost states together (rule 7); without it every state is kept as it is, to be shown.
+    """
     calls = layout.calls
-    present = _Present(layout, model, budget)
+    present = _Present(layout, model, budget, losing=losing)
     moments: deque[Moment] = deque(maxlen=_REMEMBERED)
     now: dict[State, set[int]] = {state: set(done) for state, done in frontier.items()}
     returns = 0
@@ -141,6 +147,8 @@ def walk(layout: Layout, model: Model, budget: Budget, frontier: Frontier) -> Ou
             present.invoke(step, now)
             continue
         number = ~step
+        if _size(now) > _LARGE:
+            moments.clear()
         moments.append(Moment(calls[number].returned, dict(now)))
         now = present.past(number, now, horizon)
         if present.stopped:
@@ -179,7 +187,7 @@ def _horizons(layout: Layout, model: Model) -> list[int]:
 class _Present:
     """The calls open at the moment of the walk, and how configurations get past a return."""
 
-    def __init__(self, layout: Layout, model: Model, budget: Budget) -> None:
+    def __init__(self, layout: Layout, model: Model, budget: Budget, *, losing: bool) -> None:
         self.explored = self._look = 0
         self.stopped: str | None = None
         self._layout = layout
@@ -191,8 +199,10 @@ class _Present:
         self._commutes = {kind: model.commutes(call) for kind, call in self._sample.items()}
         self._overwrites = {kind: model.overwrites(call) for kind, call in self._sample.items()}
         self._blind = {kind: model.blind(call) for kind, call in self._sample.items()}
-        self._losing = type(model).leads_to is not Model.leads_to and all(
-            self._reads[kind] or self._blind[kind] for kind in self._sample
+        self._losing = (
+            losing
+            and type(model).leads_to is not Model.leads_to
+            and all(self._reads[kind] or self._blind[kind] for kind in self._sample)
         )
         self._hiding = self._losing or any(self._overwrites.values())
         self._left = Counter(layout.kinds)
@@ -204,14 +214,16 @@ class _Present:
         self._open: dict[int, list[tuple[int, int]]] = {}
         # The lower bits of all open calls; of those that read, that crashed, that are blind and will return.
         self._lower = self._reading = self._crashed = self._hidable = 0
-        self._next = 0  # The call that is invoked next.
+        # The calls that read, and which of them is invoked next.
+        self._future = [c for c, kind in zip(layout.calls, layout.kinds, strict=True) if self._reads[kind]]
+        self._next_read = 0
 
     def invoke(self, number: int, now: dict[State, set[int]]) -> None:
         """A call is invoked; if it reads, it takes effect in the states that answer it so (rule 2)."""
         kind, bit, returned = self._layout.kinds[number], self._layout.bits[number], self._layout.calls[number].returned
-        self._next = number + 1
         self._lower |= bit
         if self._reads[kind]:
+            self._next_read += 1
             self._open_reads[kind] = self._open_reads.get(kind, 0) | bit
             self._reading |= bit
             for state, done in now.items():
@@ -220,7 +232,9 @@ class _Present:
             return
         alike = self._open.setdefault(kind, [])
         alike.append((returned, bit))
-        alike.sort()
+        alike.sort(
+            key=itemgetter(0)
+        )  # Of crashed calls the first invoked stays first: bits are used again in any order.
         if returned == FOREVER:
             self._crashed |= bit
         elif self._hiding and self._blind[kind]:
@@ -242,7 +256,7 @@ class _Present:
         if lacking:
             self._expand(kind, bit, lacking, after, horizon)
             for state, done in after.items():
-                if len(done) > 1:
+                if 1 < len(done) <= _LARGE:
                     after[state] = self._unbeaten(done)
         self._close(kind, bit)
         return after
@@ -280,6 +294,7 @@ class _Present:
         # What can beat a configuration agrees with it in all calls but reads, crashed and hidable ones.
         rigid = lower & ~(reading | crashed | hidable)
         reached: dict[tuple[State, int], list[int]] = {}
+        met = set(lacking)
         for state, done in lacking:
             reached.setdefault((state, done & rigid), []).append(done)
         alone = commutes[kind]
@@ -320,6 +335,9 @@ class _Present:
                         continue
                     if alone and (answered or not commutes[each]):
                         self._take(kind, new, taken | bit, bit, matching, after)
+                    if (new, taken) in met:
+                        continue
+                    met.add((new, taken))
                     before = reached.setdefault((new, taken & rigid), [])
                     hides = taken >> 1
                     for one in before:  # As in _beats, in place: this is where the time goes.
@@ -327,7 +345,8 @@ class _Present:
                         if not lower & ~(one >> 1) & (hides | differ):
                             break
                     else:
-                        before.append(taken)
+                        if len(before) < _COMPARED:
+                            before.append(taken)
                         lacking.append((new, taken))
                         # Overwritten before anybody read it, the call were better left undone.
                         follow.append(answered != 0 or not blind[each])
@@ -335,6 +354,7 @@ class _Present:
                 look += _LOOK_EVERY
                 self.stopped = self._budget.spent((len(lacking) + _size(after)) * _BYTES)
                 if self.stopped:
+                    self.explored += len(lacking)
                     return
         self.explored += len(lacking)
         if self.explored >= self._look:
@@ -370,11 +390,11 @@ class _Present:
 
     def _seen_by(self, state: State, horizon: int) -> int:
         """The bits of the open reads that the state leads to, and a bit beyond all for reads still to be invoked."""
-        calls, leads_to = self._layout.calls, self._model.leads_to
+        leads_to = self._model.leads_to
         bits = sum(bits for kind, bits in self._open_reads.items() if leads_to(state, self._sample[kind]))
-        at = self._next
-        while at < len(calls) and calls[at].invoked < horizon:
-            if self._reads[self._layout.kinds[at]] and leads_to(state, calls[at]):
+        at = self._next_read
+        while at < len(self._future) and self._future[at].invoked < horizon:
+            if leads_to(state, self._future[at]):
                 return bits | self._layout.beyond
             at += 1
         return bits

@@ -3,16 +3,17 @@
 1. The walk stopped at the return of a *blocked* call: all returns before it can be put in an order, this one in none.
 2. The witness begins at most some returns earlier, from all configurations the object could be in by then; from the
    start where that is near. Whatever follows is tried out on that window alone.
-3. The window is *relaxed*, a call at a time: a call that reads is left out, any other may take effect at any time from
-   its invocation on, or never. That only ever allows more. Where the blocked call stays blocked all the same, the call
-   stays relaxed; those that are left are the core: they can't all have happened as recorded, whatever the rest did.
+3. The window is *relaxed*: a call that reads is left out, any other may take effect at any time from its invocation on,
+   or never. That only ever allows more. The core are a few calls that, as recorded, still can't all have happened,
+   whatever the relaxed ones did; without any one of them they could.
+4. What the object could be as the window begins was found out with all calls as recorded. Where that is not the start
+   of the history, the core is tried once more on all of it. If that fails, or the budget ends, nothing is relaxed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any
 
 import msgspec
@@ -22,23 +23,27 @@ from checkers.columns import FOREVER
 from checkers.history import History
 from checkers.linearizability.finding import told
 from checkers.linearizability.model import Call, Model, State
-from checkers.linearizability.search import LOST, Layout, Moment, Outcome, walk
+from checkers.linearizability.pruning import pruned
+from checkers.linearizability.search import LOST, Frontier, Layout, Moment, Outcome, walk
 from checkers.prose import at, count, listing
 
-_TRIAL_MB = 2.0  # A trial that takes more configurations than this holds is given up: the call stays in the core.
-_TRIALS = 400
+_TRIAL_MB = 2.0  # A trial that takes more configurations than this holds is given up, and nothing is relaxed.
 _STATES_SHOWN = 5
+
+
+class _TooMuch(Exception):
+    """A trial came to the end of its budget."""
 
 
 @dataclass(frozen=True, slots=True)
 class Blocked:
     """Why the calls of one part can't be put in an order.
 
-    blocked: the call that can't be placed, None where an algorithm says why in `text`. core: the calls that suffice to
-    show it, the blocked one among them, in the order of their invocations. relaxed: how many others of the window may
-    do what they like. certain: the event at which no order was left; states: what the object could be just before it.
-    begin: what it could be when the window begins, empty where that is the start of the history. returns: how many
-    returns came before the certain event.
+    core: the calls that suffice to show it, in the order of their invocations. certain: the event at which no order
+    was left. text: why, where an algorithm says so; else blocked: the call that can't be placed, and states: what the
+    object could be just before the certain event. begin: what it could be when the window begins, empty where that is
+    the start of the history. relaxed: how many others of the window may do what they like. returns: how many came
+    before.
     """
 
     core: tuple[Call, ...]
@@ -51,74 +56,97 @@ class Blocked:
     returns: int = 0
 
 
-def explain(calls: Sequence[Call], model: Model, outcome: Outcome) -> Blocked:
+def explain(calls: Sequence[Call], model: Model, outcome: Outcome, budget: Budget) -> Blocked:
     """Minimise what the search found. calls: those that were searched."""
     assert outcome.blocked is not None
-    moment, blocked = outcome.moments[0], outcome.blocked
-    whole = len(outcome.moments) > outcome.returns
-    recorded = {
-        call.invoked: call for call in calls if call.returned >= moment.returned and call.invoked < blocked.returned
-    }
-    # What returned only after the blocked call was open then: it may have happened by then or not.
-    window = [
-        call if call.returned <= blocked.returned else msgspec.structs.replace(call, returned=FOREVER)
-        for call in recorded.values()
-    ]
-    frontier = _Frontier.at(Layout(calls), moment, window, calls)
-    core = list(window)
-    for call in islice(reversed(window), _TRIALS):
-        if call.invoked == blocked.invoked or not call.known:
-            continue
-        fewer = [each for each in core if each.invoked != call.invoked]
-        if not model.read_only(call):
-            fewer.append(msgspec.structs.replace(call, known=False, result=None, returned=FOREVER))
-            fewer.sort(key=lambda each: each.invoked)
-        if frontier.still_blocked(fewer, model):
-            core = fewer
-    shown = tuple(recorded[call.invoked] for call in core if call.known)
+    blocked = outcome.blocked
+    # Lost states are nothing to begin from: which they are hangs on reads that may be relaxed.
+    moment = next((each for each in outcome.moments if LOST not in each.frontier), outcome.moments[-1])
+    whole = moment is outcome.moments[0] and len(outcome.moments) > outcome.returns
+    recorded = [c for c in calls if c.returned >= moment.returned and c.invoked < blocked.returned]
+    window = _Window.at(Layout(calls), moment, calls, model, budget)
+    known = [call for call in recorded if call.known]
+
+    def wrong(kept: Sequence[Call]) -> bool:
+        return window.blocked(_relaxed(recorded, kept, blocked.returned, model))
+
+    try:
+        core = pruned(known, wrong)
+        if not whole and not _wrong_throughout(calls, known, core, blocked.returned, model, budget):
+            core = known
+    except _TooMuch:
+        core = known
     return Blocked(
-        core=shown,
+        core=tuple(core),
         certain=outcome.moments[-1].returned,
         blocked=blocked,
-        states=_described(outcome.moments[-1].frontier, model),
+        states=_described(window.states_before(_relaxed(recorded, known, blocked.returned, model), outcome), model),
         begin=() if whole else _described(moment.frontier, model),
-        relaxed=len(window) - len(shown),
+        relaxed=len(recorded) - len(core),
         returns=outcome.returns,
     )
 
 
+def _relaxed(calls: Sequence[Call], kept: Sequence[Call], until: int, model: Model) -> list[Call]:
+    """The calls up to an event, all but the kept ones relaxed (rule 3)."""
+    as_recorded = {call.invoked for call in kept}
+    found = []
+    for call in calls:
+        if call.invoked in as_recorded:
+            # What returned only later was open then: it may have happened by then or not.
+            found.append(call if call.returned <= until else msgspec.structs.replace(call, returned=FOREVER))
+        elif not model.read_only(call):
+            found.append(
+                msgspec.structs.replace(call, known=False, failed=False, result=None, returned=FOREVER)
+                if call.known
+                else call
+            )
+    return found
+
+
+def _wrong_throughout(
+    calls: Sequence[Call], window: Sequence[Call], core: Sequence[Call], until: int, model: Model, budget: Budget
+) -> bool:
+    """Whether the whole history up to an event is wrong too, with that window relaxed but for its core."""
+    free = {call.invoked for call in window} - {call.invoked for call in core}
+    kept = [call for call in calls if call.known and call.invoked not in free]
+    relaxed = _relaxed([call for call in calls if call.invoked < until], kept, until, model)
+    trial = Budget(budget.left_s, _TRIAL_MB)
+    return walk(Layout(relaxed), model, trial, {model.initial: (0,)}).linearizable is False
+
+
 @dataclass(frozen=True)
-class _Frontier:
+class _Window:
     """The configurations as the window begins.
 
     by_state: the open calls, by their invocations, that have taken effect, and those that are hidable.
     """
 
     by_state: Mapping[State, Sequence[tuple[frozenset[int], frozenset[int]]]]
+    model: Model
+    budget: Budget
 
     @classmethod
-    def at(cls, layout: Layout, moment: Moment, window: Sequence[Call], calls: Sequence[Call]) -> _Frontier:
+    def at(cls, layout: Layout, moment: Moment, calls: Sequence[Call], model: Model, budget: Budget) -> _Window:
         bits = {
             call.invoked: bit
             for call, bit in zip(calls, layout.bits, strict=True)
             if call.invoked < moment.returned <= call.returned
         }
-        present = [call.invoked for call in window if call.invoked in bits]
-        return cls(
-            {
-                state: [
-                    (
-                        frozenset(each for each in present if done & bits[each]),
-                        frozenset(each for each in present if done & bits[each] << 1),
-                    )
-                    for done in sorted(several)
-                ]
-                for state, several in moment.frontier.items()
-            }
-        )
+        by_state = {
+            state: [
+                (
+                    frozenset(each for each, bit in bits.items() if done & bit),
+                    frozenset(each for each, bit in bits.items() if done & bit << 1),
+                )
+                for done in sorted(several)
+            ]
+            for state, several in moment.frontier.items()
+        }
+        return cls(by_state, model, budget)
 
-    def still_blocked(self, calls: Sequence[Call], model: Model) -> bool:
-        """Whether the calls can't be put in an order either, found out cheaply."""
+    def walk(self, calls: Sequence[Call], *, losing: bool = True) -> Outcome:
+        """Walk along the calls from there."""
         layout = Layout(calls)
         bits = {call.invoked: bit for call, bit in zip(calls, layout.bits, strict=True)}
         crashed = {call.invoked for call in calls if call.returned == FOREVER}
@@ -130,11 +158,25 @@ class _Frontier:
             ]
             for state, several in self.by_state.items()
         }
-        return walk(layout, model, Budget(memory_mb=_TRIAL_MB), frontier).linearizable is False
+        return walk(layout, self.model, Budget(self.budget.left_s, _TRIAL_MB), frontier, losing=losing)
+
+    def blocked(self, calls: Sequence[Call]) -> bool:
+        """Whether the calls can't be put in an order. Raises _TooMuch if that isn't found out cheaply."""
+        found = self.walk(calls).linearizable
+        if found is None:
+            raise _TooMuch
+        return not found
+
+    def states_before(self, calls: Sequence[Call], outcome: Outcome) -> Frontier:
+        """What the object could be just before the end, with lost states as they are if they can be told."""
+        found = self.walk(calls, losing=False)
+        return found.moments[-1].frontier if found.linearizable is False else outcome.moments[-1].frontier
 
 
 def _described(frontier: Mapping[State, Any], model: Model) -> tuple[str, ...]:
-    return tuple(sorted({"what nobody read" if state is LOST else model.describe(state) for state in frontier}))
+    return tuple(
+        sorted({"a value that no read could see" if state is LOST else model.describe(state) for state in frontier})
+    )
 
 
 def text_of(blocked: Blocked, model: Model, history: History) -> str:
@@ -142,14 +184,14 @@ def text_of(blocked: Blocked, model: Model, history: History) -> str:
     lines = [_line(call, history) for call in blocked.core]
     if blocked.blocked is None:
         return "\n".join([f"{blocked.text}:", *lines])
-    states = listing(blocked.states, _STATES_SHOWN).replace(" and ", " or ")
+    states = listing(blocked.states, _STATES_SHOWN, "or")
     opening = (
         f"the first {count(blocked.returns, 'operation')} to return can be put in an order; "
         f"then {told(blocked.blocked)} can't: just before event {blocked.certain} "
         f"the {model.name} could only hold {states}"
     )
     whatever = f", whatever {count(blocked.relaxed, 'other operation')} around did" if blocked.relaxed else ""
-    begin = listing(blocked.begin, _STATES_SHOWN).replace(" and ", " or ")
+    begin = listing(blocked.begin, _STATES_SHOWN, "or")
     given = f", from a {model.name} that by then could only hold {begin}" if begin else ""
     return "\n".join([f"{opening}. These can't all have happened{given}{whatever}:", *lines])
 

@@ -22,6 +22,7 @@ import numpy as np
 from checkers.columns import FOREVER, Integers
 from checkers.linearizability.finding import Finding, told
 from checkers.linearizability.model import Call
+from checkers.prose import listing
 
 _BEFORE_ALL = -1
 
@@ -59,7 +60,17 @@ def judge(calls: Sequence[Call], *, write: str, read: str, empty: frozenset[Hash
     written_codes = code[writing]
     if len(np.unique(written_codes)) < len(written_codes) or (written_codes == 0).any():
         return None
-    return _judge(calls, _cluster(writing, code, invoked, returned, len(codes)), code, writing, returned)
+    found = _judge(calls, _cluster(writing, code, invoked, returned, len(codes)), code, writing, returned)
+    if found.linearizable:
+        return found
+    # Fewer calls may say it as well: without a read, or the write of a value that nobody else here read.
+    for call in found.calls:
+        rest = [each for each in found.calls if each is not call]
+        if call.f == read or all(each.result != call.argument for each in rest if each.f == read):
+            fewer = judge(rest, write=write, read=read, empty=empty)
+            if fewer is not None and not fewer.linearizable:
+                return fewer
+    return found
 
 
 def _cluster(writing: Any, code: Integers, invoked: Integers, returned: Integers, count: int) -> _Clusters:
@@ -95,7 +106,8 @@ def _judge(calls: Sequence[Call], of: _Clusters, code: Integers, writing: Any, r
     overlap = np.flatnonzero(low[forward[1:]] < np.maximum.accumulate(high[forward])[:-1])
     if len(overlap):
         # Until the first that overlaps all are apart, so it overlaps the one just before it.
-        return _overlapping(calls, of, int(forward[overlap[0]]), int(forward[overlap[0] + 1]))
+        one, other = int(forward[overlap[0]]), int(forward[overlap[0] + 1])
+        return _overlapping(calls, of, one, other)
     backward = np.flatnonzero(used & (of.first_return > of.last_invocation))
     around = np.searchsorted(low[forward], low[backward]) - 1
     within = np.flatnonzero((around >= 0) & (high[backward] < high[forward[around]])) if len(forward) else around[:0]
@@ -125,10 +137,9 @@ def _overlapping(calls: Sequence[Call], of: _Clusters, one: int, other: int) -> 
 
 
 def _within(calls: Sequence[Call], of: _Clusters, inner: int, outer: int) -> Finding:
-    known = [calls[int(each[inner])] for each in (of.writes, of.first, of.last) if each[inner] >= 0]
-    shown = " and ".join(dict.fromkeys(told(call) for call in known))
+    known = {int(each[inner]) for each in (of.writes, of.first, of.last)} - {-1}
     text = (
         f"{_span(calls, of, outer)}, so the value had to stay from the one moment to the other; "
-        f"{shown} came after the first moment and before the second"
+        f"{listing(told(calls[number]) for number in sorted(known))} came after the first moment and before the second"
     )
     return Finding(False, text, _members(calls, of, inner, outer))

@@ -11,7 +11,7 @@ from checkers.budget import Budget
 from checkers.columns import FOREVER
 from checkers.history import History
 from checkers.linearizability.calls import calls_of
-from checkers.linearizability.check import check, judge
+from checkers.linearizability.check import check, judge, why
 from checkers.linearizability.model import Call, Model
 from checkers.linearizability.search import search
 from tests.checkers.comparison import Comparison, Disagreement
@@ -44,9 +44,9 @@ def _compare(kind: Kind, recorded: History) -> str:
             raise Disagreement(recorded, f"part {part}: the search says {found}, brute force {truth}")
         judged = judge(calls, model, Budget())
         if judged.linearizable is not truth:
-            raise Disagreement(recorded, f"part {part}: the {judged.method} says {judged.linearizable}, truth {truth}")
-        if judged.blocked is not None and not _witnessed(calls, judged.blocked.core, model):
-            raise Disagreement(recorded, f"part {part}: the witness {judged.blocked} shows nothing")
+            raise Disagreement(recorded, f"part {part}: judged {judged.linearizable}, truth {truth}")
+        if not truth and not _witnessed(calls, (blocked := why(calls, model, judged, Budget())).core, model):
+            raise Disagreement(recorded, f"part {part}: the witness {blocked} shows nothing")
     said = check(recorded, model=model).outcome.value
     if said != "unknown" and (said == "valid") is not right:
         raise Disagreement(recorded, f"the verdict is {said}, linearizable is {right}")

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from checkers.columns import FOREVER
@@ -43,21 +43,13 @@ def _read(drawing: str) -> list[_Drawn]:
         found = _LINE.fullmatch(line)
         assert found is not None, f"no drawing of an operation: {line}"
         key, f, failed, argument, result, _, end = found.groups()
-        given = [json.loads(text) if text else None for text in (argument.strip(), (result or "").strip())]
-        lines.append(_Drawn(key, f, *given, bool(failed), found.start(6), found.start(7) if end else None))
+        asked, got = (json.loads(text) if text else None for text in (argument.strip(), (result or "").strip()))
+        lines.append(_Drawn(key, f, asked, got, bool(failed), found.start(6), found.start(7) if end else None))
     columns = sorted(column for each in lines for column in (each.began, each.ended) if column is not None)
     assert len(set(columns)) == len(columns), f"two events stand in one column of {drawing}"
     place = {column: index for index, column in enumerate(columns)}
     return [
-        _Drawn(
-            each.key,
-            each.f,
-            each.argument,
-            each.result,
-            each.failed,
-            place[each.began],
-            None if each.ended is None else place[each.ended],
-        )
+        replace(each, began=place[each.began], ended=None if each.ended is None else place[each.ended])
         for each in lines
     ]
 
