@@ -2,12 +2,14 @@
 
 1. Duplicate elements, garbage reads (an element nobody appended to that key), G1a (one of an aborted transaction),
    incompatible orders: counted by read. What is read is compared with the longest read of its key (`lists`).
-2. G1b: a read ends with an element after which its writer, another transaction, appended to that key again. By read.
-3. Dirty update: an aborted transaction's element, and an ok one's after it. By aborted element.
-4. Internal: after its own reads and appends of a key, a transaction reads something else than the last read with the
+2. Cyclic versions: a transaction's appends to a key are in another order than it made them, or a later one was read
+   and an earlier one never. (Elle doesn't look for this.) By key.
+3. G1b: a read ends with an element after which its writer, another transaction, appended to that key again. By read.
+4. Dirty update: an aborted transaction's element, and an ok one's after it. By aborted element.
+5. Internal: after its own reads and appends of a key, a transaction reads something else than the last read with the
    appends since, or, if it had not read it, something that doesn't end with them. By transaction.
-5. Future read: a transaction reads what it appends only later. By transaction.
-6. Lost updates: `lost_updates`. By version.
+6. Future read: a transaction reads what it appends only later. By transaction.
+7. Lost updates: `lost_updates`. By version.
 
 Kingsbury and Alvaro, Elle (VLDB 2020), section 6; elle/list_append.clj.
 """
@@ -33,6 +35,7 @@ def findings(lists: Lists) -> dict[str, Finding]:
     anomalies = _Anomalies(lists)
     found = {
         **anomalies.of_elements(),
+        "cyclic-versions": anomalies.cyclic_versions(),
         "dirty-update": anomalies.dirty_updates(),
         "G1b": anomalies.intermediate_reads(),
         "future-read": anomalies.future_reads(),
@@ -134,6 +137,30 @@ class _Anomalies:
         text = f"G1a: {self._append(write)}, and had no effect, it was said; but {self._read(at)}"
         writer = int(self.t.txn[write])
         return self._example(text, writer, self._reader(at), key=self.reads.key[at], value=self.t.value[write])
+
+    def cyclic_versions(self) -> Finding:
+        t, lists = self.t, self.lists
+        # Committed appends in the order that reads show, those that none shows at the end.
+        shown = np.concatenate((lists.versions, lists.unseen))
+        pair = t.txn[shown] * len(t.keys) + t.key[shown]
+        order = np.argsort(pair, kind="stable")
+        ordered, pair = shown[order], pair[order]
+        # The unseen are in the order they were made in, so that a step back leads to what came too late.
+        back = np.flatnonzero((pair[1:] == pair[:-1]) & (ordered[1:] < ordered[:-1]))
+        _, first = np.unique(t.key[ordered[back]], return_index=True)
+        found = [(int(ordered[back[at]]), int(ordered[back[at] + 1])) for at in first.tolist()]
+        return finding(found, "keys", self._tell_cyclic)
+
+    def _tell_cyclic(self, pair: tuple[int, int]) -> Example:
+        t, (later, earlier) = self.t, pair
+        code, txn = int(t.key[later]), int(t.txn[later])
+        longest = int(self.lists.longest[code])
+        one, two = telling.value(t.value[earlier]), telling.value(t.value[later])
+        text = (
+            f"cyclic-versions: {telling.who(t, txn)} appended {one} to {telling.key(t, code)} and then {two}; but "
+            f"{self._read(longest)}, where {one} is not before {two}"
+        )
+        return self._example(text, txn, self._reader(longest), key=code, value=t.value[earlier])
 
     def dirty_updates(self) -> Finding:
         t, lists, writer = self.t, self.lists, self.lists.order_write

@@ -26,12 +26,7 @@ def analyse(transactions: Transactions) -> Analysis:
     version_key = t.key[versions]
     # An order of one key, next to each other.
     neighbours = np.flatnonzero(version_key[1:] == version_key[:-1]) if len(versions) else np.zeros(0, np.int64)
-    shown = np.zeros(len(t.txn), bool)
-    shown[lists.order_write[lists.order_write >= 0]] = True
-    for writes in lists.odd_writes.values():
-        shown[[write for write in writes if write >= 0]] = True
-    unseen = lists.writes[~shown[lists.writes] & lists.committed[t.txn[lists.writes]]]
-    unseen = unseen[np.argsort(t.key[unseen], kind="stable")]
+    unseen = lists.unseen
     unseen = unseen[np.unique(t.key[unseen] * len(t) + t.txn[unseen], return_index=True)[1]]
     ended = np.flatnonzero(np.diff(lists.version_start))
     final = np.full(len(t.keys), NOBODY)

@@ -44,7 +44,8 @@ class Lists:
     each begins, and by element its key, its append (NOBODY if there is none), and whether this is its first place.
     prefix: by read, whether it is one of its key's order; odd: those that are not, odd_writes: the appends they show.
     committed: by transaction. versions: appends of committed transactions in the orders, one key after the other;
-    version_start: where each key's begin. after: by read, how many versions come before it, over all keys, if placed.
+    version_start: where each key's begin. unseen: their other appends, by key. after: by read, how many versions come
+    before it, over all keys, if placed.
     """
 
     def __init__(self, transactions: Transactions) -> None:
@@ -137,5 +138,11 @@ class Lists:
             order, read = self.orders[reads.key[at]], reads.lists[at]
             effective[at] = order.index(read[-1]) + 1 if read[-1] in order else NOBODY
         self.placed = effective >= 0
+        shown = np.zeros(len(t.txn), bool)
+        shown[writer[writer >= 0]] = True
+        for writes in self.odd_writes.values():
+            shown[[write for write in writes if write >= 0]] = True
+        unseen = self.writes[~shown[self.writes] & self.committed[t.txn[self.writes]]]
+        self.unseen = unseen[np.argsort(t.key[unseen], kind="stable")]
         # The number of committed versions a read stands after, over all keys.
         self.after = before[self.start[reads.key] + np.maximum(effective, 0)]

@@ -1,0 +1,128 @@
+"""The transactional checker beside brute force."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from random import Random
+
+from checkers.history import History
+from checkers.transactions import check
+from checkers.verdict import Verdict
+from tests.checkers.comparison import Comparison, Disagreement
+from tests.checkers.transactions import generate, oracle
+
+_DATA = {"duplicate-elements", "garbage-read", "cyclic-versions"}
+_COMMITTED = {"incompatible-order", "G1a", "dirty-update", "G1b", "future-read"}
+_PLAIN = {"G0", "G1c", "G-single", "G-nonadjacent", "G2-item"}
+# What some models forbid, by hand.
+_READ_COMMITTED = _DATA | _COMMITTED | {"G0", "G1c"}
+_SERIALIZABLE = _DATA | _COMMITTED | _PLAIN | {"internal", "lost-update"}
+FORBIDS: dict[str, set[str]] = {
+    "read-uncommitted": _DATA | {"G0"},
+    "read-committed": _READ_COMMITTED,
+    "repeatable-read": _SERIALIZABLE - {"internal"},
+    "snapshot-isolation": _SERIALIZABLE - {"G2-item"},
+    "serializable": _SERIALIZABLE,
+    "strong-session-serializable": _SERIALIZABLE | {name + "-process" for name in _PLAIN},
+    "strict-serializable": _SERIALIZABLE | {name + level for name in _PLAIN for level in ("-process", "-realtime")},
+}
+_ORDERS = ("serializable", "strong-session-serializable", "strict-serializable")
+_LISTS = partial(generate.history, model="list-append")
+_REGISTERS = partial(generate.history, model="rw-register")
+KEYS = ("wfr", "sequential", "linearizable")
+
+
+def _outcome(names: set[str], consistency: str, depend: bool) -> str:
+    if names & FORBIDS[consistency]:
+        return "invalid"
+    return "valid" if names or depend else "unknown"
+
+
+def _judged(history: History, consistency: str, keys: str) -> Verdict:
+    return check(history, consistency=consistency, keys=keys)  # type: ignore[arg-type]
+
+
+def names_of(make: Callable[[Random], History], model: str) -> Callable[[int], str]:
+    """The anomalies' names, the counts of those that are no cycles, and the outcome, against every definition; and that
+    the cycles shown are cycles of their kind."""
+
+    def compare(seed: int) -> str:
+        random = Random(seed)
+        history = make(random)
+        consistency, keys = random.choice(list(FORBIDS)), random.choice(KEYS)
+        verdict = _judged(history, consistency, keys)
+        if verdict.outcome == "unknown" and verdict.reason != "no two transactions depend on each other":
+            return verdict.outcome.value
+        if verdict.evidence["model"] != model:
+            return verdict.outcome.value  # Nothing but reads of what nobody wrote: it can't be told.
+        names, counts = oracle.anomalies(history, model, keys)
+        depend = any(verdict.evidence["dependencies"].values())
+        expected = (sorted(names), counts, _outcome(names, consistency, depend))
+        described = verdict.evidence["anomalies"]
+        found = (
+            sorted(verdict.evidence["anomaly_types"]),
+            {name: each["count"] for name, each in described.items() if each["counted"] != "dependencies"},
+            verdict.outcome.value,
+        )
+        if found != expected:
+            raise Disagreement(history, f"{consistency}, {keys}: found {found}, expected {expected}")
+        for name, each in described.items():
+            for example in each["examples"]:
+                wrong = each["counted"] == "dependencies" and oracle.misnamed(name, example, history, model, keys)
+                if wrong:
+                    raise Disagreement(history, f"{name}, {keys}: {wrong} in {example}")
+        return verdict.outcome.value
+
+    return compare
+
+
+def orders_of_lists(seed: int) -> str:
+    """A history of lists is valid if and only if some serial order explains it: reads tell all there is to know."""
+    random = Random(seed)
+    history = generate.history(random, "list-append")
+    consistency = random.choice(_ORDERS)
+    verdict = _judged(history, consistency, "wfr")
+    if verdict.outcome == "unknown":
+        return "unknown"
+    expected = "valid" if consistency in oracle.orders(history) else "invalid"
+    if verdict.outcome != expected:
+        raise Disagreement(history, f"{consistency}: {verdict.reason}, but brute force says {expected}")
+    return expected
+
+
+def orders_of_registers(seed: int) -> str:
+    """What some serial order explains has no anomaly, as long as the order has what was taken for granted of keys."""
+    random = Random(seed)
+    history = generate.history(random, "rw-register")
+    place = random.randrange(3)
+    consistency, keys = _ORDERS[place], KEYS[random.randint(0, place)]
+    verdict = _judged(history, consistency, keys)
+    if verdict.outcome == "invalid" and consistency in oracle.orders(history):
+        raise Disagreement(history, f"{consistency}, {keys}: {verdict.reason}, but there is an order")
+    return verdict.outcome.value
+
+
+def snapshots(model: str) -> Callable[[int], str]:
+    """What snapshots explain has nothing against snapshot isolation."""
+
+    def compare(seed: int) -> str:
+        random = Random(seed)
+        history = generate.history(random, model, transactions=random.choice((2, 3, 4)))
+        verdict = _judged(history, "snapshot-isolation", "wfr")
+        if verdict.outcome == "invalid" and oracle.snapshots(history):
+            raise Disagreement(history, f"{verdict.reason}, but there are snapshots")
+        return verdict.outcome.value
+
+    return compare
+
+
+COMPARISONS: Sequence[Comparison] = (
+    Comparison("transactions of lists: anomalies by definition", names_of(_LISTS, "list-append")),
+    Comparison("transactions of registers: anomalies by definition", names_of(_REGISTERS, "rw-register")),
+    Comparison("transactions in woven graphs: anomalies by definition", names_of(generate.woven, "list-append")),
+    Comparison("transactions of lists: every serial order", orders_of_lists),
+    Comparison("transactions of registers: every serial order", orders_of_registers),
+    Comparison("transactions of lists: every snapshot", snapshots("list-append")),
+    Comparison("transactions of registers: every snapshot", snapshots("rw-register")),
+)
