@@ -32,11 +32,12 @@ from __future__ import annotations
 import enum
 from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from operator import itemgetter
 
 from checkers.budget import Budget
 from checkers.columns import FOREVER
+from checkers.linearizability.layout import Layout, horizons, tellable
 from checkers.linearizability.model import Call, Model, State
 
 Frontier = Mapping[State, Iterable[int]]
@@ -84,49 +85,6 @@ class Outcome:
     moments: Sequence[Moment] = ()
 
 
-@dataclass
-class Layout:
-    """Calls laid out in time.
-
-    calls: in the order of their invocations. kinds: which of them are alike. bits: the lower bit of a call while it is
-    open; used again after its return. beyond: a bit that none has. steps: invocations as the call's number, returns as
-    its complement, in order.
-    """
-
-    calls: Sequence[Call]
-    kinds: list[int] = field(init=False)
-    bits: list[int] = field(init=False)
-    beyond: int = field(init=False)
-    steps: list[int] = field(init=False)
-
-    def __post_init__(self) -> None:
-        known: dict[object, int] = {}
-        self.kinds = [
-            known.setdefault((c.f, c.argument, c.result, c.known, c.failed, c.key), len(known)) for c in self.calls
-        ]
-        # One integer a step, since those are sorted fastest: the event's index, the call's number, whether it returns.
-        marks = [(call.invoked << 33) + (number << 1) for number, call in enumerate(self.calls)]
-        marks += [
-            (call.returned << 33) + (number << 1) + 1
-            for number, call in enumerate(self.calls)
-            if call.returned != FOREVER
-        ]
-        marks.sort()
-        self.steps = [~(mark >> 1 & 0xFFFFFFFF) if mark & 1 else mark >> 1 & 0xFFFFFFFF for mark in marks]
-        self.bits = [0] * len(self.calls)
-        free: list[int] = []
-        most = 0
-        for step in self.steps:
-            if step < 0:
-                free.append(self.bits[~step])
-            elif free:
-                self.bits[step] = free.pop()
-            else:
-                self.bits[step] = 1 << most
-                most += 2
-        self.beyond = 1 << most
-
-
 def search(calls: Sequence[Call], model: Model, budget: Budget) -> Outcome:
     """Whether calls of one object, in the order of their invocations, are linearizable."""
     return walk(Layout(calls), model, budget, {model.initial: (0,)})
@@ -142,7 +100,7 @@ def walk(layout: Layout, model: Model, budget: Budget, frontier: Frontier, *, lo
     moments: deque[Moment] = deque(maxlen=_REMEMBERED)
     now: dict[State, set[int]] = {state: set(done) for state, done in frontier.items()}
     returns = 0
-    for step, horizon in zip(layout.steps[: _tellable(layout, model)], _horizons(layout, model), strict=False):
+    for step, horizon in zip(layout.steps[: tellable(layout, model)], horizons(layout, model), strict=False):
         if step >= 0:
             present.invoke(step, now)
             continue
@@ -157,31 +115,6 @@ def walk(layout: Layout, model: Model, budget: Budget, frontier: Frontier, *, lo
             return Outcome(False, returns, present.explored, None, calls[number], tuple(moments))
         returns += 1
     return Outcome(True, returns, present.explored)
-
-
-def _tellable(layout: Layout, model: Model) -> int:
-    """How many steps there are up to the last return of a call that is not blind (rule 8)."""
-    for position in range(len(layout.steps) - 1, -1, -1):
-        step = layout.steps[position]
-        if step < 0 and not model.blind(layout.calls[~step]):
-            return position + 1
-    return 0
-
-
-def _horizons(layout: Layout, model: Model) -> list[int]:
-    """By step, the event that ends what a state of that moment can be seen by: no read invoked later, unless an earlier
-    one was answered by then, or an overwriting call took effect.
-
-    That is the first return of such a read, or such a call, among those still to be invoked.
-    """
-    horizons = [FOREVER] * len(layout.steps)
-    ends = FOREVER
-    for position in range(len(horizons) - 1, -1, -1):
-        horizons[position] = ends
-        step = layout.steps[position]
-        if step >= 0 and (model.read_only(layout.calls[step]) or model.overwrites(layout.calls[step])):
-            ends = min(ends, layout.calls[step].returned)
-    return horizons
 
 
 class _Present:

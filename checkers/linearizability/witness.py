@@ -22,9 +22,10 @@ from checkers.budget import Budget
 from checkers.columns import FOREVER
 from checkers.history import History
 from checkers.linearizability.finding import told
+from checkers.linearizability.layout import Layout
 from checkers.linearizability.model import Call, Model, State
 from checkers.linearizability.pruning import pruned
-from checkers.linearizability.search import LOST, Frontier, Layout, Moment, Outcome, walk
+from checkers.linearizability.search import LOST, Frontier, Moment, Outcome, walk
 from checkers.prose import at, count, listing
 
 _TRIAL_MB = 2.0  # A trial that takes more configurations than this holds is given up, and nothing is relaxed.

@@ -1,0 +1,82 @@
+"""Calls laid out in time, as the search walks along them.
+
+1. A step is an invocation or a return; a crashed call has no return.
+2. A call that is open has two bits of its own, next to each other. Bits are used again after a return.
+3. Calls that are alike (same operation, argument, result and key) are of one kind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from checkers.columns import FOREVER
+from checkers.linearizability.model import Call, Model
+
+
+@dataclass
+class Layout:
+    """Calls laid out in time.
+
+    calls: in the order of their invocations. kinds: which of them are alike. bits: the lower bit of a call while it is
+    open; used again after its return. beyond: a bit that none has. steps: invocations as the call's number, returns as
+    its complement, in order.
+    """
+
+    calls: Sequence[Call]
+    kinds: list[int] = field(init=False)
+    bits: list[int] = field(init=False)
+    beyond: int = field(init=False)
+    steps: list[int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        known: dict[object, int] = {}
+        self.kinds = [
+            known.setdefault((c.f, c.argument, c.result, c.known, c.failed, c.key), len(known)) for c in self.calls
+        ]
+        # One integer a step, since those are sorted fastest: the event's index, the call's number, whether it returns.
+        marks = [(call.invoked << 33) + (number << 1) for number, call in enumerate(self.calls)]
+        marks += [
+            (call.returned << 33) + (number << 1) + 1
+            for number, call in enumerate(self.calls)
+            if call.returned != FOREVER
+        ]
+        marks.sort()
+        self.steps = [~(mark >> 1 & 0xFFFFFFFF) if mark & 1 else mark >> 1 & 0xFFFFFFFF for mark in marks]
+        self.bits = [0] * len(self.calls)
+        free: list[int] = []
+        most = 0
+        for step in self.steps:
+            if step < 0:
+                free.append(self.bits[~step])
+            elif free:
+                self.bits[step] = free.pop()
+            else:
+                self.bits[step] = 1 << most
+                most += 2
+        self.beyond = 1 << most
+
+
+def tellable(layout: Layout, model: Model) -> int:
+    """How many steps there are up to the last return of a call that is not blind (rule 8)."""
+    for position in range(len(layout.steps) - 1, -1, -1):
+        step = layout.steps[position]
+        if step < 0 and not model.blind(layout.calls[~step]):
+            return position + 1
+    return 0
+
+
+def horizons(layout: Layout, model: Model) -> list[int]:
+    """By step, the event that ends what a state of that moment can be seen by: no read invoked later, unless an earlier
+    one was answered by then, or an overwriting call took effect.
+
+    That is the first return of such a read, or such a call, among those still to be invoked.
+    """
+    found = [FOREVER] * len(layout.steps)
+    ends = FOREVER
+    for position in range(len(found) - 1, -1, -1):
+        found[position] = ends
+        step = layout.steps[position]
+        if step >= 0 and (model.read_only(layout.calls[step]) or model.overwrites(layout.calls[step])):
+            ends = min(ends, layout.calls[step].returned)
+    return found
