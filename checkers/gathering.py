@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Hashable, Iterable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import numpy as np
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T", bound=Hashable)
 _CODES = {"invoke": INVOKE, "ok": OK, "fail": FAIL, "info": INFO}
+_NO_PROCESS = -2  # Stands for every number that no process can have.
 _BATCH = 8192  # Columns are filled some events at a time: a list comprehension a field beats a loop over events.
 
 
@@ -100,24 +101,34 @@ class Gatherer:
             self._time.extend([event.time for event in batch])
             # A negative number, which no process may have, must not be taken for the nemesis's.
             self._process.extend(
-                [NEMESIS_PROCESS if p == "nemesis" else p if p >= 0 else p - 1 for p in [e.process for e in batch]]
+                [
+                    NEMESIS_PROCESS if p == "nemesis" else p if p >= 0 else _NO_PROCESS
+                    for p in [e.process for e in batch]
+                ]
             )
-        except OverflowError:
-            self._name_overflow(batch)
-        self._type.extend([_CODES[event.type] for event in batch])
+            self._type.extend([_CODES[event.type] for event in batch])
+        except (OverflowError, TypeError, KeyError):
+            self._name_misfit(batch)
         self._f.extend(map(self._fs.__getitem__, [event.f for event in batch]))
         self._key.extend(map(self._keys.__getitem__, [event.key for event in batch]))
         self._node.extend(map(self._nodes.__getitem__, [event.node for event in batch]))
         self._error.extend(map(self._errors.__getitem__, [event.error for event in batch]))
         self._value.extend([event.value for event in batch])
 
-    def _name_overflow(self, batch: list[Event]) -> None:
+    def _name_misfit(self, batch: list[Event]) -> NoReturn:
+        """Raise HistoryError for the first event that has a field no column can hold."""
         first = len(self._lines) - len(batch)
         for offset, event in enumerate(batch):
-            for name, number in (("index", event.index), ("time", event.time), ("process", event.process)):
-                if isinstance(number, int) and not -(2**63) <= number < 2**63:
-                    raise HistoryError(self._lines[first + offset], f"{name} is {number}, beyond 64 bits")
-        raise AssertionError("a number was out of range, and then none was")
+            numbers = {"index": event.index, "time": event.time}
+            if event.process != "nemesis":
+                numbers["process"] = event.process
+            for name, number in numbers.items():
+                if type(number) is not int or not -(2**63) <= number < 2**63:
+                    raise HistoryError(self._lines[first + offset], f"{name} is {number!r:.60}, no integer of 64 bits")
+            if event.type not in _CODES:
+                problem = f"type is {event.type!r:.60}; it must be one of {', '.join(_CODES)}"
+                raise HistoryError(self._lines[first + offset], problem)
+        raise AssertionError("a field did not fit, and then all did")
 
     def _hold_to_rules(self, columns: Columns) -> None:
         found = [problem for problem in (self._misnumbered(), self._misplaced(columns)) if problem is not None]
@@ -167,7 +178,7 @@ def _problem(columns: Columns, at: int, earlier: int) -> str:
     if process == NEMESIS_PROCESS:
         return f"a nemesis event has type {TYPES[kind]!r}; it must be 'info'"
     if process < 0:
-        return f"process is {process + 1}; a process has a number from 0, or is \"nemesis\""
+        return 'a process has a number from 0, or is "nemesis"; this one has a number below 0'
     same = columns.process[earlier] == process and earlier < at
     if kind == INVOKE:
         if columns.type[earlier] == INVOKE:

@@ -12,7 +12,7 @@ from collections.abc import Hashable, Mapping
 
 from checkers.columns import FAIL, FOREVER, OK
 from checkers.history import History, HistoryError
-from checkers.linearizability.model import Call, Model, freeze
+from checkers.linearizability.model import Call, Model, ModelError, freeze
 from checkers.replicas import POLL
 
 
@@ -56,12 +56,16 @@ def calls_of(history: History, model: Model) -> Mapping[Hashable, list[Call]]:
             returned if known else FOREVER,
             keys[key_code],
         )
-        problem = model.malformed(call)
+        try:
+            problem = model.malformed(call)
+            part = model.part(call)
+            hash(part)
+        except Exception as failure:
+            raise ModelError(f"the model {model.name!r} failed at event {at}, {f}: {failure}") from failure
         if problem is not None:
             raise HistoryError(at + 1, f"{f} by process {int(columns.process[at])}: {problem}")
         if not known and (failed or model.read_only(call)):
             continue
-        part = model.part(call)
         if part in parts:
             parts[part].append(call)
         else:

@@ -84,7 +84,7 @@ def check(
     model: the name of one of MODELS, or a model of your own; told from the operations if not given. timeout_s,
     memory_mb: the budget of the search, in seconds and megabytes besides the history. executor: to judge several parts
     at once; a model of your own must then be picklable.
-    Raises HistoryError for an operation that the model can't judge, ValueError for a model that doesn't exist.
+    Raises HistoryError for an operation that the model can't judge, ValueError for a model that doesn't exist or fails.
     Evidence: `model`, `operations`, `parts`, `linearizable`, `not_linearizable`, `undecided` (counts of parts),
     `explored` (configurations), `by_part` (of those that are not linearizable or undecided).
     """
@@ -143,7 +143,10 @@ def judge(calls: Sequence[Call], model: Model, budget: Budget) -> Judgement:
     if finding is not None:
         certain = max((call.returned for call in finding.calls if call.known), default=0)
         return Judgement(finding.linearizable, len(calls), certain=certain, finding=finding)
-    outcome = search(calls, model, budget)
+    try:
+        outcome = search(calls, model, budget)
+    except MemoryError:
+        return Judgement(None, len(calls), stopped="memory ran out")
     certain = outcome.moments[-1].returned if outcome.linearizable is False else 0
     return Judgement(
         outcome.linearizable,

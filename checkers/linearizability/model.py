@@ -15,7 +15,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
@@ -163,3 +163,29 @@ class Model:
     def describe(self, state: State) -> str:
         """The state in a sentence."""
         return literal(state)
+
+
+class ModelError(ValueError):
+    """A model of somebody's own that failed: names it, the call, and what it did."""
+
+
+def stepped(model: Model, state: State, call: Call) -> tuple[State, ...]:
+    """The model's step, held to its promise. Raises ModelError if it fails or returns no states."""
+    try:
+        following = model.step(state, call)
+        if isinstance(following, Iterable) and not isinstance(following, str | bytes):
+            found = tuple(following)
+            hash(found)
+            return found
+    except Exception as problem:
+        raise ModelError(
+            f"the model {model.name!r} failed at {_shown(call)}: {type(problem).__name__}: {problem}"
+        ) from problem
+    raise ModelError(
+        f"the model {model.name!r} returned {following!r:.60} from step at {_shown(call)}; "
+        "return a tuple of states, () for a call that can't be"
+    )
+
+
+def _shown(call: Call) -> str:
+    return f"{call.f} {literal(call.argument)}, answered {literal(call.result)}"

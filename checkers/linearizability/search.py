@@ -9,7 +9,8 @@ small as the concurrency, however long the history.
    order; those that nothing needs yet stay open.
 2. A call that reads only takes effect as soon as a state answers it so: it changes nothing, so that can't be wrong.
 3. Of open calls that are alike (same operation, argument and result) the one that returns first takes effect first:
-   where another did, the two could trade places. Crashed calls never return, so they come last.
+   where another did, the two could trade places. Crashed calls never return, so they come last. Hidable ones (rule 4)
+   are taken apart from those that are not: these still have to be placed, those can be spared.
 4. A call that overwrites hides what was done just before it. Whatever other blind calls were open when it took effect
    may have come right before it, so from then on they are *hidable*: when one of them returns, it may be taken to have
    been hidden there; or it takes effect visibly after all. So hidden writes need no trying out, however many.
@@ -34,11 +35,12 @@ from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
+from sys import getsizeof
 
 from checkers.budget import Budget
 from checkers.columns import FOREVER
 from checkers.linearizability.layout import Layout, horizons, tellable
-from checkers.linearizability.model import Call, Model, State
+from checkers.linearizability.model import Call, Model, State, stepped
 
 Frontier = Mapping[State, Iterable[int]]
 """Configurations: by state, sets of bits. Each open call has two: the lower is set where it took effect, the upper
@@ -52,12 +54,14 @@ class _Lost(enum.Enum):
 LOST: State = _Lost.LOST
 """Stands for every state that no read could see any more (rule 7)."""
 
-_BYTES = 250  # About what a configuration takes: an integer, its place in a set, its share of a state.
+_BYTES = 250  # About what a configuration takes besides its state: an integer, its place in a set.
 _LOOK_EVERY = 512  # Configurations between two looks at the budget.
 _REMEMBERED = 48  # Returns behind the walk whose configurations are kept, for a witness to begin from.
-_LARGE = 1000  # Configurations of which only the last moment is remembered, and of which not all pairs are compared.
+_COMPARISONS = 20_000  # Between two looks at the budget.
+_HEAVY = 200_000  # Bytes of configurations of which only the last moment is remembered.
+_LARGE = 1000  # Configurations of one state that are too many to compare all pairs of.
 _COMPARED = 64  # Configurations, those with the fewest calls, that a new one is compared with.
-_MOVES_MAX = 100_000  # Steps of the model that are remembered.
+_MOVES_BYTES = 20_000_000  # Of steps of the model that are remembered.
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +109,7 @@ def walk(layout: Layout, model: Model, budget: Budget, frontier: Frontier, *, lo
             present.invoke(step, now)
             continue
         number = ~step
-        if _size(now) > _LARGE:
+        if not returns % 16 and _weight(now) > _HEAVY:
             moments.clear()
         moments.append(Moment(calls[number].returned, dict(now)))
         now = present.past(number, now, horizon)
@@ -121,7 +125,7 @@ class _Present:
     """The calls open at the moment of the walk, and how configurations get past a return."""
 
     def __init__(self, layout: Layout, model: Model, budget: Budget, *, losing: bool) -> None:
-        self.explored = self._look = 0
+        self.explored = self._look = self._compared = 0
         self.stopped: str | None = None
         self._layout = layout
         self._model = model
@@ -141,7 +145,7 @@ class _Present:
         self._left = Counter(layout.kinds)
         # What the model was asked before: by kind, the states that follow a state.
         self._moves: dict[int, dict[State, Sequence[State]]] = {}
-        self._moves_made = 0
+        self._moves_held = 0
         # The open calls. By kind: the bits of all that read; of the others (return, bit), the soonest return first.
         self._open_reads: dict[int, int] = {}
         self._open: dict[int, list[tuple[int, int]]] = {}
@@ -165,9 +169,8 @@ class _Present:
             return
         alike = self._open.setdefault(kind, [])
         alike.append((returned, bit))
-        alike.sort(
-            key=itemgetter(0)
-        )  # Of crashed calls the first invoked stays first: bits are used again in any order.
+        # By the return alone: crashed calls stay in the order of their invocations, bits are used again in any order.
+        alike.sort(key=itemgetter(0))
         if returned == FOREVER:
             self._crashed |= bit
         elif self._hiding and self._blind[kind]:
@@ -189,7 +192,7 @@ class _Present:
         if lacking:
             self._expand(kind, bit, lacking, after, horizon)
             for state, done in after.items():
-                if 1 < len(done) <= _LARGE:
+                if 1 < len(done) <= _LARGE and not self.stopped:
                     after[state] = self._unbeaten(done)
         self._close(kind, bit)
         return after
@@ -243,56 +246,67 @@ class _Present:
         dependent = [(each, alike) for each, alike in open_calls if not overwrites[each]]
         for (state, done), any_may in zip(lacking, follow, strict=False):
             for each, alike in open_calls if any_may else dependent:
+                plain = hidden = 0
                 for _, other in alike:
-                    if not done & other:
-                        break
-                else:
-                    continue
-                for new in self._after(each, state):
-                    if new not in matching:
-                        matching[new] = self._matching(new)
-                    answered = matching[new] & ~done
-                    taken = done | other | answered
-                    if overwrites[each]:
-                        taken |= hidable << 1
-                    taken &= ~((taken & hidable) << 1)
-                    if self._losing:
-                        if new not in seen_by:
-                            seen_by[new] = self._seen_by(new, horizon)
-                        if not seen_by[new] & ~taken:
-                            new, taken = LOST, taken | hidable << 1 & ~((taken & hidable) << 1)
-                            if self._hidable & bit & ~taken:  # It may itself be hidden here, whatever else it may do.
-                                _add(after, new, taken)
-                    if taken & bit:
-                        _add(after, new, taken ^ bit)
+                    if done & other:
                         continue
-                    if alone and (answered or not commutes[each]):
-                        self._take(kind, new, taken | bit, bit, matching, after)
-                    if (new, taken) in met:
-                        continue
-                    met.add((new, taken))
-                    before = reached.setdefault((new, taken & rigid), [])
-                    hides = taken >> 1
-                    for one in before:  # As in _beats, in place: this is where the time goes.
-                        differ = (one ^ taken) & ~(one & reading) & ~(~one & crashed)
-                        if not lower & ~(one >> 1) & (hides | differ):
-                            break
+                    if done & other << 1:
+                        hidden = hidden or other
                     else:
-                        if len(before) < _COMPARED:
-                            before.append(taken)
-                        lacking.append((new, taken))
-                        # Overwritten before anybody read it, the call were better left undone.
-                        follow.append(answered != 0 or not blind[each])
+                        plain = other
+                        break
+                for other in (plain, hidden):
+                    if not other:
+                        continue
+                    for new in self._after(each, state):
+                        if new not in matching:
+                            matching[new] = self._matching(new)
+                        answered = matching[new] & ~done
+                        taken = done | other | answered
+                        if overwrites[each]:
+                            taken |= hidable << 1
+                        taken &= ~((taken & hidable) << 1)
+                        if self._losing:
+                            if new not in seen_by:
+                                seen_by[new] = self._seen_by(new, horizon)
+                            if not seen_by[new] & ~taken:
+                                new, taken = LOST, taken | hidable << 1 & ~((taken & hidable) << 1)
+                                if (
+                                    self._hidable & bit & ~taken
+                                ):  # It may itself be hidden here, whatever else it may do.
+                                    _add(after, new, taken)
+                        if taken & bit:
+                            _add(after, new, taken ^ bit)
+                            continue
+                        if alone and (answered or not commutes[each]):
+                            self._take(kind, new, taken | bit, bit, matching, after)
+                        if (new, taken) in met:
+                            continue
+                        met.add((new, taken))
+                        before = reached.setdefault((new, taken & rigid), [])
+                        hides = taken >> 1
+                        for one in before:  # As in _beats, in place: this is where the time goes.
+                            differ = (one ^ taken) & ~(one & reading) & ~(~one & crashed)
+                            if not lower & ~(one >> 1) & (hides | differ):
+                                break
+                        else:
+                            if len(before) < _COMPARED:
+                                before.append(taken)
+                            lacking.append((new, taken))
+                            # Overwritten before anybody read it, the call were better left undone.
+                            follow.append(answered != 0 or not blind[each])
             if len(lacking) >= look:
                 look += _LOOK_EVERY
-                self.stopped = self._budget.spent((len(lacking) + _size(after)) * _BYTES)
+                self.stopped = self._budget.spent(
+                    len(lacking) * _BYTES + sum(map(getsizeof, matching)) + _weight(after)
+                )
                 if self.stopped:
                     self.explored += len(lacking)
                     return
         self.explored += len(lacking)
         if self.explored >= self._look:
             self._look = self.explored + _LOOK_EVERY
-            self.stopped = self._budget.spent(_size(after) * _BYTES)
+            self.stopped = self._budget.spent(_weight(after))
 
     def _take(
         self, kind: int, state: State, taken: int, bit: int, matching: dict[State, int], after: dict[State, set[int]]
@@ -312,8 +326,10 @@ class _Present:
 
     def _unbeaten(self, found: set[int]) -> set[int]:
         """Those that no other one beats."""
-        if len(found) < 2:
-            return found
+        self._compared += len(found) ** 2
+        if self._compared > _COMPARISONS:
+            self._compared = 0
+            self.stopped = self._budget.spent()
         kept: list[int] = []
         for each in sorted(found):
             if not any(self._beats(other, each) for other in kept):
@@ -349,12 +365,12 @@ class _Present:
             moves = self._moves[kind] = {}
         elif state in moves:
             return moves[state]
-        self._moves_made += 1
-        if self._moves_made > _MOVES_MAX:
-            self._moves_made = 0
+        self._moves_held += _BYTES + getsizeof(state)
+        if self._moves_held > _MOVES_BYTES:
+            self._moves_held = 0
             self._moves.clear()
             moves = self._moves[kind] = {}
-        following = moves[state] = self._model.step(state, self._sample[kind])
+        following = moves[state] = stepped(self._model, state, self._sample[kind])
         return following
 
 
@@ -365,5 +381,6 @@ def _add(after: dict[State, set[int]], state: State, done: int) -> None:
         after[state] = {done}
 
 
-def _size(after: Mapping[State, set[int]]) -> int:
-    return sum(map(len, after.values()))
+def _weight(held: Mapping[State, set[int]]) -> int:
+    """About how many bytes the configurations take."""
+    return sum(getsizeof(state) + len(done) * _BYTES for state, done in held.items())

@@ -96,8 +96,9 @@ def test_a_complete_object_of_the_wrong_shape_is_an_error_even_as_a_last_line_wi
         (changed(3, process="chaos"), 4, "not a history event"),
         (changed(3, process=1.5), 4, "not a history event"),
         (changed(0, time="soon"), 1, "not a history event"),
-        (changed(0, process=-1), 1, "process is -1"),
-        (changed(0, time=1 << 63), 1, "time is 9223372036854775808, beyond 64 bits"),
+        (changed(0, process=-1), 1, "has a number below 0"),
+        (changed(0, process=-(2**63)), 1, "has a number below 0"),
+        (changed(0, time=1 << 63), 1, "time is 9223372036854775808, no integer of 64 bits"),
     ],
 )
 def test_what_breaks_the_structure_is_an_error_that_names_its_line(lines: list[bytes], line: int, problem: str) -> None:

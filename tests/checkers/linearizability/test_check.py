@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import tracemalloc
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from functools import partial
@@ -402,3 +403,83 @@ def test_a_valid_verdict_says_what_was_judged() -> None:
     )
     assert verdict.reason == "linearizable as a register: 3 operations on 2 keys"
     assert verdict.witness is None
+
+
+class Yielding(Model):
+    """Its step is a generator, as a beginner's may be."""
+
+    name = "yielding"
+
+    def step(self, state: object, call: Call) -> Any:
+        if call.f == "write":
+            yield call.argument
+        elif call.result == state:
+            yield state
+
+    def read_only(self, call: Call) -> bool:
+        return call.f == "read"
+
+
+@pytest.mark.parametrize(("answer", "outcome"), [(1, "valid"), (2, "invalid")])
+def test_a_step_may_yield_its_states(answer: int, outcome: str) -> None:
+    """A generator is true whatever it yields, and yields it once: every read matched, and then none."""
+    events = []
+    for turn in range(5):
+        for f, value in (("write", 1), ("read", answer if turn == 4 else 1)):
+            events.append(Event(len(events), len(events), 0, "invoke", f, None, value if f == "write" else None))
+            events.append(Event(len(events), len(events), 0, "ok", f, None, value))
+    assert check(History(events), model=Yielding()).outcome == outcome
+
+
+@pytest.mark.parametrize(
+    ("returned", "told"),
+    [(None, "returned None from step at read null, answered 1"), ("abc", "returned 'abc' from step")],
+)
+def test_a_step_that_returns_no_states_is_refused_by_name(returned: object, told: str) -> None:
+    class Wrong(Model):
+        name = "wrong"
+
+        def step(self, state: object, call: Call) -> Any:
+            return returned
+
+    events = [Event(0, 0, 0, "invoke", "read"), Event(1, 1, 0, "ok", "read", None, 1)]
+    with pytest.raises(ValueError, match="the model 'wrong' " + told):
+        check(History(events), model=Wrong())
+
+
+def test_a_step_that_fails_is_told_with_the_call_it_failed_at() -> None:
+    class Failing(Model):
+        name = "failing"
+
+        def step(self, state: object, call: Call) -> Any:
+            raise KeyError("x")
+
+    events = [Event(0, 0, 0, "invoke", "read"), Event(1, 1, 0, "ok", "read", None, 1)]
+    with pytest.raises(ValueError, match="the model 'failing' failed at read null, answered 1: KeyError: 'x'"):
+        check(History(events), model=Failing())
+
+
+def test_states_that_grow_count_toward_the_memory() -> None:
+    """Three thousand elements a state, and every order of twenty adds and removes: it took gigabytes and said 250 bytes."""
+    events: list[Event] = []
+
+    def both(process: int, f: str, value: Any, result: Any) -> None:
+        events.append(Event(len(events), len(events), process, "invoke", f, None, value))
+        events.append(Event(len(events), len(events), process, "ok", f, None, result))
+
+    for element in range(3000):
+        both(0, "add", element, element)
+    both(0, "remove", 0, 0)
+    for process in range(1, 21):
+        f = "add" if process % 2 else "remove"
+        events.append(Event(len(events), len(events), process, "invoke", f, None, 5000 + process))
+    for process in range(1, 21):
+        f = "add" if process % 2 else "remove"
+        events.append(Event(len(events), len(events), process, "ok", f, None, 5000 + process))
+    both(0, "read", None, [])
+    tracemalloc.start()
+    verdict = check(History(events), model="set", memory_mb=30)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert verdict.outcome in ("unknown", "invalid")
+    assert most < 120e6

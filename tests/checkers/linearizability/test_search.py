@@ -563,3 +563,16 @@ def test_hints_change_the_work_and_never_the_verdict(name: str, seed: int) -> No
     for calls in calls_of(history(Random(seed), kind, operations=10), kind.model).values():
         found = search(calls, kind.model, Budget()).linearizable
         assert search(calls, Unhinted(kind.model), Budget()).linearizable is found
+
+
+def test_of_two_alike_calls_the_one_that_can_be_hidden_is_spared() -> None:
+    """The first append is hidden by the put and returns sooner: it was used up where only the other one could follow."""
+    calls = [
+        Call("append", "b", "b", invoked=6, returned=16),
+        Call("put", "b", "b", invoked=8, returned=10),
+        Call("append", "b", "b", invoked=11, returned=17),
+        Call("append", "a", "a", invoked=12, returned=15),
+        Call("get", None, "bba", invoked=19, returned=20),
+    ]
+    assert linearizable(calls, KeyValue())
+    assert search(calls, KeyValue(), Budget()).linearizable is True
