@@ -73,6 +73,8 @@ def horizons(layout: Layout, model: Model) -> list[int]:
     That is the first return of such a read, or such a call, among those still to be invoked.
     """
     found = [FOREVER] * len(layout.steps)
+    if type(model).leads_to is Model.leads_to:
+        return found  # Nobody will ask.
     ends = FOREVER
     for position in range(len(found) - 1, -1, -1):
         found[position] = ends

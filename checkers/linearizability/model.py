@@ -173,6 +173,9 @@ def stepped(model: Model, state: State, call: Call) -> tuple[State, ...]:
     """The model's step, held to its promise. Raises ModelError if it fails or returns no states."""
     try:
         following = model.step(state, call)
+        if type(following) is tuple:
+            hash(following)
+            return following
         if isinstance(following, Iterable) and not isinstance(following, str | bytes):
             found = tuple(following)
             hash(found)

@@ -152,7 +152,7 @@ class _Present:
         # The lower bits of all open calls; of those that read, that crashed, that are blind and will return.
         self._lower = self._reading = self._crashed = self._hidable = 0
         # The calls that read, and which of them is invoked next.
-        self._future = [c for c, kind in zip(layout.calls, layout.kinds, strict=True) if self._reads[kind]]
+        self._future = [c for c, k in zip(layout.calls, layout.kinds, strict=True) if self._losing and self._reads[k]]
         self._next_read = 0
 
     def invoke(self, number: int, now: dict[State, set[int]]) -> None:
