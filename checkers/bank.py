@@ -12,7 +12,8 @@ balances by account, or a list of pairs [account, balance]. Keys are judged apar
    it. Wrong total: it shows all accounts and no others, and they don't add up to the total. Negative value: a balance
    is below zero, unless `negative_balances` says that an account may be overdrawn. A read may be several of these.
 4. Invalid if a read is any of these. Otherwise unknown if there is no `ok` read; or if none has a total to be compared
-   with: a bank's first, where no `total` is given. Otherwise valid.
+   with: a bank's first, where no `total` is given; or if nothing was at stake, for no transfer that was `ok` or crashed
+   had begun in a bank by the end of its last read that has: balances that nobody moves add up. Otherwise valid.
 5. Refused: a read that is `ok` without an object or a list of pairs, or that names an account twice; a balance that is
    neither an integer nor null; a transfer without its three parts, or of an amount that is no integer; an operation of
    another name.
@@ -98,23 +99,25 @@ def check(
     Raises HistoryError by rule 5. O(balances read).
     """
     transfers: list[Operation] = []
+    moved: dict[Key, int] = {}
     banks: dict[Key, list[Balances]] = {}
     for operation in operations_of(history, "a bank", ("read", "transfer")):
         if operation.f == "transfer":
             transfers.append(_transfer(operation))
+            if operation.outcome != "fail":
+                moved.setdefault(operation.key, operation.invocation.index)
         elif operation.outcome == "ok" and operation.completion is not None:
             read = Balances(operation, _by_account(operation.completion))
             banks.setdefault(operation.key, []).append(read)
     given = None if accounts is None else frozenset(map(str, accounts))
     found: list[Fault] = []
-    compared = 0
-    for reads in banks.values():
+    compared, at_stake = 0, False
+    for key, reads in banks.items():
         reads.sort(key=lambda read: read.completed.index)
         bank = _bank(reads, given, total)
-        if total is not None:
-            compared += len(reads)
-        elif bank.total is not None:
-            compared += len(reads) - 1
+        told = len(reads) if total is not None else len(reads) - 1 if bank.total is not None else 0
+        compared += told
+        at_stake = at_stake or (told > 0 and key in moved and moved[key] < reads[-1].completed.index)
         found += (fault for read in reads for fault in _faults(read, bank, negative_balances))
     found.sort(key=lambda fault: (fault.balances.completed.index, _KINDS.index(fault.kind)))
     number = sum(map(len, banks.values()))
@@ -134,6 +137,8 @@ def check(
         return Verdict.unknown("no read was ok, so nobody saw a balance", **evidence)
     if not compared:
         return Verdict.unknown("no read has a total to be compared with: give the total, or read twice", **evidence)
+    if not at_stake:
+        return Verdict.unknown("no transfer that may have happened began before the last read was over", **evidence)
     return Verdict.valid(f"{count(number, 'read')}, every one with the same total", **evidence)
 
 

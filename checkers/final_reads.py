@@ -6,7 +6,8 @@
    place.
 3. Where there is none, it is said why: a history that ended early proves no loss, and neither does one whose
    last heal had no effect (`checkers.faults`), for the fault may still have stood.
-4. The last word of a node on a key is the last final read of that key through it; reads that name no node
+4. The last words of a node on a key are the final reads of that key through it after which no other was begun: the
+   last one, and those that overlap it, for nobody knows which of these saw the later state. Reads that name no node
    count as one node's.
 """
 
@@ -56,9 +57,9 @@ class FinalReads:
 
 
 def last_words(final: list[Operation]) -> list[Operation]:
-    """Of final reads of one key, in order: the last through each node. O(n)."""
-    last = {node_of(read): read for read in final}
-    return [read for read in final if last[node_of(read)] is read]
+    """Of final reads of one key, in order: the last words of every node. O(n)."""
+    begun = {node_of(read): read.invocation.index for read in final}
+    return [read for read in final if read.completion and read.completion.index > begun[node_of(read)]]
 
 
 def node_of(read: Operation) -> str | None:

@@ -13,8 +13,9 @@ null for a key that was not written yet. The history's own keys are judged apart
    every read saw the first few of them.
 4. Unexpected: a read saw a value that nobody had begun to write to that key by its end. Phantom: the write of what it
    saw had failed.
-5. Invalid if a group forks, or if anything is unexpected or phantom. Unknown if no group of two keys or more was read
-   twice. Otherwise valid. Reads of different groups are not compared, though they may share keys.
+5. Invalid if a group forks, or if anything is unexpected or phantom. Unknown if no group was read twice of which the
+   reads, taken together, saw two keys written: with fewer there are no two writes to see in different orders. Otherwise
+   valid. Reads of different groups are not compared, though they may share keys.
 6. Refused: a second write to a key, unless the one before failed; a value of another shape; null written; a key twice
    in one read; a completed read without the keys that were asked for; a group of other than `group_size` keys; an
    operation of another name.
@@ -76,9 +77,10 @@ def check(history: History, *, group_size: Annotated[int, Meta(ge=1)] | None = N
     """Look for reads that saw writes in different orders.
 
     group_size: how many keys each read must have; None lets the reads say.
-    Evidence: `writes`, `reads`, `groups`; `compared`, groups of two keys or more that were read twice; `forked`, how
-    many groups fork, and `forks`, a pair of reads of each of the first 100 [{key, group, reads, first_saw,
-    second_saw}], as event indices and keys; `unexpected`, `phantom`.
+    Evidence: `writes`, `reads`, `groups`; `compared`, groups of two keys or more that were read twice; `at_stake`,
+    those of them of which two keys were seen written; `forked`, how many groups fork, and `forks`, a pair of reads of
+    each of the first 100 [{key, group, reads, first_saw, second_saw}], as event indices and keys; `unexpected`,
+    `phantom`.
     Raises HistoryError by rule 6. O(r log r * g) for r reads of groups of g keys.
     """
     databases: dict[Key, _Database] = {}
@@ -104,11 +106,13 @@ def check(history: History, *, group_size: Annotated[int, Meta(ge=1)] | None = N
     forks = [fork for _, _, some in reads if (fork := _fork(some)) is not None]
     forks.sort(key=lambda fork: max(sight.read.invocation.index for sight in fork))
     compared = sum(len(group) > 1 and len(some) > 1 for _, group, some in reads)
+    at_stake = sum(len(some) > 1 and len(_seen(some)) > 1 for _, _, some in reads)
     evidence: dict[str, Any] = {
         "writes": writes,
         "reads": sum(len(some) for _, _, some in reads),
         "groups": len(reads),
         "compared": compared,
+        "at_stake": at_stake,
         "forked": len(forks),
         "forks": [_as_data(*fork) for fork in forks[:_LISTED]],
         "unexpected": sum(stranger.kind == "unexpected" for stranger in strangers),
@@ -128,7 +132,9 @@ def check(history: History, *, group_size: Annotated[int, Meta(ge=1)] | None = N
         return Verdict.invalid("; ".join(complaints), witness, **evidence)
     if not compared:
         return Verdict.unknown("no group of two keys or more was read twice, so nobody could see a fork", **evidence)
-    return Verdict.valid(f"{count(compared, 'group')} of keys, the reads of each in one order", **evidence)
+    if not at_stake:
+        return Verdict.unknown("no group's reads saw two keys written, so nobody could see a fork", **evidence)
+    return Verdict.valid(f"{count(at_stake, 'group')} of keys, the reads of each in one order", **evidence)
 
 
 def _parsed(event: Event, f: str) -> tuple[Name, Any] | dict[Name, Any]:
@@ -189,12 +195,17 @@ def _fork(some: Sequence[tuple[Operation, dict[Name, Any]]]) -> tuple[Sight, Sig
 
     By how much they saw, any two that follow one another are in order if and only if all are.
     """
-    sights = [Sight(read, frozenset(key for key, value in saw.items() if value is not None)) for read, saw in some]
+    sights = [Sight(read, _seen([(read, saw)])) for read, saw in some]
     sights.sort(key=lambda sight: len(sight.seen))
     for less, more in pairwise(sights):
         if not less.seen <= more.seen:
             return (less, more) if less.read.invocation.index < more.read.invocation.index else (more, less)
     return None
+
+
+def _seen(some: Sequence[tuple[Operation, dict[Name, Any]]]) -> Group:
+    """The keys that any of these reads saw written."""
+    return frozenset(key for _, saw in some for key, value in saw.items() if value is not None)
 
 
 def _ordered(keys: Group) -> list[Name]:

@@ -2,23 +2,26 @@
 
 Operations: `put` and `read` as `checkers.versions` says. Keys are judged apart.
 
-1. The final siblings of a key are all write ids in its final reads (`checkers.final_reads`), together: a
-   write that any node still has is not lost.
+1. The final siblings of a key are all write ids in its last words (`checkers.final_reads`), together: a write that any
+   node still has is not lost, and one that no node has any more is, whatever earlier final reads returned.
 2. An acknowledged write (`ok`) is surviving if it is a final sibling, superseded if a final sibling had
    (transitively) seen it, and otherwise lost: someone was told that it was done, nobody replaced it
    knowingly, and it is gone. Last-write-wins loses writes exactly so.
 3. A write of which nobody recorded what it had seen, among the final siblings or reached from them, may have
    seen any write of its key invoked before it ended. Such an acknowledged write, if not covered otherwise, is
    unprovable: not called lost, but not called safe either.
-4. A write that survives or is superseded, but not by the siblings of every node's last final read, is missing
-   from the others: there a client would look in vain for it and for what replaced it. If that can't be told for
-   one of them, as in 3, it is unprovable.
-5. Never read: acknowledged, and its key has no final read.
+4. A write that survives or is superseded, but not by the siblings of every last word, is missing from the others:
+   there a client would look in vain for it and for what replaced it. If that can't be told for one of them, as in 3, it
+   is unprovable.
+5. Never read: acknowledged, and its key has no final read. Vanished: indeterminate (`info`, or never completed),
+   returned by an ok read that was over before any of the last words began, and neither a final sibling nor seen by one,
+   nor may it be as in 3: somebody was shown it, and it is gone.
 6. Phantom: its put failed, which promises that it did not happen, and yet it was read, or another put had
    seen it. Unexpected: read or seen, though nobody ever put it to that key.
 7. Invalid if anything is lost, phantom or unexpected, or missing in a history that reached the stage
-   "convergence". Otherwise unknown if nothing was acknowledged, or if anything was never read, is missing or is
-   unprovable. Otherwise valid.
+   "convergence". Otherwise unknown if anything vanished, if nothing was acknowledged, or if anything was never read, is
+   missing or is unprovable. Otherwise valid. (What vanished was promised to nobody, and a store that takes a write back
+   which had too few replicas breaks no word; but one that keeps siblings until they are replaced has no way to.)
 8. Stable latency: of a write that survives or is superseded and isn't missing, from its acknowledgement to the
    invocation of the last read that lacked it (`checkers.settling`); 0 if none did. Lost latency: of a lost write, from
    its acknowledgement to the invocation of the last read that held it; 0 if none did by then. Where writes had seen
@@ -38,7 +41,7 @@ from checkers.faults import faults, meanwhile
 from checkers.final_reads import FinalReads, Key, disagreement, last_words
 from checkers.history import History, Operation
 from checkers.lineage import Circular
-from checkers.prose import at, count, key_name, listing
+from checkers.prose import at, count, key_name, key_names, listing
 from checkers.quantiles import quantiles_ms
 from checkers.settling import settling
 from checkers.sightings import Sightings
@@ -53,7 +56,8 @@ _SHOWN_READS = 20
 class RegisterKey:
     """One key: its writes in the order of their invocations, and what became of the acknowledged ones.
 
-    siblings: the final siblings, ascending. missing: by id, a node's last final read that shows nothing of it.
+    siblings: the final siblings, ascending. missing: by id, a last word that shows nothing of it. vanished: by id, the
+    read that was first to be over of those that returned it.
     phantom, unexpected: by id, the first operation that shows it.
     """
 
@@ -64,6 +68,7 @@ class RegisterKey:
     siblings: list[int] = field(default_factory=list)
     fate: dict[int, str] = field(default_factory=dict)
     missing: dict[int, Operation] = field(default_factory=dict)
+    vanished: dict[int, Operation] = field(default_factory=dict)
     phantom: dict[int, Operation] = field(default_factory=dict)
     unexpected: dict[int, Operation] = field(default_factory=dict)
 
@@ -84,6 +89,7 @@ class RegisterKey:
             "unprovable": fates["unprovable"],
             "missing": len(self.missing),
             "never_read": fates["never_read"],
+            "vanished": len(self.vanished),
             "phantom": len(self.phantom),
             "unexpected": len(self.unexpected),
             "reads": len(self.reads),
@@ -116,7 +122,7 @@ def check(history: History) -> Verdict:
         **totals,
         "lost_fraction": totals["lost"] / totals["acknowledged"] if totals["acknowledged"] else None,
         **_latencies(keys, versions),
-        "keys": {key_name(each.key): each.counts() for each in keys.values()},
+        "keys": {name: keys[key].counts() for key, name in key_names(keys).items()},
     }
     diverged, disagree = disagreement(history, totals["missing"], "put")
     complaints = _complaints(totals)
@@ -124,6 +130,8 @@ def check(history: History) -> Verdict:
         complaints.insert(1 if totals["lost"] else 0, disagree)
     if complaints:
         return Verdict.invalid("; ".join(complaints), _witness(history, keys, versions, diverged), **evidence)
+    if totals["vanished"]:
+        return Verdict.unknown(_vanished(keys, totals["vanished"]), **evidence)
     if not totals["acknowledged"]:
         return Verdict.unknown("no put was acknowledged, so none can be lost", **evidence)
     blind = [key_name(each.key) for each in keys.values() if each.fated("never_read")]
@@ -145,15 +153,13 @@ def check(history: History) -> Verdict:
 
 
 def _judge(each: RegisterKey, versions: Versions) -> None:
-    finals = {read.invocation.index for read in each.final}
     last = {read.invocation.index for read in last_words(each.final)}
     siblings: set[int] = set()
     shown: list[tuple[Operation, Coverage]] = []
     for read, returned in each.reads:
         _note_impossible(each, versions, read, returned)
-        if read.invocation.index in finals:
-            siblings.update(returned)
         if read.invocation.index in last:
+            siblings.update(returned)
             shown.append((read, versions.coverage(returned, each.key)))
     for write in each.writes:
         _note_impossible(each, versions, write.operation, write.seen or ())
@@ -175,10 +181,28 @@ def _judge(each: RegisterKey, versions: Versions) -> None:
         if fate in ("surviving", "superseded"):
             fate = _by_node(each, write, fate, shown)
         each.fate[write.id] = fate
+    if not last:
+        return
+    sighted: dict[int, Operation] = {}
+    for read, returned in each.reads:
+        # A sight that overlaps a last word proves nothing: the put may have taken effect between the two.
+        if _over(read) < min(last):
+            for id_ in returned:
+                if id_ not in sighted or _over(read) < _over(sighted[id_]):
+                    sighted[id_] = read
+    for write in each.writes:
+        gone = write.id not in coverage.ids and write.invoked >= coverage.horizon
+        if gone and write.outcome == "info" and write.id in sighted:
+            each.vanished[write.id] = sighted[write.id]
+
+
+def _over(read: Operation) -> int:
+    assert read.completion is not None
+    return read.completion.index
 
 
 def _by_node(each: RegisterKey, write: Write, fate: str, shown: Sequence[tuple[Operation, Coverage]]) -> str:
-    """The fate of a write that is covered somewhere, after a look at each node's last final read."""
+    """The fate of a write that is covered somewhere, after a look at each of the last words."""
     lacking = [(read, coverage) for read, coverage in shown if write.id not in coverage.ids]
     for read, coverage in lacking:
         if write.invoked >= coverage.horizon:
@@ -230,6 +254,17 @@ def _complaints(totals: Mapping[str, int]) -> list[str]:
     return parts
 
 
+def _vanished(keys: Mapping[Key, RegisterKey], number: int) -> str:
+    each = next(each for each in keys.values() if each.vanished)
+    id_, read = next(iter(each.vanished.items()))
+    assert read.completion is not None
+    were = "was" if number == 1 else "were"
+    return (
+        f"{count(number, 'write')} of which nobody knows whether the put was done {were} read and {were} gone in the "
+        f"end: process {read.process} read {id_} from {key_name(each.key)} at {at(read.completion)}"
+    )
+
+
 def _witness(history: History, keys: Mapping[Key, RegisterKey], versions: Versions, diverged: bool) -> Witness:
     lost = [(each, write) for each in keys.values() for write in each.fated("lost")]
     if lost:
@@ -265,13 +300,19 @@ def _lost_witness(
     assert put.completion is not None
     holding = [read for read, siblings in each.reads if write.id in siblings]
     last = holding[-1] if holding else None
-    since = max(write.ended, last.invocation.index if last else -1)
+    # It may have been replaced first, and what had replaced it lost after that.
+    heirs = _heirs(each, write)
+    covering = [read for read, siblings in each.reads if not heirs.isdisjoint(siblings)]
+    replaced = covering[-1] if covering and covering[-1] is not last else None
+    since = max(write.ended, covering[-1].invocation.index if covering else -1)
     missed = next(read for read, _ in each.reads if read.invocation.index > since)
-    sight = (
-        f"was last read at {at(last.completion)} and is gone from the read at {at(missed.invocation)}"
-        if last is not None and last.completion is not None
-        else "was in no read at any time"
-    )
+    words = last_words(each.final)
+    sight = f"was last read at {at(last.completion)}" if last and last.completion else "was in no read at any time"
+    if replaced and replaced.completion:
+        sight += f", and what had replaced it at {at(replaced.completion)}"
+        sight += f"; the read at {at(missed.invocation)} has neither"
+    elif last:
+        sight += f" and is gone from the read at {at(missed.invocation)}"
     remains = [_describe(versions.writes[id_]) for id_ in each.siblings if id_ in versions.writes]
     left = f"all that remains is {listing(remains)}" if remains else "nothing remains"
     text = (
@@ -281,10 +322,25 @@ def _lost_witness(
         f"{meanwhile(faults(history), write.invoked, missed.invocation.index)}"
     )
     kept = [versions.writes[id_].operation for id_ in each.siblings if id_ in versions.writes]
-    operations = [put, *([last] if last else []), missed, *kept, *each.final[:_SHOWN_READS]]
+    operations = [put, *(read for read in (last, replaced) if read), missed, *kept, *words[:_SHOWN_READS]]
     events = {event.index for o in operations for event in (o.invocation, o.completion) if event}
     extra = {"kind": "lost", "key": each.key, "value": write.id, "siblings": each.siblings}
     return Witness(text, tuple(sorted(events)), {**extra, **data})
+
+
+def _heirs(each: RegisterKey, write: Write) -> set[int]:
+    """The write and all that had seen it. O(writes and "seen" entries of the key)."""
+    by: dict[int, list[int]] = {}
+    for other in each.writes:
+        for id_ in other.seen or ():
+            by.setdefault(id_, []).append(other.id)
+    found, ahead = {write.id}, [write.id]
+    while ahead:
+        for heir in by.get(ahead.pop(), ()):
+            if heir not in found:
+                found.add(heir)
+                ahead.append(heir)
+    return found
 
 
 def _missing_witness(each: RegisterKey, write: Write, versions: Versions, data: dict[str, Any]) -> Witness:
@@ -292,7 +348,7 @@ def _missing_witness(each: RegisterKey, write: Write, versions: Versions, data: 
     returned = {read.invocation.index: siblings for read, siblings in each.reads}
     holding = next(
         read
-        for read in reversed(each.final)
+        for read in reversed(last_words(each.final))
         if write.id in versions.coverage(returned[read.invocation.index], each.key).ids
     )
     assert put.completion and lacking.completion and holding.completion

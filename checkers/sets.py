@@ -4,24 +4,27 @@ Operations: `add` of one element, `read` of the whole set. Keys are judged apart
 
 1. Acknowledged: its add was `ok`. Indeterminate: `info` or never completed. Failed: `fail`. If an element was
    added more than once, ok outranks indeterminate outranks failed.
-2. Lost: acknowledged, and in no final read of its key (`checkers.final_reads`). A survivor is in at least
-   one, unstable if it is not in all of them, and missing if it is not in the last of every node: there a client
-   would still look for it in vain.
+2. Lost: acknowledged, and in none of the last words of its key (`checkers.final_reads`): whatever earlier final reads
+   held, it is gone from every node. A survivor is in at least one last word, missing if it is not in all of them, for
+   there a client would still look for it in vain, and unstable if it is not in all final reads.
 3. Never read: acknowledged, and its key has no final read, so nobody can tell.
 4. Stale: acknowledged before some read was invoked, absent from that read, present in a read invoked later.
-5. Recovered: indeterminate, and in a final read. That is allowed, as is its absence.
+5. Recovered: indeterminate, and in a last word. That is allowed, as is its absence. Vanished: indeterminate, in an ok
+   read that was over before any of the last words began, and in none of these: somebody was shown it, and it is gone.
 6. Phantom: its adds all failed, which promises that they did not happen, and yet it was read.
    Unexpected: read though nobody ever added it to that key. Duplicated: twice in one read.
 7. Invalid if anything is lost, phantom, unexpected or duplicated, or missing in a history that reached the
-   stage "convergence". Otherwise unknown if nothing was acknowledged, or if something was never read or is
-   missing. Otherwise valid.
+   stage "convergence". Otherwise unknown if anything vanished, if nothing was acknowledged, or if something was never
+   read or is missing. Otherwise valid. (What vanished was promised to nobody, and a store that takes a write back which
+   had too few replicas breaks no word; but one that merges what its replicas hold has no way to.)
 8. Stable latency: of an element in all final reads, from its acknowledgement to the invocation of the last
    read invoked after that which lacks it; 0 if none does. Lost latency: of a lost element, from its
    acknowledgement to the invocation of the last read that held it; 0 if none did by then.
 
 Sources: jepsen.checker/set and set-full (Jepsen 0.3), whose words these are. Set-full counts latencies from
 the first sight of an element if that came before the acknowledgement; here the promise is what counts. It
-calls an element lost that was only ever seen; here, only one that was acknowledged.
+calls an element lost that was only ever seen; here that has vanished, and only an acknowledged one is lost. It judges
+by one last read; here, by each node's.
 """
 
 from __future__ import annotations
@@ -34,7 +37,7 @@ from typing import Any
 from checkers.faults import faults, meanwhile
 from checkers.final_reads import FinalReads, Key, disagreement, last_words
 from checkers.history import History, HistoryError, Operation
-from checkers.prose import at, count, key_name, listing, seconds
+from checkers.prose import at, count, key_name, key_names, listing, seconds
 from checkers.quantiles import quantiles_ms
 from checkers.verdict import Verdict, Witness
 
@@ -50,7 +53,8 @@ class SetKey:
     """One key: what was asked of it, and what became of it.
 
     adds: by element, the add that ranks highest. reads: ok reads, in the order of their invocations.
-    missing: by element, a node's last final read without it. last_held: of acknowledged elements, the last read
+    missing: by element, a last word without it. vanished: by element, the read that was first to be over of those that
+    held it. last_held: of acknowledged elements, the last read
     that held them. last_lacked: the last read invoked after the acknowledgement that did not. phantom,
     unexpected, duplicated: by element, the last read that shows it.
     """
@@ -64,6 +68,7 @@ class SetKey:
     missing: dict[Element, Operation] = field(default_factory=dict)
     never_read: set[Element] = field(default_factory=set)
     recovered: set[Element] = field(default_factory=set)
+    vanished: dict[Element, Operation] = field(default_factory=dict)
     stale: set[Element] = field(default_factory=set)
     last_held: dict[Element, Operation] = field(default_factory=dict)
     last_lacked: dict[Element, Operation] = field(default_factory=dict)
@@ -92,6 +97,7 @@ class SetKey:
             "never_read": len(self.never_read),
             "stale": len(self.stale),
             "recovered": len(self.recovered),
+            "vanished": len(self.vanished),
             "phantom": len(self.phantom),
             "unexpected": len(self.unexpected),
             "duplicated": len(self.duplicated),
@@ -120,7 +126,7 @@ def check(history: History) -> Verdict:
         "lost_fraction": totals["lost"] / totals["acknowledged"] if totals["acknowledged"] else None,
         "stable_latency_ms": quantiles_ms([ns for each in keys.values() for ns in _stable_latencies(each)]),
         "lost_latency_ms": quantiles_ms([ns for each in keys.values() for ns in _lost_latencies(each)]),
-        "keys": {key_name(each.key): each.counts() for each in keys.values()},
+        "keys": {name: keys[key].counts() for key, name in key_names(keys).items()},
     }
     diverged, disagree = disagreement(history, totals["missing"], "add")
     complaints = _complaints(totals)
@@ -128,6 +134,8 @@ def check(history: History) -> Verdict:
         complaints.insert(1 if totals["lost"] else 0, disagree)
     if complaints:
         return Verdict.invalid("; ".join(complaints), _witness(history, keys, diverged), **evidence)
+    if totals["vanished"]:
+        return Verdict.unknown(_vanished(keys, totals["vanished"]), **evidence)
     if not totals["acknowledged"]:
         return Verdict.unknown("no add was acknowledged, so none can be lost", **evidence)
     blind = [key_name(each.key) for each in keys.values() if each.never_read]
@@ -184,6 +192,9 @@ def _judge(each: SetKey) -> None:
     acknowledged = sorted(each.acknowledged, key=lambda element: _ack_index(each, element))
     failed = set(each.with_outcome("fail"))
     held_by_finals: list[set[Element]] = []
+    remains: set[Element] = set()
+    indeterminate = set(each.with_outcome("info"))
+    sighted: dict[Element, Operation] = {}
     finals = {read.invocation.index for read in each.final}
     last = {read.invocation.index for read in last_words(each.final)}
     lacked: dict[Element, Operation] = {}
@@ -204,10 +215,11 @@ def _judge(each: SetKey) -> None:
         seen = unseen & held
         unseen -= seen
         each.last_held.update(dict.fromkeys(seen, read))
-        for element in held.difference(each.adds):
-            each.unexpected.setdefault(element, read)
-        for element in held & failed:
-            each.phantom.setdefault(element, read)
+        # In the order of the read: that of a set of strings differs from run to run.
+        for odd, told in ((held.difference(each.adds), each.unexpected), (held & failed, each.phantom)):
+            for element in listed if odd else ():
+                if element in odd:
+                    told.setdefault(element, read)
         if len(held) < len(listed):
             for element, times in Counter(listed).items():
                 if times > 1:
@@ -215,16 +227,29 @@ def _judge(each: SetKey) -> None:
         if read.invocation.index in finals:
             held_by_finals.append(held)
         if read.invocation.index in last:
+            remains |= held
             lacked.update(dict.fromkeys(promised - held, read))
+        for element in indeterminate & held:
+            if element not in sighted or _over(read) < _over(sighted[element]):
+                sighted[element] = read
     if not held_by_finals:
         each.never_read = promised
         return
-    anywhere = set().union(*held_by_finals)
     everywhere = held_by_finals[0].intersection(*held_by_finals)
-    each.lost = sorted(promised - anywhere, key=lambda element: _ack_index(each, element))
-    each.unstable = (promised & anywhere) - everywhere
-    each.missing = {element: lacked[element] for element in each.acknowledged if element in anywhere & lacked.keys()}
-    each.recovered = anywhere.intersection(each.with_outcome("info"))
+    each.lost = sorted(promised - remains, key=lambda element: _ack_index(each, element))
+    each.unstable = (promised & remains) - everywhere
+    each.missing = {element: lacked[element] for element in each.acknowledged if element in remains & lacked.keys()}
+    each.recovered = remains & indeterminate
+    # A sight that overlaps a last word proves nothing: the add may have taken effect between the two.
+    begun = min(last)
+    for element in each.with_outcome("info"):
+        if element in sighted and element not in remains and _over(sighted[element]) < begun:
+            each.vanished[element] = sighted[element]
+
+
+def _over(read: Operation) -> int:
+    assert read.completion is not None
+    return read.completion.index
 
 
 def _ack_index(each: SetKey, element: Element) -> int:
@@ -259,6 +284,21 @@ def _complaints(totals: Mapping[str, int]) -> list[str]:
     if totals["duplicated"]:
         parts.append(f"{count(totals['duplicated'], 'element')} twice in one read")
     return parts
+
+
+def _vanished(keys: Mapping[Key, SetKey], number: int) -> str:
+    each = next(each for each in keys.values() if each.vanished)
+    element, read = next(iter(each.vanished.items()))
+    assert read.completion is not None
+    return (
+        f"{count(number, 'element')} of which nobody knows whether the add was done {_were(number)} read and "
+        f"{_were(number)} gone in the end: process {read.process} read {element} from {key_name(each.key)} at "
+        f"{at(read.completion)}"
+    )
+
+
+def _were(number: int) -> str:
+    return "was" if number == 1 else "were"
 
 
 def _witness(history: History, keys: Mapping[Key, SetKey], diverged: bool) -> Witness:
@@ -303,22 +343,25 @@ def _lost_witness(history: History, each: SetKey, element: Element, data: dict[s
         sight = f"was last read at {at(seen.completion)} and is gone from the read at {gone}"
     else:
         sight = "was in no read at any time"
-    nodes = sorted({node for read in each.final if (node := read.invocation.node)})
+    words = last_words(each.final)
+    nodes = sorted({node for read in words if (node := read.invocation.node)})
     through = f" (through {listing(nodes)})" if nodes else ""
-    finals = f"every one of the {len(each.final)} final reads" if len(each.final) > 1 else "the final read"
+    last = "" if len(words) == len(each.final) else "last "
+    finals = f"every one of the {len(words)} {last}final reads" if len(words) > 1 else f"the {last}final read"
     text = (
         f"process {add.process} was told at {at(add.completion)} that {element} was added "
         f"to {key_name(each.key)}; "
         f"it {sight}; {finals}{through} lacks it; "
         f"{meanwhile(faults(history), add.invocation.index, missed.invocation.index)}"
     )
-    operations = [add, *([seen] if seen else []), missed, *each.final[:_SHOWN_READS]]
+    operations = [add, *([seen] if seen else []), missed, *words[:_SHOWN_READS]]
     events = {event.index for o in operations for event in (o.invocation, o.completion) if event}
     return Witness(text, tuple(sorted(events)), {"kind": "lost", "key": each.key, "value": element, **data})
 
 
 def _missing_witness(each: SetKey, element: Element, data: dict[str, Any]) -> Witness:
-    add, lacking, holding = each.adds[element], each.missing[element], each.last_held[element]
+    add, lacking = each.adds[element], each.missing[element]
+    holding = next(read for read in reversed(last_words(each.final)) if element in elements(read))
     assert add.completion and lacking.completion and holding.completion
     text = (
         f"process {add.process} was told at {at(add.completion)} that {element} was added to {key_name(each.key)}; "

@@ -45,7 +45,7 @@ from checkers.distinct import STRAY, DistinctWrites
 from checkers.dominance import below
 from checkers.history import History
 from checkers.lineage import Circular
-from checkers.prose import at, count, key_name, literal, milliseconds
+from checkers.prose import at, count, key_name, key_names, literal, milliseconds
 from checkers.quantiles import percentile, quantiles_ms
 from checkers.sightings import Sightings, is_versioned
 from checkers.verdict import Verdict, Witness
@@ -210,8 +210,9 @@ def _grouped(group: Integers, missed: Missed, ages: Integers) -> list[tuple[int,
 
 def _by_key(missed: Missed, ages: Integers, columns: Columns) -> dict[str, Any]:
     every = sorted(_grouped(missed.key, missed, ages), key=lambda each: (-each[3], -each[4], each[0]))
+    names = key_names(columns.keys)
     return {
-        key_name(columns.keys[key]): {"reads": reads, "stale": stale, "max_k": k, "max_t_ms": milliseconds(t)}
+        names[columns.keys[key]]: {"reads": reads, "stale": stale, "max_k": k, "max_t_ms": milliseconds(t)}
         for key, reads, stale, k, t in every[:_LISTED]
     }
 

@@ -6,7 +6,8 @@ is the linearizability checker. The same value may be enqueued many times.
 
 1. A dequeue or drain that is `ok` takes its values out. One that crashed (`info`, or never completed) may have taken a
    value for itself, a crashed drain any number. A failed one took nothing. A dequeue found nothing if it is `ok` with
-   null, or failed without an error or with the code "empty" or "exhausted".
+   null, or failed with the code "empty" or "exhausted". One that failed without saying why is no evidence: it may as
+   well have been refused.
 2. An enqueue that is `ok` put its value in, a crashed one may have, a failed one did not. What comes out came from an
    enqueue of that value invoked before it was out, each from its own. If several assignments would do, the one is taken
    that leaves the fewest to be lost.
@@ -96,7 +97,7 @@ def check(history: History, *, at_least_once: bool = False) -> Verdict:
         full = [key_name(key) for key, account in accounts.items() if account.undelivered]
         reason = (
             f"{found['undelivered']:,} of {count(outcomes['ok'], 'acknowledged enqueue')} never came out, and nothing "
-            f"says that {listing(full)} was emptied after them"
+            f"says that {listing(full)} {'was' if len(full) == 1 else 'were'} emptied after them"
         )
         return Verdict.unknown(reason, **evidence)
     reason = f"{count(outcomes['ok'], 'acknowledged enqueue')}, none lost; {count(found['dequeued'], 'value')} came out"
@@ -110,8 +111,8 @@ def _take(account: Account, operation: Operation) -> None:
     if operation.outcome == "info" or completion is None:
         account.crash(operation)
     elif operation.outcome == "fail":
-        code = None if completion.error is None else completion.error.partition(":")[0].strip()
-        if operation.f == "dequeue" and (code is None or code in _NOTHING_THERE):
+        code = (completion.error or "").partition(":")[0].strip()
+        if operation.f == "dequeue" and code in _NOTHING_THERE:
             account.found_nothing(operation)
     elif operation.f == "dequeue":
         if completion.value is None:

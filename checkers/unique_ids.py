@@ -5,7 +5,7 @@ Operations: `generate`, whose `ok` value is the id. Keys are judged apart: each 
 1. An id is anything but null. Two are the same as `checkers.values` says: 1 and "1" are two ids, and so are 1 and true.
 2. Duplicated: given out by more than one `ok` generate of its key. What a failed or crashed generate may have returned
    nobody was given, so it counts for nothing.
-3. Invalid if an id is duplicated. Unknown if none was given out. Otherwise valid.
+3. Invalid if an id is duplicated. Unknown if no key gave out two, for one alone is always distinct. Otherwise valid.
 4. An `ok` generate without an id is refused. Operations of other names have no part in this and are passed over.
 
 Source: jepsen.checker/unique-ids (Jepsen 0.3).
@@ -63,6 +63,8 @@ def check(history: History) -> Verdict:
         return Verdict.invalid(reason, _witness(first), **evidence)
     if not acknowledged:
         return Verdict.unknown("no generate was ok, so no id was given out", **evidence)
+    if acknowledged == len(given):
+        return Verdict.unknown("no generator gave out more than one id, so none could come twice", **evidence)
     return Verdict.valid(f"{count(acknowledged, 'id')}, all distinct", **evidence)
 
 

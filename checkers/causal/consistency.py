@@ -32,8 +32,8 @@ Versioned registers, whatever the level, since siblings need no arbitration:
 
 Both:
 
-9. Invalid if a pattern was found. Otherwise unknown if reads are unprovable, if nothing was written (`ok`, or read), or
-   if nothing was read. Otherwise valid.
+9. Invalid if a pattern was found. Otherwise unknown if reads are unprovable, if nothing was written (`ok`, or read), if
+   nothing was read, or if no key was both: what nobody wrote is null to everybody. Otherwise valid.
 
 A store with sloppy quorums isn't causally consistent, nor meant to be: a read that meets only replicas that missed a
 write is enough. With this checker one shows when it happens.
@@ -62,9 +62,9 @@ def check(history: History, *, level: Level = "cc") -> Verdict:
     """Judge whether a history is causally consistent, by the rules above.
 
     level: "cc", what all definitions agree on; "ccv" or "cm". Of versioned registers there is but one.
-    Evidence: `registers` ("versioned" or "distinct writes"), `level`, `reads`, `writes`, `unprovable`, and `patterns`:
-    by name of those looked for, how many reads (ThinAirRead, and all called Write...), operations on a circle
-    (CyclicCO, CyclicCF) or sessions (CyclicHB) show it.
+    Evidence: `registers` ("versioned" or "distinct writes"), `level`, `reads`, `reads_of_written` (of keys that were
+    written), `writes` that happened, `unprovable`, and `patterns`: by name of those looked for, how many reads
+    (ThinAirRead, and all called Write...), operations on a circle (CyclicCO, CyclicCF) or sessions (CyclicHB) show it.
     Raises HistoryError for a value of the wrong shape or an operation that such registers don't have.
     O(n * sessions * log n) time, 4 bytes a session and operation; cm: the same for each session, or a few times that.
     """
@@ -76,6 +76,7 @@ def check(history: History, *, level: Level = "cc") -> Verdict:
         "registers": kind,
         "level": level,
         "reads": finding.reads,
+        "reads_of_written": finding.reads_of_written,
         "writes": finding.writes,
         "unprovable": finding.unprovable,
         "patterns": dict(finding.counts),
@@ -85,9 +86,12 @@ def check(history: History, *, level: Level = "cc") -> Verdict:
         told = [f"{pattern} ({number:,})" for pattern, number in finding.counts.items() if number]
         return Verdict.invalid(f"not {_NAMES[level]}: {listing(told)}", finding.witness, **evidence)
     if finding.unprovable:
-        reason = f"{count(finding.unprovable, 'read')} can't be judged: nobody knows what their versions had seen"
+        whose = "its" if finding.unprovable == 1 else "their"
+        reason = f"{count(finding.unprovable, 'read')} can't be judged: nobody knows what {whose} versions had seen"
         return Verdict.unknown(reason, **evidence)
     if not finding.writes or not finding.reads:
         return Verdict.unknown(f"nothing was {'read' if finding.writes else 'written'}", **evidence)
+    if not finding.reads_of_written:
+        return Verdict.unknown("no key that was written was read", **evidence)
     told_of = f"{count(finding.reads, 'read')} of {count(finding.writes, 'write')}"
-    return Verdict.valid(f"{told_of} are {_NAMES[level]}", **evidence)
+    return Verdict.valid(f"{told_of} {'is' if finding.reads == 1 else 'are'} {_NAMES[level]}", **evidence)

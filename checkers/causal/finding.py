@@ -21,10 +21,11 @@ Pattern = Literal[
 
 @dataclass
 class Finding:
-    """reads, writes: as many there were. counts: by pattern looked for. unprovable: reads of which nobody knows what
-    they covered. witness: of the first pattern found."""
+    """reads, writes: as many there were. reads_of_written: of keys that were written. counts: by pattern looked for.
+    unprovable: reads of which nobody knows what they covered. witness: of the first pattern found."""
 
     reads: int
+    reads_of_written: int
     writes: int
     counts: dict[Pattern, int] = field(default_factory=dict)
     unprovable: int = 0

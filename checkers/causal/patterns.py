@@ -124,7 +124,8 @@ class Causality:
 
 def judge(of: DistinctWrites, level: Level) -> Finding:
     """Look for the bad patterns of a level. O(n * sessions * log n) for cc and ccv, each session's rounds for cm."""
-    finding = Finding(int(of.read.sum()), int((~of.read).sum()))
+    written = np.isin(of.key, of.key[~of.read])
+    finding = Finding(int(of.read.sum()), int((of.read & written).sum()), int((~of.read).sum()))
     stray = np.flatnonzero(of.read & (of.version == STRAY))
     if finding.note("ThinAirRead", len(stray)):
         row = int(stray[0])

@@ -97,7 +97,10 @@ def judge(history: History) -> Finding:
     """Look for what versioned registers can't show. O((puts + reads) * (sessions + chains))."""
     versions = Versions.of(history)
     rows = VersionedRows.of(versions)
-    finding = Finding(len(versions.reads), len(versions.writes))
+    shown = {id_ for _, siblings in versions.reads for id_ in siblings}
+    happened = [write for write in versions.writes.values() if write.outcome == "ok" or write.id in shown]
+    written = {write.key for write in happened}
+    finding = Finding(len(versions.reads), sum(read.key in written for read, _ in versions.reads), len(happened))
     strays = [row for row in range(len(rows)) if _thin_air(rows, row)]
     if finding.note("ThinAirRead", len(strays)):
         text = f"{rows.told(strays[0])}; no put of {listing(_thin_air(rows, strays[0]))} there may have happened"

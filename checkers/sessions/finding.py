@@ -21,7 +21,8 @@ class Finding:
     """Counts of demands, which are what a read must not be older than, and a witness if one was broken.
 
     checked: all of them. violations: broken. contradictory: in conflict with one another (registers with distinct
-    writes only). unprovable: nobody knows.
+    writes only). unprovable: nobody knows. assumed: there are contradictory ones only, and they would not be so if each
+    session could have an order of its own.
     """
 
     checked: int
@@ -29,6 +30,7 @@ class Finding:
     contradictory: int = 0
     unprovable: int = 0
     witness: Witness | None = None
+    assumed: bool = False
 
     @property
     def broken(self) -> bool:

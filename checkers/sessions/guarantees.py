@@ -37,7 +37,9 @@ inferred.
    returned. What came before these is older, or would be if the session's own reads were monotonic.
 7. A demand is violated if the read returned null or a version known to be older. Contradictory are demands none of
    which is, but which no order of the versions can meet together (they lie on a circle of "is older"); and, for writes
-   follow reads, writes each of whose sessions had read the other, or its own, before it.
+   follow reads, writes each of whose sessions had read the other, or its own, before it. Where nothing is violated, and
+   contradictory only what several sessions demand together, that rests on the one order which 5 takes for granted (a
+   causal memory needs none); the reason then says "contradictory" and not "violated".
 8. A stray, a value that no write wrote or only a failed one, has no place in the order: what is demanded of such a
    read is unprovable.
 
@@ -45,7 +47,9 @@ Both:
 
 9. Each guarantee is judged apart: held if something was demanded and all of it was met, violated, or unknown. Invalid
    if one of those asked for is violated or contradictory. Otherwise unknown if a demand is unprovable, or where nothing
-   was demanded by any. Otherwise valid: those of which nothing was demanded are named.
+   was demanded by any. Otherwise valid: those of which nothing was demanded are named. That each is held by itself does
+   not mean that all can be held together: after `w x1; w y1` here and `r y1; w x2` there, no guarantee alone makes x1
+   older than x2 for a session that reads x2 and then x1, but together they do (`causal` calls it WriteCORead).
 
 A store with sloppy quorums promises none of these. Dynamo's reads and writes meet R + W > N replicas of whoever
 answers first, and a partition or a coordinator that fell back on hinted handoff suffices to break all four: with this
@@ -106,13 +110,20 @@ def _verdict(findings: dict[Guarantee, Finding], evidence: dict[str, Any]) -> Ve
     if broken:
         witness = next(iter(broken.values())).witness
         assert witness is not None
-        told = [
-            f"{name} ({count(finding.violations + finding.contradictory, 'time')})" for name, finding in broken.items()
-        ]
-        return Verdict.invalid(f"violated: {listing(told)}", witness, **evidence)
+        reasons = []
+        for word, assumed in (("violated", False), ("contradictory if each key has one order of its versions", True)):
+            some = [
+                f"{name} ({count(finding.violations + finding.contradictory, 'time')})"
+                for name, finding in broken.items()
+                if finding.assumed == assumed
+            ]
+            if some:
+                reasons.append(f"{word}: {listing(some)}")
+        return Verdict.invalid("; ".join(reasons), witness, **evidence)
     unprovable = sum(finding.unprovable for finding in findings.values())
     if unprovable:
-        reason = f"{count(unprovable, 'demand')} can't be judged: nobody knows what those reads' versions had seen"
+        whose = "that read's" if unprovable == 1 else "those reads'"
+        reason = f"{count(unprovable, 'demand')} can't be judged: nobody knows what {whose} versions had seen"
         return Verdict.unknown(reason, **evidence)
     idle = [name for name, finding in findings.items() if not finding.checked]
     if len(idle) == len(findings):
@@ -120,5 +131,7 @@ def _verdict(findings: dict[Guarantee, Finding], evidence: dict[str, Any]) -> Ve
             "nothing was demanded: no session read what it or another had written or read", **evidence
         )
     held = [f"{name} ({finding.checked:,})" for name, finding in findings.items() if finding.checked]
-    reason = f"held: {listing(held)}" + (f"; put to no test: {listing(idle)}" if idle else "")
+    reason = f"held{', each by itself' if len(findings) > 1 else ''}: {listing(held)}" + (
+        f"; put to no test: {listing(idle)}" if idle else ""
+    )
     return Verdict.valid(reason, **evidence)

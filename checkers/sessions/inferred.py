@@ -161,7 +161,21 @@ def judge(of: DistinctWrites, guarantee: Guarantee) -> Finding:
         edge = int(looping[np.argmin(edges.since[looping])])
         witness = _crossed_witness(of, guarantee, edges, looped, edge, len(known))
     strays = int((version == STRAY).sum())
-    return Finding(len(version), int(broken.sum()), int(crossed.sum()) + len(mutual), strays, witness)
+    assumed = bool(crossed.any()) and not broken.any() and not len(mutual)
+    assumed = assumed and not _by_one_session(of, known, asked, np.flatnonzero(crossed))
+    return Finding(len(version), int(broken.sum()), int(crossed.sum()) + len(mutual), strays, witness, assumed)
+
+
+def _by_one_session(of: DistinctWrites, known: Known, asked: Demands, crossed: Integers) -> bool:
+    """Whether what one session alone demands is contradictory already. O(sessions * n)."""
+    session = of.session[asked.read[crossed]]
+    for each in np.unique(session).tolist():
+        some = crossed[session == each]
+        said = Known(asked.least[some], of.version[asked.read[some]], asked.read[some])
+        edges = known.joined(said)
+        if on_cycle(len(of), edges.source, edges.target)[len(known) :].any():
+            return True
+    return False
 
 
 def _older(of: DistinctWrites, known: Known, versions: Integers, least: Integers) -> NDArray[np.bool_]:

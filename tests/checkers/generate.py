@@ -148,6 +148,13 @@ class Clients:
         outcome = "ok" if self.random.random() < 0.93 else "info"
         self.complete(self.invoke(f, key, node), outcome, versions)
 
+    def ask_again(self, key: str, node: str) -> None:
+        """Two reads at once, where there are clients for them."""
+        both = [self.invoke("read", key, node) for _ in self.idle[:2]]
+        self.random.shuffle(both)
+        for process in both:
+            self.complete(process, "ok")
+
 
 class Faults:
     """Partitions and kills, now and then without effect."""
@@ -216,6 +223,8 @@ def _end(recorder: Recorder, clients: Clients, staged: bool) -> None:
         for key in clients.keys:
             for node in random.sample(NODES, random.choice([1, 4, 4, 4, 4])):
                 clients.ask("read", key, node)
+            if random.random() < 0.3:
+                clients.ask_again(key, random.choice(NODES))
     stage("end")
 
 
@@ -253,8 +262,9 @@ def _lose_a_value(random: Random, events: list[Event]) -> list[Event]:
     event = _pick(random, events, "read")
     if event is None or not event.value:
         return events
-    gone = random.choice(event.value)
-    since = random.choice([0, event.index])
+    doubtful = [e.value for e in events if e.f == "add" and e.type == "info" and e.value in event.value]
+    gone = random.choice(doubtful or event.value)
+    since = random.choice([0, event.index, event.index + 1])
     for each in events[since:]:
         if each.f == "read" and each.type == "ok":
             value = [item for item in each.value if item != gone]

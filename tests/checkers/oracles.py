@@ -132,7 +132,7 @@ def final_reads(history: History) -> list[Op]:
 
 def last_words(history: History, key: object) -> list[Op]:
     final = [op for op in final_reads(history) if op.inv.key == key]
-    return [op for op in final if not any(o.node == op.node and o.inv.index > op.inv.index for o in final)]
+    return [op for op in final if not any(o.node == op.node and o.inv.index > op.end for o in final)]
 
 
 def disagreed(history: History, missing: int, otherwise: str) -> str:
@@ -168,7 +168,11 @@ def _lost_elements(history: History) -> dict[str, Any]:
 
     acked = [op for op in adds if op.outcome == "ok"]
     judged = [op for op in acked if of(op.inv.key, final)]
-    lost = [op for op in judged if not any(op.inv.value in value for value in of(op.inv.key, final))]
+
+    def remains(op: Op) -> bool:
+        return any(op.inv.value in value for value in of(op.inv.key, last_words(history, op.inv.key)))
+
+    lost = [op for op in judged if not remains(op)]
     stable = [op for op in judged if all(op.inv.value in value for value in of(op.inv.key, final))]
 
     def holds(read: Op, op: Op) -> bool:
@@ -188,6 +192,14 @@ def _lost_elements(history: History) -> dict[str, Any]:
         if op not in lost
         and any(read.comp and op.inv.value not in read.comp.value for read in last_words(history, op.inv.key))
     ]
+    vanished = [
+        op
+        for op in adds
+        if op.outcome == "info"
+        and of(op.inv.key, final)
+        and not remains(op)
+        and any(holds(r, op) and all(r.end < w.inv.index for w in last_words(history, op.inv.key)) for r in reads)
+    ]
     stale = [
         op
         for op in acked
@@ -206,9 +218,8 @@ def _lost_elements(history: History) -> dict[str, Any]:
         "missing": len(missing),
         "never_read": len(acked) - len(judged),
         "stale": len(stale),
-        "recovered": sum(
-            op.outcome == "info" and any(op.inv.value in value for value in of(op.inv.key, final)) for op in adds
-        ),
+        "recovered": sum(op.outcome == "info" and remains(op) for op in adds),
+        "vanished": len(vanished),
         "phantom": sum(pair in pairs and pairs[pair].outcome == "fail" for pair in everything),
         "unexpected": sum(pair not in pairs for pair in everything),
         "duplicated": len({(r.inv.key, v) for r in reads if r.comp for v in r.comp.value if r.comp.value.count(v) > 1}),
@@ -217,7 +228,7 @@ def _lost_elements(history: History) -> dict[str, Any]:
     }
     if any(figures[name] for name in ("lost", "phantom", "unexpected", "duplicated")):
         return {"verdict": "invalid", **figures}
-    verdict = "unknown" if not acked or figures["never_read"] else "valid"
+    verdict = "unknown" if not acked or figures["never_read"] or vanished else "valid"
     return {"verdict": disagreed(history, len(missing), verdict), **figures}
 
 
@@ -240,13 +251,13 @@ def _lost_versions(history: History) -> dict[str, Any]:
     reads = [op for op in ops(history, "read") if op.outcome == "ok"]
     final = final_reads(history)
     fates = {"lost": 0, "surviving": 0, "superseded": 0, "unprovable": 0, "never_read": 0}
-    missing = 0
+    missing = vanished = 0
     for id_, put in puts.items():
-        if put.outcome != "ok":
+        if put.outcome == "fail":
             continue
         key = put.inv.key
         mine = [op for op in final if op.inv.key == key]
-        siblings = {sibling for op in mine if op.comp for sibling in op.comp.value}
+        siblings = {sibling for op in last_words(history, key) if op.comp for sibling in op.comp.value}
 
         def stands(some: Iterable[int], key: object = key, id_: int = id_, put: Op = put) -> str:
             if any(_reaches(puts, sibling, id_, key) for sibling in some):
@@ -254,6 +265,11 @@ def _lost_versions(history: History) -> dict[str, Any]:
             vague = [u for u in puts if _seen(puts[u]) is None and any(_reaches(puts, s, u, key) for s in some)]
             return "maybe" if any(put.inv.index < puts[u].end for u in vague) else "no"
 
+        if put.outcome == "info":
+            shown = [op for op in reads if op.inv.key == key and op.comp and id_ in op.comp.value]
+            before = any(all(op.end < word.inv.index for word in last_words(history, key)) for op in shown)
+            vanished += bool(mine) and before and stands(siblings) == "no"
+            continue
         words = [stands(op.comp.value) for op in last_words(history, key) if op.comp]
         if not mine:
             fates["never_read"] += 1
@@ -268,10 +284,17 @@ def _lost_versions(history: History) -> dict[str, Any]:
     met |= {(op.inv.key, id_) for mine, op in puts.items() for id_ in _seen(op) or () if id_ != mine}
     impossible = [(key, id_) for key, id_ in met if id_ not in puts or puts[id_].inv.key != key]
     phantom = [pair for pair in met if pair not in impossible and puts[pair[1]].outcome == "fail"]
-    figures = {**fates, "missing": missing, "phantom": len(phantom), "unexpected": len(impossible)}
+    figures = {
+        **fates,
+        "missing": missing,
+        "vanished": vanished,
+        "phantom": len(phantom),
+        "unexpected": len(impossible),
+    }
     if fates["lost"] or phantom or impossible:
         return {"verdict": "invalid", **figures}
     doubtful = not any(op.outcome == "ok" for op in puts.values()) or fates["never_read"] or fates["unprovable"]
+    doubtful = doubtful or vanished
     return {"verdict": disagreed(history, missing, "unknown" if doubtful else "valid"), **figures}
 
 

@@ -61,6 +61,12 @@ def test_the_last_word_of_each_node_is_its_last_final_read() -> None:
     assert [read.value for read in last_words(FinalReads.of(script.history).by_key["s0"])] == [[2], [3]]
 
 
+def test_final_reads_of_a_node_that_overlap_are_all_its_last_words() -> None:
+    script = Script().invoke(0, "read", "s0", at=0).invoke(1, "read", "s0", at=1)
+    script.complete(1, "ok", [2], at=2).complete(0, "ok", [1], at=3)
+    assert [read.value for read in last_words(FinalReads.of(script.history).by_key["s0"])] == [[1], [2]]
+
+
 def test_without_stages_a_fault_left_standing_leaves_no_final_read() -> None:
     found = FinalReads.of(Script().cut(at=0).read([], at=3).history)
     assert (found.by_key, found.missing) == ({}, "partition halves stood until the end")

@@ -25,6 +25,20 @@ CASES: list[tuple[str, str, dict[str, Any], str, dict[str, Any], str]] = [
     ("sets-ended-early", LOST, {}, "unknown", {"never_read": 2, "lost": 0}, ""),
     # Acknowledged at 15 ms, still lacking in the read invoked at 20 ms, there from then on.
     ("sets-stale", LOST, {}, "valid", {"stale": 1, "stable_latency_ms": dict.fromkeys(("p50", "max"), 5.0)}, ""),
+    # The last word counts: an earlier final read held 0.
+    (
+        "sets-gone-in-the-end",
+        LOST,
+        {},
+        "invalid",
+        {"lost": 1, "survivors": 0, "missing": 0},
+        "the last final read lacks",
+    ),
+    # Nobody knows which of two overlapping reads saw the later state.
+    ("sets-flutter", LOST, {}, "unknown", {"lost": 0, "missing": 1, "unstable": 1}, ""),
+    ("sets-vanished", LOST, {}, "unknown", {"vanished": 1, "recovered": 0, "lost": 0}, ""),
+    # The last word of n2 was invoked before 1 was seen through n1: n2 may have it since.
+    ("sets-seen-meanwhile", LOST, {}, "valid", {"vanished": 0, "recovered": 0}, ""),
     ("registers-clean", LOST, {}, "valid", {"surviving": 2, "superseded": 1}, ""),
     ("registers-last-write-wins", LOST, {}, "invalid", {"lost": 1, "superseded": 1}, "write 2 to r0 was done"),
     ("registers-merged", LOST, {}, "valid", {"surviving": 1, "superseded": 3, "lost": 0}, ""),
@@ -35,6 +49,9 @@ CASES: list[tuple[str, str, dict[str, Any], str, dict[str, Any], str]] = [
     ("registers-phantom", LOST, {}, "invalid", {"phantom": 1, "lost": 0}, "though its put had failed"),
     ("registers-failed-and-gone", LOST, {}, "valid", {"phantom": 0, "failed": 1}, ""),
     ("registers-unexpected", LOST, {}, "invalid", {"unexpected": 1}, "which nobody put there"),
+    ("registers-gone-in-the-end", LOST, {}, "invalid", {"lost": 1, "surviving": 0, "missing": 0}, "nothing remains"),
+    ("registers-vanished", LOST, {}, "unknown", {"vanished": 1, "surviving": 1, "lost": 0}, ""),
+    ("registers-replaced-in-the-end", LOST, {}, "valid", {"vanished": 0, "superseded": 1, "surviving": 1}, ""),
     ("siblings-true", "siblings", {}, "valid", {"max": 2, "false_sibling_reads": 0}, ""),
     ("siblings-true", "siblings", {"max_siblings": 2}, "valid", {}, ""),
     ("siblings-true", "siblings", {"max_siblings": 1}, "invalid", {"max": 2}, "read 2 siblings of r0"),

@@ -15,6 +15,12 @@ def test_the_examples_in_the_docstrings_are_true(module: object) -> None:
     assert result.failed == 0
 
 
+def test_keys_side_by_side_have_different_names_and_as_plain_ones_as_can_be() -> None:
+    assert list(prose.key_names(["x", 1, None]).values()) == ["x", "1", "the only key"]
+    for keys in ([1, "1"], [None, "the only key"], [1, "1", '"1"', "x"]):
+        assert len(set(prose.key_names(keys).values())) == len(keys)  # type: ignore[arg-type]
+
+
 def test_a_percentile_is_the_least_duration_that_enough_of_them_do_not_exceed() -> None:
     durations = list(range(1, 1001))
     for percent in (0.1, 1, 50, 90, 99, 99.9, 99.99, 100):

@@ -28,10 +28,64 @@ def test_a_write_seen_through_one_that_was_never_acknowledged_is_superseded_if_t
 
 
 def test_final_reads_that_disagree_are_taken_together() -> None:
-    script = Script().put(1, [], at=0).put(2, [], at=2).read([1], at=4, key="r0").read([2], at=6, key="r0")
+    script = Script().put(1, [], at=0).put(2, [], at=2).read([1], at=4, key="r0", node="n1")
+    verdict = check(script.read([2], at=6, key="r0", node="n2").history)
+    # Nothing is lost; but neither node shows what the other does, or anything that had seen it.
+    assert (verdict.outcome, verdict.evidence["surviving"], verdict.evidence["missing"]) == ("unknown", 2, 2)
+
+
+def test_what_the_last_final_reads_do_not_cover_is_lost_whatever_earlier_ones_returned() -> None:
+    script = Script().put(1, [], at=0).read([1], at=2, key="r0").read([], at=4, key="r0").read([], at=6, key="r0")
     verdict = check(script.history)
-    # Nothing is lost; but n1 no longer shows 1, and nothing that had seen it.
-    assert (verdict.outcome, verdict.evidence["surviving"], verdict.evidence["missing"]) == ("unknown", 2, 1)
+    assert (verdict.outcome, verdict.evidence["lost"], verdict.evidence["missing"]) == ("invalid", 1, 0)
+    assert verdict.witness is not None
+    assert "it was last read at 0.003 s (n1) and is gone from the read at 0.004 s (n1)" in verdict.witness.text
+
+
+def test_the_witness_tells_when_what_had_replaced_a_lost_write_was_last_read() -> None:
+    script = Script().put(1, [], at=0).read([1], at=2, key="r0").put(2, [1], at=4).read([2], at=6, key="r0")
+    verdict = check(script.read([], at=8, key="r0").history)
+    assert verdict.evidence["lost"] == 2
+    assert verdict.witness is not None
+    assert (
+        "it was last read at 0.003 s (n1), and what had replaced it at 0.007 s (n1); the read at 0.008 s (n1) has neither"
+        in verdict.witness.text
+    )
+    assert verdict.witness.events == (0, 1, 2, 3, 6, 7, 8, 9)
+
+
+def vanishing(*last: list[int]) -> Script:
+    script = Script().put(1, [], at=0).put(2, [], at=2, process=1, type_="info").read([1, 2], at=4, key="r0")
+    for number, siblings in enumerate(last):
+        script.read(siblings, at=6 + 2 * number, key="r0")
+    return script
+
+
+def test_an_unacknowledged_write_that_was_read_and_is_gone_is_doubtful_and_named() -> None:
+    verdict = check(vanishing([1]).history)
+    assert (verdict.outcome, verdict.evidence["vanished"], verdict.evidence["lost"]) == ("unknown", 1, 0)
+    assert verdict.reason == (
+        "1 write of which nobody knows whether the put was done was read and was gone in the end: process 0 read 2 from "
+        "r0 at 0.005 s (n1)"
+    )
+    assert verdict.evidence["keys"]["r0"]["vanished"] == 1
+
+
+def test_an_unacknowledged_write_that_is_there_again_in_the_end_did_not_vanish() -> None:
+    assert check(vanishing([1], [1, 2]).history).outcome == "valid"
+
+
+def test_an_unacknowledged_write_that_may_have_been_replaced_did_not_vanish() -> None:
+    # Nobody knows what 3 had seen, nor whether it was done; it was begun first, and is all that remains beside 1.
+    script = Script().invoke(5, "put", "r0", {"write": 3}, at=0).put(1, [], at=1)
+    script.put(2, [], at=3, process=1, type_="info").read([1, 2], at=5, key="r0").read([1, 3], at=7, key="r0")
+    verdict = check(script.history)
+    assert (verdict.outcome, verdict.evidence["vanished"]) == ("valid", 0)
+
+
+def test_what_is_lost_outranks_what_vanished() -> None:
+    verdict = check(vanishing([]).history)
+    assert (verdict.outcome, verdict.evidence["lost"], verdict.evidence["vanished"]) == ("invalid", 1, 1)
 
 
 def disagreeing(stage: str) -> Script:

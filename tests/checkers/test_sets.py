@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import pytest
 
 from checkers import HistoryError, Verdict
@@ -149,6 +153,70 @@ def test_what_is_lost_outranks_what_is_missing_and_both_are_told() -> None:
     assert verdict.witness.data["kind"] == "lost"
 
 
+def test_what_the_last_final_reads_lack_is_lost_whatever_earlier_ones_held() -> None:
+    # Jepsen's set-full: write, present, missing. 0 and 1 are added at once; then [1], [0, 1], [0] and nothing are read.
+    script = Script().invoke(0, "add", None, 0, at=0).invoke(1, "add", None, 1, at=1).invoke(2, "read", None, at=2)
+    script.complete(2, "ok", [1], at=3).complete(0, "ok", 0, at=4).complete(1, "ok", 1, at=5)
+    for at, value in ((6, [0, 1]), (8, [0]), (10, [])):
+        script.invoke(2, "read", None, at=at).complete(2, "ok", value, at=at + 1)
+    verdict = check(script.history)
+    assert (verdict.outcome, verdict.reason) == ("invalid", "2 of 2 acknowledged adds lost")
+    assert counts(verdict, "lost", "survivors", "missing", "unstable") == [2, 0, 0, 0]
+    assert verdict.witness is not None
+    assert [entry["value"] for entry in verdict.witness.data["lost"]] == [0, 1]
+    assert "is gone from the read at 0.010 s; the last final read (through n1) lacks it" in verdict.witness.text
+
+
+def test_what_the_last_word_of_one_node_still_holds_is_missing_and_not_lost() -> None:
+    script = Script().stage("load", at=0).add(1, at=1).stage("convergence", "final-reads", at=3)
+    script.read([1], at=4, node="n1").read([1], at=6, node="n2").read([], at=8, node="n2")
+    verdict = check(script.history)
+    assert (verdict.outcome, *counts(verdict, "lost", "missing", "survivors")) == ("invalid", 0, 1, 1)
+    assert verdict.witness is not None
+    assert verdict.witness.text.endswith("the final read at 0.005 s (n1) holds it and that at 0.009 s (n2) lacks it")
+
+
+def vanishing(*last: tuple[str, list[int]]) -> Script:
+    script = Script().stage("load", at=0).add(1, at=1).add(2, at=3, process=1, type_="info").read([1, 2], at=5)
+    script.stage("convergence", "final-reads", at=7)
+    for number, (node, value) in enumerate(last):
+        script.read(value, at=8 + 2 * number, node=node)
+    return script
+
+
+def test_an_unacknowledged_element_that_was_read_and_is_gone_is_doubtful_and_named() -> None:
+    verdict = check(vanishing(("n1", [1]), ("n2", [1])).history)
+    assert (verdict.outcome, *counts(verdict, "vanished", "recovered", "lost")) == ("unknown", 1, 0, 0)
+    assert verdict.reason == (
+        "1 element of which nobody knows whether the add was done was read and was gone in the end: process 0 read 2 "
+        "from s0 at 0.006 s (n1)"
+    )
+    assert verdict.evidence["keys"]["s0"]["vanished"] == 1
+
+
+def test_an_unacknowledged_element_that_some_node_still_has_did_not_vanish() -> None:
+    verdict = check(vanishing(("n1", [1]), ("n2", [1, 2])).history)
+    assert (verdict.outcome, *counts(verdict, "vanished", "recovered")) == ("valid", 0, 1)
+
+
+def test_what_is_lost_outranks_what_vanished() -> None:
+    verdict = check(vanishing(("n1", [])).history)
+    assert (verdict.outcome, *counts(verdict, "lost", "vanished")) == ("invalid", 1, 1)
+
+
+def test_an_element_never_acknowledged_nor_read_again_where_no_final_read_is_has_not_vanished() -> None:
+    script = Script().stage("load", at=0).add(2, at=3, process=1, type_="info").read([2], at=5)
+    assert counts(check(script.history), "vanished") == [0]
+
+
+def test_the_number_and_the_string_are_counted_under_names_of_their_own() -> None:
+    script = Script()
+    for at, key in ((0, 1), (10, "1")):
+        script.invoke(0, "add", key, 5, at=at).complete(0, "ok", 5, at=at + 1)  # type: ignore[arg-type]
+        script.invoke(0, "read", key, at=at + 2).complete(0, "ok", [5], at=at + 3)  # type: ignore[arg-type]
+    assert list(check(script.history).evidence["keys"]) == ["1", '"1"']
+
+
 def test_counts_are_given_by_key_too() -> None:
     script = Script().add(1, at=0).add(2, at=2, key="s1").read([1], at=4).read([], at=6, key="s1")
     keys = check(script.history).evidence["keys"]
@@ -173,3 +241,21 @@ def test_a_value_that_is_no_set_is_refused_with_its_line(script: Script, line: i
     with pytest.raises(HistoryError, match=problem) as caught:
         check(script.history)
     assert caught.value.line == line
+
+
+def test_the_witness_is_the_same_whatever_the_order_of_a_set_of_strings_is() -> None:
+    program = (
+        "from checkers import Event, History, check\n"
+        "names = [f'v{n}' for n in range(50)]\n"
+        "events = [Event(0, 0, 0, 'invoke', 'add', 's', 'a'), Event(1, 1, 0, 'ok', 'add', 's', 'a')]\n"
+        "events += [Event(2, 2, 0, 'invoke', 'read', 's'), Event(3, 3, 0, 'ok', 'read', 's', ['a', *names])]\n"
+        "print(check('lost-writes', History(events)).as_dict())\n"
+    )
+    told = {
+        subprocess.run(
+            [sys.executable, "-c", program], env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True, check=True
+        ).stdout
+        for seed in ("1", "2", "3")
+    }
+    assert len(told) == 1
+    assert b"read v0 from s" in told.pop()

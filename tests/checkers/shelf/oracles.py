@@ -121,7 +121,7 @@ def _queue(operations: Sequence[Operation]) -> tuple[int, int, int, int]:
 
 
 def _says_empty(error: str | None) -> bool:
-    return error is None or error.split(":")[0].strip() in ("empty", "exhausted")
+    return error is not None and error.split(":")[0].strip() in ("empty", "exhausted")
 
 
 def unique_ids(history: History) -> Figures:
@@ -133,8 +133,9 @@ def unique_ids(history: History) -> Figures:
 
     later = [other for at, other in enumerate(given) if any(same(one, other) for one in given[:at])]
     firsts = [one for one in given if one not in later and any(same(one, other) for other in later)]
+    two = any(one is not other and one.key == other.key for one in given for other in given)
     return {
-        "verdict": _said(bool(later), bool(given)),
+        "verdict": _said(bool(later), two),
         "acknowledged": len(given),
         "duplicated": len(firsts),
         "surplus": len(later),
@@ -144,7 +145,7 @@ def unique_ids(history: History) -> Figures:
 def bank(history: History, *, total: int | None = None, accounts: Sequence[Any] | None = None) -> Figures:
     bad: set[int] = set()
     kinds = dict.fromkeys(("unexpected-key", "nil-balance", "wrong-total", "negative-value"), 0)
-    comparable = 0
+    comparable = False
     for key in dict.fromkeys(operation.key for operation in history.operations):
         reads = [o for o in history.operations if o.key == key and o.f == "read" and o.outcome == "ok"]
         shown = {_span(o)[1]: _balances(o) for o in reads}
@@ -155,7 +156,9 @@ def bank(history: History, *, total: int | None = None, accounts: Sequence[Any] 
             at: some for at, some in shown.items() if set(some) == names and all(v is not None for v in some.values())
         }
         agreed = total if total is not None else sum(whole[min(whole)].values()) if whole else None
-        comparable += len(shown) if total is not None else len(shown) - 1 if whole else 0
+        transfers = [o for o in history.operations if o.key == key and o.f == "transfer" and o.outcome != "fail"]
+        begun = any(_span(o)[0] < max(shown) for o in transfers)
+        comparable |= begun and (total is not None or (bool(whole) and len(shown) > 1))
         for at, some in shown.items():
             found = {
                 "unexpected-key": any(name not in names for name in some),
@@ -168,7 +171,7 @@ def bank(history: History, *, total: int | None = None, accounts: Sequence[Any] 
             if any(found.values()):
                 bad.add(at)
     return {
-        "verdict": _said(bool(bad), comparable > 0),
+        "verdict": _said(bool(bad), comparable),
         "bad_reads": len(bad),
         "kinds": {kind: number for kind, number in kinds.items() if number},
     }
@@ -182,7 +185,8 @@ def _balances(read: Operation) -> dict[str, Any]:
 
 def long_fork(history: History) -> Figures:
     """All orders of a group's writes: there must be one of which every read saw a prefix."""
-    forked = compared = strange = pairs = 0
+    forked = strange = pairs = 0
+    at_stake = False
     for key in dict.fromkeys(operation.key for operation in history.operations):
         of_key = [o for o in history.operations if o.key == key]
         reads = [o for o in of_key if o.outcome == "ok" and o.invocation.value[0][0] == "r"]
@@ -191,8 +195,10 @@ def long_fork(history: History) -> Figures:
         for read in reads:
             groups.setdefault(tuple(sorted(each[1] for each in read.invocation.value)), []).append(read)
         for group, some in groups.items():
-            compared += len(group) > 1 and len(some) > 1
             states = [_seen(read) for read in some]
+            # Two keys that reads of the group, one or several, saw written.
+            seen = [(a, b) for one, other in combinations(states, 2) for a in one | other for b in one | other]
+            at_stake = at_stake or any(a != b for a, b in seen)
             fits = any(
                 all(state in [set(order[:length]) for length in range(len(order) + 1)] for state in states)
                 for order in permutations(group)
@@ -208,7 +214,7 @@ def long_fork(history: History) -> Figures:
                 strange += value is not None and not any(
                     json.dumps(o.invocation.value) == json.dumps(made) and _span(o)[0] < _span(read)[1] for o in writes
                 )
-    return {"verdict": _said(bool(forked or strange), compared > 0), "forked": forked, "strangers": strange}
+    return {"verdict": _said(bool(forked or strange), at_stake), "forked": forked, "strangers": strange}
 
 
 def _seen(read: Operation) -> set[Any]:

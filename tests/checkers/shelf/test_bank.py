@@ -3,6 +3,8 @@ from __future__ import annotations
 from checkers.bank import check
 from tests.checkers.shelf.lines import Lines
 
+MOVE = {"from": "a", "to": "b", "amount": 1}
+
 
 def test_each_kind_of_wrong_read_is_counted_and_a_read_may_be_several() -> None:
     lines = Lines().ok(0, "read", None, {"a": 5, "b": 5})
@@ -54,13 +56,14 @@ def test_the_yardstick_is_the_first_whole_read_by_completion_and_the_witness_nam
 
 
 def test_the_number_and_the_text_name_the_same_account() -> None:
-    lines = Lines().ok(0, "read", None, [[0, 1], [1, 2]]).ok(0, "read", None, {"0": 2, "1": 1})
+    lines = Lines().ok(0, "read", None, [[0, 1], [1, 2]]).ok(0, "transfer", {"from": 1, "to": "0", "amount": 1})
+    lines.ok(0, "read", None, {"0": 2, "1": 1})
     assert check(lines.history, accounts=(0, "1")).outcome == "valid"
 
 
 def test_banks_of_different_keys_have_totals_and_accounts_of_their_own() -> None:
-    lines = Lines("x").ok(0, "read", None, {"a": 1}).ok(0, "read", None, {"a": 1}).of("y").ok(0, "read", None, {"b": 2})
-    verdict = check(lines.history)
+    lines = Lines("x").ok(0, "transfer", MOVE).ok(0, "read", None, {"a": 1}).ok(0, "read", None, {"a": 1})
+    verdict = check(lines.of("y").ok(0, "read", None, {"b": 2}).history)
     assert (verdict.outcome, verdict.evidence["banks"]) == ("valid", 2)
     verdict = check(lines.ok(0, "read", None, {"b": 1}).history)
     assert verdict.witness is not None
@@ -82,5 +85,18 @@ def test_no_whole_read_is_nothing_to_compare_but_a_nil_balance_all_the_same() ->
 
 
 def test_balances_beyond_64_bits_add_up() -> None:
-    lines = Lines().ok(0, "read", None, {"a": 2**63, "b": 2**63}).ok(0, "read", None, {"a": 2**64, "b": 0})
-    assert check(lines.history).outcome == "valid"
+    lines = Lines().ok(0, "read", None, {"a": 2**63, "b": 2**63}).ok(0, "transfer", MOVE)
+    assert check(lines.ok(0, "read", None, {"a": 2**64, "b": 0}).history).outcome == "valid"
+
+
+def test_a_transfer_of_one_bank_puts_nothing_at_stake_in_another() -> None:
+    lines = Lines("x").ok(0, "transfer", MOVE).ok(0, "read", None, {"a": 1})
+    lines.of("y").ok(0, "read", None, {"b": 2}).ok(0, "read", None, {"b": 2})
+    verdict = check(lines.history)
+    assert verdict.outcome == "unknown"
+    assert verdict.reason == "no transfer that may have happened began before the last read was over"
+
+
+def test_a_transfer_that_never_completed_may_have_happened() -> None:
+    lines = Lines().ok(0, "read", None, {"a": 1, "b": 1}).invoke(1, "transfer", MOVE)
+    assert check(lines.ok(0, "read", None, {"a": 1, "b": 1}).history).outcome == "valid"

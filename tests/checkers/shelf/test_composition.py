@@ -40,7 +40,7 @@ def test_a_checker_that_refuses_the_history_is_named_with_the_line_and_the_other
     verdict = compose.check_all(history, {"bank": {}, "counter": {}, "stats": {}, "crash": {}, "unhandled-errors": {}})
     assert (verdict.outcome, verdict.reason) == (Outcome.INVALID, "counter: 1 of 1 read out of bounds, by up to 1")
     assert verdict.broken == {
-        "bank": "HistoryError: line 1: a bank has no operation 'add', asked by process 0; it has read, transfer",
+        "bank": "line 1: a bank has no operation 'add', asked by process 0; it has read, transfer",
         "crash": "RecursionError: too deep",
     }
     assert list(verdict.parts) == ["counter", "stats", "unhandled-errors"]
@@ -50,12 +50,12 @@ def test_what_a_refusing_checker_did_not_judge_is_not_valid() -> None:
     history = Lines().ok(0, "add", 1).ok(0, "read", None, 1).history
     verdict = compose.check_all(history, {"counter": {}, "total-queue": {}})
     assert verdict.outcome is Outcome.UNKNOWN
-    assert verdict.reason.startswith("broken: total-queue (HistoryError: line 1: a queue has no operation 'add'")
+    assert verdict.reason.startswith("broken: total-queue (line 1: a queue has no operation 'add'")
     assert verdict.parts["counter"].outcome is Outcome.VALID
 
 
 def test_a_pattern_that_is_no_regular_expression_is_that_checkers_failure_and_named() -> None:
-    history = Lines().ok(0, "generate", None, 1).history
+    history = Lines().ok(0, "generate", None, 1).ok(0, "generate", None, 2).history
     verdict = compose.check_all(history, {"unique-ids": {}, "log-patterns": {"pattern": "(", "logs": {"n1": "x"}}})
     assert verdict.outcome is Outcome.UNKNOWN
     assert "at position 0" in verdict.broken["log-patterns"]

@@ -68,7 +68,7 @@ def test_a_crashed_write_may_be_seen_or_not() -> None:
 
 def test_a_write_tried_again_after_it_failed_is_no_second_write() -> None:
     lines = Lines().fail(0, "txn", [["w", "x", 1]])
-    verdict = check(read(read(write(lines, "x"), {"x": 1, "y": None}), {"x": 1, "y": None}).history)
+    verdict = check(read(read(write(write(lines, "x"), "y"), {"x": 1, "y": None}), {"x": 1, "y": 1}).history)
     assert (verdict.outcome, verdict.evidence["phantom"]) == ("valid", 0)
 
 
@@ -93,6 +93,16 @@ def test_integer_and_string_keys_are_different_keys() -> None:
 def test_reads_that_are_not_ok_saw_nothing() -> None:
     lines = read(write(Lines(), "x"), {"x": 1, "y": None}).crash(5, "txn", [["r", "x", None], ["r", "y", None]])
     assert check(lines.history).outcome == "unknown"
+
+
+def test_two_writes_seen_by_different_reads_or_in_different_groups_are_told_apart() -> None:
+    lines = write(write(write(Lines(), "x"), "y"), "z")
+    read(read(lines, {"x": 1, "y": None}), {"x": 1, "y": None})
+    verdict = check(read(read(lines, {"y": None, "z": 1}), {"y": None, "z": 1}).history)
+    assert (verdict.outcome, verdict.evidence["compared"], verdict.evidence["at_stake"]) == ("unknown", 2, 0)
+    assert verdict.reason == "no group's reads saw two keys written, so nobody could see a fork"
+    verdict = check(read(lines, {"x": 1, "y": 1}).history)
+    assert (verdict.outcome, verdict.reason) == ("valid", "1 group of keys, the reads of each in one order")
 
 
 def test_every_group_that_forks_is_counted_and_the_first_to_fork_is_told() -> None:

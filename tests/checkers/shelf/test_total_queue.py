@@ -28,14 +28,15 @@ def test_an_empty_answer_to_one_dequeue_among_many_says_that_the_queue_was_empti
 @pytest.mark.parametrize(
     ("error", "outcome"),
     [
-        (None, "invalid"),
+        (None, "unknown"),
+        ("", "unknown"),
         ("empty", "invalid"),
         ("exhausted: no messages", "invalid"),
         ("refused: connection", "unknown"),
         ("emptyhanded: no", "unknown"),
     ],
 )
-def test_a_failed_dequeue_found_nothing_only_if_it_says_so_or_says_nothing(error: str | None, outcome: str) -> None:
+def test_a_failed_dequeue_found_nothing_only_if_it_says_so(error: str | None, outcome: str) -> None:
     assert check(Lines("q").ok(0, "enqueue", 1).fail(1, "dequeue", None, error).history).outcome == outcome
 
 
@@ -171,6 +172,11 @@ def test_a_queue_that_nothing_says_was_emptied_is_named() -> None:
     assert check(lines.history).reason == (
         "1 of 2 acknowledged enqueues never came out, and nothing says that q was emptied after them"
     )
+
+
+def test_several_queues_that_nothing_says_were_emptied_are_named() -> None:
+    lines = Lines("q").ok(0, "enqueue", 1).of("p").ok(0, "enqueue", 2)
+    assert check(lines.history).reason.endswith("nothing says that q and p were emptied after them")
 
 
 def test_many_values_of_one_kind_are_no_problem() -> None:

@@ -20,15 +20,16 @@ def test_an_id_given_out_three_times_is_one_id_and_two_too_many() -> None:
 
 
 def test_what_a_failed_or_crashed_generate_may_have_returned_counts_for_nothing() -> None:
-    lines = Lines().ok(0, "generate", None, 1)
+    lines = Lines().ok(0, "generate", None, 1).ok(0, "generate", None, 2)
     lines.invoke(1, "generate").complete(1, "info", 1, "timeout: no").invoke(2, "generate").complete(2, "fail", 1, "no")
     verdict = check(lines.history)
-    assert (verdict.outcome, verdict.evidence["attempted"], verdict.evidence["acknowledged"]) == ("valid", 3, 1)
+    assert (verdict.outcome, verdict.evidence["attempted"], verdict.evidence["acknowledged"]) == ("valid", 4, 2)
 
 
 def test_ids_of_different_keys_may_be_the_same() -> None:
     lines = Lines("a").ok(0, "generate", None, 1).of("b").ok(0, "generate", None, 1)
-    assert check(lines.history).outcome == "valid"
+    assert check(lines.history).outcome == "unknown"  # One each can't but be distinct.
+    assert check(lines.ok(0, "generate", None, 2).history).outcome == "valid"
     assert check(lines.of("b").ok(1, "generate", None, 1).history).outcome == "invalid"
 
 

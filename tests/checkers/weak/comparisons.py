@@ -36,11 +36,13 @@ def _sessions(history: History, expected: dict[str, dict[str, Any]] | None) -> s
     if expected is None:
         _told(history, verdict.outcome.value, "unknown")
         return "unknown"
+    assumed = {SHORT[short] for short, each in expected.items() if each.pop("assumed", False)}
     if "guarantees" in verdict.evidence:
         said = {short: dict(verdict.evidence["guarantees"][name]) for short, name in SHORT.items()}
         for each in said.values():
             each.pop("witness", None)
         _told(history, said, expected)
+    _told(history, {name for name in GUARANTEES if name in verdict.reason.partition("contradictory if")[2]}, assumed)
     verdicts = [each["verdict"] for each in expected.values()]
     unclear = any(each["unprovable"] for each in expected.values())
     unclear = unclear or not any(each["checked"] for each in expected.values())

@@ -127,6 +127,7 @@ def _judged(
 ) -> dict[str, Any]:
     violations = unprovable = 0
     rest: list[tuple[int, int]] = []
+    by_session: dict[int, list[tuple[int, int]]] = {}
     for r, least in demands:
         got = writer(ops, r)
         if r.value is None:
@@ -137,9 +138,11 @@ def _judged(
             violations += 1
         else:
             rest.append((number[id(least)], number[id(got)]))
+            by_session.setdefault(r.process, []).append(rest[-1])
     edges = [(a, b) for a, b, _ in known] + [(a, b) for a, b in rest if a != b]
     reach = closure(edges, len(writes))
     contradictory = sum(a != b and reach[b][a] for a, b in rest)
+    crossed = contradictory > 0
     if name == "wfr":
         contradictory += sum(op.f == "read" and older[b][a] for a, b, op in known)
     # The same by trying all orders of each key's versions, where what is known allows any.
@@ -152,6 +155,11 @@ def _judged(
             for key in {w.key for w in writes}
         )
         assert possible == (contradictory == 0), (name, edges)
+    # Each session with an order of its own.
+    alone = [[(a, b) for a, b, _ in known] + [(a, b) for a, b in some if a != b] for some in by_session.values()]
+    own = [(closure(each, len(writes)), some) for each, some in zip(alone, by_session.values(), strict=True)]
+    own_orders = not any(a != b and reach[b][a] for reach, some in own for a, b in some)
+    mutual = name == "wfr" and any(op.f == "read" and older[b][a] for a, b, op in known)
     told = "violated" if violations + contradictory else "unknown" if unprovable or not demands else "held"
     return {
         "verdict": told,
@@ -159,6 +167,7 @@ def _judged(
         "violations": violations,
         "contradictory": contradictory,
         "unprovable": unprovable,
+        "assumed": crossed and not violations and not mutual and own_orders,
     }
 
 
@@ -173,7 +182,7 @@ def distinct_causal(history: History, level: str) -> str:
     before = closure(pairs, len(ops))
     if any(before[n][n] for n in range(len(ops))):
         return "invalid"
-    if not reads or len(reads) == len(ops):
+    if not any(w.f == "write" and w.key == r.key for r in reads for w in ops):
         return "unknown"
 
     def explained(nodes: list[int], judged: set[int]) -> bool:
@@ -389,7 +398,12 @@ def versioned_causal(history: History) -> tuple[str, dict[str, int]]:
         unprovable += "no" not in said and "perhaps" in said
     if any(counts.values()):
         return "invalid", counts
-    return "unknown" if unprovable or not reads or not covers.puts else "valid", counts
+    met = any(
+        p.key == r.key and (p.outcome == "ok" or any(id_ in other.value for other in reads))
+        for r in reads
+        for id_, p in covers.puts.items()
+    )
+    return "unknown" if unprovable or not met else "valid", counts
 
 
 def versioned_missed(history: History) -> list[tuple[int, Any, int, int]] | None:

@@ -19,6 +19,27 @@ def test_each_level_looks_for_its_own_patterns() -> None:
     assert asked == {"cc": basis, "ccv": basis | {"CyclicCF"}, "cm": basis | {"CyclicHB", "WriteHBInitRead"}}
 
 
+def test_reads_of_keys_that_nobody_wrote_say_nothing() -> None:
+    script = Registers().write(0, 1).reads(1, None, None, key="y").write(0, 2, "y", type_="fail")
+    verdict = causal.check(script.history)
+    assert (verdict.outcome, verdict.reason) == ("unknown", "no key that was written was read")
+    assert (verdict.evidence["reads"], verdict.evidence["reads_of_written"]) == (2, 0)
+    assert causal.check(script.reads(2, 1).history).outcome == "valid"
+
+
+def test_siblings_of_a_key_whose_puts_nobody_knows_of_say_nothing() -> None:
+    script = Script().put(1, [], at=0, key="x").put(2, [], at=10, type_="info", process=1, key="y")
+    script.read([], at=20, process=2, key="y")
+    assert causal.check(script.history).outcome == "unknown"
+    assert causal.check(script.read([2], at=30, process=2, key="y").history).outcome == "valid"
+
+
+def test_one_read_is_and_two_are() -> None:
+    script = Registers().write(0, 1).reads(1, 1)
+    assert causal.check(script.history).reason == "1 read of 1 write is causally consistent"
+    assert causal.check(script.reads(1, 1).history).reason == "2 reads of 1 write are causally consistent"
+
+
 def test_causality_passes_through_other_keys_and_sessions() -> None:
     script = Registers().write(0, 1).write(0, 2).reads(1, 2).write(1, 3, "y").reads(2, 3, key="y").reads(2, 1)
     verdict = causal.check(script.history)

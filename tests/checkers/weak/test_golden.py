@@ -50,6 +50,10 @@ SESSIONS: list[tuple[str, str, set[str], set[str]]] = [
     # Having seen 2, a session needs no more than 1 of what was written before it: that is what it got.
     ("distinct-backwards", "invalid", {MR}, {MW}),
     ("distinct-forwards", "valid", set(), {MR}),
+    # Each guarantee alone leaves 1 and 2 in any order; all together they don't.
+    ("distinct-all-together", "valid", set(), {MR}),
+    ("distinct-other-key", "unknown", set(), set()),
+    ("versioned-other-key", "unknown", set(), set()),
     ("distinct-only-writes", "unknown", set(), set()),
     ("distinct-only-reads", "unknown", set(), set()),
     ("versioned-read-your-writes", "invalid", {RYW}, set()),
@@ -113,6 +117,10 @@ CAUSAL: list[tuple[str, str, str]] = [
     ("distinct-twice-removed", "ccv", "valid"),
     ("distinct-twice-removed", "cm", "CyclicHB"),
     ("distinct-twice-removed-kept", "cm", "valid"),
+    ("distinct-all-together", "cc", "WriteCORead"),
+    ("distinct-other-key", "cc", "unknown"),
+    ("distinct-other-key", "ccv", "unknown"),
+    ("versioned-other-key", "cc", "unknown"),
     ("distinct-only-writes", "cc", "unknown"),
     ("distinct-only-reads", "cc", "unknown"),
     ("versioned-monotonic-writes", "cc", "WriteCORead"),

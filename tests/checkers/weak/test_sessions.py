@@ -96,6 +96,46 @@ def test_sessions_that_read_two_versions_in_different_orders_contradict_one_anot
     assert verdict.witness.text.startswith("no order of the versions allows this: process 2 read 2 from x")
 
 
+def test_what_only_one_order_for_all_forbids_is_called_contradictory() -> None:
+    verdict = sessions.check(load("distinct-orders-differ"))
+    assert (verdict.outcome, verdict.reason) == (
+        "invalid",
+        "contradictory if each key has one order of its versions: read your writes (2 times)",
+    )
+
+
+def test_what_one_session_demands_no_order_of_its_own_can_meet_so_that_is_violated() -> None:
+    verdict = sessions.check(load("distinct-flicker"))
+    assert counts(verdict, MR)[1:3] == (0, 2)
+    assert verdict.reason == "violated: monotonic reads (2 times)"
+
+
+def test_a_session_that_contradicts_itself_among_others_that_contradict_one_another_is_violated() -> None:
+    script = Registers().write(0, 1).write(1, 2).reads(2, 1, 2).reads(3, 2, 1)
+    assert sessions.check(script.history).reason.startswith("contradictory if")
+    assert sessions.check(script.reads(4, 1, 2, 1).history).reason == "violated: monotonic reads (4 times)"
+
+
+def test_writes_that_followed_one_another_are_violated_under_any_order() -> None:
+    assert sessions.check(load("distinct-each-knew-the-other")).reason == "violated: writes follow reads (2 times)"
+
+
+def test_what_is_violated_and_what_is_contradictory_are_told_apart() -> None:
+    # Read your writes of x is contradictory only; monotonic reads of y are violated, for 2 was written by who knew 1.
+    script = Registers().write(0, 1).write(1, 2).reads(0, 2).reads(1, 1)
+    script.write(2, 1, "y").write(2, 2, "y").reads(3, 2, 1, key="y")
+    assert sessions.check(script.history).reason == (
+        "violated: monotonic reads (1 time); contradictory if each key has one order of its versions: read your writes "
+        "(2 times)"
+    )
+
+
+def test_held_guarantees_are_said_to_be_held_each_by_itself() -> None:
+    history = load("distinct-all-together")
+    assert sessions.check(history).reason.startswith("held, each by itself: monotonic reads (1); put to no test: ")
+    assert sessions.check(history, guarantees=(MR,)).reason == "held: monotonic reads (1)"
+
+
 def test_a_write_read_before_its_own_session_wrote_it_follows_no_reads() -> None:
     script = Registers().reads(0, 1).write(0, 1)
     verdict = sessions.check(script.history)

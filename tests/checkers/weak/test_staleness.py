@@ -62,6 +62,11 @@ def test_the_stalest_keys_are_told_first() -> None:
     ]
 
 
+def test_the_number_and_the_string_are_told_under_names_of_their_own() -> None:
+    script = Registers().write(0, 1, 1).reads(0, 1, key=1).write(0, 1, "1").reads(0, 1, key="1")  # type: ignore[arg-type]
+    assert sorted(staleness.check(script.history).evidence["keys"]) == ['"1"', "1"]
+
+
 def test_the_run_is_cut_into_at_most_200_stretches() -> None:
     script = Registers().write(0, 1).reads(1, *[1] * 999, None)
     series = staleness.check(script.history).evidence["over_time"]
