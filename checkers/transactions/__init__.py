@@ -3,7 +3,7 @@
 `check` judges a history; `checking` has the rules. In the order of the work:
 
 - micro_operations: transactions taken apart, and what is refused
-- lists, registers: the order of a key's versions
+- lists, registers: the order of a key's versions; keys: what may be taken for granted of it
 - list_anomalies, register_anomalies, lost_updates: what contradicts it
 - list_append, rw_register: how transactions depend on each other; dependencies: what these are
 - graph, cycles, reachability: which kinds of cycles there are

@@ -3,7 +3,7 @@
 1. A cycle of dependencies has the name of the least that it needs: G0 only ww, G1c ww and wr, G-single one rw,
    G-nonadjacent several rw no two of which follow each other, G2-item any.
 2. `-process` and `-realtime` after it: the cycle needs the order of one process's transactions as well, or that one
-   transaction was over before another began. The first is part of the second.
+   transaction was over before another began. The first is part of the second. A crashed one was never over.
 3. An anomaly implies those that every history with it has too. Every read here names its key (there are no
    predicates), so that a G-single or G-nonadjacent is a G2-item as well: newer Elle calls these G-single-item and
    G-nonadjacent-item.

@@ -3,20 +3,25 @@
 1. Micro-operations, and what is refused: `micro_operations`. Versions and what they show: `list_append`, `rw_register`.
    Which transactions count, and how they depend on each other: `dependencies`. Cycles of these: `cycles`. What forbids
    what: `consistency`.
-2. Invalid if an anomaly is there that the consistency model forbids. Anomalies that it allows are in the evidence too.
-3. Unknown if no transaction succeeded, or none read, or no two depend on each other: nothing was at stake. Unknown as
-   well if the checker finds nothing that the model forbids, and if time or memory ran out before something forbidden
-   was found; then the evidence says how far it came, and its anomalies are those found by then.
-4. A list is recovered from its reads as they are: nothing is assumed. Of registers a little is (`rw_register`, keys).
+2. Invalid if an anomaly is there that the consistency model forbids. Anomalies that it allows are in the evidence too;
+   `implied_types` are those that every history with these has as well, named for whoever reports them instead.
+3. If nothing forbidden was found: unknown if no transaction succeeded, or none read, or no two depend on each other, as
+   nothing was at stake. Unknown as well if not all that the model forbids is searched for (`consistency`), and if time
+   or memory ran out; then the evidence says how far it came, and its anomalies are those found by then.
+4. A list is recovered from its reads as they are: nothing is assumed. Of registers, what the promised model makes
+   certain is (`keys`): what is found by that speaks only against models that make it certain too.
 
-An anomaly that is found is there: nothing that the models it rules out allow explains the history. Where none is found,
-some order of the transactions explains a history of lists; of registers, reads tell less.
+An anomaly that is found is there: nothing that the models it rules out allow explains the history. Valid says as much
+in one case only: a history of lists that is valid as serializable or more is explained by some order of transactions.
+Of weaker models, and of registers, it says that nothing forbidden follows from what was read. The order of appends that
+nobody read is not known, for one: each order may have a cycle that snapshot isolation forbids, and no cycle be in all.
 
 Kingsbury and Alvaro, Elle (VLDB 2020).
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from checkers.budget import Budget, Megabytes, Seconds
@@ -24,14 +29,14 @@ from checkers.columns import FAIL, INFO, OK
 from checkers.history import History
 from checkers.prose import count, listing
 from checkers.transactions import list_append, rw_register, telling
-from checkers.transactions.anomalies import MEANING, worst_first
-from checkers.transactions.consistency import canonical, forbids, ruled_out
+from checkers.transactions.anomalies import CYCLES, MEANING, implied, worst_first
+from checkers.transactions.consistency import canonical, forbids, ruled_out, searched_whole, weaker
 from checkers.transactions.cycles import kinds
 from checkers.transactions.dependencies import Finding
 from checkers.transactions.explain import explain
 from checkers.transactions.graph import Graph
+from checkers.transactions.keys import KEPT_FROM, Keys, kept_by, up_to
 from checkers.transactions.micro_operations import Model, Transactions, parse
-from checkers.transactions.registers import Keys
 from checkers.transactions.shortest import shortest
 from checkers.verdict import Verdict, Witness
 
@@ -49,21 +54,25 @@ def check(
     *,
     model: Model | None = None,
     consistency: str = "strict-serializable",
-    keys: Keys = "wfr",
+    keys: Keys | None = None,
     timeout_s: Seconds | None = None,
     memory_mb: Megabytes | None = None,
 ) -> Verdict:
     """Judge the transactions of a history.
 
     model: list-append or rw-register; None to be told by the operations. consistency: the model that was promised, by
-    any of its names. keys: what may be taken for granted of registers, see `rw_register`. timeout_s, memory_mb: when to
-    give up (`checkers.budget`). Raises ValueError for a consistency model that doesn't exist, HistoryError for what
-    `micro_operations` refuses. O(m log m) in micro-operations and elements read, and see `cycles`.
+    any of its names. keys: what may be taken for granted of registers; None for what the promise makes certain, see
+    `keys`. timeout_s, memory_mb: when to give up (`checkers.budget`). Raises ValueError for a consistency model that
+    doesn't exist, HistoryError for what `micro_operations` refuses. O(m log m) in micro-operations and elements read,
+    and see `cycles`.
     """
-    return _Check(history, canonical(consistency), model, keys, Budget(timeout_s, memory_mb)).verdict()
+    name = canonical(consistency)
+    return _Check(history, name, model, keys or kept_by(name), Budget(timeout_s, memory_mb)).verdict()
 
 
 class _Check:
+    """least: by anomaly of registers, the weakest model that makes certain what it was found by."""
+
     def __init__(self, history: History, consistency: str, model: Model | None, keys: Keys, budget: Budget) -> None:
         self.history, self.model, self.keys, self.budget = history, model, keys, budget
         self.consistency, self.forbidden = consistency, forbids(consistency)
@@ -71,6 +80,7 @@ class _Check:
         self.evidence: dict[str, Any] = {"consistency": consistency}
         self.found: dict[str, Finding] = {}
         self.components: dict[str, int] = {}
+        self.least: dict[str, str] = {}
 
     def watch(self, stage: str) -> None:
         why = self.budget.spent(self.held)
@@ -98,6 +108,8 @@ class _Check:
         else:
             analysis = rw_register.analyse(transactions, self.keys)
             self.evidence["keys_are"] = self.keys
+            self.least = dict.fromkeys(analysis.findings, KEPT_FROM["own"])
+            self._least_of(analysis.findings)
         self.found |= analysis.findings
         committed = analysis.committed
         self.evidence["transactions"]["crashed_and_seen"] = int((committed & (transactions.outcome == INFO)).sum())
@@ -118,17 +130,37 @@ class _Check:
             examples = [explain(kind.name, each, graph, analysis, transactions) for each in shortest(graph, kind)]
             self.found[kind.name] = Finding(len(kind.charged), "dependencies", examples)
             self.components[kind.name] = kind.components
-        if not self.found and not any(self.evidence["dependencies"].values()):
+        if transactions.model == "rw-register":
+            self._least_of(self.components)
+            self._take_less(transactions)
+        if not any(self.evidence["dependencies"].values()):
             return "no two transactions depend on each other"
         return None
+
+    def _least_of(self, found: Iterable[str], keys: Keys | None = None) -> None:
+        """Note those of the anomalies that depend on what is taken for granted of keys."""
+        depend = (name for name in found if name == "cyclic-versions" or name.startswith(CYCLES))
+        self.least |= dict.fromkeys(depend, KEPT_FROM[keys or self.keys])
+
+    def _take_less(self, transactions: Transactions) -> None:
+        """Find which anomalies are there even if less is taken for granted of keys: these speak against more models."""
+        more, *rules = reversed(up_to(self.keys))
+        for rule in rules:
+            if KEPT_FROM[more] not in self.least.values():
+                break
+            analysis = rw_register.analyse(transactions, rule)
+            self._least_of(analysis.findings, rule)
+            self._least_of([kind.name for kind in kinds(Graph.of(transactions, analysis).cyclic(), self.watch)], rule)
+            more = rule
 
     def _conclude(self, transactions: Transactions, nothing: str | None, stopped: _OutOfBudget | None) -> Verdict:
         names = worst_first(self.found)
         against = [name for name in names if name in self.forbidden]
-        out = ruled_out(names)
+        out = ruled_out([*names, *self.least], self.least)
         evidence = {
             **self.evidence,
             "anomaly_types": names,
+            "implied_types": worst_first(implied(names) - set(names)),
             "forbidden": against,
             "not": list(out.weakest),
             "also_not": list(out.stronger),
@@ -145,7 +177,9 @@ class _Check:
             example = worst.examples[0]
             data = {"anomaly": against[0], **example.data}
             witness = Witness(example.text, telling.events(transactions, example.operations), data)
-            return Verdict.invalid(f"not {self.consistency}: {kinds_of}{came}", witness, **evidence)
+            vouched = self.least and KEPT_FROM[self.keys] not in weaker(self.consistency)
+            given = f", given {self.keys} keys" if vouched else ""
+            return Verdict.invalid(f"not {self.consistency}: {kinds_of}{given}{came}", witness, **evidence)
         if stopped is not None:
             return Verdict.unknown(f"{stopped.why} before {stopped.stage}", **evidence)
         if nothing is not None:
@@ -153,10 +187,14 @@ class _Check:
         if not self.forbidden:
             why = f"{self.consistency} forbids nothing that transactions are searched for here"
             return Verdict.unknown(why, **evidence)
-        allowed = f"; {listing(names)} {'is' if len(names) == 1 else 'are'} there, which it allows" if names else ""
+        there = f"; {listing(names)} {'is' if len(names) == 1 else 'are'} there" if names else ""
+        if not searched_whole(self.consistency):
+            why = f"nothing against {self.consistency}, but only part of what it forbids is searched for{there}"
+            return Verdict.unknown(why, **evidence)
         depending = count(sum(self.evidence["dependencies"].values()), "dependency", "dependencies")
         succeeded = count(self.evidence["transactions"]["ok"], "transaction")
-        reason = f"nothing against {self.consistency} in {succeeded} with {depending} between them{allowed}"
+        reason = f"nothing against {self.consistency} in {succeeded} with {depending} between them"
+        reason += f"{there}, which it allows" if names else ""
         return Verdict.valid(reason, **evidence)
 
     def _described(self, name: str) -> dict[str, Any]:

@@ -7,6 +7,9 @@
 4. Models have several names. The ones given out are those that people use (`repeatable-read`, not `PL-2.99`).
 5. Of a model that forbids nothing that can be found here (`linearizable` of single objects, `causal`), nothing can be
    said: `forbids` is empty.
+6. Of some models all that they forbid can be found (`searched_whole`), as far as the order of versions is known. Of the
+   others there is more that nobody searches for: fractured reads, say, are a G-single, but a G-single need be none.
+   That nothing was found against such a model says nothing.
 
 "Serializable" is conflict serializability (Bernstein), "strict" and "strong" serializable are one. Predicates don't
 occur, so G2 is only ever a G2-item.
@@ -14,7 +17,8 @@ occur, so G2 is only ever a G2-item.
 Sources: elle/consistency_model.clj (models, direct-proscribed-anomalies), after Adya 1999; Bailis and others 2014
 (Highly Available Transactions); Cerone, Bernardi and Gotsman 2015; Daudjee and Salem 2006 (strong session snapshot
 isolation); Jepsen's map of models. Anomalies that nobody searches for (G-cursor, G-MSR, G-monotonic, G-update, GSI) are
-left out. `garbage-read` stands beside `duplicate-elements`: Adya's histories can't have either.
+left out. That parallel snapshot isolation forbids G-single: Cerone and Gotsman 2016 (every cycle has two rw).
+Its sessions are not looked at. `garbage-read` stands beside `duplicate-elements`: Adya's histories can't have either.
 """
 
 from __future__ import annotations
@@ -103,6 +107,7 @@ _FORBIDDEN: Mapping[str, tuple[str, ...]] = {
     "repeatable-read": ("G2-item", "lost-update"),
     "read-atomic": ("internal", "G1a", "future-read"),
     "ROLA": ("lost-update",),
+    "parallel-snapshot-isolation": ("G-single",),
     "snapshot-isolation": ("internal", "G-nonadjacent"),
     "serializable": ("internal", "G2"),
     "strong-session-read-uncommitted": ("G0-process",),
@@ -114,6 +119,19 @@ _FORBIDDEN: Mapping[str, tuple[str, ...]] = {
     "strong-snapshot-isolation": ("G1-realtime", "G-nonadjacent-realtime"),
     "strict-serializable": ("G1-realtime", "G2-realtime"),
 }
+
+_WHOLE = frozenset(
+    {
+        "read-uncommitted",
+        "read-committed",
+        "consistent-view",
+        "repeatable-read",
+        "snapshot-isolation",
+        "serializable",
+        *(name for name in _WEAKER if name.startswith("strong-")),
+        "strict-serializable",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,15 +180,28 @@ def forbids(model: str) -> frozenset[str]:
     return frozenset(anomaly for anomaly in MEANING if implied([anomaly]) & forbidden)
 
 
-def ruled_out(anomalies: Iterable[str]) -> RuledOut:
+def searched_whole(model: str) -> bool:
+    """Whether all that the model forbids is searched for (rule 6)."""
+    return canonical(model) in _WHOLE
+
+
+def ruled_out(anomalies: Iterable[str], least: Mapping[str, str] | None = None) -> RuledOut:
     """The models that a history with these anomalies can't have.
+
+    least: by anomaly, the weakest model that it can speak against, where what it was found by holds from there on only.
 
     >>> ruled_out(["G2-item-realtime"])
     RuledOut(weakest=('strict-serializable',), stronger=())
     """
-    found = implied(anomalies)
-    hit = {model for model, forbidden in _FORBIDDEN.items() if not found.isdisjoint(forbidden)}
-    out = sorted((model for model in _WEAKER if not hit.isdisjoint(weaker(model))), key=_strength)
+    every = {model: weaker(model) for model in _WEAKER}
+    against: set[str] = set()
+    for anomaly in anomalies:
+        found, begin = implied([anomaly]), (least or {}).get(anomaly)
+        hit = {model for model, forbidden in _FORBIDDEN.items() if not found.isdisjoint(forbidden)}
+        against |= {
+            model for model, has in every.items() if not hit.isdisjoint(has) and (begin is None or begin in has)
+        }
+    out = sorted(against, key=_strength)
     weakest = tuple(model for model in out if weaker(model).isdisjoint(set(out) - {model}))
     return RuledOut(weakest, tuple(model for model in out if model not in weakest))
 

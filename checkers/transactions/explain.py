@@ -33,7 +33,8 @@ def explain(name: str, cycle: Cycle, graph: Graph, analysis: Analysis, transacti
         following = (at + 1) % size
         edge = steps.why(cycle.steps[at], cycle.transactions[at], cycle.transactions[following], at + 1, following + 1)
         edges.append({"from": f"T{at + 1}", "to": f"T{following + 1}", "type": cycle.steps[at], **edge})
-    lines = [f"{name} ({MEANING[name]}): {count(size, 'transaction')}, each of which must come before the next."]
+    meaning = _meaning(name, cycle)
+    lines = [f"{name} ({meaning}): {count(size, 'transaction')}, each of which must come before the next."]
     for at in range(min(size, _TOLD)):
         lines.append(
             f"T{at + 1} is {telling.who(transactions, numbers[at])}: {telling.what(transactions, numbers[at])}."
@@ -49,6 +50,17 @@ def explain(name: str, cycle: Cycle, graph: Graph, analysis: Analysis, transacti
     nodes = [{"name": f"T{at + 1}", **telling.node(transactions, txn)} for at, txn in enumerate(numbers[:_DRAWN])]
     data = {"nodes": nodes, "edges": edges, "length": size}
     return Example(" ".join(lines), tuple(numbers[:_DRAWN]), data)
+
+
+def _meaning(name: str, cycle: Cycle) -> str:
+    """What it is in a line. If the one overwrote what the other came to read only afterwards, that is a stale read."""
+    match sorted(cycle.steps):
+        case ["realtime", "rw"]:
+            return "a stale read: what overwrote it was over before the reader began"
+        case ["process", "rw"]:
+            return "a stale read: the reader's own process had overwritten it before"
+        case _:
+            return MEANING[name]
 
 
 class _Steps:

@@ -17,7 +17,7 @@ import numpy as np
 from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import connected_components
 
-from checkers.columns import FOREVER, Integers
+from checkers.columns import FOREVER, OK, Integers
 from checkers.transactions.dependencies import Analysis, Edges, Overwritten
 from checkers.transactions.micro_operations import Flags, Transactions
 
@@ -37,7 +37,8 @@ def components(size: int, *edges: Pairs) -> Integers:
 class Graph:
     """Dependencies among some transactions, which are numbered from 0 here.
 
-    transactions: their numbers in the history. process, invoked, completed: of each, as in the history.
+    transactions: their numbers in the history. process, invoked: of each, as in the history. completed: when it was
+    certainly over: FOREVER of a crashed one.
     ww, wr: edges. rw: anti-dependencies. entries, entered: their edges, and by such an edge the anti-dependency it
     belongs to. fans: edges that lead on from a fan. size: of nodes, fans included, barriers not.
     """
@@ -59,7 +60,8 @@ class Graph:
         """The graph of the transactions that count."""
         t = transactions
         everyone = np.arange(len(t))
-        parts = (everyone, t.process, t.invoked, t.completed)
+        # A crashed transaction may take effect long after its client gave up: it comes before nothing in real time.
+        parts = (everyone, t.process, t.invoked, np.where(t.outcome == OK, t.completed, FOREVER))
         return cls._only(analysis.committed, parts, analysis.ww, analysis.wr, analysis.rw)
 
     @classmethod

@@ -1,12 +1,13 @@
 """What is wrong with registers that transactions write, other than cycles.
 
-1. Garbage reads (a value that nobody wrote to that key) and G1a (one of an aborted transaction): counted by read.
+1. Garbage reads (a value that nobody wrote to that key, and that it can't have started as: `registers`) and G1a (one of
+   an aborted transaction): counted by read.
 2. G1b: a read of a version that its writer, another transaction, wrote over itself. By read.
 3. Internal: a read of a key differs from what the transaction itself last read or wrote there. By transaction.
 4. Future read: a transaction reads what it writes only later. By transaction.
 5. Lost updates: `lost_updates`. By version. Cyclic versions: `registers`. By key.
 
-Kingsbury and Alvaro, Elle (VLDB 2020), section 6; elle/rw_register.clj. (There a value that nobody wrote is taken for
+Kingsbury and Alvaro, Elle (VLDB 2020), section 6; elle/rw_register.clj. (There any value that nobody wrote is taken for
 one that was there before the history.)
 """
 
@@ -89,20 +90,44 @@ class _Anomalies:
         rule, (source, target) = registers.cyclic[code]
         circle = _circle(source.tolist(), target.tolist())
         shown = [self._version(version) for version in circle]
-        round_ = [*shown[:_CIRCLE], shown[0]] if len(shown) <= _CIRCLE else [*shown[:_CIRCLE], "others", shown[0]]
-        text = (
-            f"cyclic-versions: the versions of {telling.key(t, code)} can't be put in order. By the rule `{rule}` and "
-            f"those it adds to, {' before '.join(round_)}"
-        )
-        met = np.isin(registers.found, circle) | np.isin(registers.left, circle)
-        involved = registers.meeting_txn[met & (registers.meeting_key == code)]
-        return telling.example(t, text, involved[:_CIRCLE].tolist(), key=t.keys[code], versions=shown)
+        steps, involved = [], list[int]()
+        for at, (one, two) in enumerate(zip(circle, [*circle[1:], circle[0]], strict=True)):
+            why, those = self._before(code, one, two)
+            steps.append(f"{shown[at]} came before {shown[(at + 1) % len(shown)]}: {why}")
+            involved += those
+        told = [f"{'But ' if at and at == len(steps) - 1 else ''}{step}" for at, step in enumerate(steps[:_CIRCLE])]
+        if len(steps) > _CIRCLE:
+            told.append("So it goes on, in a circle")
+        text = f"cyclic-versions: the versions of {telling.key(t, code)} can't be put in order, given {rule} keys. "
+        return telling.example(t, text + ". ".join(told), involved[: 2 * _CIRCLE], key=t.keys[code], versions=shown)
+
+    def _before(self, code: int, one: int, two: int) -> tuple[str, list[int]]:
+        """Why the one version came before the other, by the least rule that says so, and whose transactions show it."""
+        t, registers = self.t, self.registers
+        if one == len(t.txn) + code:
+            return f"{telling.key(t, code)} began with it", []
+        if max(one, two) < len(t.txn) and t.txn[one] == t.txn[two] and one < two:
+            return f"{telling.who(t, int(t.txn[one]))} wrote both, in this order", [int(t.txn[one])]
+        txn, of = registers.meeting_txn, registers.meeting_key == code
+        for by in txn[of & (registers.external == one) & (registers.first_write == two)].tolist():
+            return f"{telling.who(t, by)} read the one and wrote the other", [by]
+        leaving, finding_ = txn[of & (registers.left == one)], txn[of & (registers.found == two)]
+        met = txn[of]
+        leaving = leaving[t.outcome[leaving] == OK]
+        for by in leaving.tolist():
+            for after in np.sort(met[(t.process[met] == t.process[by]) & (met > by)])[:1].tolist():
+                if after in finding_:
+                    told = f"{telling.who(t, by)} left it so, and then the same process ran"
+                    return f"{told} {telling.who(t, after)}, which found the other", [by, after]
+        by, last = leaving[np.argmin(t.completed[leaving])], finding_[np.argmax(t.invoked[finding_])]
+        told = f"{telling.who(t, int(by))} left it so, and was over before {telling.who(t, int(last))} began"
+        return f"{told}, which found the other", [int(by), int(last)]
 
     def _version(self, version: int) -> str:
         if version < len(self.t.txn):
             return telling.value(self.t.value[version])
         if version < len(self.t.txn) + len(self.t.keys):
-            return "null"
+            return telling.value(self.registers.initial.get(version - len(self.t.txn)))
         read = int(np.flatnonzero(self.registers.read_version == version)[0])
         return telling.value(self.t.value[self.registers.reads[read]])
 

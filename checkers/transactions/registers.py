@@ -6,18 +6,17 @@
    - wfr (writes follow reads): an ok transaction found the one on the key, and the other is what it first wrote there.
    - sequential: of two transactions of one process that met the key, with none between them that did, the first left
      the key at the one version and the second found the other.
-   - linearizable: a transaction that left the key at the one version was over before one began that found the other,
-     and no third version lies between them in the same way.
+   - linearizable: an ok transaction that left the key at the one version was over before one began that found the
+     other, and no third version lies between them in the same way.
    - initial: null comes before each version that no version of a committed transaction precedes by the rules above.
    A transaction finds a key at what it read there before it wrote it, or else at its own first write. It leaves it at
    its own last write, or else at what it found. What a crashed one read nobody knows.
-2. How much is taken for granted is the user's to say: `wfr` takes own, wfr and initial; `sequential` takes its rule as
-   well, `linearizable` the last too. The first is the default, as it takes for granted no more than read committed: if
-   what a transaction wrote came before what it had read there, the two writers would be a G1c. A
-   strong-session-serializable store has sequential keys, a strict-serializable one linearizable keys; with others, what
-   is found holds if the assumption does.
-3. If with a rule the versions of a key come before each other in a circle, that is the anomaly cyclic-versions, which
-   no model allows (as in Elle). The key goes without this rule and those after it.
+2. Which rules are taken for granted: `keys`. The last is taken always.
+3. If with a rule the versions of a key come before each other in a circle, that is the anomaly cyclic-versions: no
+   model allows it whose stores keep to the rule. The key goes without this rule and those after it.
+4. A key's initial version may be another value than null: if nobody wrote the value, no other such value was read there
+   nor null, and every reader of it could have come before all writes of the key: none was over before it began, and it
+   had not met another version before. Any other value that nobody wrote is garbage.
 
 elle/rw_register.clj, whose options wfr-keys?, sequential-keys? and linearizable-keys? these are (there each stands by
 itself, and none is the default). A version's zone, from first certainly there to last found: Gibbons and Korach 1997.
@@ -27,22 +26,23 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
-from typing import Literal
+from typing import Any
 
 import numpy as np
 
 from checkers.columns import FOREVER, INFO, OK, Integers
 from checkers.transactions.graph import Pairs, components
+from checkers.transactions.keys import Keys, up_to
 from checkers.transactions.micro_operations import Flags, Transactions, codes
 
-Keys = Literal["wfr", "sequential", "linearizable"]
 NOBODY = -1
 
 
 class Registers:
     """The versions of each key, and what is known of their order.
 
-    A write's version has the number of its micro-operation; after these comes a null for each key, then garbage.
+    A write's version has the number of its micro-operation; after these come each key's initial one, then garbage.
+    initial: by key that did not start as null, what it started as.
     writes, reads: writes and known reads, micro-operations. read_version: by known read, what it returned; garbage:
     whether nobody wrote that. committed: by transaction. meeting_txn, meeting_key: committed transactions with the keys
     that they met; external: the version read from another, or NOBODY, and read: by which micro-operation; first_write,
@@ -83,6 +83,9 @@ class Registers:
         version[hit] = self.writes[order[place[hit]]]
         version[null] = len(t.txn) + t.key[self.reads[null]]
         odd = ~hit & ~null
+        initial = self._initial(odd, null, wanted)
+        version[initial] = len(t.txn) + t.key[self.reads[initial]]
+        odd &= ~initial
         _, garbage = np.unique(wanted[odd], return_inverse=True)
         version[odd] = len(t.txn) + len(t.keys) + garbage
         self.garbage = odd
@@ -94,6 +97,32 @@ class Registers:
         garbage_keys = np.zeros(self.versions - len(t.txn) - len(t.keys), np.int64)
         self._keys = np.concatenate((t.key, np.arange(len(t.keys)), garbage_keys))
         self._keys[version] = t.key[self.reads]
+
+    def _initial(self, odd: Flags, null: Flags, name: Integers) -> Flags:
+        """By known read, whether it read a value that its key started as (rule 4). odd: nobody wrote it. null: it
+        read null. name: what it read, with the key."""
+        t, key = self.t, self.t.key[self.reads]
+        over = np.full(len(t.keys), FOREVER)
+        ok = self.writes[t.outcome[t.txn[self.writes]] == OK]
+        np.minimum.at(over, t.key[ok], t.completed[t.txn[ok]])
+        order, opens, _ = t.meetings
+        before = np.full(len(t.txn), NOBODY)
+        before[order[1:]] = np.where(opens[1:], NOBODY, order[:-1])
+        before = before[self.reads]
+        names = np.full(len(t.txn), NOBODY)
+        names[self.reads] = name
+        first = (before < 0) | (names[before] == name)
+        bad = null | (odd & ~(first & (t.invoked[t.txn[self.reads]] < over[key])))
+        # A key has one initial version: the first value seen there that nobody wrote, and no other.
+        value = np.full(len(t.keys), NOBODY)
+        value[key[odd][::-1]] = name[odd][::-1]
+        bad |= odd & (name != value[key])
+        spoilt = np.zeros(len(t.keys), bool)
+        spoilt[key[bad]] = True
+        found: Flags = odd & ~spoilt[key]
+        at = self.reads[found].tolist()
+        self.initial: dict[int, Any] = dict(zip(t.key[at].tolist(), (t.value[each] for each in at), strict=True))
+        return found
 
     def _meetings(self) -> None:
         """Committed transactions with the keys they met: what each found there, wrote first, and left."""
@@ -140,7 +169,8 @@ class Registers:
         """A version was there once the first who left the key at it was over, and begins with the last who found it."""
         t = self.t
         over, begun = np.full(self.versions, FOREVER), np.full(self.versions, -1)
-        np.minimum.at(over, self.left, t.completed[self.meeting_txn])
+        sure = t.outcome[self.meeting_txn] == OK
+        np.minimum.at(over, self.left[sure], t.completed[self.meeting_txn[sure]])
         np.maximum.at(begun, self.found, t.invoked[self.meeting_txn])
         key_of = np.full(self.versions, NOBODY)
         key_of[self.found], key_of[self.left] = self.meeting_key, self.meeting_key
@@ -154,19 +184,20 @@ class Registers:
         return np.concatenate((none, *sources)), np.concatenate((none, *targets))
 
     def _relate(self) -> None:
-        rules: dict[str, Callable[[], Pairs]] = {"own": self._own, "wfr": self._wfr}
-        if self.keys_are != "wfr":
-            rules["sequential"] = self._sequential
-        if self.keys_are == "linearizable":
-            rules["linearizable"] = self._linearizable
-        self.order: dict[str, Pairs] = {}
-        self.cyclic: dict[int, tuple[str, Pairs]] = {}
+        pairs_by: dict[Keys, Callable[[], Pairs]] = {
+            "own": self._own,
+            "wfr": self._wfr,
+            "sequential": self._sequential,
+            "linearizable": self._linearizable,
+        }
+        self.order: dict[Keys, Pairs] = {}
+        self.cyclic: dict[int, tuple[Keys, Pairs]] = {}
         null = len(self.t.txn) + self.meeting_key
         later = np.concatenate((self.found, self.left))
         initial = np.concatenate((null, null))
         given: list[Pairs] = [(initial[later != initial], later[later != initial])]
-        for rule, pairs_of in rules.items():
-            source, target = self._without_cyclic(pairs_of())
+        for rule in up_to(self.keys_are):
+            source, target = self._without_cyclic(pairs_by[rule]())
             labels = components(self.versions, *given, (source, target))
             circular = np.flatnonzero(np.bincount(labels)[labels] > 1)
             every = [np.concatenate(ends) for ends in zip(*given, (source, target), strict=True)]

@@ -11,9 +11,10 @@ from __future__ import annotations
 import numpy as np
 
 from checkers.transactions.dependencies import Analysis, Edges, Overwritten
+from checkers.transactions.keys import Keys
 from checkers.transactions.micro_operations import Transactions
 from checkers.transactions.register_anomalies import findings
-from checkers.transactions.registers import NOBODY, Keys, Registers
+from checkers.transactions.registers import NOBODY, Registers
 
 _WHY = {
     "own": ", which it had written itself",
@@ -23,7 +24,7 @@ _WHY = {
 }
 
 
-def analyse(transactions: Transactions, keys: Keys = "wfr") -> Analysis:
+def analyse(transactions: Transactions, keys: Keys) -> Analysis:
     """Dependencies, and the anomalies that are no cycles. O(m log m), in numpy.
 
     keys: what is taken for granted of them. Raises HistoryError for a value written twice to a key.

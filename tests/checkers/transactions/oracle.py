@@ -41,7 +41,8 @@ def read_history(history: History) -> list[Txn]:
     for number, operation in enumerate(history.operations):
         ok = operation.outcome == "ok"
         value = operation.completion.value if ok else operation.invocation.value
-        ended = operation.completion.index if operation.completion is not None else float("inf")
+        # What crashed may take effect at any time.
+        ended = operation.completion.index if operation.completion is not None and ok else float("inf")
         mops = []
         for name, key, held in value:
             if name == "r" and isinstance(held, list):
@@ -183,6 +184,7 @@ def _lost_updates(ok: list[Txn], normal: Any) -> int:
 
 def registers(txns: list[Txn], keys_are: str) -> Graph:
     ok = [txn for txn in txns if txn.outcome == "ok"]
+    _from_the_beginning(txns)
     writer = {(key, value): txn for txn in txns for name, key, value in txn.mops if name == "w"}
     reads = [(txn, key, value) for txn in ok for name, key, value in txn.mops if name == "r"]
     seen = {writer[key, value].number for _, key, value in reads if (key, value) in writer}
@@ -225,6 +227,23 @@ def registers(txns: list[Txn], keys_are: str) -> Graph:
     return graph
 
 
+def _from_the_beginning(txns: list[Txn]) -> None:
+    """Put null for the value that a key can have started as, if there is one."""
+    for key in keys_of(txns):
+        written = {value for txn in txns for value in txn.writes(key)}
+        read = {value for txn in txns if txn.outcome == "ok" for name, k, value in txn.mops if (name, k) == ("r", key)}
+        odd = read - written
+        done = min((txn.ended for txn in txns if txn.outcome == "ok" and txn.writes(key)), default=float("inf"))
+        readers = [txn for txn in txns if txn.outcome == "ok" and any(("r", key, value) in txn.mops for value in odd)]
+        if len(odd) != 1 or odd == {None} or any(txn.began > done for txn in readers):
+            continue
+        mine = [[(name, value) for name, k, value in txn.mops if k == key] for txn in readers]
+        (value,) = odd
+        if all(set(each[: each[::-1].index(("r", value)) * -1 or None]) == {("r", value)} for each in mine):
+            for txn in readers:
+                txn.mops = [(n, k, None if (n, k, v) == ("r", key, value) else v) for n, k, v in txn.mops]
+
+
 def _found(txn: Txn, key: Any) -> tuple[Any, bool] | None:
     """What it found on the key, and whether by reading it. None if it did not meet the key, or nobody knows."""
     mine = [(name, value) for name, k, value in txn.mops if k == key]
@@ -244,10 +263,10 @@ def _version_order(committed: list[Txn], key: Any, keys_are: str, counts: Counte
     met = [txn for txn in committed if _found(txn, key) is not None]
     found = {txn.number: _found(txn, key)[0] for txn in met}  # type: ignore[index]
     left = {txn.number: _left(txn, key) for txn in met}
-    rules: list[set[tuple[Any, Any]]] = [set(), set()]
+    rules: list[set[tuple[Any, Any]]] = [set()] if keys_are == "own" else [set(), set()]
     for txn in met:
         rules[0] |= set(itertools.pairwise(txn.writes(key)))
-        if _found(txn, key)[1] and txn.writes(key):  # type: ignore[index]
+        if keys_are != "own" and _found(txn, key)[1] and txn.writes(key):  # type: ignore[index]
             rules[1].add((found[txn.number], txn.writes(key)[0]))
     if keys_are in ("sequential", "linearizable"):
         rules.append(set())
@@ -425,7 +444,7 @@ def orders(history: History) -> set[str]:
         for order in itertools.permutations(chosen):
             pairs = list(itertools.combinations(order, 2))
             strict = all(two.ended > one.began for one, two in pairs)
-            session = all(one.process != two.process or one.began < two.began for one, two in pairs)
+            session = all(one.process != two.process or two.ended > one.began for one, two in pairs)
             shown = {"serializable"}
             shown |= {"strong-session-serializable"} if session else set()
             shown |= {"strict-serializable"} if strict else set()
@@ -433,6 +452,58 @@ def orders(history: History) -> set[str]:
                 found |= shown
             if len(found) == 3:
                 return found
+    return found
+
+
+def adya(history: History) -> set[str]:
+    """Of four models, those that a history of registers has with some order of each key's versions, by their phenomena."""
+    txns = read_history(history)
+    _from_the_beginning(txns)
+    ok = [txn for txn in txns if txn.outcome == "ok"]
+    reads = [(txn, at, key, value) for txn in ok for at, (name, key, value) in enumerate(txn.mops) if name == "r"]
+    by = {(key, value): txn for txn in txns for name, key, value in txn.mops if name == "w"}
+    if any(value is not None and (key, value) not in by for _, _, key, value in reads):
+        return set()
+    seen = {by[key, value].number for _, _, key, value in reads if value is not None}
+    committed = [txn for txn in txns if txn.outcome == "ok" or (txn.outcome == "info" and txn.number in seen)]
+    writers = [(txn, by[key, value], at, key, value) for txn, at, key, value in reads if value is not None]
+    clean = all(
+        writer.outcome != "fail" and (writer is txn or writer.writes(key)[-1] == value)
+        and ("w", key, value) not in txn.mops[at:]
+        for txn, writer, at, key, value in writers
+    )  # fmt: skip
+    steady = all(
+        not (before := [v for _, k, v in txn.mops[:at] if k == key]) or before[-1] == value
+        for txn, at, key, value in reads
+    )
+    orders_of = []
+    for key in keys_of(txns):
+        own = [pair for txn in committed for pair in itertools.combinations(txn.writes(key), 2)]
+        every = itertools.permutations(value for txn in committed for value in txn.writes(key))
+        orders_of.append([order for order in every if all(order.index(one) < order.index(two) for one, two in own)])
+    found: set[str] = set()
+    for choice in itertools.islice(itertools.product(*orders_of), 3000):
+        ww, rw = set[Pair](), set[Pair]()
+        wr = {(writer.number, txn.number) for txn, writer, *_ in writers}
+        for key, order in zip(keys_of(txns), choice, strict=True):
+            for one, two in itertools.pairwise(order):
+                ww.add((by[key, one].number, by[key, two].number))
+            for txn, _, k, value in reads:
+                after = 0 if value is None else order.index(value) + 1 if value in order else len(order)
+                if k == key and after < len(order):
+                    rw.add((txn.number, by[key, order[after]].number))
+        ww, wr, rw = ({pair for pair in edges if pair[0] != pair[1]} for edges in (ww, wr, rw))
+        if not nx.is_directed_acyclic_graph(nx.DiGraph(list(ww))):
+            continue
+        found.add("read-uncommitted")
+        reached = _reached(ww | wr, [txn.number for txn in txns])
+        if not clean or any(node in those for node, those in reached.items()):
+            continue
+        found.add("read-committed")
+        if not any(one in reached[two] for one, two in rw):
+            found.add("consistent-view")
+        if steady and nx.is_directed_acyclic_graph(nx.DiGraph(list(ww | wr | rw))):
+            found.add("serializable")
     return found
 
 

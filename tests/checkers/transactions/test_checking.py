@@ -32,8 +32,7 @@ def test_a_cycle_is_told_so_that_a_person_can_follow() -> None:
     assert verdict.witness is not None
     assert verdict.reason == "not strict-serializable: G-single-realtime (1)"
     assert verdict.witness.text == (
-        "G-single-realtime (read skew: a cycle with a single read of what was then overwritten, given the order in real "
-        "time): 2 transactions, each of which must come before the next. "
+        "G-single-realtime (a stale read: what overwrote it was over before the reader began): 2 transactions, each of which must come before the next. "
         "T1 is transaction 1 (process 1, 0.002 s to 0.003 s): read x as []. "
         "T2 is transaction 0 (process 0, 0.000 s to 0.001 s): append 1 to x. "
         "T1 comes before T2: T1 read x as [], without the 1 that T2 appended. "
@@ -90,7 +89,8 @@ def test_a_cycle_is_data_that_can_be_drawn() -> None:
         (
             "registers-cyclic-versions",
             {"keys": "sequential"},
-            "by the rule `sequential` and those it adds to, 1 before 2 before 1",
+            "given sequential keys. 1 came before 2: transaction 0 (process 0, 0.000 s to 0.001 s) left it so, and then the "
+            "same process ran transaction 1 (process 0, 0.002 s to 0.003 s), which found the other. But 2 came before 1: ",
         ),
         ("registers-sequential", {"keys": "sequential"}, "as one process met them in this order"),
         ("registers-wfr", {}, "T1 read y as 1, which the 2 of T2 came after"),

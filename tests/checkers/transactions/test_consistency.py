@@ -18,7 +18,7 @@ from checkers.transactions.consistency import canonical, forbids, names, ruled_o
         ("dirty-update", ("read-committed",)),
         ("internal", ("read-atomic",)),
         ("lost-update", ("cursor-stability", "ROLA")),
-        ("G-single", ("consistent-view", "repeatable-read")),
+        ("G-single", ("consistent-view", "repeatable-read", "parallel-snapshot-isolation")),
         ("G-nonadjacent", ("repeatable-read", "snapshot-isolation")),
         ("G2-item", ("repeatable-read",)),
         ("G0-process", ("strong-session-read-uncommitted",)),
