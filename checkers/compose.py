@@ -2,9 +2,9 @@
 
 1. Invalid outranks unknown outranks valid. The reason is that of the worst checker, first in the order asked,
    and names it.
-2. A checker that raises is contained, be it that it fails itself or that it refuses the history (HistoryError): its
-   name and error are in `broken`, and the others still count. What it would have judged nobody has: a composition
-   with something broken is at best unknown.
+2. A checker that raises is contained, be it that it fails itself, that a model of the caller's own ends the program
+   (SystemExit), or that it refuses the history (HistoryError): its name and error are in `broken`, and the others still
+   count. What it would have judged nobody has: a composition with something broken is at best unknown.
 3. Every checker counts alike. One that only describes (`latency` without an SLA) is valid as soon as it has
    something to describe, so it makes the whole unknown only where there was nothing at all.
 4. Nothing asked is unknown.
@@ -15,6 +15,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent.futures import BrokenExecutor
 from typing import Any
 
 from checkers.history import History
@@ -37,9 +38,16 @@ def check_all(history: History, checkers: Mapping[str, Mapping[str, Any]]) -> Ve
     for name, (checker, options) in chosen.items():
         try:
             parts[name] = checker.judge(history, **options)
-        except Exception as error:  # Whatever a checker does wrong must not hide what the others found.
-            broken[name] = f"{type(error).__name__}: {error}"
+        except (Exception, SystemExit) as error:  # Whatever a checker does wrong must not hide what others found.
+            broken[name] = told(error)
     return compose(parts, broken)
+
+
+def told(error: BaseException) -> str:
+    """A checker's error as text: its message alone where that is all the caller needs, else its kind too."""
+    if isinstance(error, BrokenExecutor):
+        return "a worker process died (out of memory?); try one job (--jobs 1), or less memory (--memory)"
+    return str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
 
 
 def compose(parts: Mapping[str, Verdict], broken: Mapping[str, str]) -> Verdict:

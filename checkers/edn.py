@@ -100,6 +100,10 @@ class Reader:
         for frame in self._stack:
             yield from frame.collected
 
+    def swallowed(self, pattern: re.Pattern[str]) -> bool:
+        """Whether a string is open, and one of the lines after its first begins with the pattern."""
+        return any(map(pattern.match, (self._string or [])[1:]))
+
     def skip(self, lines: int) -> None:
         """Count lines that someone else read."""
         self._line += lines
@@ -187,7 +191,12 @@ class Reader:
 
     def _open(self, token: str) -> list[Any] | None:
         stack = self._stack
-        if self._deepest is not None and len(stack) >= self._deepest:
+        # What holds nothing (tags) or all (what is spliced) is no level of any value.
+        if (
+            self._deepest is not None
+            and len(stack) >= self._deepest
+            and sum(frame.opener in _CLOSERS and not frame.spliced for frame in stack) >= self._deepest
+        ):
             raise NotEdn(f"nested deeper than {self._deepest} levels")
         namespace = None
         if token == "{" and stack and stack[-1].opener == "" and stack[-1].namespace:
@@ -228,9 +237,9 @@ def read(text: str) -> Any:
     return values[0]
 
 
-def read_all(text: str) -> list[Any]:
-    """All values that a text holds. O(n). Raises EdnError."""
-    reader = Reader()
+def read_all(text: str, *, deepest: int | None = None) -> list[Any]:
+    """All values that a text holds; deepest: refuse deeper nesting. O(n). Raises EdnError."""
+    reader = Reader(deepest=deepest)
     lines = text.split("\n")
     values = [value for line in lines for _, value in reader.feed(line + "\n")]
     if not reader.finished:

@@ -13,6 +13,7 @@ import codecs
 import re
 from collections.abc import Iterable, Iterator
 from itertools import chain
+from typing import Any
 
 from checkers.gathering import Gatherer, HistoryError
 from checkers.history import History
@@ -22,17 +23,19 @@ from checkers.jepsen_log import read_log
 EXPECTED = "JSONL (one event a line), Jepsen's EDN, or a log of Jepsen's"
 _json_object = re.compile(rb'\{\s*(?:"|\}?$)')
 _json_array = re.compile(rb'\[\s*\{\s*"[^"]*"\s*:')
+_wide = re.compile(rb"[^\x00]\x00|\x00[\t\n\r -~]")
 _not_text = re.compile(rb"[\x00-\x08\x0e-\x1f\x7f]")
 
 
-def read(lines: Iterable[bytes], *, independent: bool = False) -> History:
+def read(lines: Iterable[bytes] | Iterable[str], *, independent: bool = False) -> History:
     """A history in any format. O(n log n) for n events.
 
-    lines: in order, each with its end; a file opened for bytes will do. independent: values are [key value], as
-    jepsen.independent has them, and become key and value.
-    Raises HistoryError naming the line that can't be read, or the event that may not follow those before it.
+    lines: in order, each with its end; an open file will do, best one opened for bytes. independent: values are
+    [key value], as jepsen.independent has them, and become key and value.
+    Raises HistoryError naming the line that can't be read, or the event that may not follow those before it, TypeError
+    for what are no lines.
     """
-    source = iter(lines)
+    source = _as_bytes(lines)
     blank: list[bytes] = []
     for line in source:
         begun = line.removeprefix(codecs.BOM_UTF8) if not blank else line
@@ -42,8 +45,20 @@ def read(lines: Iterable[bytes], *, independent: bool = False) -> History:
     return History([])
 
 
+def _as_bytes(lines: Iterable[bytes] | Iterable[str]) -> Iterator[bytes]:
+    if isinstance(lines, str | bytes) or not isinstance(lines, Iterable):
+        raise TypeError("read takes lines, such as an open file; not a path")
+    source: Iterator[Any] = iter(lines)
+    for first in source:
+        if not isinstance(first, str | bytes):
+            raise TypeError(f"read takes lines of bytes or text, not of type {type(first).__name__}")
+        rest = chain([first], source)
+        return rest if isinstance(first, bytes) else (line.encode("utf-8", "surrogatepass") for line in rest)
+    return source
+
+
 def _read(beginning: bytes, number: int, lines: Iterator[bytes], independent: bool) -> History:
-    if beginning.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or beginning[1:2] == b"\x00":
+    if beginning.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or _wide.match(beginning):
         raise HistoryError(number, f"this is UTF-16; a history is UTF-8: {EXPECTED}")
     if _not_text.search(beginning) or not _is_utf8(beginning):
         raise HistoryError(number, f"this is no text; a history is {EXPECTED}")
@@ -55,7 +70,7 @@ def _read(beginning: bytes, number: int, lines: Iterator[bytes], independent: bo
     if beginning[:1] in b"{[(#;":
         return read_operations(lines, independent=independent)
     history = read_log(lines, independent=independent)
-    if not history.events and not history.truncated:
+    if not history.events and not history.cut_at:
         raise HistoryError(number, f"no operation in it; a history is {EXPECTED}")
     return history
 
@@ -64,7 +79,7 @@ def _separated(history: History) -> History:
     gatherer = Gatherer(numbered=True)
     for event in history.events:
         gatherer.add(event.index + 1, separated(event.index + 1, event))
-    return History.of(gatherer, truncated=history.truncated)
+    return History.of(gatherer, cut_at=history.cut_at)
 
 
 def _is_utf8(beginning: bytes) -> bool:

@@ -4,12 +4,15 @@
 2. An operation is an invocation and, if one came, its completion by the same process: `ok` it happened, `fail` it
    certainly did not, `info` nobody knows. No completion at all counts as `info`.
 3. What a process may do when, `checkers.gathering` says; whatever breaks its rules is an error which names the line.
-4. A last line that was cut off is the crash it is: it is dropped and `truncated` says so.
-5. A history that was read is kept by columns: an event is made when it is asked for, and not kept.
+4. A last line that was cut off is the crash it is: it is dropped and `truncated` says so. Only what more text could
+   have made an event was cut off; everything else is malformed.
+5. Values are nested 200 levels deep at most (`checkers.nesting`).
+6. A history that was read is kept by columns: an event is made when it is asked for, and not kept.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,9 +24,11 @@ import msgspec
 from checkers.columns import FOREVER, NEMESIS_PROCESS, TYPES, Columns
 from checkers.gathering import Gatherer
 from checkers.gathering import HistoryError as HistoryError
+from checkers.nesting import SHORT, TOO_DEEP, too_deep
 
 EventType = Literal["invoke", "ok", "fail", "info"]
 NEMESIS: Literal["nemesis"] = "nemesis"
+_ENDED = "Input data was truncated"  # In the words of the decoder.
 
 
 # gc=False: JSON has no cycles, and tracking a million events would slow every collection.
@@ -126,16 +131,18 @@ class _Events(Sequence[Event]):
 class History:
     """Events in order, and the operations they make up.
 
-    events: as recorded. truncated: the last line was cut off and dropped.
+    events: as recorded. truncated: the last event was cut off and dropped. cut_at: the line, from 1, on which it
+    begins; 0 if it is not known, or nothing was cut off.
     """
 
     events: Sequence[Event]
     truncated: bool = False
+    cut_at: int = 0
 
     @classmethod
-    def of(cls, gatherer: Gatherer, *, truncated: bool = False) -> History:
-        """What was gathered. Raises HistoryError for the first event that breaks a rule."""
-        return cls(_Events(gatherer.columns()), truncated)
+    def of(cls, gatherer: Gatherer, *, cut_at: int = 0) -> History:
+        """What was gathered; cut_at: see above. Raises HistoryError for the first event that breaks a rule."""
+        return cls(_Events(gatherer.columns()), cut_at > 0, cut_at)
 
     @classmethod
     def parse(cls, lines: Iterable[bytes | str]) -> History:
@@ -147,20 +154,23 @@ class History:
         decode = msgspec.json.Decoder(Event).decode
         gatherer = Gatherer(numbered=True)
         failure: HistoryError | None = None
-        truncated = False
+        cut_at = 0
         for number, line in enumerate(lines, 1):
             if failure is not None:
-                truncated = False
+                cut_at = 0
                 break
             if not line.strip():
                 continue
+            # Asked of few lines only: there may be a million.
+            if len(line) > SHORT and too_deep(_as_bytes(line)):
+                raise HistoryError(number, TOO_DEEP)
             try:
                 gatherer.add(number, decode(line))
             except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as problem:
                 failure = HistoryError(number, _plainly(problem, line))
-                truncated = _cut_off(problem, line)
-        history = cls.of(gatherer, truncated=truncated)
-        if failure is not None and not truncated:
+                cut_at = number if _cut_off(problem, line) else 0
+        history = cls.of(gatherer, cut_at=cut_at)
+        if failure is not None and not cut_at:
             raise failure
         return history
 
@@ -199,16 +209,36 @@ def encode(event: Event) -> bytes:
 
 
 def _cut_off(problem: Exception, line: bytes | str) -> bool:
-    """Whether this is a line that a crash in mid-write left: no newline, and no complete JSON.
+    """Whether this is a line that a crash in mid-write left: no newline, and the beginning of an object.
 
     A complete object of the wrong shape is a mistake of whoever wrote it, not of a crash.
     """
-    ended = line.endswith(b"\n") if isinstance(line, bytes) else line.endswith("\n")
-    return not ended and not isinstance(problem, msgspec.ValidationError | RecursionError)
+    data = _as_bytes(line)
+    if data.endswith(b"\n") or not data.lstrip().startswith(b"{"):
+        return False
+    # The decoder says of `-` and of `1.` that they are no numbers, where they are none yet.
+    ends = (_ENDED, f"JSON is malformed: invalid number (byte {len(data)})")
+    return str(problem) in ends and not _has_half_a_pair(problem, data)
+
+
+def _as_bytes(line: bytes | str) -> bytes:
+    return line if isinstance(line, bytes) else line.encode("utf-8", "surrogatepass")
+
+
+def _has_half_a_pair(problem: Exception, line: bytes | str) -> bool:
+    """Whether the decoder stumbled over half of a surrogate pair, for which it has no words of its own."""
+    if "surrogate" in str(problem):
+        return True
+    try:
+        json.loads(line)
+    except (ValueError, RecursionError):
+        return False
+    return str(problem) == _ENDED
 
 
 def _plainly(problem: Exception, line: bytes | str) -> str:
     text = line.decode("utf-8", "replace") if isinstance(line, bytes) else line
     shown = text.strip()
     shown = shown if len(shown) <= 60 else shown[:57] + "..."
-    return f"not a history event ({problem}): {shown}"
+    reason = "a string has half of a surrogate pair" if _has_half_a_pair(problem, line) else problem
+    return f"not a history event ({reason}): {shown}"

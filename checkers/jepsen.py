@@ -29,10 +29,10 @@ from checkers.edn import EdnError, Reader, write
 from checkers.edn_scalars import keyword, scalar
 from checkers.gathering import Gatherer, HistoryError
 from checkers.history import NEMESIS, Event, History
+from checkers.nesting import DEEPEST, too_deep
 from checkers.quick_edn import Translator
 
 _BATCH = 256  # Lines: few enough that what they decode to dies young, many enough to share the cost of a call.
-_DEEPEST = 1000  # As deep as the decoder of JSON goes; checkers compare and print values by recursion.
 
 
 class Record(Event, kw_only=True, frozen=True, gc=False):
@@ -44,21 +44,23 @@ class Record(Event, kw_only=True, frozen=True, gc=False):
     error: Any = None
 
 
+_begins = re.compile(r"\s*(?:#jepsen\.history\.Op)?\{\s*:")
 _FIELDS = frozenset(Record.__struct_fields__) - {"index"}
 
 
 class Operations:
     """The operations in lines of EDN, as they come: (line, event). Raises HistoryError.
 
-    quick: try the quick way where it can be taken; it changes nothing but the time. truncated: said after the last.
+    quick: try the quick way where it can be taken; it changes nothing but the time. cut_at: after the last, the line on
+    which begins what the text ends inside of; 0 if it ends between operations.
     """
 
     def __init__(self, lines: Iterable[bytes], *, quick: bool = True) -> None:
-        self.truncated = False
+        self.cut_at = 0
         self._lines = iter(lines)
         self._translator = Translator() if quick else None
         self._decode = msgspec.json.Decoder(list[Record]).decode
-        self._reader = Reader(splice=True, deepest=_DEEPEST)
+        self._reader = Reader(splice=True, deepest=DEEPEST)
 
     def __iter__(self) -> Iterator[tuple[int, Record]]:
         at = 1
@@ -73,10 +75,9 @@ class Operations:
                     yield from self._apart(at, lines)
                 at += len(lines)
         if not self._reader.finished:
-            for value in self._reader.held():
-                if isinstance(value, dict) and "type" in value and ("process" in value or "f" in value):
-                    raise HistoryError(self._reader.opened, "this is never closed, and other operations begin in it")
-            self.truncated = True
+            if self._reader.swallowed(_begins) or any(map(_is_operation, self._reader.held())):
+                raise HistoryError(self._reader.opened, "this is never closed, and other operations begin in it")
+            self.cut_at = self._reader.opened
 
     def _apart(self, at: int, lines: list[bytes]) -> Iterator[tuple[int, Record]]:
         for number, line in enumerate(lines, at):
@@ -88,6 +89,8 @@ class Operations:
 
     def _quickly(self, lines: list[bytes]) -> list[Record] | None:
         if self._translator is None or not self._reader.between:
+            return None
+        if any(map(too_deep, lines)):
             return None
         text = self._translator.operations(lines)
         if text is None:
@@ -108,14 +111,14 @@ class Operations:
         except UnicodeDecodeError as problem:
             if ended or problem.reason != "unexpected end of data":
                 raise HistoryError(at, f"not UTF-8 from byte {problem.start + 1} of the line on") from None
-            text, self.truncated = line[: problem.start].decode(), True
+            text, self.cut_at = line[: problem.start].decode(), at
         try:
             for number, value in self._reader.feed(text):
                 yield number, _record(number, value)
         except EdnError as problem:
             if ended or not problem.incomplete:
                 raise HistoryError(problem.line, f"{problem.problem} (column {problem.column})") from None
-            self.truncated = True
+            self.cut_at = problem.line
 
 
 def read_operations(lines: Iterable[bytes], *, independent: bool = False) -> History:
@@ -131,7 +134,7 @@ def read_operations(lines: Iterable[bytes], *, independent: bool = False) -> His
         if record.time is None or (record.error is not None and type(record.error) is not str):
             event = settled(record, position)
         gatherer.add(line, separated(line, event) if independent else event)
-    return History.of(gatherer, truncated=operations.truncated)
+    return History.of(gatherer, cut_at=operations.cut_at)
 
 
 def edn_lines(history: History) -> Iterator[bytes]:
@@ -186,6 +189,10 @@ def separated(line: int, event: Event) -> Event:
 def clipped(text: str) -> str:
     """The beginning of a text, for an error."""
     return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _is_operation(value: Any) -> bool:
+    return isinstance(value, dict) and "type" in value and ("process" in value or "f" in value)
 
 
 def _record(line: int, operation: Any) -> Record:

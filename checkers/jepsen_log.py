@@ -24,6 +24,7 @@ from checkers.edn import EdnError, read_all, write
 from checkers.gathering import Gatherer, HistoryError
 from checkers.history import NEMESIS, Event, History
 from checkers.jepsen import clipped, error_text, separated
+from checkers.nesting import DEEPEST
 
 _operation = re.compile(
     r"(?:.*?jepsen.*?[ \t:-])?[ \t]*([0-9]{1,18}|:nemesis)[ \t]+:(\S+)[ \t]+:(\S+)(?:[ \t]+(\S.*?))?\s*", re.DOTALL
@@ -38,21 +39,21 @@ def read_log(lines: Iterable[bytes], *, independent: bool = False) -> History:
     """
     gatherer = Gatherer(numbered=False)
     asked: dict[int | str, Any] = {}
-    truncated = False
+    cut_at = 0
     position = 0
     for number, line in enumerate(lines, 1):
         found = _operation.fullmatch(line.decode("utf-8", "replace"))
         if found is None:
             continue
         if found[4] is None and not line.endswith(b"\n"):
-            truncated = True
+            cut_at = number
             break
         event = _event(number, position, found, asked)
         if event.type == "invoke":
             asked[event.process] = event.value
         gatherer.add(number, separated(number, event) if independent else event)
         position += 1
-    return History.of(gatherer, truncated=truncated)
+    return History.of(gatherer, cut_at=cut_at)
 
 
 def _event(line: int, position: int, found: re.Match[str], asked: dict[int | str, Any]) -> Event:
@@ -63,7 +64,7 @@ def _event(line: int, position: int, found: re.Match[str], asked: dict[int | str
         return Event(position, position, NEMESIS, type_, f, value=_told(text))
     process = int(name)
     try:
-        values = read_all(text)
+        values = read_all(text, deepest=DEEPEST)
     except EdnError as problem:
         raise HistoryError(line, f"the value is no EDN ({problem.problem}): {clipped(text)}") from None
     if len(values) > 2:
@@ -81,7 +82,7 @@ def _event(line: int, position: int, found: re.Match[str], asked: dict[int | str
 def _told(text: str) -> Any:
     """What the nemesis said, which is often no EDN."""
     try:
-        values = read_all(text)
+        values = read_all(text, deepest=DEEPEST)
     except EdnError:
         return text
     return values[0] if len(values) == 1 else text

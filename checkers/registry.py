@@ -70,9 +70,14 @@ class Checker:
             try:
                 accepted[name] = _converted(value, known[name])
             except msgspec.ValidationError as problem:
-                message = f"{self.name}: option {name} can't be {value!r}: {problem}; it has {', '.join(known)}"
+                message = f"{self.name}: option {name} can't be {_shown(value)}: {problem}; it has {', '.join(known)}"
                 raise ValueError(message) from None
         return accepted
+
+
+def _shown(value: Any) -> str:
+    plain = value is None or isinstance(value, bool | int | float | str | list | dict)
+    return repr(value) if plain else f"a {type(value).__name__}"
 
 
 def _converted(value: Any, annotation: Any) -> Any:

@@ -1,7 +1,8 @@
 """`splitbrain`: where every command begins and ends.
 
 1. Every error a user can cause is one line and an exit code, never a traceback.
-2. Exit codes: 0 valid, 1 invalid, 2 unknown, 3 broken (the harness failed), 64 wrong usage, 130 interrupted.
+2. Exit codes: 0 valid, 1 invalid, 2 unknown, 3 broken (the harness failed, or could not print its answer), 64 wrong
+   usage, 130 interrupted.
 3. An interrupt counts from the first moment: what takes long to import is imported under a handler.
 """
 
@@ -24,7 +25,7 @@ def main() -> None:
     from harness.commands import cli
     from harness.experiment import UsageProblem
     from harness.results import EXIT_CODES, EXIT_USAGE, ResultsError
-    from harness.terminal import warn
+    from harness.terminal import OutputLost, warn
 
     try:
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -38,6 +39,9 @@ def main() -> None:
     except (UsageProblem, ResultsError) as problem:
         warn(f"splitbrain: {problem}")
         code = EXIT_USAGE
+    except OutputLost as problem:
+        warn(f"splitbrain: {problem}")
+        code = EXIT_CODES["broken"]
     except (click.Abort, KeyboardInterrupt):
         warn("splitbrain: interrupted")
         code = EXIT_INTERRUPTED

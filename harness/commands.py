@@ -108,7 +108,13 @@ def check(
         ("timeout_s", timeout, "--timeout"),
         ("memory_mb", memory, "--memory"),
     )
-    given |= {name: (value, flag) for name, value, flag in flags if value is not None}
+    for name, value, flag in flags:
+        if value is not None and name in given:
+            raise UsageProblem(f"{flag} and --option {name} say the same thing; give one of them")
+        if value is not None:
+            given[name] = (value, flag)
+    if "executor" in given:
+        raise UsageProblem("--option executor: give --jobs instead, with a number of processes")
     chosen = judging.chosen(asked)
     with judging.workers(jobs) as executor:
         if executor is not None:
@@ -121,7 +127,7 @@ def check(
             if "logs" in checker.options and "logs" not in given:
                 dealt[checker.name]["logs"] = judging.logs_beside(history)
         verdict = judging.judged(str(history), recorded, chosen, dealt)
-    say(judging.as_json(verdict) if as_json else judging.as_text(verdict))
+    say(judging.as_json(verdict, recorded) if as_json else judging.as_text(verdict, recorded))
     raise SystemExit(EXIT_CODES[judging.status(verdict)])
 
 
@@ -144,7 +150,7 @@ def clean() -> None:
     from harness.hosts import remove_leftovers
 
     try:
-        removed = remove_leftovers(say)
+        removed = remove_leftovers(warn)
     except EnvironmentFailure as problem:
         warn(f"splitbrain: {problem}")
         raise SystemExit(EXIT_CODES["broken"]) from None
@@ -179,6 +185,10 @@ def _fresh_seed() -> int:
 
 
 def _json_options(options: tuple[str, ...]) -> dict[str, Any]:
+    names = [option.partition("=")[0] for option in options]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise UsageProblem(f"--option {twice}: it is given {names.count(twice)} times; give it once")
     parsed = {}
     for name, text in settings(options, flag="--option").items():
         try:

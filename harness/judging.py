@@ -12,9 +12,14 @@ import contextlib
 import difflib
 import importlib
 import multiprocessing
+import os
+import pickle
+import re
 import signal
 import sys
 import textwrap
+import threading
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from pathlib import Path
@@ -23,12 +28,15 @@ from typing import Any
 import msgspec
 
 from checkers import History, HistoryError, Outcome, Verdict, check_all
-from checkers.compose import compose
+from checkers.compose import compose, told
+from checkers.linearizability import MODELS, Model
 from checkers.registry import Checker, find, names
 from harness.experiment import UsageProblem
 from harness.results import WIDTH, Status
 
 _LINES_OF_WITNESS = 14
+_GLANCE_S = 0.5
+_ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 
 
 def chosen(asked: Sequence[str]) -> list[Checker]:
@@ -49,7 +57,7 @@ def dealt(
     """Each checker's options, by its name.
 
     options: as given. flags: by option, the words of the command line that gave it.
-    Raises UsageProblem for an option that none of them has, or a value of the wrong type.
+    Raises UsageProblem for an option that none of them has, a value of the wrong type, or one that can't be.
     """
     known = {name: None for checker in checkers for name in checker.options}
     for name in options:
@@ -57,11 +65,40 @@ def dealt(
             whose = " and ".join(checker.name for checker in checkers)
             there = f"{whose} has {', '.join(known)}" if known else f"{whose} has none"
             raise UsageProblem(f"{flags[name]}: no such option; {there}{_guess(name, known)}")
-    own = {c.name: {name: value for name, value in options.items() if name in c.options} for c in checkers}
+    if "executor" in options and isinstance(options.get("model"), Model):
+        _hold_sendable(options["model"], flags["model"])
+    return {checker.name: _accepted(checker, options, flags) for checker in checkers}
+
+
+def _hold_sendable(model: Model, flag: str) -> None:
+    """Raises UsageProblem for a model that can't be sent to other processes."""
     try:
-        return {checker.name: checker.accept(own[checker.name]) for checker in checkers}
+        pickle.dumps(model)
+    except Exception as problem:  # Their `__getstate__` may raise anything.
+        reason = f"{type(problem).__name__}: {_ADDRESS.sub('', str(problem))}"
+        remedy = "run with --jobs 1, or define it so that it can be pickled"
+        raise UsageProblem(f"{flag}: the model can't be sent to other processes ({reason}); {remedy}") from None
+
+
+def _accepted(checker: Checker, options: Mapping[str, Any], flags: Mapping[str, str]) -> dict[str, Any]:
+    """Those of the options that the checker has. An option is wrong if it is wrong for a history of nothing."""
+    accepted: dict[str, Any] = {}
+    for name in [each for each in options if each in checker.options]:
+        try:
+            accepted |= checker.accept({name: options[name]})
+        except ValueError as problem:
+            raise UsageProblem(f"{flags[name]}: {problem}") from None
+    try:
+        checker.judge(History([]), **accepted)
     except ValueError as problem:
-        raise UsageProblem(str(problem)) from None
+        if isinstance(problem, HistoryError):
+            return accepted
+        named = accepted.get("model")
+        own = "; one of your own is --model module:ATTRIBUTE" if isinstance(named, str) and named not in MODELS else ""
+        raise UsageProblem(f"{problem}{own}") from None
+    except (Exception, SystemExit):
+        pass  # It will fail again on the history, and is then told as what it is.
+    return accepted
 
 
 def model(name: str) -> Any:
@@ -77,7 +114,7 @@ def model(name: str) -> Any:
         sys.path.append(here)  # At the end: a file of theirs called `checkers.py` must not become ours.
     try:
         found = importlib.import_module(module)
-    except Exception as problem:  # Theirs, so anything.
+    except (Exception, SystemExit) as problem:  # Theirs, so anything.
         reason = f"{type(problem).__name__}: {problem}"
         raise UsageProblem(f"--model {name}: can't import {module or 'a module without a name'} ({reason})") from None
     try:
@@ -86,9 +123,13 @@ def model(name: str) -> Any:
         there = [each for each in vars(found) if not each.startswith("_")]
         raise UsageProblem(f"--model {name}: {module} has no {attribute or 'name'}{_guess(attribute, there)}") from None
     try:
-        return thing() if isinstance(thing, type) else thing
-    except Exception as problem:
+        made = thing() if isinstance(thing, type) else thing
+    except (Exception, SystemExit) as problem:
         raise UsageProblem(f"--model {name}: can't make one ({type(problem).__name__}: {problem})") from None
+    if not isinstance(made, Model):
+        what = type(made).__name__
+        raise UsageProblem(f"--model {name}: it must be a checkers.linearizability.Model, and is of type {what}")
+    return made
 
 
 @contextlib.contextmanager
@@ -97,7 +138,7 @@ def workers(jobs: int) -> Iterator[Executor | None]:
     if jobs == 1:
         yield None
         return
-    executor = ProcessPoolExecutor(jobs, initializer=_ignore_interrupts)
+    executor = ProcessPoolExecutor(jobs, initializer=_begin)
     try:
         yield executor
     finally:
@@ -134,8 +175,8 @@ def judged(name: str, history: History, checkers: Sequence[Checker], options: Ma
         raise UsageProblem(text) from None
     except ValueError as problem:
         raise UsageProblem(str(problem)) from None
-    except Exception as problem:  # Its own failure is no verdict, and must not look like one.
-        return compose({}, {checker.name: f"{type(problem).__name__}: {problem}"})
+    except (Exception, SystemExit) as problem:  # Its own failure is no verdict, and must not look like one.
+        return compose({}, {checker.name: told(problem)})
 
 
 def status(verdict: Verdict) -> Status:
@@ -145,13 +186,14 @@ def status(verdict: Verdict) -> Status:
     return verdict.outcome.value
 
 
-def as_json(verdict: Verdict) -> str:
-    """One JSON object on one line. What JSON lacks (NaN, infinity) is null."""
-    return msgspec.json.encode({**verdict.as_dict(), "verdict": status(verdict)}).decode()
+def as_json(verdict: Verdict, history: History) -> str:
+    """One JSON object on one line. What JSON lacks (NaN, infinity) is null. `truncated` is there if it is true."""
+    cut_off = {"truncated": True} if history.truncated else {}
+    return msgspec.json.encode({**verdict.as_dict(), "verdict": status(verdict), **cut_off}).decode()
 
 
-def as_text(verdict: Verdict) -> str:
-    """Some twenty lines for people: the verdict, the witness, and each checker of several."""
+def as_text(verdict: Verdict, history: History) -> str:
+    """Some twenty lines for people: the verdict, the witness, each checker of several, and where the file was cut."""
     shown = [textwrap.shorten(f"{status(verdict).upper()}: {verdict.reason}", 4 * WIDTH, placeholder=" …")]
     if verdict.witness is not None:
         text = verdict.witness.text.splitlines()
@@ -160,7 +202,11 @@ def as_text(verdict: Verdict) -> str:
         if len(lines) > _LINES_OF_WITNESS:
             shown.append(f"... ({len(lines) - _LINES_OF_WITNESS} more lines with --json)")
     parts = [f"  {part.outcome.value:<8} {name}: {part.reason}" for name, part in verdict.parts.items()]
-    return "\n".join([*shown, *(line if len(line) <= WIDTH else line[: WIDTH - 1] + "…" for line in parts)])
+    shown += [line if len(line) <= WIDTH else line[: WIDTH - 1] + "…" for line in parts]
+    if history.truncated:
+        where = f" at line {history.cut_at:,}" if history.cut_at else ""
+        shown.append(f"the file ends inside an event{where}; what came before was judged")
+    return "\n".join(shown)
 
 
 def _guess(name: str, known: Iterable[str]) -> str:
@@ -168,7 +214,15 @@ def _guess(name: str, known: Iterable[str]) -> str:
     return f"; did you mean {close[0]}?" if close else ""
 
 
-def _ignore_interrupts() -> None:
+def _begin() -> None:
+    threading.Thread(target=_outlive_nobody, args=(os.getppid(),), daemon=True).start()
     # A Ctrl-C reaches every process of a terminal: the first one ends the others.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _outlive_nobody(parent: int) -> None:
+    # Whoever is killed with SIGKILL can't end its children; they are given another parent, and can see that.
+    while os.getppid() == parent:
+        time.sleep(_GLANCE_S)
+    os._exit(1)

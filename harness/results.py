@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import gc
 import gzip
+import io
 import json
 import os
 import sys
@@ -111,7 +112,7 @@ class Result:
         return form
 
 
-GZIP_MAGIC = b"\x1f\x8b"
+_GZIP = b"\x1f"  # Of the two bytes that gzip begins with; no text has it, and a pipe may give one byte at first.
 WIDTH = 110
 """Of a line at the terminal."""
 _MARKS = {Outcome.VALID: "✓", Outcome.INVALID: "✗", Outcome.UNKNOWN: "?"}
@@ -185,14 +186,17 @@ def read_history(path: Path, *, independent: bool = False) -> History:
 
 def _opened(path: Path) -> IO[bytes]:
     if str(path) == "-":
-        return sys.stdin.buffer
+        if sys.stdin is None:
+            raise ResultsError("standard input is closed; give a file, or something to read from")
+        return _unzipped(io.BufferedReader(cast("io.RawIOBase", sys.stdin.buffer)))
     # A directory has no lines, and a pipe that nobody writes to would be waited for without end.
     if path.exists() and not path.is_file():
         raise ResultsError(f"{path} is no regular file; give a recorded history, or - for standard input")
-    file = path.open("rb")
-    if file.peek(2)[:2] != GZIP_MAGIC:
-        return file
-    return cast("IO[bytes]", gzip.GzipFile(fileobj=file))
+    return _unzipped(path.open("rb"))
+
+
+def _unzipped(file: io.BufferedReader) -> IO[bytes]:
+    return cast("IO[bytes]", gzip.GzipFile(fileobj=file)) if file.peek(1)[:1] == _GZIP else file
 
 
 def worst(statuses: Iterable[Status]) -> Status:

@@ -1,6 +1,8 @@
 """The terminal: one live status line while a run goes on, plain lines where there is no terminal.
 
-1. What can't be printed (a closed pipe, a full disk) is not printed: it must never stop a run or change its outcome.
+1. What can't be printed while a run goes on is not printed: it must never stop the run.
+2. An answer that can't be printed (a full disk, a closed output) is an error, so that nobody takes silence for one. A
+   reader that left (`| head`) is none: it has what it wanted.
 """
 
 from __future__ import annotations
@@ -12,6 +14,10 @@ import time
 from types import TracebackType
 
 REFRESH_S = 0.1
+
+
+class OutputLost(Exception):
+    """The answer could not be printed: why."""
 
 
 class Progress:
@@ -63,11 +69,15 @@ def warn(text: str, end: str = "\n") -> None:
 
 
 def say(text: str) -> None:
-    """Print on standard output, if it takes it."""
+    """Print on standard output. Raises OutputLost if it does not take it, unless its reader left."""
+    if sys.stdout is None:
+        raise OutputLost("can't write to standard output: it is closed")
     try:
-        if sys.stdout is not None:
-            print(text, flush=True)
-    except (OSError, ValueError):
+        print(text, flush=True)
+    except (OSError, ValueError) as problem:
         # Else the interpreter tries again on its way out, and makes its own exit code of it.
         with contextlib.suppress(OSError, ValueError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(problem, BrokenPipeError):
+            reason = getattr(problem, "strerror", None) or problem
+            raise OutputLost(f"can't write to standard output: {reason}") from None

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from concurrent.futures import BrokenExecutor
+
 import pytest
 
 import checkers
-from checkers.compose import compose
-from checkers.history import History
+from checkers.compose import compose, told
+from checkers.history import Event, History
+from checkers.linearizability import Call, Model
 from checkers.verdict import Outcome, Verdict, Witness
 from tests.checkers.script import Script
 
@@ -48,7 +51,35 @@ def test_a_checker_that_can_not_read_the_history_is_contained_and_the_others_sti
     assert verdict.outcome is Outcome.INVALID
     assert verdict.reason.startswith("latency: ")
     assert list(verdict.broken) == ["lost-writes"]
-    assert verdict.broken["lost-writes"].startswith("HistoryError: line 4: an ok read of a set needs a list")
+    assert verdict.broken["lost-writes"].startswith("line 4: an ok read of a set needs a list")
+
+
+def test_what_the_caller_can_correct_is_told_without_the_kind_of_error() -> None:
+    verdict = checkers.check_all(History([]), {"log-patterns": {"pattern": "("}})
+    assert verdict.broken["log-patterns"].startswith("log-patterns: '(' is no regular expression")
+    assert told(KeyError("x")) == "KeyError: 'x'"
+    assert told(BrokenExecutor()).startswith("a worker process died (out of memory?); try one job")
+
+
+class Leaving(Model):
+    name = "leaving"
+
+    def step(self, state: object, call: Call) -> tuple[object, ...]:
+        raise SystemExit(0)
+
+
+def test_a_model_that_ends_the_program_is_contained() -> None:
+    history = History(
+        [
+            Event(0, 0, 0, "invoke", "write", None, 1),
+            Event(1, 1, 0, "ok", "write", None, 1),
+            Event(2, 2, 0, "invoke", "read"),
+            Event(3, 3, 0, "ok", "read", None, 1),
+        ]
+    )
+    verdict = checkers.check_all(history, {"linearizable": {"model": Leaving()}, "stats": {}})
+    assert verdict.broken == {"linearizable": "SystemExit: 0"}
+    assert list(verdict.parts) == ["stats"]
 
 
 def test_a_wrong_name_or_option_raises_before_anything_is_judged() -> None:

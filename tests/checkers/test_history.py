@@ -50,12 +50,41 @@ def test_a_last_line_cut_off_anywhere_is_dropped_and_said_so() -> None:
     for length in range(1, len(lines[-1]) - 1):
         history = History.parse([*lines[:-1], lines[-1][:length]])
         assert history.truncated
+        assert history.cut_at == len(lines)
         assert list(history.events) == GOOD[:-1]
 
 
 def test_a_last_line_cut_off_inside_a_character_is_dropped() -> None:
     line = encode(Event(0, 0, 0, "invoke", "add", "schlüssel"))
     assert History.parse([line[: line.index("ü".encode()) + 1]]).truncated
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        b"garbage",
+        b"{garbage",
+        b'{"index":9 "time"',
+        encode(GOOD[0]).strip() + b" " + encode(GOOD[1]).strip(),
+        b'{"index":0,"time":0,"process":0,"type":"ok","f":"add","value":"\\ud800"}',
+    ],
+)
+def test_what_more_text_could_not_have_made_an_event_was_not_cut_off(end: bytes) -> None:
+    lines = lines_of(GOOD)
+    with pytest.raises(HistoryError, match=f"line {len(lines) + 1}: not a history event"):
+        History.parse([*lines, end])
+
+
+@pytest.mark.parametrize("end", [b'{"index":0,"time":-', b'{"index":0,"time":1.', b'{"index":0,"f":"\\ud8', b"{"])
+def test_a_number_or_an_escape_that_ends_early_was_cut_off(end: bytes) -> None:
+    assert History.parse([end]).cut_at == 1
+
+
+@pytest.mark.parametrize("text", ['"\\ud800"', '"\\udc00"', '"a\\ud800b"'])
+def test_half_of_a_surrogate_pair_is_called_that(text: str) -> None:
+    line = f'{{"index":0,"time":0,"process":0,"type":"ok","f":"add","value":{text}}}\n'
+    with pytest.raises(HistoryError, match="a string has half of a surrogate pair"):
+        History.parse([line.encode()])
 
 
 def test_a_complete_last_line_without_its_newline_counts() -> None:

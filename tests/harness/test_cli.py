@@ -157,7 +157,7 @@ def test_a_file_that_is_no_history_is_one_clear_error(tmp_path):
         "torn.gz": "can't read torn.gz (Compressed file ended before",
         "bad.gz": "can't read bad.gz (",
         "broken.edn": "broken.edn, line 2: :process is missing; it must be a number from 0, or :nemesis",
-        "deep.jsonl": "deep.jsonl, line 1: not a history event",
+        "deep.jsonl": "deep.jsonl, line 1: nested deeper than 200 levels",
         "pipe": "pipe is no regular file; give a recorded history, or - for standard input",
         ".": ". is no regular file",
         "nowhere": "can't read nowhere (No such file or directory); give a recorded history",
@@ -231,13 +231,79 @@ def test_an_interrupted_simulation_is_judged_up_to_there_whatever_else_is_sent(t
     assert (tmp_path / "latest/report.html").exists()
 
 
-def test_output_that_nobody_takes_does_not_change_the_exit_code(lost, tmp_path):
+def test_output_that_nobody_could_take_is_an_error_and_a_reader_that_left_is_none(lost, tmp_path):
     cwd, _ = lost
-    words = [sys.executable, "-m", "harness.cli", "check", "runs/latest/history.jsonl", "--checker", "evidence"]
-    with Path("/dev/full").open("w") as full:
-        done = subprocess.run(words, cwd=cwd, stdout=full, stderr=full, timeout=60)
-    assert done.returncode == 0
+    check = [sys.executable, "-m", "harness.cli", "check", "runs/latest/history.jsonl", "--checker", "evidence"]
     run = [sys.executable, "-m", "harness.cli", "run", "sets", "--time-limit", "2", "--seed", "1"]
+    for words in (check, [*run, "--out", str(tmp_path)]):
+        with Path("/dev/full").open("w") as full:
+            done = subprocess.run(words, cwd=cwd, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
+        assert done.returncode == 3
+        said = "splitbrain: can't write to standard output: No space left on device"
+        assert done.stderr.splitlines()[-1] == said
+    # Whatever the terminal took: the run itself was stored as what it was.
+    assert json.loads((tmp_path / "latest/results.json").read_text())["verdict"] == "valid"
     with Path("/dev/full").open("w") as full:
-        done = subprocess.run([*run, "--out", str(tmp_path)], stdout=full, stderr=full, timeout=60)
-    assert done.returncode == 0
+        assert subprocess.run(check, cwd=cwd, stdout=full, stderr=full, timeout=60).returncode == 3
+    shell = subprocess.run(["sh", "-c", '"$@" >&-', "sh", *check], cwd=cwd, capture_output=True, text=True, timeout=60)
+    assert (shell.returncode, shell.stderr) == (3, "splitbrain: can't write to standard output: it is closed\n")
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(check, cwd=cwd, stdout=writing, stderr=subprocess.PIPE, text=True, timeout=60)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_standard_input_may_be_compressed_and_must_be_open(tmp_path):
+    text = b"{:type :invoke, :f :read, :process 0}\n{:type :ok, :f :read, :process 0, :value 1}\n"
+    check = [sys.executable, "-m", "harness.cli", "check", "-", "--checker", "latency", "--option", "sla_ms=6"]
+    for written in (text, gzip.compress(text)):
+        done = subprocess.run(check, cwd=tmp_path, input=written, capture_output=True, timeout=60)
+        assert done.returncode == 0, done
+    shell = subprocess.run(["sh", "-c", '"$@" <&-', "sh", *check], cwd=tmp_path, capture_output=True, text=True)
+    assert shell.returncode == 64
+    assert shell.stderr == "splitbrain: standard input is closed; give a file, or something to read from\n"
+
+
+SLOW = """
+import os, pathlib, time
+from checkers.linearizability import Model
+
+class Slow(Model):
+    name = "slow"
+
+    def step(self, state, call):
+        pathlib.Path(f"worker-{os.getpid()}").touch()
+        time.sleep(3600)
+"""
+
+
+def _runs(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc to see which processes run")
+def test_workers_do_not_outlive_a_command_that_was_killed(tmp_path):
+    (tmp_path / "slow_model.py").write_text(SLOW)
+    lines = []
+    for key in ("a", "b"):
+        for f, value in (("write", 1), ("read", None)):
+            for type_, told in (("invoke", value), ("ok", 1)):
+                at = len(lines)
+                event = {"index": at, "time": at, "process": 0, "type": type_, "f": f, "key": key, "value": told}
+                lines.append(json.dumps(event) + "\n")
+    (tmp_path / "history.jsonl").write_text("".join(lines))
+    words = ["check", "history.jsonl", "--checker", "linearizable", "--model", "slow_model:Slow", "--jobs", "2"]
+    with subprocess.Popen([sys.executable, "-m", "harness.cli", *words], cwd=tmp_path) as check:
+        deadline = time.monotonic() + 60
+        while not list(tmp_path.glob("worker-*")):
+            assert time.monotonic() < deadline and check.poll() is None
+            time.sleep(0.05)
+        check.send_signal(signal.SIGKILL)
+    workers = [int(file.name.removeprefix("worker-")) for file in tmp_path.glob("worker-*")]
+    while any(map(_runs, workers)):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)

@@ -105,6 +105,43 @@ def test_a_checker_that_fails_does_not_hide_what_another_found(invoke: Any) -> N
     assert invoke("--checker", "crashes", "--checker", "misses").exit_code == 1
 
 
+def leaves(history: History) -> Verdict:
+    raise SystemExit(0)
+
+
+def test_a_checker_that_ends_the_program_is_broken(invoke: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(CHECKERS, "leaves", Checker("leaves", "", leaves))
+    for words in (["--checker", "leaves"], ["--checker", "leaves", "--checker", "sees"]):
+        done = invoke(*words)
+        assert done.exit_code == 3
+        assert "leaves (SystemExit: 0)" in done.output
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["linearizable", "--model", "regster"], "there is no model 'regster'; there are register,"),
+        (["linearizable", "--model", "mods"], "; one of your own is --model module:ATTRIBUTE"),
+        (["transactions", "--consistency", "strictly"], "there is no consistency model 'strictly'; there are"),
+        (["log-patterns", "--option", "pattern=("], "'(' is no regular expression"),
+        (["linearizable", "--timeout", "nan"], "--timeout: linearizable: option timeout_s can't be nan"),
+    ],
+)
+def test_a_wrong_option_is_the_user_s_with_several_checkers_and_without_a_file(words: list[str], said: str) -> None:
+    for more in ([], ["--checker", "stats"]):
+        problem = CliRunner().invoke(cli, ["check", "nowhere.jsonl", "--checker", *words, *more]).exception
+        assert isinstance(problem, UsageProblem)
+        assert said in str(problem)
+
+
+def test_a_file_that_was_cut_off_is_judged_and_said_to_be(invoke: Any, tmp_path: Path) -> None:
+    assert "truncated" not in json.loads(invoke("--checker", "sees", "--json").output)
+    (tmp_path / "history.edn").write_text("{:type :invoke, :process 0, :f :read}\n\n{:type :ok,\n :proc")
+    assert json.loads(invoke("--checker", "sees", "--json").output)["truncated"] is True
+    said = invoke("--checker", "sees").output.splitlines()[-1]
+    assert said == "the file ends inside an event at line 3; what came before was judged"
+
+
 def test_a_history_that_a_checker_refuses_is_named_with_the_event(invoke: Any) -> None:
     problem = invoke("--checker", "refuses").exception
     assert isinstance(problem, UsageProblem)
@@ -125,7 +162,13 @@ def test_a_history_that_a_checker_refuses_is_named_with_the_event(invoke: Any) -
         (["--checker", "sees", "--jobs", "2"], "--jobs: no such option"),
         (["--checker", "crashes", "--timeout", "1"], "--timeout: no such option; crashes has none"),
         (["--checker", "sees", "--checker", "misses", "--model", "x"], "sees and misses has depth, logs, timeout_s"),
-        (["--checker", "sees", "--option", "depth=-1"], "option depth can't be -1"),
+        (["--checker", "sees", "--option", "depth=1", "--option", "depth=1"], "--option depth: it is given 2 times"),
+        (
+            ["--checker", "misses", "--timeout", "1", "--option", "timeout_s=1"],
+            "--timeout and --option timeout_s say the same thing; give one of them",
+        ),
+        (["--checker", "linearizable", "--option", "executor=2"], "--option executor: give --jobs instead"),
+        (["--checker", "sees", "--option", "depth=-1"], "--option depth: sees: option depth can't be -1"),
         (["--checker", "sees", "--option", 'depth="deep"'], "option depth can't be 'deep'"),
     ],
 )
@@ -159,9 +202,15 @@ def test_the_likeliest_checker_is_named() -> None:
 
 
 MODELS = """
-class Lamp:
+from checkers.linearizability import Model
+class Lamp(Model):
     state = "off"
-class Picky:
+    def step(self, state, call): return (state,)
+class Sealed(Lamp):
+    def __init__(self): self.key = lambda: 1
+class Candle:
+    def step(self, state, call): return (state,)
+class Picky(Lamp):
     def __init__(self, colour): ...
 LAMP = Lamp()
 """
@@ -170,6 +219,7 @@ LAMP = Lamp()
 @pytest.fixture
 def here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     (tmp_path / "lamps_of_test_judging.py").write_text(MODELS)
+    (tmp_path / "leaving_of_test_judging.py").write_text("raise SystemExit(0)")
     (tmp_path / "torn_of_test_judging.py").write_text("def")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sys.path", [*__import__("sys").path])
@@ -188,8 +238,10 @@ def test_a_model_is_a_name_or_a_model_of_one_s_own(here: Path) -> None:
         ("nowhere_to_be_found:X", "can't import nowhere_to_be_found (ModuleNotFoundError: No module named"),
         (":X", "can't import a module without a name"),
         ("torn_of_test_judging:X", "can't import torn_of_test_judging (SyntaxError"),
+        ("leaving_of_test_judging:X", "can't import leaving_of_test_judging (SystemExit: 0"),
         ("lamps_of_test_judging:LAMB", "lamps_of_test_judging has no LAMB; did you mean LAMP?"),
         ("lamps_of_test_judging:", "lamps_of_test_judging has no name"),
+        ("lamps_of_test_judging:Candle", "must be a checkers.linearizability.Model, and is of type Candle"),
         ("lamps_of_test_judging:Picky", "can't make one (TypeError: "),
     ],
 )
@@ -198,6 +250,26 @@ def test_a_model_that_can_not_be_had_is_refused_with_the_cause(here: Path, name:
         judging.model(name)
     assert str(caught.value).startswith(f"--model {name}: ")
     assert said in str(caught.value)
+
+
+def test_a_model_for_several_processes_must_be_one_that_can_be_sent(here: Path) -> None:
+    chosen = judging.chosen(["linearizable"])
+    flags = {"model": "--model", "executor": "--jobs"}
+    with judging.workers(2) as executor:
+        lamp = judging.model("lamps_of_test_judging:Lamp")
+        assert judging.dealt(chosen, {"model": lamp, "executor": executor}, flags)["linearizable"]["model"] is lamp
+        sealed = judging.model("lamps_of_test_judging:Sealed")
+        with pytest.raises(UsageProblem) as caught:
+            judging.dealt(chosen, {"model": sealed, "executor": executor}, flags)
+        assert str(caught.value).startswith("--model: the model can't be sent to other processes (")
+        assert str(caught.value).endswith("; run with --jobs 1, or define it so that it can be pickled")
+        assert " at 0x" not in str(caught.value)
+    assert judging.dealt(chosen, {"model": sealed}, flags)
+
+
+def test_an_object_in_an_option_s_place_is_told_without_its_address() -> None:
+    with pytest.raises(ValueError, match="option model can't be a object: Expected"):
+        judging.chosen(["linearizable"])[0].accept({"model": object()})
 
 
 def test_one_job_needs_no_processes() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -52,6 +53,27 @@ def test_a_format_is_told_by_its_beginning(text: bytes, count: int, before: byte
     assert list(history.events) == list(read(lines(text)).events)
 
 
+@pytest.mark.parametrize("text", [JSONL, EDN, LOG, b""])
+def test_lines_of_text_are_read_like_lines_of_bytes(text: bytes) -> None:
+    assert list(read(io.StringIO(text.decode())).events) == list(read(lines(text)).events)
+
+
+def test_text_that_can_not_be_utf_8_is_refused_like_bytes_that_are_not() -> None:
+    with pytest.raises(HistoryError, match="line 2: not UTF-8"):
+        read(["{:type :invoke, :process 0, :f :read}\n", '{:type :ok, :process 0, :f :read, :value "\udc80"}\n'])
+
+
+@pytest.mark.parametrize("wrong", ["history.jsonl", b"{}", Path("history.jsonl"), None, 5])
+def test_a_path_is_not_taken_for_lines(wrong: object) -> None:
+    with pytest.raises(TypeError, match="read takes lines, such as an open file; not a path"):
+        read(wrong)  # type: ignore[arg-type]
+
+
+def test_events_are_not_taken_for_lines() -> None:
+    with pytest.raises(TypeError, match="read takes lines of bytes or text, not of type Event"):
+        read(GOOD)  # type: ignore[arg-type]
+
+
 def test_jsonl_is_read_as_it_was_written() -> None:
     assert list(read(lines(JSONL)).events) == GOOD
 
@@ -76,6 +98,8 @@ EXPECTED = "a history is JSONL (one event a line), Jepsen's EDN, or a log of Jep
         (b"{:a \xfe\xff}", 1, "this is no text"),
         (b"\n\x7fELF", 2, "this is no text"),
         (EDN.decode().encode("utf-16"), 1, "this is UTF-16; a history is UTF-8"),
+        (EDN.decode().encode("utf-16-be"), 1, "this is UTF-16; a history is UTF-8"),
+        (JSONL.decode().encode("utf-16-be"), 1, "this is UTF-16; a history is UTF-8"),
         (EDN.decode().encode("utf-16-le"), 1, "this is UTF-16; a history is UTF-8"),
         (b"hello\n", 1, f"no operation in it; {EXPECTED}"),
         (b"17", 1, "no operation in it"),
@@ -124,7 +148,7 @@ def event(index: int, type_: str, **fields: object) -> Event:
         ([event(0, "maybe")], 1, "maybe"),
         ([event(0, "invoke", process="clock")], 1, "clock"),
         ([event(0, "ok", process="nemesis")], 1, "a nemesis event has type 'ok'; it must be 'info'"),
-        ([event(0, "invoke", time=2**70)], 1, "beyond 64 bits"),
+        ([event(0, "invoke", time=2**70)], 1, "no integer of 64 bits"),
         ([event(0, "invoke", process=True)], 1, "not a history event"),
         ([event(0, "invoke", f=None)], 1, "not a history event"),
     ],

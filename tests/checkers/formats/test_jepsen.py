@@ -127,7 +127,11 @@ BAD = [
     ("{:type :ok, :f :read}", 1, ":process is missing"),
     ("{:type :ok, :process 0}", 1, ":f is missing"),
     ("{:type :ok, :process 0, :f :read, :time 1.5}", 1, ":time is 1.5; it must be a whole number of nanoseconds"),
-    ("{:type :ok, :process 0, :f :read, :time 9999999999999999999}", 1, "time is 9999999999999999999, beyond 64 bits"),
+    (
+        "{:type :ok, :process 0, :f :read, :time 9999999999999999999}",
+        1,
+        "time is 9999999999999999999, no integer of 64 bits",
+    ),
     ("{:type :invoke, :process -1, :f :read}", 1, ":process is -1; it must be a number from 0, or :nemesis"),
     ("\n{:type :ok, :process 0, :f :read}", 2, "process 0 completes 'read' which it never invoked"),
     (f"{PAIR[0]}\n\n; aside\n {PAIR[0]}", 4, "process 0 invokes 'read' while its last operation is open"),
@@ -142,7 +146,7 @@ BAD = [
     ("{:type :invoke, :process 0, :f :read, :value [1 2}\n", 1, "} can't close the [ of line 1 (column 50)"),
     (f"{PAIR[0][:-1]}\n{PAIR[1]}\n{PAIR[0]}\n", 1, "this is never closed, and other operations begin in it"),
     (f"{PAIR[0]}\n\x00\n", 2, r"\x00 is no EDN (column 1)"),
-    (f"{PAIR[0]}\n{{:type :ok, :f :read, :value {'[' * 1200}", 2, "nested deeper than 1000 levels"),
+    (f"{PAIR[0]}\n{{:type :ok, :f :read, :value {'[' * 1200}", 2, "nested deeper than 200 levels"),
     (f"{PAIR[0]} {PAIR[0]}\n", 1, "process 0 invokes 'read' while its last operation is open"),
     ("{:type \\\n:ok, :process 0}\n", 1, r"\\n is no character"),
     (f"{PAIR[0]}\n{PAIR[1]} }}\n", 2, "} closes nothing"),
@@ -172,6 +176,20 @@ def test_a_text_cut_off_anywhere_counts_up_to_there(whole: str) -> None:
         assert len(found) == text[:length].count(b"}")
         complete = text[:1] not in b"[(" and text[:length].strip().endswith(b"}")
         assert history.truncated == bool(length and not complete)
+
+
+def test_where_a_text_was_cut_off_is_the_line_on_which_the_operation_begins() -> None:
+    assert read_operations(f"{PAIR[0]}\n{{:type :ok\n :f :re".encode().splitlines(keepends=True)).cut_at == 2
+    assert read_operations(f"{PAIR[0]}\n{{:type".encode().splitlines(keepends=True)).cut_at == 2
+    assert read_operations([line.encode() + b"\n" for line in PAIR]).cut_at == 0
+
+
+@pytest.mark.parametrize("tag", ["", "#jepsen.history.Op", "  "])
+def test_a_string_that_swallows_operations_was_never_closed(tag: str) -> None:
+    opening = '{:type :ok, :process 0, :f :read, :value "abc}'
+    with pytest.raises(HistoryError, match="line 2: this is never closed, and other operations begin in it"):
+        read_operations(f"{PAIR[0]}\n{opening}\n{tag}{PAIR[0]}\n".encode().splitlines(keepends=True))
+    assert read_operations(f"{PAIR[0]}\n{opening}\nanother line".encode().splitlines(keepends=True)).cut_at == 2
 
 
 @settings(max_examples=150, deadline=None)
@@ -228,7 +246,7 @@ def outcome(text: str, *, quick: bool) -> tuple[object, ...]:
         found += [(line, repr(record)) for line, record in operations]
     except HistoryError as problem:
         return (*found, str(problem))
-    return (*found, operations.truncated)
+    return (*found, operations.cut_at)
 
 
 @settings(max_examples=200, deadline=None)

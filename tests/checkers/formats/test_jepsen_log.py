@@ -112,6 +112,7 @@ def test_what_breaks_the_rules_is_refused_with_line_rule_and_operation(text: str
 def test_a_last_line_without_its_end_and_value_was_cut_off() -> None:
     history = read_log([INVOKED.encode(), b"INFO  jepsen.util - 4\t:ok\t:ca"])
     assert history.truncated
+    assert history.cut_at == 2
     assert len(history.events) == 1
 
 
