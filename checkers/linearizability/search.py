@@ -224,13 +224,14 @@ class _Present:
     ) -> None:
         """Try the open calls, from configurations in which the call has not taken effect, until it has (rule 1)."""
         lower, reading, crashed, hidable = self._lower, self._reading, self._crashed, self._hidable & ~bit
-        commutes, overwrites, blind = self._commutes, self._overwrites, self._blind
+        commutes, overwrites, blind, moves = self._commutes, self._overwrites, self._blind, self._moves
+        losing = self._losing
         matching: dict[State, int] = {}
         seen_by: dict[State, int] = {LOST: 0}
         # What can beat a configuration agrees with it in all calls but reads, crashed and hidable ones.
         rigid = lower & ~(reading | crashed | hidable)
         reached: dict[tuple[State, int], list[int]] = {}
-        met = set(lacking)
+        more: set[tuple[State, int]] = set()  # What came when there were enough to compare with.
         for state, done in lacking:
             reached.setdefault((state, done & rigid), []).append(done)
         alone = commutes[kind]
@@ -248,17 +249,19 @@ class _Present:
             for each, alike in open_calls if any_may else dependent:
                 plain = hidden = 0
                 for _, other in alike:
-                    if done & other:
-                        continue
-                    if done & other << 1:
+                    if not done & other:
+                        if not done & other << 1:
+                            plain = other
+                            break
                         hidden = hidden or other
-                    else:
-                        plain = other
-                        break
-                for other in (plain, hidden):
+                for other in (plain, hidden) if hidden else (plain,) if plain else ():
                     if not other:
                         continue
-                    for new in self._after(each, state):
+                    known = moves.get(each)
+                    following = known.get(state) if known is not None else None
+                    for new in self._after(each, state) if following is None else following:
+                        if other & crashed and new == state:
+                            continue
                         if new not in matching:
                             matching[new] = self._matching(new)
                         answered = matching[new] & ~done
@@ -266,23 +269,19 @@ class _Present:
                         if overwrites[each]:
                             taken |= hidable << 1
                         taken &= ~((taken & hidable) << 1)
-                        if self._losing:
+                        if losing:
                             if new not in seen_by:
                                 seen_by[new] = self._seen_by(new, horizon)
                             if not seen_by[new] & ~taken:
                                 new, taken = LOST, taken | hidable << 1 & ~((taken & hidable) << 1)
-                                if (
-                                    self._hidable & bit & ~taken
-                                ):  # It may itself be hidden here, whatever else it may do.
+                                # It may itself be hidden here, whatever else it may do.
+                                if self._hidable & bit & ~taken:
                                     _add(after, new, taken)
                         if taken & bit:
                             _add(after, new, taken ^ bit)
                             continue
                         if alone and (answered or not commutes[each]):
                             self._take(kind, new, taken | bit, bit, matching, after)
-                        if (new, taken) in met:
-                            continue
-                        met.add((new, taken))
                         before = reached.setdefault((new, taken & rigid), [])
                         hides = taken >> 1
                         for one in before:  # As in _beats, in place: this is where the time goes.
@@ -292,6 +291,10 @@ class _Present:
                         else:
                             if len(before) < _COMPARED:
                                 before.append(taken)
+                            elif (new, taken) in more:
+                                continue
+                            else:
+                                more.add((new, taken))
                             lacking.append((new, taken))
                             # Overwritten before anybody read it, the call were better left undone.
                             follow.append(answered != 0 or not blind[each])
@@ -352,7 +355,9 @@ class _Present:
         """The bits of the open reads that the state answers."""
         bits = 0
         for kind, each in self._open_reads.items():
-            if self._after(kind, state):
+            known = self._moves.get(kind)
+            following = known.get(state) if known is not None else None
+            if self._after(kind, state) if following is None else following:
                 bits |= each
         return bits
 
