@@ -32,7 +32,7 @@ from msgspec import Meta
 from checkers.faults import faults, stages, unhealed
 from checkers.final_reads import WRITES, Key
 from checkers.history import NEMESIS, Event, History
-from checkers.prose import count, key_name, listing, milliseconds, seconds
+from checkers.prose import count, key_name, key_names, listing, milliseconds, seconds
 from checkers.quantiles import quantiles_ms
 from checkers.replicas import Poll, polls
 from checkers.verdict import Verdict, Witness
@@ -106,12 +106,13 @@ def check(history: History, *, within_ms: Annotated[float, Meta(ge=0)] | None = 
     after = {key: picture.converged_after_ns(start_ns) for key, picture in pictures.items()}
     never = [key for key, picture in pictures.items() if picture.differs]
     blind = [key for key, picture in pictures.items() if picture.unclear]
+    names = key_names(pictures)
     evidence: dict[str, Any] = {
         "clock_start_ms": milliseconds(start_ns),
         "converged_after_ms": milliseconds(max(after.values())) if after and not {*never, *blind} else None,
         "convergence_ms": quantiles_ms([after[key] for key in pictures if key not in {*never, *blind}]),
-        "never_converged": [key_name(key) for key in never],
-        "keys": {key_name(key): _as_data(picture, start_ns) for key, picture in pictures.items()},
+        "never_converged": [names[key] for key in never],
+        "keys": {names[key]: _as_data(picture, start_ns) for key, picture in pictures.items()},
         "fall_off": [[milliseconds(time - start_ns), number] for time, number in curve],
         "diverged_over_time": diverged,
     }

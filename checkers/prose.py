@@ -8,11 +8,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
+from typing import TypeVar
 
 from checkers.history import Event
 
 NS_PER_MS = 1_000_000
+K = TypeVar("K", bound=Hashable)
 
 
 def seconds(time_ns: int) -> str:
@@ -52,12 +54,12 @@ def listing(items: Iterable[object], limit: int = 5, last: str = "and") -> str:
     return f"{', '.join(names[:-1])} {last} {names[-1]}"
 
 
-def key_name(key: str | int | None) -> str:
+def key_name(key: object) -> str:
     """A key in a sentence or as a JSON field; histories of a single object have none."""
     return "the only key" if key is None else str(key)
 
 
-def key_names(keys: Iterable[str | int | None]) -> dict[str | int | None, str]:
+def key_names(keys: Iterable[K]) -> dict[K, str]:
     """Names of keys as the fields of one JSON object: all different. Strings are quoted if they weren't otherwise.
 
     >>> key_names(["x", 1, None]), key_names(["x", 1, "1"])

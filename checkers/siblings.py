@@ -25,7 +25,7 @@ from msgspec import Meta
 
 from checkers.final_reads import Key
 from checkers.history import History, Operation
-from checkers.prose import at, count, key_name, listing
+from checkers.prose import at, count, key_name, key_names, listing
 from checkers.replicas import polls
 from checkers.verdict import Verdict, Witness
 from checkers.versions import Versions
@@ -105,7 +105,8 @@ def _by_key(sights: Sequence[Sight]) -> dict[str, Any]:
     apart: dict[Key, list[Sight]] = {}
     for sight in sights:
         apart.setdefault(sight.operation.key, []).append(sight)
-    return {key_name(key): _figures(some) for key, some in apart.items()}
+    names = key_names(apart)
+    return {names[key]: _figures(some) for key, some in apart.items()}
 
 
 def _over_time(sights: Sequence[Sight]) -> list[list[float]]:

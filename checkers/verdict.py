@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 _OWN_FIELDS = frozenset({"verdict", "reason", "witness", "checkers", "broken"})
@@ -73,10 +73,6 @@ class Verdict:
     @classmethod
     def invalid(cls, reason: str, witness: Witness, **evidence: Any) -> Verdict:
         return cls(Outcome.INVALID, reason, evidence, witness)
-
-    def with_evidence(self, **evidence: Any) -> Verdict:
-        """The same verdict, with more evidence."""
-        return replace(self, evidence={**self.evidence, **evidence})
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-able form: `verdict`, `reason`, the evidence's own fields, `witness`, `checkers`, `broken`."""

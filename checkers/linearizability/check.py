@@ -12,14 +12,16 @@
 
 from __future__ import annotations
 
-from collections import Counter as Counts
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+import numpy as np
+
 from checkers.budget import Budget, Megabytes, Seconds
+from checkers.columns import OK
 from checkers.history import History
 from checkers.linearizability.calls import calls_of
 from checkers.linearizability.containers import FifoQueue, PriorityQueue, SetModel, Stack
@@ -30,7 +32,7 @@ from checkers.linearizability.model import Call, Model
 from checkers.linearizability.registers import CasRegister, MultiRegister, Register
 from checkers.linearizability.search import Outcome, search
 from checkers.linearizability.witness import Blocked, data_of, events_of, explain, text_of
-from checkers.prose import count, key_name, listing, literal
+from checkers.prose import count, key_names, listing
 from checkers.replicas import POLL
 from checkers.verdict import Verdict, Witness
 
@@ -92,11 +94,12 @@ def check(
     parts = calls_of(history, chosen)
     if not any(call.known for calls in parts.values() for call in calls):
         return Verdict.unknown(f"no operation of a {chosen.name} was completed, so nothing was observed")
-    if not any(call.known and _observes(chosen, call) for calls in parts.values() for call in calls):
+    # What can happen in any state, by promise, tells nothing.
+    if not any(call.known and not chosen.blind(call) for calls in parts.values() for call in calls):
         return Verdict.unknown("nothing was read: no operation's answer depends on what another one did")
     budget = Budget(timeout_s, memory_mb)
     judged = _judge_all(parts, chosen, budget, executor)
-    names = _names(parts)
+    names = key_names(parts)
     evidence = _evidence(chosen, judged, names)
     wrong = [part for part in judged if judged[part].linearizable is False]
     if not wrong:
@@ -121,20 +124,20 @@ def _model(model: str | Model | None, history: History) -> Model:
 
 def _likely(history: History) -> Model:
     """The first model that knows all of the operations."""
-    asked = {operation.f for operation in history.operations} - {POLL}
+    columns = history.columns
+    operations = columns.operations
+    codes = columns.f[operations.invoked]
+    asked = {columns.fs[code] for code in np.unique(codes).tolist()} - {POLL}
     found = [model for model in MODELS.values() if model.fs is not None and asked <= model.fs]
     if not found:
         raise ValueError(f"no model has all of {listing(sorted(asked))}; name one of {', '.join(MODELS)}, or your own")
     # Sets and counters both add and read; what a read answers tells them apart.
-    answers = (o.completion.value for o in history.operations if o.f == "read" and o.completion and o.outcome == "ok")
-    if asked == {"add", "read"} and not isinstance(next(answers, None), list):
-        return MODELS["counter"]
+    if asked == {"add", "read"}:
+        read = (codes == columns.fs.index("read")) & (operations.outcome == OK)
+        answered = operations.completed[read]
+        if not len(answered) or not isinstance(columns.value[int(answered[0])], list):
+            return MODELS["counter"]
     return found[0]
-
-
-def _observes(model: Model, call: Call) -> bool:
-    """Whether the call could have been impossible. What can happen in any state, by promise, tells nothing."""
-    return not model.blind(call)
 
 
 def judge(calls: Sequence[Call], model: Model, budget: Budget) -> Judgement:
@@ -234,10 +237,3 @@ def _undisputed(
     return Verdict.valid(
         f"linearizable as a {model.name}: {count(evidence['operations'], 'operation')}{on}", **evidence
     )
-
-
-def _names(parts: Iterable[Hashable]) -> dict[Hashable, str]:
-    """The parts by name; where 1 and "1" are both keys the text has its quotes."""
-    plain = {part: key_name(part) if part is None or isinstance(part, str | int) else str(part) for part in parts}
-    often = Counts(plain.values())
-    return {part: literal(part) if often[name] > 1 else name for part, name in plain.items()}

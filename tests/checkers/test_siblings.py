@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from checkers.history import Event, History
 from checkers.siblings import check
 from tests.checkers.script import Script
 
@@ -50,3 +51,14 @@ def test_no_read_and_no_poll_is_unknown() -> None:
     assert check(Script().put(1, [], at=0).history).reason == "there are no ok reads to count in"
     unanswered = Script().add(1, at=0).poll(None, at=2, node="n1", type_="info")
     assert check(unanswered.history).reason == "there are no ok polls of home replicas to count in"
+
+
+def test_the_keys_1_and_the_text_1_are_counted_apart() -> None:
+    events = []
+    for key, siblings in ((1, [1]), ("1", [2, 3])):
+        for write in siblings:
+            events += [("invoke", "put", key, {"write": write}), ("ok", "put", key, {"write": write, "seen": []})]
+        events += [("invoke", "read", key, None), ("ok", "read", key, siblings)]
+    history = History([Event(at, at, 0, *event) for at, event in enumerate(events)])  # type: ignore[arg-type]
+    by_key = check(history).evidence["keys"]
+    assert {name: figures["max"] for name, figures in by_key.items()} == {"1": 1, '"1"': 2}

@@ -34,10 +34,3 @@ def test_parts_and_what_is_broken_are_shown_only_where_there_are_some() -> None:
     assert composed.as_dict()["checkers"] == {"a": {"verdict": "valid", "reason": "fine"}}
     assert composed.as_dict()["broken"] == {"b": "KeyError: 'x'"}
     assert part.as_dict() == {"verdict": "valid", "reason": "fine"}
-
-
-def test_evidence_can_be_added_without_changing_the_verdict_it_came_from() -> None:
-    first = Verdict.unknown("too little", reads=0)
-    second = first.with_evidence(keys=2)
-    assert (first.evidence, second.evidence) == ({"reads": 0}, {"reads": 0, "keys": 2})
-    assert second.outcome is Outcome.UNKNOWN
