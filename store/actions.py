@@ -46,11 +46,19 @@ class Persist:
     ticket: int
 
 
-Action = Send | Persist
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A line for the node's log: something a person who runs it should know."""
+
+    text: str
+
+
+Action = Send | Persist | Note
 
 
 class Reader(Protocol):
     """What the core may ask of an engine at once: durable records only."""
 
     def get(self, space: str, key: bytes) -> bytes | None: ...
-    def scan(self, space: str) -> Iterator[tuple[bytes, bytes]]: ...
+    def scan(self, space: str, start: bytes = b"", end: bytes | None = None) -> Iterator[tuple[bytes, bytes]]:
+        """Records by key, from `start` up to and without `end` (None: to the last)."""

@@ -165,7 +165,15 @@ def serve(
     try:
         opened = SqliteEngine(data) if data is not None and engine == "sqlite" else MemoryEngine()
         server = Server(
-            name, members, config, secret=secret, cluster=cluster, engine=opened, listen=address, fresh=restored
+            name,
+            members,
+            config,
+            secret=secret,
+            cluster=cluster,
+            engine=opened,
+            listen=address,
+            note=lambda text: click.echo(text, err=True),
+            fresh=restored,
         )
         asyncio.run(_serve(server, f"{name} of {cluster} on {address[0]}:{address[1]}, {engine}"))
     except ConfigError as problem:

@@ -16,6 +16,7 @@ KEY_BYTES_MAX = 1024
 VALUE_BYTES_MAX = 1 << 20
 NAME_BYTES_MAX = 64
 PARTITIONS_MAX = 4096
+CAPACITY_MAX = 16
 
 
 class ConfigError(ValueError):
@@ -24,18 +25,46 @@ class ConfigError(ValueError):
 
 @dataclass(frozen=True, slots=True, order=True)
 class Member:
-    """A node of the cluster: its name, and where it listens."""
+    """A node of the cluster: its name, and where it listens.
+
+    zone: the part of the world that may fail with it (a rack, a data centre); "" where zones are not told apart.
+    capacity: how many shares of the ring it takes, against the others' (section 4.2: heterogeneity).
+    """
 
     name: str
     address: Address
+    zone: str = ""
+    capacity: int = 1
 
     def __post_init__(self) -> None:
+        if not 1 <= self.capacity <= CAPACITY_MAX:
+            raise ConfigError(f"capacity {self.capacity} of {self.name!r}: give 1 to {CAPACITY_MAX}")
+        if len(self.zone.encode("utf-8", "replace")) > NAME_BYTES_MAX or not (self.zone.isprintable()):
+            raise ConfigError(f"{self.zone[:80]!r} can't be a zone: give at most {NAME_BYTES_MAX} printable bytes")
         # It goes into every datagram and into the keys of hints, which end it with a zero byte.
         if not (self.name.isprintable() and 1 <= len(self.name.encode("utf-8", "replace")) <= NAME_BYTES_MAX):
             raise ConfigError(f"{self.name[:80]!r} can't be a node's name: give 1 to {NAME_BYTES_MAX} printable bytes")
 
 
-CHOICES = {"conflicts": ("siblings", "lww"), "read_repair": ("off", "async", "blocking")}
+CHOICES: dict[str, tuple[object, ...]] = {
+    "strategy": (1, 2, 3),
+    "clocks": ("dotted", "server-id"),
+    "conflicts": ("siblings", "lww"),
+    "lww_clock": ("hybrid", "wall"),
+    "read_repair": ("off", "async", "blocking"),
+}
+RANGES = {
+    "partitions": (1, PARTITIONS_MAX),
+    "tokens": (1, 1024),
+    "clock_limit": (0, 255),
+    "anti_entropy_s": (0, 86_400),
+    "gossip_s": (0.05, 60),
+    "write_buffer": (0, 100_000),
+    "flush_s": (0.01, 60),
+    "tombstone_grace_s": (0, 10 * 365 * 86_400),
+    "background_p99_ms": (1, 60_000),
+    "request_timeout_s": (0.05, 60),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +73,27 @@ class Config:
 
     n, r, w: replicas of a key; how many must answer a get; how many must hold a put durably.
     pr, pw: how many of those must be among the key's N primaries (0: any).
+    dw: of the W, how many must hold a put durably; the others may hold it in their write buffer.
     sloppy: the first N *healthy* nodes serve a key (section 4.6); otherwise only its primaries do.
-    partitions: Q, the number of equal ranges of the hash space (section 6.2, strategy 3).
+    strategy: how the ring is cut and dealt out (section 6.2): 3 equal partitions, Q/S a node; 2 equal partitions,
+        random tokens; 1 random tokens, which cut it as well.
+    partitions: Q, the number of equal ranges of the hash space (strategies 2 and 3).
+    tokens: T, the random tokens of a node of capacity 1 (strategies 1 and 2).
+    clocks: "dotted" version vectors, or the paper's "server-id" vector clocks, which cannot tell two concurrent puts
+        through one coordinator apart.
+    clock_limit: entries a version's clock may have, the oldest dropped first (section 4.4; the paper: 10); 0: any.
     conflicts: "siblings" keeps concurrent versions for the client to reconcile; "lww" keeps the newest by clock.
+    lww_clock: what "newest" goes by: a "hybrid" logical clock, or the coordinator's "wall" clock (the paper).
     read_repair: "off", "async" (after the answer) or "blocking" (before it).
+    anti_entropy_s: how often a node compares a partition's Merkle tree with another replica's; 0: never.
+    gossip_s: how often a node gossips with a random peer.
+    write_buffer: objects a node may hold in memory before they are flushed (section 6.1; the paper: 1,000); 0: none.
+    flush_s: how often the write buffer is flushed.
+    tombstone_grace_s: after how long a tombstone that all N primaries hold is reaped; 0: never.
+    background_p99_ms: the foreground latency, at the 99th percentile over a minute, at which background work
+        holds back (section 6.5).
     request_timeout_s: how long a coordinator tries to reach a quorum.
+    defect: one well-known mistake turned on, to show a checker catching it (`defects`); refused without `unsafe`.
     """
 
     n: int = 3
@@ -56,26 +101,40 @@ class Config:
     w: int = 2
     pr: int = 0
     pw: int = 0
+    dw: int = 1
     sloppy: bool = True
+    strategy: int = 3
     partitions: int = 64
+    tokens: int = 16
+    clocks: str = "dotted"
+    clock_limit: int = 0
     conflicts: str = "siblings"
+    lww_clock: str = "hybrid"
     read_repair: str = "async"
+    anti_entropy_s: float = 15.0
+    gossip_s: float = 1.0
+    write_buffer: int = 0
+    flush_s: float = 1.0
+    tombstone_grace_s: float = 0.0
+    background_p99_ms: float = 50.0
     request_timeout_s: float = 1.0
+    defect: str = ""
+    unsafe: bool = False
 
     def __post_init__(self) -> None:
         if self.n < 1:
             raise ConfigError(f"n={self.n}: a key needs at least one replica; give n of 1 or more")
-        for name, least in (("r", 1), ("w", 1), ("pr", 0), ("pw", 0)):
+        for name, least in (("r", 1), ("w", 1), ("pr", 0), ("pw", 0), ("dw", 0)):
             value = getattr(self, name)
             if not least <= value <= self.n:
                 raise ConfigError(f"{name}={value} with n={self.n}: give {name} between {least} and {self.n}")
-        if not 1 <= self.partitions <= PARTITIONS_MAX:
-            raise ConfigError(f"partitions={self.partitions}: give 1 to {PARTITIONS_MAX} (the default is 64)")
+        for name, (lower, upper) in RANGES.items():
+            value = getattr(self, name)
+            if not lower <= value <= upper:
+                raise ConfigError(f"{name}={value}: give {lower:g} to {upper:g}")
         for name, choices in CHOICES.items():
             if getattr(self, name) not in choices:
-                raise ConfigError(f"{name}={getattr(self, name)}: give one of {', '.join(choices)}")
-        if not 0.05 <= self.request_timeout_s <= 60:
-            raise ConfigError(f"request_timeout_s={self.request_timeout_s}: give seconds between 0.05 and 60")
+                raise ConfigError(f"{name}={getattr(self, name)}: give one of {', '.join(map(str, choices))}")
 
     def fits(self, members: int) -> Config:
         """This configuration, if that many members can carry it; else raises ConfigError."""

@@ -6,9 +6,11 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from store.background import Background
 from store.config import Config
 from store.detector import Detector
 from store.exchange import Exchange, OnReply, Present
+from store.membership import Membership
 from store.messages import Ping, Request
 from store.replica import Replica
 from store.ring import Ring
@@ -17,18 +19,25 @@ from store.timers import Timer, Timers
 
 @dataclass(frozen=True)
 class Core:
-    """One node's parts. name: its own. secret: what contexts are sealed with."""
+    """One node's parts. name: its own. secret: what contexts are sealed with. note: writes a line to the node's log."""
 
     name: str
     secret: bytes
     config: Config
-    ring: Ring
+    membership: Membership
     replica: Replica
     exchange: Exchange
     detector: Detector
     timers: Timers
     present: Present
     counters: Counter[str]
+    background: Background
+    note: Callable[[str], None]
+
+    @property
+    def ring(self) -> Ring:
+        """The ring in force. It changes: don't keep it."""
+        return self.membership.ring
 
     @property
     def now(self) -> float:
@@ -36,14 +45,22 @@ class Core:
         return self.present.now.monotonic
 
     def ask(self, node: str, request: Request, deadline: float, on_reply: OnReply) -> None:
-        """Send a request to a peer by name; the detector notes whether it answers."""
+        """Send a request to a node by name; the detector notes whether it answers. One that is gone answers nothing."""
+        address = self.membership.address(node)
+        if address is None:
+            self.timers.at(self.now, lambda: on_reply(None))
+            return
         self.detector.sent(node, self.now)
-        self.exchange.ask(self.ring.members[node].address, request, deadline, on_reply)
+        self.exchange.ask(address, request, deadline, on_reply)
 
     def hand(self, node: str, request: Request, deadline: float, on_reply: OnReply) -> None:
         """Send a request whose answer may rightly take long: whether the peer lives is asked apart."""
+        address = self.membership.address(node)
+        if address is None:
+            self.timers.at(self.now, lambda: on_reply(None))
+            return
         self.ask(node, Ping(), deadline, lambda reply: None)
-        self.exchange.ask(self.ring.members[node].address, request, deadline, on_reply)
+        self.exchange.ask(address, request, deadline, on_reply)
 
     def suspects(self, node: str) -> bool:
         """Whether routing should pass the node by; never this one."""

@@ -25,6 +25,13 @@ class Detector:
         self._suspected: set[str] = set()
         self._on_return = on_return
 
+    def watch(self, peers: Iterable[str]) -> None:
+        """These are the peers from now on."""
+        now = sorted(peers)
+        self._heard = {peer: self._heard.get(peer) for peer in now}
+        self._unanswered = {peer: at for peer, at in self._unanswered.items() if peer in self._heard}
+        self._suspected &= set(now)
+
     def sent(self, peer: str, now: float) -> None:
         """Something that wants an answer was sent to the peer."""
         self._unanswered.setdefault(peer, now)

@@ -38,7 +38,7 @@ class Engine(Protocol):
     """Durable spaces of key and value."""
 
     def get(self, space: str, key: bytes) -> bytes | None: ...
-    def scan(self, space: str) -> Iterator[tuple[bytes, bytes]]: ...
+    def scan(self, space: str, start: bytes = b"", end: bytes | None = None) -> Iterator[tuple[bytes, bytes]]: ...
     def commit(self, records: Sequence[Record]) -> None: ...
     def close(self) -> None: ...
 
@@ -52,8 +52,9 @@ class MemoryEngine:
     def get(self, space: str, key: bytes) -> bytes | None:
         return self._spaces.get(space, {}).get(key)
 
-    def scan(self, space: str) -> Iterator[tuple[bytes, bytes]]:
-        return iter(sorted(self._spaces.get(space, {}).items()))
+    def scan(self, space: str, start: bytes = b"", end: bytes | None = None) -> Iterator[tuple[bytes, bytes]]:
+        records = sorted(self._spaces.get(space, {}).items())
+        return ((key, value) for key, value in records if key >= start and (end is None or key < end))
 
     def commit(self, records: Sequence[Record]) -> None:
         for space, key, value in records:
@@ -99,11 +100,14 @@ class SqliteEngine:
             raise DamagedRecord(space, key) from None
         return None if row is None else _checked(space, key, *row)
 
-    def scan(self, space: str) -> Iterator[tuple[bytes, bytes]]:
+    def scan(self, space: str, start: bytes = b"", end: bytes | None = None) -> Iterator[tuple[bytes, bytes]]:
         """Records by key; damaged ones are passed over."""
-        query = "SELECT key, value, checksum FROM records WHERE space = ? ORDER BY key"
+        query = "SELECT key, value, checksum FROM records WHERE space = ? AND key >= ?"
+        bounds: tuple[object, ...] = (space, start)
+        if end is not None:
+            query, bounds = query + " AND key < ?", (*bounds, end)
         try:
-            for key, value, checksum in self._reader.execute(query, (space,)):
+            for key, value, checksum in self._reader.execute(query + " ORDER BY key", bounds):
                 if _checksum(space, key, value) == checksum:
                     yield key, value
         except sqlite3.DatabaseError as problem:

@@ -20,7 +20,8 @@ from typing import assert_never
 
 import msgspec
 
-from store.actions import Action, Address, Bits, Instant, Reader
+from store.actions import Action, Address, Bits, Instant, Note, Reader
+from store.background import Background
 from store.config import KEY_BYTES_MAX, VALUE_BYTES_MAX, Config, ConfigError, Member
 from store.context import Context, accept
 from store.core import Core
@@ -29,6 +30,7 @@ from store.dots import Dots
 from store.errors import StoreError
 from store.exchange import ANSWER_KEPT_S, Exchange, Incoming, Present
 from store.handoff import Handoff
+from store.membership import Membership
 from store.messages import (
     Failed,
     Forward,
@@ -50,7 +52,6 @@ from store.messages import (
 )
 from store.replica import DATA, Replica
 from store.requests import GetRequest, PutRequest
-from store.ring import Ring
 from store.routing import Routing
 from store.timers import Timers
 from store.versions import Dot
@@ -72,8 +73,10 @@ TICK_S = 0.1
 class Node:
     """One node of a cluster.
 
-    name: among the members' names. members: all of the cluster. secret: the cluster's key, 32 bytes. cluster: its
-    name. reader: the durable records of this node. bits: randomness. fresh: see `replica.Replica`.
+    name: its own. members: of the cluster's beginning, this node among them; none: the node waits outside until an
+    operator has it join, and hears of that from a seed. seeds: where to find the cluster, known to all (section 4.8.2).
+    secret: the cluster's key, 32 bytes. cluster: its name. reader: the durable records of this node. bits: randomness.
+    fresh: see `replica.Replica`.
     Raises ConfigError, or `replica.IdentityError` if the records are another node's.
     """
 
@@ -87,21 +90,37 @@ class Node:
         cluster: str,
         reader: Reader,
         bits: Bits,
+        seeds: Iterable[Address] = (),
         fresh: bool = False,
     ) -> None:
-        ring = Ring(members, config)
-        if name not in ring.members:
-            raise ConfigError(f"{name!r} is not among the members {', '.join(ring.members)}; add it, or correct it")
+        beginning = sorted(members)
+        if beginning and name not in {member.name for member in beginning}:
+            names = ", ".join(member.name for member in beginning)
+            raise ConfigError(f"{name!r} is not among the members {names}; add it, or correct it")
         self._out: list[Action] = []
         self._present = Present(Instant(0.0, 0))
         self._timers = Timers()
         self._wire = Wire(secret, cluster, name, bits)
         exchange = Exchange(self._wire, self._timers, self._present, bits, self._out)
-        detector = Detector((peer for peer in ring.members if peer != name), self._returned)
         replica = Replica(reader, name, config.conflicts, bits, self._out, fresh=fresh)
+        membership = Membership(name, beginning, config, reader, replica)
+        detector = Detector(membership.others(), self._returned)
+        background = Background(self._timers, self._present)
         self._core = Core(
-            name, secret, config, ring, replica, exchange, detector, self._timers, self._present, Counter()
+            name,
+            secret,
+            config,
+            membership,
+            replica,
+            exchange,
+            detector,
+            self._timers,
+            self._present,
+            Counter(),
+            background,
+            lambda text: self._out.append(Note(text)),
         )
+        membership.on_change.append(lambda before: detector.watch(membership.others()))
         self._handoff = Handoff(self._core)
         self._dots = Dots(bits)
         self._ongoing = 0
@@ -118,6 +137,7 @@ class Node:
         """Begin. Called once, before anything else."""
         self._present.now = now
         self._started = now.monotonic
+        self._core.membership.start()
         self._tick()
         self._ping()
         self._handoff.start()
@@ -288,6 +308,10 @@ class Node:
     def _returned(self, peer: str) -> None:
         self._handoff.push(peer)
 
+    def _round_trip_ms(self, peer: str) -> float | None:
+        address = self._core.membership.address(peer)
+        return None if address is None else _ms(self._core.exchange.round_trip_s(address))
+
     def status(self) -> dict[str, object]:
         """JSON-able: ring, peers, hints, queues, counters, latencies (milliseconds)."""
         core = self._core
@@ -301,7 +325,7 @@ class Node:
                 "partitions": {name: ring.owners.count(name) for name in ring.members},
             },
             "peers": {
-                peer: {**opinion, "round_trip_ms": _ms(core.exchange.round_trip_s(ring.members[peer].address))}
+                peer: {**opinion, "round_trip_ms": self._round_trip_ms(peer)}
                 for peer, opinion in core.detector.opinions(core.now).items()
             },
             "hints": self._handoff.count(),

@@ -9,21 +9,24 @@
    from a backup needs a new name (`fresh`), since dots made after the backup are out there already.
 4. A record that is damaged counts as not there (the other replicas bring it back), and rule 3 then applies.
 
-Spaces: "data" by key; "hints" by owner and key, "spreading" by key (`handoff`); "meta".
+Spaces: "data" by position on the ring and key, so that a partition is a stretch of it; "hints" by owner and key,
+"spreading" by key (`handoff`); "ring" (`membership`, `holdings`); "meta".
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 
 import msgspec
 
 from store.actions import Action, Bits, Persist, Reader, Record
 from store.engine import DamagedRecord
+from store.ring import Range, position
 from store.versions import EMPTY, VersionSet, latest, merge, merge_latest
 
-DATA, HINTS, SPREADING, META = "data", "hints", "spreading", "meta"
+DATA, HINTS, SPREADING, META, RING = "data", "hints", "spreading", "meta", "ring"
 
 _COUNTED = 24
 _IDENTITY = b"identity"
@@ -48,6 +51,18 @@ class IdentityError(Exception):
 
 
 ABSENT = Entry(0, EMPTY)
+
+
+@dataclass(slots=True)
+class _Change:
+    """On its way to the disk. where: space and key; before: what it changes, after: to what."""
+
+    where: tuple[str, bytes] | None
+    before: Entry
+    after: Entry
+    waiting: list[Callable[[], None]]
+
+
 _entries = msgspec.msgpack.Decoder(Entry)
 _identities = msgspec.msgpack.Decoder(Identity)
 _encode = msgspec.msgpack.Encoder().encode
@@ -55,8 +70,14 @@ _encode = msgspec.msgpack.Encoder().encode
 Done = Callable[[], None]
 
 
+OnDurable = Callable[[bytes, Entry, Entry], None]
+"""Given a key of the data, what was durable of it before, and what is now."""
+
+
 class Replica:
     """A node's records. `out` collects what is to be made durable.
+
+    on_durable: told of every change of the data, in the order in which they became durable.
 
     fresh: the records may be older than what this node once held; give up the actors made with them.
     Raises IdentityError if they are another node's.
@@ -72,7 +93,8 @@ class Replica:
         self._out = out
         self._ticket = 0
         self._pending: dict[tuple[str, bytes], tuple[int, Entry]] = {}
-        self._waiting: dict[int, tuple[tuple[str, bytes], list[Done]]] = {}
+        self._waiting: dict[int, _Change] = {}
+        self.on_durable: list[OnDurable] = []
         self.counters: Counter[str] = Counter()
         identity = self._identity()
         if identity is not None and identity.node != name:
@@ -85,7 +107,7 @@ class Replica:
     def read(self, space: str, key: bytes) -> Entry:
         """What is durable of a key."""
         try:
-            stored = self._reader.get(space, key)
+            stored = self._reader.get(space, place(key) if space == DATA else key)
         except DamagedRecord:
             self.counters["damaged_records"] += 1
             return ABSENT
@@ -97,8 +119,18 @@ class Replica:
         return self.read(space, key) if pending is None else pending[1]
 
     def keys(self, space: str) -> Iterator[bytes]:
-        """Every durable key of a space. O(n)."""
+        """Every durable key of a space other than the data. O(n)."""
         return (key for key, _ in self._reader.scan(space))
+
+    def stretch(self, within: Range, after: bytes | None = None) -> Iterator[tuple[bytes, Entry]]:
+        """The durable data in a stretch of the ring, in the order of its positions. O(1) a key.
+
+        after: begin behind that key. Take a few and let go: an iterator left open holds up sqlite's checkpoints.
+        """
+        start = within[0].to_bytes(16) if after is None else place(after) + b"\0"
+        end = None if within[1] >= 1 << 128 else within[1].to_bytes(16)
+        for at, stored in self._reader.scan(DATA, start, end):
+            yield at[16:], _entries.decode(stored)
 
     def actor(self, entry: Entry) -> int:
         """The name under which this node makes dots on top of that entry; a new one is durable with the next change."""
@@ -129,34 +161,42 @@ class Replica:
 
     def put(self, space: str, key: bytes, entry: Entry, done: Done, *, beside: Record | None = None) -> None:
         """Store the entry, unless it is stored already; `beside`: one more record, in the same commit."""
-        place = (space, key)
-        pending = self._pending.get(place)
-        if pending is not None and pending[1] == entry:
-            self._waiting[pending[0]][1].append(done)
-        elif pending is None and self.read(space, key) == entry:
-            done()
-        else:
-            records = [Record(space, key, _encode(entry))]
+        pending = self._pending.get((space, key))
+        before = self.read(space, key) if pending is None else pending[1]
+        if before != entry:
+            records = [Record(space, place(key) if space == DATA else key, _encode(entry))]
             if self._actors != self._actors_stored:
                 records.append(Record(META, _IDENTITY, _encode(Identity(self._name, self._actors))))
                 self._actors_stored = self._actors
             if beside is not None:
                 records.append(beside)
-            self._pending[place] = (self._persist(place, tuple(records), done), entry)
+            self._change(space, key, before, entry, tuple(records), done)
+        elif pending is None:
+            done()
+        else:
+            self._waiting[pending[0]].waiting.append(done)
 
     def delete(self, space: str, key: bytes, done: Done) -> None:
         """Remove a key."""
-        place = (space, key)
+        before = self.newest(DATA, key) if space == DATA else ABSENT
         # Remembered as pending, so that the same entry stored again meanwhile is not taken for one still there.
-        self._pending[place] = (self._persist(place, (Record(space, key, None),), done), ABSENT)
+        self._change(space, key, before, ABSENT, (Record(space, place(key) if space == DATA else key, None),), done)
+
+    def store(self, records: tuple[Record, ...], done: Done) -> None:
+        """Make records of the nodes' own durable, all or none: not for spaces of keys and their states."""
+        self._persist(_Change(None, ABSENT, ABSENT, [done]), records)
 
     def persisted(self, ticket: int) -> None:
         """The records of that ticket are durable."""
-        place, waiting = self._waiting.pop(ticket)
-        pending = self._pending.get(place)
-        if pending is not None and pending[0] == ticket:
-            del self._pending[place]
-        for done in waiting:
+        change = self._waiting.pop(ticket)
+        if change.where is not None:
+            pending = self._pending.get(change.where)
+            if pending is not None and pending[0] == ticket:
+                del self._pending[change.where]
+            if change.where[0] == DATA:
+                for listener in self.on_durable:
+                    listener(change.where[1], change.before, change.after)
+        for done in change.waiting:
             done()
 
     def settled(self, space: str, key: bytes) -> bool:
@@ -176,8 +216,19 @@ class Replica:
             return None
         return None if stored is None else _identities.decode(stored)
 
-    def _persist(self, place: tuple[str, bytes], records: tuple[Record, ...], done: Done) -> int:
+    def _change(
+        self, space: str, key: bytes, before: Entry, after: Entry, records: tuple[Record, ...], done: Done
+    ) -> None:
+        change = _Change((space, key), before, after, [done])
+        self._pending[space, key] = (self._persist(change, records), after)
+
+    def _persist(self, change: _Change, records: tuple[Record, ...]) -> int:
         self._ticket += 1
-        self._waiting[self._ticket] = (place, [done])
+        self._waiting[self._ticket] = change
         self._out.append(Persist(records, self._ticket))
         return self._ticket
+
+
+def place(key: bytes) -> bytes:
+    """Under what the data of a key is stored: its position on the ring first."""
+    return position(key).to_bytes(16) + key

@@ -22,9 +22,15 @@ def position(key: bytes) -> int:
     return int.from_bytes(hashlib.md5(key, usedforsecurity=False).digest())
 
 
+RING_SIZE = 1 << 128
+Range = tuple[int, int]
+"""A stretch of the ring: from the first position up to and without the second."""
+
+
 class Ring:
     """An assignment of partitions to members. Lookups are O(1): every partition's walk is made once.
 
+    No members: the ring of a node that knows no cluster yet; no key has a home there.
     Raises ConfigError for fewer than N members, or two of one name or one address: such a machine would count twice
     toward a quorum.
     """
@@ -36,11 +42,29 @@ class Ring:
             raise ConfigError("two members have the same name; every node needs its own")
         if len({member.address for member in given}) < len(given):
             raise ConfigError("two members have the same address; every node needs its own")
-        config.fits(len(self.members))
+        if given:
+            config.fits(len(self.members))
         self.n = config.n
+        self._config = config
         self.partitions = config.partitions
-        self.owners = _assign(sorted(self.members), config.partitions)
+        self.owners = _assign(sorted(self.members), config.partitions) if given else []
         self._walks = [self._walk(partition) for partition in range(config.partitions)]
+
+    def joined(self, member: Member) -> Ring:
+        """The ring after that member has joined: only what it takes over moves."""
+        return Ring([*self.members.values(), member], self._config)
+
+    def left(self, name: str) -> Ring:
+        """The ring after that member has left: only what it held moves."""
+        return Ring((m for m in self.members.values() if m.name != name), self._config)
+
+    def range(self, partition: int) -> Range:
+        """Where a partition begins and ends."""
+        return (-(-partition * RING_SIZE // self.partitions), -(-(partition + 1) * RING_SIZE // self.partitions))
+
+    def preference_of(self, partition: int) -> tuple[str, ...]:
+        """All nodes in the partition's order of preference."""
+        return self._walks[partition]
 
     def partition(self, key: bytes) -> int:
         """The partition that a key falls into."""
@@ -55,6 +79,8 @@ class Ring:
         return self.preference(key)[: self.n]
 
     def _walk(self, start: int) -> tuple[str, ...]:
+        if not self.members:
+            return ()
         met: dict[str, None] = {}
         for step in range(self.partitions):
             met[self.owners[(start + step) % self.partitions]] = None

@@ -12,10 +12,10 @@ import queue
 import secrets
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import assert_never
 
-from store.actions import Action, Address, Instant, Persist, Record, Send
+from store.actions import Action, Address, Instant, Note, Persist, Record, Send
 from store.config import Config, Member
 from store.engine import Engine
 from store.node import Node
@@ -33,7 +33,8 @@ def present() -> Instant:
 class Server:
     """Runs one node until stopped.
 
-    name, members, config, secret, cluster, fresh: the node's. listen: where to bind. engine: closed by whoever made it.
+    name, members, config, secret, cluster, seeds, fresh: the node's. listen: where to bind. engine: closed by whoever
+    made it. note: writes a line to the log.
     """
 
     def __init__(
@@ -46,11 +47,22 @@ class Server:
         cluster: str,
         engine: Engine,
         listen: Address,
+        note: Callable[[str], None],
+        seeds: Iterable[Address] = (),
         fresh: bool = False,
     ) -> None:
         self._node = Node(
-            name, members, config, secret=secret, cluster=cluster, reader=engine, bits=secrets.randbits, fresh=fresh
+            name,
+            members,
+            config,
+            secret=secret,
+            cluster=cluster,
+            reader=engine,
+            bits=secrets.randbits,
+            seeds=seeds,
+            fresh=fresh,
         )
+        self._note = note
         self._engine = engine
         self._listen = listen
         self._persists: queue.SimpleQueue[Persist | None] = queue.SimpleQueue()
@@ -98,6 +110,8 @@ class Server:
                     self._socket.send(action.datagram, action.to)
                 case Persist():
                     self._persists.put(action)
+                case Note():
+                    self._note(action.text)
                 case _:
                     assert_never(action)
         due = self._node.next_wake

@@ -60,9 +60,10 @@ class SimulatedDisk:
         """The durable value, or None. O(1)."""
         return self._durable.get(space, {}).get(key)
 
-    def scan(self, space: str) -> Iterator[tuple[bytes, bytes]]:
-        """The space's durable records at this moment, in the order of their keys. O(n log n)."""
-        return iter(sorted(self._durable.get(space, {}).items()))
+    def scan(self, space: str, start: bytes = b"", end: bytes | None = None) -> Iterator[tuple[bytes, bytes]]:
+        """The space's durable records at this moment, by key, from `start` up to and without `end`. O(n log n)."""
+        records = sorted(self._durable.get(space, {}).items())
+        return ((key, value) for key, value in records if key >= start and (end is None or key < end))
 
     def commit(self, records: Sequence[Record], done: Done) -> None:
         """Make the records durable, all or none, then call `done`; never, if the machine crashes first.

@@ -18,7 +18,7 @@ from harness.seeds import draw, split
 from harness.simulation.machine import SimulatedMachine, Timer
 from harness.system import OperationFailed, ReplicaState, Siblings
 from store import Client, ClientCore, Config, Member, Node, StoreError
-from store.actions import Action, Instant, Persist, Send
+from store.actions import Action, Instant, Note, Persist, Send
 from store.versions import Version
 
 PORT = 7000
@@ -198,6 +198,8 @@ class SimulatedNode:
                     self._endpoint.send(action.datagram, action.to)
                 case Persist():
                     self._persist(action)
+                case Note():
+                    self._machine.log(action.text)
                 case _:
                     assert_never(action)
         due = self._node.next_wake

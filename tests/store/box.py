@@ -16,13 +16,13 @@ from itertools import count
 
 import msgspec
 
-from store.actions import Action, Address, Instant, Persist, Record, Send
+from store.actions import Action, Address, Instant, Note, Persist, Record, Send
 from store.client import ClientCore
 from store.config import Config, Member
 from store.engine import MemoryEngine
 from store.messages import Failed, Get, Local, Put, Reply, Status, Stored, Values
 from store.node import Node
-from store.replica import DATA, HINTS, Entry
+from store.replica import DATA, HINTS, Entry, place
 from store.ring import Ring
 from store.versions import EMPTY, Version, VersionSet, siblings
 
@@ -85,6 +85,7 @@ class Host:
     held: bool = False
     """The disk carries out nothing, for now."""
     clock_ahead_s: float = 0.0
+    log: list[str] = field(default_factory=list)
 
 
 class Box:
@@ -246,6 +247,8 @@ class Box:
                 return  # It crashed meanwhile.
             if isinstance(action, Send):
                 self._transmit(host.name, host.address, action)
+            elif isinstance(action, Note):
+                host.log.append(action.text)
             else:
                 host.pending.append(action)
                 host.persists += 1
@@ -277,7 +280,7 @@ class Box:
         assert self.dots is not None
         if record.value is None or record.space not in (DATA, HINTS):
             return
-        key = record.key if record.space == DATA else record.key.split(b"\0", 1)[1]
+        key = record.key[16:] if record.space == DATA else record.key.split(b"\0", 1)[1]
         for version in _entry.decode(record.value).state.versions:
             self.dots[(key, *version.dot)].add(version.request_id)
 
@@ -342,7 +345,7 @@ class Box:
 
     def state(self, name: str, key: bytes) -> VersionSet:
         """What the node's disk holds of a key."""
-        stored = self.hosts[name].engine.get(DATA, key)
+        stored = self.hosts[name].engine.get(DATA, place(key))
         return EMPTY if stored is None else _entry.decode(stored).state
 
     def values(self, name: str, key: bytes) -> list[bytes]:
@@ -356,8 +359,8 @@ class Box:
         """The durable hints of a node (or all), by owner and key."""
         found = {}
         for host in self.hosts.values() if name is None else [self.hosts[name]]:
-            for place, stored in host.engine.scan(HINTS):
-                owner, key = place.split(b"\0", 1)
+            for owed, stored in host.engine.scan(HINTS):
+                owner, key = owed.split(b"\0", 1)
                 found[owner.decode(), key] = _entry.decode(stored).state
         return found
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from store.actions import Persist, Record
 from store.engine import DamagedRecord, MemoryEngine
-from store.replica import ABSENT, DATA, Entry, IdentityError, Replica
+from store.replica import ABSENT, DATA, Entry, IdentityError, Replica, place
 from store.versions import EMPTY, NOTHING, merge, next_dot, write
 
 KEY = b"k"
@@ -181,7 +181,7 @@ def test_a_damaged_record_counts_as_absent_and_gets_a_new_actor():
     stand = Stand()
     old = stand.put(b"a")
     stand.sync()
-    stand.disk.damaged.add((DATA, KEY))
+    stand.disk.damaged.add((DATA, place(KEY)))
     assert stand.replica.read(DATA, KEY) == ABSENT
     assert stand.put(b"b")[0] != old[0]
     assert stand.replica.counters["damaged_records"] > 0

@@ -105,7 +105,7 @@ def test_a_walk_ends_once_it_has_met_everybody():
         ({"conflicts": "maybe"}, "siblings, lww"),
         ({"read_repair": "x"}, "off, async, blocking"),
         ({"sloppy": "yes"}, "give true or false"),
-        ({"request_timeout_s": "nan"}, "between 0.05 and 60"),
+        ({"request_timeout_s": "nan"}, "give 0.05 to 60"),
         ({"request_timeout_s": "soon"}, "not a number"),
         ({"n": "9" * 5000}, "not a number"),
         ({"q": "1"}, "unknown configuration key 'q'"),

@@ -59,6 +59,7 @@ async def cluster(number, config=None, engines=None):
             cluster="test",
             engine=engines[i] if engines else MemoryEngine(),
             listen=member.address,
+            note=print,
         )
         started = asyncio.Event()
         tasks.append(asyncio.create_task(server.serve(started)))
@@ -139,7 +140,14 @@ def test_a_port_that_is_taken_is_an_error_and_not_a_silent_node():
         async with cluster(1, ALONE) as (_, _, (port,)):
             members = [Member("n0", ("127.0.0.1", port))]
             second = Server(
-                "n0", members, ALONE, secret=SECRET, cluster="test", engine=MemoryEngine(), listen=("127.0.0.1", port)
+                "n0",
+                members,
+                ALONE,
+                secret=SECRET,
+                cluster="test",
+                engine=MemoryEngine(),
+                listen=("127.0.0.1", port),
+                note=print,
             )
             with pytest.raises(OSError, match="in use"):
                 await second.serve()
