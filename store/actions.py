@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
+import msgspec
+
 Address = tuple[str, int]
 Bits = Callable[[int], int]
 """Randomness as an argument: `bits(k)` is a fresh integer of k random bits (`random.Random(seed).getrandbits`)."""
@@ -30,16 +32,14 @@ class Record(NamedTuple):
     value: bytes | None
 
 
-@dataclass(frozen=True, slots=True)
-class Send:
+class Send(msgspec.Struct, frozen=True, gc=False):
     """Put the datagram on the wire."""
 
     to: Address
     datagram: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Persist:
+class Persist(NamedTuple):
     """Make the records durable, all or none, then call `persisted(ticket)`."""
 
     records: tuple[Record, ...]

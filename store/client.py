@@ -3,8 +3,10 @@
 1. A request keeps its id over every retry, to whichever node. While one node is silent it is retried there; once it
    has been silent for `FAILOVER_S` the next node is tried, if more than one is known.
 2. An answer is a result or a `StoreError`; no answer in `TIMEOUT_S` is `timeout`, which is indefinite.
-3. With `direct`, the client asks a node for the members, every 10 s, and goes straight to a home of the key
-   (section 6.4, client-driven coordination).
+3. With `direct`, the client asks a random node for the members, every 10 s, and goes straight to a home of the key
+   (section 6.4, client-driven coordination). A node whose answer shows that it has another view is asked at once.
+   A put goes to the home that answered the get before it first, as its context says (section 5).
+4. A node that says that it is no member did nothing: the next node is asked.
 
 Dynamo (SOSP 2007), sections 4.1, 4.5 and 6.4.
 """
@@ -12,21 +14,30 @@ Dynamo (SOSP 2007), sections 4.1, 4.5 and 6.4.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import xor
 from typing import NoReturn, Protocol, TypeVar
 
 import msgspec
 
 from store.actions import Action, Address, Bits, Instant, Send
 from store.config import Config, ConfigError, Member
+from store.context import accept
 from store.errors import StoreError
 from store.exchange import Exchange, Present
+from store.history import Change, fold, identity
+from store.limits import check_key, check_value
 from store.messages import (
+    Changed,
     ClientRequest,
     Failed,
     Get,
     Held,
+    Join,
+    Leave,
     Local,
     Members,
     Put,
@@ -38,7 +49,7 @@ from store.messages import (
     View,
     after_others,
 )
-from store.node import check_key, check_value
+from store.resolvers import Resolved, Resolver, Sibling
 from store.ring import Ring
 from store.timers import Timers
 from store.wire import Wire
@@ -49,6 +60,7 @@ FAILOVER_S = 1.8
 VIEW_EVERY_S = 10.0
 
 R = TypeVar("R")
+T = TypeVar("T")
 
 
 class ClientCore:
@@ -61,12 +73,19 @@ class ClientCore:
         if not nodes:
             raise ValueError("a client needs the address of at least one node")
         self._nodes = list(nodes)
+        self._secret = secret
         self._out: list[Action] = []
         self._present = Present(Instant(0.0, 0))
         self._timers = Timers()
         wire = Wire(secret, cluster, name, bits)
         self._exchange = Exchange(wire, self._timers, self._present, bits, self._out)
+        self._bits = bits
+        self._changes: dict[int, Change] = {}
+        self._views = {0}
+        """Digests of the histories that are known to be part of what is known here."""
         self._ring: Ring | None = None
+        self.view = 0
+        """The digest of the history that the ring is made of; 0 before there is one."""
 
     def request(self, request: ClientRequest, now: Instant, on_reply: Callable[[Reply | None], None]) -> list[Action]:
         """Begin a request; on_reply gets the answer, or None if none came in `TIMEOUT_S`."""
@@ -94,22 +113,49 @@ class ClientCore:
         return self._timers.next
 
     def learn(self, view: View) -> None:
-        """Go straight to the homes of keys from now on, as that view has them.
+        """Go straight to the homes of keys from now on, as that view and those before have them.
 
-        Raises StoreError if the view makes no ring.
+        Views are joined, so that one of a node which lags behind takes nothing back. O(changes * partitions).
+        Raises StoreError if they make no ring.
         """
+        known = self._changes | {identity(change): change for change in view.changes}
+        if self._ring is not None and len(known) == len(self._changes):
+            return
         try:
-            members = [Member(name, address) for name, address in view.members.items()]
-            self._ring = Ring(members, Config().changed(view.settings))
+            ring, _ = fold(known.values(), Config().changed(view.settings))
         except ConfigError as problem:
             text = f"can't use the node's view ({problem}); is it of another version?"
             raise StoreError("bad_request", text) from None
+        if not ring.members:
+            raise StoreError("not_member", "the node knows no ring; ask a member, or have this one join first")
+        self._changes, self._ring = known, ring
+        self.view = reduce(xor, known)
+        self._views.add(self.view)
+
+    def says(self) -> str:
+        """What nodes said instead of answering (`notices`), for a person to read; "" if they said nothing."""
+        said = ((node, self._exchange.says(node)) for node in self._nodes)
+        return "; ".join(f"{host}:{port} says: {text}" for (host, port), text in said if text)
 
     def _route(self, request: ClientRequest) -> list[Address]:
-        if self._ring is None or not isinstance(request, Get | Put):
+        if self._ring is None or not isinstance(request, Get | Put | Members):
             return self._nodes
         members = self._ring.members
-        return [members[name].address for name in self._ring.homes(request.key)]
+        if isinstance(request, Members):
+            names = list(members)
+            return [members[names[self._bits(32) % len(names)]].address, *self._nodes]
+        fastest = self._fastest(request)
+        homes = sorted(self._ring.homes(request.key), key=lambda home: home != fastest)
+        return [*(members[name].address for name in homes), *self._nodes]
+
+    def _fastest(self, request: Get | Put) -> str:
+        """The home that answered first in the get which the put's context comes from; "" if there is none."""
+        if isinstance(request, Get):
+            return ""
+        try:
+            return accept(self._secret, request.key, request.context).fastest
+        except StoreError:
+            return ""  # The node says what is wrong with the context.
 
     def _try(
         self,
@@ -123,8 +169,12 @@ class ClientCore:
         until = deadline if len(nodes) == 1 else min(deadline, now + FAILOVER_S)
 
         def answered(reply: Reply | None) -> None:
+            if isinstance(reply, Values | Stored) and self._ring is not None and reply.view not in self._views:
+                self._refresh(nodes[0], reply.view)
             if reply is None and self._present.now.monotonic < deadline:
                 self._try(request, request_id, nodes[1:], deadline, on_later_reply)
+            elif isinstance(reply, Failed) and reply.code == "not_member" and len(nodes) > 1:
+                self._try(request, request_id, nodes[1:], deadline, on_reply)
             else:
                 on_reply(reply)
 
@@ -132,6 +182,19 @@ class ClientCore:
             on_reply(after_others(reply) if reply is not None and isinstance(request, Put) else reply)
 
         self._exchange.ask(nodes[0], request, until, answered, request_id)
+
+    def _refresh(self, node: Address, view: int) -> None:
+        """A node has another view: ask for it, once."""
+        self._views.add(view)
+
+        def answered(reply: Reply | None) -> None:
+            if isinstance(reply, View):
+                with contextlib.suppress(StoreError):  # The old view still works, a hop longer at worst.
+                    self.learn(reply)
+            else:
+                self._views.discard(view)
+
+        self._exchange.ask(node, Members(self.view), self._present.now.monotonic + FAILOVER_S, answered)
 
     def _actions(self) -> list[Action]:
         actions = self._out[:]
@@ -148,10 +211,12 @@ class Endpoint(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class GetResult:
-    """values: the siblings; empty if there is none, or all are deleted. context: covers them all."""
+    """values: the siblings; empty if there is none, or all are deleted. context: covers them all. stamps: of each
+    sibling its coordinator's clock, in nanoseconds (`versions.Version.stamp`)."""
 
     values: tuple[bytes, ...]
     context: bytes
+    stamps: tuple[int, ...]
 
 
 class Client:
@@ -177,25 +242,65 @@ class Client:
         """A datagram has come through the endpoint."""
         self._do(self._core.receive(datagram, source, self._clock()))
 
-    async def get(self, key: bytes, r: int | None = None) -> GetResult:
-        """Read a key. Raises StoreError."""
+    async def get(
+        self, key: bytes, r: int | None = None, *, pr: int | None = None, sloppy: bool | None = None
+    ) -> GetResult:
+        """Read a key. r, pr, sloppy: as in `config.Config`, of this request only. Raises StoreError."""
         check_key(key)
-        values = await self._request(Get(key, r), Values)
-        return GetResult(tuple(values.values), values.context)
+        values = await self._request(Get(key, r, pr, sloppy), Values)
+        return GetResult(tuple(values.values), values.context, tuple(values.stamps))
 
-    async def put(self, key: bytes, value: bytes, context: bytes | None = None, w: int | None = None) -> bytes:
+    async def put(
+        self,
+        key: bytes,
+        value: bytes,
+        context: bytes | None = None,
+        w: int | None = None,
+        *,
+        pw: int | None = None,
+        dw: int | None = None,
+        sloppy: bool | None = None,
+    ) -> bytes:
         """Write a key, replacing what `context` covers; without one the value becomes a sibling.
 
+        w, pw, dw, sloppy: as in `config.Config`, of this request only.
         Returns the context that covers this write and what it replaced. Raises StoreError.
         """
         check_key(key)
         check_value(value)
-        return (await self._request(Put(key, value, context, w), Stored)).context
+        return (await self._request(Put(key, value, context, w, pw, dw, sloppy), Stored)).context
 
-    async def delete(self, key: bytes, context: bytes, w: int | None = None) -> bytes:
-        """Delete what `context` covers. Returns a context under which re-creating the key is causal."""
+    async def delete(
+        self,
+        key: bytes,
+        context: bytes,
+        w: int | None = None,
+        *,
+        pw: int | None = None,
+        dw: int | None = None,
+        sloppy: bool | None = None,
+    ) -> bytes:
+        """Delete what `context` covers; else as `put`. Under the context returned, re-creating the key is causal."""
         check_key(key)
-        return (await self._request(Put(key, None, context, w), Stored)).context
+        return (await self._request(Put(key, None, context, w, pw, dw, sloppy), Stored)).context
+
+    async def read(self, key: bytes, resolver: Resolver[T]) -> Resolved[T]:
+        """Read a key and make one value of its siblings. Raises StoreError, and what the resolver raises."""
+        found = await self.get(key)
+        return Resolved(resolver.resolve(list(map(Sibling, found.values, found.stamps))), found.context)
+
+    async def update(self, key: bytes, resolver: Resolver[T], change: Callable[[T], T]) -> Resolved[T]:
+        """Read, resolve, change, and put what came of it in the place of all siblings read.
+
+        Returns what was put. Of two updates at once neither is lost: they become siblings for the next one to resolve.
+        Raises StoreError: after an indefinite one the update may have happened, so doing it again may do it twice.
+        """
+        read = await self.read(key, resolver)
+        value = change(read.value)
+        encoded = resolver.encode(value)
+        if encoded is None:
+            return Resolved(value, await self.delete(key, read.context))
+        return Resolved(value, await self.put(key, encoded, read.context))
 
     async def local(self, key: bytes) -> Held:
         """What the node itself holds of a key, durably and with no quorum."""
@@ -207,9 +312,25 @@ class Client:
         report = await self._request(Status(), Report)
         return msgspec.json.decode(report.json, type=dict[str, object])
 
+    async def join(self, member: Member) -> int:
+        """Have a node join the ring, which runs already and waits outside. Returns the digest of the new history.
+
+        It returns once the change is durable on one member; it spreads from there. Raises StoreError `bad_request` if
+        the name or the address is taken, or the node does not answer as the one that is meant.
+        """
+        return (await self._request(Join(member.name, member.address, member.zone, member.capacity), Changed)).view
+
+    async def leave(self, name: str, gone: bool = False) -> int:
+        """Have a node leave the ring: it hands over what it holds first; gone: it is dead, and can't. As in `join`."""
+        return (await self._request(Leave(name, gone), Changed)).view
+
+    async def view(self) -> View:
+        """The history of the ring, as the node knows it, and the settings of the cluster."""
+        return await self._request(Members(), View)
+
     async def direct(self) -> None:
         """Learn the members and go straight to homes from now on, refreshing every 10 s until closed."""
-        self._core.learn(await self._request(Members(), View))
+        self._core.learn(await self._request(Members(self._core.view), View))
         if self._refresh is None:
             self._refresh = asyncio.get_running_loop().create_task(self._keep_fresh())
 
@@ -230,7 +351,7 @@ class Client:
         while True:
             await asyncio.sleep(VIEW_EVERY_S)
             try:
-                self._core.learn(await self._request(Members(), View))
+                self._core.learn(await self._request(Members(self._core.view), View))
             except StoreError:
                 continue  # The old view still works, a hop longer at worst; the next round asks again.
 
@@ -249,7 +370,7 @@ class Client:
             reply = await future
         finally:
             self._open.discard(future)
-        return reply if isinstance(reply, expected) else _refuse(reply)
+        return reply if isinstance(reply, expected) else _refuse(reply, self._core.says())
 
     def _do(self, actions: list[Action]) -> None:
         if self._endpoint is None:
@@ -272,11 +393,10 @@ class Client:
         self._do(self._core.wake(self._clock()))
 
 
-def _refuse(reply: Reply | None) -> NoReturn:
+def _refuse(reply: Reply | None, says: str) -> NoReturn:
     if reply is None:
-        raise StoreError(
-            "timeout", f"no answer within {TIMEOUT_S:g} s; check that the node runs and has the same cluster key"
-        )
+        remedy = says or "check that the node runs, and that nothing swallows its datagrams"
+        raise StoreError("timeout", f"no answer within {TIMEOUT_S:g} s; {remedy}")
     if isinstance(reply, Failed):
         raise StoreError(reply.code, reply.message)
     raise StoreError("bad_request", f"the node answered with {type(reply).__name__}; is it of another version?")

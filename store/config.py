@@ -11,12 +11,17 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from store.actions import Address
+from store.defects import DEFECTS, Defect
 
 KEY_BYTES_MAX = 1024
 VALUE_BYTES_MAX = 1 << 20
 NAME_BYTES_MAX = 64
 PARTITIONS_MAX = 4096
 CAPACITY_MAX = 16
+
+
+COMMON = ("n", "strategy", "partitions", "tokens", "clocks", "clock_limit", "conflicts", "lww_clock")
+"""The keys that say where data lies and what versions mean: nodes of one cluster agree on them (`gossip`)."""
 
 
 class ConfigError(ValueError):
@@ -44,6 +49,9 @@ class Member:
         # It goes into every datagram and into the keys of hints, which end it with a zero byte.
         if not (self.name.isprintable() and 1 <= len(self.name.encode("utf-8", "replace")) <= NAME_BYTES_MAX):
             raise ConfigError(f"{self.name[:80]!r} can't be a node's name: give 1 to {NAME_BYTES_MAX} printable bytes")
+        host, port = self.address
+        if not (1 <= port <= 65535 and host.isprintable() and 1 <= len(host.encode("utf-8", "replace")) <= 255):
+            raise ConfigError(f"{host[:80]!r}, port {port}, can't be the address of {self.name!r}: give host and port")
 
 
 CHOICES: dict[str, tuple[object, ...]] = {
@@ -94,6 +102,7 @@ class Config:
         holds back (section 6.5).
     request_timeout_s: how long a coordinator tries to reach a quorum.
     defect: one well-known mistake turned on, to show a checker catching it (`defects`); refused without `unsafe`.
+    unsafe: the cluster's data may be lost; nothing by itself.
     """
 
     n: int = 3
@@ -122,6 +131,9 @@ class Config:
     unsafe: bool = False
 
     def __post_init__(self) -> None:
+        if self.defect:
+            for name, value in _admitted(self.defect, self.unsafe).forces.items():
+                object.__setattr__(self, name, value)
         if self.n < 1:
             raise ConfigError(f"n={self.n}: a key needs at least one replica; give n of 1 or more")
         for name, least in (("r", 1), ("w", 1), ("pr", 0), ("pw", 0), ("dw", 0)):
@@ -152,9 +164,23 @@ class Config:
             changes[name] = _parse(name, text, known[name])
         return replace(self, **changes)
 
+    @property
+    def common(self) -> list[str]:
+        """The values of `COMMON`, in that order."""
+        return [_show(getattr(self, name)) for name in COMMON]
+
     def settings(self) -> dict[str, str]:
         """Every key with its value, as `changed` would read it."""
         return {item.name: _show(getattr(self, item.name)) for item in fields(self)}
+
+
+def _admitted(defect: str, unsafe: bool) -> Defect:
+    if defect not in DEFECTS:
+        raise ConfigError(f"defect={defect}: there is no such defect; give one of {', '.join(DEFECTS)}")
+    if not unsafe:
+        mistake = f"defect={defect} is a mistake on purpose ({DEFECTS[defect].family})"
+        raise ConfigError(f"{mistake}: give unsafe=true too, on a cluster whose data may be lost, or leave it out")
+    return DEFECTS[defect]
 
 
 def _show(value: object) -> str:

@@ -1,10 +1,11 @@
 """The context: what a get hands to the client, and the client hands back with its put.
 
-1. It is opaque to clients: a format version, the dots of what was read, the date of the newest, and a seal.
+1. It is opaque to clients: a format version, the dots of what was read, the date of the newest, who answered first, and
+   a seal.
 2. The seal is keyed with the cluster's key and covers the key it was read from: a forged or damaged context, or
    another key's, is refused.
 3. A write is dated after all that its context covers, also where its coordinator lacks those versions and its clock
-   lags: else "last write wins" would prefer what the write replaced.
+   lags: else "last write wins" would prefer what the write replaced (`hlc`; not so with the paper's wall clock).
 
 Dynamo (SOSP 2007), section 4.1.
 """
@@ -17,26 +18,31 @@ import hmac
 import msgspec
 
 from store.errors import StoreError
-from store.versions import NOTHING, Seen, WallNs
+from store.versions import NOTHING, Seen, Stamp
 
 FORMAT = b"\x01"
 SEAL_BYTES = 16
 
 
 class Context(msgspec.Struct, frozen=True, array_like=True):
-    """seen: the dots it covers. newest_ns: the wall time of the newest version among them; 0 if there is none."""
+    """seen: the dots it covers. newest_ns: the stamp of the newest version among them; 0 if there is none.
+
+    fastest: the home that answered that get first, or that coordinated that put; "" if it was none (section 5).
+    """
 
     seen: Seen = NOTHING
-    newest_ns: WallNs = 0
+    newest_ns: Stamp = 0
+    fastest: str = ""
 
 
 BLIND = Context()
 _decoder = msgspec.msgpack.Decoder(Context)
+_encode = msgspec.msgpack.Encoder().encode
 
 
 def issue(secret: bytes, key: bytes, context: Context) -> bytes:
     """The context of that key as bytes for a client."""
-    body = FORMAT + msgspec.msgpack.encode(context)
+    body = FORMAT + _encode(context)
     return body + _seal(secret, key, body)
 
 
@@ -47,13 +53,12 @@ def accept(secret: bytes, key: bytes, context: bytes | None) -> Context:
     body, seal = context[:-SEAL_BYTES], context[-SEAL_BYTES:]
     if not hmac.compare_digest(seal, _seal(secret, key, body)):
         raise StoreError("bad_context", "the context is not one this cluster gave for this key; get the key again")
-    unknown = StoreError("bad_context", "the context has a format this node does not know; get the key again")
-    if body[:1] != FORMAT:
-        raise unknown
     try:
-        return _decoder.decode(body[1:])
+        if body[:1] == FORMAT:
+            return _decoder.decode(body[1:])
     except (msgspec.MsgspecError, UnicodeDecodeError):
-        raise unknown from None
+        pass
+    raise StoreError("bad_context", "the context has a format this node does not know; get the key again")
 
 
 def _seal(secret: bytes, key: bytes, body: bytes) -> bytes:

@@ -7,9 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from store.background import Background
+from store.buffer import WriteBuffer
 from store.config import Config
 from store.detector import Detector
 from store.exchange import Exchange, OnReply, Present
+from store.holdings import Holdings
 from store.membership import Membership
 from store.messages import Ping, Request
 from store.replica import Replica
@@ -19,13 +21,18 @@ from store.timers import Timer, Timers
 
 @dataclass(frozen=True)
 class Core:
-    """One node's parts. name: its own. secret: what contexts are sealed with. note: writes a line to the node's log."""
+    """One node's parts. name: its own. secret: what contexts are sealed with. note: writes a line to the node's log.
+
+    sync: exchange membership histories with that node now, since rings seem to differ.
+    """
 
     name: str
     secret: bytes
     config: Config
     membership: Membership
+    holdings: Holdings
     replica: Replica
+    buffer: WriteBuffer
     exchange: Exchange
     detector: Detector
     timers: Timers
@@ -33,6 +40,7 @@ class Core:
     counters: Counter[str]
     background: Background
     note: Callable[[str], None]
+    sync: Callable[[str], None]
 
     @property
     def ring(self) -> Ring:

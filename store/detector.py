@@ -2,67 +2,151 @@
 
 1. A peer is suspected once something sent to it has gone unanswered for `SUSPECT_AFTER_S`, and trusted again at its
    next answer. Its requests don't count: under a one-way cut they arrive, while nothing reaches it.
-2. A peer that has not answered lately is pinged every `PING_EVERY_S`, suspected or not, so that its return is noticed.
-3. It steers *routing* only. It never changes the ring: a detector that did would move ranges at every hiccup.
+2. A peer is suspected too once its heartbeat, which gossip carries, is overdue beyond `PHI_MAX`, until the next
+   heartbeat or answer. So the death of a peer that this node has nothing to say to is noticed as well.
+3. Every `PING_EVERY_S` those not heard of lately are pinged, suspected or not, `PINGS_MAX` at most and by turns: a
+   return is noticed, and a cluster of a thousand does not ping itself to death.
+4. While this node itself did not run, silence proves nothing.
+5. It steers *routing* only. It never changes the ring: a detector that did would move ranges at every hiccup.
 
-Dynamo (SOSP 2007), section 4.8.3.
+phi is how improbable a silence is, as a power of ten: at 8, a live peer would be silent for that long once in 10^8
+times. Inter-arrival times are taken to be exponential, as in Cassandra, not normal: every node gossips with one random
+peer at a time, so each round brings a peer's news with some probability, whatever the rounds before brought, and now
+and then a live one's stay away for several rounds. A normal distribution would take that for a death; an exponential
+one has one parameter, the mean, which few samples tell well. It is slow (18 means until phi is 8), which rule 1 makes
+up for where it matters.
+
+Hayashibara, Defago, Yared, Katayama: The phi Accrual Failure Detector (2004); Dynamo (SOSP 2007), section 4.8.3.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 PING_EVERY_S = 1.0
+PINGS_MAX = 16
 SUSPECT_AFTER_S = 0.6
+PHI_MAX = 8.0
+WINDOW = 64
+"""About so many heartbeats the mean remembers."""
+FIRST_WEIGHT = 4
+"""As so many samples counts what the mean is taken to be at first: two rapid heartbeats are no habit."""
+
+
+@dataclass(slots=True)
+class _Peer:
+    """heard_at: its last answer. unanswered_since: the first request after that. beat_at: its last heartbeat.
+
+    alive_at: the later of heartbeat and answer. mean_s: between two heartbeats, over `samples` of them.
+    """
+
+    mean_s: float
+    samples: int = FIRST_WEIGHT
+    heard_at: float | None = None
+    unanswered_since: float | None = None
+    beat_at: float | None = None
+    alive_at: float = 0.0
+    suspected: bool = False
+
+    def phi(self, now: float) -> float:
+        """0 before the first heartbeat: then nothing is overdue."""
+        return 0.0 if self.beat_at is None else (now - self.alive_at) / (self.mean_s * math.log(10))
 
 
 class Detector:
-    """Opinions about peers, by name."""
+    """Opinions about peers, by name.
 
-    def __init__(self, peers: Iterable[str], on_return: Callable[[str], None]) -> None:
-        self._heard: dict[str, float | None] = dict.fromkeys(sorted(peers))
-        self._unanswered: dict[str, float] = {}
-        self._suspected: set[str] = set()
+    on_return: told of a peer that was suspected and is trusted again. heartbeat_s: how often a heartbeat may be
+    expected, before any came (`config.gossip_s`).
+    """
+
+    def __init__(self, peers: Iterable[str], on_return: Callable[[str], None], heartbeat_s: float = 1.0) -> None:
+        self._heartbeat_s = heartbeat_s
+        self._peers: dict[str, _Peer] = {}
         self._on_return = on_return
+        self.watch(peers)
 
     def watch(self, peers: Iterable[str]) -> None:
         """These are the peers from now on."""
-        now = sorted(peers)
-        self._heard = {peer: self._heard.get(peer) for peer in now}
-        self._unanswered = {peer: at for peer, at in self._unanswered.items() if peer in self._heard}
-        self._suspected &= set(now)
+        # In the order of the last ping: new ones come first.
+        now = set(peers)
+        new = sorted(now - self._peers.keys())
+        kept = {name: peer for name, peer in self._peers.items() if name in now}
+        self._peers = {name: _Peer(2 * self._heartbeat_s) for name in new} | kept
 
     def sent(self, peer: str, now: float) -> None:
         """Something that wants an answer was sent to the peer."""
-        self._unanswered.setdefault(peer, now)
+        known = self._peers.get(peer)
+        if known is not None and known.unanswered_since is None:
+            known.unanswered_since = now
 
     def heard(self, peer: str, now: float) -> None:
         """An answer came from that name; names that are no peer's are ignored."""
-        if peer not in self._heard:
+        known = self._peers.get(peer)
+        if known is None:
             return
-        self._heard[peer] = now
-        self._unanswered.pop(peer, None)
-        if peer in self._suspected:
-            self._suspected.discard(peer)
-            self._on_return(peer)
+        known.heard_at = known.alive_at = now
+        known.unanswered_since = None
+        self._trust(peer, known)
+
+    def heartbeat(self, peer: str, now: float) -> None:
+        """The peer was alive lately, as gossip has it: its heartbeat advanced. O(1)."""
+        known = self._peers.get(peer)
+        if known is None:
+            return
+        suspected = self.suspects(peer, now)
+        if known.beat_at is not None and not suspected:  # The silence of a dead peer is no interval of a live one.
+            known.samples = min(known.samples + 1, WINDOW)
+            known.mean_s += (now - known.beat_at - known.mean_s) / known.samples
+        known.beat_at = known.alive_at = now
+        # Where our own requests go unanswered it is out of reach, however well others hear it.
+        if known.unanswered_since is None or now - known.unanswered_since <= SUSPECT_AFTER_S:
+            self._trust(peer, known)
+
+    def stalled(self, seconds: float) -> None:
+        """This node did not run for that long."""
+        for peer in self._peers.values():
+            peer.alive_at += seconds
+            if peer.beat_at is not None:
+                peer.beat_at += seconds
+            if peer.unanswered_since is not None:
+                peer.unanswered_since += seconds
 
     def suspects(self, peer: str, now: float) -> bool:
-        """Whether routing should pass the peer by."""
-        since = self._unanswered.get(peer)
-        if since is not None and now - since > SUSPECT_AFTER_S:
-            self._suspected.add(peer)
-        return peer in self._suspected
+        """Whether routing should pass the peer by. O(1)."""
+        known = self._peers.get(peer)
+        if known is None or known.suspected:
+            return known is not None
+        since = known.unanswered_since
+        known.suspected = (since is not None and now - since > SUSPECT_AFTER_S) or known.phi(now) > PHI_MAX
+        return known.suspected
 
-    def silent(self, now: float) -> list[str]:
-        """Peers not heard of for a ping interval."""
-        return [peer for peer, at in self._heard.items() if at is None or now - at >= PING_EVERY_S]
+    def to_ping(self, now: float) -> list[str]:
+        """Peers not heard of for a ping interval, those first whose last turn is the longest ago."""
+        silent: list[str] = []
+        for name, peer in self._peers.items():
+            if peer.heard_at is None or now - peer.heard_at >= PING_EVERY_S:
+                silent.append(name)
+                if len(silent) == PINGS_MAX:
+                    break
+        for name in silent:
+            self._peers[name] = self._peers.pop(name)
+        return silent
 
     def opinions(self, now: float) -> dict[str, dict[str, object]]:
-        """By peer: `state` ("trusted" or "suspected") and `silent_s`, seconds since it was heard (None: never)."""
+        """By peer: `state` ("trusted" or "suspected"), `silent_s` (since its last answer; None: never), and `phi`."""
         return {
-            peer: {
-                "state": "suspected" if self.suspects(peer, now) else "trusted",
-                "silent_s": None if at is None else round(now - at, 3),
+            name: {
+                "state": "suspected" if self.suspects(name, now) else "trusted",
+                "silent_s": None if peer.heard_at is None else round(now - peer.heard_at, 3),
+                "phi": round(peer.phi(now), 2),
             }
-            for peer, at in self._heard.items()
+            for name, peer in sorted(self._peers.items())
         }
+
+    def _trust(self, name: str, peer: _Peer) -> None:
+        if peer.suspected:
+            peer.suspected = False
+            self._on_return(name)

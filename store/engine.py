@@ -2,25 +2,37 @@
 
 1. `commit` returns once all its records are durable, and makes them durable all or none.
 2. `get` and `scan` show committed records only; they may run while another thread commits.
-3. A record that does not match its checksum is reported (`DamagedRecord`), never returned.
-4. One process at a time uses a folder: two nodes with one identity would give one dot to two writes.
+3. A record that does not match its checksum is reported (`on_damage`), never returned: `get` raises DamagedRecord,
+   `scan` passes it over.
+4. What can't be written is an error and not a delay: a node whose disk is full stops, and others stand in for it. One
+   that stayed, unable to store, would be asked for every write and hold each up. What was committed before stays.
+5. One process at a time uses a folder: two nodes with one identity would give one dot to two writes.
 
 Dynamo (SOSP 2007), section 5: the local persistence component is pluggable.
 """
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import sqlite3
 import threading
 import zlib
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Protocol, TextIO
 
+from sortedcontainers import SortedDict
+
 from store.actions import Record
 
-MOVE_AWAY = "if the file is damaged move it away: the node then starts empty and its replicas bring the data back"
+MOVE_AWAY = "the file is damaged: move it away, then the node starts empty and its replicas bring the data back"
+SCANNED_AT_ONCE = 64
+"""Keys that a scan takes out of memory at once: while it does, a commit waits."""
+_NO_RECORDS: SortedDict[bytes, bytes] = SortedDict()
+DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT)
 
 
 class DamagedRecord(Exception):
@@ -28,6 +40,8 @@ class DamagedRecord(Exception):
 
     def __init__(self, space: str, key: bytes) -> None:
         super().__init__(f"record {key!r} in {space!r} does not match its checksum")
+        self.space = space
+        self.key = key
 
 
 class EngineError(Exception):
@@ -35,7 +49,9 @@ class EngineError(Exception):
 
 
 class Engine(Protocol):
-    """Durable spaces of key and value."""
+    """Durable spaces of key and value. on_damage: told of every damaged record that is met."""
+
+    on_damage: Callable[[DamagedRecord], None]
 
     def get(self, space: str, key: bytes) -> bytes | None: ...
     def scan(self, space: str, start: bytes = b"", end: bytes | None = None) -> Iterator[tuple[bytes, bytes]]: ...
@@ -44,24 +60,39 @@ class Engine(Protocol):
 
 
 class MemoryEngine:
-    """Keeps records for as long as the process lives: for caches and for measuring what durability costs."""
+    """Keeps records for as long as the process lives: for caches and for measuring what durability costs.
+
+    In the order of their keys, so that a scan costs what it yields: O(log n) for the first record, O(1) for the next.
+    """
 
     def __init__(self) -> None:
-        self._spaces: dict[str, dict[bytes, bytes]] = {}
+        self._spaces: defaultdict[str, SortedDict[bytes, bytes]] = defaultdict(SortedDict)
+        self._changing = threading.Lock()
+        self.on_damage: Callable[[DamagedRecord], None] = _nothing
 
     def get(self, space: str, key: bytes) -> bytes | None:
-        return self._spaces.get(space, {}).get(key)
+        return self._spaces.get(space, _NO_RECORDS).get(key)
 
     def scan(self, space: str, start: bytes = b"", end: bytes | None = None) -> Iterator[tuple[bytes, bytes]]:
-        records = sorted(self._spaces.get(space, {}).items())
-        return ((key, value) for key, value in records if key >= start and (end is None or key < end))
+        """Records by key, some at a time: what is committed meanwhile further on is there, too."""
+        at = start
+        while True:
+            with self._changing:
+                records = self._spaces.get(space, _NO_RECORDS)
+                keys = islice(records.irange(at, end, inclusive=(True, False)), SCANNED_AT_ONCE)
+                taken = [(key, records[key]) for key in keys]
+            yield from taken
+            if len(taken) < SCANNED_AT_ONCE:
+                return
+            at = taken[-1][0] + b"\0"
 
     def commit(self, records: Sequence[Record]) -> None:
-        for space, key, value in records:
-            if value is None:
-                self._spaces.get(space, {}).pop(key, None)
-            else:
-                self._spaces.setdefault(space, {})[key] = value
+        with self._changing:
+            for space, key, value in records:
+                if value is None:
+                    self._spaces.get(space, _NO_RECORDS).pop(key, None)
+                else:
+                    self._spaces[space][key] = value
 
     def close(self) -> None:
         pass
@@ -87,18 +118,21 @@ class SqliteEngine:
             self._writer.commit()
             self._reader = self._open()
         except (sqlite3.Error, OSError) as problem:
-            raise EngineError(
-                f"can't open {self._path} ({problem}): check the path and its permissions; {MOVE_AWAY}"
-            ) from None
+            raise _explained("open", self._path, problem) from None
         self._writing = threading.Lock()
+        self.on_damage: Callable[[DamagedRecord], None] = _nothing
 
     def get(self, space: str, key: bytes) -> bytes | None:
         query = "SELECT value, checksum FROM records WHERE space = ? AND key = ?"
         try:
             row = self._reader.execute(query, (space, key)).fetchone()
-        except sqlite3.DatabaseError:
-            raise DamagedRecord(space, key) from None
-        return None if row is None else _checked(space, key, *row)
+        except sqlite3.Error as problem:
+            raise _explained("read", self._path, problem) from None
+        if row is not None and not _sound(space, key, *row):
+            damage = DamagedRecord(space, key)
+            self.on_damage(damage)
+            raise damage
+        return None if row is None else bytes(row[0])
 
     def scan(self, space: str, start: bytes = b"", end: bytes | None = None) -> Iterator[tuple[bytes, bytes]]:
         """Records by key; damaged ones are passed over."""
@@ -108,10 +142,12 @@ class SqliteEngine:
             query, bounds = query + " AND key < ?", (*bounds, end)
         try:
             for key, value, checksum in self._reader.execute(query + " ORDER BY key", bounds):
-                if _checksum(space, key, value) == checksum:
+                if _sound(space, key, value, checksum):
                     yield key, value
-        except sqlite3.DatabaseError as problem:
-            raise EngineError(f"can't read {self._path} ({problem}): {MOVE_AWAY}") from None
+                else:
+                    self.on_damage(DamagedRecord(space, key))
+        except sqlite3.Error as problem:
+            raise _explained("read", self._path, problem) from None
 
     def commit(self, records: Sequence[Record]) -> None:
         with self._writing:
@@ -126,9 +162,7 @@ class SqliteEngine:
                                 (space, key, value, _checksum(space, key, value)),
                             )
             except sqlite3.Error as problem:
-                raise EngineError(
-                    f"can't write {self._path} ({problem}): free space on its disk, or move a damaged file away"
-                ) from None
+                raise _explained("write", self._path, problem) from None
 
     def close(self) -> None:
         with self._writing:
@@ -138,9 +172,15 @@ class SqliteEngine:
 
     def _open(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self._path, check_same_thread=False)
+        # One flipped bit makes text of a blob, which need not be UTF-8: let it come, to be found damaged.
+        connection.text_factory = lambda text: text.decode(errors="surrogateescape")
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         return connection
+
+
+def _nothing(damage: DamagedRecord) -> None:
+    pass
 
 
 def _locked(path: Path) -> TextIO:
@@ -159,7 +199,22 @@ def _checksum(space: str, key: bytes, value: bytes) -> int:
     return zlib.crc32(value, zlib.crc32(key, zlib.crc32(space.encode())))
 
 
-def _checked(space: str, key: bytes, value: bytes, checksum: int) -> bytes:
-    if not isinstance(value, bytes) or _checksum(space, key, value) != checksum:
-        raise DamagedRecord(space, key)
-    return value
+def _sound(space: str, key: object, value: object, checksum: object) -> bool:
+    # A flipped bit in a record's header can make a text or a number of what was bytes.
+    return isinstance(key, bytes) and isinstance(value, bytes) and _checksum(space, key, value) == checksum
+
+
+def _explained(doing: str, path: Path, problem: Exception) -> EngineError:
+    """The error of the disk, with what to do about it."""
+    code = getattr(problem, "sqlite_errorcode", 0) & 0xFF  # the low byte is the kind
+    if code in DAMAGED:
+        remedy = MOVE_AWAY
+    elif code == sqlite3.SQLITE_FULL or getattr(problem, "errno", None) == errno.ENOSPC:
+        remedy = "free space on its disk, and start the node again: what it had acknowledged is there"
+    elif code == sqlite3.SQLITE_IOERR:
+        remedy = "free space, or raise the limit on the size of files; if there is enough, check the disk for failures"
+    elif code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        remedy = "another program has it open: close that one, and look into a copy instead"
+    else:
+        remedy = "check the path and its permissions"
+    return EngineError(f"can't {doing} {path} ({problem}): {remedy}")

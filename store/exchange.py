@@ -9,7 +9,8 @@
 5. At most 128 requests are under way to one peer; more wait their turn until their deadline, and past a bound fail
    as `busy`. A request is not sent again while its answer is arriving.
 6. A long message is sent in bursts, so that it does not overrun the receiver's socket buffer.
-7. What can't be opened, or is no message, is counted and dropped without an answer.
+7. What can't be opened, or is no message, is counted and dropped. What a peer says of our own datagrams (`notices`) is
+   kept until its next answer, for whoever wonders why there was none, and changes nothing.
 """
 
 from __future__ import annotations
@@ -20,8 +21,11 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
+import msgspec
+
 from store.actions import Action, Address, Bits, Instant, Send
 from store.messages import Failed, Forward, Malformed, Put, Reply, Request, decode_reply, decode_request, encode
+from store.notices import said
 from store.reassembly import MESSAGE_BYTES_MAX, Reassembly
 from store.timers import Timer, Timers
 from store.wire import REPLY, REQUEST, Fragment, Refused, Wire
@@ -66,6 +70,7 @@ class _Peer:
     smoothed_s: float | None = None
     variation_s: float = 0.0
     in_flight: int = 0
+    says: str = ""
     waiting: OrderedDict[int, _Asked] = field(default_factory=OrderedDict)
 
     def timeout_s(self, attempt: int) -> float:
@@ -83,8 +88,7 @@ class _Peer:
         self.smoothed_s += (took_s - self.smoothed_s) / 8
 
 
-@dataclass(frozen=True, slots=True)
-class Incoming:
+class Incoming(msgspec.Struct, frozen=True, gc=False):
     """A request to be answered with `Exchange.answer`. name: the sender's own. retried: it was sent before."""
 
     boot: int
@@ -112,11 +116,17 @@ class Exchange:
         self.counters: Counter[str] = Counter()
         self.on_request: Callable[[Incoming], None] = lambda incoming: None
         self.on_answer: Callable[[str], None] = lambda name: None
+        self.on_refused: Callable[[str, bytes, Address], None] = lambda reason, datagram, source: None
+        self.on_notice: Callable[[Address, str], None] = lambda source, text: None
 
     def new_id(self) -> int:
         """A request id: counts from a random 64-bit number. Two writes of one id would be taken for one."""
         self._next_id = (self._next_id + 1) & 0xFFFFFFFFFFFFFFFF
         return self._next_id
+
+    def jitter(self) -> float:
+        """A random number between 0 and 1, to keep nodes out of step."""
+        return self._bits(10) / 1024
 
     def ask(
         self, to: Address, request: Request, deadline: float, on_reply: OnReply, request_id: int | None = None
@@ -144,7 +154,7 @@ class Exchange:
             text = f"what is known of the key exceeds {MESSAGE_BYTES_MAX} bytes, more than a message holds"
             payload = encode(Failed("too_large", f"{text}; delete it with the context of one of its puts"))
         key = (incoming.boot, incoming.request_id)
-        if isinstance(incoming.request, Put | Forward):
+        if isinstance(incoming.request, (Put, Forward)):
             self._taken[key] = (self._present.now.monotonic, payload)
         else:
             self._taken.pop(key, None)
@@ -160,7 +170,9 @@ class Exchange:
         try:
             fragment = self._wire.open(datagram)
         except Refused as refusal:
-            self.counters[refusal.reason] += 1
+            if not self._hear(datagram, source):
+                self.counters[refusal.reason] += 1
+                self.on_refused(refusal.reason, datagram, source)
             return
         if fragment.kind == REPLY:
             self.on_answer(fragment.name)
@@ -195,6 +207,22 @@ class Exchange:
         """The smoothed round trip to a peer, or None if nothing was measured."""
         peer = self._peers.get(to)
         return peer.smoothed_s if peer else None
+
+    def says(self, to: Address) -> str:
+        """What a peer says of our datagrams instead of answering; unauthenticated, for people only. "": nothing."""
+        peer = self._peers.get(to)
+        return peer.says if peer else ""
+
+    def _hear(self, datagram: bytes, source: Address) -> bool:
+        text = said(datagram, self._wire)
+        if text is None:
+            return False
+        self.counters["notices"] += 1
+        peer = self._peers.get(source)
+        if peer is not None:
+            peer.says = text
+            self.on_notice(source, text)
+        return True
 
     def _begin(self, peer: _Peer, asked: _Asked) -> None:
         if asked.request_id in self._asked:
@@ -246,8 +274,10 @@ class Exchange:
         peer.in_flight -= 1
         if reply is None:
             self.counters["timeouts"] += 1
-        elif asked.attempts == 1:  # Karn: the answer to a repeated request says nothing of the round trip.
-            peer.measured(self._present.now.monotonic - asked.sent_at)
+        else:
+            peer.says = ""
+            if asked.attempts == 1:  # Karn: the answer to a repeated request says nothing of the round trip.
+                peer.measured(self._present.now.monotonic - asked.sent_at)
         self._fill(peer)
         asked.on_reply(reply)
 

@@ -5,8 +5,11 @@
    quorum is sloppy.
 2. No physical node is asked twice for one request, so that no machine counts twice toward a quorum.
 3. Where no stand-in is left, a suspected home is asked all the same: the detector may be wrong.
+4. A home that holds no token of the key (`holdings`) has not taken it over yet: whoever may hold it still, homes of
+   rings before this one, is asked as well. While a token is between the two, all are asked again, soon.
+5. A node that says that it is no home knows another ring: histories are exchanged, and the homes of the new ring asked.
 
-Dynamo (SOSP 2007), sections 4.5 and 4.6.
+Dynamo (SOSP 2007), sections 4.5, 4.6 and 4.9.
 """
 
 from __future__ import annotations
@@ -14,10 +17,15 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from store.core import Core
-from store.messages import Failed, Reply, Request
+from store.messages import Failed, Moved, Reply, Request, State, Written
 
 STAND_IN_AFTER_S = 0.25
 """Well over a round trip and a sync to disk, well under a client's patience."""
+
+AGAIN_AFTER_S = 0.01
+"""A token is between two nodes for as long as a commit and a round trip take; the wait doubles each time."""
+SPARE_ASKED = 8
+"""Nodes asked whether they hold a token when the rings before this one are not known: after a restart."""
 
 MakeRequest = Callable[[str | None], Request]
 """Given whom the asked node stands in for (None: it is a home), the request to send."""
@@ -27,10 +35,10 @@ OnAnswer = Callable[[str, str | None, Reply], None]
 
 
 class Fanout:
-    """Asks until its deadline. on_given_up: called when a home is no longer hoped for.
+    """Asks until its deadline, or until `enough`. on_given_up: called when a home is no longer hoped for.
 
-    silent: homes for which nobody has answered yet, neither they nor a stand-in.
-    hopeful: homes that were asked themselves, and may answer any moment.
+    homes: the key's, in the ring as it is now. silent: homes for which nobody has answered yet, neither they nor a
+    stand-in. hopeful: nodes that were asked for themselves, and may answer any moment. troubled: some of them don't.
     """
 
     def __init__(
@@ -38,47 +46,104 @@ class Fanout:
         core: Core,
         key: bytes,
         deadline: float,
+        sloppy: bool,
         make: MakeRequest,
         on_answer: OnAnswer,
         on_given_up: Callable[[], None] = lambda: None,
     ) -> None:
         preference = core.ring.preference(key)
         self._core = core
+        self._key = key
         self._deadline = deadline
         self._make = make
         self._on_answer = on_answer
         self._on_given_up = on_given_up
-        self._homes = preference[: core.ring.n]
-        spare = preference[core.ring.n :] if core.config.sloppy else ()
+        self.homes = preference[: core.ring.n]
+        spare = preference[core.ring.n :] if sloppy else ()
         self._spare = [name for name in spare if name != core.name]
-        self.silent = set(self._homes)
+        self.silent = set(self.homes)
         self.hopeful: set[str] = set()
-        self._asked_homes: set[str] = set()
+        self._asked_themselves: dict[str, None] = {}
+        self._lost: set[str] = set()
+        self._without: dict[str, None] = {}
+        self._again_after_s = AGAIN_AFTER_S
+        self._seeking = False
+        self._over = False
 
     def start(self, besides: str | None) -> None:
         """Ask for every home but one (which the caller answers for)."""
         if besides is not None:
             self.silent.discard(besides)
-        for home in self._homes:
+            self._asked_themselves[besides] = None
+        for home in self.homes:
             if home != besides:
                 self._ask_home(home)
+
+    def enough(self) -> None:
+        """The quorum is met: what is under way goes on, and nobody is asked again."""
+        self._over = True
+
+    @property
+    def troubled(self) -> bool:
+        """Whether a node that was asked for itself does not answer."""
+        return bool(self._lost) or any(self._core.suspects(node) for node in self._asked_themselves)
+
+    def seek(self) -> None:
+        """Somebody who answered holds no token: find who does."""
+        if self._seeking or self._over:
+            return
+        self._seeking = True
+        membership = self._core.membership
+        former = [home for ring in reversed(membership.past) for home in ring.homes(self._key)]
+        preference = self._core.ring.preference(self._key)
+        others = [*former, *membership.leaving(), *preference[self._core.ring.n :][:SPARE_ASKED]]
+        for node in dict.fromkeys(others):
+            if node not in self._asked_themselves and node != self._core.name:
+                self._ask_itself(node)
+        self._core.after(self._again_after_s, self._again)
+        self._again_after_s *= 2
+
+    def _again(self) -> None:
+        self._seeking = False
+        if self._over or self._core.now >= self._deadline:
+            return
+        self._follow_ring()
+        again, self._without = list(self._without), {}
+        for node in again:
+            if node == self._core.name:
+                self._on_given_up()
+            else:
+                self._ask(node, None)
+        if not again:
+            self.seek()
+
+    def _follow_ring(self) -> None:
+        homes = self._core.ring.homes(self._key)
+        if homes != self.homes:
+            self.silent = (self.silent & set(homes)) | (set(homes) - set(self.homes) - set(self._asked_themselves))
+            self.homes = homes
+            for home in homes:
+                if home not in self._asked_themselves and home != self._core.name:
+                    self._ask_home(home)
 
     def _ask_home(self, home: str) -> None:
         if not (self._core.suspects(home) and self._stand_in(home)):
             self._ask_itself(home)
 
-    def _ask_itself(self, home: str) -> None:
-        self._asked_homes.add(home)
-        self.hopeful.add(home)
-        self._ask(home, None)
-        self._core.after(STAND_IN_AFTER_S, lambda: self._lost_patience(home))
+    def _ask_itself(self, node: str) -> None:
+        self._asked_themselves[node] = None
+        self.hopeful.add(node)
+        self._ask(node, None)
+        self._core.after(STAND_IN_AFTER_S, lambda: self._lost_patience(node))
 
-    def _lost_patience(self, home: str) -> None:
-        self.hopeful.discard(home)
-        if home not in self.silent or self._core.now >= self._deadline:
+    def _lost_patience(self, node: str) -> None:
+        if node in self.hopeful:
+            self.hopeful.discard(node)
+            self._lost.add(node)
+        if self._core.now >= self._deadline:
             return
-        if not self._stand_in(home) and home not in self._asked_homes:
-            self._ask_itself(home)
+        if node in self.silent and not self._stand_in(node) and node not in self._asked_themselves:
+            self._ask_itself(node)
         self._on_given_up()
 
     def _stand_in(self, home: str) -> bool:
@@ -97,7 +162,18 @@ class Fanout:
                 self._lost_patience(owner or node)
             elif reply is not None:
                 self.hopeful.discard(node)
-                self.silent.discard(owner or node)
-                self._on_answer(node, owner, reply)
+                self._lost.discard(node)
+                if isinstance(reply, Moved):
+                    self._core.sync(node)
+                else:
+                    self.silent.discard(owner or node)
+                    self._on_answer(node, owner, reply)
+                if owner is None and (isinstance(reply, Moved) or self._holds_none(reply)):
+                    self._without[node] = None
+                    self.seek()
+                    self._on_given_up()
 
         self._core.ask(node, self._make(owner), self._deadline, answered)
+
+    def _holds_none(self, reply: Reply) -> bool:
+        return isinstance(reply, State | Written) and reply.slot is None

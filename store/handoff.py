@@ -2,14 +2,15 @@
 
 1. A hint names its owner, lives in a space of its own, and is as durable as any write before it is acknowledged.
 2. Two hints for one key and owner are merged, never replaced.
-3. The holder *pushes*: every `SCAN_EVERY_S`, and at once when an owner answers again. Only what is durable here is
-   pushed: a dot that a crash makes the holder forget must not be out there.
+3. The holder *pushes*, in slices of background work: every `SCAN_EVERY_S`, and when an owner answers again. Only what
+   is durable here is pushed: a dot that a crash makes the holder forget must not be out there.
 4. A hint is deleted only after its owner said that it is durable there, and only if it is still the state that was
    sent: one that has grown meanwhile is sent again. Nor while a write of its key still spreads from here (rule 5): a
    stand-in that coordinates has it nowhere else.
 5. A coordinator notes in one commit with a write that the write is still spreading, and takes the note back once every
    home has it or somebody keeps a hint. One that crashes in between owes every home a hint when it is back: else
    a home that was cut off at the time would never hear of the write.
+6. When the ring has changed, what is kept for a node that is no home of the key any more is owed to those that are.
 
 Dynamo (SOSP 2007), section 4.6.
 """
@@ -23,6 +24,7 @@ from itertools import islice
 
 from store.actions import Record
 from store.core import Core
+from store.defects import HINT_DELETED_BEFORE_ACK
 from store.messages import Reply, Write, Written
 from store.replica import DATA, HINTS, SPREADING
 from store.versions import VersionSet
@@ -40,8 +42,11 @@ class Handoff:
         self._core = core
         # Ordered: delivering from the front of a plain dict takes time quadratic in its size.
         self._keys: dict[str, OrderedDict[bytes, None]] = {}
+        self._due: set[str] = set()
         self._pushing: set[tuple[str, bytes]] = set()
         self._spreading: Counter[bytes] = Counter()
+        self.on_kept: list[Callable[[bytes], None]] = []
+        """Told of every key of which a hint is kept or grows."""
         for place in core.replica.keys(HINTS):
             owner, key = place.split(b"\0", 1)
             self._keys.setdefault(owner.decode(), OrderedDict())[key] = None
@@ -50,7 +55,45 @@ class Handoff:
         """Begin to scan; owe hints for what a crash left half spread."""
         for key in list(self._core.replica.keys(SPREADING)):
             self._resume(key)
+        self._core.membership.on_change.append(lambda before: self._owe_anew())
         self._scan()
+
+    def _owe_anew(self) -> None:
+        homes = self._core.ring.homes
+        stale = ((owner, key) for owner, keys in self._keys.items() for key in keys if owner not in homes(key))
+        some = list(islice(stale, PUSHES_AT_ONCE)) if self._core.ring.members else []
+        left, freed = len(some), 0
+
+        def owed(owner: str, key: bytes, state: VersionSet) -> None:
+            nonlocal left, freed
+            left -= 1
+            if self._deliver(owner, key, state):
+                freed += 1
+            elif key in self._keys[owner]:
+                self._keys[owner].move_to_end(key)
+            if not left and freed:
+                self._core.background.soon(self._owe_anew)
+
+        for owner, key in some:
+            state = self.newest(owner, key)
+            self._owe(key, state, partial(owed, owner, key, state))
+
+    def _owe(self, key: bytes, state: VersionSet, done: Callable[[], None]) -> None:
+        """Keep it for every home but this node, which merges it; done once all of that is durable."""
+        homes = self._core.ring.homes(key)
+        left = len(homes)
+
+        def kept() -> None:
+            nonlocal left
+            left -= 1
+            if not left:
+                done()
+
+        for home in homes:
+            if home == self._core.name:
+                self._core.replica.merge(DATA, key, state, kept)
+            else:
+                self.keep(home, key, state, kept)
 
     def spreading(self, key: bytes) -> Record:
         """A write of the key begins to spread: the note to store with it. `spread` must follow."""
@@ -70,6 +113,8 @@ class Handoff:
         """Add what the state knows to the hint for that owner; done once it is durable. `beside`: see `Replica.put`."""
         self._keys.setdefault(owner, OrderedDict())[key] = None
         self._core.counters["hints_kept"] += 1
+        for listener in self.on_kept:
+            listener(key)
         self._core.replica.merge(HINTS, _place(owner, key), state, done, beside=beside)
 
     def newest(self, owner: str, key: bytes) -> VersionSet:
@@ -86,12 +131,22 @@ class Handoff:
         """For whom a hint of the key is kept."""
         return [owner for owner, keys in self._keys.items() if key in keys]
 
+    def concerns(self, key: bytes) -> bool:
+        """Whether a hint of the key is kept, or a write of it still spreads from here."""
+        return key in self._spreading or any(key in keys for keys in self._keys.values())
+
     def count(self) -> dict[str, int]:
         """Hints by owner."""
         return {owner: len(keys) for owner, keys in sorted(self._keys.items()) if keys}
 
     def push(self, owner: str) -> None:
         """Send the owner what is kept for it, some at a time."""
+        if self._keys.get(owner) and owner not in self._due:
+            self._due.add(owner)
+            self._core.background.soon(partial(self._push_some, owner))
+
+    def _push_some(self, owner: str) -> None:
+        self._due.discard(owner)
         if owner not in self._core.ring.members or self._core.suspects(owner):
             return
         settled = self._core.replica.settled
@@ -108,19 +163,8 @@ class Handoff:
     def _resume(self, key: bytes) -> None:
         core = self._core
         known = core.replica.combine([core.replica.read(DATA, key).state, self.held(key)])
-        owed = set(core.ring.homes(key))
         self.spreading(key)
-
-        def kept(home: str) -> None:
-            owed.discard(home)
-            if not owed:
-                self.spread(key)
-
-        for home in sorted(owed):
-            if home == core.name:
-                kept(home)
-            else:
-                self.keep(home, key, known, partial(kept, home))
+        self._owe(key, known, partial(self.spread, key))
 
     def _push_key(self, owner: str, key: bytes) -> None:
         state = self.newest(owner, key)
@@ -129,10 +173,14 @@ class Handoff:
             self._pushing.discard((owner, key))
             if isinstance(reply, Written) and self._deliver(owner, key, state):
                 self.push(owner)
-            else:
+            elif key in self._keys[owner]:  # Unless it was owed anew meanwhile.
                 self._keys[owner].move_to_end(key)
 
         deadline = self._core.now + PUSH_TIMEOUT_S
+        if self._core.config.defect == HINT_DELETED_BEFORE_ACK:
+            self._core.after(0.0, lambda: answered(Written()))
+            self._core.ask(owner, Write(key, state), deadline, lambda reply: None)
+            return
         self._core.ask(owner, Write(key, state), deadline, answered)
 
     def _deliver(self, owner: str, key: bytes, state: VersionSet) -> bool:
@@ -149,6 +197,7 @@ class Handoff:
         return True
 
     def _scan(self) -> None:
+        self._owe_anew()
         for owner in list(self._keys):
             self.push(owner)
         self._core.after(SCAN_EVERY_S, self._scan)

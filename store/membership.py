@@ -6,20 +6,20 @@
    order to the same ring, so the assignment of partitions travels with the history and two operators at once agree.
 3. Histories merge by union: in any order, any number of times, also those of two clusters that never met.
 4. A change that can't be (a name that is taken, a leave that would leave fewer than N nodes) is passed over by the
-   fold, alike on every node. One that an operator asks for is refused with the reason.
+   fold, alike on every node, and noted in its log. One that an operator asks for is refused with the reason.
 5. A leaving node hands over what it holds (`transfer`) and then is gone. One that is gone stays out, whatever it
    gossips itself, until an operator has it join again: its old changes are older than the one that removed it.
-6. A change is durable before anybody hears of it.
+6. A change is durable before anybody hears of it, but for a cluster's beginning, which all its nodes were given.
+7. A node that is no member serves no clients. Nor does one whose name turns out to be another's: two nodes that answer
+   as one would both count toward a quorum.
 
 Dynamo (SOSP 2007), sections 4.8.1 and 4.9.
 """
 
 from __future__ import annotations
 
-import hashlib
+from collections import deque
 from collections.abc import Callable, Iterable
-from enum import StrEnum
-from typing import Annotated
 
 import msgspec
 
@@ -27,115 +27,83 @@ from store.actions import Address, Reader, Record
 from store.config import Config, ConfigError, Member
 from store.engine import DamagedRecord
 from store.errors import StoreError
+from store.history import (
+    CHANGES_MAX,
+    IDENTITY_BYTES,
+    Change,
+    Kind,
+    Standing,
+    fold,
+    identity,
+    listening,
+    objection_to,
+    order,
+    resume,
+    shown,
+)
 from store.replica import RING, Replica
 from store.ring import Ring
 
+RINGS_REMEMBERED = 8
+"""Rings before the one in force, for coordinators that look for who held a key."""
 
-class Kind(StrEnum):
-    """What a change does. START: a member from the cluster's beginning."""
-
-    START = "start"
-    JOIN = "join"
-    LEAVE = "leave"
-    GONE = "gone"
-
-
-class Standing(StrEnum):
-    """What a node that the history names is. LEAVING: no member any more, but holds data that it hands over."""
-
-    MEMBER = "member"
-    LEAVING = "leaving"
-    GONE = "gone"
-
-
-class Change(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """One change of the membership.
-
-    counter, issuer: a Lamport stamp, of the node that an operator told; changes are folded in the order of these.
-    name, address, zone, capacity: the member's. issued_ns: the issuer's calendar clock.
-    """
-
-    counter: Annotated[int, msgspec.Meta(ge=0, le=1 << 53)]
-    issuer: str
-    kind: Kind
-    name: str
-    address: Address
-    zone: str = ""
-    capacity: int = 1
-    issued_ns: Annotated[int, msgspec.Meta(ge=0, le=1 << 62)] = 0
-
-    @property
-    def member(self) -> Member:
-        """Raises ConfigError if it can't be one."""
-        return Member(self.name, self.address, self.zone, self.capacity)
-
-
-def identity(change: Change) -> int:
-    """64 bits that tell the change from every other."""
-    return int.from_bytes(hashlib.blake2b(msgspec.msgpack.encode(change), digest_size=8).digest())
-
-
-def fold(changes: Iterable[Change], config: Config) -> tuple[Ring, dict[str, tuple[Member, Standing]]]:
-    """What a history amounts to: the ring, and every node it names with its standing. O(changes * partitions)."""
-    nodes: dict[str, tuple[Member, Standing]] = {}
-    ordered = sorted(changes, key=lambda change: (change.counter, change.issuer, change.name, change.kind))
-    first = [change.member for change in ordered if change.kind is Kind.START]
-    taken: set[Address] = set()
-    for member in sorted(first):
-        if member.name not in nodes and member.address not in taken:
-            nodes[member.name] = (member, Standing.MEMBER)
-            taken.add(member.address)
-    if len(nodes) < config.n:
-        return Ring((), config), nodes
-    ring = Ring((member for member, _ in nodes.values()), config)
-    for change in ordered:
-        member, standing = nodes.get(change.name, (change.member, Standing.GONE))
-        match change.kind:
-            case Kind.JOIN if standing is not Standing.MEMBER:
-                if all(change.address != other.address for other in ring.members.values()):
-                    ring = ring.joined(change.member)
-                    nodes[change.name] = (change.member, Standing.MEMBER)
-            case Kind.LEAVE | Kind.GONE if standing is Standing.MEMBER:
-                if len(ring.members) > config.n:
-                    ring = ring.left(change.name)
-                    nodes[change.name] = (member, Standing.LEAVING if change.kind is Kind.LEAVE else Standing.GONE)
-            case Kind.GONE if change.name in nodes:
-                nodes[change.name] = (member, Standing.GONE)
-            case _:
-                pass
-    return ring, nodes
+_DISPLACED = b"displaced"
+_changes = msgspec.msgpack.Decoder(Change)
 
 
 class Membership:
     """One node's copy of the history, and what it amounts to.
 
     name: the node's own. members: of the cluster's beginning, for a node whose disk has no history yet; none: the
-    node is outside until it learns of one. ring: in force. nodes: all that the history names, with their standing.
-    view: the digest of the history; nodes of one view have one ring.
+    node is outside until it learns of one. note: writes a line to the node's log.
+    ring: in force. nodes: all that the history names, with their standing. view: the digest of the history; nodes of
+    one view have one ring. refusal: why this node serves no clients, and the remedy; None: it does.
+    past: the rings before this one, since the start.
     on_change: called after each change of the history, with the ring as it was before.
     """
 
     def __init__(
-        self, name: str, members: Iterable[Member], config: Config, reader: Reader, replica: Replica
+        self,
+        name: str,
+        members: Iterable[Member],
+        config: Config,
+        reader: Reader,
+        replica: Replica,
+        note: Callable[[str], None],
     ) -> None:
         self._name = name
         self._config = config
         self._replica = replica
+        self._note = note
         self._changes: dict[int, Change] = {}
         self.view = 0
+        self.past: deque[Ring] = deque(maxlen=RINGS_REMEMBERED)
         self.on_change: list[Callable[[Ring], None]] = []
-        stored = [change for change in _read(reader) if change is not None]
-        start = [Change(0, "", Kind.START, m.name, m.address, m.zone, m.capacity) for m in sorted(members)]
-        if start and not stored:
-            Ring((change.member for change in start), config)  # raises ConfigError for what can't be a cluster
+        stored = self._read(reader)
+        beginning = sorted(members)
+        if beginning and not stored:
+            Ring(beginning, config)  # raises ConfigError for what can't be a cluster
+        start = [Change(0, "", Kind.START, m.name, m.address, m.zone, m.capacity) for m in beginning]
         self._begin = () if stored else tuple(start)
         self._add(stored or start)
-        self.ring, self.nodes = fold(self._changes.values(), config)
+        self._passed: set[int] = set()
+        self._last = max(map(order, self._changes.values()), default=())
+        self.ring, self.nodes = fold(
+            self._changes.values(), config, lambda change, reason: self._passed.add(identity(change))
+        )
+        self._displaced = _marked(reader)
+        self.refusal = self._refusal()
+        if beginning and stored:
+            self._compare(set(beginning))
 
     def start(self) -> None:
         """Make the cluster's beginning durable, if this is it."""
         if self._begin:
             self._replica.store(tuple(map(_record, self._begin)), lambda: None)
+
+    def leaving(self) -> list[str]:
+        """Nodes that are no members any more, and may hold something still."""
+        return sorted(name for name, (_, standing) in self.nodes.items() if standing is Standing.LEAVING)
 
     @property
     def changes(self) -> list[Change]:
@@ -147,6 +115,10 @@ class Membership:
         """This node's own; None: the history does not name it."""
         return self.nodes[self._name][1] if self._name in self.nodes else None
 
+    def removals(self, name: str) -> int:
+        """How often a node of that name was removed: what it held before the last time is void."""
+        return sum(change.kind is Kind.GONE and change.name == name for change in self._changes.values())
+
     def address(self, name: str) -> Address | None:
         """Where a node listens that is a member or still hands over."""
         known = self.nodes.get(name)
@@ -156,20 +128,21 @@ class Membership:
         """Every other node that is a member or leaving, by name."""
         return sorted(n for n, (_, s) in self.nodes.items() if s is not Standing.GONE and n != self._name)
 
+    def has(self, member: Member) -> bool:
+        """Whether it is a member. Raises StoreError `bad_request` if its name or address is another's."""
+        if self.nodes.get(member.name) == (member, Standing.MEMBER):
+            return True
+        objection = objection_to(member, self.nodes, listening(self.nodes))
+        if objection is not None:
+            raise StoreError("bad_request", objection)
+        return False
+
     def join(self, member: Member, now_ns: int, done: Callable[[], None]) -> None:
-        """An operator has the node join. Raises StoreError `bad_request` if its name or address is taken."""
-        known = self.nodes.get(member.name)
-        if known is not None and known[1] is Standing.MEMBER:
-            if known[0] == member:
-                done()
-                return
-            at = f"{known[0].address[0]}:{known[0].address[1]}"
-            raise StoreError("bad_request", f"the name {member.name!r} is taken by the node at {at}; choose another")
-        for other in self.ring.members.values():
-            if other.address == member.address:
-                at = f"{member.address[0]}:{member.address[1]}"
-                raise StoreError("bad_request", f"{at} is the address of member {other.name!r}; give its own")
-        self._issue(Kind.JOIN, member, now_ns, done)
+        """An operator has the node join. Raises StoreError `bad_request` if its name or address is another's."""
+        if self.has(member):
+            done()
+        else:
+            self._issue(Kind.JOIN, member, now_ns, done)
 
     def leave(self, name: str, now_ns: int, done: Callable[[], None], *, gone: bool = False) -> None:
         """An operator has the node leave. gone: it is dead, and hands nothing over any more.
@@ -194,6 +167,14 @@ class Membership:
         theirs = set(identities)
         return [change for known, change in self._changes.items() if known not in theirs]
 
+    def known(self, identities: Iterable[int]) -> list[Change]:
+        """Those of the changes that are known here."""
+        return [self._changes[name] for name in identities if name in self._changes]
+
+    def unknown(self, identities: Iterable[int]) -> list[int]:
+        """Those of the changes that are not known here."""
+        return [name for name in identities if name not in self._changes]
+
     @property
     def identities(self) -> list[int]:
         """Of every change known, in the order in which they were learnt."""
@@ -214,16 +195,90 @@ class Membership:
 
     def _issue(self, kind: Kind, member: Member, now_ns: int, done: Callable[[], None]) -> None:
         counter = 1 + max((change.counter for change in self._changes.values()), default=0)
+        if counter > CHANGES_MAX:
+            # Some holder of the key made up a change of the last number: nobody could read one that comes after it.
+            raise StoreError("bad_request", "the history's numbers are used up; begin a new cluster, and copy the data")
         self.merge(
             [Change(counter, self._name, kind, member.name, member.address, member.zone, member.capacity, now_ns)], done
         )
 
     def _learn(self, changes: list[Change]) -> None:
-        if self._add(changes):
-            before = self.ring
-            self.ring, self.nodes = fold(self._changes.values(), self._config)
-            for listener in self.on_change:
-                listener(before)
+        new = sorted((change for change in changes if identity(change) not in self._changes), key=order)
+        if not self._add(new):
+            return
+        before, own = self.ring, self.nodes.get(self._name)
+        self.past.append(before)
+        later = order(new[0]) > self._last and all(change.kind is not Kind.START for change in new)
+        if later and self.ring.members:
+            # The usual case, and what spares a long history the whole fold at each of its changes.
+            self.ring, self.nodes = resume(new, self.ring, self.nodes, self._pass)
+        else:
+            self.ring, self.nodes = fold(self._changes.values(), self._config, self._pass)
+        self._last = max(self._last, order(new[-1]))
+        self._see_to_itself(own)
+        for listener in self.on_change:
+            listener(before)
+
+    def _pass(self, change: Change, reason: str) -> None:
+        if identity(change) not in self._passed:
+            self._passed.add(identity(change))
+            node = f"{change.name!r} at {shown(change.address)}"
+            by = f"told to {change.issuer}" if change.issuer else "of a cluster's beginning"
+            self._note(f"the {change.kind} of {node}, {by}, has no effect: {reason}")
+
+    def _see_to_itself(self, before: tuple[Member, Standing] | None) -> None:
+        """What the change means for this node. before: its own standing until now."""
+        now = self.nodes.get(self._name)
+        if (
+            before is not None
+            and now is not None
+            and Standing.GONE not in (before[1], now[1])
+            and before[0].address != now[0].address
+            and not self._displaced
+        ):
+            # In the ring before and after, and somewhere else: not this node, but one of the same name.
+            self._displaced = True
+            self._replica.store((Record(RING, _DISPLACED, b""),), lambda: None)
+        refused, self.refusal = self.refusal, self._refusal()
+        if self.refusal is not None:
+            if self.refusal != refused:
+                self._note(self.refusal)
+        elif refused is not None or before is None or self.standing is not before[1]:
+            self._note(f"{self._name} is {'leaving' if self.standing is Standing.LEAVING else 'a member of'} the ring")
+
+    def _refusal(self) -> str | None:
+        standing = self.standing
+        if self._displaced:
+            text = f"another node is {self._name!r} in this ring; start this one as a new node, of a name of its own"
+            return f"{text} and on an empty directory, and join it"
+        if standing is None or not self.ring.members:
+            return f"{self._name} is outside the ring; join it, or ask a member"
+        if standing is Standing.GONE:
+            return f"{self._name} is no longer in the ring; join it again, or ask a member"
+        return None
+
+    def _compare(self, given: set[Member]) -> None:
+        """Say so if the members that the node was started with are neither the beginning's nor those of today."""
+        began = {change.member for change in self._changes.values() if change.kind is Kind.START}
+        if given != began and given != set(self.ring.members.values()):
+            text = "the members given at the start are ignored: the stored history of joins and leaves has"
+            self._note(f"{text} {', '.join(self.ring.members)}; change that with join and leave")
+
+    def _read(self, reader: Reader) -> list[Change]:
+        """The stored history. What is damaged counts as not there: the other nodes bring it back."""
+        changes, damaged = [], 0
+        try:
+            for key, stored in reader.scan(RING):
+                if len(key) == IDENTITY_BYTES:
+                    try:
+                        changes.append(_changes.decode(stored))
+                    except (msgspec.MsgspecError, UnicodeDecodeError):
+                        damaged += 1
+        except DamagedRecord:
+            changes, damaged = [], damaged + 1
+        if damaged:
+            self._note(f"{damaged} changes of the stored history are damaged; the other nodes are asked for them")
+        return changes
 
     def _add(self, changes: Iterable[Change]) -> bool:
         before = len(self._changes)
@@ -242,13 +297,13 @@ def _sound(change: Change) -> bool:
         return False
 
 
-def _record(change: Change) -> Record:
-    return Record(RING, identity(change).to_bytes(8), msgspec.msgpack.encode(change))
-
-
-def _read(reader: Reader) -> list[Change | None]:
-    decoder = msgspec.msgpack.Decoder(Change)
+def _marked(reader: Reader) -> bool:
+    """Whether this node was found to bear another's name."""
     try:
-        return [decoder.decode(stored) for _, stored in reader.scan(RING)]
+        return reader.get(RING, _DISPLACED) is not None
     except DamagedRecord:
-        return []
+        return True
+
+
+def _record(change: Change) -> Record:
+    return Record(RING, identity(change).to_bytes(IDENTITY_BYTES), msgspec.msgpack.encode(change))

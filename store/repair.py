@@ -3,6 +3,8 @@
 1. Pushed is the *merged* state, never one winner of it: a winner would destroy the siblings it was read with.
 2. Only homes are repaired; what a stand-in holds goes to its owner by hinted handoff.
 3. One get pushes a state to a home at most once.
+4. Unless a client waits for it (`blocking`), a repair is background work, and is left to the next get, or to
+   anti-entropy, if too much of that waits already.
 
 Dynamo (SOSP 2007), section 5.
 """
@@ -10,11 +12,13 @@ Dynamo (SOSP 2007), section 5.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 
 from store.core import Core
+from store.defects import ONE_WINNER_REPAIR
 from store.messages import Reply, Write, Written
 from store.replica import DATA
-from store.versions import EMPTY, VersionSet
+from store.versions import EMPTY, VersionSet, latest
 
 
 class ReadRepair:
@@ -34,6 +38,8 @@ class ReadRepair:
         """
         state = self._core.replica.combine(states.values())
         holders = {node for node, known in states.items() if (known or EMPTY) == state}
+        if self._core.config.defect == ONE_WINNER_REPAIR:
+            state = latest(state)
 
         def held(node: str) -> None:
             holders.add(node)
@@ -42,7 +48,10 @@ class ReadRepair:
         for home in homes:
             if home in states and home not in holders and self._pushed.get(home) != state:
                 self._pushed[home] = state
-                self._write(home, state, held)
+                if self._core.config.read_repair == "blocking":
+                    self._write(home, state, held)
+                elif not self._core.background.spare(partial(self._write, home, state, held)):
+                    self._core.counters["read_repairs_left"] += 1
         on_held(holders)
 
     def _write(self, home: str, state: VersionSet, held: Callable[[str], None]) -> None:

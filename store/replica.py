@@ -18,13 +18,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain, islice
 
 import msgspec
 
 from store.actions import Action, Bits, Persist, Reader, Record
+from store.clocks import Clocks
+from store.config import Config
+from store.defects import ACK_BEFORE_DURABLE, PHYSICAL_DELETE, REUSED_DOT
 from store.engine import DamagedRecord
 from store.ring import Range, position
-from store.versions import EMPTY, VersionSet, latest, merge, merge_latest
+from store.versions import EMPTY, VersionSet
 
 DATA, HINTS, SPREADING, META, RING = "data", "hints", "spreading", "meta", "ring"
 
@@ -77,25 +81,34 @@ OnDurable = Callable[[bytes, Entry, Entry], None]
 class Replica:
     """A node's records. `out` collects what is to be made durable.
 
-    on_durable: told of every change of the data, in the order in which they became durable.
+    on_durable: told of every change of the data, in the order in which they became durable. buffered: data that only
+    memory holds (`buffer`), by key.
 
     fresh: the records may be older than what this node once held; give up the actors made with them.
     Raises IdentityError if they are another node's.
     """
 
     def __init__(
-        self, reader: Reader, name: str, conflicts: str, bits: Bits, out: list[Action], *, fresh: bool = False
+        self,
+        reader: Reader,
+        name: str,
+        config: Config,
+        bits: Bits,
+        out: list[Action],
+        *,
+        fresh: bool = False,
     ) -> None:
         self._reader = reader
+        self._defect = config.defect
         self._name = name
-        self._latest_only = conflicts == "lww"
-        self._merge = merge_latest if self._latest_only else merge
         self._out = out
         self._ticket = 0
         self._pending: dict[tuple[str, bytes], tuple[int, Entry]] = {}
         self._waiting: dict[int, _Change] = {}
+        self.buffered: dict[bytes, Entry] = {}
         self.on_durable: list[OnDurable] = []
         self.counters: Counter[str] = Counter()
+        self.clocks = Clocks(config, self.counters)
         identity = self._identity()
         if identity is not None and identity.node != name:
             raise IdentityError(
@@ -113,10 +126,17 @@ class Replica:
             return ABSENT
         return ABSENT if stored is None else _entries.decode(stored)
 
+    def visible(self, key: bytes) -> VersionSet:
+        """What a read shows of a key's data: what the write buffer holds, or else what is durable."""
+        return (self.buffered.get(key) or self.read(DATA, key)).state
+
     def newest(self, space: str, key: bytes) -> Entry:
         """The newest state of a key, which may not be durable yet."""
         pending = self._pending.get((space, key))
-        return self.read(space, key) if pending is None else pending[1]
+        if pending is not None:
+            return pending[1]
+        held = self.buffered.get(key) if space == DATA else None
+        return self.read(space, key) if held is None else held
 
     def keys(self, space: str) -> Iterator[bytes]:
         """Every durable key of a space other than the data. O(n)."""
@@ -132,8 +152,29 @@ class Replica:
         for at, stored in self._reader.scan(DATA, start, end):
             yield at[16:], _entries.decode(stored)
 
+    def reported(self, within: Range, after: bytes | None, limit: int) -> tuple[dict[bytes, Entry], bytes | None]:
+        """The next data of a stretch, as the listeners of `on_durable` have been told of it.
+
+        The disk is ahead of them by the changes that are on their way to it, or back. `limit`: keys to take from the
+        disk. Returns the entries, and the key to go on behind; None if that was all. O(limit + changes under way).
+        """
+        entries = dict(islice(self.stretch(within, after), limit))
+        last = list(entries)[-1] if len(entries) == limit else None
+        start = (within[0], b"") if after is None else (position(after), after)
+        end = (within[1], b"") if last is None else (position(last), last + b"\0")
+        first: dict[bytes, Entry] = {}
+        for change in self._waiting.values():
+            if change.where is not None and change.where[0] == DATA:
+                first.setdefault(change.where[1], change.before)
+        for key, before in first.items():
+            if start <= (position(key), key) < end and key != after:
+                entries[key] = before
+        return entries, last
+
     def actor(self, entry: Entry) -> int:
         """The name under which this node makes dots on top of that entry; a new one is durable with the next change."""
+        if self._defect == REUSED_DOT:
+            return position(self._name.encode()) >> 65
         if entry.actor >> _COUNTED == self._actors >> _COUNTED:
             return entry.actor
         self._actors += 1
@@ -152,15 +193,17 @@ class Replica:
         """All that any of them knows, under the cluster's rule for conflicts. None: nothing."""
         known = EMPTY
         for state in states:
-            known = self._merge(known, state or EMPTY)
+            if state is not None:
+                known = self.clocks.merge(known, state)
         return known
-
-    def reconcile(self, state: VersionSet) -> VersionSet:
-        """The state under the cluster's rule for conflicts."""
-        return latest(state) if self._latest_only else state
 
     def put(self, space: str, key: bytes, entry: Entry, done: Done, *, beside: Record | None = None) -> None:
         """Store the entry, unless it is stored already; `beside`: one more record, in the same commit."""
+        if self._defect == PHYSICAL_DELETE and all(version.value is None for version in entry.state.versions):
+            self.delete(space, key, done)
+            return
+        if entry.actor and entry.actor not in entry.state.seen.clock:
+            entry = Entry(0, entry.state)  # Its dots were forgotten (`truncation`): it would make them again.
         pending = self._pending.get((space, key))
         before = self.read(space, key) if pending is None else pending[1]
         if before != entry:
@@ -174,11 +217,12 @@ class Replica:
         elif pending is None:
             done()
         else:
-            self._waiting[pending[0]].waiting.append(done)
+            self._once_durable(pending[0], done)
 
     def delete(self, space: str, key: bytes, done: Done) -> None:
         """Remove a key."""
-        before = self.newest(DATA, key) if space == DATA else ABSENT
+        pending = self._pending.get((space, key))
+        before = (self.read(space, key) if pending is None else pending[1]) if space == DATA else ABSENT
         # Remembered as pending, so that the same entry stored again meanwhile is not taken for one still there.
         self._change(space, key, before, ABSENT, (Record(space, place(key) if space == DATA else key, None),), done)
 
@@ -194,6 +238,7 @@ class Replica:
             if pending is not None and pending[0] == ticket:
                 del self._pending[change.where]
             if change.where[0] == DATA:
+                self.buffered.pop(change.where[1], None)  # Whatever it held, the change was made from it.
                 for listener in self.on_durable:
                     listener(change.where[1], change.before, change.after)
         for done in change.waiting:
@@ -201,7 +246,21 @@ class Replica:
 
     def settled(self, space: str, key: bytes) -> bool:
         """Whether the newest state of a key is durable."""
-        return (space, key) not in self._pending
+        return not self.on_its_way(space, key) and not (space == DATA and key in self.buffered)
+
+    def on_its_way(self, space: str, key: bytes) -> bool:
+        """Whether a change of the key is being written."""
+        return (space, key) in self._pending
+
+    def unsettled(self, stretch: Range) -> bool:
+        """Whether a change of data in that stretch is not durable yet. O(changes under way)."""
+        changing = chain((key for space, key in self._pending if space == DATA), self.buffered)
+        return any(stretch[0] <= position(key) < stretch[1] for key in changing)
+
+    @property
+    def progress(self) -> tuple[int, int]:
+        """How many changes were asked for, and how many of the first of those are durable, all of them."""
+        return self._ticket, next(iter(self._waiting), self._ticket + 1) - 1
 
     @property
     def unsynced(self) -> int:
@@ -219,8 +278,15 @@ class Replica:
     def _change(
         self, space: str, key: bytes, before: Entry, after: Entry, records: tuple[Record, ...], done: Done
     ) -> None:
-        change = _Change((space, key), before, after, [done])
-        self._pending[space, key] = (self._persist(change, records), after)
+        ticket = self._persist(_Change((space, key), before, after, []), records)
+        self._pending[space, key] = (ticket, after)
+        self._once_durable(ticket, done)
+
+    def _once_durable(self, ticket: int, done: Done) -> None:
+        if self._defect == ACK_BEFORE_DURABLE:
+            done()
+        else:
+            self._waiting[ticket].waiting.append(done)
 
     def _persist(self, change: _Change, records: tuple[Record, ...]) -> int:
         self._ticket += 1

@@ -1,8 +1,8 @@
 """Client requests: each get and put is a state machine on the node that coordinates it.
 
 1. A put makes its version on the coordinator, durably, before any other node hears of it. It is done once W of its N
-   homes hold it durably, each itself or through its stand-in: a home and its own stand-in count once, or W and R
-   would not overlap. It goes on until every home holds it or somebody keeps a hint for it.
+   replicas hold it durably, each itself or through its stand-in (`tally`). It goes on until every home holds it or
+   somebody keeps a hint for it.
 2. A get asks all N, and is done once R have answered, counted alike. What they know is merged, and handed out with
    one context.
 3. A stand-in that holds nothing counts toward R only once no home may still answer: else an empty node's quick
@@ -21,12 +21,15 @@ from functools import partial
 from store.config import VALUE_BYTES_MAX
 from store.context import Context, issue
 from store.core import Core
+from store.defects import CONTEXT_OF_ONE_SIBLING, FALLBACK_NOT_FOUND
 from store.fanout import Fanout
 from store.handoff import Handoff
 from store.messages import Failed, Read, Reply, State, Stored, Values, Write, Written
+from store.quorum import Quorum
 from store.repair import ReadRepair
 from store.replica import ABSENT, DATA, Entry
-from store.versions import COUNTER_MAX, EMPTY, Dot, VersionSet, add, next_dot, siblings, write
+from store.tally import Tally
+from store.versions import COUNTER_MAX, EMPTY, NOTHING, Dot, VersionSet, add, live, newest_stamp, next_dot
 
 STATE_BYTES_MAX = 16 * VALUE_BYTES_MAX
 """All siblings of a key together: half of what reassembly takes."""
@@ -49,7 +52,7 @@ class PutRequest:
         key: bytes,
         value: bytes | None,
         context: Context,
-        w: int,
+        quorum: Quorum,
         request_id: int,
         dot: Dot | None,
         finish: Finish,
@@ -58,39 +61,46 @@ class PutRequest:
         self._handoff = handoff
         self._key = key
         self._value = value
-        self._w = w
+        self._quorum = quorum
         self._request_id = request_id
         self._dot = dot
         self._finish = finish
         self._deadline = core.now + core.config.request_timeout_s
-        self._homes = core.ring.homes(key)
-        self._holders: set[str] = set()
+        self._tally = Tally()
+        self._durable = Tally()
         self._provided: set[str] = set()
+        self._spread = False
         self._answered = False
         self._state = EMPTY
         self._context = context
         self._covered = context.seen
-        self._fanout = Fanout(core, key, self._deadline, self._write_message, self._written)
+        self._fanout = Fanout(
+            core, key, self._deadline, quorum.sloppy, self._write_message, self._written, self._check
+        )
 
     def start(self) -> None:
         """Make the version and store it here."""
         core = self._core
-        if core.name in self._homes:
+        if core.name in self._fanout.homes or core.holdings.writable(self._key):
             owner, entry = None, core.replica.newest(DATA, self._key)
         else:
-            owner = _stands_in_for(core, self._homes)
+            owner = _stands_in_for(core, self._fanout.homes)
             entry = Entry(0, self._handoff.newest(owner, self._key))
         actor = self._make_version(entry)
         if sum(VERSION_BYTES + len(v.value or b"") for v in self._state.versions) > STATE_BYTES_MAX:
             self._answer(Failed("too_large", f"the siblings of this key exceed {STATE_BYTES_MAX} bytes; merge them"))
             return
         core.timers.at(self._deadline, self._time_up)
+        entry = Entry(actor, self._state)
+        if owner is None and not self._quorum.durable and core.buffer.put(self._key, entry):
+            self._spread = True  # A crash forgets the write: then there is nothing left to spread.
+            self._held_here(durable=False)
+            return
         note = self._handoff.spreading(self._key)
         if owner is None:
-            entry = Entry(actor, self._state)
-            core.replica.put(DATA, self._key, entry, lambda: self._held_here(core.name), beside=note)
+            core.replica.put(DATA, self._key, entry, self._held_here, beside=note)
         else:
-            self._handoff.keep(owner, self._key, self._state, lambda: self._held_here(owner), beside=note)
+            self._handoff.keep(owner, self._key, self._state, partial(self._hinted_here, owner), beside=note)
 
     def _make_version(self, entry: Entry) -> int:
         """Returns the actor to store with it."""
@@ -102,59 +112,97 @@ class PutRequest:
                 self._covered = add(self._covered, version.dot)
                 return actor
         if dot is None:
-            # Only a home makes dots of its own: a stand-in forgets its hints, and the dots in them, on handing off.
+            # A stand-in takes a fresh actor each time: it forgets its hints, and the dots in them, on handing off.
             actor = core.replica.actor(entry)
             dot = next_dot(state, self._covered, actor)
             if dot[1] > COUNTER_MAX:  # Some peer made up a dot of ours. What comes after it could not be read again.
                 actor = core.replica.actor(ABSENT)
                 dot = next_dot(state, self._covered, actor)
-        changed, self._covered = write(
+        self._state, self._covered = core.replica.clocks.write(
             state,
             self._covered,
+            self._context.newest_ns,
             dot=dot,
             value=self._value,
             request_id=self._request_id,
             coordinator=core.name,
-            wall_ns=max(core.present.now.wall_ns, self._context.newest_ns + 1),
+            wall_ns=core.present.now.wall_ns,
         )
-        self._state = core.replica.reconcile(changed)
         return actor
 
-    def _held_here(self, home: str) -> None:
-        self._holders.add(self._core.name)
-        self._provide(home)
+    def _held_here(self, durable: bool = True) -> None:
+        core = self._core
+        self._count(core.name, None, core.holdings.slot(self._key), durable)
+        is_home = core.name in self._fanout.homes
+        self._tell_others(besides=core.name if is_home else None)
+        if core.holdings.slot(self._key) is None:
+            self._fanout.seek()
+
+    def _hinted_here(self, home: str) -> None:
+        self._count(self._core.name, home, None, True)
+        self._tell_others(besides=home)
+
+    def _tell_others(self, besides: str | None) -> None:
         # After a stall of the disk past the deadline the others have been given hints (`_time_up`).
         if self._core.now < self._deadline:
-            self._fanout.start(besides=home)
+            self._fanout.start(besides)
         self._check()
+
+    def _count(self, node: str, owner: str | None, slot: int | None, durable: bool) -> None:
+        """The node has the write; as a hint for the owner, if that is given and it holds no token."""
+        for tally in (self._tally, self._durable) if durable else (self._tally,):
+            if slot is not None:
+                tally.holder(node, slot)
+            elif owner is not None:
+                tally.stand_in(owner)
+            else:
+                tally.home_without(node)
+        self._provide(owner or node)
 
     def _provide(self, home: str) -> None:
         """The home has the write, or somebody keeps a hint for it."""
-        before = len(self._provided)
         self._provided.add(home)
-        if before < len(self._provided) == len(self._homes):
+        if not self._spread and self._provided.issuperset(self._fanout.homes):
+            self._spread = True
             self._handoff.spread(self._key)
 
     def _write_message(self, owner: str | None) -> Write:
-        return Write(self._key, self._state, owner)
+        return Write(self._key, self._state, owner, self._quorum.durable > 1)
 
     def _written(self, node: str, owner: str | None, reply: Reply) -> None:
         if isinstance(reply, Written):
-            self._holders.add(node)
-            self._provide(owner or node)
+            self._count(node, owner, reply.slot, reply.durable)
             self._check()
 
+    def _counts(self) -> tuple[int, int, int]:
+        """Replicas, primaries among them, and those that hold it durably."""
+        without = self._quorum.sloppy and self._fanout.troubled
+        replicas, durable = (tally.replicas(homes_without=without) for tally in (self._tally, self._durable))
+        return replicas, self._tally.primaries, durable
+
     def _check(self) -> None:
-        primaries = sum(home in self._holders for home in self._homes)
-        if len(self._provided) >= self._w and primaries >= self._core.config.pw:
-            context = Context(self._covered, _newest_ns(self._state))
-            self._answer(Stored(issue(self._core.secret, self._key, context)))
+        if self._answered:
+            return
+        slot = self._core.holdings.slot(self._key)
+        if slot is not None and self._core.name in self._provided:
+            # It may have come to this node since the write did.
+            self._tally.holder(self._core.name, slot)
+        replicas, primaries, durable = self._counts()
+        if self._quorum.met(replicas, primaries, durable):
+            self._fanout.enough()
+            coordinator = self._core.name if self._core.name in self._fanout.homes else ""
+            context = issue(
+                self._core.secret, self._key, Context(self._covered, newest_stamp(self._state), coordinator)
+            )
+            self._answer(Stored(context, self._core.membership.view, replicas, durable))
 
     def _time_up(self) -> None:
-        missing = ", ".join(home for home in self._homes if home not in self._holders)
-        text = f"{len(self._provided)} of {self._w} nodes hold it after {self._core.config.request_timeout_s:g} s"
-        self._answer(Failed("quorum_failed", f"{text} ({missing} did not answer); get the key before you retry"))
-        for home in self._homes:
+        missing = ", ".join(home for home in self._fanout.homes if home not in self._provided)
+        text = f"{self._quorum.missed(*self._counts())} hold it after {self._core.config.request_timeout_s:g} s"
+        if missing:
+            text += f" ({missing} did not answer)"
+        self._answer(Failed("quorum_failed", f"{text}; get the key before you retry"))
+        for home in self._fanout.homes:
             if home not in self._provided and home != self._core.name:
                 # Nobody was left to stand in: the coordinator itself keeps the hint. It counts for nothing.
                 self._handoff.keep(home, self._key, self._state, partial(self._provide, home))
@@ -168,76 +216,93 @@ class PutRequest:
 class GetRequest:
     """Coordinates one get."""
 
-    def __init__(self, core: Core, handoff: Handoff, key: bytes, r: int, finish: Finish) -> None:
+    def __init__(self, core: Core, handoff: Handoff, key: bytes, quorum: Quorum, finish: Finish) -> None:
         self._core = core
         self._handoff = handoff
         self._key = key
-        self._r = r
+        self._quorum = quorum
+        self._fastest = ""
         self._finish = finish
         self._deadline = core.now + core.config.request_timeout_s
-        self._homes = core.ring.homes(key)
         self._states: dict[str, VersionSet | None] = {}
-        self._slots: dict[str, str] = {}
-        """By node that answered: itself, or the home it stands in for."""
-        self._quorum = False
+        self._tally = Tally()
+        self._empty_stand_ins: set[str] = set()
+        self._met = False
         self._answered = False
-        self._fanout = Fanout(core, key, self._deadline, lambda owner: Read(key), self._read, self._check)
+        self._fanout = Fanout(core, key, self._deadline, quorum.sloppy, partial(Read, key), self._read, self._check)
         self._repair = ReadRepair(core, key)
 
     def start(self) -> None:
         """Read here, and ask the others."""
         core = self._core
+        homes = self._fanout.homes
         self._timer = core.timers.at(self._deadline, self._time_up)
-        if core.name in self._homes:
-            self._keep(core.name, None, core.replica.read(DATA, self._key).state)
-            self._fanout.start(besides=core.name)
+        slot = core.holdings.slot(self._key)
+        if core.name in homes or slot is not None:
+            self._count(core.name, None, slot, core.replica.visible(self._key))
+            self._fanout.start(besides=core.name if core.name in homes else None)
+            if slot is None:
+                self._fanout.seek()
         else:
-            owner = _stands_in_for(core, self._homes)
-            self._keep(core.name, owner, self._handoff.held(self._key))
+            owner = _stands_in_for(core, homes)
+            self._count(core.name, owner, None, self._handoff.held(self._key))
             self._fanout.start(besides=owner if core.suspects(owner) else None)
         self._check()
 
-    def _keep(self, node: str, owner: str | None, state: VersionSet | None) -> None:
-        self._slots[node] = owner or node
+    def _count(self, node: str, owner: str | None, slot: int | None, state: VersionSet | None) -> None:
         self._states[node] = state
+        if not self._fastest and node in self._fanout.homes:
+            self._fastest = node
+        if slot is not None:
+            self._tally.holder(node, slot)
+        elif owner is None:
+            self._tally.home_without(node)
+        elif state is not None:
+            self._tally.stand_in(owner)
+        else:
+            self._empty_stand_ins.add(owner)
 
     def _read(self, node: str, owner: str | None, reply: Reply) -> None:
         if isinstance(reply, State):
-            self._keep(node, owner, reply.state)
+            self._count(node, owner, reply.slot, reply.state)
             self._check()
-            if self._quorum and not self._fanout.silent:
+            if self._met and not self._fanout.silent:
                 self._repair_stale()
 
     def _counted(self) -> int:
-        stand_ins_count = not self._fanout.hopeful
-        return len(
-            {
-                self._slots[node]
-                for node, state in self._states.items()
-                if node in self._homes or state is not None or stand_ins_count
-            }
-        )
+        patient = bool(self._fanout.hopeful) and self._core.config.defect != FALLBACK_NOT_FOUND
+        if not patient:
+            for owner in self._empty_stand_ins:
+                self._tally.stand_in(owner)
+        without = not patient and self._quorum.sloppy and self._fanout.troubled
+        return self._tally.replicas(homes_without=without)
 
     def _check(self) -> None:
-        if self._quorum or self._answered:
+        if self._met or self._answered:
             return
-        primaries = sum(home in self._states for home in self._homes)
-        if self._counted() < self._r or primaries < self._core.config.pr:
+        slot = self._core.holdings.slot(self._key)
+        if slot is not None and self._core.name in self._states:
+            # It may have come to this node since it was asked, and with it what the others had acknowledged.
+            self._count(self._core.name, None, slot, self._core.replica.visible(self._key))
+        if not self._quorum.met(self._counted(), self._tally.primaries):
             return
-        self._quorum = True
+        self._met = True
+        self._fanout.enough()
         state = self._core.replica.combine(self._states.values())
         if self._core.config.read_repair == "blocking":
-            self._repair.push(self._homes, dict(self._states), lambda holders: self._answer_once_held(state, holders))
+            self._repair.push(
+                self._fanout.homes, dict(self._states), lambda holders: self._answer_once_held(state, holders)
+            )
         else:
             self._answer(state)
             self._core.after(STRAGGLERS_S, self._repair_stale)
 
     def _repair_stale(self) -> None:
         if self._core.config.read_repair != "off":
-            self._repair.push(self._homes, self._states, lambda holders: None)
+            self._repair.push(self._fanout.homes, self._states, lambda holders: None)
 
     def _answer_once_held(self, state: VersionSet, holders: set[str]) -> None:
-        if len({self._slots[node] for node in holders}) >= self._r:
+        if len(holders) >= self._quorum.replicas:
             self._answer(state)
 
     def _answer(self, state: VersionSet) -> None:
@@ -245,22 +310,24 @@ class GetRequest:
             return
         self._answered = True
         self._timer.cancel()
-        context = Context(state.seen, _newest_ns(state))
-        self._finish(Values(siblings(state), issue(self._core.secret, self._key, context)))
+        context = Context(state.seen, newest_stamp(state), self._fastest)
+        if self._core.config.defect == CONTEXT_OF_ONE_SIBLING and len(state.versions) > 1:
+            context = Context(add(NOTHING, state.versions[0].dot), newest_stamp(state))
+        found = live(state)
+        values, stamps = [v.value or b"" for v in found], [v.stamp for v in found]
+        sealed = issue(self._core.secret, self._key, context)
+        self._finish(Values(values, sealed, self._core.membership.view, stamps))
 
     def _time_up(self) -> None:
         if self._answered:
             return
         self._answered = True
-        silent = ", ".join(home for home in self._homes if home not in self._states) or "stale replicas"
-        text = f"{self._counted()} of {self._r} replicas answered within {self._core.config.request_timeout_s:g} s"
+        silent = ", ".join(home for home in self._fanout.homes if home not in self._states) or "stale replicas"
+        missed = self._quorum.missed(self._counted(), self._tally.primaries)
+        text = f"{missed} answered within {self._core.config.request_timeout_s:g} s"
         self._finish(Failed("quorum_failed", f"{text} (not {silent}); retry, or lower R"))
 
 
 def _stands_in_for(core: Core, homes: tuple[str, ...]) -> str:
     """The home whose place this node takes, as it is none itself."""
     return next((home for home in homes if core.suspects(home)), homes[0])
-
-
-def _newest_ns(state: VersionSet) -> int:
-    return max((version.wall_ns for version in state.versions), default=0)

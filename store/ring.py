@@ -1,22 +1,34 @@
 """The ring: which nodes hold a key.
 
-1. A key's position is the MD5 of it, 128 bits. The hash space is cut into Q equal partitions.
-2. Strategy 3 (section 6.2): every node owns Q/S of the partitions, give or take one. Which ones follows from the
-   members' names alone, so nodes that know the same members agree without talking.
-3. A key's preference list is the distinct *physical* nodes met clockwise from its partition: the first N are its
-   homes (primaries), the others stand in for them, in that order.
+1. A key's position is the MD5 of it, 128 bits. Ranges tile the ring from 0 to 2**128; each key falls into one. None
+   wraps over 0: one that would is cut there in two.
+2. Tokens lie on the ring, each of one node. A node is met clockwise from a range's end where its first token lies.
+   A key's preference list is the distinct *physical* nodes met: the first N are its homes (primaries), the others
+   stand in for them, in that order. One machine is never met twice, or W would be met by one machine.
+3. Where members lie in different zones, a home is passed over while its zone has one already and another zone none.
+   Those passed over fill up the N, in order, and go before the others.
+4. How the ring is cut and who gets the tokens is the strategy (section 6.2):
+   1: T tokens a node, at random; ranges are cut at the tokens, so a join cuts ranges of others.
+   2: T tokens a node, at random; Q equal ranges.
+   3: Q equal ranges with a token at the end of each; Q/S of them a node, whole ones changing hands (`placement`).
+   Strategies 1 and 2 depend on who is a member; 3 also on the order of joins and leaves.
 
-Dynamo (SOSP 2007), sections 4.2, 4.3 and 6.2.
+Dynamo (SOSP 2007), sections 4.2, 4.3, 4.6 and 6.2.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property, lru_cache
+from itertools import chain, islice
 
+from store import placement
 from store.config import Config, ConfigError, Member
 
 
+@lru_cache(maxsize=1024)  # One request asks for its key's position half a dozen times.
 def position(key: bytes) -> int:
     """Where a key lies on the ring: 0 to 2**128 - 1."""
     return int.from_bytes(hashlib.md5(key, usedforsecurity=False).digest())
@@ -28,72 +40,152 @@ Range = tuple[int, int]
 
 
 class Ring:
-    """An assignment of partitions to members. Lookups are O(1): every partition's walk is made once.
+    """An assignment of partitions to members. A partition's walk is made when it is first asked for, then kept.
 
     No members: the ring of a node that knows no cluster yet; no key has a home there.
+    dealt: for strategy 3, the owners by partition as a history of joins and leaves has left them.
+    n: the number of homes. partitions: how many ranges there are.
     Raises ConfigError for fewer than N members, or two of one name or one address: such a machine would count twice
     toward a quorum.
     """
 
-    def __init__(self, members: Iterable[Member], config: Config) -> None:
-        given = sorted(members)
+    def __init__(self, members: Iterable[Member], config: Config, *, dealt: list[str] | None = None) -> None:
+        given = sorted(members, key=lambda member: member.name)
         self.members = {member.name: member for member in given}
         if len(self.members) < len(given):
             raise ConfigError("two members have the same name; every node needs its own")
         if len({member.address for member in given}) < len(given):
             raise ConfigError("two members have the same address; every node needs its own")
         if given:
-            config.fits(len(self.members))
+            config.fits(len(given))
         self.n = config.n
         self._config = config
-        self.partitions = config.partitions
-        self.owners = _assign(sorted(self.members), config.partitions) if given else []
-        self._walks = [self._walk(partition) for partition in range(config.partitions)]
+        self._dealt = dealt
+        self._homes: dict[int, tuple[str, ...]] = {}
+        self._preferences: dict[int, tuple[str, ...]] = {}
 
     def joined(self, member: Member) -> Ring:
-        """The ring after that member has joined: only what it takes over moves."""
-        return Ring([*self.members.values(), member], self._config)
+        """The ring after that member has joined. Strategy 3: partitions move to it only."""
+        members = [*self.members.values(), member]
+        if self._config.strategy != 3 or not self.members or member.name in self.members:
+            return Ring(members, self._config)
+        return Ring(members, self._config, dealt=placement.take(self.owners, self.members, member, self.n))
 
     def left(self, name: str) -> Ring:
-        """The ring after that member has left: only what it held moves."""
-        return Ring((m for m in self.members.values() if m.name != name), self._config)
+        """The ring after that member has left. Strategy 3: its partitions move only."""
+        remaining = {other: member for other, member in self.members.items() if other != name}
+        if self._config.strategy != 3 or not remaining:
+            return Ring(remaining.values(), self._config)
+        return Ring(remaining.values(), self._config, dealt=placement.hand_on(self.owners, remaining, name, self.n))
+
+    @cached_property
+    def partitions(self) -> int:
+        """How many ranges there are. Strategy 1: one a token, and one more as the ring is cut at 0."""
+        return len(self._ends) if self._config.strategy == 1 else self._config.partitions
 
     def range(self, partition: int) -> Range:
         """Where a partition begins and ends."""
+        if self._config.strategy == 1:
+            return (self._ends[partition - 1] if partition else 0, self._ends[partition])
         return (-(-partition * RING_SIZE // self.partitions), -(-(partition + 1) * RING_SIZE // self.partitions))
 
-    def preference_of(self, partition: int) -> tuple[str, ...]:
-        """All nodes in the partition's order of preference."""
-        return self._walks[partition]
+    def partition_at(self, at: int) -> int:
+        """The partition that a position lies in. Strategy 1: O(log partitions); else O(1)."""
+        if self._config.strategy == 1:
+            return bisect_right(self._ends, at)
+        return at * self.partitions >> 128
 
     def partition(self, key: bytes) -> int:
         """The partition that a key falls into."""
-        return position(key) * self.partitions >> 128
+        return self.partition_at(position(key))
 
-    def preference(self, key: bytes) -> tuple[str, ...]:
-        """All nodes in the key's order of preference, each once; the first N are its homes."""
-        return self._walks[self.partition(key)]
+    @cached_property
+    def owners(self) -> list[str]:
+        """The first home of each partition; none without members."""
+        return [self._clockwise[first] for first in self._first]
+
+    def homes_of(self, partition: int) -> tuple[str, ...]:
+        """The N nodes that should hold the partition's keys, its owner first. O(N) the first time, without zones."""
+        homes = self._homes.get(partition)
+        if homes is None:
+            homes = self._homes[partition] = self._spread(self._met(partition))
+        return homes
+
+    def preference_of(self, partition: int) -> tuple[str, ...]:
+        """All nodes in the partition's order of preference."""
+        preference = self._preferences.get(partition)
+        if preference is None:
+            met = chain(self.homes_of(partition), self._met(partition))
+            preference = self._preferences[partition] = tuple(dict.fromkeys(met))
+        return preference
 
     def homes(self, key: bytes) -> tuple[str, ...]:
         """The N nodes that should hold the key."""
-        return self.preference(key)[: self.n]
+        return self.homes_of(self.partition(key))
 
-    def _walk(self, start: int) -> tuple[str, ...]:
+    def preference(self, key: bytes) -> tuple[str, ...]:
+        """All nodes in the key's order of preference, each once; the first N are its homes."""
+        return self.preference_of(self.partition(key))
+
+    @cached_property
+    def _tokens(self) -> list[tuple[int, str]]:
+        """Strategies 1 and 2."""
+        return placement.tokens(self.members.values(), self._config.tokens)
+
+    @cached_property
+    def _clockwise(self) -> list[str]:
+        """The tokens' nodes, clockwise."""
+        if self._config.strategy != 3:
+            return [name for _, name in self._tokens]
+        if self._dealt is None and self.members:
+            self._dealt = placement.deal(self.members, self._config.partitions, self.n)
+        return self._dealt or []
+
+    @cached_property
+    def _ends(self) -> list[int]:
+        """Strategy 1: where ranges end, at each token, and where the ring is cut."""
+        return [at for at, _ in self._tokens if at] + [RING_SIZE]
+
+    @cached_property
+    def _first(self) -> Sequence[int]:
+        """Of each partition, the number of the token that is met first from its end; none without members."""
+        if self._config.strategy == 3 or not self.members:
+            return range(len(self._clockwise))
+        at = [at for at, _ in self._tokens]
+        return [bisect_left(at, self.range(partition)[1]) % len(at) for partition in range(self.partitions)]
+
+    @cached_property
+    def _zones(self) -> int:
+        return len({member.zone for member in self.members.values()})
+
+    @cached_property
+    def _tokenless(self) -> list[str]:
+        """With fewer partitions than members some own none; they still stand in, last."""
+        return sorted(self.members.keys() - set(self._clockwise))
+
+    def _met(self, partition: int) -> Iterator[str]:
+        """Every node, in the order in which it is met from the partition's end."""
         if not self.members:
-            return ()
-        met: dict[str, None] = {}
-        for step in range(self.partitions):
-            met[self.owners[(start + step) % self.partitions]] = None
-            if len(met) == len(self.members):
+            return iter(())
+        met = clockwise(self._clockwise, self._first[partition])
+        return chain(islice(met, len(self.members) - len(self._tokenless)), self._tokenless)
+
+    def _spread(self, met: Iterable[str]) -> tuple[str, ...]:
+        """The homes among nodes in the order in which they are met."""
+        homes: dict[str, str] = {}
+        passed: list[str] = []
+        for name in met:
+            if homes.setdefault(self.members[name].zone, name) != name:
+                passed.append(name)
+            if len(homes) == min(self.n, self._zones) and len(homes) + len(passed) >= self.n:
                 break
-        # With fewer partitions than members some own none; they still stand in, last.
-        return tuple(met | dict.fromkeys(self.members))
+        return (*homes.values(), *passed)[: self.n]
 
 
-def _assign(names: list[str], partitions: int) -> list[str]:
-    """Deal the partitions out in rounds; each round visits all nodes in an order of its own, so that a node's
-    neighbours on the ring, and with them its share of a failed node's load, vary."""
-    owners: list[str] = []
-    for turn in range(-(-partitions // len(names))):
-        owners += sorted(names, key=lambda name: hashlib.md5(f"{turn}/{name}".encode()).digest())
-    return owners[:partitions]
+def clockwise(tokens: Sequence[str], start: int) -> Iterator[str]:
+    """Each node once, in the order in which its first token is met from the token numbered `start` on."""
+    met: set[str] = set()
+    for number in chain(range(start, len(tokens)), range(start)):
+        if tokens[number] not in met:
+            met.add(tokens[number])
+            yield tokens[number]

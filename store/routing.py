@@ -1,18 +1,21 @@
 """Routing: any node takes any request, and hands it once to a home of its key.
 
-1. A home coordinates what it is sent. Another node forwards to the first home that it does not suspect, and passes
-   the answer on. What was forwarded is never forwarded again, so there are no loops.
+1. A home coordinates what it is sent, but for a put whose context names another home that it does not suspect: the one
+   that answered first in the get before, which has what was read then, and likely answers the next get first. So a
+   client is more likely to read its own write. Nodes that are no homes forward, to that home or the first that they
+   do not suspect, and pass the answer on. What was forwarded is never forwarded again, so there are no loops.
 2. Where no home answers, a sloppy cluster's node coordinates by itself, as a stand-in.
 3. A home that is suspected while it has the request is given up on, and the next is asked, with the same request id
-   and, of a put, the same dot (`dots`): the first may do it as well, later.
+   and, of a put, the same dot (`dots`; not in every mode: `clocks`): the first may do it as well, later.
 
-Dynamo (SOSP 2007), sections 4.5 and 6.4.
+Dynamo (SOSP 2007), sections 4.5, 5 and 6.4.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
+from store.clocks import gives_dots
 from store.core import Core
 from store.dots import Dots
 from store.messages import Failed, Forward, Get, Put, Reply, Stored, after_others
@@ -26,6 +29,7 @@ GRACE_S = 0.5
 class Routing:
     """Finds a coordinator for one request.
 
+    sloppy: any node may, where no home answers. preferred: the home that the context names; "" for none.
     coordinate: do it here, under that dot if a put was given one, and give the answer to that function.
     """
 
@@ -34,6 +38,8 @@ class Routing:
         core: Core,
         request: Get | Put,
         request_id: int,
+        sloppy: bool,
+        preferred: str,
         dots: Dots,
         coordinate: Callable[[Dot | None, Callable[[Reply], None]], None],
         finish: Callable[[Reply], None],
@@ -41,6 +47,8 @@ class Routing:
         self._core = core
         self._request = request
         self._request_id = request_id
+        self._sloppy = sloppy
+        self._preferred = preferred
         self._dots = dots
         self._dot: Dot | None = None
         self._coordinate = coordinate
@@ -54,16 +62,21 @@ class Routing:
 
     def start(self) -> None:
         """Coordinate or forward."""
-        if self._core.name in self._homes:
+        core = self._core
+        preferred = self._preferred if self._preferred in self._homes and not core.suspects(self._preferred) else ""
+        if core.name in self._homes and preferred in ("", core.name):
             self._coordinate(None, self._finish)
             return
-        if isinstance(self._request, Put):
+        self._untried.sort(key=lambda home: (home != preferred, home != core.name))
+        if isinstance(self._request, Put) and gives_dots(self._core.config):
             self._dot = self._dots.give(self._request.key)
         self._next()
 
     def _next(self) -> None:
         trusted = [home for home in self._untried if not self._core.suspects(home)]
-        if trusted or (self._untried and not self._core.config.sloppy):
+        if trusted and trusted[0] == self._core.name:
+            self._coordinate_here()
+        elif trusted or (self._untried and not self._sloppy):
             self._asked = (trusted or self._untried)[0]
             self._untried.remove(self._asked)
             self._core.counters["forwarded"] += 1
@@ -71,15 +84,18 @@ class Routing:
             message = Forward(self._request_id, self._request, self._dot)
             self._core.hand(self._asked, message, self._deadline, self._answered)
             self._core.after(LOOK_EVERY_S, self._look)
-        elif self._core.config.sloppy:
-            self._over = True
-            self._tries += 1
-            self._coordinate(self._dot, self._end)
+        elif self._sloppy:
+            self._coordinate_here()
+
+    def _coordinate_here(self) -> None:
+        self._over = True
+        self._tries += 1
+        self._coordinate(self._dot, self._end)
 
     def _look(self) -> None:
         if self._over or self._asked is None:
             return
-        if self._core.suspects(self._asked) and (self._untried or self._core.config.sloppy):
+        if self._core.suspects(self._asked) and (self._untried or self._sloppy):
             self._next()
         else:
             self._core.after(LOOK_EVERY_S, self._look)

@@ -3,6 +3,9 @@
 1. One loop thread runs the node. One writer thread commits: all that queued while it was syncing goes into the next
    commit together (group commit), in order, and only then does the node hear that it is durable.
 2. If a commit fails the server stops: a node that can't store must not answer as if it could.
+3. If the node breaks off in the middle of anything the server stops as well: nobody knows what state it is in. What
+   was acknowledged is on the disk, and a restart begins from there.
+4. A damaged record is named in the log once, and counted.
 """
 
 from __future__ import annotations
@@ -17,12 +20,17 @@ from typing import assert_never
 
 from store.actions import Action, Address, Instant, Note, Persist, Record, Send
 from store.config import Config, Member
-from store.engine import Engine
+from store.engine import DamagedRecord, Engine
+from store.history import Standing
 from store.node import Node
+from store.replica import DATA
 from store.udp import UdpSocket
 
 COMMIT_MAX = 1000
 """Persists in one commit: bounds how long the first of them waits."""
+DAMAGE_NOTED_MAX = 1000
+POSITION_BYTES = 16
+"""Of its position on the ring, before each key of the data (`replica.place`)."""
 
 
 def present() -> Instant:
@@ -35,6 +43,7 @@ class Server:
 
     name, members, config, secret, cluster, seeds, fresh: the node's. listen: where to bind. engine: closed by whoever
     made it. note: writes a line to the log.
+    Raises what `node.Node` raises, and EngineError if the records can't be read.
     """
 
     def __init__(
@@ -51,6 +60,9 @@ class Server:
         seeds: Iterable[Address] = (),
         fresh: bool = False,
     ) -> None:
+        self._note = note
+        self._damaged: set[tuple[str, bytes]] = set()
+        engine.on_damage = self._note_damage
         self._node = Node(
             name,
             members,
@@ -62,20 +74,23 @@ class Server:
             seeds=seeds,
             fresh=fresh,
         )
-        self._note = note
         self._engine = engine
         self._listen = listen
         self._persists: queue.SimpleQueue[Persist | None] = queue.SimpleQueue()
         self._timer: asyncio.TimerHandle | None = None
         self._due: float | None = None
         self._serving = False
+        self._failed: asyncio.Future[None]
 
     async def serve(self, started: asyncio.Event | None = None) -> None:
-        """Run until cancelled. Raises OSError if the address is taken, EngineError if a commit fails."""
+        """Run until cancelled. Raises OSError if the address is taken, EngineError if the disk can't be used."""
         loop = asyncio.get_running_loop()
-        failed: asyncio.Future[None] = loop.create_future()
+        failed = self._failed = loop.create_future()
         self._socket = UdpSocket(self._listen, self._received)
-        self._node.environment = lambda: {"kernel_drops": self._socket.kernel_drops()}
+        self._node.environment = lambda: {
+            "kernel_drops": self._socket.kernel_drops(),
+            "damaged_records": len(self._damaged),
+        }
         writer = threading.Thread(target=self._write, args=(loop, failed), name="writer")
         writer.start()
         self._serving = True
@@ -92,16 +107,41 @@ class Server:
             self._persists.put(None)
             writer.join()
 
+    @property
+    def standing(self) -> Standing | None:
+        """The node's own (`node.Node.standing`)."""
+        return self._node.standing
+
     def _received(self, datagram: bytes, source: Address) -> None:
-        self._do(self._node.receive(datagram, source, present()))
+        self._enter(self._node.receive, datagram, source)
 
     def _wake(self) -> None:
         self._due = None
-        self._do(self._node.wake(present()))
+        self._enter(self._node.wake)
 
     def _persisted(self, tickets: list[int]) -> None:
-        for ticket in tickets if self._serving else ():
-            self._do(self._node.persisted(ticket, present()))
+        for ticket in tickets:
+            self._enter(self._node.persisted, ticket)
+
+    def _enter(self, step: Callable[..., list[Action]], *arguments: object) -> None:
+        if not self._serving:
+            return
+        try:
+            self._do(step(*arguments, present()))
+        except Exception as problem:
+            self._serving = False
+            _fail(self._failed, problem)
+
+    def _note_damage(self, damage: DamagedRecord) -> None:
+        met = (damage.space, damage.key)
+        if met in self._damaged or len(self._damaged) == DAMAGE_NOTED_MAX:
+            return
+        self._damaged.add(met)
+        key = damage.key[POSITION_BYTES:] if damage.space == DATA else damage.key
+        self._note(
+            f"the record of {key!r} in {damage.space!r} is damaged (its checksum does not match): it counts as not"
+            " there, and its replicas bring it back; if there are more, replace the disk"
+        )
 
     def _do(self, actions: list[Action]) -> None:
         for action in actions:

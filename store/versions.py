@@ -12,13 +12,16 @@
    request may get two dots for it: they merge as two versions but read as one (`siblings`), and a write that
    replaces either replaces both.
 
+`clocks` makes the cluster's choice among these: the paper's clocks, fewer entries, only the newest version.
+
 Preguiça, Baquero, Almeida, Fonte, Gonçalves: Dotted Version Vectors (2010); Almeida, Shoker, Baquero: Delta State
 Replicated Data Types (2018), section 7.2, for the causal context; Dynamo (SOSP 2007), section 4.4.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from operator import attrgetter
 from typing import Annotated
 
 import msgspec
@@ -29,6 +32,9 @@ COUNTER_MAX = 1 << 53
 Counter = Annotated[int, msgspec.Meta(ge=1, le=COUNTER_MAX)]
 WALL_NS_MAX = 1 << 62
 WallNs = Annotated[int, msgspec.Meta(ge=0, le=WALL_NS_MAX)]
+STAMP_MAX = 2 * WALL_NS_MAX - 1
+"""Past the last wall time there are as many stamps again, so that what such a clock has dated can still be replaced."""
+Stamp = Annotated[int, msgspec.Meta(ge=0, le=STAMP_MAX)]
 Dot = tuple[Actor, Counter]
 
 
@@ -46,14 +52,17 @@ class Seen(msgspec.Struct, frozen=True, array_like=True):
 
     def last(self, actor: int) -> int:
         """The highest counter of the actor; 0 if there is none."""
-        return max([self.clock.get(actor, 0), *(counter for a, counter in self.cloud if a == actor)])
+        last = self.clock.get(actor, 0)
+        return max([last, *(counter for a, counter in self.cloud if a == actor)]) if self.cloud else last
 
 
 class Version(msgspec.Struct, frozen=True, array_like=True):
     """One write of a key.
 
     actor, counter: its dot. value: None is a tombstone. request_id: the client's, the same over every retry.
-    coordinator: the node that gave the dot. wall_ns: that node's calendar clock, in nanoseconds.
+    coordinator: the node that made it. wall_ns: that node's calendar clock, in nanoseconds, as it was. ahead_ns: by how
+    much the stamp is ahead of that clock (`hlc`): how far the clock lagged behind what the node knew of; mostly 0.
+    clock: its vector clock, where the cluster has the paper's (`clocks`).
     """
 
     actor: Actor
@@ -62,10 +71,25 @@ class Version(msgspec.Struct, frozen=True, array_like=True):
     request_id: int
     coordinator: str
     wall_ns: WallNs
+    ahead_ns: Stamp = 0
+    clock: dict[Actor, Counter] | None = None
 
     @property
     def dot(self) -> Dot:
         return (self.actor, self.counter)
+
+    @property
+    def stamp(self) -> int:
+        """What "newest" goes by."""
+        return self.wall_ns + self.ahead_ns
+
+
+class Ages(msgspec.Struct, frozen=True, array_like=True):
+    """Kept only where clocks are cut short (`truncation`). dates: of each actor in the clock the stamp of the last
+    write that used its entry. cut: date and actor of the newest entry that was ever dropped."""
+
+    dates: dict[Actor, Stamp] = {}
+    cut: tuple[Stamp, Actor] = (0, 0)
 
 
 class VersionSet(msgspec.Struct, frozen=True, array_like=True):
@@ -74,6 +98,7 @@ class VersionSet(msgspec.Struct, frozen=True, array_like=True):
 
     seen: Seen = Seen()
     versions: tuple[Version, ...] = ()
+    ages: Ages | None = None
 
 
 NOTHING = Seen()
@@ -82,8 +107,11 @@ EMPTY = VersionSet()
 
 def join(left: Seen, right: Seen) -> Seen:
     """The dots of both. O(actors + cloud)."""
-    if left == right:
-        return left
+    if not left.cloud and not right.cloud:
+        if dominates(left.clock, right.clock):
+            return left
+        if dominates(right.clock, left.clock):
+            return right
     clock = dict(left.clock)
     for actor, counter in right.clock.items():
         if counter > clock.get(actor, 0):
@@ -93,14 +121,18 @@ def join(left: Seen, right: Seen) -> Seen:
 
 def merge(left: VersionSet, right: VersionSet) -> VersionSet:
     """The least state that knows all that both know. O(actors + versions)."""
-    if left == right:
-        return left
-    mine = {version.dot: version for version in left.versions}
-    theirs = {version.dot: version for version in right.versions}
-    kept = [
-        min(v, theirs.get(dot, v), key=_origin) for dot, v in mine.items() if dot in theirs or dot not in right.seen
-    ]
-    kept += [v for dot, v in theirs.items() if dot not in mine and dot not in left.seen]
+    if left is EMPTY or left == right:
+        return right
+    theirs = {(v.actor, v.counter): v for v in right.versions}
+    kept = []
+    for v in left.versions:
+        dot = (v.actor, v.counter)
+        twin = theirs.pop(dot, None)
+        if twin is not None:
+            kept.append(min(v, twin, key=_origin))
+        elif dot not in right.seen:
+            kept.append(v)
+    kept += [v for dot, v in theirs.items() if dot not in left.seen]
     return _state(join(left.seen, right.seen), kept)
 
 
@@ -113,6 +145,8 @@ def write(
     request_id: int,
     coordinator: str,
     wall_ns: int,
+    ahead_ns: int = 0,
+    clock: dict[int, int] | None = None,
 ) -> tuple[VersionSet, Seen]:
     """One more write, under that dot, which replaces what `context` covers; none if the state has seen the dot.
 
@@ -124,10 +158,7 @@ def write(
         return state, covered
     replaced = {v.request_id for v in state.versions if v.dot in context}
     kept = [v for v in state.versions if v.dot not in context and v.request_id not in replaced]
-    newest = max((v.wall_ns for v in state.versions), default=0)
-    # A coordinator whose clock lags must not date a write before those it can see: a hybrid logical clock's rule.
-    dated = min(max(wall_ns, newest + 1), WALL_NS_MAX)
-    kept.append(Version(*dot, value, request_id, coordinator, dated))
+    kept.append(Version(*dot, value, request_id, coordinator, wall_ns, ahead_ns, clock))
     return _state(join(state.seen, covered), kept), covered
 
 
@@ -138,11 +169,16 @@ def next_dot(state: VersionSet, context: Seen, actor: int) -> Dot:
 
 def add(seen: Seen, dot: Dot) -> Seen:
     """The set with one more dot."""
+    actor, counter = dot
+    if not seen.cloud and counter == seen.clock.get(actor, 0) + 1:
+        clock = {**seen.clock, actor: counter}
+        # An actor that was there keeps its place in the order.
+        return Seen(clock if counter > 1 else dict(sorted(clock.items())))
     return _seen(dict(seen.clock), {*seen.cloud, dot})
 
 
 def latest(state: VersionSet) -> VersionSet:
-    """Last write wins: only the newest version by its coordinator's clock, dots breaking ties alike everywhere."""
+    """Last write wins: only the newest version by its stamp, dots breaking ties alike everywhere."""
     if len(state.versions) < 2:
         return state
     return VersionSet(state.seen, (max(state.versions, key=_age),))
@@ -157,19 +193,37 @@ def merge_latest(left: VersionSet, right: VersionSet) -> VersionSet:
     return latest(VersionSet(join(left.seen, right.seen), (*left.versions, *right.versions)))
 
 
+def live(state: VersionSet) -> list[Version]:
+    """The versions a client sees: no tombstones, one version a request, in the order of dots."""
+    there = [v for v in state.versions if v.value is not None]
+    return there if len(there) < 2 else list({v.request_id: v for v in reversed(there)}.values())[::-1]
+
+
 def siblings(state: VersionSet) -> list[bytes]:
-    """The live values a client sees: no tombstones, one value a request, in the order of dots."""
-    values = {v.request_id: v.value for v in reversed(state.versions) if v.value is not None}
-    return list(reversed(values.values()))
+    """The values of `live`."""
+    return [v.value for v in live(state) if v.value is not None]
 
 
-def _age(version: Version) -> tuple[int, Dot, str]:
-    return (version.wall_ns, version.dot, version.coordinator)
+def newest_stamp(state: VersionSet) -> int:
+    """The stamp of its newest version; 0 if there is none."""
+    return min(max([v.wall_ns + v.ahead_ns for v in state.versions], default=0), STAMP_MAX)
 
 
-def _origin(version: Version) -> tuple[int, str]:
+def dominates(clock: dict[int, int], other: dict[int, int]) -> bool:
+    """Whether a vector clock descends from the other, or is the same."""
+    for actor, counter in other.items():  # noqa: SIM110 (a generator takes twice as long)
+        if clock.get(actor, 0) < counter:
+            return False
+    return True
+
+
+def _age(version: Version) -> tuple[int, Dot, int, str]:
+    return (version.stamp, version.dot, version.wall_ns, version.coordinator)
+
+
+def _origin(version: Version) -> tuple[int, int, str]:
     # Two coordinators that stored one write dated it differently; every replica must keep the same of the two.
-    return (version.wall_ns, version.coordinator)
+    return (version.stamp, version.wall_ns, version.coordinator)
 
 
 def _seen(clock: dict[int, int], cloud: Iterable[Dot]) -> Seen:
@@ -184,5 +238,8 @@ def _seen(clock: dict[int, int], cloud: Iterable[Dot]) -> Seen:
     return Seen(dict(sorted(clock.items())), tuple(apart))
 
 
-def _state(seen: Seen, versions: Iterable[Version]) -> VersionSet:
-    return VersionSet(seen, tuple(sorted(versions, key=lambda v: v.dot)))
+_dot = attrgetter("actor", "counter")
+
+
+def _state(seen: Seen, versions: Sequence[Version]) -> VersionSet:
+    return VersionSet(seen, tuple(versions) if len(versions) < 2 else tuple(sorted(versions, key=_dot)))

@@ -7,8 +7,8 @@
 1. No datagram is longer than 1,200 bytes: a size that no network on earth splits again.
 2. The nonce is the sender's boot id and its sequence number: never used twice, since a boot id is random and new at
    every start, and a sender out of sequence numbers takes a new one (at 50,000 datagrams a second: once a day).
-3. Who does not hold the key is a stranger: what they send does not open, and is dropped without an answer. So are a
-   sender's own datagrams, if somebody throws them back at it.
+3. Who does not hold the key is a stranger: what they send does not open, and is dropped (`notices` tells them why, as
+   far as they may know). So are a sender's own datagrams, if somebody throws them back at it.
 4. A replayed datagram is refused: per sender boot, a window remembers the last 4,096 sequence numbers.
 5. Fragments belong together if sender boot, kind, request id and the whole message's checksum agree. A retry fills
    in what the first try lost.
@@ -21,8 +21,8 @@ import struct
 import zlib
 from collections import OrderedDict
 from collections.abc import Iterator
-from typing import NamedTuple
 
+import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
@@ -32,13 +32,19 @@ DATAGRAM_BYTES_MAX = 1200
 KEY_BYTES = 32
 REQUEST, REPLY = 0, 1
 
+PROTOCOL = 1
+NONCE = slice(11, 23)
+"""Where a datagram has boot id and sequence number, in every version of the protocol."""
+
 _MAGIC = b"sB"
-_PROTOCOL = 1
 _OUTER = struct.Struct("!2sB8sQI")
+_NONCE = struct.Struct("!QI")
 _INNER = struct.Struct("!BQQIHHB")
 _SEQUENCE_MAX = (1 << 32) - 1
+_OUTER_BYTES, _INNER_BYTES, _TAG_BYTES = _OUTER.size, _INNER.size, 16
 _NAME_BYTES_MAX = 255
 _WINDOW = 4096
+_WINDOW_MASK = (1 << _WINDOW) - 1
 _BOOTS_REMEMBERED = 4096
 
 
@@ -50,7 +56,7 @@ class Refused(Exception):
         self.reason = reason
 
 
-class Fragment(NamedTuple):
+class Fragment(msgspec.Struct, frozen=True, gc=False):
     """An opened datagram.
 
     boot: the sender's boot id. kind: REQUEST or REPLY. request_id: 64 bits, the requester's choice.
@@ -87,25 +93,26 @@ class Wire:
         self._seal = AESGCM(hashlib.blake2b(b"datagram", key=secret).digest()[:32])
         self._sequence = 0
         self._windows: OrderedDict[int, _Window] = OrderedDict()
-        self.chunk_bytes = DATAGRAM_BYTES_MAX - _OUTER.size - 16 - _INNER.size - len(self._name)
+        self.chunk_bytes = DATAGRAM_BYTES_MAX - _OUTER_BYTES - _TAG_BYTES - _INNER_BYTES - len(self._name)
 
     def datagrams(self, kind: int, request_id: int, answered: int, payload: bytes) -> Iterator[bytes]:
         """The message as sealed datagrams, freshly numbered. payload: at most 65,535 chunks."""
         checksum = zlib.crc32(payload)
-        count = max(1, -(-len(payload) // self.chunk_bytes))
-        for index in range(count):
-            chunk = payload[index * self.chunk_bytes : (index + 1) * self.chunk_bytes]
-            inner = _INNER.pack(kind, request_id, answered, checksum, index, count, len(self._name))
-            yield self._sealed(inner + self._name + chunk)
+        count = -(-len(payload) // self.chunk_bytes)
+        if count <= 1:
+            return iter((self._part(kind, request_id, answered, checksum, 0, 1, payload),))
+        chunks = (payload[at : at + self.chunk_bytes] for at in range(0, len(payload), self.chunk_bytes))
+        numbered = enumerate(chunks)
+        return (self._part(kind, request_id, answered, checksum, index, count, chunk) for index, chunk in numbered)
 
     def open(self, datagram: bytes) -> Fragment:
         """The fragment inside. Raises Refused; costs at most one decryption."""
-        if not _OUTER.size + 16 + _INNER.size <= len(datagram) <= DATAGRAM_BYTES_MAX:
+        if not _OUTER_BYTES + _TAG_BYTES + _INNER_BYTES <= len(datagram) <= DATAGRAM_BYTES_MAX:
             raise Refused("malformed")
         magic, protocol, cluster, boot, sequence = _OUTER.unpack_from(datagram)
         if magic != _MAGIC:
             raise Refused("malformed")
-        if protocol != _PROTOCOL:
+        if protocol != PROTOCOL:
             raise Refused("other_protocol")
         if cluster != self._cluster:
             raise Refused("other_cluster")
@@ -114,25 +121,11 @@ class Wire:
         window = self._windows.get(boot)
         if window is not None and window.has(sequence):
             raise Refused("replayed")
-        outer = datagram[: _OUTER.size]
         try:
-            inner = self._seal.decrypt(outer[11:23], datagram[_OUTER.size :], outer)
+            inner = self._seal.decrypt(datagram[NONCE], datagram[_OUTER_BYTES:], datagram[:_OUTER_BYTES])
         except InvalidTag:
             raise Refused("forged") from None
-        self._remember(boot, sequence)
-        return _parse(boot, inner)
-
-    def _sealed(self, inner: bytes) -> bytes:
-        if self._sequence >= _SEQUENCE_MAX:
-            # Whoever has just asked us answers the old boot id, in vain; the retry then goes out under the new one.
-            self.boot, self._sequence = self._bits(64), 0
-        self._sequence += 1
-        outer = _OUTER.pack(_MAGIC, _PROTOCOL, self._cluster, self.boot, self._sequence)
-        return outer + self._seal.encrypt(outer[11:23], inner, outer)
-
-    def _remember(self, boot: int, sequence: int) -> None:
-        # Only after the seal was found good: strangers must not push friends out of the table.
-        window = self._windows.get(boot)
+        # Only now: strangers must not push friends out of the table.
         if window is None:
             window = self._windows[boot] = _Window()
             if len(self._windows) > _BOOTS_REMEMBERED:
@@ -140,6 +133,23 @@ class Wire:
         else:
             self._windows.move_to_end(boot)
         window.add(sequence)
+        return _parse(boot, inner)
+
+    def sent(self, nonce: bytes) -> bool:
+        """Whether a datagram of this boot id and sequence number went out from here."""
+        boot, sequence = _NONCE.unpack(nonce)
+        return bool(boot == self.boot and 0 < sequence <= self._sequence)
+
+    def _part(
+        self, kind: int, request_id: int, answered: int, checksum: int, index: int, count: int, chunk: bytes
+    ) -> bytes:
+        inner = _INNER.pack(kind, request_id, answered, checksum, index, count, len(self._name)) + self._name + chunk
+        if self._sequence >= _SEQUENCE_MAX:
+            # Whoever has just asked us answers the old boot id, in vain; the retry then goes out under the new one.
+            self.boot, self._sequence = self._bits(64), 0
+        self._sequence += 1
+        outer = _OUTER.pack(_MAGIC, PROTOCOL, self._cluster, self.boot, self._sequence)
+        return outer + self._seal.encrypt(outer[NONCE], inner, outer)
 
 
 class _Window:
@@ -158,7 +168,7 @@ class _Window:
     def add(self, sequence: int) -> None:
         ahead = sequence - self._highest
         if ahead > 0:
-            self._seen = (self._seen << ahead) & ((1 << _WINDOW) - 1) if ahead < _WINDOW else 0
+            self._seen = (self._seen << ahead) & _WINDOW_MASK if ahead < _WINDOW else 0
             self._highest = sequence
             ahead = 0
         self._seen |= 1 << -ahead
@@ -166,11 +176,11 @@ class _Window:
 
 def _parse(boot: int, inner: bytes) -> Fragment:
     kind, request_id, answered, checksum, index, count, name_length = _INNER.unpack_from(inner)
-    body = _INNER.size + name_length
+    body = _INNER_BYTES + name_length
     if kind not in (REQUEST, REPLY) or index >= count or body > len(inner):
         raise Refused("malformed")
     try:
-        name = inner[_INNER.size : body].decode()
+        name = inner[_INNER_BYTES:body].decode()
     except UnicodeDecodeError:
         raise Refused("malformed") from None
     return Fragment(boot, name, kind, request_id, answered, checksum, index, count, inner[body:])

@@ -8,7 +8,18 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 FLOORS = {"checkers": 1, "store": 1, "harness": 2, "workloads": 3}
-SHELLS = {"store.server", "store.udp", "store.client", "store.cli", "store.engine"}
+SHELLS = {
+    "store.server",
+    "store.udp",
+    "store.client",
+    "store.engine",
+    "store.cli",
+    "store.arguments",
+    "store.asking",
+    "store.commands",
+    "store.operations",
+    "store.serving",
+}
 SOURCES = [path for package in FLOORS for path in sorted((ROOT / package).rglob("*.py"))]
 
 

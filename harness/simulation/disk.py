@@ -16,16 +16,21 @@ The durability model:
 from __future__ import annotations
 
 import zlib
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import msgspec
+from sortedcontainers import SortedDict
 
 from harness.seeds import draw
 from harness.simulation.loop import VirtualLoop
 
 Record = tuple[str, bytes, bytes | None]
 Done = Callable[[], None]
+SCANNED_AT_ONCE = 64
+_NO_RECORDS: SortedDict[bytes, bytes] = SortedDict()
 HEADER_BYTES = 8
 """Of a frame: the length of what follows, and its checksum, four bytes each."""
 
@@ -49,7 +54,7 @@ class SimulatedDisk:
         self._loop = loop
         self._times = times or DiskTimes()
         self._rng = draw(seed)
-        self._durable: dict[str, dict[bytes, bytes]] = {}
+        self._durable: defaultdict[str, SortedDict[bytes, bytes]] = defaultdict(SortedDict)
         self._syncing: list[tuple[Sequence[Record], Done]] = []
         self._waiting: list[tuple[Sequence[Record], Done]] = []
         self._left_by_crash = b""
@@ -58,12 +63,22 @@ class SimulatedDisk:
 
     def get(self, space: str, key: bytes) -> bytes | None:
         """The durable value, or None. O(1)."""
-        return self._durable.get(space, {}).get(key)
+        return self._durable.get(space, _NO_RECORDS).get(key)
 
     def scan(self, space: str, start: bytes = b"", end: bytes | None = None) -> Iterator[tuple[bytes, bytes]]:
-        """The space's durable records at this moment, by key, from `start` up to and without `end`. O(n log n)."""
-        records = sorted(self._durable.get(space, {}).items())
-        return ((key, value) for key, value in records if key >= start and (end is None or key < end))
+        """The space's durable records by key, from `start` up to and without `end`. O(log n), then O(1) a record.
+
+        What becomes durable meanwhile, further on, may be among them.
+        """
+        at = start
+        while True:
+            records = self._durable.get(space, _NO_RECORDS)
+            keys = islice(records.irange(at, end, inclusive=(True, False)), SCANNED_AT_ONCE)
+            taken = [(key, records[key]) for key in keys]
+            yield from taken
+            if len(taken) < SCANNED_AT_ONCE:
+                return
+            at = taken[-1][0] + b"\0"
 
     def commit(self, records: Sequence[Record], done: Done) -> None:
         """Make the records durable, all or none, then call `done`; never, if the machine crashes first.
@@ -97,10 +112,10 @@ class SimulatedDisk:
 
     def _apply(self, records: Sequence[Record]) -> None:
         for space, key, value in records:
-            if value is None:
-                self._durable.get(space, {}).pop(key, None)
-            else:
-                self._durable.setdefault(space, {})[key] = value
+            if value is not None:
+                self._durable[space][key] = value
+            elif key in self._durable[space]:
+                del self._durable[space][key]
 
     def crash(self) -> None:
         """Lose what was not synced, but for what the operating system happened to have written: rule 4."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import heapq
 import random
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 
@@ -20,7 +20,8 @@ from store.actions import Action, Address, Instant, Note, Persist, Record, Send
 from store.client import ClientCore
 from store.config import Config, Member
 from store.engine import MemoryEngine
-from store.messages import Failed, Get, Local, Put, Reply, Status, Stored, Values
+from store.membership import Membership
+from store.messages import Changed, ClientRequest, Failed, Get, Join, Leave, Put, Reply, Stored, Values
 from store.node import Node
 from store.replica import DATA, HINTS, Entry, place
 from store.ring import Ring
@@ -48,7 +49,7 @@ class Call:
 
     @property
     def ok(self) -> bool:
-        return isinstance(self.reply, Stored | Values)
+        return isinstance(self.reply, Stored | Values | Changed)
 
     @property
     def error(self) -> str:
@@ -58,6 +59,12 @@ class Call:
             return "timeout"
         assert isinstance(self.reply, Failed), self.reply
         return self.reply.code
+
+    @property
+    def message(self) -> str:
+        """Of the failure."""
+        assert isinstance(self.reply, Failed), self.reply
+        return self.reply.message
 
     @property
     def values(self) -> list[bytes]:
@@ -76,6 +83,12 @@ class Host:
 
     name: str
     address: Address
+    members: tuple[Member, ...] = ()
+    """Of the beginning, as its command line gives them; none: it is to join."""
+    seeds: tuple[Address, ...] = ()
+    config: Config = field(default_factory=Config)
+    called: str = ""
+    """The name that the node is started with, if that is not the machine's."""
     engine: MemoryEngine = field(default_factory=MemoryEngine)
     node: Node | None = None
     starts: int = 0
@@ -108,13 +121,18 @@ class Box:
     ) -> None:
         self.seed = seed
         self.rng = random.Random(seed)
-        self.config = config or Config()
+        # By itself anti-entropy would bring about what tests of other mechanisms wait for, or deny.
+        self.config = config or Config(anti_entropy_s=0)
         self.loss, self.duplicate, self.delay_s, self.sync_s = loss, duplicate, delay_s, sync_s
         self.now = START_S
         self.members = [Member(f"n{i}", ("10.0.0.1", 7000 + i)) for i in range(1, nodes + 1)]
-        self.hosts = {member.name: Host(member.name, member.address) for member in self.members}
-        self.names = list(self.hosts)
-        self.ring = Ring(self.members, self.config)
+        """Of the beginning; who is in the ring later is in `ring`."""
+        self.hosts: dict[str, Host] = {}
+        self.names: list[str] = []
+        self._owner: dict[Address, str] = {}
+        for member in self.members:
+            self._place(Host(member.name, member.address, tuple(self.members), (), self.config))
+        self._ring = Ring(self.members, self.config)
         self.clients: dict[Address, ClientCore] = {}
         self.cuts: set[tuple[str, str]] = set()
         self.wiretap: Callable[[str, str, bytes], bool] = lambda source, target, datagram: True
@@ -124,11 +142,15 @@ class Box:
         """If set: request ids by key and dot, of all that was ever durable anywhere."""
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._order = count()
-        self._owner = {host.address: host.name for host in self.hosts.values()}
         for name in self.names:
             self.start(name)
         if settled:
             self.run_for(SETTLED_S)
+
+    def _place(self, host: Host) -> None:
+        self.hosts[host.name] = host
+        self._owner[host.address] = host.name
+        self.names.append(host.name)
 
     # Time
 
@@ -189,13 +211,14 @@ class Box:
         assert host.node is None
         host.starts += 1
         host.node = Node(
-            name,
-            self.members,
-            self.config,
+            host.called or name,
+            host.members,
+            host.config,
             secret=SECRET,
             cluster=CLUSTER,
             reader=host.engine,
             bits=random.Random(f"{self.seed}/{name}/{host.starts}").getrandbits,
+            seeds=host.seeds,
             fresh=fresh,
         )
         self._do(host, host.node.start(self._instant(host)))
@@ -213,6 +236,42 @@ class Box:
         self.crash(name)
         self.hosts[name].engine = MemoryEngine()
         self.start(name)
+
+    def add(
+        self, name: str, *, seeds: Sequence[str] = ("n1",), config: Config | None = None, called: str = ""
+    ) -> None:
+        """Start a node that waits outside. called: under a name that is not its machine's."""
+        address, known = ("10.0.0.1", 7001 + len(self.hosts)), tuple(self.hosts[seed].address for seed in seeds)
+        self._place(Host(name, address, (), known, config or self.config, called))
+        self.start(name)
+
+    def found(self, *names: str, seeds: Sequence[str] = (), called: str = "") -> None:
+        """Start the nodes of another cluster, which has the same key and name. called: as in `add`, of the first."""
+        known = tuple(self.hosts[seed].address for seed in seeds)
+        given = [called or names[0], *names[1:]]
+        members = tuple(Member(name, ("10.0.0.1", 7001 + len(self.hosts) + i)) for i, name in enumerate(given))
+        for name, member in zip(names, members, strict=True):
+            self._place(Host(name, member.address, members, known, self.config, member.name))
+            self.start(name)
+
+    def member(self, name: str, zone: str = "", capacity: int = 1) -> Member:
+        """The node of that machine, as an operator names it."""
+        return Member(name, self.hosts[name].address, zone, capacity)
+
+    def join(self, name: str, *, via: str = "n1", zone: str = "", capacity: int = 1) -> Call:
+        """An operator has a node join that runs outside."""
+        member = self.member(name, zone, capacity)
+        return self.client(via).ask(Join(member.name, member.address, member.zone, member.capacity))
+
+    def leave(self, name: str, *, via: str = "n1", gone: bool = False) -> Call:
+        """An operator has a node leave; gone: it is dead."""
+        return self.client(via).ask(Leave(name, gone))
+
+    def backup(self, name: str) -> MemoryEngine:
+        """A copy of the node's disk, as it is now."""
+        engine, copy = self.hosts[name].engine, MemoryEngine()
+        copy.commit([Record(space, *record) for space in list(engine._spaces) for record in engine.scan(space)])
+        return copy
 
     def hold(self, name: str) -> None:
         """The disk stalls: no commit ends before `release`."""
@@ -343,6 +402,28 @@ class Box:
 
     # To be inspected
 
+    def membership(self, name: str) -> Membership:
+        """The running node's."""
+        node = self.hosts[name].node
+        assert node is not None
+        return node._core.membership
+
+    @property
+    def running(self) -> list[str]:
+        return [name for name, host in self.hosts.items() if host.node is not None]
+
+    @property
+    def ring(self) -> Ring:
+        """As the running node has it that knows most of the history; with none, as it was last looked at."""
+        memberships = [self.membership(name) for name in self.running]
+        if memberships:
+            self._ring = max(memberships, key=lambda membership: len(membership.changes)).ring
+        return self._ring
+
+    def views(self, *names: str) -> set[int]:
+        """The digests of the history on those nodes; of all that run without names."""
+        return {self.membership(name).view for name in names or self.running}
+
     def state(self, name: str, key: bytes) -> VersionSet:
         """What the node's disk holds of a key."""
         stored = self.hosts[name].engine.get(DATA, place(key))
@@ -390,12 +471,12 @@ class Caller:
     address: Address
     core: ClientCore
 
-    def begin(self, request: Get | Put | Local | Status) -> Call:
+    def begin(self, request: ClientRequest) -> Call:
         call = Call()
         self.box._send_all(self.address, self.core.request(request, self.box._instant(), call))
         return call
 
-    def ask(self, request: Get | Put | Local | Status) -> Call:
+    def ask(self, request: ClientRequest) -> Call:
         call = self.begin(request)
         self.box.run_until(lambda: call.done)
         return call

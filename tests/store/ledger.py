@@ -4,6 +4,8 @@
    the past of the put, that gave its context.
 2. An acknowledged write is lost if at the end it is neither there nor replaced, directly or through others, by a write
    that had seen it. (Whatever a delete had seen may be gone: tombstones show in no get.)
+3. A get hides a write that was acknowledged before the get began, if the write is neither among what the get returned nor
+   replaced by any of it.
 """
 
 from __future__ import annotations
@@ -28,6 +30,8 @@ class Ledger:
     writes: dict[tuple[bytes, bytes], Write] = field(default_factory=dict)
     deleted: dict[bytes, set[bytes]] = field(default_factory=dict)
     calls: list[Call] = field(default_factory=list)
+    hidden: list[str] = field(default_factory=list)
+    """What gets did not show and should have, as sentences."""
 
     def session(self, *via: str) -> Session:
         return Session(self, self.box.client(*via))
@@ -41,14 +45,21 @@ class Ledger:
         live = {value for home in self.box.ring.homes(key) for value in self.box.values(home, key)}
         there = {value for k, value in self.writes if k == key}
         assert live <= there
-        past, todo = set(), [*live, *self.deleted.get(key, ())]
+        lost = self.acknowledged(key) - self.past(key, [*live, *self.deleted.get(key, ())])
+        assert not lost, f"acknowledged writes lost: {sorted(lost)} of {key!r} (seed {self.box.seed})"
+
+    def acknowledged(self, key: bytes) -> set[bytes]:
+        return {v for (k, v), write in self.writes.items() if k == key and write.acknowledged}
+
+    def past(self, key: bytes, values: list[bytes]) -> set[bytes]:
+        """The values, and all that their writers had seen, directly or through others."""
+        past, todo = set(), list(values)
         while todo:
             value = todo.pop()
             if value not in past:
                 past.add(value)
                 todo += self.writes[key, value].seen
-        lost = {v for (k, v), write in self.writes.items() if k == key and write.acknowledged and v not in past}
-        assert not lost, f"acknowledged writes lost: {sorted(lost)} of {key!r} (seed {self.box.seed})"
+        return past
 
 
 @dataclass
@@ -60,8 +71,15 @@ class Session:
     contexts: dict[bytes, tuple[bytes, frozenset[bytes]]] = field(default_factory=dict)
 
     def get(self, key: bytes) -> Call:
+        ledger = self.ledger
+        owed = ledger.acknowledged(key)
+        began = ledger.box.now
+
         def answered(reply: object) -> None:
             if isinstance(reply, Values):
+                hidden = owed - ledger.past(key, [*reply.values, *ledger.deleted.get(key, ())])
+                if hidden:
+                    ledger.hidden.append(f"{sorted(hidden)} of {key!r} in a get at {began} (seed {ledger.box.seed})")
                 self.contexts[key] = (reply.context, frozenset(reply.values))
 
         return self._begin(Get(key), answered)

@@ -5,9 +5,12 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import click
 import pytest
 
 from store import cli
+from store.arguments import MemberType
+from store.config import Member
 
 
 @pytest.fixture
@@ -39,7 +42,18 @@ MEMBER = "n1=127.0.0.1:7001"
     ("words", "says"),
     [
         (["--member", MEMBER], "--name"),
-        (["--name", "n1"], "--member"),
+        (["--name", "n1"], "give --member for each node of a new cluster, or --seed"),
+        (["--name", "n1", "--seed", "127.0.0.1:7001"], "needs --listen HOST:PORT"),
+        (["--name", "n1", "--seed", "127.0.0.1"], "not host:port"),
+        (["--name", "n1", "--member", MEMBER, "--zone", "z"], "for a node that joins later"),
+        (["--name", "n1", "--member", MEMBER, "--capacity", "2"], "for a node that joins later"),
+        (["--name", "n1", "--seed", MEMBER[3:], "--listen", MEMBER[3:], "--capacity", "99"], "not in the range"),
+        (["--name", "n1", "--seed", MEMBER[3:], "--listen", MEMBER[3:], "--engine", "memory", "--zone", "\t"], "zone"),
+        (["--name", "\t", "--seed", MEMBER[3:], "--listen", MEMBER[3:], "--engine", "memory"], "printable bytes"),
+        (["--name", "n1", "--member", MEMBER + ",z,x"], "the capacity is a number"),
+        (["--name", "n1", "--member", MEMBER + ",z,1,2"], "not name=host:port,zone,capacity"),
+        (["--name", "n1", "--member", MEMBER + ",z,99"], "capacity 99 of 'n1': give 1 to 16"),
+        (["--name", "n1", "--member", MEMBER + "," + "z" * 65], "can't be a zone"),
         (["--name", "n2", "--member", MEMBER], "not among the members n1"),
         (["--name", "n1", "--member", MEMBER], "needs --data DIRECTORY"),
         (["--name", "n1", "--member", "n1"], "not name=host:port, such as n1=127.0.0.1:7000"),
@@ -89,6 +103,13 @@ def test_a_node_that_cannot_be_is_refused_with_cause_and_remedy(run, key, words,
         (["delete", "--node", "127.0.0.1:1", "k"], "--context"),
         (["delete", "--node", "127.0.0.1:1", "k", "--context", "abc"], "not what a get printed"),
         (["status", "--node", "127.0.0.1:1", "more"], "unexpected extra argument"),
+        (["join", "--node", "127.0.0.1:1"], "NAME=HOST:PORT"),
+        (["join", "--node", "127.0.0.1:1", "n4"], "not name=host:port"),
+        (["join", "--node", "127.0.0.1:1", "n4=127.0.0.1:1", "--capacity", "0"], "not in the range"),
+        (["join", "--node", "127.0.0.1:1", "n4=127.0.0.1:1", "--zone", "z" * 65], "can't be a zone"),
+        (["leave", "--node", "127.0.0.1:1"], "NAME"),
+        (["leave", "--node", "127.0.0.1:1", "n1", "--gone"], "add --yes if that is meant"),
+        (["versions", "--node", "127.0.0.1:1"], "KEY"),
         (["get", "--nodes", "x"], "No such option"),
     ],
 )
@@ -105,6 +126,31 @@ def test_a_missing_or_wrong_key_file_says_how_to_make_one(run, tmp_path):
         code, _, errors = run("status", "--key-file", path, "--node", "127.0.0.1:1")
         assert code == 64
         assert "splitbrain-store key" in " ".join(errors.split())
+
+
+@pytest.mark.parametrize(
+    ("text", "member"),
+    [
+        ("n1=127.0.0.1:7001", Member("n1", ("127.0.0.1", 7001))),
+        ("n1=127.0.0.1:7001,z", Member("n1", ("127.0.0.1", 7001), "z")),
+        ("n1=127.0.0.1:7001,z,3", Member("n1", ("127.0.0.1", 7001), "z", 3)),
+        ("n1=127.0.0.1:7001,,3", Member("n1", ("127.0.0.1", 7001), "", 3)),
+        ("n1=[::1]:7001,z", Member("n1", ("::1", 7001), "z")),
+        ("a=b=127.0.0.1:7001", None),
+    ],
+)
+def test_a_member_is_given_with_its_zone_and_capacity_behind_commas(text, member):
+    if member is None:
+        with pytest.raises(click.BadParameter):
+            MemberType().convert(text, None, None)
+    else:
+        assert MemberType().convert(text, None, None) == member
+
+
+def test_a_reader_that_goes_away_early_is_no_error():
+    script = f"{sys.executable} -m store.cli --help | head -c 1"
+    done = subprocess.run(["bash", "-o", "pipefail", "-c", script], capture_output=True, text=True, timeout=60)
+    assert done.stderr == ""
 
 
 def test_no_command_and_an_unknown_command_are_wrong_usage(run):

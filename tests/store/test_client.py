@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
+import msgspec
 import pytest
 
 from store.actions import Instant
 from store.client import FAILOVER_S, TIMEOUT_S, Client, ClientCore
 from store.config import KEY_BYTES_MAX, VALUE_BYTES_MAX, Config
 from store.errors import REGISTRY, StoreError
+from store.history import Change, Kind
 from store.messages import Get, Members, Put, Report, Status, Stored, Values, View
 from store.node import Node
 from store.wire import Wire
@@ -57,24 +60,66 @@ def test_a_client_that_knows_the_members_goes_straight_to_a_home():
     assert sum(box.counter(name, "forwarded") for name in box.names) == 0
 
 
+START = Change(0, "", Kind.START, "n1", ("10.0.0.1", 1))
+ONE = {"n": "1", "r": "1", "w": "1"}
+
+
 @pytest.mark.parametrize(
     "view",
     [
-        View({"n1": ("10.0.0.1", 1)}, {}),
-        View({"": ("10.0.0.1", 1)}, {"n": "1"}),
-        View({"n1": ("10.0.0.1", 1)}, {"n": "1", "from_the_future": "yes"}),
-        View({}, {"n": "many"}),
+        View([START], {}),
+        View([], {"n": "1"}),
+        View([msgspec.structs.replace(START, name="")], ONE),
+        View([START], {**ONE, "from_the_future": "yes"}),
+        View([START], {"n": "many"}),
     ],
 )
-def test_a_view_that_makes_no_ring_is_an_error_of_the_store(view):
+def test_a_view_that_makes_no_ring_is_an_error_of_the_store_and_changes_nothing(view):
     client = Box(3).client()
-    with pytest.raises(StoreError, match="can't use the node's view"):
+    with pytest.raises(StoreError, match=r"can't use the node's view|the node knows no ring"):
         client.core.learn(view)
+    assert client.core.view == 0
+    client.core.learn(View([START], ONE))
+    known = client.core.view
+    with contextlib.suppress(StoreError):
+        client.core.learn(view)
+    assert client.core.view == known
 
 
 def test_the_registry_says_of_each_error_whether_it_is_definite():
     assert {code for code, kind in REGISTRY.items() if not kind.definite} == {"timeout", "quorum_failed"}
     assert not StoreError("from_the_future", "?").kind.definite
+
+
+def test_a_direct_clients_put_goes_to_the_home_that_answered_the_get_before_it():
+    box = Box(5)
+    client = box.client("n1")
+    client.core.learn(client.ask(Members()).reply)
+    key = next(box.keys())
+    homes = box.ring.homes(key)
+    context = box.client(homes[2]).get(key).context
+    assert client.put(key, b"v", context).ok
+    assert client.put(b"other", b"v").ok
+    assert {version.coordinator for version in box.versions(homes[2], key)} == {homes[2]}
+    assert sum(box.counter(name, "forwarded") for name in box.names) == 0
+
+
+def test_a_direct_client_leaves_it_to_the_node_to_refuse_a_forged_context():
+    box = Box(3)
+    client = box.client("n1")
+    client.core.learn(client.ask(Members()).reply)
+    assert client.put(b"k", b"v", b"forged").error == "bad_context"
+
+
+def test_a_direct_client_refreshes_from_a_random_node():
+    box = Box(5, settled=False)
+    client = box.client("n1")
+    client.core.learn(client.ask(Members()).reply)
+    asked = set()
+    box.wiretap = lambda source, target, datagram: source != "client" or bool(asked.add(target)) or True
+    for _ in range(30):
+        assert client.ask(Members(client.core.view)).reply.changes == []
+    assert asked == set(box.names)
 
 
 # The async face, over an endpoint of our own
@@ -135,6 +180,25 @@ def test_put_get_delete_local_and_status_through_the_async_face():
         assert [version.value for version in held.state.versions] == [b"v"]
         assert (await client.status())["name"] == "n1"
         await client.delete(b"k", context)
+        assert (await client.get(b"k")).values == ()
+
+    run(scenario)
+
+
+def test_counts_of_one_request_through_the_async_face():
+    async def scenario(stand):
+        client = stand.client
+        context = await client.put(b"k", b"v", w=1, pw=1, dw=1, sloppy=False)
+        assert (await client.get(b"k", 1, pr=1, sloppy=False)).values == (b"v",)
+        for request in (
+            client.get(b"k", pr=2),
+            client.put(b"k", b"v", context, pw=2),
+            client.delete(b"k", context, dw=2),
+        ):
+            with pytest.raises(StoreError, match="with n=1: give 0 to 1") as refusal:
+                await request
+            assert refusal.value.code == "bad_request"
+        await client.delete(b"k", context, pw=1, dw=0, sloppy=True)
         assert (await client.get(b"k")).values == ()
 
     run(scenario)

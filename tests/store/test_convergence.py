@@ -12,12 +12,13 @@ from tests.store.ledger import Ledger
 
 KEYS = [b"a", b"b", b"c"]
 CONFIGS = [
-    Config(),
-    Config(sloppy=False),
-    Config(r=1, w=1),
-    Config(n=4, r=2, w=3, pw=1, pr=1),
-    Config(read_repair="off"),
-    Config(read_repair="blocking"),
+    Config(anti_entropy_s=0),
+    Config(anti_entropy_s=0, sloppy=False),
+    Config(anti_entropy_s=0, r=1, w=1),
+    Config(anti_entropy_s=0, n=4, r=2, w=3, pw=1, pr=1),
+    Config(anti_entropy_s=0, read_repair="off"),
+    Config(anti_entropy_s=0, read_repair="blocking"),
+    Config(anti_entropy_s=0.5),
 ]
 
 
@@ -101,7 +102,7 @@ def test_without_faults_every_operation_succeeds(seed):
 
 @pytest.mark.parametrize("seed", range(30))
 def test_under_lww_all_homes_come_to_hold_one_and_the_same_version(seed):
-    box, _, _ = run(2000 + seed, Config(conflicts="lww"))
+    box, _, _ = run(2000 + seed, Config(conflicts="lww", anti_entropy_s=0))
     box.run_until(lambda: box.agree(*KEYS), 15.0)
     for key in KEYS:
         for home in box.ring.homes(key):

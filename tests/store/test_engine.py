@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+from itertools import islice
 
 import pytest
 from hypothesis import given, settings
@@ -53,6 +54,71 @@ def test_both_engines_hold_what_a_dictionary_would(tmp_path_factory, commits):
 def test_a_scan_is_in_the_order_of_keys(engine):
     engine.commit([Record("data", key, b"") for key in (b"b", b"a", b"\xff", b"\0")])
     assert [key for key, _ in engine.scan("data")] == [b"\0", b"a", b"b", b"\xff"]
+
+
+bounds = st.binary(max_size=2)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.dictionaries(st.binary(min_size=1, max_size=3), st.binary(max_size=2), max_size=200), bounds, bounds | st.none()
+)
+def test_a_scan_is_of_the_keys_from_its_start_up_to_and_without_its_end(tmp_path_factory, known, start, end):
+    for each in (MemoryEngine(), SqliteEngine(tmp_path_factory.mktemp("engine"))):
+        each.commit([Record("data", key, value) for key, value in known.items()])
+        wanted = sorted((key, value) for key, value in known.items() if key >= start and (end is None or key < end))
+        assert list(each.scan("data", start, end)) == wanted
+        each.close()
+
+
+class Compared(bytes):
+    """A key that counts how often it is compared."""
+
+    times = 0
+
+    def __lt__(self, other):
+        Compared.times += 1
+        return bytes.__lt__(self, other)
+
+
+def test_a_slice_of_a_scan_costs_what_it_takes_and_not_what_there_is():
+    engine = MemoryEngine()
+    engine.commit([Record("data", Compared(b"%06d" % i), b"") for i in range(20_000)])
+    Compared.times = 0
+    assert [key for key, _ in islice(engine.scan("data", Compared(b"010000")), 3)] == [b"010000", b"010001", b"010002"]
+    assert Compared.times < 100
+
+
+def test_a_scan_that_was_let_go_holds_no_checkpoint_up(tmp_path):
+    engine = SqliteEngine(tmp_path)
+    engine.commit([Record("data", b"%d" % i, b"") for i in range(100)])
+    scan = engine.scan("data")
+    next(scan)
+    engine.commit([Record("data", b"new", b"")])
+    checkpoint = "PRAGMA wal_checkpoint(TRUNCATE)"
+    engine._writer.execute("PRAGMA busy_timeout = 0")
+    assert engine._writer.execute(checkpoint).fetchone()[0] == 1, "busy"
+    del scan
+    assert engine._writer.execute(checkpoint).fetchone()[0] == 0
+    engine.close()
+
+
+def test_a_scan_of_memory_goes_on_while_another_thread_commits():
+    engine = MemoryEngine()
+    engine.commit([Record("data", b"a%04d" % i, b"") for i in range(0, 2000, 2)])
+    writer = threading.Thread(
+        target=lambda: [
+            engine.commit([Record("data", b"a%04d" % i, b""), Record("data", b"b%04d" % i, b"")])
+            for i in range(1, 2000, 2)
+        ]
+    )
+    writer.start()
+    while writer.is_alive():
+        keys = [key for key, _ in engine.scan("data", b"a", b"b")]
+        assert keys == sorted(set(keys))
+        assert {b"a%04d" % i for i in range(0, 2000, 2)} <= set(keys)
+    writer.join()
+    assert len(list(engine.scan("data"))) == 3000
 
 
 def test_what_was_committed_is_there_after_reopening(tmp_path):

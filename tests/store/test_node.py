@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from store import node as module
+from store import intake as module
 from store.client import ClientCore
 from store.config import KEY_BYTES_MAX, Config
 from store.messages import (
@@ -151,8 +151,8 @@ def test_decodable_but_absurd_messages_from_a_key_holder_do_no_harm(order):
     box.run_for(3.0)
     for name in box.names:
         node = box.hosts[name].node
-        assert node._ongoing == 0
-        assert not node._putting
+        assert node._intake.ongoing == 0
+        assert not node._intake._putting
 
 
 def raw(*fields):
@@ -329,7 +329,7 @@ def test_a_node_with_all_it_can_take_under_way_says_busy_and_recovers(monkeypatc
     box.run_until(lambda: all(call.done for call in calls))
     assert sorted(call.error for call in calls) == ["busy"] * 3 + ["quorum_failed"] * 5
     assert client.get(b"k0", r=1).ok
-    assert box.hosts["n1"].node._ongoing == 0
+    assert box.hosts["n1"].node._intake.ongoing == 0
 
 
 def test_a_put_that_is_under_way_here_is_not_refused_as_busy_when_it_comes_again(monkeypatch):
@@ -412,7 +412,7 @@ def test_after_traffic_nothing_is_left_over():
         assert queues["requests"] == queues["waiting"] == queues["unsynced"] == 0
         assert queues["asked"] <= 1
         assert queues["answers_kept"] <= 5
-        assert not host.node._putting
+        assert not host.node._intake._putting
         assert len(host.node._timers._heap) < 40
     assert not box.hints()
 

@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from store.actions import Persist, Record
+from store.config import Config
 from store.engine import DamagedRecord, MemoryEngine
 from store.replica import ABSENT, DATA, Entry, IdentityError, Replica, place
-from store.versions import EMPTY, NOTHING, merge, next_dot, write
+from store.versions import EMPTY, NOTHING, Ages, VersionSet, add, merge, next_dot, write
 
 KEY = b"k"
 
@@ -37,11 +38,11 @@ class Disk(MemoryEngine):
 class Stand:
     """A replica with its disk. `sync` makes what it asked for durable."""
 
-    def __init__(self, disk=None, *, name="n1", seed=0, fresh=False, conflicts="siblings"):
+    def __init__(self, disk=None, *, name="n1", seed=0, fresh=False, **settings):
         self.disk = Disk() if disk is None else disk
         self.out = []
         bits = random.Random(f"{name}{seed}").getrandbits
-        self.replica = Replica(self.disk, name, conflicts, bits, self.out, fresh=fresh)
+        self.replica = Replica(self.disk, name, Config(**settings), bits, self.out, fresh=fresh)
         self.done = []
 
     def sync(self, number=None):
@@ -243,3 +244,17 @@ def test_states_combine_to_all_that_any_of_them_knows(actors):
     for state in states:
         expected = merge(expected, state)
     assert known == expected
+
+
+def test_an_actor_whose_dots_a_cut_clock_forgot_is_given_up_for_good():
+    stand = Stand(clock_limit=1)
+    old = stand.put(b"a")
+    replaced = VersionSet(add(add(NOTHING, old), (99, 1)), state_of(b"b").versions, Ages({99: 5}))
+    stand.replica.merge(DATA, KEY, replaced, lambda: None)
+    assert old[0] not in stand.replica.newest(DATA, KEY).state.seen.clock
+    # A replica that missed it all brings the forgotten version back, and with it a clock in which the actor counts.
+    stale, _ = write(EMPTY, NOTHING, dot=old, value=b"a", request_id=1, coordinator="n1", wall_ns=0)
+    stand.replica.merge(DATA, KEY, stale, lambda: None)
+    assert old[0] in stand.replica.newest(DATA, KEY).state.seen.clock
+    stand.sync()
+    assert stand.put(b"c", request_id=3)[0] != old[0]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from store.config import Config
+from store.context import accept, issue
 from store.messages import Forward, Get, Put
-from tests.store.box import Box
+from tests.store.box import SECRET, Box
 
 
 @pytest.fixture
@@ -91,7 +93,7 @@ def test_a_refusal_after_another_home_was_asked_is_indefinite(box, monkeypatch):
     would be a lie."""
     key, strangers, homes = stranger_and_homes(box)
     box.cut(homes[0], strangers[0], both=False)
-    box.hosts[homes[1]].node._ongoing = 1000
+    box.hosts[homes[1]].node._intake.ongoing = 1000
     call = box.client(strangers[0]).put(key, b"v")
     assert call.error == "timeout"
     assert "busy" in call.reply.message
@@ -100,7 +102,7 @@ def test_a_refusal_after_another_home_was_asked_is_indefinite(box, monkeypatch):
 
 def test_a_refusal_of_the_only_home_asked_is_definite(box):
     key, strangers, homes = stranger_and_homes(box)
-    box.hosts[homes[0]].node._ongoing = 1000
+    box.hosts[homes[0]].node._intake.ongoing = 1000
     assert box.client(strangers[0]).put(key, b"v").error == "busy"
 
 
@@ -121,7 +123,7 @@ def test_a_refusal_by_the_node_itself_after_a_home_was_asked_is_indefinite(box, 
 def test_a_client_that_goes_to_another_node_gets_no_definite_refusal_for_a_put(box):
     key, _, homes = stranger_and_homes(box)
     box.cut(homes[0], "client", both=False)
-    box.hosts[homes[1]].node._ongoing = 1000
+    box.hosts[homes[1]].node._intake.ongoing = 1000
     call = box.client(homes[0], homes[1]).put(key, b"v")
     assert call.error == "timeout"
     assert box.values(homes[0], key) == [b"v"]
@@ -140,3 +142,108 @@ def test_two_nodes_that_hand_on_the_same_put_cause_it_once(box):
     assert all(call.ok for call in calls)
     box.run_for(1.0)
     assert len(box.versions(homes[0], key)) == 1
+
+
+# The coordinator of a put: the fastest replier of the get before it
+
+
+def without_fastest(key, context):
+    """What a store without the mechanism would have handed out."""
+    return issue(SECRET, key, msgspec.structs.replace(accept(SECRET, key, context), fastest=""))
+
+
+def coordinators(box, key):
+    return {version.coordinator for name in box.names for version in box.versions(name, key)}
+
+
+def test_a_put_goes_to_the_home_that_answered_the_get_before_it(box):
+    key, strangers, homes = stranger_and_homes(box)
+    context = box.client(homes[2]).get(key).context
+    assert accept(SECRET, key, context).fastest == homes[2]
+    for node in (strangers[0], homes[1]):
+        context = box.client(node).put(key, b"v", context).context
+        assert coordinators(box, key) == {homes[2]}
+    assert box.client(homes[2]).put(key, b"v", context).ok
+    assert forwarded(box) == 2
+
+
+def test_a_put_goes_where_the_put_before_it_was_coordinated(box):
+    key, strangers, homes = stranger_and_homes(box)
+    context = box.client(homes[2]).put(key, b"v").context
+    assert box.client(strangers[0]).put(key, b"w", context).ok
+    assert coordinators(box, key) == {homes[2]}
+
+
+def test_a_fastest_replier_that_is_suspected_is_passed_by(box):
+    key, _, homes = stranger_and_homes(box)
+    context = box.client(homes[2]).get(key).context
+    box.crash(homes[2])
+    box.run_for(3.0)
+    assert box.client(homes[1]).put(key, b"v", context).ok
+    assert forwarded(box) == 0
+    assert coordinators(box, key) == {homes[1]}
+
+
+def test_a_home_that_forwarded_to_a_dying_one_coordinates_itself_and_it_stays_one_version(box):
+    key, _, homes = stranger_and_homes(box)
+    context = box.client(homes[2]).get(key).context
+    for name in box.names:
+        if name != homes[2]:
+            box.cut(homes[2], name, both=False)
+    assert box.client(homes[1]).put(key, b"v", context).ok
+    box.heal()
+    box.run_until(lambda: box.agree(key), 6.0)
+    assert [version.value for version in box.versions(homes[0], key)] == [b"v"]
+
+
+def test_a_fastest_replier_that_is_no_home_any_more_is_ignored(box):
+    key, strangers, homes = stranger_and_homes(box)
+    context = box.client(homes[0]).get(key).context
+    stale = issue(SECRET, key, msgspec.structs.replace(accept(SECRET, key, context), fastest=strangers[1]))
+    assert box.client(homes[1]).put(key, b"v", stale).ok
+    assert coordinators(box, key) == {homes[1]}
+
+
+@pytest.mark.parametrize("config", [Config(clocks="server-id"), Config(sloppy=False)])
+def test_it_works_with_server_id_clocks_and_with_a_strict_quorum_as_well(config):
+    box = Box(5, seed=1, config=config)
+    key, strangers, homes = stranger_and_homes(box)
+    context = box.client(homes[2]).get(key).context
+    for value, node in zip((b"a", b"b", b"c"), (strangers[0], homes[1], homes[0]), strict=True):
+        context = box.client(node).put(key, value, context).context
+        assert coordinators(box, key) == {homes[2]}
+    assert box.client(homes[1]).get(key).values == [b"c"]
+
+
+def share_that_reads_its_own_write(seed, *, fastest):
+    """Of clients that read through the node next to them and write through any, with R = W = 1."""
+    box = Box(5, seed=seed, config=Config(r=1, w=1, partitions=16, read_repair="off", anti_entropy_s=0))
+    own, keys = 0, [b"k%d" % i for i in range(40)]
+    readers = {name: box.client(name) for name in box.names}
+    writers = {name: box.client(name) for name in box.names}
+    for key in keys:
+        reader = readers[box.rng.choice(box.ring.homes(key))]
+        context = reader.get(key).context
+        if not fastest:
+            context = without_fastest(key, context)
+        assert writers[box.rng.choice(box.names)].put(key, b"mine", context).ok
+        own += reader.get(key).values == [b"mine"]
+    return own / len(keys)
+
+
+def test_going_to_the_fastest_replier_raises_the_chance_to_read_ones_own_write():
+    with_it = [share_that_reads_its_own_write(seed, fastest=True) for seed in range(10)]
+    without = [share_that_reads_its_own_write(seed, fastest=False) for seed in range(10)]
+    assert min(with_it) > max(without)
+
+
+def test_it_raises_only_the_chance():
+    """The replier is cut off before the put: another home takes it, and the client reads what was there before."""
+    box = Box(5, seed=1, config=Config(r=1, w=1, anti_entropy_s=0))
+    key, _, homes = stranger_and_homes(box)
+    reader = box.client(homes[2])
+    context = reader.get(key).context
+    box.isolate(homes[2])
+    box.run_for(3.0)
+    assert box.client(homes[0]).put(key, b"mine", context).ok
+    assert reader.get(key).values == []

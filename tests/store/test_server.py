@@ -176,6 +176,27 @@ def test_a_server_that_cannot_store_stops_and_acknowledges_nothing(problem):
     run(scenario)
 
 
+class Unreadable(MemoryEngine):
+    """Fails to read once it has stored something."""
+
+    def get(self, space, key):
+        if space == "data" and super().get(space, key) is not None:
+            raise EngineError("the disk is broken")
+        return super().get(space, key)
+
+
+def test_a_server_that_cannot_read_stops_like_one_that_cannot_write():
+    async def scenario():
+        async with cluster(1, ALONE, [Unreadable()]) as (client, (task,), _):
+            await client.put(b"k", b"v")
+            get = asyncio.ensure_future(client.get(b"k"))
+            with pytest.raises(EngineError, match="the disk is broken"):
+                await asyncio.wait_for(asyncio.shield(task), 10)
+            get.cancel()
+
+    run(scenario)
+
+
 def test_a_stopped_server_leaves_no_timer_and_no_port_behind():
     async def scenario():
         async with cluster(1, ALONE) as (_, (task,), (port,)):
@@ -215,7 +236,7 @@ def test_a_client_with_another_key_is_a_stranger(monkeypatch):
     async def scenario():
         async with cluster(1, ALONE) as (_, _, (port,)):
             stranger = make_client(port, secret=b"x" * 32)
-            with pytest.raises(StoreError, match="same cluster key"):
+            with pytest.raises(StoreError, match="another cluster key"):
                 await stranger.get(b"k")
             stranger.close()
 

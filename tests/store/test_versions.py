@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from store.versions import (
     EMPTY,
     NOTHING,
-    WALL_NS_MAX,
     Seen,
     VersionSet,
     add,
@@ -162,6 +161,18 @@ def test_membership_and_the_last_counter_agree_with_the_set_of_dots(seen, dot):
     assert seen.last(dot[0]) == max((n for actor, n in dots_of(seen) if actor == dot[0]), default=0)
 
 
+@given(st.permutations([(1, 1), (1, 2), (2, 1), (3, 1), (3, 2)]))
+def test_the_same_dots_are_the_same_bytes_in_whatever_order_they_came(order):
+    seen = NOTHING
+    for dot in order:
+        seen = join(seen, add(NOTHING, dot))
+    added = NOTHING
+    for dot in order:
+        added = add(added, dot)
+    expected = msgspec.msgpack.encode(Seen({1: 2, 2: 1, 3: 2}))
+    assert msgspec.msgpack.encode(seen) == msgspec.msgpack.encode(added) == expected
+
+
 def test_dots_that_close_a_gap_leave_the_cloud():
     seen = add(add(NOTHING, (7, 3)), (7, 1))
     assert seen == Seen({7: 1}, ((7, 3),))
@@ -215,16 +226,73 @@ def test_one_write_stored_by_two_coordinators_is_kept_alike_everywhere():
     assert merge(one, two).versions == two.versions
 
 
-def test_a_lagging_clock_dates_a_write_after_those_it_can_see():
-    state = state_of((1, b"a", 1, 1000))
-    after, _ = write(state, state.seen, dot=(1, 2), value=b"b", request_id=2, coordinator="n", wall_ns=5)
-    assert after.versions[0].wall_ns == 1001
+# Against a model without clocks: every write knows, one by one, the writes it has seen
 
 
-def test_a_date_at_the_end_of_time_can_still_be_stored_and_sent():
-    state = state_of((1, b"a", 1, WALL_NS_MAX))
-    after, _ = write(state, state.seen, dot=(1, 2), value=b"b", request_id=2, coordinator="n", wall_ns=5)
-    assert msgspec.msgpack.decode(msgspec.msgpack.encode(after), type=VersionSet) == after
+@dataclass
+class Model:
+    """Replicas as sets of writes, whole causal histories and all. past: of each write, all that it has seen."""
+
+    past: dict[int, frozenset[int]]
+    known: list[frozenset[int]]
+
+    def unreplaced(self, at):
+        """The writes there that no other write there has seen."""
+        return {w for w in self.known[at] if not any(w in self.past[other] for other in self.known[at])}
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(("get", "put", "put", "blind", "merge", "merge")), st.integers(0, 2), st.integers(0, 2)
+        ),
+        max_size=30,
+    )
+)
+def test_versions_are_those_that_a_model_of_whole_causal_histories_has(steps):
+    """get: client `b` reads at `a`. put: it writes at `a` with its last context. merge: `a` hears from `b`."""
+    states = [EMPTY] * 3
+    model = Model({}, [frozenset()] * 3)
+    contexts, seen = [NOTHING] * 3, [frozenset()] * 3
+    for number, (step, a, b) in enumerate(steps):
+        match step:
+            case "get":
+                contexts[b], seen[b] = states[a].seen, model.known[a]
+            case "merge":
+                states[a] = merge(states[a], states[b])
+                model.known[a] |= model.known[b]
+            case _:
+                context, past = (NOTHING, frozenset()) if step == "blind" else (contexts[b], seen[b])
+                before = model.unreplaced(a)
+                dot = next_dot(states[a], context, a + 1)
+                states[a], contexts[b] = write(
+                    states[a], context, dot=dot, value=b"v", request_id=number, coordinator="n", wall_ns=0
+                )
+                model.past[number] = past
+                model.known[a] |= past | {number}
+                seen[b] = past | {number}
+                assert step != "blind" or before < model.unreplaced(a), "a blind write replaced something"
+        for at, state in enumerate(states):
+            assert {version.request_id for version in state.versions} == model.unreplaced(at)
+
+
+@given(worlds())
+def test_after_any_order_of_exchanges_replicas_are_equal_to_the_byte(world):
+    everything = EMPTY
+    for state in world.replicas:
+        everything = merge(everything, state)
+    for order in permutations(range(3)):
+        states = list(world.replicas)
+        for _ in range(2):
+            for at in order:
+                states[at] = merge(states[at], states[at - 1])
+        assert {msgspec.msgpack.encode(state) for state in states} == {msgspec.msgpack.encode(everything)}
+
+
+def test_a_context_covers_all_siblings_that_a_read_returned_and_a_write_with_it_replaces_them_all():
+    state = state_of((1, b"a", 1, 0), (2, b"b", 2, 0), (3, b"c", 3, 0))
+    after, _ = write(state, state.seen, dot=(1, 2), value=b"abc", request_id=4, coordinator="n", wall_ns=0)
+    assert siblings(after) == [b"abc"] == siblings(merge(after, state))
 
 
 @given(worlds(), st.permutations(range(14)))

@@ -133,6 +133,19 @@ def test_a_scan_is_in_the_order_of_keys() -> None:
     run_simulated(main)
 
 
+def test_a_scan_is_of_the_keys_from_its_start_up_to_and_without_its_end() -> None:
+    async def main() -> None:
+        disk = new_disk()
+        keys = [b"%03d" % number for number in range(500)]
+        disk.commit([("data", key, key) for key in reversed(keys)], lambda: None)
+        await asyncio.sleep(1)
+        assert list(disk.scan("data", b"007", b"400")) == [(key, key) for key in keys[7:400]]
+        assert [key for key, _ in disk.scan("data", b"4001")] == keys[401:]
+        assert list(disk.scan("nothing")) == []
+
+    run_simulated(main)
+
+
 def test_a_wiped_disk_is_empty_and_acknowledges_nothing_from_before() -> None:
     async def main() -> None:
         disk = new_disk()

@@ -1,0 +1,86 @@
+"""Admission: joins and leaves, as an operator asks any member for them.
+
+1. Nothing changes before it is known to be possible. A node that is to join runs already: it has answered at its
+   address, under its name, and is configured as the cluster is. Else a mistyped address would take over keys.
+2. The operator hears that it is done once the change is durable here. It spreads by gossip, first to whom it concerns.
+3. Asking again for what is so already does nothing.
+
+Dynamo (SOSP 2007), section 4.8.1.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+from store.config import ConfigError, Member
+from store.core import Core
+from store.errors import StoreError
+from store.exchange import Incoming
+from store.gossip import Gossip
+from store.messages import Changed, Failed, Join, Leave, Reply, Told
+
+ANSWER_S = 1.5
+"""For a node that is to join; shorter than a client waits before it asks another member (`client.FAILOVER_S`)."""
+
+
+class Admission:
+    """What a member does for an operator."""
+
+    def __init__(self, core: Core, gossip: Gossip) -> None:
+        self._core = core
+        self._gossip = gossip
+
+    def take(self, incoming: Incoming, request: Join | Leave) -> None:
+        """Answers Changed, or Failed with the reason."""
+        refusal = self._core.membership.refusal
+        if refusal is not None:
+            self._core.exchange.answer(incoming, Failed("not_member", refusal))
+            return
+        try:
+            match request:
+                case Join():
+                    self._look_at(incoming, Member(request.name, request.address, request.zone, request.capacity))
+                case Leave():
+                    wall_ns = self._core.present.now.wall_ns
+                    done = partial(self._done, incoming, None if request.gone else request.name)
+                    self._core.membership.leave(request.name, wall_ns, done, gone=request.gone)
+        except (StoreError, ConfigError) as refusal_:
+            self._core.exchange.answer(incoming, _failed(refusal_))
+
+    def _look_at(self, incoming: Incoming, member: Member) -> None:
+        """Have the member join, if it is there."""
+        core = self._core
+        if core.membership.has(member):
+            self._done(incoming, None)
+            return
+        node = f"{member.name} at {member.address[0]}:{member.address[1]}"
+
+        def answered(reply: Reply | None) -> None:
+            match reply:
+                case Told() if reply.name == member.name:
+                    try:
+                        done = partial(self._done, incoming, member.name)
+                        core.membership.join(member, core.present.now.wall_ns, done)
+                    except StoreError as refusal:
+                        core.exchange.answer(incoming, _failed(refusal))
+                    return
+                case Told():
+                    text = f"the node there is {reply.name!r}; give that name, or another address"
+                case Failed():
+                    text = f"it refuses: {reply.message}"
+                case _:
+                    says = core.exchange.says(member.address)
+                    text = f"it does not answer; {says or 'start it first, with the address of a member as --seed'}"
+            core.exchange.answer(incoming, Failed("bad_request", f"{node} can't join: {text}"))
+
+        self._gossip.greet(member.address, core.now + ANSWER_S, answered)
+
+    def _done(self, incoming: Incoming, concerned: str | None) -> None:
+        core = self._core
+        core.exchange.answer(incoming, Changed(core.membership.view))
+        if concerned is not None and concerned != core.name:
+            self._gossip.tell(concerned)
+
+
+def _failed(problem: StoreError | ConfigError) -> Failed:
+    return Failed(problem.code if isinstance(problem, StoreError) else "bad_request", str(problem))

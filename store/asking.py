@@ -1,0 +1,102 @@
+"""Asking: one request from a shell to a node, or to each of several at the same time.
+
+1. A failed request ends the command with exit code 1, and one line that says whether it happened.
+2. Asked of several nodes, a failure is an answer like others: a cluster with a dead node must still be looked into.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import NoReturn, TypeVar
+
+import click
+
+from store.actions import Address
+from store.arguments import Contact
+from store.client import Client, ClientCore
+from store.config import Config, ConfigError, Member
+from store.errors import StoreError
+from store.history import Standing, fold, identity
+from store.ring import Ring
+from store.server import present
+from store.udp import UdpSocket
+
+USAGE, FAILED, BROKEN = 64, 1, 3
+
+T = TypeVar("T")
+Question = Callable[[Client], Awaitable[T]]
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """As one node knows it. nodes: every one that its history names. view: the history's digest."""
+
+    config: Config
+    ring: Ring
+    nodes: dict[str, tuple[Member, Standing]]
+    view: int
+
+    @property
+    def addresses(self) -> dict[str, Address]:
+        """Of the nodes that can be asked: members, and those that are leaving."""
+        return {name: m.address for name, (m, standing) in sorted(self.nodes.items()) if standing is not Standing.GONE}
+
+
+def ask(contact: Contact, question: Question[T]) -> T:
+    """The answer of the first node that gives one; ends the command if none does."""
+    try:
+        return asyncio.run(_ask(contact, question))
+    except StoreError as problem:
+        known = "it certainly did not happen" if problem.kind.definite else "nobody knows whether it happened"
+        end(f"{problem.code}: {problem.message} ({known})", FAILED)
+    except OSError as problem:
+        end(f"can't open a socket ({problem.strerror}); check the addresses given, and this machine's network", FAILED)
+
+
+def ask_each(contact: Contact, nodes: Mapping[str, Address], question: Question[T]) -> dict[str, T | StoreError]:
+    """What each of the named nodes itself answers, or how it failed to."""
+
+    async def one(address: Address) -> T | StoreError:
+        try:
+            return await _ask(replace(contact, nodes=(address,)), question)
+        except StoreError as problem:
+            return problem
+
+    async def all_at_once() -> dict[str, T | StoreError]:
+        return dict(zip(nodes, await asyncio.gather(*map(one, nodes.values())), strict=True))
+
+    return asyncio.run(all_at_once())
+
+
+def look(contact: Contact) -> Cluster:
+    """The cluster, as the first node that answers knows it."""
+    view = ask(contact, lambda client: client.view())
+    try:
+        config = Config().changed(view.settings)
+        ring, nodes = fold(view.changes, config)
+    except ConfigError as problem:
+        end(f"can't use the node's view of the cluster ({problem}); is it of another version?", FAILED)
+    digest = 0
+    for change in view.changes:
+        digest ^= identity(change)
+    return Cluster(config, ring, nodes, digest)
+
+
+def end(text: str, code: int) -> NoReturn:
+    """Say why, and exit."""
+    click.echo(f"splitbrain-store: {text}", err=True)
+    raise SystemExit(code)
+
+
+async def _ask(contact: Contact, question: Question[T]) -> T:
+    core = ClientCore(contact.nodes, secret=contact.secret, cluster=contact.cluster, bits=secrets.randbits)
+    client = Client(core, present)
+    wildcard = "::" if ":" in contact.nodes[0][0] else "0.0.0.0"
+    client.attach(UdpSocket((wildcard, 0), client.received))
+    try:
+        return await question(client)
+    finally:
+        client.close()

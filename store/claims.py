@@ -1,0 +1,221 @@
+"""Claims: who holds which token, and what becomes of a token that nobody holds.
+
+1. A home that lacks a token asks every node of the cluster, twice. Only if all have answered, of one view, nothing
+   moved in between, and nobody holds or passes on a certain token, that token is lost: its node was removed, or lost
+   its disk.
+2. The homes that lack one take the lost tokens in the order of preference. Each first fetches all keys of the stretch
+   from every other holder: what a quorum had acknowledged is on one of them. Then it holds the token.
+3. Of two holders of one token (two clusters met, or a disk was lost) one gives it up and claims another: one that is
+   fresh, else the later in the order of preference.
+4. It is the operator's removal that makes a node's tokens lost, never its silence: while one node does not answer,
+   nothing is claimed.
+
+Dynamo (SOSP 2007), section 4.9, moves ranges between nodes that live; this is what it leaves open.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+
+from store.core import Core
+from store.exchange import Incoming
+from store.history import Standing
+from store.holdings import Token, overlap, pack, unpack, without
+from store.messages import Fetch, Fetched, Holding, Reply, Tokens
+from store.pages import keep, page_of
+from store.ring import Range
+from store.takeover import Taker
+from store.transfer import Giver
+
+ASK_EVERY_S = 1.0
+PATIENCE_S = 3.0
+FLUSHED_AFTER_S = 0.1
+
+
+@dataclass(frozen=True)
+class _Report:
+    """What a node said that it holds."""
+
+    version: int
+    fresh: bool
+    tokens: tuple[Token, ...]
+
+
+@dataclass
+class _Claim:
+    """A token being claimed. holders: whose keys are still to be fetched."""
+
+    token: Token
+    view: int
+    holders: list[str]
+
+
+class Claims:
+    """This node's look at all tokens, and its claims."""
+
+    def __init__(self, core: Core, giver: Giver, taker: Taker) -> None:
+        self._core = core
+        self._giver = giver
+        self._taker = taker
+        self._asked_of: set[str] = set()
+        self._reports: dict[str, _Report] = {}
+        self._before: dict[str, _Report] = {}
+        self._claims: list[_Claim] = []
+        self._settled: int | None = None
+        """The view under which all was found well."""
+        taker.claimed = lambda stretch: any(overlap(claim.token, stretch) for claim in self._claims)
+
+    def start(self) -> None:
+        """Begin to look."""
+        self._tick()
+
+    def answer(self, incoming: Incoming, request: Tokens | Fetch) -> None:
+        """Another node's question."""
+        match request:
+            case Tokens():
+                tokens = [(*pack(t.stretch), t.slot) for t in [*self._core.holdings.tokens, *self._giver.limbo]]
+                view, version = self._core.membership.view, self._core.holdings.version
+                holding = Holding(view, version, self._core.holdings.fresh, tokens, self._giver.numbers)
+                self._core.exchange.answer(incoming, holding)
+            case Fetch():
+                if request.after is None and self._core.replica.unsettled(unpack(request.span)):
+                    # Pages show what is durable; what a buffer holds may be acknowledged as well.
+                    self._core.buffer.flush()
+                    self._core.after(FLUSHED_AFTER_S, partial(self._fetched, incoming, request))
+                else:
+                    self._fetched(incoming, request)
+
+    def _fetched(self, incoming: Incoming, request: Fetch) -> None:
+        states = page_of(self._core, unpack(request.span), request.after)
+        self._core.exchange.answer(incoming, Fetched(states, bool(states)))
+
+    def _tick(self) -> None:
+        core = self._core
+        if core.membership.standing is Standing.MEMBER and core.ring.members:
+            view = core.membership.view
+            self._claims = [claim for claim in self._claims if claim.view == view]
+            if self._settled != view and not self._claims:
+                self._ask_all()
+        # Not in step with the others: they would all ask the same node at once.
+        core.after(ASK_EVERY_S * (1 + core.exchange.jitter() / 2), self._tick)
+
+    def _ask_all(self) -> None:
+        core = self._core
+        others = core.membership.others() if self._lacking() else self._neighbours()
+        self._before, self._reports = self._reports, {}
+        asked = self._asked_of = set(others)
+        view = core.membership.view
+        taking = self._taker.numbers
+
+        def answered(node: str, reply: Reply | None) -> None:
+            if self._asked_of is not asked or not isinstance(reply, Holding):
+                return
+            self._taker.forget(node, (number for number in taking if number not in reply.transfers))
+            if reply.view == view == core.membership.view:
+                tokens = tuple(Token(*unpack((start, end)), slot) for start, end, slot in reply.tokens)
+                self._reports[node] = _Report(reply.version, reply.fresh, tokens)
+                if len(self._reports) == len(asked):
+                    self._judge()
+
+        for node in others:
+            core.ask(node, Tokens(), core.now + ASK_EVERY_S, partial(answered, node))
+        if not others:
+            self._judge()
+
+    def _lacking(self) -> bool:
+        return any(self._core.holdings.lacking(stretch) for stretch, _ in self._home_of())
+
+    def _home_of(self) -> list[tuple[Range, tuple[str, ...]]]:
+        """The stretches whose home this node is, each with all its homes."""
+        ring, name = self._core.ring, self._core.name
+        found = ((ring.range(p), ring.homes_of(p)) for p in range(ring.partitions))
+        return [(stretch, homes) for stretch, homes in found if name in homes]
+
+    def _neighbours(self) -> list[str]:
+        return sorted({home for _, homes in self._home_of() for home in homes} - {self._core.name})
+
+    def _judge(self) -> None:
+        """All have answered."""
+        well = self._reports == self._before
+        for stretch, homes in self._home_of():
+            well = self._judge_stretch(stretch, homes, self._reports == self._before) and well
+        if well and not (self._giver.numbers or self._taker.numbers or self._claims):
+            self._settled = self._core.membership.view
+            self._core.holdings.settle()
+
+    def _judge_stretch(self, stretch: Range, homes: tuple[str, ...], unmoved: bool) -> bool:
+        """Whether all is well there; claim what is lost if not."""
+        core = self._core
+        mine = self._core.holdings.within(stretch)
+        theirs = {node: _within(report.tokens, stretch) for node, report in self._reports.items()}
+        for token in mine:
+            for node, tokens in theirs.items():
+                if any(other.slot == token.slot and overlap(token, other) for other in tokens) and node in homes:
+                    if self._yields_to(node, homes) and unmoved:
+                        core.counters["tokens_yielded"] += 1
+                        self._core.holdings.drop(token.stretch, [], lambda: None)
+                    return False
+        lacking = without(stretch, mine)
+        if not lacking:
+            return True
+        if unmoved and len(self._reports) == len(core.membership.others()) and not self._taker.takes(lacking[0]):
+            self._claim_lost(lacking[0], homes, theirs)
+        return False
+
+    def _yields_to(self, other: str, homes: tuple[str, ...]) -> bool:
+        name = self._core.name
+        own_fresh, other_fresh = self._core.holdings.fresh, self._reports[other].fresh
+        if own_fresh != other_fresh:
+            return own_fresh
+        return homes.index(name) > homes.index(other)
+
+    def _claim_lost(self, stretch: Range, homes: tuple[str, ...], theirs: dict[str, list[Token]]) -> None:
+        core = self._core
+        # Up to where somebody's token begins or ends: in between, the same nodes hold the same tokens.
+        start = stretch[0]
+        ends = [at for tokens in theirs.values() for t in tokens for at in t.stretch if start < at < stretch[1]]
+        part = (start, min(ends, default=stretch[1]))
+        holders = {node: [t.slot for t in tokens if overlap(t, part)] for node, tokens in theirs.items()}
+        held = {slot for slots in holders.values() for slot in slots}
+        lost = [slot for slot in range(core.ring.n) if slot not in held]
+        without_one = [home for home in homes if home == core.name or not holders[home]]
+        turn = without_one.index(core.name)
+        if turn >= len(lost):
+            return
+        core.counters["tokens_claimed"] += 1
+        claim = _Claim(
+            Token(*part, lost[turn]), core.membership.view, [node for node, slots in holders.items() if slots]
+        )
+        self._claims.append(claim)
+        self._fetch(claim, None)
+
+    def _fetch(self, claim: _Claim, after: bytes | None) -> None:
+        """The next page from the first of the holders; the token, once there is none left."""
+        core = self._core
+        if claim not in self._claims:
+            return
+        if not claim.holders:
+            core.holdings.take(claim.token, [], partial(self._end, claim))
+            return
+
+        def answered(reply: Reply | None) -> None:
+            if not isinstance(reply, Fetched):
+                self._end(claim)
+                return
+            if not reply.more:
+                claim.holders.pop(0)
+                core.background.soon(partial(self._fetch, claim, None))
+                return
+            states = reply.states
+            keep(core, states, lambda: core.background.soon(partial(self._fetch, claim, states[-1][0])))
+
+        core.ask(claim.holders[0], Fetch(pack(claim.token.stretch), after), core.now + PATIENCE_S, answered)
+
+    def _end(self, claim: _Claim) -> None:
+        if claim in self._claims:
+            self._claims.remove(claim)
+
+
+def _within(tokens: tuple[Token, ...], stretch: Range) -> list[Token]:
+    return [t for t in tokens if t.start < stretch[1] and stretch[0] < t.end]

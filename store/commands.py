@@ -1,0 +1,171 @@
+"""Commands on keys: get, put, delete, and what every node holds of one.
+
+Values that are no text are shown with backslashes; `--json` has them in base64 as well.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from store.arguments import QUORUM, Contact, contact_options, context_of
+from store.asking import ask, ask_each, look
+from store.errors import StoreError
+from store.messages import Held
+from store.tables import draw, table
+from store.versions import Version
+
+
+@click.command()
+@contact_options
+@click.argument("key")
+@click.option("--r", type=QUORUM, help="How many replicas must answer.")
+@click.option("--local", is_flag=True, help="The raw versions this node itself holds.")
+def get(contact: Contact, as_json: bool, key: str, r: int | None, local: bool) -> None:
+    """Print the values of KEY, and the context that covers them."""
+    if local:
+        held = ask(contact, lambda client: client.local(os.fsencode(key)))
+        if as_json:
+            click.echo(json.dumps(_held(held)))
+        else:
+            role = "home" if held.home else "not a home"
+            click.echo(f"{role}; hints for: {', '.join(held.hints_for) or 'none'}")
+            draw([table("", VERSION, map(_row, held.state.versions))])
+        return
+    found = ask(contact, lambda client: client.get(os.fsencode(key), r))
+    context = base64.b64encode(found.context).decode()
+    if as_json:
+        raw = [base64.b64encode(value).decode() for value in found.values]
+        click.echo(json.dumps({"values": [*map(_text, found.values)], "base64": raw, "context": context}))
+        return
+    for value in found.values:
+        click.echo(_text(value))
+    if not found.values:
+        click.echo("(no value)", err=True)
+    click.echo(f"context: {context}", err=True)
+
+
+@click.command()
+@contact_options
+@click.argument("key")
+@click.argument("value", required=False)
+@click.option("--context", help="From a get: the put replaces what that get returned. Without it: a sibling.")
+@click.option("--w", type=QUORUM, help="How many nodes must hold it durably.")
+def put(contact: Contact, as_json: bool, key: str, value: str | None, context: str | None, w: int | None) -> None:
+    """Write VALUE (or standard input) under KEY."""
+    covered = context_of(context)
+    data = sys.stdin.buffer.read() if value is None else os.fsencode(value)
+    _show_context(ask(contact, lambda client: client.put(os.fsencode(key), data, covered, w)), as_json)
+
+
+@click.command()
+@contact_options
+@click.argument("key")
+@click.option("--context", required=True, help="From a get: what it returned is deleted.")
+def delete(contact: Contact, as_json: bool, key: str, context: str) -> None:
+    """Delete what a get of KEY returned."""
+    covered = context_of(context)
+    assert covered is not None
+    _show_context(ask(contact, lambda client: client.delete(os.fsencode(key), covered)), as_json)
+
+
+@click.command()
+@contact_options
+@click.argument("key")
+def versions(contact: Contact, as_json: bool, key: str) -> None:
+    """Print what each node holds of KEY, side by side, and whether its homes agree."""
+    cluster = look(contact)
+    answers = ask_each(contact, cluster.addresses, lambda client: client.local(os.fsencode(key)))
+    homes = cluster.ring.homes(os.fsencode(key))
+    verdict, why = agreement(homes, answers)
+    if as_json:
+        nodes = {
+            name: _held(each) if isinstance(each, Held) else {"error": str(each)} for name, each in answers.items()
+        }
+        click.echo(json.dumps({"key": key, "homes": homes, "agree": verdict, "why": why, "nodes": nodes}))
+        return
+    draw([table("", ("node", "holds it as", *VERSION), _rows(homes, answers))])
+    click.echo(why)
+
+
+def agreement(homes: tuple[str, ...], answers: Mapping[str, Held | StoreError]) -> tuple[bool | None, str]:
+    """Whether the homes of a key hold the same; None if not all of them answered; and a sentence that says so."""
+    held = {home: answer for home in homes if isinstance(answer := answers.get(home), Held)}
+    silent = ", ".join(home for home in homes if home not in held)
+    first = next(iter(held.values()), None)
+    differing = ", ".join(home for home, each in held.items() if first is not None and each.state != first.state)
+    if differing:
+        text = "the homes differ: a get repairs what it reads, anti-entropy the rest"
+        return False, f"{text} ({differing} unlike {next(iter(held))})"
+    if silent:
+        return None, f"nobody knows whether the homes agree: no answer from {silent}"
+    hints = sum(len(each.hints_for) for each in answers.values() if isinstance(each, Held))
+    return True, f"the {len(homes)} homes agree" + (f"; {hints} hints of it are not delivered yet" if hints else "")
+
+
+VERSION = ("dot", "coordinator", "request", "wall time", "value")
+
+
+def _rows(homes: tuple[str, ...], answers: Mapping[str, Held | StoreError]) -> list[tuple[object, ...]]:
+    rows: list[tuple[object, ...]] = []
+    rank = {home: place for place, home in enumerate(homes)}
+    for name, each in sorted(answers.items(), key=lambda item: (rank.get(item[0], len(rank)), item[0])):
+        if isinstance(each, StoreError):
+            rows.append((name, "no answer", None, None, None, None, each.message))
+            continue
+        hints = f"hint for {', '.join(each.hints_for)}" if each.hints_for else ""
+        role = ", ".join(filter(None, ("home" if each.home else "", hints)))
+        found = each.state.versions
+        if role or found:
+            rows += [(name, role or "not a home", *_row(version)) for version in found] or [
+                (name, role, None, None, None, None, "(nothing)")
+            ]
+    return rows
+
+
+def _row(version: Version) -> tuple[object, ...]:
+    told = _told(version)
+    value = "(tombstone)" if version.value is None else told["value"]
+    return (told["dot"], told["coordinator"], told["request"], _moment(version.wall_ns), value)
+
+
+def _told(version: Version) -> dict[str, Any]:
+    return {
+        "dot": f"{version.actor:x}:{version.counter}",
+        "value": None if version.value is None else _text(version.value),
+        "request": f"{version.request_id:016x}",
+        "coordinator": version.coordinator,
+        "wall_ns": version.wall_ns,
+    }
+
+
+def _held(held: Held) -> dict[str, object]:
+    told = [_told(version) for version in held.state.versions]
+    return {"home": held.home, "hints_for": held.hints_for, "versions": told}
+
+
+def _moment(wall_ns: int) -> str:
+    from datetime import UTC, datetime
+
+    try:
+        return datetime.fromtimestamp(wall_ns / 1e9, UTC).isoformat(sep=" ", timespec="milliseconds")
+    except (ValueError, OverflowError, OSError):
+        return f"{wall_ns} ns"  # A coordinator's clock may say anything.
+
+
+def _text(value: bytes) -> str:
+    return value.decode("utf-8", "backslashreplace")
+
+
+def _show_context(context: bytes, as_json: bool) -> None:
+    text = base64.b64encode(context).decode()
+    if as_json:
+        click.echo(json.dumps({"context": text}))
+    else:
+        click.echo(f"context: {text}", err=True)

@@ -1,0 +1,159 @@
+"""The history of a cluster's membership: changes, and the ring that they amount to.
+
+1. What a history amounts to is a function of the set of its changes: in what order they were learnt, and how often,
+   makes no difference. They are folded in the order of their Lamport stamps.
+2. A change that can't be, where the fold comes to it, is passed over: a name or an address that is taken, a leave that
+   would leave fewer than N members. So a ring of fewer than N never exists.
+
+Dynamo (SOSP 2007), section 4.8.1.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
+from enum import StrEnum
+from operator import itemgetter
+from typing import Annotated
+
+import msgspec
+
+from store.actions import Address
+from store.config import Config, Member
+from store.ring import Ring
+
+CHANGES_MAX = 1 << 53
+IDENTITY_BYTES = 8
+
+
+class Kind(StrEnum):
+    """What a change does. START: a member from the cluster's beginning."""
+
+    START = "start"
+    JOIN = "join"
+    LEAVE = "leave"
+    GONE = "gone"
+
+
+class Standing(StrEnum):
+    """What a node that the history names is. LEAVING: no member any more, but holds data that it hands over."""
+
+    MEMBER = "member"
+    LEAVING = "leaving"
+    GONE = "gone"
+
+
+class Change(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """One change of the membership.
+
+    counter, issuer: a Lamport stamp, of the node that an operator told; changes are folded in the order of these.
+    name, address, zone, capacity: the member's. issued_ns: the issuer's calendar clock.
+    """
+
+    counter: Annotated[int, msgspec.Meta(ge=0, le=CHANGES_MAX)]
+    issuer: str
+    kind: Kind
+    name: str
+    address: Address
+    zone: str = ""
+    capacity: int = 1
+    issued_ns: Annotated[int, msgspec.Meta(ge=0, le=1 << 62)] = 0
+
+    @property
+    def member(self) -> Member:
+        """Raises ConfigError if it can't be one."""
+        return Member(self.name, self.address, self.zone, self.capacity)
+
+
+def identity(change: Change) -> int:
+    """64 bits that tell the change from every other."""
+    return int.from_bytes(hashlib.blake2b(msgspec.msgpack.encode(change), digest_size=IDENTITY_BYTES).digest())
+
+
+Nodes = dict[str, tuple[Member, Standing]]
+OnPass = Callable[[Change, str], None]
+"""Told of a change that is passed over, and why."""
+
+
+def fold(
+    changes: Iterable[Change], config: Config, on_pass: OnPass = lambda change, reason: None
+) -> tuple[Ring, Nodes]:
+    """What a history amounts to: the ring, and every node it names with its standing. O(changes * partitions).
+
+    A function of the set: in what order the changes are given, and how often, makes no difference.
+    """
+    ordered = sorted(changes, key=order)
+    nodes: Nodes = {}
+    taken: dict[Address, str] = {}
+    first = [(change.member, change) for change in ordered if change.kind is Kind.START]
+    for member, change in sorted(first, key=itemgetter(0)):
+        objection = objection_to(member, nodes, taken)
+        if objection is None:
+            nodes[member.name] = (member, Standing.MEMBER)
+            taken[member.address] = member.name
+        else:
+            on_pass(change, objection)
+    if len(nodes) < config.n:
+        return Ring((), config), nodes
+    ring = Ring((member for member, _ in nodes.values()), config)
+    return resume(ordered, ring, nodes, on_pass)
+
+
+def order(change: Change) -> tuple[object, ...]:
+    """What changes are folded by."""
+    # Of the stamp first, then of all else: two changes of one stamp (a node that lost its disk) need an order, too.
+    return msgspec.structs.astuple(change)
+
+
+def resume(ordered: Iterable[Change], ring: Ring, nodes: Nodes, on_pass: OnPass) -> tuple[Ring, Nodes]:
+    """Where later changes lead from there, given in their order; those of a beginning are in it already."""
+    nodes, taken = dict(nodes), listening(nodes)
+    for change in ordered:
+        if change.kind is Kind.START:
+            continue
+        member, standing = nodes.get(change.name, (change.member, Standing.GONE))
+        match change.kind:
+            case Kind.JOIN if (objection := objection_to(change.member, nodes, taken)) is not None:
+                if change.member != member:
+                    on_pass(change, objection)
+            case Kind.JOIN:
+                ring = ring.joined(change.member)
+                nodes[change.name] = (change.member, Standing.MEMBER)
+                taken[change.address] = change.name
+            case Kind.LEAVE | Kind.GONE if standing is Standing.MEMBER and change.name in ring.members:
+                if len(ring.members) > ring.n:
+                    ring = ring.left(change.name)
+                    nodes[change.name] = (member, Standing.LEAVING if change.kind is Kind.LEAVE else Standing.GONE)
+                    if change.kind is Kind.GONE:
+                        del taken[member.address]
+                else:
+                    on_pass(change, f"fewer than n={ring.n} members would be left to hold every key")
+            case Kind.GONE if standing is Standing.LEAVING:
+                nodes[change.name] = (member, Standing.GONE)
+                del taken[member.address]
+            case _:
+                pass
+    return ring, nodes
+
+
+def listening(nodes: Nodes) -> dict[Address, str]:
+    """The addresses that nodes listen on, and whose they are."""
+    return {member.address: name for name, (member, standing) in nodes.items() if standing is not Standing.GONE}
+
+
+def objection_to(member: Member, nodes: Nodes, taken: Mapping[Address, str]) -> str | None:
+    """Why the member can't join: its name or its address is another's. A leaving node may come back to where it is."""
+    known, standing = nodes.get(member.name, (member, Standing.GONE))
+    if standing is Standing.MEMBER:
+        return f"the name {member.name!r} is taken by the node at {shown(known.address)}; choose another"
+    if standing is Standing.LEAVING and known.address != member.address:
+        return f"{member.name!r} is still leaving from {shown(known.address)}; wait until it is gone"
+    other = taken.get(member.address, member.name)
+    if other != member.name:
+        return f"{shown(member.address)} is the address of {other!r}; give each node its own"
+    return None
+
+
+def shown(address: Address) -> str:
+    """As people write it."""
+    return f"{address[0]}:{address[1]}"

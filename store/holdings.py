@@ -1,0 +1,217 @@
+"""Holdings: the stretches of the ring that this node answers for.
+
+1. For every position on the ring there are N tokens, numbered 0 to N-1. Whoever holds one answers gets and puts there
+   as a home does. A quorum counts distinct tokens, not names: a node that handed its token on, and the one that has it
+   now, are one replica, whatever ring the coordinator believes in.
+2. A node holds at most one token of a position.
+3. A token is held once that is durable, and no longer held from the moment on in which it is given away.
+4. A new node of a new cluster holds what its ring says. It is `fresh` until it has seen that nobody else holds that
+   token: a node whose disk was lost looks new as well.
+
+Neighbouring stretches of one token are one; so a ring whose ranges are cut anew (strategy 1) changes nothing here.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+import msgspec
+
+from store.actions import Reader, Record
+from store.engine import DamagedRecord
+from store.replica import Replica
+from store.ring import Range, Ring, position
+
+HOLDINGS = "holdings"
+POSITION_BYTES = 17
+"""Enough for the end of the ring, 2**128."""
+_FRESH = b"fresh"
+
+
+def pack(stretch: Range) -> tuple[bytes, bytes]:
+    """A stretch as bytes, for messages and records."""
+    return stretch[0].to_bytes(POSITION_BYTES), stretch[1].to_bytes(POSITION_BYTES)
+
+
+def unpack(span: tuple[bytes, bytes]) -> Range:
+    """A stretch from bytes."""
+    return int.from_bytes(span[0]), int.from_bytes(span[1])
+
+
+class Token(NamedTuple):
+    """Token `slot` of every position from start up to and without end."""
+
+    start: int
+    end: int
+    slot: int
+
+    @property
+    def stretch(self) -> Range:
+        """Where it is."""
+        return self.start, self.end
+
+
+class Holdings:
+    """This node's tokens. version: grows with every change, so that two looks can tell that nothing moved between."""
+
+    def __init__(self, reader: Reader, replica: Replica) -> None:
+        self._replica = replica
+        self._tokens: list[Token] = []
+        # What the disk will hold once it has carried out all it was given.
+        self._planned: list[Token] = []
+        self._starts: list[int] = []
+        self._closed: list[Range] = []
+        self.fresh = False
+        self.version = 0
+        self.known = False
+        """Whether this disk has ever held anything."""
+        try:
+            for key, value in reader.scan(HOLDINGS):
+                self.known = True
+                if key == _FRESH:
+                    self.fresh = True
+                else:
+                    end, slot = msgspec.msgpack.decode(value, type=tuple[bytes, int])
+                    self._tokens.append(Token(int.from_bytes(key), int.from_bytes(end), slot))
+        except DamagedRecord:
+            self._tokens = []
+        self._planned = list(self._tokens)
+        self._index()
+
+    def begin(self, ring: Ring, name: str) -> None:
+        """Hold what the ring of a new cluster gives this node."""
+        for partition in range(ring.partitions):
+            homes = ring.preference_of(partition)[: ring.n]
+            if name in homes:
+                self._tokens = _with(self._tokens, Token(*ring.range(partition), homes.index(name)))
+        self.fresh = self.known = True
+        self._index()
+        self._replica.store((Record(HOLDINGS, _FRESH, b""), *self._plan(self._tokens)), lambda: None)
+
+    def settle(self) -> None:
+        """Nobody else holds what this node began with."""
+        if self.fresh:
+            self.fresh = False
+            self._replica.store((Record(HOLDINGS, _FRESH, None),), lambda: None)
+
+    def slot(self, key: bytes) -> int | None:
+        """Which token of the key this node holds. O(log tokens)."""
+        return self.slot_at(position(key))
+
+    def slot_at(self, at: int) -> int | None:
+        """Which token of a position this node holds."""
+        index = bisect_right(self._starts, at) - 1
+        return self._tokens[index].slot if index >= 0 and at < self._tokens[index].end else None
+
+    def writable(self, key: bytes) -> bool:
+        """Whether this node holds a token of the key that is not just about to go."""
+        at = position(key)
+        return self.slot_at(at) is not None and not any(start <= at < end for start, end in self._closed)
+
+    def close(self, stretch: Range) -> None:
+        """Take no more writes there: the token is about to go."""
+        self._closed.append(stretch)
+
+    def reopen(self, stretch: Range) -> None:
+        """The token stays after all, or is gone."""
+        if stretch in self._closed:
+            self._closed.remove(stretch)
+
+    def within(self, stretch: Range) -> list[Token]:
+        """The tokens held in a stretch, cut to it."""
+        first = max(0, bisect_right(self._starts, stretch[0]) - 1)
+        return _within(self._tokens[first:], stretch)
+
+    def lacking(self, stretch: Range) -> list[Range]:
+        """The parts of a stretch of which no token is held."""
+        return without(stretch, self.within(stretch))
+
+    @property
+    def tokens(self) -> list[Token]:
+        """All of them, in ring order."""
+        return list(self._tokens)
+
+    def take(self, token: Token, beside: Iterable[Record], done: Callable[[], None]) -> None:
+        """Hold a token once that is durable, together with the records beside it."""
+
+        def durable() -> None:
+            # Unless it was given up again meanwhile.
+            for part in _within(self._planned, (token.start, token.end)):
+                if part.slot == token.slot:
+                    self._become(_with(self._tokens, part))
+            done()
+
+        self._replica.store((*self._plan(_with(self._planned, token)), *beside), durable)
+
+    def drop(self, stretch: Range, beside: Iterable[Record], done: Callable[[], None]) -> None:
+        """Hold nothing of a stretch any more, from now on; done once that is durable."""
+        self._become(_without(self._tokens, stretch))
+        self._replica.store((*self._plan(_without(self._planned, stretch)), *beside), done)
+
+    def _become(self, tokens: list[Token]) -> None:
+        self._tokens = tokens
+        self.version += 1
+        self._index()
+
+    def _plan(self, tokens: list[Token]) -> list[Record]:
+        """The records that make the disk hold those tokens."""
+        before, kept = set(self._planned), {token.start for token in tokens}
+        gone = [Record(HOLDINGS, _key(token.start), None) for token in self._planned if token.start not in kept]
+        self._planned = list(tokens)
+        return gone + [_record(token) for token in tokens if token not in before]
+
+    def _index(self) -> None:
+        self._tokens.sort()
+        self._starts = [token.start for token in self._tokens]
+
+
+def without(stretch: Range, tokens: Iterable[Token]) -> list[Range]:
+    """What of a stretch none of the tokens covers. tokens: in ring order, one a position."""
+    left, at = [], stretch[0]
+    for token in tokens:
+        if token.start > at:
+            left.append((at, min(token.start, stretch[1])))
+        at = max(at, token.end)
+        if at >= stretch[1]:
+            return left
+    return [*left, (at, stretch[1])]
+
+
+def overlap(token: Token, other: Token | Range) -> bool:
+    """Whether they share a position."""
+    return token.start < other[1] and other[0] < token.end
+
+
+def _within(tokens: Iterable[Token], stretch: Range) -> list[Token]:
+    start, end = stretch
+    return [Token(max(start, t.start), min(end, t.end), t.slot) for t in tokens if t.end > start and t.start < end]
+
+
+def _without(tokens: Iterable[Token], stretch: Range) -> list[Token]:
+    start, end = stretch
+    left = []
+    for token in tokens:
+        before = Token(token.start, min(token.end, start), token.slot)
+        behind = Token(max(token.start, end), token.end, token.slot)
+        left += [part for part in (before, behind) if part.start < part.end]
+    return left
+
+
+def _with(tokens: Iterable[Token], token: Token) -> list[Token]:
+    joined: list[Token] = []
+    for each in sorted([*_without(tokens, (token.start, token.end)), token]):
+        if joined and joined[-1].end == each.start and joined[-1].slot == each.slot:
+            joined[-1] = Token(joined[-1].start, each.end, each.slot)
+        else:
+            joined.append(each)
+    return joined
+
+
+def _key(at: int) -> bytes:
+    return at.to_bytes(POSITION_BYTES)
+
+
+def _record(token: Token) -> Record:
+    return Record(HOLDINGS, _key(token.start), msgspec.msgpack.encode((_key(token.end), token.slot)))

@@ -1,0 +1,96 @@
+"""What a node hosts: the stretches of the ring that it keeps in step with other replicas, with their Merkle trees.
+
+1. A node hosts a partition if it is a home of it and holds a token of all of it. A home that waits for its token gets
+   the data by transfer.
+2. Partitions are named as the ring in force numbers them. Whoever names one to another node says in which view.
+
+Dynamo (SOSP 2007), section 4.7.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from store.core import Core
+from store.merkle import Tree, Trees
+from store.messages import TreeNode
+from store.ring import Range
+
+KEYS_AT_ONCE = 512
+"""Listed in one answer."""
+
+
+def hosted(core: Core) -> dict[int, Range]:
+    """The partitions that this node hosts, with their stretches. O(partitions)."""
+    ring = core.ring
+    return {
+        partition: ring.range(partition)
+        for partition in range(ring.partitions if ring.members else 0)
+        if core.name in ring.homes_of(partition) and not core.holdings.lacking(ring.range(partition))
+    }
+
+
+class Hosted:
+    """A node's hosted partitions."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        self._trees = Trees(core.replica, core.background, core.config.defect)
+        self._stretches: dict[int, Range] = {}
+        self._seen: tuple[int, int] | None = None
+
+    def refresh(self) -> None:
+        """Host what is this node's by now. O(1) if neither the ring nor the holdings changed."""
+        seen = (self._core.membership.view, self._core.holdings.version)
+        if seen != self._seen:
+            self._seen = seen
+            self._stretches = hosted(self._core)
+            self._trees.host(self._stretches.values())
+
+    def tree(self, partition: int) -> Tree | None:
+        """The finished tree of a partition that is hosted here."""
+        stretch = self._stretches.get(partition)
+        return None if stretch is None else self._trees.tree(stretch)
+
+    def roots(self) -> dict[int, int]:
+        """The roots of all finished trees, by partition."""
+        return {partition: tree.root for partition in self._stretches if (tree := self.tree(partition)) is not None}
+
+    @property
+    def unfinished(self) -> int:
+        """How many trees are still being filled."""
+        return self._trees.unfinished
+
+    def shared(self) -> dict[str, list[int]]:
+        """The other homes of the partitions hosted here, each with those it shares."""
+        shared: dict[str, list[int]] = {}
+        for partition in self._stretches:
+            for home in self._core.ring.homes_of(partition):
+                shared.setdefault(home, []).append(partition)
+        shared.pop(self._core.name, None)
+        return shared
+
+    def children(self, node: TreeNode) -> list[int]:
+        """The hashes of a tree node's children; none if there is no finished tree, or no such node."""
+        partition, number = node
+        tree = self.tree(partition)
+        return tree.children(number) if tree is not None and tree.is_inner(number) else []
+
+    def listings(self, leaves: Iterable[TreeNode]) -> list[dict[bytes, int] | None]:
+        """The keys, with their hashes, of the first of the leaves: of one at least, and `KEYS_AT_ONCE` keys or so."""
+        listings: list[dict[bytes, int] | None] = []
+        keys = 0
+        for partition, number in leaves:
+            tree = self.tree(partition)
+            if tree is None or not tree.is_leaf(number):
+                listings.append(None)
+            else:
+                listings.append(self._trees.listing(self._stretches[partition], number))
+                keys += len(listings[-1] or ())
+            if keys > KEYS_AT_ONCE:
+                break
+        return listings
+
+    def __contains__(self, key: bytes) -> bool:
+        """Whether the key's partition is hosted here."""
+        return self._core.ring.partition(key) in self._stretches

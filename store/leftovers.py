@@ -1,0 +1,93 @@
+"""Leftovers: what a node stores of keys that are not its own any more.
+
+1. What neither this node's tokens cover, nor the ring says that it is a home of, is deleted, a slice at a time: after a
+   transfer, and at the start.
+2. A node that was removed keeps what it has, for an operator who errs. If it joins again it deletes all of that before
+   it takes anything: it may be older than tombstones that were reaped meanwhile.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from itertools import islice
+
+from store.actions import Reader, Record
+from store.core import Core
+from store.engine import DamagedRecord
+from store.history import Standing
+from store.holdings import without
+from store.replica import DATA
+from store.ring import RING_SIZE, Range, position
+
+LEFTOVERS = "leftovers"
+_REMOVALS = b"removals"
+LOOKED_AT_ONCE = 64
+
+
+class Leftovers:
+    """This node's."""
+
+    def __init__(self, core: Core, reader: Reader) -> None:
+        self._core = core
+        self._stretches: list[Range] = []
+        self._clearing = False
+        try:
+            self._removals = int.from_bytes(reader.get(LEFTOVERS, _REMOVALS) or b"")
+        except DamagedRecord:
+            self._removals = 0
+        core.membership.on_change.append(lambda before: self._ring_changed())
+
+    def start(self) -> None:
+        """Go on with what a crash interrupted."""
+        self._ring_changed()
+        self.clear()
+
+    @property
+    def returning(self) -> bool:
+        """Whether this node was removed, and has not deleted what it had then."""
+        return self._core.membership.removals(self._core.name) > self._removals
+
+    def clear(self) -> None:
+        """Delete what is not this node's."""
+        if self._core.membership.standing not in (Standing.MEMBER, Standing.LEAVING):
+            return
+        self._stretches = without((0, RING_SIZE), self._core.holdings.tokens)
+        if not self._clearing:
+            self._clearing = True
+            self._core.background.soon(partial(self._clear_some, None))
+
+    def _ring_changed(self) -> None:
+        if self.returning:
+            self._core.holdings.drop((0, RING_SIZE), [], lambda: None)
+            self.clear()
+
+    def _clear_some(self, after: bytes | None) -> None:
+        core = self._core
+        if not self._stretches:
+            self._clearing = False
+            self._cleared()
+            return
+        stretch = self._stretches[0]
+        if after is not None and not stretch[0] <= position(after) < stretch[1]:
+            after = None
+        looked_at = 0
+        for key, _ in islice(core.replica.stretch(stretch, after), LOOKED_AT_ONCE):
+            after = key
+            looked_at += 1
+            if not self._is_own(key) and core.replica.settled(DATA, key):
+                core.replica.delete(DATA, key, lambda: None)
+                core.counters["keys_cleared"] += 1
+        if looked_at < LOOKED_AT_ONCE:
+            self._stretches.pop(0)
+            after = None
+        core.background.soon(partial(self._clear_some, after))
+
+    def _is_own(self, key: bytes) -> bool:
+        core = self._core
+        return core.holdings.slot(key) is not None or (not self.returning and core.name in core.ring.homes(key))
+
+    def _cleared(self) -> None:
+        if self.returning and self._core.membership.standing is Standing.MEMBER:
+            self._removals = self._core.membership.removals(self._core.name)
+            record = Record(LEFTOVERS, _REMOVALS, self._removals.to_bytes(8))
+            self._core.replica.store((record,), lambda: None)

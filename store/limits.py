@@ -1,0 +1,26 @@
+"""Limits: what may be a key, and what a value."""
+
+from __future__ import annotations
+
+from store.config import KEY_BYTES_MAX, VALUE_BYTES_MAX
+from store.errors import StoreError
+
+KEY_RULE = f"give a key of 1 to {KEY_BYTES_MAX} bytes"
+
+
+def is_key(key: bytes) -> bool:
+    """Whether it may be one."""
+    return 1 <= len(key) <= KEY_BYTES_MAX
+
+
+def check_key(key: bytes) -> None:
+    """Raises StoreError `bad_key` for an empty or oversized key."""
+    if not is_key(key):
+        raise StoreError("bad_key", f"the key has {len(key)} bytes; {KEY_RULE}")
+
+
+def check_value(value: bytes) -> None:
+    """Raises StoreError `too_large` for a value over the limit."""
+    if len(value) > VALUE_BYTES_MAX:
+        text = f"the value has {len(value)} bytes, the limit is {VALUE_BYTES_MAX}; split it over several keys"
+        raise StoreError("too_large", text)

@@ -1,0 +1,43 @@
+"""Pages: what is stored of a stretch of the ring, a bounded piece at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from store.core import Core
+from store.replica import DATA
+from store.ring import Range
+from store.versions import VersionSet
+
+PAGE_KEYS, PAGE_BYTES = 64, 64 << 10
+
+States = list[tuple[bytes, VersionSet]]
+
+
+def page_of(core: Core, stretch: Range, after: bytes | None) -> States:
+    """What is durable of the next keys of a stretch, behind that one, as many as a page takes; empty at its end."""
+    states: States = []
+    size = 0
+    for key, entry in core.replica.stretch(stretch, after):
+        states.append((key, entry.state))
+        size += len(key) + sum(len(version.value or b"") for version in entry.state.versions)
+        if len(states) == PAGE_KEYS or size > PAGE_BYTES:
+            break
+    return states
+
+
+def keep(core: Core, states: States, done: Callable[[], None]) -> None:
+    """Merge them here; done once all are durable."""
+    left = len(states)
+
+    def kept() -> None:
+        nonlocal left
+        left -= 1
+        if not left:
+            done()
+
+    if not states:
+        done()
+    for key, state in states:
+        core.replica.merge(DATA, key, state, kept)
+    core.counters["keys_received"] += len(states)

@@ -1,0 +1,201 @@
+"""Reaping: tombstones are forgotten once nothing older than they is left anywhere.
+
+1. A key is dead when all its versions are tombstones, the youngest older than `tombstone_grace_s` by the clock of the
+   node that looks: the first home of the key.
+2. It is reaped only after *every* node of the cluster said so, all in one view of the membership: each home that it
+   holds exactly this state durably, each other node that it holds this or nothing, and each that it was quiet about
+   the key for `quiet_s`: no hint of it was kept or being deleted, no write of it spread, no other state of it came.
+   A node that is away is not asked and says nothing: nothing is reaped until it is back, or removed by an operator.
+3. Why that suffices. An older version can come back only from where it is: a node's data, a hint, or a request or a
+   datagram under way. Rule 2 excludes the first two everywhere, at one time and for `quiet_s`, which is longer than
+   anything can be under way. Clocks that are wrong can make a grace too short, and bring nothing back.
+4. Who was stalled or has started anew counts its quiet from then on: what was under way in it may go on.
+5. A home that holds something else is sent the tombstone, and asked again at the next pass.
+6. What is told to forget a key does so if it still would say what it said. Where only some do (a node crashes, a
+   datagram is lost), the others bring the tombstone back, and no more than that; it is reaped later.
+7. A put after that: a context from before covers what was reaped, as ever; one without is a blind write to an empty
+   key. Dots are not reused, since a node that holds nothing of a key makes them under a fresh name (`replica`).
+
+What this does not cover: a disk restored from a backup that is older than the tombstone. Remove such a node and let it
+join anew. Dynamo keeps tombstones; Riak and Cassandra reap after a time alone, and see deleted keys return.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from functools import partial
+from itertools import islice
+
+from store.core import Core
+from store.defects import EARLY_REAP
+from store.exchange import Incoming
+from store.handoff import Handoff
+from store.merkle import digest
+from store.messages import AskQuiet, Failed, Quiet, Reap, Reply, Write, Written
+from store.replica import DATA, Entry
+from store.versions import VersionSet
+
+OTHER, WAIT, READY = 0, 1, 2
+"""What a node says of a key: it holds something else; not yet; it may go."""
+UNDER_WAY_S = 30.0
+"""Longer than a datagram, or an answer to one, can be under way, with the time-outs of pushes, swaps and transfers."""
+PATIENCE_S = 3.0
+BATCH_KEYS = 500
+SLICE_KEYS = 64
+REST_S = (10.0, 3600.0)
+"""Between two passes over the data: a quarter of the grace, within these bounds."""
+WATCHED_MAX = 50_000
+
+Keys = list[tuple[bytes, int]]
+"""Dead keys, with the hashes of their states."""
+
+
+class Reaping:
+    """A node's part in it: the passes over the keys it is the first home of, and its answers to other nodes."""
+
+    def __init__(self, core: Core, handoff: Handoff) -> None:
+        self._core = core
+        self._handoff = handoff
+        self._quiet_s = UNDER_WAY_S + 2 * core.config.request_timeout_s
+        self._watched: OrderedDict[bytes, tuple[int, float, int]] = OrderedDict()
+        """By key: the hash of its state, since when it is quiet, and what was asked of the disk before that."""
+        self._partition = 0
+        self._after: bytes | None = None
+        self._batch: dict[bytes, VersionSet] = {}
+
+    def start(self) -> None:
+        """Begin. With a `tombstone_grace_s` of 0, never."""
+        if self._core.config.tombstone_grace_s:
+            self._core.replica.on_durable.append(self._changed)
+            self._handoff.on_kept.append(self._disturbed)
+            self._rest()
+
+    def stalled(self) -> None:
+        """This node did not run for a while: what was under way in it still is."""
+        self._watched.clear()
+
+    def take(self, incoming: Incoming, request: AskQuiet | Reap) -> None:
+        """Another node's question, or order."""
+        core = self._core
+        if request.view != core.membership.view:
+            core.exchange.answer(incoming, Failed("busy", f"{core.name} knows another membership; ask again later"))
+        elif isinstance(request, AskQuiet):
+            core.exchange.answer(incoming, Quiet(self._say(request.keys)))
+        else:
+            self._forget(request.keys)
+            core.exchange.answer(incoming, Written())
+
+    # The node that is asked
+
+    def _say(self, keys: Keys) -> bytes:
+        return bytes(self._say_of(key, value) for key, value in keys)
+
+    def _say_of(self, key: bytes, value: int) -> int:
+        core = self._core
+        held = digest(key, core.replica.read(DATA, key).state)
+        if held != value and (held or core.name in core.ring.homes(key) or core.holdings.slot(key) is not None):
+            self._disturbed(key)
+            return OTHER
+        asked, durable = core.replica.progress
+        if not core.replica.settled(DATA, key) or self._handoff.concerns(key):
+            self._disturbed(key)
+            return WAIT
+        known, since, before = self._watched.get(key, (0, 0.0, 0))
+        if known != value:
+            self._watched[key] = (value, core.now, asked)
+            if len(self._watched) > WATCHED_MAX:
+                self._watched.popitem(last=False)
+            return WAIT
+        # A deletion of a hint that is not durable could be undone by a crash.
+        return READY if core.now - since >= self._quiet_s and durable >= before else WAIT
+
+    def _forget(self, keys: Keys) -> None:
+        for key, value in keys:
+            if self._say_of(key, value) == READY:
+                self._disturbed(key)
+                if self._core.replica.read(DATA, key).state.versions:
+                    self._core.counters["tombstones_reaped"] += 1
+                    self._core.replica.delete(DATA, key, lambda: None)
+
+    def _changed(self, key: bytes, before: Entry, after: Entry) -> None:
+        if key in self._watched and self._watched[key][0] != digest(key, after.state):
+            self._disturbed(key)
+
+    def _disturbed(self, key: bytes) -> None:
+        self._watched.pop(key, None)
+
+    # The first home
+
+    def _rest(self) -> None:
+        self._partition, self._after = 0, None
+        self._batch.clear()
+        shortest_s, longest_s = REST_S
+        quarter_s = self._core.config.tombstone_grace_s / 4
+        self._core.after(min(longest_s, max(shortest_s, quarter_s)), self._scan)
+
+    def _scan(self) -> None:
+        """Look for dead keys in one slice of the data."""
+        core, ring = self._core, self._core.ring
+        partitions = ring.partitions if ring.members else 0
+        while self._partition < partitions and ring.homes_of(self._partition)[0] != core.name:
+            self._partition, self._after = self._partition + 1, None
+        if self._partition < partitions:
+            slice_ = list(islice(core.replica.stretch(ring.range(self._partition), self._after), SLICE_KEYS))
+            self._batch.update((key, entry.state) for key, entry in slice_ if self._dead(entry.state))
+            if len(slice_) == SLICE_KEYS:
+                self._after = slice_[-1][0]
+            else:
+                self._partition, self._after = self._partition + 1, None
+        if len(self._batch) >= BATCH_KEYS or (self._batch and self._partition >= partitions):
+            self._ask(last=False)
+        elif self._partition >= partitions:
+            self._rest()
+        else:
+            core.background.soon(self._scan)
+
+    def _dead(self, state: VersionSet) -> bool:
+        youngest_ns = max((version.wall_ns for version in state.versions), default=None)
+        if youngest_ns is None or any(version.value is not None for version in state.versions):
+            return False
+        return self._core.present.now.wall_ns - youngest_ns > self._core.config.tombstone_grace_s * 1e9
+
+    def _ask(self, *, last: bool) -> None:
+        """Ask every node of each dead key of the batch."""
+        core = self._core
+        view = core.membership.view
+        keys = [(key, digest(key, state)) for key, state in self._batch.items()]
+        others = core.membership.others()
+        answers: dict[str, bytes | None] = {core.name: self._say(keys)}
+
+        def answered(node: str, reply: Reply | None) -> None:
+            known = isinstance(reply, Quiet) and len(reply.answers) == len(keys)
+            answers[node] = reply.answers if isinstance(reply, Quiet) and known else None
+            if len(answers) > len(others):
+                self._told(view, keys, answers, last=last)
+
+        for node in others:
+            core.ask(node, AskQuiet(view, keys), core.now + PATIENCE_S, partial(answered, node))
+        if not others:
+            self._told(view, keys, answers, last=last)
+
+    def _told(self, view: int, keys: Keys, answers: dict[str, bytes | None], *, last: bool) -> None:
+        core = self._core
+        if None in answers.values() and core.config.defect != EARLY_REAP:
+            core.counters["reaping_put_off"] += 1
+            self._rest()
+            return
+        said = {node: answer for node, answer in answers.items() if answer is not None}
+        if not last:
+            core.after(self._quiet_s + PATIENCE_S, partial(self._ask, last=True))
+            return
+        ready = [each for number, each in enumerate(keys) if all(answer[number] == READY for answer in said.values())]
+        for number, (key, _) in enumerate(keys):
+            for home in core.ring.homes(key):
+                if home != core.name and home in said and said[home][number] == OTHER:
+                    core.ask(home, Write(key, self._batch[key]), core.now + PATIENCE_S, lambda reply: None)
+        if ready:
+            for node in core.membership.others():
+                core.ask(node, Reap(view, ready), core.now + PATIENCE_S, lambda reply: None)
+            self._forget(ready)
+        self._batch.clear()
+        core.background.soon(self._scan)

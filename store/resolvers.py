@@ -1,0 +1,91 @@
+"""Resolvers: how a client makes one value of the siblings that a get returned.
+
+The store reconciles what it can tell apart, syntactically: a version that another has replaced is gone. What is left is
+concurrent, and only the application knows what that means (semantic reconciliation). A resolver
+
+1. takes *all* siblings of one get, and the put that follows takes the one context that covers them all: with the
+   context of only some, the others would stand beside the merged value again, and be merged into it again;
+2. gives the same for the same siblings in any order, so that two clients that resolve at once don't disagree;
+3. makes nothing up from nothing: a key without a value has the resolver's empty value.
+
+Dynamo (SOSP 2007), sections 2.3 and 4.4.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Generic, NamedTuple, TypeVar
+
+from store.crdts import Crdt
+
+T = TypeVar("T")
+C = TypeVar("C", bound=Crdt)
+
+
+class Sibling(NamedTuple):
+    """One of the concurrent values of a key. stamp: its coordinator's clock, in nanoseconds (`versions.Version`)."""
+
+    value: bytes
+    stamp: int
+
+
+@dataclass(frozen=True, slots=True)
+class Resolver(Generic[T]):
+    """resolve: siblings, none for a key without a value, to what the application works with. encode: that, to be
+    stored; None deletes the key."""
+
+    resolve: Callable[[Sequence[Sibling]], T]
+    encode: Callable[[T], bytes | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved(Generic[T]):
+    """value: of all siblings. context: covers them all."""
+
+    value: T
+    context: bytes
+
+
+def _one(values: tuple[bytes, ...]) -> bytes | None:
+    if len(values) > 1:
+        raise ValueError(f"{len(values)} values to store under one key: make one of them")
+    return values[0] if values else None
+
+
+def _newest(siblings: Sequence[Sibling]) -> bytes | None:
+    newest = max(siblings, key=lambda sibling: (sibling.stamp, sibling.value), default=None)
+    return None if newest is None else newest.value
+
+
+siblings: Resolver[tuple[bytes, ...]] = Resolver(lambda found: tuple(sorted(s.value for s in found)), _one)
+"""All of them, sorted; the application makes a tuple of one or none."""
+
+lww: Resolver[bytes | None] = Resolver(_newest, lambda value: value)
+"""Last write wins: the newest by stamp; of two as new, the larger. The others are lost with the next update.
+
+A stamp is as good as the cluster's `lww_clock`: a hybrid clock never prefers a cause to its effect, but of concurrent
+writes it prefers whichever coordinator's clock was ahead."""
+
+
+def merge(function: Callable[[list[bytes]], bytes]) -> Resolver[bytes | None]:
+    """The application's own rule, given all siblings, sorted, if there are several. It should be commutative,
+    associative and idempotent (`crdts`): what it gives is a sibling for the next."""
+
+    def resolve(found: Sequence[Sibling]) -> bytes | None:
+        values = sorted(sibling.value for sibling in found)
+        return function(values) if len(values) > 1 else (values[0] if values else None)
+
+    return Resolver(resolve, lambda value: value)
+
+
+def crdt(kind: type[C]) -> Resolver[C]:
+    """Values that merge by themselves. `resolve` raises `crdts.CrdtError` where a sibling is none of that kind."""
+
+    def resolve(found: Sequence[Sibling]) -> C:
+        value = kind()
+        for sibling in found:
+            value = value.merge(kind.decode(sibling.value))
+        return value
+
+    return Resolver(resolve, lambda value: value.encode())

@@ -1,0 +1,60 @@
+"""Stories of siblings that nobody made."""
+
+from __future__ import annotations
+
+from checkers import History
+from store import defects
+from store.config import Config
+from tests.store.defects.recording import Recording
+from tests.store.defects.story import Story
+
+
+def a_put_is_tried_again_elsewhere_after_somebody_replaced_it(config: Config) -> History:
+    """The first home does the put, but its answer is lost, so the put goes on to the second; which had it long ago, and
+    meanwhile took a write that replaced it."""
+    run = Recording(config)
+    key, homes, strangers = run.key()
+    run.cut((homes[0], strangers[0]))
+    first = run.process(strangers[0])
+    first.begin_put(key, 1)
+    run.box.run_for(0.1)
+    second = run.process(homes[1])
+    second.read(key)
+    second.put(key, 2)
+    first.wait()
+    run.heal()
+    return run.finish(key)
+
+
+def siblings_are_merged(config: Config) -> History:
+    run = Recording(config)
+    key, homes, _ = run.key()
+    run.process(homes[0]).put(key, 1)
+    run.process(homes[1]).put(key, 2)
+    merger = run.process(homes[2])
+    merger.read(key)
+    merger.put(key, 3)
+    return run.finish(key)
+
+
+def a_home_misses_that_its_write_was_replaced_twice(config: Config) -> History:
+    """Three coordinators' entries make a clock of three; the one that goes says that the first write was replaced."""
+    run = Recording(config)
+    key, homes, _ = run.key()
+    run.process(homes[0]).put(key, 1)
+    run.box.run_for(1.0)
+    run.kill(homes[0])
+    run.box.run_for(3.0)
+    for write, home in enumerate(homes[1:], 2):
+        writer = run.process(home)
+        writer.read(key)
+        writer.put(key, write)
+    run.restart(homes[0])
+    return run.finish(key)
+
+
+STORIES = (
+    Story(defects.TRUNCATION_AT_2, a_home_misses_that_its_write_was_replaced_twice, "siblings"),
+    Story(defects.RETRY_WITHOUT_DEDUPLICATION, a_put_is_tried_again_elsewhere_after_somebody_replaced_it, "siblings"),
+    Story(defects.CONTEXT_OF_ONE_SIBLING, siblings_are_merged, "siblings"),
+)

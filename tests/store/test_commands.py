@@ -1,0 +1,55 @@
+"""What `versions` makes of the replicas' answers."""
+
+from __future__ import annotations
+
+from store.commands import _moment, agreement
+from store.errors import StoreError
+from store.messages import Held
+from store.versions import EMPTY, NOTHING, write
+
+HOMES = ("n1", "n2", "n3")
+SILENT = StoreError("timeout", "no answer")
+
+
+def state(counter):
+    return write(EMPTY, NOTHING, dot=(7, counter), value=b"v", request_id=1, coordinator="n1", wall_ns=0)[0]
+
+
+def held(what, home=True, hints=()):
+    return Held(home, what, list(hints))
+
+
+def test_homes_that_hold_the_same_agree():
+    agree, why = agreement(HOMES, {home: held(state(1)) for home in HOMES})
+    assert agree is True
+    assert why == "the 3 homes agree"
+
+
+def test_one_home_that_holds_something_else_is_named():
+    agree, why = agreement(HOMES, {"n1": held(state(1)), "n2": held(state(1)), "n3": held(EMPTY)})
+    assert agree is False
+    assert "n3 unlike n1" in why
+
+
+def test_a_silent_home_leaves_it_unknown_unless_others_differ_already():
+    agree, why = agreement(HOMES, {"n1": held(state(1)), "n2": SILENT, "n3": held(state(1))})
+    assert agree is None
+    assert "no answer from n2" in why
+    assert agreement(HOMES, {"n1": held(state(1)), "n2": SILENT, "n3": held(state(2))})[0] is False
+
+
+def test_what_a_node_that_is_no_home_holds_does_not_count_but_its_hints_are_told():
+    answers = {home: held(state(1)) for home in HOMES} | {"n4": held(state(2), home=False, hints=["n1"])}
+    agree, why = agreement(HOMES, answers)
+    assert agree is True
+    assert "1 hints of it are not delivered yet" in why
+
+
+def test_without_any_answer_nobody_knows():
+    assert agreement(HOMES, dict.fromkeys(HOMES, SILENT))[0] is None
+
+
+def test_a_coordinators_clock_may_say_anything():
+    assert _moment(0) == "1970-01-01 00:00:00.000+00:00"
+    assert _moment(1 << 62).startswith("2116")
+    assert _moment(1 << 80).endswith(" ns")

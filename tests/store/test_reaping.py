@@ -1,0 +1,385 @@
+"""Reaping: a tombstone goes once it is everywhere and nothing older is anywhere; a deleted value never comes back."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from store import reaping
+from store.config import Config
+from store.merkle import digest
+from store.messages import AskQuiet, Failed, Get, Quiet, Reap, Write
+from store.reaping import OTHER, PATIENCE_S, READY, REST_S, UNDER_WAY_S, WAIT
+from store.versions import EMPTY
+from tests.store.box import Box
+
+GRACE_S = 20.0
+QUIET_S = UNDER_WAY_S + 2.0
+CYCLE_S = REST_S[0] + QUIET_S + 2 * PATIENCE_S
+"""From the end of one pass to the next reaping, if nobody is away."""
+CONFIG = Config(tombstone_grace_s=GRACE_S, anti_entropy_s=2.0, partitions=8)
+
+
+def deleted(box, key, value=b"v"):
+    """Put and delete a key, through its first home. Returns the context of the delete."""
+    client = box.client(box.ring.homes(key)[0])
+    context = client.put(key, value, w=3).context
+    call = client.delete(key, context)
+    assert call.ok
+    return call.context
+
+
+def gone(box, *keys):
+    return all(box.state(name, key) == EMPTY for name in box.names for key in keys)
+
+
+def alive(box, *keys):
+    return [(name, key) for name in box.names for key in keys if box.values(name, key)]
+
+
+def never_alive(box, seconds, *keys):
+    """Let time pass; fails if a value turns up anywhere."""
+    until = box.now + seconds
+    while box.now < until:
+        box.run_for(0.5)
+        assert not alive(box, *keys)
+
+
+def say(box, name, key, state):
+    view = box.hosts[name].node._core.membership.view
+    (answer,) = box.client(name).ask(AskQuiet(view, [(key, digest(key, state))])).reply.answers
+    return answer
+
+
+@pytest.fixture
+def box():
+    return Box(5, seed=6, config=CONFIG)
+
+
+def test_a_tombstone_is_reaped_after_its_grace_and_not_before(box):
+    key = box.key()
+    deleted(box, key)
+    box.run_for(GRACE_S - 1.0)
+    assert all(box.versions(home, key) for home in box.ring.homes(key))
+    box.run_until(lambda: gone(box, key), REST_S[0] + CYCLE_S + 2.0)
+    assert sum(box.counter(name, "tombstones_reaped") for name in box.names) == 3
+
+
+def test_without_a_grace_tombstones_stay():
+    box = Box(3, config=Config(anti_entropy_s=2.0, partitions=8))
+    key = box.key()
+    deleted(box, key)
+    box.run_for(300.0)
+    assert all(box.versions(home, key) for home in box.ring.homes(key))
+
+
+def test_live_values_and_tombstones_beside_a_live_sibling_stay(box):
+    key, other = b"a", b"b"
+    client = box.client()
+    assert client.put(key, b"v").ok
+    context = client.put(other, b"x").context
+    client.delete(other, context)
+    client.put(other, b"sibling")
+    box.run_for(GRACE_S + 2 * CYCLE_S)
+    assert client.get(key).values == [b"v"]
+    assert client.get(other).values == [b"sibling"]
+
+
+@pytest.mark.parametrize("anti_entropy_s", [0, 2.0])
+def test_a_home_that_was_down_with_the_old_value_does_not_bring_it_back(anti_entropy_s):
+    box = Box(5, seed=6, config=Config(tombstone_grace_s=GRACE_S, anti_entropy_s=anti_entropy_s, partitions=8))
+    key = box.key()
+    client = box.client(box.ring.homes(key)[0])
+    context = client.put(key, b"v", w=3).context
+    away = box.ring.homes(key)[2]
+    box.crash(away)
+    assert client.delete(key, context).ok
+    box.run_for(GRACE_S + 2 * CYCLE_S)
+    assert all(box.versions(home, key) for home in box.ring.homes(key)[:2]), "reaped while a home was away"
+    assert sum(box.counter(name, "reaping_put_off") for name in box.names if name != away) > 0
+    box.start(away)
+    box.run_until(lambda: not alive(box, key), 10.0)
+    box.run_until(lambda: gone(box, key), 3 * CYCLE_S)
+    never_alive(box, 20.0, key)
+
+
+@pytest.mark.parametrize("from_all", [True, False], ids=["from all", "from its owner"])
+def test_a_hint_of_the_old_value_that_is_delivered_late_does_not_bring_it_back(box, from_all):
+    """Its holder is cut off, while all homes hold the tombstone for long."""
+    key = box.key()
+    homes = box.ring.homes(key)
+    box.isolate(homes[2])
+    client = box.client(homes[0])
+    context = client.put(key, b"v").context
+    box.run_until(lambda: (homes[2], key) in box.hints())
+    (holder,) = [name for name in box.names if (homes[2], key) in box.hints(name)]
+    box.heal()
+    if from_all:
+        box.isolate(holder)
+    else:
+        box.cut(holder, homes[2])
+    assert client.delete(key, context).ok
+    box.run_until(lambda: all(box.versions(home, key) and not box.values(home, key) for home in homes), 10.0)
+    box.run_for(GRACE_S + 2 * CYCLE_S)
+    assert all(box.versions(home, key) for home in homes), "reaped while a hint was kept"
+    assert box.hints(holder)
+    box.heal()
+    never_alive(box, 10.0, key)
+    assert not box.hints()
+    box.run_until(lambda: gone(box, key), 3 * CYCLE_S)
+    never_alive(box, 10.0, key)
+
+
+def test_a_hint_whose_deletion_is_not_durable_counts_as_kept(box):
+    """After a crash it would be there again, and be pushed."""
+    key = box.key()
+    homes = box.ring.homes(key)
+    box.isolate(homes[2])
+    context = box.client(homes[0]).put(key, b"v").context
+    box.run_until(lambda: (homes[2], key) in box.hints())
+    (holder,) = [name for name in box.names if (homes[2], key) in box.hints(name)]
+    box.hold(holder)
+    box.heal()
+    box.run_until(lambda: box.values(homes[2], key) == [b"v"], 10.0)
+    assert (
+        box.client(homes[0])
+        .delete(
+            key,
+            context,
+        )
+        .ok
+    )
+    box.run_for(1.0)
+    assert not box.hosts[holder].node._handoff.owners(key)
+    box.run_for(GRACE_S + 3 * CYCLE_S)
+    assert all(box.versions(home, key) for home in homes), "reaped while a crash could bring a hint back"
+    box.crash(holder)
+    box.start(holder)
+    box.release(holder)
+    assert box.hints(holder)
+    never_alive(box, 10.0, key)
+
+
+def test_a_node_that_was_stalled_counts_its_quiet_anew(box):
+    key = box.key()
+    deleted(box, key)
+    home = box.ring.homes(key)[1]
+    state = box.state(home, key)
+    assert say(box, home, key, state) == WAIT
+    box.run_for(QUIET_S)
+    assert say(box, home, key, state) == READY
+    box.hosts[home].node._enter(box._instant()._replace(monotonic=box.now + 10.0))
+    assert say(box, home, key, state) == WAIT
+
+
+def test_a_restarted_node_counts_its_quiet_anew(box):
+    key = box.key(others="n1")
+    deleted(box, key)
+    state = box.state(box.ring.homes(key)[0], key)
+    say(box, "n1", key, state)
+    box.run_for(QUIET_S)
+    assert say(box, "n1", key, state) == READY
+    box.crash("n1")
+    box.start("n1")
+    assert say(box, "n1", key, state) == WAIT
+
+
+def test_a_hint_that_came_and_went_between_two_questions_ends_the_quiet(box):
+    key = box.key(others="n1")
+    old = box.client(box.ring.homes(key)[0])
+    context = old.put(key, b"v", w=3).context
+    home = box.ring.homes(key)[0]
+    value = box.state(home, key)
+    old.delete(key, context)
+    box.run_for(1.0)
+    state = box.state(home, key)
+    say(box, "n1", key, state)
+    box.run_for(QUIET_S - 5.0)
+    box.client("n1").ask(Write(key, value, home))
+    box.run_for(5.0)
+    assert not box.hints()
+    assert say(box, "n1", key, state) == WAIT
+
+
+def test_a_home_that_holds_another_state_says_so_and_is_sent_the_tombstone():
+    box = Box(5, seed=6, config=Config(tombstone_grace_s=GRACE_S, anti_entropy_s=0, read_repair="off", partitions=8))
+    key = box.key()
+    deleted(box, key)
+    box.run_for(1.0)
+    homes = box.ring.homes(key)
+    state = box.state(homes[0], key)
+    for home in homes[1:]:
+        box.wipe(home)
+    assert say(box, homes[1], key, state) == OTHER
+    box.run_until(lambda: box.state(homes[1], key) == box.state(homes[2], key) == state, GRACE_S + 2 * CYCLE_S)
+    box.run_until(lambda: gone(box, key), 3 * CYCLE_S)
+
+
+def test_a_home_that_is_not_told_brings_the_tombstone_back_and_not_the_value(box):
+    key = box.key()
+    deleted(box, key)
+    first, _, untold = box.ring.homes(key)
+    reaper = box.hosts[first].node._reaping
+    told = reaper._told
+
+    def cut_off_before_the_order(*args, last):
+        if last:
+            box.isolate(untold)
+            reaper._told = told
+        told(*args, last=last)
+
+    reaper._told = cut_off_before_the_order
+    box.run_until(lambda: box.state(first, key) == EMPTY, GRACE_S + 2 * CYCLE_S)
+    box.run_for(PATIENCE_S + 1.0)
+    assert box.versions(untold, key)
+    box.heal()
+    box.run_until(lambda: bool(box.versions(first, key)), 20.0)
+    never_alive(box, 5.0, key)
+    box.run_until(lambda: gone(box, key), 3 * CYCLE_S)
+
+
+def test_a_put_with_a_context_from_before_the_reaping_stands_alone(box):
+    key = box.key()
+    context = deleted(box, key)
+    box.run_until(lambda: gone(box, key), GRACE_S + 2 * CYCLE_S)
+    client = box.client(box.ring.homes(key)[1])
+    assert client.put(key, b"again", context).ok
+    box.run_for(2.0)
+    assert client.get(key).values == [b"again"]
+    assert client.put(key, b"blind").ok
+    assert client.get(key).values == [b"again", b"blind"]
+
+
+def test_no_dot_is_used_again_after_a_reaping(box):
+    dots = box.watch_dots()
+    key = box.key()
+    homes = box.ring.homes(key)
+    for value in (b"1", b"2"):
+        deleted(box, key, value)
+        box.run_until(lambda: gone(box, key), GRACE_S + 3 * CYCLE_S)
+    for home in homes:
+        assert box.client(home).put(key, b"3").ok
+    assert max(len(ids) for ids in dots.values()) == 1
+
+
+def test_an_order_about_a_key_that_was_written_meanwhile_changes_nothing(box):
+    key = box.key()
+    context = deleted(box, key)
+    home = box.ring.homes(key)[0]
+    state = box.state(home, key)
+    for name in box.names:
+        say(box, name, key, state)
+    assert box.client(home).put(key, b"new", context, w=3).ok
+    view = box.hosts[home].node._core.membership.view
+    for name in box.ring.homes(key):
+        box.client(name).ask(Reap(view, [(key, digest(key, state))]))
+    assert [box.values(name, key) for name in box.ring.homes(key)] == [[b"new"]] * 3
+
+
+def test_an_order_that_nobody_prepared_changes_nothing(box):
+    key = box.key()
+    deleted(box, key)
+    home = box.ring.homes(key)[0]
+    view = box.hosts[home].node._core.membership.view
+    box.client(home).ask(Reap(view, [(key, digest(key, box.state(home, key)))]))
+    assert box.versions(home, key)
+
+
+def test_a_question_in_another_view_of_the_membership_is_refused(box):
+    assert isinstance(box.client("n1").ask(AskQuiet(1, [(b"k", 2)])).reply, Failed)
+    assert isinstance(box.client("n1").ask(Reap(1, [(b"k", 2)])).reply, Failed)
+
+
+def test_what_is_watched_is_bounded(box, monkeypatch):
+    monkeypatch.setattr(reaping, "WATCHED_MAX", 10)
+    view = box.hosts["n1"].node._core.membership.view
+    keys = [key for key, _ in zip(box.keys(), range(200), strict=False) if "n1" not in box.ring.homes(key)]
+    reply = box.client("n1").ask(AskQuiet(view, [(key, 5) for key in keys])).reply
+    assert isinstance(reply, Quiet) and set(reply.answers) == {WAIT}
+    assert len(box.hosts["n1"].node._reaping._watched) == 10
+
+
+def test_thousands_of_tombstones_are_reaped_in_batches(monkeypatch):
+    monkeypatch.setattr(reaping, "BATCH_KEYS", 20)
+    box = Box(3, seed=1, config=CONFIG)
+    client = box.client()
+    keys = [b"%d" % i for i in range(100)]
+    for key in keys:
+        client.delete(key, client.put(key, b"v").context)
+    box.run_until(lambda: gone(box, *keys), GRACE_S + 5 * CYCLE_S)
+
+
+def strike(box, rng):
+    """One fault, or the end of all. Most of the time all nodes are there, or nothing would be reaped."""
+    name = rng.choice(box.names)
+    host = box.hosts[name]
+    match rng.choice(["isolate", "crash", "hold", "stall", "loss", "recover", "recover", "recover"]):
+        case "isolate":
+            box.isolate(name)
+        case "crash" if host.node is not None:
+            box.crash(name, keep=rng.randint(0, 2))
+        case "hold":
+            box.hold(name)
+        case "stall" if host.node is not None:
+            node, host.node = host.node, None  # Nothing reaches it; its timers run late.
+            box.run_for(rng.choice([1.0, 10.0]))
+            host.node = node
+        case "loss":
+            box.loss = 0.2
+        case "recover":
+            recover(box)
+
+
+def recover(box):
+    box.heal()
+    box.loss = 0.0
+    for name, host in box.hosts.items():
+        if host.held:
+            box.release(name)
+        if host.node is None:
+            box.start(name)
+
+
+@pytest.mark.parametrize("seed", range(50))
+def test_under_faults_a_deleted_value_never_comes_back_and_every_tombstone_goes_in_the_end(seed, monkeypatch):
+    # Nothing is under way for longer than requests and pushes take: datagrams arrive within milliseconds here.
+    monkeypatch.setattr(reaping, "UNDER_WAY_S", 6.0)
+    monkeypatch.setattr(reaping, "REST_S", (2.0, 2.0))
+    cycle_s = 2.0 + 8.0 + 2 * PATIENCE_S
+    rng = random.Random(seed)
+    config = Config(tombstone_grace_s=3.0, anti_entropy_s=2.0, partitions=8, read_repair=rng.choice(["off", "async"]))
+    box = Box(5, seed=seed, config=config, settled=False, duplicate=0.1, delay_s=(0.0005, 0.02))
+    client = box.client()
+    missed = {}
+    for key in (b"%d" % i for i in range(6)):
+        # One home misses the put, or the delete, and gets a hint.
+        missed[key] = rng.choice(box.ring.homes(key))
+        if rng.random() < 0.5:
+            box.isolate(missed[key])
+        client.put(key, b"v")
+        box.heal()
+    # A put that was retried may have made two versions, which a context covers only once they have met.
+    box.run_until(lambda: box.agree(*missed), 30.0)
+    contexts = {key: client.get(key, r=3).context for key in missed}
+    keys = []
+    for key, context in contexts.items():
+        if rng.random() < 0.5:
+            box.isolate(missed[key])
+        if client.delete(key, context).ok:
+            keys.append(key)
+        if rng.random() < 0.7:
+            box.heal()
+    reaped = set()
+    for _ in range(25):
+        strike(box, rng)
+        client.begin(Get(rng.choice(keys), 1))
+        box.run_for(rng.choice([0.5, 3.0, 10.0]))
+        for key in keys:
+            if box.state(box.ring.homes(key)[0], key) == EMPTY and not alive(box, key):
+                reaped.add(key)
+            assert key not in reaped or not alive(box, key), f"{key!r} came back (seed {seed})"
+    recover(box)
+    box.run_until(lambda: gone(box, *keys), 3.0 + 6 * cycle_s)
+    never_alive(box, 5.0, *keys)
+    assert all(box.client().get(key, r=3).values == [] for key in keys)
