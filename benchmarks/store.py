@@ -32,7 +32,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from benchmarks.load import Figures, Load, clients_of, echoes, gets, mixed, puts, run_on_fine_timers
+from benchmarks.load import Figures, clients_of, echoes, gets, mixed, puts, run_on_fine_timers
 from benchmarks.processes import Cluster, Process, echo_server, filled
 from harness.simulation import SimulatedEnvironment, run_simulated
 from harness.systems.dynamo import Dynamo

@@ -1,7 +1,8 @@
 """The end of a run as clients see it: watch the replicas converge, then read everything one last time.
 
 1. A round asks for every key through every node, once; it is over when all of that was answered or given up.
-2. Replicas have converged when a whole round was answered, and of every key all home replicas showed the same versions.
+2. Replicas have converged when a whole round was answered, of every key all home replicas showed the same versions, and
+   no node kept any of it for another: what it keeps is owed to a home that may be the only one.
 3. A final read that did not succeed is asked again, in the next round.
 4. Each notes its stage in the history when it begins.
 """
@@ -63,13 +64,14 @@ def final_reads(keys: Sequence[str], nodes: Sequence[str]) -> Generator:
 
 
 def converged(items: Sequence[Item], answers: Mapping[Item, Any]) -> bool:
-    """Whether every item was answered, and each key's home replicas, of which there is at least one, agree.
+    """Whether every item was answered, each key's home replicas, of which there is at least one, agree, and nobody
+    keeps any of it for another.
 
-    answers: the values of `replica` operations, with `home` and `versions`.
+    answers: the values of `replica` operations, with `home`, `versions` and `hinted`.
     """
     versions: dict[str, list[Any]] = {key: [] for key, _ in items}
     for item in items:
-        if item not in answers:
+        if item not in answers or answers[item]["hinted"]:
             return False
         if answers[item]["home"]:
             versions[item[0]].append(answers[item]["versions"])

@@ -1,8 +1,9 @@
 """A faithful Dynamo (DeCandia et al., SOSP 2007) over UDP, small enough to read.
 
 Start with `node.Node`, the state machine that is the whole store; `server` is the shell that gives it a socket, a
-clock and a disk, and `client` is how to talk to it. `ring`, `versions`, `requests`, `handoff` and `repair` each hold
-the paper's mechanism of that name.
+clock and a disk, and `client` is how to talk to it. Each of the paper's mechanisms is in a file of its name: `ring`,
+`versions`, `requests`, `handoff`, `repair`, `merkle`, `antientropy`, `membership`, `gossip`, `transfer`, `detector`,
+`buffer`, ... (docs/dynamo.md lists them by section).
 """
 
 from store.client import Client, ClientCore, GetResult

@@ -50,6 +50,8 @@ class WriteBuffer:
         held = self._replica.buffered
         if (key not in held and len(held) >= self._room) or self._replica.on_its_way(DATA, key):
             return False
+        if key not in held and self._replica.read(DATA, key) == entry:
+            return False  # A repetition of what is durable: no flush would ever take it out again.
         held[key] = entry
         if len(held) == self._room:
             self.flush()

@@ -13,7 +13,7 @@ from pathlib import Path
 import click
 
 from store import commands, operations
-from store.asking import USAGE
+from store.asking import FAILED, USAGE
 from store.serving import serve
 from store.wire import KEY_BYTES
 
@@ -58,6 +58,12 @@ def main() -> None:
         # `splitbrain-store status | head`: nobody reads on, and the interpreter's last flush must not complain.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
+    except OSError as problem:
+        # Commands explain their own: this is their output, into a file on a full disk, that could not be written.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        text = f"can't write the output ({problem.strerror}): what was asked for may be done; give the output more room"
+        click.echo(f"splitbrain-store: {text}", err=True)
+        code = FAILED
     sys.exit(code if isinstance(code, int) else 0)
 
 

@@ -45,7 +45,7 @@ def get(contact: Contact, as_json: bool, key: str, r: int | None, local: bool) -
         click.echo(json.dumps({"values": [*map(_text, found.values)], "base64": raw, "context": context}))
         return
     for value in found.values:
-        click.echo(_text(value))
+        click.echo(_text(value), color=True)  # Else click takes a value's escape sequences away, into a pipe.
     if not found.values:
         click.echo("(no value)", err=True)
     click.echo(f"context: {context}", err=True)
@@ -124,7 +124,7 @@ def _rows(homes: tuple[str, ...], answers: Mapping[str, Held | StoreError]) -> l
         found = each.state.versions
         if role or found:
             rows += [(name, role or "not a home", *_row(version)) for version in found] or [
-                (name, role, None, None, None, None, "(nothing)")
+                (name, role, None, None, None, None, "(nothing but the hint)" if hints else "(nothing)")
             ]
     return rows
 

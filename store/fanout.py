@@ -18,6 +18,7 @@ from collections.abc import Callable
 
 from store.core import Core
 from store.messages import Failed, Moved, Reply, Request, State, Written
+from store.timers import Timer
 
 STAND_IN_AFTER_S = 0.25
 """Well over a round trip and a sync to disk, well under a client's patience."""
@@ -69,6 +70,7 @@ class Fanout:
         self._again_after_s = AGAIN_AFTER_S
         self._seeking = False
         self._over = False
+        self._patience: list[Timer] = []
 
     def start(self, besides: str | None) -> None:
         """Ask for every home but one (which the caller answers for)."""
@@ -82,6 +84,7 @@ class Fanout:
     def enough(self) -> None:
         """The quorum is met: what is under way goes on, and nobody is asked again."""
         self._over = True
+        self._rest()
 
     @property
     def troubled(self) -> bool:
@@ -134,7 +137,7 @@ class Fanout:
         self._asked_themselves[node] = None
         self.hopeful.add(node)
         self._ask(node, None)
-        self._core.after(STAND_IN_AFTER_S, lambda: self._lost_patience(node))
+        self._patience.append(self._core.after(STAND_IN_AFTER_S, lambda: self._lost_patience(node)))
 
     def _lost_patience(self, node: str) -> None:
         if node in self.hopeful:
@@ -152,9 +155,15 @@ class Fanout:
             if not self._core.suspects(node):
                 self._ask(node, home)
                 # The stand-in may be gone as well, and the detector not know it yet.
-                self._core.after(STAND_IN_AFTER_S, lambda: self._lost_patience(home))
+                self._patience.append(self._core.after(STAND_IN_AFTER_S, lambda: self._lost_patience(home)))
                 return True
         return False
+
+    def _rest(self) -> None:
+        """Once it is enough, and somebody has answered for every home, there is nobody left to be impatient with."""
+        if self._over and not self.silent:
+            for timer in self._patience:
+                timer.cancel()
 
     def _ask(self, node: str, owner: str | None) -> None:
         def answered(reply: Reply | None) -> None:
@@ -168,6 +177,7 @@ class Fanout:
                 else:
                     self.silent.discard(owner or node)
                     self._on_answer(node, owner, reply)
+                    self._rest()
                 if owner is None and (isinstance(reply, Moved) or self._holds_none(reply)):
                     self._without[node] = None
                     self.seek()
@@ -176,4 +186,4 @@ class Fanout:
         self._core.ask(node, self._make(owner), self._deadline, answered)
 
     def _holds_none(self, reply: Reply) -> bool:
-        return isinstance(reply, State | Written) and reply.slot is None
+        return isinstance(reply, (State, Written)) and reply.slot is None

@@ -92,10 +92,9 @@ class Gossip:
         match request:
             case Tell():
                 self._hear(request.heartbeats, incoming.name)
-                told = set(request.changes)
 
                 def durable() -> None:
-                    changes = [] if request.view == membership.view else [c for c in self._hot() if c not in told]
+                    changes = [] if request.view == membership.view else self._hot()
                     told_back = Told(core.name, membership.view, changes, self._heartbeats())
                     core.exchange.answer(incoming, told_back)
 

@@ -31,6 +31,8 @@ from store.versions import VersionSet
 
 SCAN_EVERY_S = 1.0
 PUSH_TIMEOUT_S = 2.0
+TAKE_BACK_AFTER_S = 0.1
+"""Notes are taken back some together: a commit for each would make the next put's wait for it."""
 PUSHES_AT_ONCE = 16
 """Hints under way to one owner: a node that returns must not drown in what it missed."""
 
@@ -45,6 +47,7 @@ class Handoff:
         self._due: set[str] = set()
         self._pushing: set[tuple[str, bytes]] = set()
         self._spreading: Counter[bytes] = Counter()
+        self._spread: dict[bytes, None] = {}
         self.on_kept: list[Callable[[bytes], None]] = []
         """Told of every key of which a hint is kept or grows."""
         for place in core.replica.keys(HINTS):
@@ -105,7 +108,15 @@ class Handoff:
         self._spreading[key] -= 1
         if not self._spreading[key]:
             del self._spreading[key]
-            self._core.replica.delete(SPREADING, key, lambda: None)
+            if not self._spread:
+                self._core.after(TAKE_BACK_AFTER_S, self._take_back)
+            self._spread[key] = None
+
+    def _take_back(self) -> None:
+        notes = tuple(Record(SPREADING, key, None) for key in self._spread if key not in self._spreading)
+        self._spread.clear()
+        if notes:
+            self._core.replica.store(notes, lambda: None)
 
     def keep(
         self, owner: str, key: bytes, state: VersionSet, done: Callable[[], None], *, beside: Record | None = None
@@ -130,6 +141,18 @@ class Handoff:
     def owners(self, key: bytes) -> list[str]:
         """For whom a hint of the key is kept."""
         return [owner for owner, keys in self._keys.items() if key in keys]
+
+    @property
+    def drained(self) -> bool:
+        """Whether nothing is kept for others, and no write spreads from here."""
+        return not self._spreading and not any(self._keys.values())
+
+    def void(self) -> None:
+        """This node was removed: its hints may be older than tombstones that were reaped meanwhile."""
+        for owner, keys in self._keys.items():
+            for key in keys:
+                self._core.replica.delete(HINTS, _place(owner, key), lambda: None)
+            keys.clear()
 
     def concerns(self, key: bytes) -> bool:
         """Whether a hint of the key is kept, or a write of it still spreads from here."""

@@ -3,7 +3,8 @@
 1. What neither this node's tokens cover, nor the ring says that it is a home of, is deleted, a slice at a time: after a
    transfer, and at the start.
 2. A node that was removed keeps what it has, for an operator who errs. If it joins again it deletes all of that before
-   it takes anything: it may be older than tombstones that were reaped meanwhile.
+   it takes anything: it may be older than tombstones that were reaped meanwhile. Its hints it deletes at once, and who
+   knows that it was removed takes none from it.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from itertools import islice
 from store.actions import Reader, Record
 from store.core import Core
 from store.engine import DamagedRecord
+from store.handoff import Handoff
 from store.history import Standing
 from store.holdings import without
 from store.replica import DATA
@@ -27,8 +29,9 @@ LOOKED_AT_ONCE = 64
 class Leftovers:
     """This node's."""
 
-    def __init__(self, core: Core, reader: Reader) -> None:
+    def __init__(self, core: Core, handoff: Handoff, reader: Reader) -> None:
         self._core = core
+        self._handoff = handoff
         self._stretches: list[Range] = []
         self._clearing = False
         try:
@@ -58,6 +61,7 @@ class Leftovers:
 
     def _ring_changed(self) -> None:
         if self.returning:
+            self._handoff.void()
             self._core.holdings.drop((0, RING_SIZE), [], lambda: None)
             self.clear()
 

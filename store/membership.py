@@ -115,6 +115,10 @@ class Membership:
         """This node's own; None: the history does not name it."""
         return self.nodes[self._name][1] if self._name in self.nodes else None
 
+    def removed(self, name: str) -> bool:
+        """Whether that node was one of the cluster's, and is no more."""
+        return name in self.nodes and self.nodes[name][1] is Standing.GONE
+
     def removals(self, name: str) -> int:
         """How often a node of that name was removed: what it held before the last time is void."""
         return sum(change.kind is Kind.GONE and change.name == name for change in self._changes.values())

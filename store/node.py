@@ -143,8 +143,8 @@ class Node:
         self._gossip = Gossip(self._core, seeds, bits)
         self._admission = Admission(self._core, self._gossip)
         self._handoff = Handoff(self._core)
-        self._leftovers = Leftovers(self._core, reader)
-        self._giver = Giver(self._core, self._leftovers, reader, drained=lambda: not self._handoff.count())
+        self._leftovers = Leftovers(self._core, self._handoff, reader)
+        self._giver = Giver(self._core, self._leftovers, reader, drained=lambda: self._handoff.drained)
         self._taker = Taker(self._core, self._leftovers, reader)
         self._claims = Claims(self._core, self._giver, self._taker)
         self._antientropy = AntiEntropy(self._core, bits)
@@ -289,7 +289,10 @@ class Node:
         def done() -> None:
             core.exchange.answer(incoming, Written(core.holdings.slot(key)))
 
-        if core.holdings.writable(key) or core.name in core.ring.homes(key):
+        if core.membership.removed(incoming.name):
+            text = f"{incoming.name} was removed from the cluster; what it holds may have been deleted since"
+            core.exchange.answer(incoming, Failed("bad_request", text))
+        elif core.holdings.writable(key) or core.name in core.ring.homes(key):
             if not request.durable and core.buffer.merge(key, request.state):
                 core.exchange.answer(incoming, Written(core.holdings.slot(key), durable=False))
             else:

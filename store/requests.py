@@ -29,6 +29,7 @@ from store.quorum import Quorum
 from store.repair import ReadRepair
 from store.replica import ABSENT, DATA, Entry
 from store.tally import Tally
+from store.timers import Timer
 from store.versions import COUNTER_MAX, EMPTY, NOTHING, Dot, VersionSet, add, live, newest_stamp, next_dot
 
 STATE_BYTES_MAX = 16 * VALUE_BYTES_MAX
@@ -90,7 +91,7 @@ class PutRequest:
         if sum(VERSION_BYTES + len(v.value or b"") for v in self._state.versions) > STATE_BYTES_MAX:
             self._answer(Failed("too_large", f"the siblings of this key exceed {STATE_BYTES_MAX} bytes; merge them"))
             return
-        core.timers.at(self._deadline, self._time_up)
+        self._timer = core.timers.at(self._deadline, self._time_up)
         entry = Entry(actor, self._state)
         if owner is None and not self._quorum.durable and core.buffer.put(self._key, entry):
             self._spread = True  # A crash forgets the write: then there is nothing left to spread.
@@ -165,6 +166,7 @@ class PutRequest:
         if not self._spread and self._provided.issuperset(self._fanout.homes):
             self._spread = True
             self._handoff.spread(self._key)
+            self._rest()
 
     def _write_message(self, owner: str | None) -> Write:
         return Write(self._key, self._state, owner, self._quorum.durable > 1)
@@ -195,6 +197,11 @@ class PutRequest:
                 self._core.secret, self._key, Context(self._covered, newest_stamp(self._state), coordinator)
             )
             self._answer(Stored(context, self._core.membership.view, replicas, durable))
+            self._rest()
+
+    def _rest(self) -> None:
+        if self._answered and self._spread:
+            self._timer.cancel()
 
     def _time_up(self) -> None:
         missing = ", ".join(home for home in self._fanout.homes if home not in self._provided)
@@ -229,6 +236,7 @@ class GetRequest:
         self._empty_stand_ins: set[str] = set()
         self._met = False
         self._answered = False
+        self._stragglers: Timer | None = None
         self._fanout = Fanout(core, key, self._deadline, quorum.sloppy, partial(Read, key), self._read, self._check)
         self._repair = ReadRepair(core, key)
 
@@ -237,7 +245,7 @@ class GetRequest:
         core = self._core
         homes = self._fanout.homes
         self._timer = core.timers.at(self._deadline, self._time_up)
-        slot = core.holdings.slot(self._key)
+        slot, self._version = core.holdings.slot(self._key), core.holdings.version
         if core.name in homes or slot is not None:
             self._count(core.name, None, slot, core.replica.visible(self._key))
             self._fanout.start(besides=core.name if core.name in homes else None)
@@ -265,9 +273,9 @@ class GetRequest:
     def _read(self, node: str, owner: str | None, reply: Reply) -> None:
         if isinstance(reply, State):
             self._count(node, owner, reply.slot, reply.state)
-            self._check()
             if self._met and not self._fanout.silent:
                 self._repair_stale()
+            self._check()
 
     def _counted(self) -> int:
         patient = bool(self._fanout.hopeful) and self._core.config.defect != FALLBACK_NOT_FOUND
@@ -280,10 +288,12 @@ class GetRequest:
     def _check(self) -> None:
         if self._met or self._answered:
             return
-        slot = self._core.holdings.slot(self._key)
-        if slot is not None and self._core.name in self._states:
-            # It may have come to this node since it was asked, and with it what the others had acknowledged.
-            self._count(self._core.name, None, slot, self._core.replica.visible(self._key))
+        holdings = self._core.holdings
+        if holdings.version != self._version and self._core.name in self._states:
+            self._version, slot = holdings.version, holdings.slot(self._key)
+            if slot is not None:
+                # It has come to this node since it was asked, and with it what the others had acknowledged.
+                self._count(self._core.name, None, slot, self._core.replica.visible(self._key))
         if not self._quorum.met(self._counted(), self._tally.primaries):
             return
         self._met = True
@@ -295,9 +305,11 @@ class GetRequest:
             )
         else:
             self._answer(state)
-            self._core.after(STRAGGLERS_S, self._repair_stale)
+            self._stragglers = self._core.after(STRAGGLERS_S if self._fanout.silent else 0.0, self._repair_stale)
 
     def _repair_stale(self) -> None:
+        if self._stragglers is not None:
+            self._stragglers.cancel()
         if self._core.config.read_repair != "off":
             self._repair.push(self._fanout.homes, self._states, lambda holders: None)
 

@@ -155,14 +155,14 @@ class Server:
                 case _:
                     assert_never(action)
         due = self._node.next_wake
-        if due == self._due:
+        # To be woken too early now and then costs less than to move the alarm at every datagram.
+        if due is None or (self._due is not None and self._due <= due):
             return
         if self._timer is not None:
             self._timer.cancel()
         self._due = due
-        if due is not None:
-            loop = asyncio.get_running_loop()
-            self._timer = loop.call_later(max(0.0, due - time.monotonic()), self._wake)
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(max(0.0, due - time.monotonic()), self._wake)
 
     def _write(self, loop: asyncio.AbstractEventLoop, failed: asyncio.Future[None]) -> None:
         while (batch := self._batch()) is not None:

@@ -15,6 +15,7 @@ from typing import Any
 
 VERBOSE = ("config", "merkle")
 """Parts of a status that fill a screen, and that only who looks for them wants."""
+BY_COLUMN = ("ring", "merkle")
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ def draw(tables: Iterable[Table]) -> None:
     drawn = [each for each in tables if each.rows]
     if sys.stdout.isatty():
         _draw_rich(drawn)
-    else:
+    elif drawn:
         print("\n\n".join(map(_plain, drawn)))
 
 
@@ -73,10 +74,12 @@ def _part(title: str, part: Mapping[str, Any]) -> list[Table]:
     single = {name: value for name, value in part.items() if not isinstance(value, Mapping)}
     nested = {name: value for name, value in part.items() if isinstance(value, Mapping)}
     tables = [table(title, ("", ""), single.items())] if single else []
-    if nested:
-        # The ring maps nodes for each of its columns; every other part has the columns for each of its rows.
-        tables.append(matrix("" if single else title, _turned(nested) if title == "ring" else nested))
-    return tables
+    if not nested:
+        return tables
+    if set(nested) == {"nodes"}:  # balance: rows within rows
+        return [*tables, matrix("" if single else title, nested["nodes"])]
+    # Ring and trees map nodes or partitions for each of their columns; other parts have columns for each of their rows.
+    return [*tables, matrix("" if single else title, _turned(nested) if title in BY_COLUMN else nested)]
 
 
 def matrix(title: str, rows: Mapping[str, Mapping[str, Any]]) -> Table:

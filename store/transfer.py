@@ -174,7 +174,8 @@ class Giver:
             if giving.token.start <= at < giving.token.end and not giving.given_up:
                 if giving.scanned or (giving.after is not None and place(key) <= place(giving.after)):
                     giving.changed[key] = None
-                if giving.taker != self._core.name:
+                if giving.closing and not giving.sending:
+                    # It waits for this. Before it closes, its next page is under way, or is not wanted yet.
                     self._core.background.soon(partial(self._advance, number, giving))
 
     def _advance(self, number: int, giving: _Giving) -> None:

@@ -143,7 +143,10 @@ class Wire:
     def _part(
         self, kind: int, request_id: int, answered: int, checksum: int, index: int, count: int, chunk: bytes
     ) -> bytes:
-        inner = _INNER.pack(kind, request_id, answered, checksum, index, count, len(self._name)) + self._name + chunk
+        inner = _INNER.pack(kind, request_id, answered, checksum, index, count, len(self._name))
+        return self._sealed(inner + self._name + chunk)
+
+    def _sealed(self, inner: bytes) -> bytes:
         if self._sequence >= _SEQUENCE_MAX:
             # Whoever has just asked us answers the old boot id, in vain; the retry then goes out under the new one.
             self.boot, self._sequence = self._bits(64), 0

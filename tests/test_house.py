@@ -1,10 +1,13 @@
 """The house: three floors, imports only downward, a store core and checkers that do no I/O."""
 
 import ast
+import sys
 import tomllib
 from pathlib import Path
 
 import pytest
+
+from harness.hosts.image import STORE_NEEDS
 
 ROOT = Path(__file__).parent.parent
 FLOORS = {"checkers": 1, "store": 1, "harness": 2, "workloads": 3}
@@ -109,6 +112,12 @@ def test_a_checker_does_no_input_or_output(path):
 @pytest.mark.parametrize("path", SOURCES, ids=module_of)
 def test_every_module_opens_with_what_it_is_for(path):
     assert ast.get_docstring(ast.parse(path.read_text()))
+
+
+def test_what_the_store_imports_is_in_the_image_of_its_nodes():
+    imported = {name.split(".")[0] for path in SOURCES if module_of(path).startswith("store") for name in imports(path)}
+    foreign = imported - set(sys.stdlib_module_names) - {"store"}
+    assert foreign == set(STORE_NEEDS)
 
 
 def test_every_package_is_listed_for_installation():

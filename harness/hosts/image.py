@@ -36,7 +36,7 @@ from harness.hosts.engine import connect, refusals
 
 ROOT = Path(__file__).resolve().parents[2]
 DEBIAN_PACKAGES = ("openssh-server", "iptables", "python3", "procps")
-STORE_NEEDS = ("msgspec", "cryptography", "click", "rich")
+STORE_NEEDS = ("msgspec", "cryptography", "sortedcontainers", "click", "rich")
 # Any of them will do if it is present; only the first is pulled.
 BASES = ("debian:bookworm-slim", "debian:bookworm", "python:3.11-slim-bookworm", "python:3.11-slim")
 PULL_SILENCE_S = 15

@@ -203,11 +203,11 @@ class SimulatedNode:
                 case _:
                     assert_never(action)
         due = self._node.next_wake
-        if due != self._due:
+        if due is not None and (self._due is None or due < self._due):
             if self._timer is not None:
                 self._timer.cancel()
             self._due = due
-            self._timer = None if due is None else self._machine.call_at(due, self._wake)
+            self._timer = self._machine.call_at(due, self._wake)
 
     def _persist(self, persist: Persist) -> None:
         def done() -> None:

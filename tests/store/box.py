@@ -237,9 +237,7 @@ class Box:
         self.hosts[name].engine = MemoryEngine()
         self.start(name)
 
-    def add(
-        self, name: str, *, seeds: Sequence[str] = ("n1",), config: Config | None = None, called: str = ""
-    ) -> None:
+    def add(self, name: str, *, seeds: Sequence[str] = ("n1",), config: Config | None = None, called: str = "") -> None:
         """Start a node that waits outside. called: under a name that is not its machine's."""
         address, known = ("10.0.0.1", 7001 + len(self.hosts)), tuple(self.hosts[seed].address for seed in seeds)
         self._place(Host(name, address, (), known, config or self.config, called))

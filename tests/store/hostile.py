@@ -17,7 +17,7 @@ from itertools import islice
 
 import msgspec
 
-from store import messages
+from store import messages, wire
 from store.actions import Address, Note, Persist, Send
 from store.engine import MemoryEngine
 from store.node import Node
@@ -70,6 +70,13 @@ class Stranger:
         return bytes(damaged)
 
 
+def sealed(sender: Wire, inner: bytes) -> bytes:
+    """A datagram with anything under the seal."""
+    sender._sequence += 1
+    outer = wire._OUTER.pack(wire._MAGIC, wire.PROTOCOL, sender._cluster, sender.boot, sender._sequence)
+    return outer + sender._seal.encrypt(outer[wire.NONCE], inner, outer)
+
+
 class Mad:
     """A holder of the key that sends, under its seal, garbage and messages of every kind with extreme values."""
 
@@ -90,7 +97,7 @@ class Mad:
             parts = list(self.wire.datagrams(kind, rng.getrandbits(64), rng.randrange(2), payload))
             yield parts[rng.randrange(len(parts))] if len(parts) > 1 else parts[0]
             if rng.random() < 0.1:
-                yield self.wire._sealed(rng.randbytes(rng.randrange(26, 1100)))
+                yield sealed(self.wire, rng.randbytes(rng.randrange(26, 1100)))
 
     def payload(self, kinds: tuple[type, ...]) -> bytes:
         """A message of one of those kinds, or something like it."""

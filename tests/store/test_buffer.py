@@ -186,6 +186,19 @@ def test_ten_writes_of_one_key_are_one_write_to_the_disk(box):
     assert flushed <= 3
 
 
+def test_a_write_that_comes_again_once_it_is_durable_is_not_held_for_ever():
+    """It would never be flushed, as the disk has it: its room would be lost, and its token could not be given away."""
+    box = Box(3, config=buffered())
+    assert box.client("n1").put(b"k", b"v", w=3).ok
+    box.run_for(2 * FLUSH_S)
+    again = box.client("n2").ask(Write(b"k", box.state("n2", b"k"), None, False))
+    assert again.reply == Written(slot=box.hosts["n2"].node._core.holdings.slot(b"k"), durable=True)
+    for name in ("n1", "n2"):
+        core = box.hosts[name].node._core
+        assert not core.buffer.put(b"k", core.replica.newest(DATA, b"k"))
+        assert held(box, name) == 0
+
+
 def test_a_hint_is_durable_whatever_the_put_asks_for():
     box = Box(5, config=buffered(dw=0, partitions=64))
     key = next(box.keys())

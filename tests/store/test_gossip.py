@@ -11,7 +11,7 @@ import pytest
 from store.config import Config, Member
 from store.gossip import HEARTBEATS_MAX, HOT_MAX
 from store.history import Change, Kind, Standing, identity
-from store.messages import Failed, Get, Join, Leave, Members, Put, Tell, View, decode_reply, decode_request
+from store.messages import Failed, Get, Join, Leave, Members, Put, Tell, Told, View, decode_reply, decode_request
 from store.wire import REQUEST, Wire
 from tests.store.box import CLUSTER, SECRET, Box
 
@@ -216,9 +216,14 @@ def test_where_all_know_the_same_a_round_is_one_datagram_and_its_answer():
 def test_a_change_is_told_for_some_rounds_and_not_for_ever():
     box = Box(4, config=RAPID)
     assert box.leave("n4", gone=True).ok
-    heard = overhear(box, Tell)
+    heard = overhear(box, Tell, Told)
     box.run_for(1.0)
     assert any(message.changes for _, _, _, message in heard)
+    knowing = set()
+    for _, source, target, message in heard:
+        if isinstance(message, Told) and message.changes:
+            assert target not in knowing, "it said so itself"
+        knowing |= {source} if message.changes else set()
     box.run_for(10 * ROUND_S)
     heard.clear()
     box.run_for(3.0)
@@ -277,6 +282,16 @@ def test_two_clusters_that_never_met_become_one_through_a_seed(seed):
         assert sorted(box.membership(name).ring.members) == ["m1", "m2", "m3", "n1", "n2", "n3"]
 
 
+def test_a_node_that_is_among_its_own_seeds_does_not_ask_itself():
+    box = Box(3, config=RAPID)
+    box.crash("n1")
+    box.hosts["n1"].seeds = (box.hosts["n1"].address,)
+    heard = overhear(box, Tell)
+    box.start("n1")
+    box.run_for(10.0)
+    assert {target for _, source, target, _ in heard if source == "n1"} == {"n2", "n3"}
+
+
 def test_without_a_seed_they_never_meet():
     box = Box(3, config=RAPID)
     box.found("m1", "m2", "m3")
@@ -322,6 +337,19 @@ def test_a_member_asks_a_seed_that_is_none_of_its_own_now_and_then():
     rounds = [target for _, source, target, _ in heard if source == "m1"]
     share = len({round(at, 1) for at, source, target, _ in heard if (source, target) == ("m1", "n1")}) / len(rounds)
     assert 0.03 < share < 0.3
+
+
+def test_a_node_that_joined_is_a_member_after_a_restart_with_nobody_to_ask():
+    box = Box(3, config=RAPID)
+    box.add("a")
+    assert box.join("a").ok
+    settle(box)
+    for name in box.names:
+        box.crash(name)
+    box.hosts["a"].seeds = ()
+    box.start("a")
+    assert box.membership("a").standing is Standing.MEMBER
+    assert sorted(box.membership("a").ring.members) == ["a", "n1", "n2", "n3"]
 
 
 # Joining and leaving
@@ -602,6 +630,18 @@ def test_a_client_asks_for_a_view_once_and_not_at_each_answer():
         client.put(b"k%d" % number, b"v")
     assert len(asked) == 1
     assert {client.core.view} == box.views("n2")
+
+
+def test_a_client_that_knows_more_than_the_nodes_it_talks_to_does_not_ask_them_at_each_answer():
+    box = Box(4, config=Config(partitions=4, gossip_s=60, anti_entropy_s=0))
+    box.membership("n1").merge(joins(1))
+    box.run_for(0.1)
+    client = direct(box, "n1")
+    box.crash("n1")
+    asked = overhear(box, Members)
+    for number in range(40):
+        client.put(b"k%d" % number, b"v")
+    assert len(asked) == 1
 
 
 def test_a_view_of_a_node_that_lags_behind_takes_nothing_back():

@@ -19,6 +19,7 @@ from store.messages import (
     Held,
     Local,
     Members,
+    Moved,
     Ping,
     Pong,
     Put,
@@ -31,6 +32,7 @@ from store.messages import (
     Written,
     encode,
 )
+from store.notices import said
 from store.versions import COUNTER_MAX, EMPTY, NOTHING, Seen, Version, VersionSet, write
 from store.wire import REQUEST, Wire
 from tests.store.box import CLUSTER, SECRET, START_S, Box
@@ -67,7 +69,7 @@ def captured():
 
 @settings(max_examples=60, deadline=None)
 @given(st.data())
-def test_damaged_truncated_and_oversized_datagrams_get_no_answer_and_are_counted(captured, data):
+def test_damaged_truncated_and_oversized_datagrams_get_a_short_notice_at_most_and_are_counted(captured, data):
     box = Box(1, config=ALONE, settled=False)
     datagram = bytearray(data.draw(st.sampled_from(captured)))
     match data.draw(st.sampled_from(["flip", "cut", "extend", "noise"])):
@@ -80,7 +82,7 @@ def test_damaged_truncated_and_oversized_datagrams_get_no_answer_and_are_counted
             datagram += data.draw(st.binary(min_size=1, max_size=1500))
         case "noise":
             datagram = data.draw(st.binary(max_size=1300))
-    assert answers_to(box, "n1", [bytes(datagram)]) == []
+    assert all(len(answer) < len(datagram) for answer in answers_to(box, "n1", [bytes(datagram)]))
     reasons = ("malformed", "forged", "other_protocol", "other_cluster")
     assert sum(box.counter("n1", reason) for reason in reasons) == 1
 
@@ -97,10 +99,11 @@ def test_a_replayed_put_is_counted_and_gets_no_answer_and_does_nothing():
     assert client.get(b"k").values == [b"new"]
 
 
-def test_a_strangers_requests_get_no_answer():
+def test_a_strangers_requests_get_a_notice_and_no_answer():
     box = Box(3)
     wire = Wire(b"x" * 32, CLUSTER, "stranger", random.Random(1).getrandbits)
-    assert answers_to(box, "n1", wire.datagrams(REQUEST, 1, 0, encode(Put(b"k", b"v", None)))) == []
+    (answer,) = answers_to(box, "n1", wire.datagrams(REQUEST, 1, 0, encode(Put(b"k", b"v", None))))
+    assert said(answer, wire) is not None
     assert box.counter("n1", "forged") == 1
 
 
@@ -277,8 +280,9 @@ def test_every_kind_of_request_is_answered_in_kind():
     box.run_for(0.5)
     state = box.state("n1", b"k")
     assert client.ask(Ping()).reply == Pong()
-    assert client.ask(Read(b"k")).reply == State(state)
-    assert client.ask(Write(b"k", state)).reply == Written()
+    slot = box.ring.homes(b"k").index("n1")
+    assert client.ask(Read(b"k")).reply == State(state, slot)
+    assert client.ask(Write(b"k", state)).reply == Written(slot)
     assert client.ask(Local(b"k")).reply == Held(True, state, [])
     assert isinstance(client.ask(Members()).reply, View)
     report = client.ask(Status()).reply
@@ -294,11 +298,13 @@ def test_a_stand_in_asked_for_a_key_answers_with_its_hints_and_no_home_does():
     home = box.ring.homes(key)[0]
     state, _ = write(EMPTY, NOTHING, dot=(1, 1), value=b"v", request_id=1, coordinator="n", wall_ns=0)
     box.isolate(home)
-    assert box.client(stand_in).ask(Read(key)).reply == State(None)
+    assert box.client(stand_in).ask(Read(key)).reply == Moved()
+    assert box.client(stand_in).ask(Write(key, state)).reply == Moved()
+    assert box.client(stand_in).ask(Read(key, home)).reply == State(None)
     assert box.client(stand_in).ask(Write(key, state, home)).reply == Written()
-    assert box.client(stand_in).ask(Read(key)).reply == State(state)
+    assert box.client(stand_in).ask(Read(key, home)).reply == State(state)
     assert box.client(stand_in).ask(Local(key)).reply == Held(False, EMPTY, [home])
-    assert box.client(home).ask(Read(key)).reply == State(EMPTY)
+    assert box.client(home).ask(Read(key)).reply == State(EMPTY, 0)
 
 
 @pytest.mark.parametrize("key", [b"", b"k" * (KEY_BYTES_MAX + 1)])
@@ -314,7 +320,9 @@ def test_an_empty_or_oversized_key_is_refused_from_nodes_too(key):
 
 
 def test_a_hint_for_an_unknown_owner_is_refused():
-    reply = Box(3).client("n1").ask(Write(b"k", EMPTY, "nobody")).reply
+    box = Box(4)
+    key = box.key(others="n1")
+    reply = box.client("n1").ask(Write(key, EMPTY, "nobody")).reply
     assert isinstance(reply, Failed)
     assert reply.code == "bad_request"
 

@@ -131,6 +131,33 @@ def test_a_hint_of_the_old_value_that_is_delivered_late_does_not_bring_it_back(b
     never_alive(box, 10.0, key)
 
 
+@pytest.mark.parametrize("joins_again", [False, True])
+def test_a_removed_node_does_not_bring_the_value_back_with_its_hints(box, joins_again):
+    """Nobody asks it, so the tombstone is reaped while it keeps a hint of the value."""
+    key = box.key()
+    homes = box.ring.homes(key)
+    box.isolate(homes[2])
+    client = box.client(homes[0])
+    context = client.put(key, b"v").context
+    box.run_until(lambda: (homes[2], key) in box.hints())
+    (holder,) = [name for name in box.names if (homes[2], key) in box.hints(name)]
+    box.heal()
+    box.isolate(holder)
+    if joins_again:
+        box.crash(holder)
+    assert client.delete(key, context).ok
+    box.run_for(3.0)
+    assert box.leave(holder, via=homes[0], gone=True).ok
+    box.run_until(lambda: gone(box, key), GRACE_S + 3 * CYCLE_S)
+    assert box.hints(holder)
+    box.heal()
+    if joins_again:
+        box.start(holder)
+        assert box.join(holder, via=homes[0]).ok
+    never_alive(box, 30.0, key)
+    assert not box.hints()
+
+
 def test_a_hint_whose_deletion_is_not_durable_counts_as_kept(box):
     """After a crash it would be there again, and be pushed."""
     key = box.key()

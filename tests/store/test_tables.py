@@ -61,6 +61,14 @@ def test_parts_that_this_version_does_not_know_are_shown_as_they_are(monkeypatch
     assert "n1" in shown(monkeypatch, status_tables({"name": "n1", "new": part}, verbose=False), Terminal())
 
 
+def test_balance_has_a_row_for_each_node_and_merkle_roots_one_for_each_partition(monkeypatch):
+    balance = {"by": "ring", "nodes": {"n1": {"keys": 3, "balanced": True}, "n2": {"keys": None, "balanced": False}}}
+    merkle = {"roots": {"0": "ab", "1": "cd"}, "unfinished": 0}
+    text = shown(monkeypatch, status_tables({"balance": balance, "merkle": merkle}, verbose=True), io.StringIO())
+    lines = [line.split() for line in text.splitlines()]
+    assert all(row in lines for row in (["n1", "3", "yes"], ["n2", "-", "no"], ["0", "ab"], ["1", "cd"]))
+
+
 def test_a_status_without_any_part_is_no_error(monkeypatch):
     assert shown(monkeypatch, status_tables({}, verbose=True), io.StringIO()).strip() == ""
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from store import wire
 from store.wire import DATAGRAM_BYTES_MAX, REPLY, REQUEST, Refused, Wire
+from tests.store.hostile import sealed
 
 SECRET = b"k" * 32
 
@@ -154,7 +155,7 @@ def test_a_key_holders_malformed_fragment_is_refused(body, name_length, part, pa
     sender, receiver = make(), make("n2")
     inner = wire._INNER.pack(body[0] if body else 0, 1, 0, 0, part, parts, name_length) + body
     try:
-        fragment = receiver.open(sender._sealed(inner))
+        fragment = receiver.open(sealed(sender, inner))
     except Refused as refusal:
         assert refusal.reason == "malformed"
     else:
