@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check image oracle bench clean
+.PHONY: demo test check image oracle proof bench clean
 
 demo: $(READY)
 	@echo "== sets, siblings kept, a partition: nothing may be lost"
@@ -29,9 +29,19 @@ image: $(READY)
 oracle: $(READY)
 	$(BIN)/python -m tests.checkers.oracle_run 100000
 
+proof: $(READY)
+	$(BIN)/python -m tests.store.proof changes 1000
+	$(BIN)/python -m tests.store.proof outages 1500
+	$(BIN)/python -m tests.store.proof crashes 2500
+	$(BIN)/python -m tests.store.hostile_run 1000000
+
 bench: $(READY)
-	$(BIN)/python benchmarks/simulation.py
-	$(BIN)/python benchmarks/checkers.py
+	$(BIN)/python -m benchmarks.simulation
+	$(BIN)/python -m benchmarks.checkers
+	$(BIN)/python -m benchmarks.store
+	$(BIN)/python -m benchmarks.antientropy
+	$(BIN)/python -m benchmarks.gossip
+	$(BIN)/python -m benchmarks.placement
 
 clean:
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,6 +1,6 @@
 """What the checkers cost, beside what their peers were measured to take on a machine like it.
 
-    python benchmarks/checkers.py [WORDS OF A ROW ...]
+    python -m benchmarks.checkers [WORDS OF A ROW ...]
 
 Each row runs in a process of its own: it makes its history, then times the check alone, and how much memory the process
 held at most beyond what it held before the check. Histories are generated from seeds; recorded ones are used where

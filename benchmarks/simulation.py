@@ -1,6 +1,6 @@
 """What the simulation costs: CPU seconds of the main job, and datagrams a second through real nodes.
 
-    python benchmarks/simulation.py
+    python -m benchmarks.simulation
 
 Ratios and orders are what to look at: absolute figures depend on the machine.
 """

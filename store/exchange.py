@@ -6,6 +6,8 @@
 3. A request that arrives again is not done again while it is being done, and a put not for as long as its sender
    may retry it: its answer is sent again. Answers to what may be repeated (reads, merges) are not kept.
 4. A retry says that it is one: a peer that started only lately can tell that its former self may have done it.
+   A request is meant for one boot of its peer, so that nobody can replay it to another. A peer that it is not meant for
+   answers with its own boot id, and nothing else: then the request is sent again at once, and is no retry.
 5. At most 128 requests are under way to one peer; more wait their turn until their deadline, and past a bound fail
    as `busy`. A request is not sent again while its answer is arriving.
 6. A long message is sent in bursts, so that it does not overrun the receiver's socket buffer.
@@ -28,7 +30,7 @@ from store.messages import Failed, Forward, Malformed, Put, Reply, Request, deco
 from store.notices import said
 from store.reassembly import MESSAGE_BYTES_MAX, Reassembly
 from store.timers import Timer, Timers
-from store.wire import REPLY, REQUEST, Fragment, Refused, Wire
+from store.wire import HELLO, REPLY, REQUEST, RETRY, Fragment, Refused, Wire
 
 IN_FLIGHT_MAX = 128
 WAITING_MAX = 4096
@@ -39,6 +41,8 @@ TAKEN_MAX = 50_000
 """Puts a node can coordinate in `ANSWER_KEPT_S`, several times over."""
 BURST, BURST_EVERY_S = 32, 0.001
 ARRIVING_S = 0.05
+HELLOS_MAX = 3
+"""Times a request is sent again at once; a peer with a new boot id at every turn has to wait for the retries."""
 
 OnReply = Callable[[Reply | None], None]
 
@@ -58,6 +62,8 @@ class _Asked:
     deadline: float
     on_reply: OnReply
     attempts: int = 0
+    hellos: int = 0
+    sent_to: int = 0
     sent_at: float = 0.0
     heard_at: float = -math.inf
     timer: Timer | None = None
@@ -70,6 +76,7 @@ class _Peer:
     smoothed_s: float | None = None
     variation_s: float = 0.0
     in_flight: int = 0
+    boot: int = 0
     says: str = ""
     waiting: OrderedDict[int, _Asked] = field(default_factory=OrderedDict)
 
@@ -174,7 +181,14 @@ class Exchange:
                 self.counters[refusal.reason] += 1
                 self.on_refused(refusal.reason, datagram, source)
             return
-        if fragment.kind == REPLY:
+        if fragment.kind == REQUEST:
+            if fragment.meant_for != self._wire.boot:
+                self._greet(fragment, source)
+                return
+        elif fragment.kind == HELLO:
+            self._take_hello(fragment, source)
+            return
+        else:
             self.on_answer(fragment.name)
             asked = self._asked.get(fragment.request_id)
             if asked is not None and asked.to == source:
@@ -259,9 +273,11 @@ class Exchange:
             return
         if asked.attempts:
             self.counters["retries"] += 1
-        sent = self._transmit(asked.to, REQUEST, asked.request_id, int(asked.attempts > 0), asked.payload)
-        asked.sent_at = now
-        patience = self._peers[asked.to].timeout_s(asked.attempts) + sent / BURST * BURST_EVERY_S
+        peer = self._peers[asked.to]
+        kind = RETRY if asked.attempts else REQUEST
+        sent = self._transmit(asked.to, kind, asked.request_id, peer.boot, asked.payload)
+        asked.sent_at, asked.sent_to = now, peer.boot
+        patience = peer.timeout_s(asked.attempts) + sent / BURST * BURST_EVERY_S
         asked.attempts += 1
         jitter = 1 + self._bits(10) / 4096
         asked.timer = self._timers.at(min(asked.deadline, now + patience * jitter), lambda: self._send(asked))
@@ -283,10 +299,31 @@ class Exchange:
 
     def _take_reply(self, fragment: Fragment, source: Address, payload: bytes) -> None:
         asked = self._asked.get(fragment.request_id)
-        if asked is None or fragment.answered != self._wire.boot or asked.to != source:
+        if asked is None or fragment.meant_for != self._wire.boot or asked.to != source:
             self.counters["unasked_answers"] += 1
             return
         self._settle(asked, decode_reply(payload))
+
+    def _greet(self, fragment: Fragment, source: Address) -> None:
+        """A request came that is meant for another boot: of a peer that does not know this one yet, or replayed."""
+        self.counters["hellos"] += 1
+        if fragment.part == 0:
+            self._out.append(Send(source, self._wire.hello(fragment.request_id, fragment.boot)))
+            self.counters["datagrams_out"] += 1
+
+    def _take_hello(self, fragment: Fragment, source: Address) -> None:
+        asked = self._asked.get(fragment.request_id)
+        if asked is None or fragment.meant_for != self._wire.boot or asked.to != source:
+            self.counters["unasked_answers"] += 1
+            return
+        if asked.sent_to == fragment.boot or asked.hellos == HELLOS_MAX:
+            return
+        self._peers[source].boot = fragment.boot
+        asked.hellos += 1
+        asked.attempts -= 1  # That one was not taken: it does not count.
+        if asked.timer is not None:
+            asked.timer.cancel()
+        self._send(asked)
 
     def _take_request(self, fragment: Fragment, source: Address, payload: bytes) -> None:
         key = (fragment.boot, fragment.request_id)
@@ -299,8 +336,7 @@ class Exchange:
         request = decode_request(payload)
         self._forget_old()
         self._taken[key] = (self._present.now.monotonic, None)
-        retried = fragment.answered != 0
-        self.on_request(Incoming(fragment.boot, fragment.name, source, fragment.request_id, request, retried))
+        self.on_request(Incoming(fragment.boot, fragment.name, source, fragment.request_id, request, fragment.retried))
 
     def _forget_old(self) -> None:
         horizon = self._present.now.monotonic - ANSWER_KEPT_S
@@ -310,9 +346,9 @@ class Exchange:
                 return
             self._taken.popitem(last=False)
 
-    def _transmit(self, to: Address, kind: int, request_id: int, answered: int, payload: bytes) -> int:
+    def _transmit(self, to: Address, kind: int, request_id: int, meant_for: int, payload: bytes) -> int:
         """Send a message, in bursts if it is long. Returns the number of datagrams."""
-        datagrams = self._wire.datagrams(kind, request_id, answered, payload)
+        datagrams = self._wire.datagrams(kind, request_id, meant_for, payload)
         return self._burst(to, datagrams) if len(payload) <= BURST * 1024 else self._bursts(to, datagrams, payload)
 
     def _bursts(self, to: Address, datagrams: Iterator[bytes], payload: bytes) -> int:

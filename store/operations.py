@@ -12,6 +12,7 @@ import click
 from store.arguments import Contact, MemberType, contact_options
 from store.asking import Cluster, ask, ask_each, look
 from store.config import CAPACITY_MAX, ConfigError, Member
+from store.history import Standing
 from store.ring import RING_SIZE, position
 from store.tables import draw, matrix, status_tables, table
 
@@ -61,12 +62,16 @@ def leave(contact: Contact, as_json: bool, name: str, gone: bool, yes: bool) -> 
     """Have a node leave the cluster for good. One that is only down for a while should stay."""
     if gone and not yes:
         _confirm_gone(name)
+    was = look(contact).nodes.get(name)
+    already = was is not None and was[1] is Standing.GONE
     ask(contact, lambda client: client.leave(name, gone=gone))
-    if gone:
+    if already:
+        text = f"{name} is gone already; stop it, if it still runs"
+    elif gone:
         text = f"{name} is gone; the other replicas rebuild what it held"
     else:
         text = f"{name} is leaving, and hands over what it holds; stop it once `splitbrain-store ring` says it is gone"
-    _changed(as_json, {"left": name, "gone": gone}, text)
+    _changed(as_json, {"left": name, "gone": gone or already}, text)
 
 
 @click.command()

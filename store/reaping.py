@@ -5,7 +5,8 @@
 2. It is reaped only after *every* node of the cluster said so, all in one view of the membership: each home that it
    holds exactly this state durably, each other node that it holds this or nothing, and each that it was quiet about
    the key for `quiet_s`: no hint of it was kept or being deleted, no write of it spread, no other state of it came.
-   A node that is away is not asked and says nothing: nothing is reaped until it is back, or removed by an operator.
+   While a node is away nothing is reaped, until it is back or an operator removes it. From one that was removed nobody
+   takes anything any more (`leftovers`).
 3. Why that suffices. An older version can come back only from where it is: a node's data, a hint, or a request or a
    datagram under way. Rule 2 excludes the first two everywhere, at one time and for `quiet_s`, which is longer than
    anything can be under way. Clocks that are wrong can make a grace too short, and bring nothing back.
@@ -16,8 +17,10 @@
 7. A put after that: a context from before covers what was reaped, as ever; one without is a blind write to an empty
    key. Dots are not reused, since a node that holds nothing of a key makes them under a fresh name (`replica`).
 
-What this does not cover: a disk restored from a backup that is older than the tombstone. Remove such a node and let it
-join anew. Dynamo keeps tombstones; Riak and Cassandra reap after a time alone, and see deleted keys return.
+What this does not cover: a disk restored from a backup that is older than the tombstone (remove such a node and let it
+join anew); and a node that is removed, and joined again, before it has heard of either: it may push a hint first.
+
+Dynamo keeps tombstones; Riak and Cassandra reap after a time alone, and see deleted keys return.
 """
 
 from __future__ import annotations

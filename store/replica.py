@@ -68,6 +68,7 @@ class _Change:
 
 
 _entries = msgspec.msgpack.Decoder(Entry)
+_NOTHING_READ = ("", b"", ABSENT)
 _identities = msgspec.msgpack.Decoder(Identity)
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -105,6 +106,8 @@ class Replica:
         self._ticket = 0
         self._pending: dict[tuple[str, bytes], tuple[int, Entry]] = {}
         self._waiting: dict[int, _Change] = {}
+        self._last_read = _NOTHING_READ
+        """Space, key and entry: a change reads what it is made from twice. Good until something becomes durable."""
         self.buffered: dict[bytes, Entry] = {}
         self.on_durable: list[OnDurable] = []
         self.counters: Counter[str] = Counter()
@@ -119,12 +122,17 @@ class Replica:
 
     def read(self, space: str, key: bytes) -> Entry:
         """What is durable of a key."""
+        last_space, last_key, entry = self._last_read
+        if key == last_key and space == last_space:
+            return entry
         try:
             stored = self._reader.get(space, place(key) if space == DATA else key)
         except DamagedRecord:
             self.counters["damaged_records"] += 1
             return ABSENT
-        return ABSENT if stored is None else _entries.decode(stored)
+        entry = ABSENT if stored is None else _entries.decode(stored)
+        self._last_read = (space, key, entry)
+        return entry
 
     def visible(self, key: bytes) -> VersionSet:
         """What a read shows of a key's data: what the write buffer holds, or else what is durable."""
@@ -233,6 +241,7 @@ class Replica:
     def persisted(self, ticket: int) -> None:
         """The records of that ticket are durable."""
         change = self._waiting.pop(ticket)
+        self._last_read = _NOTHING_READ
         if change.where is not None:
             pending = self._pending.get(change.where)
             if pending is not None and pending[0] == ticket:

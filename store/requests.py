@@ -67,8 +67,8 @@ class PutRequest:
         self._dot = dot
         self._finish = finish
         self._deadline = core.now + core.config.request_timeout_s
-        self._tally = Tally()
-        self._durable = Tally()
+        self._tally = Tally(quorum.sloppy)
+        self._durable = Tally(quorum.sloppy)
         self._provided: set[str] = set()
         self._spread = False
         self._answered = False
@@ -141,7 +141,7 @@ class PutRequest:
 
     def _hinted_here(self, home: str) -> None:
         self._count(self._core.name, home, None, True)
-        self._tell_others(besides=home)
+        self._tell_others(besides=home if self._core.suspects(home) else None)
 
     def _tell_others(self, besides: str | None) -> None:
         # After a stall of the disk past the deadline the others have been given hints (`_time_up`).
@@ -178,7 +178,7 @@ class PutRequest:
 
     def _counts(self) -> tuple[int, int, int]:
         """Replicas, primaries among them, and those that hold it durably."""
-        without = self._quorum.sloppy and self._fanout.troubled
+        without = self._fanout.troubled
         replicas, durable = (tally.replicas(homes_without=without) for tally in (self._tally, self._durable))
         return replicas, self._tally.primaries, durable
 
@@ -232,7 +232,7 @@ class GetRequest:
         self._finish = finish
         self._deadline = core.now + core.config.request_timeout_s
         self._states: dict[str, VersionSet | None] = {}
-        self._tally = Tally()
+        self._tally = Tally(quorum.sloppy)
         self._empty_stand_ins: set[str] = set()
         self._met = False
         self._answered = False
@@ -282,7 +282,7 @@ class GetRequest:
         if not patient:
             for owner in self._empty_stand_ins:
                 self._tally.stand_in(owner)
-        without = not patient and self._quorum.sloppy and self._fanout.troubled
+        without = not patient and self._fanout.troubled
         return self._tally.replicas(homes_without=without)
 
     def _check(self) -> None:

@@ -137,10 +137,12 @@ class Server:
         if met in self._damaged or len(self._damaged) == DAMAGE_NOTED_MAX:
             return
         self._damaged.add(met)
-        key = damage.key[POSITION_BYTES:] if damage.space == DATA else damage.key
+        key, source = damage.key, "the node makes it anew, with what the others tell"
+        if damage.space == DATA:
+            key, source = key[POSITION_BYTES:], "its replicas bring it back"
         self._note(
             f"the record of {key!r} in {damage.space!r} is damaged (its checksum does not match): it counts as not"
-            " there, and its replicas bring it back; if there are more, replace the disk"
+            f" there, and {source}; if there are more, replace the disk"
         )
 
     def _do(self, actions: list[Action]) -> None:

@@ -2,7 +2,8 @@
 
 1. A node that holds a token of the key counts for that token: two that answered for one token, before and after it
    changed hands, are one replica (`holdings`).
-2. A stand-in counts for the home whose place it takes, unless that home counts itself.
+2. A stand-in counts for the home whose place it takes, unless that home counts itself; in a strict quorum it counts
+   for nothing, the coordinator's own hint no more than another's: two strict quorums must meet.
 3. A home that holds no token yet is written to, and counts for nothing: until it has all that the token's holder
    acknowledged, its word would hide writes. Only where nodes fail, and the quorum is sloppy, is it as good as any
    stand-in.
@@ -12,9 +13,10 @@ from __future__ import annotations
 
 
 class Tally:
-    """Answers to one request. All names are nodes'."""
+    """Answers to one request. sloppy: whether others than holders count. All names are nodes'."""
 
-    def __init__(self) -> None:
+    def __init__(self, sloppy: bool) -> None:
+        self._sloppy = sloppy
         self._slots: set[int] = set()
         self._holders: set[str] = set()
         self._stand_ins: set[str] = set()
@@ -40,5 +42,7 @@ class Tally:
 
     def replicas(self, *, homes_without: bool = False) -> int:
         """How many count, stand-ins among them. homes_without: also homes that hold no token yet."""
+        if not self._sloppy:
+            return len(self._slots)
         others = self._stand_ins | self._homes_without if homes_without else self._stand_ins
         return len(self._slots) + len(others - self._holders)

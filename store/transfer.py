@@ -183,15 +183,15 @@ class Giver:
         if self._giving.get(number) is not giving or giving.sending or giving.given_up:
             return
         page = self._next_page(giving)
+        if not giving.closing and not giving.changed and (giving.scanned or not page):
+            # Before the last page, not behind it: where writes never pause there is always one more.
+            giving.closing = True
+            self._core.holdings.close(giving.token.stretch)
         if page:
             giving.sending = True
             self._core.ask(
                 giving.taker, Page(number, page), self._core.now + PATIENCE_S, partial(self._sent, number, giving)
             )
-        elif not giving.closing:
-            giving.closing = True
-            self._core.holdings.close(giving.token.stretch)
-            self._advance(number, giving)
         elif not self._core.replica.unsettled(giving.token.stretch):
             self._give_up(number, giving)
 

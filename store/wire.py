@@ -2,14 +2,16 @@
 
     magic 2 | protocol version 1 | cluster 8 | boot 8 | sequence 4 | AES-GCM( fragment ) 16 more
 
-    fragment: kind 1 | request id 8 | answered boot 8 | checksum 4 | index 2 | count 2 | name length 1 | name | chunk
+    fragment: kind 1 | request id 8 | receiver's boot 8 | checksum 4 | index 2 | count 2 | name length 1 | name | chunk
 
 1. No datagram is longer than 1,200 bytes: a size that no network on earth splits again.
 2. The nonce is the sender's boot id and its sequence number: never used twice, since a boot id is random and new at
    every start, and a sender out of sequence numbers takes a new one (at 50,000 datagrams a second: once a day).
 3. Who does not hold the key is a stranger: what they send does not open, and is dropped (`notices` tells them why, as
    far as they may know). So are a sender's own datagrams, if somebody throws them back at it.
-4. A replayed datagram is refused: per sender boot, a window remembers the last 4,096 sequence numbers.
+4. A replayed datagram is refused: per sender boot, a window remembers the last 4,096 sequence numbers. At another
+   node, or after a restart, there is no window that knows it: so a datagram names the boot id it is meant for, and is
+   good for that one only. Who remembers too many senders takes a new boot id, and begins to remember anew.
 5. Fragments belong together if sender boot, kind, request id and the whole message's checksum agree. A retry fills
    in what the first try lost.
 """
@@ -19,7 +21,6 @@ from __future__ import annotations
 import hashlib
 import struct
 import zlib
-from collections import OrderedDict
 from collections.abc import Iterator
 
 import msgspec
@@ -30,9 +31,10 @@ from store.actions import Bits
 
 DATAGRAM_BYTES_MAX = 1200
 KEY_BYTES = 32
-REQUEST, REPLY = 0, 1
+REQUEST, REPLY, RETRY, HELLO = range(4)
+"""RETRY: a request that was sent before, under the same id. HELLO: the answer to one meant for another boot id."""
 
-PROTOCOL = 1
+PROTOCOL = 2
 NONCE = slice(11, 23)
 """Where a datagram has boot id and sequence number, in every version of the protocol."""
 
@@ -45,7 +47,7 @@ _OUTER_BYTES, _INNER_BYTES, _TAG_BYTES = _OUTER.size, _INNER.size, 16
 _NAME_BYTES_MAX = 255
 _WINDOW = 4096
 _WINDOW_MASK = (1 << _WINDOW) - 1
-_BOOTS_REMEMBERED = 4096
+_BOOTS_REMEMBERED = 16_384
 
 
 class Refused(Exception):
@@ -59,20 +61,21 @@ class Refused(Exception):
 class Fragment(msgspec.Struct, frozen=True, gc=False):
     """An opened datagram.
 
-    boot: the sender's boot id. kind: REQUEST or REPLY. request_id: 64 bits, the requester's choice.
-    answered: of a reply, the boot id of the requester; of a request, 1 if it is a retry.
-    checksum: of the whole message. part of parts: which one.
+    boot: the sender's boot id. kind: REQUEST, REPLY or HELLO. request_id: 64 bits, the requester's choice.
+    meant_for: the boot id of the receiver; 0 if the sender does not know it. checksum: of the whole message.
+    part of parts: which one. retried: of a request, whether it was sent before.
     """
 
     boot: int
     name: str
     kind: int
     request_id: int
-    answered: int
+    meant_for: int
     checksum: int
     part: int
     parts: int
     chunk: bytes
+    retried: bool = False
 
 
 class Wire:
@@ -92,18 +95,22 @@ class Wire:
         self._cluster = hashlib.blake2b(cluster.encode(errors="surrogateescape"), digest_size=8).digest()
         self._seal = AESGCM(hashlib.blake2b(b"datagram", key=secret).digest()[:32])
         self._sequence = 0
-        self._windows: OrderedDict[int, _Window] = OrderedDict()
+        self._windows: dict[int, _Window] = {}
         self.chunk_bytes = DATAGRAM_BYTES_MAX - _OUTER_BYTES - _TAG_BYTES - _INNER_BYTES - len(self._name)
 
-    def datagrams(self, kind: int, request_id: int, answered: int, payload: bytes) -> Iterator[bytes]:
+    def datagrams(self, kind: int, request_id: int, meant_for: int, payload: bytes) -> Iterator[bytes]:
         """The message as sealed datagrams, freshly numbered. payload: at most 65,535 chunks."""
         checksum = zlib.crc32(payload)
         count = -(-len(payload) // self.chunk_bytes)
         if count <= 1:
-            return iter((self._part(kind, request_id, answered, checksum, 0, 1, payload),))
+            return iter((self._part(kind, request_id, meant_for, checksum, 0, 1, payload),))
         chunks = (payload[at : at + self.chunk_bytes] for at in range(0, len(payload), self.chunk_bytes))
         numbered = enumerate(chunks)
-        return (self._part(kind, request_id, answered, checksum, index, count, chunk) for index, chunk in numbered)
+        return (self._part(kind, request_id, meant_for, checksum, index, count, chunk) for index, chunk in numbered)
+
+    def hello(self, request_id: int, meant_for: int) -> bytes:
+        """Tells who sent that request this boot id. It has no name, so that it is smaller than any request."""
+        return self._sealed(_INNER.pack(HELLO, request_id, meant_for, 0, 0, 1, 0))
 
     def open(self, datagram: bytes) -> Fragment:
         """The fragment inside. Raises Refused; costs at most one decryption."""
@@ -127,11 +134,11 @@ class Wire:
             raise Refused("forged") from None
         # Only now: strangers must not push friends out of the table.
         if window is None:
+            if len(self._windows) >= _BOOTS_REMEMBERED:
+                # To forget some would let their datagrams in again.
+                self._windows.clear()
+                self._renew()
             window = self._windows[boot] = _Window()
-            if len(self._windows) > _BOOTS_REMEMBERED:
-                self._windows.popitem(last=False)
-        else:
-            self._windows.move_to_end(boot)
         window.add(sequence)
         return _parse(boot, inner)
 
@@ -141,15 +148,18 @@ class Wire:
         return bool(boot == self.boot and 0 < sequence <= self._sequence)
 
     def _part(
-        self, kind: int, request_id: int, answered: int, checksum: int, index: int, count: int, chunk: bytes
+        self, kind: int, request_id: int, meant_for: int, checksum: int, index: int, count: int, chunk: bytes
     ) -> bytes:
-        inner = _INNER.pack(kind, request_id, answered, checksum, index, count, len(self._name))
+        inner = _INNER.pack(kind, request_id, meant_for, checksum, index, count, len(self._name))
         return self._sealed(inner + self._name + chunk)
+
+    def _renew(self) -> None:
+        # Whoever has just been asked answers the old boot id, in vain; the retry then goes out under the new one.
+        self.boot, self._sequence = self._bits(64), 0
 
     def _sealed(self, inner: bytes) -> bytes:
         if self._sequence >= _SEQUENCE_MAX:
-            # Whoever has just asked us answers the old boot id, in vain; the retry then goes out under the new one.
-            self.boot, self._sequence = self._bits(64), 0
+            self._renew()
         self._sequence += 1
         outer = _OUTER.pack(_MAGIC, PROTOCOL, self._cluster, self.boot, self._sequence)
         return outer + self._seal.encrypt(outer[NONCE], inner, outer)
@@ -178,12 +188,14 @@ class _Window:
 
 
 def _parse(boot: int, inner: bytes) -> Fragment:
-    kind, request_id, answered, checksum, index, count, name_length = _INNER.unpack_from(inner)
+    kind, request_id, meant_for, checksum, index, count, name_length = _INNER.unpack_from(inner)
     body = _INNER_BYTES + name_length
-    if kind not in (REQUEST, REPLY) or index >= count or body > len(inner):
+    if kind > HELLO or index >= count or body > len(inner):
         raise Refused("malformed")
     try:
         name = inner[_INNER_BYTES:body].decode()
     except UnicodeDecodeError:
         raise Refused("malformed") from None
-    return Fragment(boot, name, kind, request_id, answered, checksum, index, count, inner[body:])
+    retried = kind == RETRY
+    kind = REQUEST if retried else kind
+    return Fragment(boot, name, kind, request_id, meant_for, checksum, index, count, inner[body:], retried)

@@ -153,6 +153,14 @@ def test_a_reader_that_goes_away_early_is_no_error():
     assert done.stderr == ""
 
 
+def test_output_that_cannot_be_written_ends_with_1_and_is_said_in_a_line():
+    script = f"exec {sys.executable} -m store.cli --help > /dev/full"
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert done.stderr.startswith("splitbrain-store: can't write the output (No space left on device)")
+    assert len(done.stderr.splitlines()) == 1
+
+
 def test_no_command_and_an_unknown_command_are_wrong_usage(run):
     assert run()[0] == 64
     code, _, errors = run("frobnicate")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from store.commands import _moment, agreement
+from store.commands import _moment, _rows, agreement
 from store.errors import StoreError
 from store.messages import Held
 from store.versions import EMPTY, NOTHING, write
@@ -43,6 +43,14 @@ def test_what_a_node_that_is_no_home_holds_does_not_count_but_its_hints_are_told
     agree, why = agreement(HOMES, answers)
     assert agree is True
     assert "1 hints of it are not delivered yet" in why
+
+
+def test_a_node_with_a_hint_and_nothing_else_is_not_said_to_have_nothing():
+    rows = _rows(HOMES, {"n1": held(EMPTY), "n4": held(EMPTY, home=False, hints=["n2"])})
+    assert [(row[0], row[1], row[-1]) for row in rows] == [
+        ("n1", "home", "(nothing)"),
+        ("n4", "hint for n2", "(nothing but the hint)"),
+    ]
 
 
 def test_without_any_answer_nobody_knows():

@@ -195,6 +195,7 @@ def test_a_coordinator_that_crashes_before_all_homes_have_the_write_owes_them_hi
     box.start(coordinator)
     box.run_until(lambda: box.agree(key), 5.0)
     assert box.values(cut_off, key) == [b"v"]
+    box.run_for(0.2)
     assert not list(box.hosts[coordinator].engine.scan("spreading"))
 
 

@@ -20,9 +20,7 @@ WHOLE = (0, RING_SIZE)
 
 
 def state(counter, value=b"v", of=EMPTY):
-    changed, _ = write(
-        of, of.seen, dot=(7, counter), value=value, request_id=counter, coordinator="n", wall_ns=counter
-    )
+    changed, _ = write(of, of.seen, dot=(7, counter), value=value, request_id=counter, coordinator="n", wall_ns=counter)
     return changed
 
 

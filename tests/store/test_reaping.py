@@ -368,7 +368,7 @@ def recover(box):
             box.start(name)
 
 
-@pytest.mark.parametrize("seed", range(50))
+@pytest.mark.parametrize("seed", range(30))
 def test_under_faults_a_deleted_value_never_comes_back_and_every_tombstone_goes_in_the_end(seed, monkeypatch):
     # Nothing is under way for longer than requests and pushes take: datagrams arrive within milliseconds here.
     monkeypatch.setattr(reaping, "UNDER_WAY_S", 6.0)

@@ -8,7 +8,7 @@ import pytest
 
 from store.config import KEY_BYTES_MAX, VALUE_BYTES_MAX, Config
 from store.context import Context, accept
-from store.messages import Put, Write
+from store.messages import Forward, Put, Write
 from store.requests import STATE_BYTES_MAX, VERSION_BYTES
 from store.versions import EMPTY, NOTHING, siblings, write
 from tests.store.box import SECRET, Box
@@ -238,6 +238,20 @@ def test_a_strict_put_needs_w_of_its_homes(w, down, ok):
     assert call.ok == ok
     if not ok:
         assert call.error == "quorum_failed"
+
+
+def test_a_strict_put_that_another_node_coordinates_counts_no_hint_of_its_own():
+    """A node whose ring is older is handed a put as a home, and is none: its hint is on no strict read's way."""
+    box = Box(5, seed=1, config=Config(sloppy=False, anti_entropy_s=0))
+    key, homes = key_and_homes(box)
+    stranger = strangers(box, key)[0]
+    box.cut(stranger, homes[0])
+    box.cut(stranger, homes[2])
+    call = box.client(stranger).ask(Forward(1, Put(key, b"v", None), None))
+    assert call.error == "quorum_failed"
+    assert call.message.startswith("1 of 2 replicas")
+    box.heal()
+    assert box.client(stranger).ask(Forward(2, Put(key, b"w", None), None)).ok
 
 
 @pytest.mark.parametrize(("r", "down", "ok"), [(1, 2, True), (2, 1, True), (2, 2, False), (3, 0, True), (3, 1, False)])

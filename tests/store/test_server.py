@@ -18,7 +18,7 @@ import pytest
 
 from store.client import Client, ClientCore
 from store.config import Config, Member
-from store.engine import EngineError, MemoryEngine, SqliteEngine
+from store.engine import DamagedRecord, EngineError, MemoryEngine, SqliteEngine
 from store.errors import StoreError
 from store.server import Server, present
 from store.udp import UdpSocket
@@ -195,6 +195,18 @@ def test_a_server_that_cannot_read_stops_like_one_that_cannot_write():
             get.cancel()
 
     run(scenario)
+
+
+def test_a_damaged_record_of_the_nodes_own_is_not_said_to_be_brought_back_by_replicas():
+    engine, lines = MemoryEngine(), []
+    members = [Member("n0", ("127.0.0.1", free_ports(1)[0]))]
+    address = members[0].address
+    Server("n0", members, ALONE, secret=SECRET, cluster="test", engine=engine, listen=address, note=lines.append)
+    for space, key in (("data", bytes(16) + b"k"), ("meta", b"identity")):
+        engine.on_damage(DamagedRecord(space, key))
+    of_data, own = lines[-2:]
+    assert "record of b'k' in 'data'" in of_data and "its replicas bring it back" in of_data
+    assert "record of b'identity' in 'meta'" in own and "the node makes it anew" in own
 
 
 def test_a_stopped_server_leaves_no_timer_and_no_port_behind():

@@ -301,6 +301,8 @@ def test_a_cluster_is_looked_into_joined_and_left_from_the_shell(cluster):
         cluster.start(number, *cluster.members(1, 2, 3))
     waiting = cluster.start(4, "--seed", cluster.address(1), "--listen", cluster.address(4), "--zone", "z4")
     assert cluster.ask("put", "cart", "milk", "--w", "3")[0] == 0
+    assert cluster.ask("put", "odd", "\x1b[31mred", "--w", "3")[0] == 0
+    assert cluster.ask("get", "odd")[1] == "\x1b[31mred\n"
 
     ring = cluster.told("ring", "--key", "cart")
     assert sorted(ring["nodes"]) == ["n1", "n2", "n3"]
@@ -341,6 +343,8 @@ def test_a_cluster_is_looked_into_joined_and_left_from_the_shell(cluster):
     assert code == 64 and "add --yes if that is meant" in errors
     assert cluster.told("leave", "n1", "--gone", "--yes", node=2) == {"left": "n1", "gone": True}
     assert cluster.told("ring", node=2)["nodes"]["n1"]["standing"] == "gone"
+    assert "n1 is gone already" in cluster.ask("leave", "n1", node=2)[1]
+    assert cluster.told("leave", "n1", node=2) == {"left": "n1", "gone": True}
     waiting.terminate()
     _, log = cluster.ended(waiting)
     assert "n4 is a member of the ring" in log
