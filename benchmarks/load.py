@@ -4,6 +4,7 @@
    they were due: a server that stalls is charged with all that waited meanwhile.
 2. The same operations in the same order every time. Clients have keys of their own, and a put carries the context of
    what its client last read or wrote there: no siblings.
+3. An operation that fails counts with what it took, and is counted.
 """
 
 from __future__ import annotations
@@ -16,21 +17,22 @@ import select
 import selectors
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
 
 from benchmarks.processes import HOST, Cluster, Process
 from store.actions import Address
 from store.client import Client, ClientCore
+from store.errors import StoreError
 from store.server import present
 from store.udp import UdpSocket
 
 VALUE = bytes(100)
-KEYS_A_CLIENT = 100
+KEYS = 1280
+"""Of all clients together: one that lags in the open loop must not come back to a key whose put is under way."""
 ECHOED = bytes(192)
-"""With the 8 bytes before it as long as the datagram of a put."""
+"""With the 8 bytes before it about as long as the datagram of a put."""
 BEHIND = 0.97
-"""Falls behind who starts fewer of the operations due."""
+"""Falls behind who has ended fewer of the operations due, once the last one is due."""
 
 Operation = Callable[[int], Awaitable[None]]
 """Given the client's number of it."""
@@ -41,13 +43,14 @@ Load = Callable[[], Awaitable[list[Operation]]]
 @dataclass
 class Figures:
     """closed, open: seconds that each operation took. per_s: in the closed loop. cpu_s: of the measured processes, for
-    an operation of the closed loop."""
+    an operation of the closed loop; or of the open one, where there was no closed. failed: operations."""
 
-    closed: list[float]
-    open: list[float]
-    per_s: float
-    cpu_s: float
-    fell_behind: bool
+    closed: list[float] = field(default_factory=list)
+    open: list[float] = field(default_factory=list)
+    per_s: float = 0.0
+    cpu_s: float = 0.0
+    fell_behind: bool = False
+    failed: int = 0
 
     def closed_s(self, share: float) -> float:
         """What that share did not exceed."""
@@ -68,51 +71,53 @@ class FineSelector(selectors.EpollSelector):
         return super().select(timeout)
 
 
-def run_on_fine_timers(load: Load, measured: Sequence[Process], seconds: float, rate: float | None = None) -> Figures:
-    """Both loops, one after the other; with a rate the open one only."""
+def measure(load: Load, measured: Sequence[Process], seconds: float, rate: float | None = None) -> Figures:
+    """Both loops, one after the other, for so long each. rate: operations a second: the open loop only.
+
+    Without one, the open loop's is half of what the closed loop came to.
+    """
     with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(FineSelector())) as runner:
-        return runner.run(_run(load, measured, seconds, rate))
+        return runner.run(_measure(load, measured, seconds, rate))
 
 
-async def _run(load: Load, measured: Sequence[Process], seconds: float, rate: float | None) -> Figures:
-    operations = await load()
-    await _closed_loop(operations, seconds / 5)  # Warms up: rings are walked, round trips learnt.
-    cpu_before_s, began = sum(process.cpu_s for process in measured), time.perf_counter()
-    closed = [] if rate else await _closed_loop(operations, seconds)
-    took_s = time.perf_counter() - began
-    closed_cpu_s = sum(process.cpu_s for process in measured) - cpu_before_s
-    late, open_ = await _open_loop(operations, rate or len(closed) / took_s / 2, seconds)
-    if rate:
-        closed_cpu_s = sum(process.cpu_s for process in measured) - cpu_before_s
-    return Figures(closed, open_, len(closed) / took_s, closed_cpu_s / len(closed or open_), late)
+async def _measure(load: Load, measured: Sequence[Process], seconds: float, rate: float | None) -> Figures:
+    operations, figures = await load(), Figures()
+    await _closed_loop(operations, seconds / 5, Figures())  # Rings are walked, round trips learnt.
+    began, used_s = time.perf_counter(), _cpu_s(measured)
+    if rate is None:
+        await _closed_loop(operations, seconds, figures)
+        figures.per_s = len(figures.closed) / (time.perf_counter() - began)
+        figures.cpu_s = (_cpu_s(measured) - used_s) / len(figures.closed)
+        await _open_loop(operations, figures.per_s / 2, seconds, figures)
+    else:
+        await _open_loop(operations, rate, seconds, figures)
+        figures.cpu_s = (_cpu_s(measured) - used_s) / len(figures.open)
+    return figures
 
 
-async def _closed_loop(operations: Sequence[Operation], seconds: float) -> list[float]:
-    took: list[float] = []
+async def _closed_loop(operations: Sequence[Operation], seconds: float, figures: Figures) -> None:
     until = time.perf_counter() + seconds
 
     async def client(operation: Operation) -> None:
         began = time.perf_counter()
         for number in itertools.count():
-            await operation(number)
+            await _tried(operation, number, figures)
             now = time.perf_counter()
-            took.append(now - began)
+            figures.closed.append(now - began)
             began = now
             if now > until:
                 return
 
     await asyncio.gather(*map(client, operations))
-    return took
 
 
-async def _open_loop(operations: Sequence[Operation], rate: float, seconds: float) -> tuple[bool, list[float]]:
-    took: list[float] = []
+async def _open_loop(operations: Sequence[Operation], rate: float, seconds: float, figures: Figures) -> None:
     count = max(1, int(rate * seconds))
     began = time.perf_counter()
 
     async def one(operation: Operation, number: int, due: float) -> None:
-        await operation(number)
-        took.append(time.perf_counter() - due)
+        await _tried(operation, number, figures)
+        figures.open.append(time.perf_counter() - due)
 
     tasks = []
     for i in range(count):
@@ -122,68 +127,53 @@ async def _open_loop(operations: Sequence[Operation], rate: float, seconds: floa
             await asyncio.sleep(early_s)
         number, client = divmod(i, len(operations))
         tasks.append(asyncio.create_task(one(operations[client], number, due)))
-    in_time = len(took)
+    figures.fell_behind = len(figures.open) < BEHIND * count - len(operations)
     await asyncio.gather(*tasks)
-    return in_time < BEHIND * count - len(operations), took
 
 
-def clients_of(cluster: Cluster, count: int) -> Callable[[], Awaitable[list[Client]]]:
-    """So many clients, which know the ring."""
-
-    async def opened() -> list[Client]:
-        clients = []
-        addresses = [node.address for node in cluster.nodes]
-        for _ in range(count):
-            core = ClientCore(addresses, secret=cluster.secret, cluster=cluster.name, bits=secrets.randbits)
-            client = Client(core, present)
-            client.attach(UdpSocket((HOST, 0), client.received))
-            await client.direct()
-            clients.append(client)
-        return clients
-
-    return opened
+async def _tried(operation: Operation, number: int, figures: Figures) -> None:
+    try:
+        await operation(number)
+    except StoreError:
+        figures.failed += 1
 
 
-def puts(opened: Callable[[], Awaitable[list[Client]]]) -> Load:
-    """Puts, each replacing what was there."""
+def puts(cluster: Cluster, clients: int) -> Load:
+    """Puts of so many clients, each replacing what was there."""
 
-    def of(client: Client, place: int) -> Operation:
-        keys = [b"%d/%d" % (place, i) for i in range(KEYS_A_CLIENT)]
-        contexts: dict[bytes, bytes] = {}
+    async def of(client: Client, keys: list[bytes]) -> Operation:
+        contexts = {key: (await client.get(key)).context for key in keys}
 
         async def operation(number: int) -> None:
-            key = keys[number % KEYS_A_CLIENT]
-            if key not in contexts:
-                contexts[key] = (await client.get(key)).context
+            key = keys[number % len(keys)]
             contexts[key] = await client.put(key, VALUE, contexts[key])
 
         return operation
 
-    return _each(opened, of)
+    return _each(cluster, clients, of)
 
 
-def gets(opened: Callable[[], Awaitable[list[Client]]]) -> Load:
+def gets(cluster: Cluster, clients: int) -> Load:
     """Gets of what the puts have left."""
 
-    def of(client: Client, place: int) -> Operation:
-        keys = [b"%d/%d" % (place, i) for i in range(KEYS_A_CLIENT)]
-
+    async def of(client: Client, keys: list[bytes]) -> Operation:
         async def operation(number: int) -> None:
-            await client.get(keys[number % KEYS_A_CLIENT])
+            await client.get(keys[number % len(keys)])
 
         return operation
 
-    return _each(opened, of)
+    return _each(cluster, clients, of)
 
 
-def mixed(opened: Callable[[], Awaitable[list[Client]]], keys: int) -> Load:
-    """A get, then a put of the same key, over all the keys that are there (`processes.filled`)."""
+def updates(cluster: Cluster, clients: int, held: int) -> Load:
+    """A get, then a put of the same key, all over the keys that are there (`processes.filled`)."""
 
-    def of(client: Client, place: int) -> Operation:
+    async def of(client: Client, keys: list[bytes]) -> Operation:
         contexts: dict[bytes, bytes] = {}
+        first = int.from_bytes(keys[0])
 
         async def operation(number: int) -> None:
-            key = b"full%d" % ((number // 2 * 7919 + place * 101) % keys)
+            key = b"full%d" % ((first + number // 2 * 7919) % held)
             if number % 2 == 0 or key not in contexts:
                 contexts[key] = (await client.get(key)).context
             else:
@@ -191,16 +181,13 @@ def mixed(opened: Callable[[], Awaitable[list[Client]]], keys: int) -> Load:
 
         return operation
 
-    return _each(opened, of)
+    return _each(cluster, clients, of)
 
 
-def echoes(server: Address, count: int) -> Load:
+def echoes(server: Address, clients: int) -> Load:
     """Datagrams to an echo, and back."""
 
-    async def opened() -> list[None]:
-        return [None] * count
-
-    def of(client: None, place: int) -> Operation:
+    def of() -> Operation:
         waiting: dict[bytes, asyncio.Future[None]] = {}
         endpoint = UdpSocket((HOST, 0), lambda datagram, source: waiting.pop(datagram[:8]).set_result(None))
         numbers = itertools.count()
@@ -213,15 +200,30 @@ def echoes(server: Address, count: int) -> Load:
 
         return operation
 
-    return _each(opened, of)
-
-
-def _each(opened: Callable[[], Awaitable[list[Any]]], of: Callable[[Any, int], Operation]) -> Load:
     async def load() -> list[Operation]:
-        return [of(client, place) for place, client in enumerate(await opened())]
+        return [of() for _ in range(clients)]
 
     return load
 
 
+def _each(cluster: Cluster, clients: int, of: Callable[[Client, list[bytes]], Awaitable[Operation]]) -> Load:
+    async def opened(place: int) -> Operation:
+        addresses = [node.address for node in cluster.nodes]
+        core = ClientCore(addresses, secret=cluster.secret, cluster=cluster.name, bits=secrets.randbits)
+        client = Client(core, present)
+        client.attach(UdpSocket((HOST, 0), client.received))
+        await client.direct()
+        return await of(client, [b"%d/%d" % (place, i) for i in range(KEYS // clients)])
+
+    async def load() -> list[Operation]:
+        return await asyncio.gather(*map(opened, range(clients)))
+
+    return load
+
+
+def _cpu_s(processes: Sequence[Process]) -> float:
+    return sum(process.cpu_s for process in processes)
+
+
 def _quantile(values: list[float], share: float) -> float:
-    return sorted(values)[min(len(values) - 1, math.ceil(share * len(values)) - 1)] if values else math.nan
+    return sorted(values)[math.ceil(share * len(values)) - 1] if values else math.nan

@@ -16,6 +16,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 
+import msgspec
+
 from store.actions import Address, Record
 from store.engine import SqliteEngine
 from store.replica import DATA, Entry, place
@@ -83,7 +85,6 @@ class Cluster:
 
 def filled(folder: Path, keys: int) -> Path:
     """Folders of three nodes that hold so many keys, under one version each; the same on all three."""
-    encode = __import__("msgspec").msgpack.Encoder().encode
     engine = SqliteEngine(folder / "n1")
     records = []
     for i in range(keys):
@@ -91,7 +92,7 @@ def filled(folder: Path, keys: int) -> Path:
         state, _ = write(
             EMPTY, NOTHING, dot=(1 << 62, 1), value=bytes(100), request_id=i, coordinator="n1", wall_ns=1 << 60
         )
-        records.append(Record(DATA, place(key), encode(Entry(0, state))))
+        records.append(Record(DATA, place(key), msgspec.msgpack.encode(Entry(0, state))))
         if len(records) == FILLED_AT_ONCE or i == keys - 1:
             engine.commit(records)
             records.clear()

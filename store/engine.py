@@ -49,8 +49,10 @@ class EngineError(Exception):
 
 
 class Engine(Protocol):
-    """Durable spaces of key and value. on_damage: told of every damaged record that is met."""
+    """Durable spaces of key and value. waits: a commit waits for a disk. on_damage: told of every damaged record that
+    is met."""
 
+    waits: bool
     on_damage: Callable[[DamagedRecord], None]
 
     def get(self, space: str, key: bytes) -> bytes | None: ...
@@ -64,6 +66,8 @@ class MemoryEngine:
 
     In the order of their keys, so that a scan costs what it yields: O(log n) for the first record, O(1) for the next.
     """
+
+    waits = False
 
     def __init__(self) -> None:
         self._spaces: defaultdict[str, SortedDict[bytes, bytes]] = defaultdict(SortedDict)
@@ -104,6 +108,8 @@ class SqliteEngine:
     folder: made if missing. sqlite's own integrity check passes a flipped bit inside a value, hence our checksum.
     Raises EngineError if the database can't be opened, or is no database.
     """
+
+    waits = True
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / "store.sqlite"

@@ -6,7 +6,7 @@
 2. A node holds at most one token of a position.
 3. A token is held once that is durable, and no longer held from the moment on in which it is given away.
 4. A new node of a new cluster holds what its ring says. It is `fresh` until it has seen that nobody else holds that
-   token: a node whose disk was lost looks new as well.
+   token: a node whose disk was lost looks new as well, and may answer from an empty disk until then.
 
 Neighbouring stretches of one token are one; so a ring whose ranges are cut anew (strategy 1) changes nothing here.
 """

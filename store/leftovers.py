@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Callable
 from itertools import islice
 
 from store.actions import Reader, Record
@@ -17,7 +17,7 @@ from store.core import Core
 from store.engine import DamagedRecord
 from store.handoff import Handoff
 from store.history import Standing
-from store.holdings import without
+from store.holdings import Token, without
 from store.replica import DATA
 from store.ring import RING_SIZE, Range, position
 
@@ -33,7 +33,10 @@ class Leftovers:
         self._core = core
         self._handoff = handoff
         self._stretches: list[Range] = []
+        self._after: bytes | None = None
         self._clearing = False
+        self.in_limbo: Callable[[], list[Token]] = list
+        """Tokens given up, and perhaps not held yet: who claims one looks for its keys here. Set by `transfer`."""
         try:
             self._removals = int.from_bytes(reader.get(LEFTOVERS, _REMOVALS) or b"")
         except DamagedRecord:
@@ -55,9 +58,10 @@ class Leftovers:
         if self._core.membership.standing not in (Standing.MEMBER, Standing.LEAVING):
             return
         self._stretches = without((0, RING_SIZE), self._core.holdings.tokens)
+        self._after = None
         if not self._clearing:
             self._clearing = True
-            self._core.background.soon(partial(self._clear_some, None))
+            self._core.background.soon(self._clear_some)
 
     def _ring_changed(self) -> None:
         if self.returning:
@@ -65,30 +69,29 @@ class Leftovers:
             self._core.holdings.drop((0, RING_SIZE), [], lambda: None)
             self.clear()
 
-    def _clear_some(self, after: bytes | None) -> None:
+    def _clear_some(self) -> None:
         core = self._core
         if not self._stretches:
             self._clearing = False
             self._cleared()
             return
-        stretch = self._stretches[0]
-        if after is not None and not stretch[0] <= position(after) < stretch[1]:
-            after = None
         looked_at = 0
-        for key, _ in islice(core.replica.stretch(stretch, after), LOOKED_AT_ONCE):
-            after = key
+        for key, _ in islice(core.replica.stretch(self._stretches[0], self._after), LOOKED_AT_ONCE):
+            self._after = key
             looked_at += 1
             if not self._is_own(key) and core.replica.settled(DATA, key):
                 core.replica.delete(DATA, key, lambda: None)
                 core.counters["keys_cleared"] += 1
         if looked_at < LOOKED_AT_ONCE:
             self._stretches.pop(0)
-            after = None
-        core.background.soon(partial(self._clear_some, after))
+            self._after = None
+        core.background.soon(self._clear_some)
 
     def _is_own(self, key: bytes) -> bool:
-        core = self._core
-        return core.holdings.slot(key) is not None or (not self.returning and core.name in core.ring.homes(key))
+        core, at = self._core, position(key)
+        if core.holdings.slot_at(at) is not None or any(token.start <= at < token.end for token in self.in_limbo()):
+            return True
+        return not self.returning and core.name in core.ring.homes(key)
 
     def _cleared(self) -> None:
         if self.returning and self._core.membership.standing is Standing.MEMBER:

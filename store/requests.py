@@ -210,7 +210,12 @@ class PutRequest:
             text += f" ({missing} did not answer)"
         self._answer(Failed("quorum_failed", f"{text}; get the key before you retry"))
         for home in self._fanout.homes:
-            if home not in self._provided and home != self._core.name:
+            if home in self._provided:
+                continue
+            if home == self._core.name:
+                # It was none when it took the put.
+                self._core.replica.merge(DATA, self._key, self._state, partial(self._provide, home))
+            else:
                 # Nobody was left to stand in: the coordinator itself keeps the hint. It counts for nothing.
                 self._handoff.keep(home, self._key, self._state, partial(self._provide, home))
 

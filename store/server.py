@@ -1,7 +1,8 @@
 """The server: the shell that gives a node its socket, its clock and its disk.
 
 1. One loop thread runs the node. One writer thread commits: all that queued while it was syncing goes into the next
-   commit together (group commit), in order, and only then does the node hear that it is durable.
+   commit together (group commit), in order, and only then does the node hear that it is durable. An engine that waits
+   for no disk commits at once.
 2. If a commit fails the server stops: a node that can't store must not answer as if it could.
 3. If the node breaks off in the middle of anything the server stops as well: nobody knows what state it is in. What
    was acknowledged is on the disk, and a restart begins from there.
@@ -151,7 +152,11 @@ class Server:
                 case Send():
                     self._socket.send(action.datagram, action.to)
                 case Persist():
-                    self._persists.put(action)
+                    if self._engine.waits:
+                        self._persists.put(action)
+                    else:
+                        self._engine.commit(action.records)
+                        asyncio.get_running_loop().call_soon(self._persisted, [action.ticket])
                 case Note():
                     self._note(action.text)
                 case _:

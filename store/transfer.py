@@ -44,6 +44,8 @@ LOOK_EVERY_S = 0.5
 AT_ONCE = 8
 """Transfers that one node gives in at a time."""
 PATIENCE_S = 3.0
+PAGES_AGAIN = 8
+"""Pages of keys that changed meanwhile, before writes are refused until all is sent."""
 
 
 class _Given(msgspec.Struct, frozen=True, array_like=True):
@@ -68,6 +70,7 @@ class _Giving:
     after: bytes | None = None
     scanned: bool = False
     changed: dict[bytes, None] = field(default_factory=dict)
+    pages_again: int = 0
     sending: bool = False
     closing: bool = False
     given_up: bool = False
@@ -82,6 +85,7 @@ class Giver:
         self._drained = drained
         self._giving = _stored(reader)
         self._looking = False
+        leftovers.in_limbo = lambda: self.limbo
         core.replica.on_durable.append(self._changed)
         core.membership.on_change.append(lambda before: self._ring_changed())
 
@@ -183,7 +187,9 @@ class Giver:
         if self._giving.get(number) is not giving or giving.sending or giving.given_up:
             return
         page = self._next_page(giving)
-        if not giving.closing and not giving.changed and (giving.scanned or not page):
+        giving.pages_again += giving.scanned
+        over = not giving.changed or giving.pages_again > PAGES_AGAIN
+        if not giving.closing and over and (giving.scanned or not page):
             # Before the last page, not behind it: where writes never pause there is always one more.
             giving.closing = True
             self._core.holdings.close(giving.token.stretch)

@@ -21,7 +21,7 @@ from store import messages, wire
 from store.actions import Address, Note, Persist, Send
 from store.engine import MemoryEngine
 from store.node import Node
-from store.wire import REPLY, REQUEST, Wire
+from store.wire import HELLO, REPLY, REQUEST, RETRY, Wire
 from tests.store.box import CLUSTER, Box
 
 STRANGERS = [(f"10.9.{i // 250}.{i % 250 + 1}", 1024 + i) for i in range(1000)]
@@ -78,13 +78,25 @@ def sealed(sender: Wire, inner: bytes) -> bytes:
 
 
 class Mad:
-    """A holder of the key that sends, under its seal, garbage and messages of every kind with extreme values."""
+    """A holder of the key that sends, under its seal, garbage and messages of every kind with extreme values.
 
-    def __init__(self, rng: random.Random, secret: bytes, cluster: str, names: list[str], keys: list[bytes]) -> None:
+    names, keys: to make up values from. boot: of the node that it sends to.
+    """
+
+    def __init__(
+        self,
+        rng: random.Random,
+        secret: bytes,
+        cluster: str,
+        names: list[str],
+        keys: list[bytes],
+        boot: Callable[[], int] = lambda: 0,
+    ) -> None:
         self.rng = rng
         self.wire = Wire(secret, cluster, "mad", rng.getrandbits)
         self.names = names
         self.keys = keys
+        self.boot = boot
         self.requests = typing.get_args(messages.Request)
         self.replies = typing.get_args(messages.Reply)
 
@@ -94,7 +106,8 @@ class Mad:
         while True:
             kind = rng.choice((REQUEST, REQUEST, REPLY))
             payload = self.payload(self.requests if kind == REQUEST else self.replies)
-            parts = list(self.wire.datagrams(kind, rng.getrandbits(64), rng.randrange(2), payload))
+            kind = rng.choice((kind, kind, HELLO, RETRY))
+            parts = list(self.wire.datagrams(kind, rng.getrandbits(64), self.boot(), payload))
             yield parts[rng.randrange(len(parts))] if len(parts) > 1 else parts[0]
             if rng.random() < 0.1:
                 yield sealed(self.wire, rng.randbytes(rng.randrange(26, 1100)))

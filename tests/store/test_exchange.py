@@ -37,6 +37,14 @@ class Side:
         self.pair.flush(self)
         return replies
 
+    def restart(self):
+        """The same side, and nothing of what it knew."""
+        bits = random.Random(f"{self.address} {self.wire.boot}").getrandbits
+        self.wire = Wire(SECRET, "c", self.address[0], bits)
+        self.exchange = Exchange(self.wire, self.timers, self.present, bits, self.out)
+        self.taken = []
+        return self
+
     def answer_with(self, reply):
         def take(incoming):
             self.taken.append(incoming)
@@ -141,13 +149,77 @@ def test_retries_back_off(pair):
 
 def test_a_retried_put_is_answered_from_memory(pair):
     pair.b.answer_with(Stored(b"c"))
-    lost = iter([True])
+    lost = iter([False, True])  # b's hello arrives, its answer does not.
     pair.carries = lambda sender, datagram: sender is pair.a or not next(lost, False)
     replies = pair.a.ask(pair.b, PUT)
     pair.run(1.0)
     assert replies == [Stored(b"c")]
     assert len(pair.b.taken) == 1
     assert pair.b.exchange.counters["repeated_requests"] == 1
+
+
+def test_the_first_request_to_a_peer_learns_its_boot_id_and_is_no_retry(pair):
+    pair.b.answer_with(Stored(b"c"))
+    replies = pair.a.ask(pair.b, PUT)
+    pair.run(1.0)
+    assert replies == [Stored(b"c")]
+    assert [incoming.retried for incoming in pair.b.taken] == [False]
+    assert pair.b.exchange.counters["hellos"] == 1
+    assert pair.a.exchange.counters["retries"] == 0
+    pair.a.ask(pair.b, PUT, deadline=2.0)
+    pair.run(2.0)
+    assert len(pair.b.taken) == 2
+    assert pair.b.exchange.counters["hellos"] == 1
+
+
+def test_a_peer_that_was_started_again_is_asked_again_at_once(pair):
+    pair.b.answer_with(Stored(b"c"))
+    pair.a.ask(pair.b, PUT)
+    pair.run(1.0)
+    pair.b.restart().answer_with(Stored(b"d"))
+    replies = pair.a.ask(pair.b, PUT, deadline=1.01)
+    pair.run(1.01)
+    assert replies == [Stored(b"d")]
+
+
+def test_requests_recorded_on_their_way_to_one_peer_are_taken_by_no_other_and_by_none_that_was_started_again(pair):
+    pair.b.answer_with(Stored(b"c"))
+    pair.a.ask(pair.b, PUT)
+    pair.run(1.0)
+    recorded = [datagram for side, datagram in pair.sent if side is pair.a]
+    pair.b.restart().answer_with(Stored(b"d"))
+    for datagram in recorded:
+        pair.b.exchange.receive(datagram, ("stranger", 1))
+        answered = sum(len(send.datagram) for send in pair.b.out)
+        pair.b.out.clear()
+        assert answered <= len(datagram)
+    assert pair.b.taken == []
+
+
+def test_a_hello_that_answers_nothing_and_one_too_many_change_nothing(pair):
+    pair.b.answer_with(None)
+    pair.a.ask(pair.b, PUT)
+    for other_boot in range(10):
+        pair.a.exchange.receive(
+            Wire(SECRET, "c", "x", lambda k, b=other_boot: b + 1).hello(5, pair.a.wire.boot), ("b", 1)
+        )
+    assert pair.a.exchange.counters["unasked_answers"] == 10
+    pair.run(0.01)
+    (asked,) = pair.a.exchange._asked.values()
+    sent = len(pair.sent)
+    for other_boot in range(10):
+        wire = Wire(SECRET, "c", "x", lambda k, b=other_boot: b + 1)
+        pair.a.exchange.receive(wire.hello(asked.request_id, pair.a.wire.boot), ("b", 1))
+    pair.flush(pair.a)
+    assert len(pair.sent) - sent <= module.HELLOS_MAX
+
+
+def test_a_long_message_to_a_peer_whose_boot_is_unknown_gets_one_hello(pair):
+    pair.b.answer_with(Stored(b"c"))
+    replies = pair.a.ask(pair.b, Put(b"k", bytes(20_000), None))
+    pair.run(1.0)
+    assert replies == [Stored(b"c")]
+    assert sum(side is pair.b and len(datagram) == 65 for side, datagram in pair.sent) == 1
 
 
 def test_a_retry_says_that_it_is_one(pair):

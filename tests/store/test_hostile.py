@@ -54,6 +54,34 @@ def test_20_000_datagrams_of_strangers_change_nothing_and_clients_are_served_mea
     assert client.put(b"after", b"v").ok
 
 
+@pytest.mark.parametrize("restart", [False, True])
+def test_what_was_recorded_on_its_way_to_others_or_before_a_restart_changes_nothing_when_it_is_replayed(restart):
+    """A put that has been replaced since came back as a sibling, years later if need be."""
+    box = Box(3, config=SMALL)
+    recorded = []
+    box.wiretap = lambda source, target, datagram: recorded.append(datagram) or True
+    client = box.client("n2", "n1")
+    context = None
+    for i in range(20):
+        put = client.put(b"key%d" % (i % 5), b"%d" % i, context)
+        assert put.ok
+    for i in range(5):
+        found = client.get(b"key%d" % i)
+        assert client.put(b"key%d" % i, b"last", found.context).ok
+    box.run_for(3)
+    box.wiretap = lambda *way: True
+    if restart:
+        box.crash("n1")
+        box.start("n1")
+        box.run_for(15)
+    siege = Siege(box, "n1", random.Random(4), recorded)
+    before = contents(box.hosts["n1"].engine)
+    for datagram in recorded:
+        siege._hit(datagram, ("10.9.9.9", 999))
+    assert contents(box.hosts["n1"].engine) == before
+    assert [client.get(b"key%d" % i).values for i in range(5)] == [[b"last"]] * 5
+
+
 def test_what_a_node_remembers_does_not_grow_under_fire():
     box, client, recorded = busy_box()
     node = box.hosts["n1"].node
@@ -113,8 +141,8 @@ def test_a_holder_of_the_key_that_sends_garbage_brings_no_node_down():
     box, client, _ = busy_box(seed=6)
     rng = random.Random(7)
     host = box.hosts["n1"]
-    mad = Mad(rng, SECRET, CLUSTER, list(box.names), [b"key1", b"key2"])
-    for count, datagram in enumerate(islice(mad.datagrams(), 10_000)):
+    mad = Mad(rng, SECRET, CLUSTER, list(box.names), [b"key1", b"key2"], lambda: host.node._wire.boot)
+    for count, datagram in enumerate(islice(mad.datagrams(), 4_000)):
         box._do(host, host.node.receive(datagram, ("10.9.9.9", 9), box._instant(host)))
         if count % 100 == 0:
             box.run_for(0.05)
@@ -170,13 +198,15 @@ def test_half_messages_of_a_key_holder_are_kept_within_bounds_and_only_for_a_whi
     before = held(host.node)
     mad = Mad(random.Random(8), SECRET, CLUSTER, [], [])
     for i in range(3000):
-        first = next(mad.wire.datagrams(REQUEST, i, 0, bytes(20_000)))
+        first = next(mad.wire.datagrams(REQUEST, i, host.node._wire.boot, bytes(20_000)))
         box._do(host, host.node.receive(first, ("10.9.9.9", 9), box._instant(host)))
         assert held(host.node)["partial messages"] <= reassembly.PARTIALS_PER_SENDER
     box.run_for(reassembly.AGE_MAX_S + 1)
     box._do(
         host,
-        host.node.receive(next(mad.wire.datagrams(REQUEST, 1, 0, bytes(2000))), ("10.9.9.9", 9), box._instant(host)),
+        host.node.receive(
+            next(mad.wire.datagrams(REQUEST, 1, host.node._wire.boot, bytes(2000))), ("10.9.9.9", 9), box._instant(host)
+        ),
     )
     assert held(host.node)["partial messages"] <= before["partial messages"] + 1
 

@@ -51,6 +51,10 @@ def answers_to(box, name, datagrams):
     return answers
 
 
+def boot(box, name):
+    return box.hosts[name].node._wire.boot
+
+
 def alive(box):
     client = box.client()
     return client.put(b"alive", b"yes").ok and client.get(b"alive").ok
@@ -201,7 +205,7 @@ NONSENSE = [
 def test_a_key_holders_nonsense_is_counted_and_gets_no_answer(payload):
     box = Box(3)
     wire = Wire(SECRET, CLUSTER, "holder", random.Random(1).getrandbits)
-    assert answers_to(box, "n1", wire.datagrams(REQUEST, 1, 0, payload)) == []
+    assert answers_to(box, "n1", wire.datagrams(REQUEST, 1, boot(box, "n1"), payload)) == []
     assert box.counter("n1", "malformed") == 1
     assert alive(box)
 
@@ -227,7 +231,7 @@ def test_no_message_of_any_shape_stops_a_node(messages):
     box = Box(3, settled=False)
     wire = Wire(SECRET, CLUSTER, "holder", random.Random(1).getrandbits)
     for number, (tag, fields) in enumerate(messages):
-        for datagram in wire.datagrams(REQUEST, number, 0, raw(tag, *fields)):
+        for datagram in wire.datagrams(REQUEST, number, boot(box, "n1"), raw(tag, *fields)):
             box.inject(box.hosts["n1"].address, datagram, ATTACKER)
     box.run_for(2.0)
     assert alive(box)

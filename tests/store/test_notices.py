@@ -63,10 +63,14 @@ def test_a_client_of_another_protocol_is_told_both_versions(monkeypatch):
     monkeypatch.setattr(wire, "PROTOCOL", 7)
     begun = outsider.core.request(Get(b"k"), box._instant(), Call())
     monkeypatch.undo()
+    answers = []
     for action in begun:
-        box.inject(action.to, action.datagram, STRANGER)
-    box.run_for(0.01)
-    assert "speaks version 1 of the protocol" in outsider.core.says()
+        answers += box.hosts["n1"].node.receive(action.datagram, STRANGER, box._instant())
+    monkeypatch.setattr(notices, "PROTOCOL", 7)
+    for answer in answers:
+        if isinstance(answer, Send):
+            outsider.core.receive(answer.datagram, box.hosts["n1"].address, box._instant())
+    assert "speaks version 2 of the protocol, this program speaks 7" in outsider.core.says()
 
 
 def test_the_next_answer_takes_back_what_was_said():

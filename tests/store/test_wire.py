@@ -34,7 +34,7 @@ def test_a_message_arrives_as_it_was_sent(kind, request_id, answered, payload):
     fragments = [receiver.open(datagram) for datagram in sender.datagrams(kind, request_id, answered, payload)]
     assert b"".join(fragment.chunk for fragment in fragments) == payload
     assert [fragment.part for fragment in fragments] == list(range(fragments[0].parts))
-    assert {(f.kind, f.request_id, f.answered, f.name, f.boot) for f in fragments} == {
+    assert {(f.kind, f.request_id, f.meant_for, f.name, f.boot) for f in fragments} == {
         (kind, request_id, answered, "n1", sender.boot)
     }
 
