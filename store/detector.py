@@ -29,6 +29,7 @@ PING_EVERY_S = 1.0
 PINGS_MAX = 16
 SUSPECT_AFTER_S = 0.6
 PHI_MAX = 8.0
+LN_10 = math.log(10)
 WINDOW = 64
 """About so many heartbeats the mean remembers."""
 FIRST_WEIGHT = 4
@@ -52,7 +53,7 @@ class _Peer:
 
     def phi(self, now: float) -> float:
         """0 before the first heartbeat: then nothing is overdue."""
-        return 0.0 if self.beat_at is None else (now - self.alive_at) / (self.mean_s * math.log(10))
+        return 0.0 if self.beat_at is None else (now - self.alive_at) / (self.mean_s * LN_10)
 
 
 class Detector:

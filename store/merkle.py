@@ -26,7 +26,7 @@ import msgspec
 from store.background import Background
 from store.defects import MERKLE_IGNORES_CLOCK
 from store.replica import Entry, Replica
-from store.ring import Range, position
+from store.ring import RING_SIZE, Range, position
 from store.versions import EMPTY, NOTHING, Version, VersionSet
 
 FANOUT = 16
@@ -178,7 +178,7 @@ class Trees:
         if not self._starts:
             return
         at = position(key)
-        stretch = self._starts[bisect_right(self._starts, at, key=_start) - 1]
+        stretch = self._starts[bisect_right(self._starts, (at, RING_SIZE)) - 1]
         if not stretch[0] <= at < stretch[1]:
             return
         if stretch in self._unfinished:
@@ -206,7 +206,3 @@ class Trees:
         self._filling = bool(self._unfinished)
         if self._filling:
             self._background.soon(self._fill)
-
-
-def _start(stretch: Range) -> int:
-    return stretch[0]

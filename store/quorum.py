@@ -11,6 +11,7 @@ Dynamo (SOSP 2007), section 4.5; PR, PW and DW are Riak's.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from store.config import Config
 from store.errors import StoreError
@@ -57,10 +58,13 @@ def quorum(request: Get | Put, config: Config) -> Quorum:
     sloppy = config.sloppy if request.sloppy is None else request.sloppy
     match request:
         case Get():
-            return Quorum("r", config.n, _or(request.r, config.r), _or(request.pr, config.pr), 0, sloppy)
+            return _made("r", config.n, _or(request.r, config.r), _or(request.pr, config.pr), 0, sloppy)
         case Put():
             w, pw, dw = _or(request.w, config.w), _or(request.pw, config.pw), _or(request.dw, config.dw)
-            return Quorum("w", config.n, w, pw, dw, sloppy)
+            return _made("w", config.n, w, pw, dw, sloppy)
+
+
+_made = lru_cache(maxsize=256)(Quorum)  # Nearly all requests ask for the same.
 
 
 def _or(asked: int | None, default: int) -> int:

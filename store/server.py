@@ -155,8 +155,7 @@ class Server:
                     if self._engine.waits:
                         self._persists.put(action)
                     else:
-                        self._engine.commit(action.records)
-                        asyncio.get_running_loop().call_soon(self._persisted, [action.ticket])
+                        asyncio.get_running_loop().call_soon(self._commit, action)
                 case Note():
                     self._note(action.text)
                 case _:
@@ -170,6 +169,14 @@ class Server:
         self._due = due
         loop = asyncio.get_running_loop()
         self._timer = loop.call_later(max(0.0, due - time.monotonic()), self._wake)
+
+    def _commit(self, persist: Persist) -> None:
+        try:
+            self._engine.commit(persist.records)
+        except Exception as problem:
+            _fail(self._failed, problem)
+        else:
+            self._persisted([persist.ticket])
 
     def _write(self, loop: asyncio.AbstractEventLoop, failed: asyncio.Future[None]) -> None:
         while (batch := self._batch()) is not None:

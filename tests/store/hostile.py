@@ -210,13 +210,12 @@ class Siege:
         self.answered_bytes += answered
 
 
-def record(box: Box, target: str) -> list[bytes]:
-    """From now on, everything that comes to that node, and (to be reflected) what it sends."""
+def record(box: Box) -> list[bytes]:
+    """From now on, all that is sent: to be replayed also to whom it was not meant for, and to who sent it."""
     recorded: list[bytes] = []
 
     def tap(source: str, to: str, datagram: bytes) -> bool:
-        if target in (source, to):
-            recorded.append(datagram)
+        recorded.append(datagram)
         return True
 
     box.wiretap = tap

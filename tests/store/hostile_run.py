@@ -21,7 +21,7 @@ WARM = 20_000
 
 def main(number: int, seed: int) -> int:
     box = Box(3, seed=seed, config=Config(partitions=8))
-    recorded = record(box, "n1")
+    recorded = record(box)
     client = box.client("n1")
     for i in range(30):
         put = client.put(b"key%d" % i, b"v" * (i * 200))
@@ -55,7 +55,7 @@ def main(number: int, seed: int) -> int:
         print(f"  {name:16} {count:>10,}")
     refused = dict(sorted(node._core.exchange.counters.items()))
     print("counted by the node:", ", ".join(f"{name} {count:,}" for name, count in refused.items()))
-    print(f"answered: {siege.answered_bytes:,} bytes in notices, none larger than what it answers")
+    print(f"answered: {siege.answered_bytes:,} bytes in notices and hellos, none larger than what it answers")
     print(f"served meanwhile: {served:,} gets, all right")
     print(f"records and membership: {'unchanged' if unchanged else 'CHANGED'}")
     print(f"memory: {grown:+,} blocks after the first {WARM:,}; kept: {held(node)}")

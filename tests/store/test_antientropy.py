@@ -26,7 +26,7 @@ from store.messages import (
 )
 from store.replica import DATA, Entry, place
 from store.versions import EMPTY, VersionSet, add, merge, write
-from store.wire import REQUEST
+from store.wire import REPLY
 from tests.store.box import Box, encoded
 
 EVERY_S = 2.0
@@ -65,7 +65,7 @@ class Meter:
 
         def counted(exchange, to, kind, request_id, answered, payload):
             sent = transmit(exchange, to, kind, request_id, answered, payload)
-            message = decode_request(payload) if kind == REQUEST else decode_reply(payload)
+            message = decode_reply(payload) if kind == REPLY else decode_request(payload)
             if type(message).__name__ in self.KINDS:
                 self.datagrams += sent
                 self.messages.append(message)

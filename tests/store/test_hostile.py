@@ -26,9 +26,9 @@ SMALL = Config(partitions=8)
 
 
 def busy_box(seed=0):
-    """Three nodes that have served clients, and are at rest; and all that n1 was sent or sent meanwhile."""
+    """Three nodes that have served clients, and are at rest; and all that was sent meanwhile."""
     box = Box(3, seed=seed, config=SMALL)
-    recorded = record(box, "n1")
+    recorded = record(box)
     client = box.client("n1")
     for i in range(30):
         put = client.put(b"key%d" % i, b"v" * (i * 200))

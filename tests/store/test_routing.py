@@ -122,9 +122,11 @@ def test_a_refusal_by_the_node_itself_after_a_home_was_asked_is_indefinite(box, 
 
 def test_a_client_that_goes_to_another_node_gets_no_definite_refusal_for_a_put(box):
     key, _, homes = stranger_and_homes(box)
+    client = box.client(homes[0], homes[1])
+    assert client.get(key).values == []
     box.cut(homes[0], "client", both=False)
     box.hosts[homes[1]].node._intake.ongoing = 1000
-    call = box.client(homes[0], homes[1]).put(key, b"v")
+    call = client.put(key, b"v")
     assert call.error == "timeout"
     assert box.values(homes[0], key) == [b"v"]
 

@@ -11,6 +11,7 @@ import resource
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -86,6 +87,14 @@ class Cluster:
             process.kill()
             process.wait()
             process.stdout.close()  # Twice does no harm.
+
+
+def eventually(condition):
+    """Its value, once it is true."""
+    deadline = time.monotonic() + 30
+    while not (value := condition()):
+        assert time.monotonic() < deadline, "waited in vain"
+    return value
 
 
 @pytest.fixture
@@ -208,12 +217,12 @@ def test_a_flipped_bit_is_noted_and_counted_and_the_replicas_bring_the_record_ba
     content[at + 30] ^= 4
     database.write_bytes(content)
     process = cluster.start(2, *cluster.members(1, 2, 3))
-    for _ in range(100):
+
+    def brought_back():
         assert cluster.told("get", "k", node=1)["values"] == [value]
-        if [v["value"] for v in cluster.told("get", "k", "--local", node=2)["versions"]] == [value]:
-            break
-    else:
-        pytest.fail("never brought back")
+        return [v["value"] for v in cluster.told("get", "k", "--local", node=2)["versions"]] == [value]
+
+    eventually(brought_back)
     assert cluster.told("status", node=2)["damaged_records"] == 1
     process.terminate()
     code, log = cluster.ended(process)
@@ -332,10 +341,7 @@ def test_a_cluster_is_looked_into_joined_and_left_from_the_shell(cluster):
     assert sorted(cluster.told("ring")["nodes"]) == ["n1", "n2", "n3"]
 
     assert cluster.told("join", f"n4={cluster.address(4)}", "--zone", "z4")["joined"] == "n4"
-    for _ in range(100):
-        told = cluster.told("ring", node=2)["nodes"]
-        if "n4" in told:
-            break
+    told = eventually(lambda: (nodes := cluster.told("ring", node=2)["nodes"]) and "n4" in nodes and nodes)
     assert told["n4"]["standing"] == "member" and told["n4"]["zone"] == "z4" and told["n4"]["partitions"] == 16
     assert cluster.told("get", "cart", node=3)["values"] == ["milk"]
 
