@@ -1,0 +1,195 @@
+"""A node whose disk is full, damaged or not its own says so in a line, and loses nothing that it had acknowledged."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import resource
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.store.processes import ALONE, command, eventually, processes
+from tests.store.test_server import SECRET
+
+
+@pytest.fixture
+def cluster(tmp_path):
+    with processes(tmp_path) as made:
+        yield made
+
+
+def small_files():
+    resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
+
+
+def test_a_disk_that_is_full_ends_the_node_with_3_and_loses_nothing_acknowledged(cluster):
+    process = cluster.start(1, *cluster.members(1), *ALONE, preexec_fn=small_files)
+    acknowledged, refused = [], None
+    for i in range(40):
+        code, _, errors = cluster.ask("put", f"k{i}", f"{i} " + "v" * 20_000)
+        if code:
+            refused = errors
+            break
+        acknowledged.append(i)
+    assert acknowledged
+    assert "nobody knows whether it happened" in refused
+    code, log = cluster.ended(process)
+    assert code == 3
+    assert re.search(r"n1 stops: can't write .*store.sqlite .*: free space", log)
+    cluster.start(1, *cluster.members(1), *ALONE)
+    for i in acknowledged:
+        assert cluster.told("get", f"k{i}")["values"] == [f"{i} " + "v" * 20_000]
+
+
+@pytest.fixture
+def tiny_disk(tmp_path):
+    """A file system of a mebibyte."""
+    mounted = tmp_path / "disk"
+    mounted.mkdir()
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", mounted], capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip(f"can't mount a file system: {done.stderr.strip()}")
+    yield mounted
+    subprocess.run(["umount", "--lazy", mounted], check=True)
+
+
+def test_a_file_system_that_is_full_ends_the_node_with_3_and_with_space_it_goes_on(cluster, tiny_disk):
+    process = cluster.start(1, *cluster.members(1), *ALONE, "--data", str(tiny_disk / "n1"))
+    assert cluster.ask("put", "before", "v")[0] == 0
+    for i in range(40):
+        if cluster.ask("put", f"k{i}", "v" * 60_000)[0]:
+            break
+    code, log = cluster.ended(process)
+    assert code == 3
+    assert "database or disk is full" in log and "free space on its disk" in log
+    process = cluster.start(1, *cluster.members(1), *ALONE, "--data", str(tiny_disk / "n1"), serving=False)
+    line = process.stdout.readline()
+    if not line.startswith("serving"):  # Not even the log of the database could be opened.
+        assert "free space on its disk" in line
+    process.kill()
+    subprocess.run(["mount", "-o", "remount,size=8m", tiny_disk], check=True)
+    cluster.start(1, *cluster.members(1), *ALONE, "--data", str(tiny_disk / "n1"))
+    assert cluster.told("get", "before")["values"] == ["v"]
+    assert cluster.ask("put", "after", "v")[0] == 0
+
+
+def damage_header(path):
+    with path.open("r+b") as file:
+        file.write(b"garbage" * 20)
+
+
+def truncate(path):
+    os.truncate(path, path.stat().st_size * 2 // 3)
+
+
+def scramble_pages(path):
+    with path.open("r+b") as file:
+        size = path.stat().st_size
+        for at in range(4096, size, 4096):
+            file.seek(at)
+            file.write(b"\xff" * 100)
+
+
+@pytest.mark.parametrize("damage", [damage_header, truncate, scramble_pages])
+def test_a_database_that_is_damaged_as_a_whole_is_refused_with_a_remedy_that_works(cluster, damage):
+    process = cluster.start(1, *cluster.members(1), *ALONE)
+    for i in range(9):
+        assert cluster.ask("put", f"k{i}", "v" * 9000)[0] == 0
+    process.terminate()
+    cluster.ended(process)
+    database = cluster.folder / "data1" / "store.sqlite"
+    damage(database)
+    process = cluster.start(1, *cluster.members(1), *ALONE, serving=False)
+    line = process.stdout.readline()
+    if line.startswith("serving"):  # Then it notices at the first read.
+        cluster.ask("get", "k0")
+        cluster.ask("put", "k1", "v")
+    code, log = cluster.ended(process)
+    assert code == 3
+    assert "store.sqlite" in line + log and "move it away" in line + log
+    database.rename(cluster.folder / "away")
+    for more in ("-wal", "-shm"):
+        with contextlib.suppress(FileNotFoundError):
+            Path(f"{database}{more}").unlink()
+    cluster.start(1, *cluster.members(1), *ALONE)
+    assert cluster.ask("put", "k", "v")[0] == 0
+
+
+def test_a_flipped_bit_is_noted_and_counted_and_the_replicas_bring_the_record_back(cluster):
+    for number in (1, 2, 3):
+        cluster.start(number, *cluster.members(1, 2, 3))
+    value = "precious " * 20
+    assert cluster.ask("put", "k", value, "--w", "3")[0] == 0
+    cluster.running["n2"].terminate()
+    cluster.ended(cluster.running["n2"])
+    database = cluster.folder / "data2" / "store.sqlite"
+    content = bytearray(database.read_bytes())
+    at = content.index(value.encode())
+    content[at + 30] ^= 4
+    database.write_bytes(content)
+    process = cluster.start(2, *cluster.members(1, 2, 3))
+
+    def brought_back():
+        assert cluster.told("get", "k", node=1)["values"] == [value]
+        return [v["value"] for v in cluster.told("get", "k", "--local", node=2)["versions"]] == [value]
+
+    eventually(brought_back)
+    assert cluster.told("status", node=2)["damaged_records"] == 1
+    process.terminate()
+    code, log = cluster.ended(process)
+    assert code == 0
+    (line,) = [line for line in log.splitlines() if "damaged" in line]
+    assert "record of b'k' in 'data'" in line and "replicas bring it back" in line
+
+
+def test_a_data_directory_that_cannot_be_used_is_refused_with_cause_and_remedy(cluster):
+    (cluster.folder / "file").write_text("")
+    code, log = cluster.ended(
+        cluster.start(1, *cluster.members(1), *ALONE, "--data", str(cluster.folder / "file"), serving=False)
+    )
+    assert code == 3
+    assert "check the path and its permissions" in log
+    cluster.start(1, *cluster.members(1), *ALONE)
+    again = cluster.start(2, *cluster.members(2), *ALONE, "--data", str(cluster.folder / "data1"), serving=False)
+    code, log = cluster.ended(again)
+    assert code == 3
+    assert "another process runs on" in log
+
+
+@contextlib.contextmanager
+def nobody():
+    """As a user who may do nothing."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+def test_files_that_may_not_be_read_or_written_are_refused_with_cause_and_remedy(tmp_path):
+    key = tmp_path / "key"
+    key.write_bytes(SECRET)
+    key.chmod(0)
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o500)
+    with nobody():
+        code, _, errors = command("status", "--key-file", key, "--node", "127.0.0.1:1")
+        assert code == 64
+        assert "check its permissions" in " ".join(errors.split())
+    key.chmod(0o644)
+    open_to_all = Path("/tmp") / f"splitbrain-test-key-{os.getpid()}"
+    open_to_all.write_bytes(SECRET)
+    try:
+        words = ["serve", "--name", "n1", "--key-file", open_to_all, "--member", "n1=127.0.0.1:7001", *ALONE]
+        with nobody():
+            code, _, errors = command(*words, "--data", closed / "data")
+        assert code == 3
+        assert "check the path and its permissions" in errors
+    finally:
+        open_to_all.unlink()
