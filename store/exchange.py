@@ -294,7 +294,8 @@ class Exchange:
             peer.says = ""
             if asked.attempts == 1:  # Karn: the answer to a repeated request says nothing of the round trip.
                 peer.measured(self._present.now.monotonic - asked.sent_at)
-        self._fill(peer)
+        if peer.waiting:
+            self._fill(peer)
         asked.on_reply(reply)
 
     def _take_reply(self, fragment: Fragment, source: Address, payload: bytes) -> None:
