@@ -349,6 +349,10 @@ class Exchange:
 
     def _transmit(self, to: Address, kind: int, request_id: int, meant_for: int, payload: bytes) -> int:
         """Send a message, in bursts if it is long. Returns the number of datagrams."""
+        if len(payload) <= self._wire.chunk_bytes:
+            self._out.append(Send(to, self._wire.datagram(kind, request_id, meant_for, payload)))
+            self.counters["datagrams_out"] += 1
+            return 1
         datagrams = self._wire.datagrams(kind, request_id, meant_for, payload)
         return self._burst(to, datagrams) if len(payload) <= BURST * 1024 else self._bursts(to, datagrams, payload)
 

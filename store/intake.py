@@ -126,8 +126,9 @@ class Intake:
 
         def finish(reply: Reply) -> None:
             self.ongoing -= 1
-            self.latencies[kind].observe(core.now - began, core.now)
-            core.background.observe(core.now - began, core.now)
+            now = core.now
+            self.latencies[kind].observe(now - began, now)
+            core.background.observe(now - began, now)
             core.exchange.answer(incoming, reply)
             for other in self._putting.pop(place, ()) if isinstance(request, Put) else ():
                 core.exchange.answer(other, reply)

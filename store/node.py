@@ -212,13 +212,17 @@ class Node:
         return self._core.membership.standing
 
     def _enter(self, now: Instant) -> None:
-        due = self._timers.next
-        if due is not None and now.monotonic - due > STALL_S:
-            self._core.counters["stalls"] += 1
-            self._core.detector.stalled(now.monotonic - due)
-            self._reaping.stalled()
-            self._intake.stalled(now.monotonic)
+        if now.monotonic - self._present.now.monotonic > STALL_S:
+            self._after_silence(now.monotonic)
         self._present.now = now
+
+    def _after_silence(self, now: float) -> None:
+        due = self._timers.next
+        if due is not None and now - due > STALL_S:
+            self._core.counters["stalls"] += 1
+            self._core.detector.stalled(now - due)
+            self._reaping.stalled()
+            self._intake.stalled(now)
 
     def _tick(self) -> None:
         # Keeps a timer due at all times, so that a stall shows at once and not at the next ping.

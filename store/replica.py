@@ -36,7 +36,7 @@ _COUNTED = 24
 _IDENTITY = b"identity"
 
 
-class Entry(msgspec.Struct, frozen=True, array_like=True):
+class Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What is stored of a key. actor: this node's name for its dots of this key; 0 if it made none."""
 
     actor: int

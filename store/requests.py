@@ -75,6 +75,7 @@ class PutRequest:
         self._state = EMPTY
         self._context = context
         self._covered = context.seen
+        self._version = -1
         self._fanout = Fanout(
             core, key, self._deadline, quorum.sloppy, self._write_message, self._written, self._check
         )
@@ -133,10 +134,11 @@ class PutRequest:
 
     def _held_here(self, durable: bool = True) -> None:
         core = self._core
-        self._count(core.name, None, core.holdings.slot(self._key), durable)
+        slot, self._version = core.holdings.slot(self._key), core.holdings.version
+        self._count(core.name, None, slot, durable)
         is_home = core.name in self._fanout.homes
         self._tell_others(besides=core.name if is_home else None)
-        if core.holdings.slot(self._key) is None:
+        if slot is None:
             self._fanout.seek()
 
     def _hinted_here(self, home: str) -> None:
@@ -185,10 +187,12 @@ class PutRequest:
     def _check(self) -> None:
         if self._answered:
             return
-        slot = self._core.holdings.slot(self._key)
-        if slot is not None and self._core.name in self._provided:
-            # It may have come to this node since the write did.
-            self._tally.holder(self._core.name, slot)
+        holdings = self._core.holdings
+        if holdings.version != self._version and self._core.name in self._provided:
+            self._version, slot = holdings.version, holdings.slot(self._key)
+            if slot is not None:
+                # It has come to this node since the write did.
+                self._tally.holder(self._core.name, slot)
         replicas, primaries, durable = self._counts()
         if self._quorum.met(replicas, primaries, durable):
             self._fanout.enough()

@@ -38,7 +38,7 @@ Stamp = Annotated[int, msgspec.Meta(ge=0, le=STAMP_MAX)]
 Dot = tuple[Actor, Counter]
 
 
-class Seen(msgspec.Struct, frozen=True, array_like=True):
+class Seen(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A set of dots. clock: of each actor the dots 1..n. cloud: dots beyond those, sorted, with gaps below them.
 
     Built by `seen` and `join`, which keep it in one form, so that equal sets are equal values.
@@ -56,7 +56,7 @@ class Seen(msgspec.Struct, frozen=True, array_like=True):
         return max([last, *(counter for a, counter in self.cloud if a == actor)]) if self.cloud else last
 
 
-class Version(msgspec.Struct, frozen=True, array_like=True):
+class Version(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One write of a key.
 
     actor, counter: its dot. value: None is a tombstone. request_id: the client's, the same over every retry.
@@ -84,7 +84,7 @@ class Version(msgspec.Struct, frozen=True, array_like=True):
         return self.wall_ns + self.ahead_ns
 
 
-class Ages(msgspec.Struct, frozen=True, array_like=True):
+class Ages(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Kept only where clocks are cut short (`truncation`). dates: of each actor in the clock the stamp of the last
     write that used its entry. cut: date and actor of the newest entry that was ever dropped."""
 
@@ -92,7 +92,7 @@ class Ages(msgspec.Struct, frozen=True, array_like=True):
     cut: tuple[Stamp, Actor] = (0, 0)
 
 
-class VersionSet(msgspec.Struct, frozen=True, array_like=True):
+class VersionSet(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """All a replica knows of a key. Built by the functions below, which keep the versions in the order of their
     dots, so that equal states are equal values and encode to equal bytes."""
 

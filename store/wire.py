@@ -42,7 +42,8 @@ _MAGIC = b"sB"
 _OUTER = struct.Struct("!2sB8sQI")
 _NONCE = struct.Struct("!QI")
 _INNER = struct.Struct("!BQQIHHB")
-_SEQUENCE_MAX = (1 << 32) - 1
+_SEQUENCE_BYTES = 4
+_SEQUENCE_MAX = (1 << 8 * _SEQUENCE_BYTES) - 1
 _OUTER_BYTES, _INNER_BYTES, _TAG_BYTES = _OUTER.size, _INNER.size, 16
 _NAME_BYTES_MAX = 255
 _WINDOW = 4096
@@ -93,6 +94,7 @@ class Wire:
         if len(self._name) > _NAME_BYTES_MAX:
             raise ValueError(f"the name {name[:20]}... has {len(self._name)} bytes; give at most {_NAME_BYTES_MAX}")
         self._cluster = hashlib.blake2b(cluster.encode(errors="surrogateescape"), digest_size=8).digest()
+        self._head = self._heading()
         self._seal = AESGCM(hashlib.blake2b(b"datagram", key=secret).digest()[:32])
         self._sequence = 0
         self._windows: dict[int, _Window] = {}
@@ -100,13 +102,19 @@ class Wire:
 
     def datagrams(self, kind: int, request_id: int, meant_for: int, payload: bytes) -> Iterator[bytes]:
         """The message as sealed datagrams, freshly numbered. payload: at most 65,535 chunks."""
-        checksum = zlib.crc32(payload)
-        count = -(-len(payload) // self.chunk_bytes)
-        if count <= 1:
-            return iter((self._part(kind, request_id, meant_for, checksum, 0, 1, payload),))
-        chunks = (payload[at : at + self.chunk_bytes] for at in range(0, len(payload), self.chunk_bytes))
-        numbered = enumerate(chunks)
-        return (self._part(kind, request_id, meant_for, checksum, index, count, chunk) for index, chunk in numbered)
+        if len(payload) <= self.chunk_bytes:
+            yield self.datagram(kind, request_id, meant_for, payload)
+            return
+        checksum, length, step = zlib.crc32(payload), len(self._name), self.chunk_bytes
+        count = -(-len(payload) // step)
+        for index in range(count):
+            inner = _INNER.pack(kind, request_id, meant_for, checksum, index, count, length)
+            yield self._sealed(inner + self._name + payload[index * step : (index + 1) * step])
+
+    def datagram(self, kind: int, request_id: int, meant_for: int, payload: bytes) -> bytes:
+        """The same of a message that is one chunk at most."""
+        inner = _INNER.pack(kind, request_id, meant_for, zlib.crc32(payload), 0, 1, len(self._name))
+        return self._sealed(inner + self._name + payload)
 
     def hello(self, request_id: int, meant_for: int) -> bytes:
         """Tells who sent that request this boot id. It has no name, so that it is smaller than any request."""
@@ -147,21 +155,20 @@ class Wire:
         boot, sequence = _NONCE.unpack(nonce)
         return bool(boot == self.boot and 0 < sequence <= self._sequence)
 
-    def _part(
-        self, kind: int, request_id: int, meant_for: int, checksum: int, index: int, count: int, chunk: bytes
-    ) -> bytes:
-        inner = _INNER.pack(kind, request_id, meant_for, checksum, index, count, len(self._name))
-        return self._sealed(inner + self._name + chunk)
-
     def _renew(self) -> None:
         # Whoever has just been asked answers the old boot id, in vain; the retry then goes out under the new one.
         self.boot, self._sequence = self._bits(64), 0
+        self._head = self._heading()
+
+    def _heading(self) -> bytes:
+        """What all datagrams of this boot begin with."""
+        return _OUTER.pack(_MAGIC, PROTOCOL, self._cluster, self.boot, 0)[:-_SEQUENCE_BYTES]
 
     def _sealed(self, inner: bytes) -> bytes:
         if self._sequence >= _SEQUENCE_MAX:
             self._renew()
         self._sequence += 1
-        outer = _OUTER.pack(_MAGIC, PROTOCOL, self._cluster, self.boot, self._sequence)
+        outer = self._head + self._sequence.to_bytes(_SEQUENCE_BYTES)
         return outer + self._seal.encrypt(outer[NONCE], inner, outer)
 
 
