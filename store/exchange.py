@@ -122,7 +122,7 @@ class Exchange:
         self._next_id = bits(64)
         self.counters: Counter[str] = Counter()
         self.on_request: Callable[[Incoming], None] = lambda incoming: None
-        self.on_answer: Callable[[str], None] = lambda name: None
+        self.on_answer: Callable[[str, float], None] = lambda name, now: None
         self.on_refused: Callable[[str, bytes, Address], None] = lambda reason, datagram, source: None
         self.on_notice: Callable[[Address, str], None] = lambda source, text: None
 
@@ -181,6 +181,7 @@ class Exchange:
                 self.counters[refusal.reason] += 1
                 self.on_refused(refusal.reason, datagram, source)
             return
+        now = self._present.now.monotonic
         if fragment.kind == REQUEST:
             if fragment.meant_for != self._wire.boot:
                 self._greet(fragment, source)
@@ -189,11 +190,12 @@ class Exchange:
             self._take_hello(fragment, source)
             return
         else:
-            self.on_answer(fragment.name)
-            asked = self._asked.get(fragment.request_id)
-            if asked is not None and asked.to == source:
-                asked.heard_at = self._present.now.monotonic
-        payload = self._reassembly.add(fragment, self._present.now.monotonic)
+            self.on_answer(fragment.name, now)
+            if fragment.parts > 1:
+                asked = self._asked.get(fragment.request_id)
+                if asked is not None and asked.to == source:
+                    asked.heard_at = now
+        payload = self._reassembly.add(fragment, now)
         if payload is None:
             return
         try:

@@ -155,7 +155,7 @@ class Node:
         self.environment: Callable[[], dict[str, object]] = dict
         """What the shell adds to `status`."""
         exchange.on_request = self._request
-        exchange.on_answer = lambda peer: detector.heard(peer, self._core.now)
+        exchange.on_answer = detector.heard
         notices = Notices(lambda to, datagram: self._out.append(Send(to, datagram)), self._core.note)
         exchange.on_refused = lambda reason, datagram, source: notices.refused(reason, datagram, source, self._core.now)
         exchange.on_notice = lambda source, text: notices.heard(source, text, self._core.now)

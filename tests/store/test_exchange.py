@@ -403,7 +403,7 @@ def test_request_ids_are_64_random_bits_that_count():
 
 def test_any_answer_counts_as_a_sign_of_life(pair):
     heard = []
-    pair.a.exchange.on_answer = heard.append
+    pair.a.exchange.on_answer = lambda name, now: heard.append(name)
     pair.b.answer_with(Pong())
     pair.a.ask(pair.b, Ping())
     pair.run(1.0)

@@ -59,8 +59,8 @@ def test_a_client_with_another_key_or_cluster_is_told_so_and_its_request_still_t
 
 def test_a_client_of_another_protocol_is_told_both_versions(monkeypatch):
     box = Box(3)
-    outsider = Outsider(box)
     monkeypatch.setattr(wire, "PROTOCOL", 7)
+    outsider = Outsider(box)
     begun = outsider.core.request(Get(b"k"), box._instant(), Call())
     monkeypatch.undo()
     answers = []
