@@ -72,8 +72,10 @@ def ask_each(contact: Contact, nodes: Mapping[str, Address], question: Question[
 
 
 def look(contact: Contact) -> Cluster:
-    """The cluster, as the first node that answers knows it."""
+    """The cluster, as the first node that answers knows it; ends the command if that node is in none."""
     view = ask(contact, lambda client: client.view())
+    if not view.changes:
+        end("not_member: the node asked is in no cluster yet; ask a member, or have it join first", FAILED)
     try:
         config = Config().changed(view.settings)
         ring, nodes = fold(view.changes, config)

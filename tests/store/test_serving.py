@@ -95,9 +95,10 @@ def test_a_cluster_is_looked_into_joined_and_left_from_the_shell(cluster):
 
 def test_a_node_outside_says_how_to_have_it_join(cluster):
     process = cluster.start(4, "--seed", cluster.address(1), "--listen", cluster.address(4), "--capacity", "2")
-    code, _, errors = cluster.ask("get", "k", node=4)
-    assert code == 1
-    assert "not_member" in errors
+    for asked in (["get", "k"], ["ring"], ["versions", "k"], ["hints"]):
+        code, _, errors = cluster.ask(*asked, node=4)
+        assert code == 1
+        assert "not_member" in errors
     process.terminate()
     _, log = cluster.ended(process)
     command = f"splitbrain-store join n4={cluster.address(4)} --capacity 2 --node {cluster.address(1)} --key-file FILE"
