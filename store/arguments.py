@@ -23,7 +23,7 @@ from store.actions import Address
 from store.config import Config, ConfigError, Member
 from store.wire import KEY_BYTES
 
-QUORUM = click.IntRange(1, 255)
+COUNT_MAX = 255
 PORT = re.compile("[0-9]{1,5}")
 CAPACITY = re.compile("[0-9]{1,3}")
 
@@ -118,6 +118,29 @@ def contact_options(command: Callable[..., Any]) -> Callable[..., Any]:
         help="A node to ask, host:port; repeat it to name others to fall back to (or SPLITBRAIN_NODES).",
     )(asked)
     return key_options(asked)
+
+
+def read_quorum(command: Callable[..., Any]) -> Callable[..., Any]:
+    """`--r`, `--pr`, `--sloppy` or `--strict`, as `Client.get` takes them; None: as the cluster is configured."""
+    return _counts(command, ("r", 1, "How many replicas must answer."), ("pr", 0, "How many primaries among them."))
+
+
+def write_quorum(command: Callable[..., Any]) -> Callable[..., Any]:
+    """`--w`, `--pw`, `--dw`, `--sloppy` or `--strict`, as `Client.put` takes them."""
+    return _counts(
+        command,
+        ("w", 1, "How many replicas must hold it."),
+        ("pw", 0, "How many primaries among them."),
+        ("dw", 0, "How many of them durably."),
+    )
+
+
+def _counts(command: Callable[..., Any], *counts: tuple[str, int, str]) -> Callable[..., Any]:
+    text = "Whether other healthy nodes may stand in for primaries.  [default: as configured]"
+    command = click.option("--sloppy/--strict", default=None, help=text)(command)
+    for letter, least, text in reversed(counts):
+        command = click.option(f"--{letter}", type=click.IntRange(least, COUNT_MAX), help=text)(command)
+    return command
 
 
 def configuration(settings: tuple[str, ...]) -> Config:

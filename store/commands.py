@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from store.arguments import QUORUM, Contact, contact_options, context_of
+from store.arguments import Contact, contact_options, context_of, read_quorum, write_quorum
 from store.asking import ask, ask_each, look
 from store.errors import StoreError
 from store.messages import Held
@@ -25,9 +25,9 @@ from store.versions import Version
 @click.command()
 @contact_options
 @click.argument("key")
-@click.option("--r", type=QUORUM, help="How many replicas must answer.")
+@read_quorum
 @click.option("--local", is_flag=True, help="The raw versions this node itself holds.")
-def get(contact: Contact, as_json: bool, key: str, r: int | None, local: bool) -> None:
+def get(contact: Contact, as_json: bool, key: str, local: bool, **quorum: Any) -> None:
     """Print the values of KEY, and the context that covers them."""
     if local:
         held = ask(contact, lambda client: client.local(os.fsencode(key)))
@@ -38,7 +38,7 @@ def get(contact: Contact, as_json: bool, key: str, r: int | None, local: bool) -
             click.echo(f"{role}; hints for: {', '.join(held.hints_for) or 'none'}")
             draw([table("", VERSION, map(_row, held.state.versions))])
         return
-    found = ask(contact, lambda client: client.get(os.fsencode(key), r))
+    found = ask(contact, lambda client: client.get(os.fsencode(key), **quorum))
     context = base64.b64encode(found.context).decode()
     if as_json:
         raw = [base64.b64encode(value).decode() for value in found.values]
@@ -56,23 +56,24 @@ def get(contact: Contact, as_json: bool, key: str, r: int | None, local: bool) -
 @click.argument("key")
 @click.argument("value", required=False)
 @click.option("--context", help="From a get: the put replaces what that get returned. Without it: a sibling.")
-@click.option("--w", type=QUORUM, help="How many nodes must hold it durably.")
-def put(contact: Contact, as_json: bool, key: str, value: str | None, context: str | None, w: int | None) -> None:
+@write_quorum
+def put(contact: Contact, as_json: bool, key: str, value: str | None, context: str | None, **quorum: Any) -> None:
     """Write VALUE (or standard input) under KEY."""
     covered = context_of(context)
     data = sys.stdin.buffer.read() if value is None else os.fsencode(value)
-    _show_context(ask(contact, lambda client: client.put(os.fsencode(key), data, covered, w)), as_json)
+    _show_context(ask(contact, lambda client: client.put(os.fsencode(key), data, covered, **quorum)), as_json)
 
 
 @click.command()
 @contact_options
 @click.argument("key")
 @click.option("--context", required=True, help="From a get: what it returned is deleted.")
-def delete(contact: Contact, as_json: bool, key: str, context: str) -> None:
+@write_quorum
+def delete(contact: Contact, as_json: bool, key: str, context: str, **quorum: Any) -> None:
     """Delete what a get of KEY returned."""
     covered = context_of(context)
     assert covered is not None
-    _show_context(ask(contact, lambda client: client.delete(os.fsencode(key), covered)), as_json)
+    _show_context(ask(contact, lambda client: client.delete(os.fsencode(key), covered, **quorum)), as_json)
 
 
 @click.command()

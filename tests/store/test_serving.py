@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import signal
 
@@ -118,6 +119,24 @@ def test_a_dead_node_does_not_keep_the_others_from_being_looked_into(cluster, mo
     code, output, _ = cluster.ask("versions", "k")
     assert code == 0
     assert "no answer from n3" in output
+
+
+def test_a_request_asks_for_primaries_from_the_shell(cluster):
+    for number in (1, 2, 3):
+        cluster.start(number, *cluster.members(1, 2, 3))
+    code, context, _ = cluster.ask("put", "k", "v", "--pw", "3", "--dw", "3", "--json")
+    assert code == 0
+    cluster.running["n3"].kill()
+    assert cluster.ask("put", "k", "v", "--w", "2", "--pw", "2", "--strict")[0] == 0
+    assert cluster.ask("get", "k", "--pr", "2")[0] == 0
+    for words in (["put", "k", "v", "--pw", "3"], ["get", "k", "--pr", "3"], _delete(context, "--pw", "3")):
+        code, _, errors = cluster.ask(*words)
+        assert code == 1
+        assert "2 of 3 primaries" in errors
+
+
+def _delete(context, *more):
+    return ["delete", "k", "--context", json.loads(context)["context"], *more]
 
 
 # The end
