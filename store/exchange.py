@@ -1,13 +1,15 @@
 """The exchange: requests that are retried until answered, and answers that are given once.
 
-1. A request keeps its id over every retry. An answer counts only from the peer that was asked, to this boot, for a
-   request still open.
+1. A request keeps its id over every retry. An answer counts only from the address and the boot that were asked, to this
+   boot, for a request still open. Until that is known it has no effect whatever: recorded answers of a dead peer, sent
+   on from anywhere, would keep it alive.
 2. Retries wait for an adaptive timeout (Jacobson and Karels; Karn's rule), doubled each time, capped, with jitter.
 3. A request that arrives again is not done again while it is being done, and a put not for as long as its sender
    may retry it: its answer is sent again. Answers to what may be repeated (reads, merges) are not kept.
 4. A retry says that it is one: a peer that started only lately can tell that its former self may have done it.
    A request is meant for one boot of its peer, so that nobody can replay it to another. A peer that it is not meant for
-   answers with its own boot id, and nothing else: then the request is sent again at once, and is no retry.
+   answers with its own boot id, and nothing else: then the request is sent again at once, and is no retry. If the
+   peer's name is known, only a boot of that name is believed: else one node could be made to answer for another.
 5. At most 128 requests are under way to one peer; more wait their turn until their deadline, and past a bound fail
    as `busy`. A request is not sent again while its answer is arriving.
 6. A long message is sent in bursts, so that it does not overrun the receiver's socket buffer.
@@ -30,7 +32,7 @@ from store.messages import Failed, Forward, Malformed, Put, Reply, Request, deco
 from store.notices import said
 from store.reassembly import MESSAGE_BYTES_MAX, Reassembly
 from store.timers import Timer, Timers
-from store.wire import HELLO, REPLY, REQUEST, RETRY, Fragment, Refused, Wire
+from store.wire import HELLO, REPLY, REQUEST, RETRY, Fragment, Refused, Wire, name_checksum
 
 IN_FLIGHT_MAX = 128
 WAITING_MAX = 4096
@@ -61,6 +63,7 @@ class _Asked:
     payload: bytes
     deadline: float
     on_reply: OnReply
+    named: int | None
     attempts: int = 0
     hellos: int = 0
     sent_to: int = 0
@@ -71,12 +74,13 @@ class _Asked:
 
 @dataclass(slots=True)
 class _Peer:
-    """How long a peer takes to answer, and what it has been asked."""
+    """How long a peer takes to answer, and what it has been asked. boot, named: from its last HELLO."""
 
     smoothed_s: float | None = None
     variation_s: float = 0.0
     in_flight: int = 0
     boot: int = 0
+    named: int | None = None
     says: str = ""
     waiting: OrderedDict[int, _Asked] = field(default_factory=OrderedDict)
 
@@ -136,12 +140,21 @@ class Exchange:
         return self._bits(10) / 1024
 
     def ask(
-        self, to: Address, request: Request, deadline: float, on_reply: OnReply, request_id: int | None = None
+        self,
+        to: Address,
+        request: Request,
+        deadline: float,
+        on_reply: OnReply,
+        request_id: int | None = None,
+        name: str | None = None,
     ) -> None:
-        """Send a request and retry it. on_reply gets the answer, or None once `deadline` (monotonic) has passed."""
+        """Send a request and retry it. on_reply gets the answer, or None once `deadline` (monotonic) has passed.
+
+        name: of the one node that may take it; None: whoever is at that address.
+        """
         peer = self._peers.setdefault(to, _Peer())
         own_id = self.new_id() if request_id is None else request_id
-        asked = _Asked(to, own_id, encode(request), deadline, on_reply)
+        asked = _Asked(to, own_id, encode(request), deadline, on_reply, None if name is None else name_checksum(name))
         if len(asked.payload) > MESSAGE_BYTES_MAX:
             self._refuse(asked, "too_large", f"the message exceeds {MESSAGE_BYTES_MAX} bytes; send less in one request")
         elif peer.in_flight < IN_FLIGHT_MAX:
@@ -182,27 +195,32 @@ class Exchange:
                 self.on_refused(refusal.reason, datagram, source)
             return
         now = self._present.now.monotonic
+        asked = None
         if fragment.kind == REQUEST:
             if fragment.meant_for != self._wire.boot:
                 self._greet(fragment, source)
                 return
-        elif fragment.kind == HELLO:
-            self._take_hello(fragment, source)
-            return
+            self._wire.accept(fragment)
         else:
+            asked = self._asked.get(fragment.request_id)
+            if asked is None or asked.to != source or not self._is_answer(fragment, asked):
+                self.counters["unasked_answers"] += 1
+                return
+            self._wire.accept(fragment)
+            if fragment.kind == HELLO:
+                self._take_hello(fragment, asked)
+                return
             self.on_answer(fragment.name, now)
             if fragment.parts > 1:
-                asked = self._asked.get(fragment.request_id)
-                if asked is not None and asked.to == source:
-                    asked.heard_at = now
+                asked.heard_at = now
         payload = self._reassembly.add(fragment, now)
         if payload is None:
             return
         try:
-            if fragment.kind == REQUEST:
+            if asked is None:
                 self._take_request(fragment, source, payload)
             else:
-                self._take_reply(fragment, source, payload)
+                self._settle(asked, decode_reply(payload))
         except Malformed:
             self.counters["malformed"] += 1
 
@@ -235,7 +253,7 @@ class Exchange:
             return False
         self.counters["notices"] += 1
         peer = self._peers.get(source)
-        if peer is not None:
+        if peer is not None and peer.in_flight:
             peer.says = text
             self.on_notice(source, text)
         return True
@@ -277,8 +295,9 @@ class Exchange:
             self.counters["retries"] += 1
         peer = self._peers[asked.to]
         kind = RETRY if asked.attempts else REQUEST
-        sent = self._transmit(asked.to, kind, asked.request_id, peer.boot, asked.payload)
-        asked.sent_at, asked.sent_to = now, peer.boot
+        boot = peer.boot if asked.named is None or asked.named == peer.named else 0
+        sent = self._transmit(asked.to, kind, asked.request_id, boot, asked.payload)
+        asked.sent_at, asked.sent_to = now, boot
         patience = peer.timeout_s(asked.attempts) + sent / BURST * BURST_EVERY_S
         asked.attempts += 1
         jitter = 1 + self._bits(10) / 4096
@@ -300,12 +319,13 @@ class Exchange:
             self._fill(peer)
         asked.on_reply(reply)
 
-    def _take_reply(self, fragment: Fragment, source: Address, payload: bytes) -> None:
-        asked = self._asked.get(fragment.request_id)
-        if asked is None or fragment.meant_for != self._wire.boot or asked.to != source:
-            self.counters["unasked_answers"] += 1
-            return
-        self._settle(asked, decode_reply(payload))
+    def _is_answer(self, fragment: Fragment, asked: _Asked) -> bool:
+        """Whether a REPLY or HELLO, which has come from the right address, answers what was asked."""
+        if fragment.meant_for != self._wire.boot:
+            return False
+        if fragment.kind == REPLY:
+            return fragment.boot == asked.sent_to
+        return asked.named is None or asked.named == fragment.checksum
 
     def _greet(self, fragment: Fragment, source: Address) -> None:
         """A request came that is meant for another boot: of a peer that does not know this one yet, or replayed."""
@@ -314,14 +334,11 @@ class Exchange:
             self._out.append(Send(source, self._wire.hello(fragment.request_id, fragment.boot)))
             self.counters["datagrams_out"] += 1
 
-    def _take_hello(self, fragment: Fragment, source: Address) -> None:
-        asked = self._asked.get(fragment.request_id)
-        if asked is None or fragment.meant_for != self._wire.boot or asked.to != source:
-            self.counters["unasked_answers"] += 1
-            return
+    def _take_hello(self, fragment: Fragment, asked: _Asked) -> None:
         if asked.sent_to == fragment.boot or asked.hellos == HELLOS_MAX:
             return
-        self._peers[source].boot = fragment.boot
+        peer = self._peers[asked.to]
+        peer.boot, peer.named = fragment.boot, fragment.checksum
         asked.hellos += 1
         asked.attempts -= 1  # That one was not taken: it does not count.
         if asked.timer is not None:

@@ -9,9 +9,10 @@
    every start, and a sender out of sequence numbers takes a new one (at 50,000 datagrams a second: once a day).
 3. Who does not hold the key is a stranger: what they send does not open, and is dropped (`notices` tells them why, as
    far as they may know). So are a sender's own datagrams, if somebody throws them back at it.
-4. A replayed datagram is refused: per sender boot, a window remembers the last 4,096 sequence numbers. At another
-   node, or after a restart, there is no window that knows it: so a datagram names the boot id it is meant for, and is
-   good for that one only. Who remembers too many senders takes a new boot id, and begins to remember anew.
+4. A replayed datagram is refused: per sender boot, a window remembers the last 4,096 sequence numbers that were
+   accepted. At another node, or after a restart, there is no window that knows it: so a datagram names the boot id it
+   is meant for, and is good for that one only. Who remembers too many senders takes a new boot id, and begins anew.
+   Opening alone is remembered nowhere: else a stray copy would push friends out of the table, or shut out its original.
 5. Fragments belong together if sender boot, kind, request id and the whole message's checksum agree. A retry fills
    in what the first try lost.
 """
@@ -34,7 +35,7 @@ KEY_BYTES = 32
 REQUEST, REPLY, RETRY, HELLO = range(4)
 """RETRY: a request that was sent before, under the same id. HELLO: the answer to one meant for another boot id."""
 
-PROTOCOL = 2
+PROTOCOL = 3
 NONCE = slice(11, 23)
 """Where a datagram has boot id and sequence number, in every version of the protocol."""
 
@@ -63,8 +64,9 @@ class Fragment(msgspec.Struct, frozen=True, gc=False):
     """An opened datagram.
 
     boot: the sender's boot id. kind: REQUEST, REPLY or HELLO. request_id: 64 bits, the requester's choice.
-    meant_for: the boot id of the receiver; 0 if the sender does not know it. checksum: of the whole message.
-    part of parts: which one. retried: of a request, whether it was sent before.
+    meant_for: the boot id of the receiver; 0 if the sender does not know it. checksum: of the whole message; in a
+    HELLO, of the sender's name. part of parts: which one. retried: of a request, whether it was sent before.
+    sequence: the datagram's number under that boot id.
     """
 
     boot: int
@@ -77,6 +79,7 @@ class Fragment(msgspec.Struct, frozen=True, gc=False):
     parts: int
     chunk: bytes
     retried: bool = False
+    sequence: int = 0
 
 
 class Wire:
@@ -93,6 +96,7 @@ class Wire:
         self._name = name.encode()
         if len(self._name) > _NAME_BYTES_MAX:
             raise ValueError(f"the name {name[:20]}... has {len(self._name)} bytes; give at most {_NAME_BYTES_MAX}")
+        self._name_checksum = name_checksum(name)
         self._cluster = hashlib.blake2b(cluster.encode(errors="surrogateescape"), digest_size=8).digest()
         self._head = self._heading()
         self._seal = AESGCM(hashlib.blake2b(b"datagram", key=secret).digest()[:32])
@@ -114,11 +118,11 @@ class Wire:
         return self._sealed(inner + self._name + payload)
 
     def hello(self, request_id: int, meant_for: int) -> bytes:
-        """Tells who sent that request this boot id. It has no name, so that it is smaller than any request."""
-        return self._sealed(_INNER.pack(HELLO, request_id, meant_for, 0, 0, 1, 0))
+        """Tells who sent that request this boot id, and of the name its checksum: so it is smaller than any request."""
+        return self._sealed(_INNER.pack(HELLO, request_id, meant_for, self._name_checksum, 0, 1, 0))
 
     def open(self, datagram: bytes) -> Fragment:
-        """The fragment inside. Raises Refused; costs at most one decryption."""
+        """The fragment inside. Raises Refused; costs at most one decryption, and changes nothing: see `accept`."""
         if not _OUTER_BYTES + _TAG_BYTES + _INNER_BYTES <= len(datagram) <= DATAGRAM_BYTES_MAX:
             raise Refused("malformed")
         magic, protocol, cluster, boot, sequence = _OUTER.unpack_from(datagram)
@@ -137,15 +141,18 @@ class Wire:
             inner = self._seal.decrypt(datagram[NONCE], datagram[_OUTER_BYTES:], datagram[:_OUTER_BYTES])
         except InvalidTag:
             raise Refused("forged") from None
-        # Only now: strangers must not push friends out of the table.
+        return _parse(boot, sequence, inner)
+
+    def accept(self, fragment: Fragment) -> None:
+        """Refuse that datagram from now on. Only what is meant for this boot may be accepted, and only once."""
+        window = self._windows.get(fragment.boot)
         if window is None:
             if len(self._windows) >= _BOOTS_REMEMBERED:
                 # To forget some would let their datagrams in again.
                 self._windows.clear()
                 self._renew()
-            window = self._windows[boot] = _Window()
-        window.add(sequence)
-        return _parse(boot, inner)
+            window = self._windows[fragment.boot] = _Window()
+        window.add(fragment.sequence)
 
     def sent(self, nonce: bytes) -> bool:
         """Whether a datagram of this boot id and sequence number went out from here."""
@@ -191,7 +198,12 @@ class _Window:
         self._seen |= 1 << -ahead
 
 
-def _parse(boot: int, inner: bytes) -> Fragment:
+def name_checksum(name: str) -> int:
+    """What a HELLO has in the place of its sender's name."""
+    return zlib.crc32(name.encode())
+
+
+def _parse(boot: int, sequence: int, inner: bytes) -> Fragment:
     kind, request_id, meant_for, checksum, index, count, name_length = _INNER.unpack_from(inner)
     body = _INNER_BYTES + name_length
     if kind > HELLO or index >= count or body > len(inner):
@@ -202,4 +214,4 @@ def _parse(boot: int, inner: bytes) -> Fragment:
         raise Refused("malformed") from None
     retried = kind == RETRY
     kind = REQUEST if retried else kind
-    return Fragment(boot, name, kind, request_id, meant_for, checksum, index, count, inner[body:], retried)
+    return Fragment(boot, name, kind, request_id, meant_for, checksum, index, count, inner[body:], retried, sequence)

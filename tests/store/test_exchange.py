@@ -95,6 +95,15 @@ class Pair:
         for each in (self.a, self.b):
             each.present.now = Instant(self.now, 0)
 
+    def greeted(self, request, **more):
+        """b knows a, and takes that request and does not answer. What a has heard, and the request's fragment."""
+        self.b.answer_with(Pong())
+        self.a.ask(self.b, Ping(), **more)
+        self.run(self.now + 0.1)
+        self.b.answer_with(None)
+        replies = self.a.ask(self.b, request, self.now + 1.0, **more)
+        return replies, Wire(SECRET, "c", "spy", random.Random(0).getrandbits).open(self.sent[-1][1])
+
     def count(self, side):
         return sum(sender is side for sender, _ in self.sent)
 
@@ -264,28 +273,85 @@ def test_a_flood_of_requests_that_are_never_answered_is_forgotten_in_part(pair, 
 
 
 def test_an_answer_from_another_address_does_not_count(pair):
-    replies = pair.a.ask(pair.b, Ping())
-    (_, request), *_ = pair.sent
-    asked = pair.b.wire.open(request)
+    replies, asked = pair.greeted(Ping())
     (forged,) = pair.b.wire.datagrams(REPLY, asked.request_id, asked.boot, encode(Pong()))
     pair.a.exchange.receive(forged, ("elsewhere", 1))
     assert replies == []
     assert pair.a.exchange.counters["unasked_answers"] == 1
+    pair.a.exchange.receive(forged, pair.b.address)
+    assert replies == [Pong()], "the copy shut out the original"
 
 
 def test_an_answer_to_a_former_boot_does_not_count(pair):
-    replies = pair.a.ask(pair.b, Ping())
-    (_, request), *_ = pair.sent
-    asked = pair.b.wire.open(request)
+    replies, asked = pair.greeted(Ping())
     (stale,) = pair.b.wire.datagrams(REPLY, asked.request_id, asked.boot ^ 1, encode(Pong()))
     pair.a.exchange.receive(stale, pair.b.address)
     assert replies == []
 
 
+def test_an_answer_of_a_boot_that_was_not_asked_does_not_count(pair):
+    """A late one of the peer's former self, which is dead."""
+    replies, asked = pair.greeted(Ping())
+    other = Wire(SECRET, "c", "b", random.Random(1).getrandbits)
+    pair.a.exchange.receive(other.datagram(REPLY, asked.request_id, asked.boot, encode(Pong())), pair.b.address)
+    assert replies == []
+
+
+@pytest.mark.parametrize("fault", ["elsewhere", "to another boot", "of another boot", "no longer asked", "long"])
+def test_an_answer_that_does_not_count_is_no_sign_of_life_and_takes_no_memory(pair, fault):
+    """Recorded answers of a dead peer, replayed from a stray socket, kept it trusted."""
+    replies, asked = pair.greeted(Ping())
+    heard = []
+    pair.a.exchange.on_answer = lambda name, now: heard.append(name)
+    queues, windows = pair.a.exchange.queues, repr(pair.a.wire._windows[pair.b.wire.boot]._seen)
+    wire = Wire(SECRET, "c", "b", random.Random(1).getrandbits) if fault == "of another boot" else pair.b.wire
+    request_id = asked.request_id ^ (fault == "no longer asked")
+    boot = asked.boot ^ (fault == "to another boot")
+    payload = encode(Report(bytes(9000))) if fault == "long" else encode(Pong())
+    source = ("elsewhere", 1) if fault in ("elsewhere", "long") else pair.b.address
+    for datagram in list(wire.datagrams(REPLY, request_id, boot, payload))[:-1] or [
+        wire.datagram(REPLY, request_id, boot, payload)
+    ]:
+        pair.a.exchange.receive(datagram, source)
+    assert (replies, heard) == ([], [])
+    assert pair.a.exchange.queues == queues
+    assert repr(pair.a.wire._windows[pair.b.wire.boot]._seen) == windows
+    assert pair.a.exchange.counters["unasked_answers"] >= 1
+
+
+def test_one_node_can_not_be_made_to_answer_for_another(pair):
+    """Who relays datagrams had a write for b done, and acknowledged, by a node that counts toward the quorum itself."""
+    pair.carries = lambda sender, datagram: False
+    replies = pair.a.ask(pair.b, PUT, name="b")
+    other = Side(pair, "other", ("other", 1)).answer_with(Stored(b"c"))
+    for _ in range(3):
+        other.exchange.receive(pair.sent[-1][1], ("relay", 1))
+        for send in other.out:
+            pair.a.exchange.receive(send.datagram, pair.b.address)
+        other.out.clear()
+        pair.run(pair.now + 0.3)
+    assert other.exchange.counters["hellos"] == 3
+    assert other.taken == []
+    assert replies == []
+    assert pair.a.exchange.counters["unasked_answers"] == 3
+
+
+def test_who_answers_at_an_address_is_not_taken_for_the_node_that_is_asked_there_by_name(pair):
+    pair.b.answer_with(Pong())
+    pair.a.ask(pair.b, Ping())  # As a seed is asked: whoever is there.
+    pair.run(0.1)
+    assert len(pair.b.taken) == 1
+    replies = pair.a.ask(pair.b, PUT, name="c")
+    pair.run(2.0)
+    assert len(pair.b.taken) == 1
+    assert replies == [None]
+    assert pair.a.ask(pair.b, PUT, deadline=3.0, name="b") == []
+    pair.run(3.0)
+    assert len(pair.b.taken) == 2
+
+
 def test_an_answer_that_is_no_message_is_dropped_and_the_request_goes_on(pair):
-    replies = pair.a.ask(pair.b, Ping())
-    (_, request), *_ = pair.sent
-    asked = pair.b.wire.open(request)
+    replies, asked = pair.greeted(Ping())
     for payload in (b"", b"\xc1", encode(Ping()), b"\x91\xa4pong" * 2, b"\x92\xa6report\xa1\xff"):
         (bad,) = pair.b.wire.datagrams(REPLY, asked.request_id, asked.boot, payload)
         pair.a.exchange.receive(bad, pair.b.address)

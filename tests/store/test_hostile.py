@@ -17,7 +17,7 @@ from store import reassembly
 from store.actions import Instant, Send
 from store.config import Config
 from store.messages import decode_request
-from store.wire import REPLY, REQUEST, Refused
+from store.wire import REPLY, REQUEST, Refused, Wire
 from tests.store.box import CLUSTER, SECRET, Box
 from tests.store.hostile import Mad, Siege, Stranger, contents, held, record
 from tests.store.test_server import ALONE, cluster, run
@@ -163,7 +163,7 @@ class LyingPeer:
         box.crash(name)
         self.rng, self.answered = rng, 0
         self.mad = Mad(rng, SECRET, CLUSTER, list(box.names), [b"key1", b"key2"])
-        self.mad.wire._name = name.encode()
+        self.mad.wire = Wire(SECRET, CLUSTER, name, rng.getrandbits)
         box.clients[box.hosts[name].address] = self
 
     def receive(self, datagram, source, now: Instant):
@@ -173,6 +173,8 @@ class LyingPeer:
             return []
         if asked.kind != REQUEST or asked.parts > 1:
             return []
+        if asked.meant_for != self.mad.wire.boot:
+            return [Send(source, self.mad.wire.hello(asked.request_id, asked.boot))]
         decode_request(asked.chunk)
         payload = self.mad.payload(self.mad.replies)
         self.answered += 1

@@ -19,6 +19,13 @@ def make(name="n1", secret=SECRET, cluster="c", seed=0):
     return Wire(secret, cluster, name, random.Random(f"{name}{seed}").getrandbits)
 
 
+def taken(receiver, datagram):
+    """The fragment, once it was found to be meant for this receiver."""
+    fragment = receiver.open(datagram)
+    receiver.accept(fragment)
+    return fragment
+
+
 def refused(receiver, datagram):
     with pytest.raises(Refused) as refusal:
         receiver.open(datagram)
@@ -81,8 +88,26 @@ def test_another_cluster_with_the_same_key_is_refused():
 def test_a_replayed_datagram_is_refused():
     receiver = make("n2")
     (datagram,) = make().datagrams(REQUEST, 1, 0, b"p")
-    receiver.open(datagram)
+    taken(receiver, datagram)
     assert refused(receiver, datagram) == "replayed"
+
+
+def test_a_stray_copy_that_was_opened_and_not_accepted_does_not_shut_out_the_original():
+    receiver = make("n2")
+    (datagram,) = make().datagrams(REPLY, 1, 0, b"p")
+    assert receiver.open(datagram) == receiver.open(datagram) == taken(receiver, datagram)
+    assert refused(receiver, datagram) == "replayed"
+
+
+def test_datagrams_that_are_opened_and_not_accepted_never_make_a_node_forget_its_senders(monkeypatch):
+    """Those of many former clients, recorded and replayed, made it take a new boot id at will."""
+    monkeypatch.setattr(wire, "_BOOTS_REMEMBERED", 5)
+    receiver = make("n2")
+    boot = receiver.boot
+    for seed in range(20):
+        receiver.open(next(iter(make(seed=seed).datagrams(REQUEST, 1, boot ^ 1, b"p"))))
+    assert receiver.boot == boot
+    assert not receiver._windows
 
 
 @settings(deadline=None)
@@ -95,7 +120,7 @@ def test_reordered_datagrams_open_once_each(order):
         if index in opened:
             assert refused(receiver, sent[index]) == "replayed"
         else:
-            assert receiver.open(sent[index]).request_id == index
+            assert taken(receiver, sent[index]).request_id == index
             opened.add(index)
 
 
@@ -103,8 +128,8 @@ def test_a_datagram_older_than_the_window_counts_as_replayed(monkeypatch):
     monkeypatch.setattr(wire, "_WINDOW", 8)
     sender, receiver = make(), make("n2")
     sent = [next(iter(sender.datagrams(REQUEST, i, 0, b"p"))) for i in range(20)]
-    receiver.open(sent[19])
-    assert receiver.open(sent[12]).request_id == 12
+    taken(receiver, sent[19])
+    assert taken(receiver, sent[12]).request_id == 12
     assert refused(receiver, sent[11]) == "replayed"
 
 
@@ -139,7 +164,7 @@ def test_the_memory_of_senders_is_bounded(monkeypatch):
     monkeypatch.setattr(wire, "_BOOTS_REMEMBERED", 5)
     receiver = make("n2")
     for seed in range(20):
-        receiver.open(next(iter(make(seed=seed).datagrams(REQUEST, 1, 0, b"p"))))
+        taken(receiver, next(iter(make(seed=seed).datagrams(REQUEST, 1, 0, b"p"))))
         assert len(receiver._windows) <= 5
 
 
@@ -149,9 +174,9 @@ def test_who_forgets_senders_takes_a_new_boot_id_that_none_of_their_datagrams_is
     boot = receiver.boot
     recorded = [next(iter(make(seed=seed).datagrams(REQUEST, 1, boot, b"p"))) for seed in range(6)]
     for datagram in recorded[:5]:
-        receiver.open(datagram)
+        taken(receiver, datagram)
     assert receiver.boot == boot
-    receiver.open(recorded[5])
+    taken(receiver, recorded[5])
     assert receiver.open(recorded[0]).meant_for == boot != receiver.boot
 
 
