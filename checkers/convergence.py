@@ -11,7 +11,8 @@
    the end at least two replicas show something and all that do show the same. `converged_after_ms` is that
    moment, counted from the clock's start; `agreed_by_ms` is the poll after which it was never seen to differ
    again.
-5. A key that is still seen to differ in the end never converged: invalid. So is, with `within_ms`, a
+5. A key that is still seen to differ in the end never converged: invalid, or unknown where the environment was lost
+   (the stage "environment-lost"), for then the replicas had not had their time. Invalid is, with `within_ms`, a
    key that was seen to differ later than that.
 6. Unknown if no key was shown by two home replicas; if a polled key was in the end not shown by two; if the
    last poll of it on some node was not ok: what that node holds nobody knows; or, whatever was polled, if the
@@ -29,7 +30,7 @@ from typing import Annotated, Any
 
 from msgspec import Meta
 
-from checkers.faults import faults, stages, unhealed
+from checkers.faults import LOST, faults, stages, unhealed
 from checkers.final_reads import WRITES, Key
 from checkers.history import NEMESIS, Event, History
 from checkers.prose import count, key_name, key_names, listing, milliseconds, seconds
@@ -95,8 +96,9 @@ def check(history: History, *, within_ms: Annotated[float, Meta(ge=0)] | None = 
     broken = unhealed(history)
     if broken is not None:
         return Verdict.unknown(broken, diverged_over_time=diverged)
+    reached = stages(history)
     standing = [fault.label for fault in faults(history) if fault.stop is None]
-    if standing and "recovery" not in stages(history):
+    if standing and "recovery" not in reached:
         return Verdict.unknown(f"{listing(standing)} stood until the end", diverged_over_time=diverged)
     start = _clock_start(history)
     late = [poll for poll in every if start is None or poll.operation.invocation.index > start.index]
@@ -116,8 +118,10 @@ def check(history: History, *, within_ms: Annotated[float, Meta(ge=0)] | None = 
         "fall_off": [[milliseconds(time - start_ns), number] for time, number in curve],
         "diverged_over_time": diverged,
     }
+    keys = listing(map(key_name, never))
+    if never and LOST in reached:
+        return Verdict.unknown(f"the environment was lost while the replicas of {keys} still differed", **evidence)
     if never:
-        keys = listing(map(key_name, never))
         reason = f"{len(never):,} of {count(len(pictures), 'key')} never converged: {keys}"
         return Verdict.invalid(reason, _never_witness(never[0], pictures[never[0]], start_ns, since), **evidence)
     slowest = max(after, key=lambda key: after[key], default=None)

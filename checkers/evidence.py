@@ -4,8 +4,9 @@
    a. it reached the stage "not-recovered": the system did not serve again after the last heal;
    b. a process died by itself, as the nemesis found when it ended a fault;
    c. no write was `ok` any more once the first fault had ended, though some had been before, and at least
-      10 were tried and answered between the last heal and the stage "recovery". (Not if a fault still stood or
-      the last heal had no effect; then, and if fewer were tried, that is a doubt as below.)
+      10 were tried and answered between the last heal and the stage "recovery". (Not if a fault still stood,
+      the last heal had no effect or the environment was lost; then, and if fewer were tried, that is a doubt as
+      below.)
 2. Otherwise it is unknown, and each reason is named, if
    a. fewer than `min_operations` of the client operations invoked before the stage "recovery" were `ok`
       (replica polls are none; without that stage all count), or writes were tried then and none was `ok`;
@@ -16,7 +17,8 @@
       effect;
    e. the history has stages, and a key that was read after "final-reads" has no final read
       (`checkers.final_reads`) through one of the nodes that occur in the history;
-   f. the history's last line was cut off.
+   f. the history's last line was cut off;
+   g. the environment was lost (the stage "environment-lost").
 3. Otherwise valid. As part of several verdicts it works as any other: unknown here makes the whole unknown,
    unless something is invalid.
 """
@@ -29,7 +31,7 @@ from typing import Annotated, Any
 
 from msgspec import Meta
 
-from checkers.faults import Action, Span, actions, stages
+from checkers.faults import LOST, Action, Span, actions, stages
 from checkers.faults import faults as all_faults
 from checkers.final_reads import WRITES, FinalReads, Key, node_of
 from checkers.history import History, Operation
@@ -124,6 +126,8 @@ def check(
         key, node = apart[0]
         others = f", nor {len(apart) - 1:,} more pairs of key and node" if len(apart) > 1 else ""
         doubts.append(f"{key_name(key)} had no final read through {node}{others}")
+    if LOST in reached:
+        doubts.append("the environment was lost before the run was over")
     if history.truncated:
         doubts.append("the history's last line is cut off: the run was killed")
     if doubts:

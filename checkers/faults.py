@@ -8,8 +8,11 @@
    stop that names no nodes ends everything of its family.
 3. An operation was struck by a fault if it was under way at any moment while that stood: invoked before the
    fault ended, and completed after it began or never. Order decides, not time.
-4. A stage is an event `f: "stage"`; if one comes twice the last counts.
-5. A stop that had no effect leaves its fault unhealed, unless a later stop of that family covers its nodes.
+4. A stage is an event `f: "stage"`; if one comes twice the last counts. A history with the stage "environment-lost"
+   ends with machines or links gone that neither the nemesis nor the system took away: what was not seen then proves
+   nothing.
+5. A stop that had no effect leaves its fault unhealed, unless a later stop of that family covers its nodes, or it
+   names nodes and the stage "recovered" comes later: then every node answered, and a restart or a resume is for that.
 6. Evidence of a stop may say `stood`: false if the fault was found gone before it was ended; and `died`: the
    nodes whose processes died by themselves.
 7. Other nemesis events (Jepsen's own histories) are nobody's start and nobody's stop.
@@ -29,6 +32,7 @@ from checkers.history import Event, History, HistoryError, Operation
 from checkers.prose import listing, seconds
 
 NEVER = np.iinfo(np.int64).max
+LOST = "environment-lost"
 
 
 @dataclass(slots=True, eq=False)
@@ -150,16 +154,24 @@ def faults(history: History) -> list[Fault]:
 
 
 def unhealed(history: History) -> str | None:
-    """Why nothing may be asked of the system in the end: a heal without effect; None if there is none. O(actions)."""
+    """Why nothing may be asked of the system in the end: a heal without effect; None if there is none. O(n)."""
+    recovered = stages(history).get("recovered")
+    since = recovered.index if recovered else -1
+    left = [stop for stop in vain_stops(history) if not stop.nodes or stop.invocation.index > since]
+    if not left:
+        return None
+    return f"the last heal had no effect: {left[0].invocation.f} at {seconds(left[0].invocation.time)}"
+
+
+def vain_stops(history: History) -> list[Action]:
+    """The stops that had no effect and that no later stop makes up for. O(actions)."""
     left: list[Action] = []
     for action in actions(history):
         if action.phase == "stop":
             left = [stop for stop in left if not _makes_up_for(action, stop)]
             if action.effective is False:
                 left.append(action)
-    if not left:
-        return None
-    return f"the last heal had no effect: {left[0].invocation.f} at {seconds(left[0].invocation.time)}"
+    return left
 
 
 def _makes_up_for(action: Action, failed: Action) -> bool:

@@ -4,8 +4,9 @@
    write.
 2. In a history without stages, "after the last nemesis event, with no fault left standing" takes the stage's
    place.
-3. Where there is none, it is said why: a history that ended early proves no loss, and neither does one whose
-   last heal had no effect (`checkers.faults`), for the fault may still have stood.
+3. Where there is none, it is said why: a history that ended early proves no loss, nor does one whose environment was
+   lost, for what is missing may be on what is gone, nor one whose last heal had no effect (`checkers.faults`), for the
+   fault may still have stood.
 4. The last words of a node on a key are the final reads of that key through it after which no other was begun: the
    last one, and those that overlap it, for nobody knows which of these saw the later state. Reads that name no node
    count as one node's.
@@ -15,7 +16,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from checkers.faults import faults, stages, unhealed
+from checkers.faults import LOST, faults, stages, unhealed
 from checkers.history import History, Operation
 from checkers.prose import count, listing
 
@@ -37,6 +38,8 @@ class FinalReads:
         if broken is not None:
             return cls(missing=broken)
         reached = stages(history)
+        if LOST in reached:
+            return cls(missing="the environment was lost before the run was over")
         if reached:
             if "final-reads" not in reached:
                 return cls(missing="the run ended before its final reads")

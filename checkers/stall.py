@@ -3,7 +3,8 @@
 1. Writes had been ok, some were tried after the first fault had ended, and none was ok any more from then on. Looked at
    are the operations before the recovery.
 2. It is certain, and the system to blame, if at least 10 writes were tried after the last heal and answered otherwise,
-   no fault stood any longer, and the last heal had an effect (`checkers.faults`).
+   no fault stood any longer, and every stop had an effect or a later one made up for it (`checkers.faults`): nodes that
+   recovered only later were still missing. Nor may the environment have been lost.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from checkers.faults import faults, unhealed
+from checkers.faults import LOST, faults, stages, vain_stops
 from checkers.final_reads import WRITES
 from checkers.history import History, Operation
 from checkers.prose import at, count
@@ -44,7 +45,7 @@ class Stall:
         if any(write.completion is not None and write.completion.index > min(heals) for write in ok):
             return None
         late = [write for write in writes if write.completion and write.invocation.index > max(heals)]
-        healed = len(heals) == len(found) and unhealed(history) is None
+        healed = len(heals) == len(found) and not vain_stops(history) and LOST not in stages(history)
         return cls(ok[-1], late, healed and len(late) >= _ENOUGH_WRITES)
 
     def witness(self) -> Witness:

@@ -2,7 +2,8 @@
 
 1. A family's episode is quiet, a start, a hold and a stop; episodes of one lane never overlap, so that a heal heals
    what its own start broke, and nobody pauses a process that was killed. Lanes overlap freely.
-2. Whatever an episode left standing, the final generator ends.
+2. Whatever an episode left standing, the final generator ends, whatever order the families were asked for in: cuts,
+   then pauses, then kills. A process may need the others to start, and can't have them paused or cut off.
 3. A nemesis looks whether what it did took effect, and says so as evidence; it never trusts the command.
 """
 
@@ -25,7 +26,7 @@ class FaultFamily:
 
     name: as asked for, and as `value.fault` in the history. label: how the report names its bands. requires: abilities
     of the environment. lane: see rule 1. start, stop: the operation that begins the n-th episode, and the one that ends
-    it. final: what ends all of it. nemesis: does it.
+    it. final: what ends all of it. healed: its place among those of other families, lowest first. nemesis: does it.
     """
 
     name: str
@@ -35,6 +36,7 @@ class FaultFamily:
     start: Callable[[int], Invocation]
     stop: Callable[[int], Invocation]
     final: Invocation
+    healed: int
     nemesis: Callable[[Environment, System], Nemesis]
 
 
@@ -84,7 +86,7 @@ class FaultPackage:
     @property
     def final(self) -> Generator:
         """Ends every fault that still stands; harmless where none does."""
-        return sequence(*(family.final for family in self.families))
+        return sequence(*(family.final for family in sorted(self.families, key=lambda family: family.healed)))
 
     def nemesis(self, environment: Environment, system: System) -> Nemesis:
         """One nemesis that does what any of the families asks for."""

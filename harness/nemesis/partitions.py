@@ -106,6 +106,7 @@ def family(name: str, nodes: Sequence[str], *, seed: int) -> FaultFamily:
         label=label,
         requires=frozenset({"cut"}),
         lane="network",
+        healed=0,
         start=start,
         stop=lambda turn: stop,
         final=stop,

@@ -1,7 +1,8 @@
 """Processes: kill -9 and restart, pause and resume, of one node, a minority, or all.
 
-1. A kill took effect if the process is gone; a restart, if the node answers again.
-2. A pause took effect if the process is there and the node does not answer; a resume, if it answers again.
+1. A kill took effect if the process is gone; a restart, if what it started answers again.
+2. A pause took effect if the process is there and the node does not answer; a resume, if what was paused answers again.
+   Neither waits for what the other family holds down: that answers when its own fault is ended.
 3. Before either is ended it is looked at again: one that something else ended meanwhile did not stand (`stood`).
 4. A process that is gone though nobody killed it `died` by itself: a restart must not cover that up.
 """
@@ -20,7 +21,7 @@ from harness.seeds import draw, shuffled, split
 from harness.system import System
 
 ANSWER_PATIENCE_S = 10.0
-"""How long a resumed node may take to answer."""
+"""How long a node that was restarted or resumed may take to answer."""
 TARGETS: Mapping[str, tuple[str, ...]] = {"kill": ("one", "minority", "all"), "pause": ("one", "minority")}
 """By family: how many nodes are struck, in turns. All at once is a power cut: what was acknowledged must be on disk."""
 
@@ -58,6 +59,7 @@ def _family(
         label=label,
         requires=frozenset({name}),
         lane="processes",
+        healed={"pause": 1, "kill": 2}[name],
         start=lambda turn: operation(name, "start", struck(turn)),
         stop=lambda turn: operation(undo, "stop", struck(turn)),
         final=operation(undo, "stop", {"target": "all", "nodes": list(nodes)}),
@@ -72,6 +74,7 @@ class Killer:
         self._environment = environment
         self._system = system
         self._killed: set[str] = set()
+        self._awaited: set[str] = set()
 
     async def invoke(self, invocation: Invocation) -> Mapping[str, Any]:
         nodes = invocation.value["nodes"]
@@ -87,9 +90,11 @@ class Killer:
         died = [node for node in gone if node not in self._killed]
         if died:
             seen["died"] = died
-        await _each(self._system.start(self._environment, machines[node]) for node in gone if node in nodes)
+        started = [node for node in gone if node in nodes]
+        self._awaited.update(started)
+        await _each(self._system.start(self._environment, machines[node]) for node in started)
         self._killed.difference_update(nodes)
-        return await _answering(self._environment, self._system, invocation, **seen)
+        return await _answering(self._environment, self._system, invocation, self._awaited, **seen)
 
 
 class Pauser:
@@ -99,6 +104,7 @@ class Pauser:
         self._environment = environment
         self._system = system
         self._paused: set[str] = set()
+        self._awaited: set[str] = set()
 
     async def invoke(self, invocation: Invocation) -> Mapping[str, Any]:
         nodes = invocation.value["nodes"]
@@ -107,8 +113,9 @@ class Pauser:
             answers = await _each(self._system.ready(self._environment, node) for node in sorted(self._paused))
             seen: dict[str, Any] = {"stood": not any(answers)} if answers else {}
             await _each(machines[node].resume() for node in nodes)
+            self._awaited.update(self._paused.intersection(nodes))
             self._paused.difference_update(nodes)
-            return await _answering(self._environment, self._system, invocation, **seen)
+            return await _answering(self._environment, self._system, invocation, self._awaited, **seen)
         self._paused.update(nodes)
         await _each(machines[node].pause() for node in nodes)
         answers = await _each(self._system.ready(self._environment, node) for node in nodes)
@@ -118,15 +125,20 @@ class Pauser:
 
 
 async def _answering(
-    environment: Environment, system: System, invocation: Invocation, **seen: Any
+    environment: Environment, system: System, invocation: Invocation, awaited: set[str], **seen: Any
 ) -> Mapping[str, Any]:
-    """Wait, within bounds, until all nodes of the invocation answer; what was seen, then and before."""
-    nodes = invocation.value["nodes"]
+    """Wait, within bounds, until those of the invocation's nodes that are awaited answer; what was seen, then and
+    before. Who answers is awaited no longer.
+    """
+    nodes = [node for node in invocation.value["nodes"] if node in awaited]
+    if not nodes:
+        return observed(invocation, True, "none was left to bring back", **seen)
     deadline = asyncio.get_running_loop().time() + ANSWER_PATIENCE_S
-    silent = list(nodes)
+    silent = nodes
     while True:
         answers = await _each(system.ready(environment, node) for node in silent)
         silent = [node for node, ready in zip(silent, answers, strict=True) if not ready]
+        awaited.difference_update(set(nodes).difference(silent))
         if not silent:
             return observed(invocation, True, f"{', '.join(nodes)} answer{'s' * (len(nodes) == 1)} again", **seen)
         if asyncio.get_running_loop().time() > deadline:

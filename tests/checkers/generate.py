@@ -210,6 +210,8 @@ def _end(recorder: Recorder, clients: Clients, staged: bool) -> None:
 
     stage("recovery")
     stage("recovered" if random.random() < 0.93 else "not-recovered")
+    if random.random() < 0.03:
+        stage("environment-lost")
     stage("convergence")
     rounds = random.randint(0, 3)
     agreed_from = {key: random.randint(0, rounds) for key in clients.keys}

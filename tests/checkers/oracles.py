@@ -105,18 +105,21 @@ def _within(band: Band) -> list[float]:
     return [band.start + step + 0.5 for step in range(int(last) - band.start)]
 
 
-def heal_failed(history: History) -> bool:
+def heal_failed(history: History, *, strictly: bool = False) -> bool:
+    """strictly: that all answered in the end does not count."""
     for failed, done in actions(history, "stop"):
         later = [other for other, _ in actions(history, "stop") if other.index > failed.index and other.f == failed.f]
         nodes = set(failed.value.get("nodes", ()))
         if effective(done) is False and not any(nodes <= set(other.value.get("nodes", nodes)) for other in later):
-            return True
+            answered = stage(history, "recovered") if nodes and not strictly else None
+            if answered is None or answered.index < failed.index:
+                return True
     return False
 
 
 def final_reads(history: History) -> list[Op]:
     last_ack = max((op.end for op in ops(history, "add", "put") if op.outcome == "ok"), default=-1)
-    if heal_failed(history):
+    if heal_failed(history) or stage(history, "environment-lost"):
         after: float = float("inf")
     elif staged(history):
         begin = stage(history, "final-reads")
@@ -333,6 +336,7 @@ def convergence(history: History) -> dict[str, Any]:
     polls = [op for op in ops(history, "replica") if op.inv.index > begin]
     keys = sorted({str(op.inv.key) for op in polls})
     verdicts = []
+    differing = []
     after = {}
     for key in keys:
         mine = sorted((op for op in polls if op.inv.key == key), key=lambda op: op.end)
@@ -352,15 +356,17 @@ def convergence(history: History) -> dict[str, Any]:
         final = shown(float("inf"))
         fell_silent = any(op.outcome != "ok" for op in latest(float("inf")).values())
         after[key] = (moments[-1].time - zero) / 1e6 if moments else 0.0
+        early = stage(history, "environment-lost")
         if differs(float("inf")):
-            verdicts.append("invalid")
+            differing.append(key)
+            verdicts.append("unknown" if early else "invalid")
         else:
             verdicts.append("unknown" if len(final) < 2 or fell_silent else "valid")
     verdict = next((v for v in ("invalid", "unknown") if v in verdicts), "valid" if verdicts else "unknown")
     return {
         "verdict": verdict,
         "converged_after_ms": max(after.values()) if verdict == "valid" else None,
-        "never_converged": sorted(key for key, v in zip(keys, verdicts, strict=True) if v == "invalid"),
+        "never_converged": sorted(differing),
     }
 
 
@@ -457,8 +463,9 @@ def evidence(history: History) -> dict[str, Any]:
     if heals and ok and all(op.end < min(heals) for op in ok):
         stalled = any(op.inv.index > min(heals) for op in writes)
         tried = [op for op in writes if op.inv.index > max(heals) and op.comp]
-        hopeless = len(tried) >= 10 and len(heals) == len(bands(history)) and not heal_failed(history)
-    sound = enough and not failed and not gone and not stalled
+        hopeless = len(tried) >= 10 and len(heals) == len(bands(history)) and not heal_failed(history, strictly=True)
+        hopeless = hopeless and not stage(history, "environment-lost")
+    sound = enough and not failed and not gone and not stalled and not stage(history, "environment-lost")
     good = sound and all(working.values()) and all(hit.values()) and complete and not nodes - read - {None}
     if not staged(history):
         good = sound and all(working.values()) and all(hit.values())

@@ -35,6 +35,13 @@ def test_a_key_that_still_differs_in_the_end_never_converged() -> None:
     assert verdict.witness.data["versions"] == {"n1": ("a",), "n2": ("a", "b")}
 
 
+def test_where_the_environment_was_lost_replicas_that_still_differ_may_only_have_lacked_the_time() -> None:
+    script = healed().stage("convergence", at=35).poll(["a"], at=40, node="n1").poll(["b"], at=50, node="n2")
+    assert check(script.history).outcome == "invalid"
+    verdict = check(script.stage("environment-lost", at=60).history)
+    assert (verdict.outcome, verdict.evidence["never_converged"]) == ("unknown", ["s0"])
+
+
 def test_an_empty_replica_beside_a_full_one_differs() -> None:
     script = healed().poll(["a"], at=40, node="n1").poll([], at=50, node="n2")
     verdict = check(script.history)

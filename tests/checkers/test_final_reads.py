@@ -56,6 +56,29 @@ def test_a_heal_without_effect_that_was_made_up_for_later_leaves_final_reads() -
     assert final(killed.read([], at=30)) == []
 
 
+def test_a_restart_without_effect_hides_no_loss_once_every_node_has_answered() -> None:
+    script = Script().stage("load", at=0).act("kill", "kill", "start", at=1, nodes=["n1"]).add(1, at=3)
+    script.act("restart", "kill", "stop", at=10, nodes=["n1"], effective=False)
+    assert final(Script().stage("recovered", at=0)) == []
+    script.stage("recovery", "recovered", "final-reads", at=20).read([], at=30)
+    assert len(final(script)) == 1
+    assert check("lost-writes", script.history).outcome == "invalid"
+
+
+def test_that_every_node_answers_does_not_heal_the_links_between_them() -> None:
+    script = Script().stage("load", at=0).cut(at=1).add(1, at=3)
+    script.act("stop-partition", "partition", "stop", at=10, effective=False)
+    assert final(script.stage("recovered", "final-reads", at=20).read([], at=30)) == []
+
+
+def test_where_the_environment_was_lost_what_is_missing_is_not_proven_to_be_lost() -> None:
+    script = Script().stage("load", at=0).add(1, at=3).stage("recovered", "final-reads", at=20).read([], at=30)
+    assert check("lost-writes", script.history).outcome == "invalid"
+    found = check("lost-writes", script.stage("environment-lost", at=40).history)
+    assert (found.outcome, found.evidence["never_read"]) == ("unknown", 1)
+    assert "the environment was lost" in found.reason
+
+
 def test_the_last_word_of_each_node_is_its_last_final_read() -> None:
     script = Script().read([1], at=0, node="n1").read([2], at=2, node="n2").read([3], at=4, node="n1")
     assert [read.value for read in last_words(FinalReads.of(script.history).by_key["s0"])] == [[2], [3]]

@@ -28,6 +28,15 @@ def test_a_fault_that_still_stands_may_be_to_blame() -> None:
     assert not stall.certain
 
 
+def test_nodes_that_answered_only_at_the_recovery_may_be_to_blame_and_so_may_a_lost_environment() -> None:
+    script = Script().add(1, at=0).act("kill", "kill", "start", at=5, nodes=["n1"])
+    script.act("restart", "kill", "stop", at=10, nodes=["n1"], effective=False)
+    stall = look(refused(script, 10, at=20).stage("recovery", "recovered", at=60))
+    assert stall is not None and not stall.certain
+    gone = look(refused(Script().add(1, at=0).cut(at=5).heal(at=10), 10, at=20).stage("environment-lost", at=60))
+    assert gone is not None and not gone.certain
+
+
 def test_a_write_that_was_ok_after_the_first_fault_is_no_stall_and_neither_is_none_before_it() -> None:
     assert look(refused(Script().add(1, at=0).cut(at=5).heal(at=10).add(2, at=15), 10, at=20)) is None
     assert look(refused(Script().cut(at=5).heal(at=10), 10, at=20)) is None

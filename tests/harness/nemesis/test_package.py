@@ -4,6 +4,7 @@ import hashlib
 import os
 import subprocess
 import sys
+from itertools import permutations
 from pathlib import Path
 
 import pytest
@@ -85,12 +86,13 @@ def test_partitions_and_kills_overlap() -> None:
     assert most == 2
 
 
-def test_the_final_generator_ends_every_family() -> None:
-    final = invocations(play(nemesis(package("partition", "kill", "pause").final)))
+@pytest.mark.parametrize("names", list(permutations(["partition", "kill", "pause"])), ids=",".join)
+def test_the_final_generator_resumes_before_it_restarts_whatever_order_was_asked_for(names: tuple[str, ...]) -> None:
+    final = invocations(play(nemesis(package(*names).final)))
     assert [(event.value["fault"], event.value["phase"]) for event in final] == [
         ("partition", "stop"),
-        ("kill", "stop"),
         ("pause", "stop"),
+        ("kill", "stop"),
     ]
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -93,11 +94,32 @@ def test_pausing_what_does_not_run_fails_by_name() -> None:
     on_a_cluster(scenario)
 
 
-def test_a_node_that_stays_silent_after_a_resume_was_not_resumed() -> None:
+def test_a_node_that_stays_silent_after_a_resume_was_not_resumed_and_is_still_awaited_later() -> None:
     async def scenario(environment: SimulatedEnvironment, system: EchoSystem) -> None:
+        pauser = Pauser(environment, system)
+        await pauser.invoke(start("pause", "n3", "n4"))
         await environment.machines["n3"].kill()
-        resumed = await Pauser(environment, system).invoke(stop("pause", "n3", "n4"))
-        assert resumed["evidence"] == {"effective": False, "detail": "no answer from n3 in 10 s"}
+        for nodes in (["n3", "n4"], NODES):
+            resumed = await pauser.invoke(stop("pause", *nodes))
+            assert resumed["evidence"]["effective"] is False
+            assert resumed["evidence"]["detail"] == "no answer from n3 in 10 s"
+
+    on_a_cluster(scenario)
+
+
+def test_a_restart_waits_for_no_node_that_is_paused_and_a_resume_for_none_that_was_killed() -> None:
+    async def scenario(environment: SimulatedEnvironment, system: EchoSystem) -> None:
+        killer, pauser = Killer(environment, system), Pauser(environment, system)
+        await pauser.invoke(start("pause", "n2"))
+        await killer.invoke(start("kill", "n3"))
+        began = asyncio.get_running_loop().time()
+        restarted = await killer.invoke(stop("kill", *NODES))
+        assert restarted["evidence"] == {"effective": True, "detail": "n3 answers again", "stood": True}
+        await killer.invoke(start("kill", "n3"))
+        resumed = await pauser.invoke(stop("pause", *NODES))
+        assert resumed["evidence"] == {"effective": True, "detail": "n2 answers again", "stood": True}
+        # Virtual time: 10 s would have been waited for each that can't answer.
+        assert asyncio.get_running_loop().time() - began < 5
 
     on_a_cluster(scenario)
 
