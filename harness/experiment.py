@@ -26,8 +26,8 @@ ABILITIES: Mapping[str, frozenset[str]] = {
     "sim": frozenset({"cut", "kill", "pause", "wipe"}),
     "docker": frozenset({"cut", "kill", "pause", "wipe"}),
 }
-
-
+COMMANDS_S: Mapping[str, float] = {"sim": 0.1, "docker": 1.0}
+"""What the commands of one fault take, its start and its end together. In containers half a second to a second."""
 RANGES: Mapping[str, tuple[float, float]] = {
     "nodes": (1, 99),
     "seed": (0, 2**63),
@@ -107,7 +107,11 @@ class Experiment:
             theirs = {key: value for key, value in self.config.items() if key in tested.config}
             configured = tested.configure(theirs, seed=split(self.seed, "system"), nodes=self.nodes)
             faults = fault_package(
-                self.faults, self.names, seed=split(self.seed, "faults"), time_limit_s=self.time_limit_s
+                self.faults,
+                self.names,
+                seed=split(self.seed, "faults"),
+                time_limit_s=self.time_limit_s,
+                commands_s=COMMANDS_S[self.environment],
             )
             chosen.generator(plan)
         except ValueError as problem:

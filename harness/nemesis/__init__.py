@@ -1,6 +1,6 @@
 """The nemesis: fault families, put together into one package for a run.
 
-package = fault_package(["partition", "kill"], nodes, seed=seed, time_limit_s=60)
+package = fault_package(["partition", "kill"], nodes, seed=seed, time_limit_s=60, commands_s=0.1)
 package.requires; package.generator, package.final; package.nemesis(environment, system)
 """
 

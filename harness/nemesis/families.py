@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 
+from checkers.prose import listing
 from harness.nemesis import partitions, processes
 from harness.nemesis.package import FaultFamily, FaultPackage
+from harness.nemesis.turns import least_s
 from harness.seeds import split
 
 SHORTEST_S, LONGEST_S = 2.0, 10.0
-"""Of a fault: shorter ones fit between two retransmissions, longer ones leave too few in a run."""
+"""Of a pause where there is time: shorter faults are soon ridden out, longer ones leave too few in a run."""
+SILENCE_S: Mapping[str, float] = {"pause": 2.0}
+"""What an episode takes besides wherever it runs: at each end a node is held to be silent after a second."""
 SUMMARIES: Mapping[str, str] = {
     "partition": "cut the network: halves, random halves, one node alone, a ring of majorities",
     "bridge": "cut the network in two halves that one node still connects",
@@ -24,14 +29,27 @@ def catalogue() -> Mapping[str, str]:
     return SUMMARIES
 
 
-def fault_package(names: Sequence[str], nodes: Sequence[str], *, seed: int, time_limit_s: float) -> FaultPackage:
+def fault_package(
+    names: Sequence[str], nodes: Sequence[str], *, seed: int, time_limit_s: float, commands_s: float
+) -> FaultPackage:
     """The families of these names together.
 
-    nodes: the cluster's. time_limit_s: of the load, in seconds; about three faults of each lane fit in.
-    Raises ValueError naming an unknown family and those there are, or one that needs more nodes.
+    nodes: the cluster's. time_limit_s: of the load, in seconds; about three faults of each lane fit in, and at least
+    one of each family. commands_s: what an episode's commands take on the environment's machines, in seconds.
+    Raises ValueError naming an unknown family and those there are, one that needs more nodes, or the least time in
+    which each family can strike once.
     """
     families = tuple(_family(name, nodes, seed=split(seed, name)) for name in dict.fromkeys(names))
-    return FaultPackage(families, min(LONGEST_S, max(SHORTEST_S, time_limit_s / 6)))
+    actions_s = sum(commands_s + SILENCE_S.get(family.name, 0.0) for family in families)
+    interval_s = min(LONGEST_S, max(SHORTEST_S, time_limit_s / 6))
+    package = FaultPackage(families, interval_s, time_limit_s, actions_s)
+    least = least_s([len(lane) for lane in package.lanes], actions_s)
+    if time_limit_s < least:
+        raise ValueError(
+            f"{time_limit_s:g} s is too short for a whole episode of {listing([each.name for each in families], 9)};"
+            f" give --time-limit {math.ceil(least)} or more, or fewer faults"
+        )
+    return package
 
 
 def _family(name: str, nodes: Sequence[str], *, seed: int) -> FaultFamily:

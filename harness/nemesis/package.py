@@ -1,7 +1,7 @@
 """Fault packages: what can be done to a cluster, when it is done, and how it ends.
 
-1. A family's episode is quiet, a start, a hold and a stop; episodes of one lane never overlap, so that a heal heals
-   what its own start broke, and nobody pauses a process that was killed. Lanes overlap freely.
+1. Episodes of one lane never overlap, so that a heal heals what its own start broke, and nobody pauses a process that
+   was killed; its families take turns (`harness.nemesis.turns`). Lanes overlap freely.
 2. Whatever an episode left standing, the final generator ends, whatever order the families were asked for in: cuts,
    then pauses, then kills. A process may need the others to start, and can't have them paused or cut off.
 3. A nemesis looks whether what it did took effect, and says so as evidence; it never trusts the command.
@@ -9,13 +9,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from harness.environment import Environment
-from harness.generators import Generator, any_of, sequence, sleep, synchronize, unfold
+from harness.generators import Generator, any_of, seconds, sequence, sleep
 from harness.interpreter import Nemesis
+from harness.nemesis.turns import Turns, WhenAsked, half_pause_s
 from harness.operation import Invocation
 from harness.system import System
 
@@ -44,11 +45,14 @@ class FaultFamily:
 class FaultPackage:
     """Several families together; none is a package too.
 
-    interval_s: how long it is quiet before each fault, and how long the fault is held.
+    interval_s: how long it is quiet before each fault, and how long the fault is held, at most. time_limit_s: of the
+    load. actions_s: what the starts and stops of one episode of each take together.
     """
 
     families: tuple[FaultFamily, ...]
     interval_s: float
+    time_limit_s: float
+    actions_s: float
 
     @property
     def requires(self) -> frozenset[str]:
@@ -61,27 +65,20 @@ class FaultPackage:
         return {family.name: family.label for family in self.families}
 
     @property
+    def lanes(self) -> list[tuple[FaultFamily, ...]]:
+        """The families of each lane."""
+        names = dict.fromkeys(family.lane for family in self.families)
+        return [tuple(family for family in self.families if family.lane == name) for name in names]
+
+    @property
     def generator(self) -> Generator:
-        """Faults without end. Each lane begins half an interval after the one before, so that they overlap in part."""
-        lanes: dict[str, list[FaultFamily]] = {}
-        for family in self.families:
-            lanes.setdefault(family.lane, []).append(family)
-        return any_of(
-            *(
-                sequence(sleep(number * self.interval_s / 2), self._lane(lane))
-                for number, lane in enumerate(lanes.values())
-            )
-        )
+        """Faults without end. Each lane begins half a pause after the one before, so that they overlap in part."""
+        return WhenAsked(lambda now_ns: self._until(now_ns + seconds(self.time_limit_s)))
 
-    def _lane(self, families: Sequence[FaultFamily]) -> Generator:
-        def episode(number: int) -> Generator:
-            family = families[number % len(families)]
-            turn = number // len(families)
-            # Counted from when the nemesis is done: cutting and looking take a real network seconds.
-            pause = synchronize(sleep(self.interval_s))
-            return sequence(pause, family.start(turn), pause, family.stop(turn))
-
-        return unfold(episode)
+    def _until(self, end_ns: int) -> Generator:
+        lanes = [Turns(lane, self.interval_s, self.actions_s, end_ns) for lane in self.lanes]
+        late_s = half_pause_s(max(map(len, self.lanes), default=0), self.interval_s, self.time_limit_s - self.actions_s)
+        return any_of(*(sequence(sleep(number * late_s), lane.generator) for number, lane in enumerate(lanes)))
 
     @property
     def final(self) -> Generator:

@@ -1,0 +1,90 @@
+"""Turns: how the families of one lane share the time there is.
+
+1. A family's episode is quiet, a start, a hold and a stop. Each family of a lane has its first before any of them has
+   its second.
+2. In that first round no pause, quiet or hold, is longer than its share of the time left: what the actions themselves
+   will take is set aside, and the rest is shared evenly among the pauses to come and one after them.
+3. Pauses count from when the nemesis is done: cutting and looking take a real network seconds, and where they took
+   longer than was set aside the later pauses are shorter.
+4. What can't give every pause `LEAST_S` is no schedule (`least_s`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from checkers.history import Event
+from harness.generators import Context, Generator, Step, Test, sequence, sleep, synchronize, unfold
+
+if TYPE_CHECKING:
+    from harness.nemesis.package import FaultFamily
+
+LEAST_S = 0.5
+"""Of a pause: a fault that is over sooner fits between two retransmissions."""
+
+
+def least_s(lanes: Sequence[int], actions_s: float) -> float:
+    """The shortest time in which every family of every lane has a whole episode, in seconds.
+
+    lanes: how many families each has. actions_s: what the actions of all lanes' first round take together, for there is
+    one nemesis.
+    """
+    pauses = 2 * max(lanes) + 1 + (len(lanes) - 1) / 2 if lanes else 0
+    return actions_s + pauses * LEAST_S
+
+
+def half_pause_s(families: int, longest_s: float, left_s: float) -> float:
+    """By how much a lane begins later than the one before.
+
+    families: of the fullest lane. longest_s: of a pause. left_s: the time without the actions.
+    """
+    return min(longest_s, left_s / (2 * families + 1.5)) / 2
+
+
+@dataclass(frozen=True, slots=True)
+class Turns:
+    """Episodes of some families in turns, without end.
+
+    interval_s: the longest that a pause lasts. actions_s: as in `least_s`. end_ns: when the time is over.
+    """
+
+    families: Sequence[FaultFamily]
+    interval_s: float
+    actions_s: float
+    end_ns: int
+
+    @property
+    def generator(self) -> Generator:
+        """What the nemesis does for this lane."""
+        return unfold(self._episode)
+
+    def _episode(self, number: int) -> Generator:
+        family = self.families[number % len(self.families)]
+        turn = number // len(self.families)
+        quiet, hold = (synchronize(self._pause(2 * number + half)) for half in (0, 1))
+        return sequence(quiet, family.start(turn), hold, family.stop(turn))
+
+    def _pause(self, number: int) -> Generator:
+        pauses = 2 * len(self.families)
+        if number >= pauses:
+            return sleep(self.interval_s)
+        return WhenAsked(lambda now_ns: sleep(self._share_s((self.end_ns - now_ns) / 1e9, pauses - number, pauses)))
+
+    def _share_s(self, left_s: float, pauses_left: int, pauses: int) -> float:
+        set_aside_s = self.actions_s * pauses_left / pauses
+        return max(0.0, min(self.interval_s, (left_s - set_aside_s) / (pauses_left + 1)))
+
+
+@dataclass(frozen=True, slots=True)
+class WhenAsked:
+    """A generator that is made when it is first asked. make: of that moment, in ns since the start of the run."""
+
+    make: Callable[[int], Generator]
+
+    def op(self, test: Test, context: Context) -> Step:
+        return self.make(context.time_ns).op(test, context)
+
+    def update(self, test: Test, context: Context, event: Event) -> Generator:
+        return self
