@@ -5,7 +5,8 @@
    before it starts, by name.
 3. Never trust the command: `Network.look` observes every directed link with a real packet, and what it
    saw is recorded in the history as the fault's evidence.
-4. `close` leaves nothing behind, however the run ended, and may be called at any time.
+4. What something outside takes away (`lost`) is no fault of the system: the run ends there.
+5. `close` leaves nothing behind, however the run ended, and may be called at any time.
 """
 
 from __future__ import annotations
@@ -21,6 +22,10 @@ Progress = Callable[[str], None]
 
 class EnvironmentFailure(Exception):
     """The environment can't do what it must. The message names the cause, then the remedy."""
+
+
+class EnvironmentLost(EnvironmentFailure):
+    """Something outside took away what the environment had made: nothing seen from then on tells of the system."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +143,12 @@ class Environment(Protocol):
 
     async def close(self) -> None:
         """Remove everything that `open` made. Idempotent."""
+
+    async def lost(self) -> str:
+        """Look now. Returns what something outside has taken away, by the nodes' names; empty if nothing."""
+
+    async def watch(self) -> str:
+        """Look again and again. Returns as soon as something is lost, what; never where nothing can be."""
 
     async def endpoint(self, receive: OnDatagram) -> Endpoint:
         """A datagram socket for a client outside the cluster; partitions never cut it off."""

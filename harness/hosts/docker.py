@@ -5,7 +5,9 @@
    A node's host key is made here and put into its container before the start, so it is pinned, not believed.
 3. Everything is labelled with the run and its owner, and `close` removes by label: also what an `open` that was
    interrupted made after the interruption.
-4. A failed cleaning is told, and is never the end of the run.
+4. The engine is asked every second whether all is still there (`harness.hosts.watch`). A node that lost something is
+   hung up on at once, or commands would wait for it.
+5. A failed cleaning is told, and is never the end of the run.
 """
 
 from __future__ import annotations
@@ -33,6 +35,7 @@ from harness.hosts.engine import connect, refusals
 from harness.hosts.iptables import IptablesNetwork
 from harness.hosts.machine import SshMachine
 from harness.hosts.ssh import KeyPair, Login, SshConnection
+from harness.hosts.watch import Place, look
 
 T = TypeVar("T")
 
@@ -42,6 +45,7 @@ STATE = "/var/lib/splitbrain"
 CAPABILITIES = ("NET_ADMIN", "SYS_CHROOT", "SETUID", "SETGID")
 # On two cores five sshds answer within two seconds.
 SSH_DEADLINE_S = 30.0
+LOOK_INTERVAL_S = 1.0
 
 
 class DockerEnvironment:
@@ -59,6 +63,7 @@ class DockerEnvironment:
         self._progress: Progress = lambda line: None
         self._client: DockerClient | None = None
         self._machines: dict[str, SshMachine] = {}
+        self._places: dict[str, Place] = {}
         self._network: IptablesNetwork | None = None
         self._gateway = ""
         self._stop = threading.Event()
@@ -117,6 +122,29 @@ class DockerEnvironment:
         for said in failed:
             self._progress(f"warning: not removed: {said}; `splitbrain clean` tries again")
 
+    async def lost(self) -> str:
+        """What was taken away from the containers, or that the engine does not say; empty if nothing was."""
+        client = self._client
+        if client is None:
+            return ""
+
+        async def seen(place: Place) -> str | None:
+            return await self._call(lambda: look(client, place))
+
+        try:
+            found = await asyncio.gather(*(seen(place) for place in self._places.values()))
+        except EnvironmentFailure as failure:
+            return str(failure)
+        for place, loss in zip(self._places.values(), found, strict=True):
+            if loss is not None and place.node in self._machines:
+                self._machines[place.node].close()
+        return "; ".join(loss for loss in found if loss is not None)
+
+    async def watch(self) -> str:
+        while not (loss := await self.lost()):
+            await asyncio.sleep(LOOK_INTERVAL_S)
+        return loss
+
     async def endpoint(self, receive: OnDatagram) -> UdpEndpoint:
         """A socket on this machine's side of the run's network, which no partition names."""
         if not self._gateway:
@@ -142,9 +170,9 @@ class DockerEnvironment:
         """A container that answers over SSH."""
         host_key = KeyPair.generate()
         container = await self._call(lambda: self._start(client, node, image, network, host_key))
-        host = container.attrs["NetworkSettings"]["Networks"][network.name]["IPAddress"]
+        place = self._places[node] = Place.of(node, container, str(network.name))
         key = paramiko.Ed25519Key.from_private_key(io.StringIO(self._user.private.decode()))
-        connection = SshConnection(node, Login(host, key, host_key.public))
+        connection = SshConnection(node, Login(place.address, key, host_key.public))
         self._connections.append(connection)
         try:
             await connection.connect(SSH_DEADLINE_S)

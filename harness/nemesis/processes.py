@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from checkers.history import NEMESIS
-from harness.environment import Environment
+from harness.environment import Environment, EnvironmentLost
 from harness.nemesis.package import FaultFamily, observed
 from harness.operation import Invocation
 from harness.seeds import draw, shuffled, split
@@ -89,6 +89,10 @@ class Killer:
         seen: dict[str, Any] = {"stood": self._killed.issubset(gone)} if self._killed else {}
         died = [node for node in gone if node not in self._killed]
         if died:
+            # A container that was stopped or restarted from outside took its process along.
+            lost = await self._environment.lost()
+            if lost:
+                raise EnvironmentLost(lost)
             seen["died"] = died
         started = [node for node in gone if node in nodes]
         self._awaited.update(started)

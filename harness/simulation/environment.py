@@ -64,6 +64,14 @@ class SimulatedEnvironment:
         for machine in self._machines.values():
             await machine.kill()
 
+    async def lost(self) -> str:
+        return ""
+
+    async def watch(self) -> str:
+        # No timer: where nothing else is set either, the loop can tell that it would wait for ever.
+        nothing: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        return await nothing
+
     async def endpoint(self, receive: OnDatagram) -> Endpoint:
         self._clients += 1
         return self.network.bind((CLIENT_HOST, self._clients), receive)

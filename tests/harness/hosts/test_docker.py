@@ -106,6 +106,47 @@ def test_a_clients_socket_reaches_a_node_and_hears_it_whatever_is_cut(cluster: A
     assert cluster.run(ask()) == b"cba"
 
 
+def test_a_node_that_was_taken_away_is_told_by_name_and_hung_up_on(docker_engine: DockerClient) -> None:
+    async def life() -> tuple[list[str], str]:
+        environment = DockerEnvironment(["n1", "n2"])
+        try:
+            told = [await environment.lost()]
+            await environment.open(print)
+            told.append(await environment.lost())
+            container = docker_engine.containers.get(f"splitbrain-{environment.run}-n2")
+            command = asyncio.create_task(environment.machines["n2"].connection.run("sleep 20"))
+            container.pause()
+            async with asyncio.timeout(10):
+                told.append(await environment.watch())
+                with pytest.raises(EnvironmentFailure) as cut_off:
+                    await command
+            return told, str(cut_off.value)
+        finally:
+            await environment.close()
+
+    told, cut_off = asyncio.run(life())
+    assert told == ["", "", "container n2 was paused from outside"]
+    assert "n2" in cut_off
+
+
+def test_an_engine_that_answers_no_longer_is_a_loss_too(docker_engine: DockerClient) -> None:
+    async def life() -> str:
+        environment = DockerEnvironment(["n1"])
+        try:
+            await environment.open(print)
+            client = environment._client
+            assert client is not None
+            environment._client = DockerClient("unix:///no/such.sock", version="1.41")
+            try:
+                return await environment.watch()
+            finally:
+                environment._client = client
+        finally:
+            await environment.close()
+
+    assert "can't look at the container of n1" in asyncio.run(life())
+
+
 def test_close_leaves_nothing_and_may_be_called_again(docker_engine: DockerClient, held: Held) -> None:
     async def life() -> tuple[str, list[str]]:
         environment = DockerEnvironment(["n1", "n2"])

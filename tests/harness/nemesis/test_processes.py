@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from harness.environment import EnvironmentFailure
+from harness.environment import EnvironmentFailure, EnvironmentLost
 from harness.nemesis.processes import Killer, Pauser, kill, pause
 from harness.operation import Invocation
 from harness.simulation import SimulatedEnvironment, run_simulated
@@ -156,6 +156,22 @@ def test_a_process_that_died_by_itself_is_told_and_not_only_restarted() -> None:
         restarted = await killer.invoke(stop("kill", *NODES))
         assert restarted["evidence"]["died"] == ["n4"]
         assert restarted["evidence"]["stood"] is True
+
+    on_a_cluster(scenario)
+
+
+def test_a_process_gone_with_a_container_that_something_took_away_did_not_die_by_itself() -> None:
+    async def scenario(environment: SimulatedEnvironment, system: EchoSystem) -> None:
+        async def lost() -> str:
+            return "container n4 was restarted from outside"
+
+        environment.lost = lost  # type: ignore[method-assign]
+        killer = Killer(environment, system)
+        await killer.invoke(start("kill", "n2"))
+        assert (await killer.invoke(stop("kill", "n2")))["evidence"]["effective"]
+        await environment.machines["n4"].kill()
+        with pytest.raises(EnvironmentLost, match="n4 was restarted from outside"):
+            await killer.invoke(stop("kill", *NODES))
 
     on_a_cluster(scenario)
 

@@ -1,0 +1,67 @@
+"""The watch over a run's containers: what was taken away from them from outside, and so is no fault of the system.
+
+1. A container is whole while it runs as it was started: not stopped, not paused, not started anew, and on the run's
+   network under the address it had. The nemesis does none of these: it works inside.
+2. A loss is told by the node's name, and by what was seen of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from docker.client import DockerClient
+from docker.errors import NotFound
+from docker.models.containers import Container
+
+from harness.hosts.engine import refusals
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a node was put.
+
+    container: the id. started: when, as the engine says it. network: its name. address: on that network.
+    """
+
+    node: str
+    container: str
+    started: str
+    network: str
+    address: str
+
+    @staticmethod
+    def of(node: str, container: Container, network: str) -> Place:
+        """Of a container that was looked at just now."""
+        attributes = container.attrs
+        address = attributes["NetworkSettings"]["Networks"][network]["IPAddress"]
+        return Place(node, str(container.id), attributes["State"]["StartedAt"], network, address)
+
+
+def look(client: DockerClient, place: Place) -> str | None:
+    """What the node has lost, or None. Takes some milliseconds. Raises EnvironmentFailure if the engine refuses."""
+    with refusals(f"look at the container of {place.node}"):
+        try:
+            attributes = client.api.inspect_container(place.container)
+        except NotFound:
+            return f"container {place.node} is gone: something removed it"
+    return missing(place, attributes)
+
+
+def missing(place: Place, attributes: Mapping[str, Any]) -> str | None:
+    """The same from what the engine says of the container."""
+    node, state = place.node, attributes["State"]
+    if not state["Running"]:
+        memory = ", out of memory" if state.get("OOMKilled") else ""
+        return f"container {node} was stopped from outside (status {state['ExitCode']}{memory})"
+    if state["StartedAt"] != place.started:
+        return f"container {node} was restarted from outside"
+    if state["Paused"]:
+        return f"container {node} was paused from outside"
+    joined = attributes["NetworkSettings"]["Networks"].get(place.network)
+    if joined is None:
+        return f"{node} is no longer on the network: something disconnected its container"
+    if joined["IPAddress"] != place.address:
+        return f"{node} has another address than before: something connected its container anew"
+    return None
