@@ -6,22 +6,26 @@
 3. Open loop: an operation that must start on schedule (`stagger`) while all threads are busy starts on a spare one,
    up to `SPARE_FACTOR` times the concurrency. Beyond that it starts late, and how late is counted.
 4. A connection's `OperationFailed` is a `fail` if definite, else an `info`; no answer in time is an `info`. Anything
-   else it raises is the harness's own failure: an `info` with code `crash`, and it is remembered.
+   else it raises, a CancelledError and a SystemExit too, is the harness's own failure: an `info` with code `crash`, and
+   it is remembered.
 5. The nemesis does one operation at a time; an action that raises was without effect, and the run goes on.
-6. What is cancelled leaves its operations open in the history: nobody knows.
+6. What we cancel leaves its operations open in the history: nobody knows. We cancel once a run has ended early, so a
+   cancellation before that is the client's own. What does not end then is left behind, and remembered.
+7. What ends the run itself (`harness.interrupts`) is no answer of a client in whose code it happens to be raised.
 Runs on any asyncio loop; on a VirtualLoop the same generator and seed give the same events.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from checkers.history import NEMESIS, Event, EventType
 from harness.environment import EnvironmentFailure
 from harness.generators import NOTES, Context, Generator, Pending, Test, Thread
+from harness.interrupts import interrupting, named, said
 from harness.operation import Completion, Invocation
 from harness.system import OperationFailed
 
@@ -109,6 +113,7 @@ class Interpreter:
         self._completed: list[tuple[Thread, Event]] = []
         self._closing: dict[asyncio.Task[None], None] = {}
         self._failure: BaseException | None = None
+        self._ending = False
         self._waker: asyncio.Future[None] | None = None
 
     @property
@@ -126,10 +131,12 @@ class Interpreter:
         try:
             await self._drive(generator)
         finally:
-            for task in self._busy.values():
-                task.cancel()
-            for thread, task in list(self._busy.items()):
-                await asyncio.gather(task, return_exceptions=True)
+            if self._busy:
+                self._ending = True
+                for task in self._busy.values():
+                    task.cancel()
+                await self._ended(self._busy.values(), "operations")
+            for thread in list(self._busy):
                 self._release(thread)
                 self._retire(thread)
             self._completed.clear()
@@ -138,8 +145,14 @@ class Interpreter:
         """Close every client. Idempotent."""
         for thread in list(self._clients):
             self._abandon(thread)
-        for task in list(self._closing):
-            await asyncio.gather(task, return_exceptions=True)
+        await self._ended(list(self._closing), "closes")
+
+    async def _ended(self, tasks: Collection[asyncio.Task[None]], what: str) -> None:
+        """Wait, within bounds, for tasks that are to end by themselves."""
+        if tasks:
+            _, left = await asyncio.wait(tasks, timeout=2 * CLOSE_TIMEOUT_S)
+            if left:
+                self.tally.crashes.append(f"{len(left)} {what} of clients did not end when they were cancelled")
 
     def stage(self, name: str) -> None:
         """Note in the history where in the run we are."""
@@ -248,9 +261,10 @@ class Interpreter:
         """Do the work; what it raises ends the run."""
         try:
             await work
-        except Exception as problem:
-            self._failure = problem
-            self._wake()
+        except BaseException as problem:
+            if not self._ending:
+                self._failure = problem
+                self._wake()
 
     async def _perform(self, thread: Thread, process: int, node: str, invocation: Invocation) -> None:
         completion = await self._complete(thread, process, node, invocation)
@@ -266,10 +280,12 @@ class Interpreter:
                 return await client.invoke(invocation)
         except OperationFailed as failed:
             return Completion("fail" if failed.definite else "info", None, f"{failed.code}: {failed}")
-        except Exception as problem:
+        except BaseException as problem:
+            if self._ending or interrupting(problem):
+                raise
             if limit.expired():
                 return Completion("info", None, f"timeout: no answer within {limit_s:g} s")
-            error = f"crash: {type(problem).__name__}: {problem}"
+            error = f"crash: {named(problem)}"
             self.tally.crashes.append(f"{invocation.f} through {node}: {error}")
             return Completion("info", None, error)
 
@@ -290,8 +306,10 @@ class Interpreter:
                 raise EnvironmentFailure(f"there is no nemesis for {invocation.f}; give the interpreter one")
             async with asyncio.timeout(NEMESIS_TIMEOUT_S):
                 value = await self._nemesis.invoke(invocation)
-        except Exception as problem:
-            text = str(problem) or type(problem).__name__
+        except BaseException as problem:
+            if self._ending or interrupting(problem):
+                raise
+            text = said(problem) or type(problem).__name__
             match problem:
                 case EnvironmentFailure():
                     error = f"environment: {text}"
@@ -301,7 +319,7 @@ class Interpreter:
                     text = f"not done within {NEMESIS_TIMEOUT_S:g} s"
                     error = f"timeout: {text}"
                 case _:
-                    error = f"crash: {type(problem).__name__}: {text}"
+                    error = f"crash: {named(problem)}"
                     self.tally.crashes.append(f"{invocation.f}: {error}")
             value = {**(invocation.value or {}), "evidence": {"effective": False, "detail": text}}
         completed = replace(invocation, value=value)
@@ -361,5 +379,7 @@ class Interpreter:
         try:
             async with asyncio.timeout(CLOSE_TIMEOUT_S):
                 await client.close()
-        except Exception as problem:
-            self.tally.crashes.append(f"close of a client of {node}: {type(problem).__name__}: {problem}")
+        except BaseException as problem:
+            if interrupting(problem):
+                raise
+            self.tally.crashes.append(f"close of a client of {node}: {named(problem)}")

@@ -27,6 +27,7 @@ from typing import IO, Any, Literal, cast
 
 from checkers import History, HistoryError, Outcome, Verdict
 from checkers.formats import read
+from harness.terminal import printable
 
 Status = Literal["valid", "invalid", "unknown", "broken"]
 
@@ -72,7 +73,7 @@ class Result:
         __tracebackhide__ = True  # pytest then shows the test's own line, and not this one.
         if not self.valid:
             lines = [self._headline, *self._witness(), "", f"replay  {self.command}"]
-            raise AnomalyFound("\n".join(lines))
+            raise AnomalyFound(printable("\n".join(lines)))
 
     def lines(self) -> list[str]:
         """The end of a run at the terminal: at most 20 lines."""
@@ -87,7 +88,7 @@ class Result:
         lines += [f"  ! {_clipped(note)}" for note in self.notes[:2]]
         report = self.folder / "report.html"
         where = f"report  {report}" if report.exists() else f"folder  {self.folder}"
-        return [*lines, "", where, f"replay  {self.command}"]
+        return [printable(line) for line in (*lines, "", where, f"replay  {self.command}")]
 
     @property
     def _headline(self) -> str:
@@ -157,11 +158,6 @@ class RunFolder:
         path.write_text(traceback.format_exc())
         return path
 
-    def write_logs(self, node: str, logs: Mapping[str, bytes]) -> None:
-        folder = self.path / "nodes" / node
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, content in logs.items():
-            (folder / name).write_bytes(content)
 
 
 def read_history(path: Path, *, independent: bool = False) -> History:

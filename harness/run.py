@@ -2,43 +2,49 @@
 
 1. Every run ends the same way: heal, wait (bounded) until every node answers, watch the replicas converge, read every
    key through every node.
-2. Checking comes first, cleaning after; a cleaning that fails is told, and never loses a verdict.
-3. Ctrl-C and SIGTERM end the run where it is, clean up, and leave the history to be checked.
+2. Checking comes first. What nodes still have to say (their logs) comes after it, cleaning last; either that fails is
+   told, and never loses a verdict.
+3. Ctrl-C and SIGTERM end the run where it is, clean up, and leave the history to be checked. So does whatever another
+   signal's handler raises, and `run` raises it in the end.
+4. Whatever a client, system, workload or checker raises, SystemExit among it, is a crash in the history or the run's
+   end as `broken`; so is a run that goes on for `MARGIN_S` longer than its load.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import platform
-import signal
-import subprocess
-import threading
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from checkers import History, Outcome, Verdict, check_all
+from checkers.faults import LOST
 from checkers.history import Event
-from harness.environment import Environment, EnvironmentFailure
-from harness.experiment import Experiment, Prepared
+from harness.environment import Environment, EnvironmentFailure, EnvironmentLost
+from harness.experiment import Experiment, Prepared, UsageProblem
+from harness.facts import facts
 from harness.generators import Test, any_of, clients, nemesis, stagger, time_limit
 from harness.interpreter import Interpreter, Tally
+from harness.interrupts import Interrupts, interrupting, named, run_really
+from harness.node_logs import write as write_logs
 from harness.recorder import HistoryWriter
 from harness.report import write as write_report
 from harness.results import Result, ResultsError, RunFolder, Status, read_history
 from harness.seeds import split
 from harness.simulation import LinkConditions, SimulatedEnvironment, run_simulated
-from harness.terminal import Progress, warn
+from harness.terminal import Progress
 from harness.validation import validated
 from harness.workload import Client
 
 RECOVERY_S = 30.0
 """How long the system may take to answer again once everything is healed."""
 OPERATION_TIMEOUT_S = 5.0
+MARGIN_S = 240.0
+"""Besides the load: to start, heal and recover (each within a minute, or it failed), converge (30 s) and read."""
+LOGS_S = 60.0
+"""How long the nodes may take to send their logs; nobody who interrupted a run waits for more than a few seconds."""
+LOGS_INTERRUPTED_S = 3.0
 SIMULATED_LINKS = LinkConditions(loss=0.002, duplication=0.002)
 """Besides the faults asked for: links that never lose or repeat a datagram would hide what UDP is about."""
 
@@ -51,26 +57,52 @@ def run(experiment: Experiment, *, out: Path, progress: Progress) -> Result:
     """Run the experiment.
 
     out: the folder that runs go to. Raises UsageProblem or ResultsError before anything started, and KeyboardInterrupt
-    after everything was cleaned up. Whatever else fails is a `broken` result.
+    (or what else a signal's handler raised) after everything was cleaned up. Whatever else fails is a `broken` result.
     """
-    prepared = experiment.prepare()
-    folder = RunFolder.create(out, experiment.workload)
-    folder.write_run(_facts(prepared))
-    return _Run(prepared, folder, progress).go()
+    if asyncio._get_running_loop() is not None:
+        raise UsageProblem(
+            "a run has an event loop of its own, and one runs here already; "
+            "call it from a plain function, or as `await asyncio.to_thread(...)`"
+        )
+    with Interrupts() as interrupts:
+        prepared = _prepared(experiment)
+        folder = RunFolder.create(out, experiment.workload)
+        folder.write_run(facts(prepared))
+        return _Run(prepared, folder, progress, interrupts).go()
 
 
 class HarnessError(Exception):
-    """The harness itself failed."""
+    """The harness itself failed, or somebody's code in it."""
+
+
+class Overdue(HarnessError):
+    """The run should have ended long ago."""
+
+
+def _prepared(experiment: Experiment) -> Prepared:
+    try:
+        return experiment.prepare()
+    except UsageProblem:
+        raise
+    except BaseException as problem:  # Workloads and systems are anybody's, and importing them runs their code.
+        if interrupting(problem):
+            raise
+        raise UsageProblem(
+            f"{experiment.workload} on {experiment.system} can't be prepared ({named(problem)}); "
+            "correct the package that registers it"
+        ) from problem
 
 
 class _Run:
     """One run under way."""
 
-    def __init__(self, prepared: Prepared, folder: RunFolder, progress: Progress) -> None:
+    def __init__(self, prepared: Prepared, folder: RunFolder, progress: Progress, interrupts: Interrupts) -> None:
         self._prepared = prepared
         self._experiment = prepared.experiment
         self._folder = folder
         self._progress = progress
+        self._interrupts = interrupts
+        self._stage = "start"
         self._counts = {"ok": 0, "fail": 0, "info": 0}
         self._active: dict[str, str] = {}
         self._tally: Tally | None = None
@@ -78,45 +110,71 @@ class _Run:
         self._result: Result | None = None
 
     def go(self) -> Result:
-        if self._experiment.environment == "sim":
-            with _interruptible_once():
-                self._until_interrupted(lambda: run_simulated(self._main))
-        else:
-            self._until_interrupted(lambda: _run_interruptibly(self._main))
+        try:
+            if self._experiment.environment == "sim":
+                run_simulated(self._main, self._escaped)
+            else:
+                run_really(self._main, self._escaped)
+        except BaseException as problem:
+            if self._result is None and not interrupting(problem):
+                self._result = self._judge(self._why(problem))
+        ended_by = self._interrupts.problem
+        if ended_by is not None and not isinstance(ended_by, HarnessError | EnvironmentLost):
+            self._progress(f"what was recorded until the interrupt: {self._folder.path}")
+            raise ended_by
         assert self._result is not None
         return self._result
 
-    def _until_interrupted(self, go: Callable[[], object]) -> None:
-        try:
-            go()
-        except KeyboardInterrupt:
-            self._progress(f"what was recorded until the interrupt: {self._folder.path}")
-            raise
-
     async def _main(self) -> None:
-        asyncio.get_running_loop().set_exception_handler(self._crashed)
+        task = asyncio.current_task()
+        assert task is not None
+        task.get_loop().set_exception_handler(self._crashed)
+        self._interrupts.tell(task)
         environment = self._environment()
         failure: Exception | None = None
         try:
             try:
                 await self._perform(environment)
-            except EnvironmentFailure as problem:
-                failure = problem
-            except Exception as problem:  # The harness's own defect: told as such, beside what was found by then.
-                failure = HarnessError(f"{type(problem).__name__}: {problem}; see {self._folder.write_traceback()}")
-            await self._collect_logs(environment)
-            self._result = self._judge(failure)
-        except (asyncio.CancelledError, KeyboardInterrupt):
-            # A KeyboardInterrupt lands in whatever runs at the moment: in a callback, or right here.
-            await self._collect_logs(environment)
-            self._result = self._judge(Interrupted("the run was interrupted; what was recorded until then was checked"))
-            raise
+            except BaseException as problem:
+                failure = self._why(problem)
+            self._result = self._judged(failure)
+            # What is left to do is bounded, and done for the sake of what was found and of what must not be left.
+            self._interrupts.hold()
+            self._result = self._drawn(self._result, await self._collect_logs(environment))
         finally:
+            self._interrupts.hold()
             await self._close(environment)
+
+    def _why(self, problem: BaseException) -> Exception:
+        """Why the run ended with this exception; to be called while it is handled."""
+        ended_by = self._interrupts.problem
+        if ended_by is not None:
+            self._interrupts.hold()
+            problem = ended_by
+        match problem:
+            case Overdue():
+                limit_s = self._experiment.time_limit_s + MARGIN_S
+                return Overdue(
+                    f"the run was not over after {limit_s:g} s, and was ended in stage {self._stage!r}; "
+                    "a client, or the system's start or ready, never returns, or there is too much to read"
+                )
+            case EnvironmentFailure() | HarnessError():
+                return problem
+            case _ if problem is ended_by:
+                self._progress("interrupted: judging what was recorded, and cleaning up ...")
+                return Interrupted("the run was interrupted; what was recorded until then was checked")
+            case _:
+                return HarnessError(f"{named(problem)}; see {self._folder.write_traceback()}")
 
     def _crashed(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """What a callback raised, with nobody to hear of it: a client's datagrams arrive in callbacks."""
-        self._crashes.append(f"{context.get('message')}: {context.get('exception')!r}")
+        problem = context.get("exception")
+        if problem is None or not interrupting(problem):
+            self._crashes.append(f"{context.get('message')}: {named(problem) if problem is not None else 'no cause'}")
+
+    def _escaped(self, problem: BaseException) -> None:
+        """What came out of the loop: a SystemExit in a callback, or in a task that nobody awaits."""
+        self._interrupts.end(HarnessError(f"the run was ended by {named(problem)}, raised where nobody waits for it"))
 
     def _environment(self) -> Environment:
         experiment = self._experiment
@@ -129,8 +187,20 @@ class _Run:
 
     async def _perform(self, environment: Environment) -> None:
         """From nothing to the last final read; the history is in the folder."""
-        prepared, experiment = self._prepared, self._experiment
         await environment.open(self._progress)
+        self._limit()
+        watching = asyncio.create_task(self._watch(environment))
+        try:
+            await self._torment(environment)
+        finally:
+            watching.cancel()
+
+    async def _watch(self, environment: Environment) -> None:
+        loss = await environment.watch()
+        self._interrupts.end(EnvironmentLost(f"{loss}; what was recorded until then was checked, run it again"))
+
+    async def _torment(self, environment: Environment) -> None:
+        prepared, experiment = self._prepared, self._experiment
         await _all(prepared.system.start(environment, machine) for machine in environment.machines.values())
         self._progress(
             f"{experiment.nodes} nodes of {prepared.system.name} answer; {experiment.time_limit_s:g} s of load"
@@ -155,8 +225,19 @@ class _Run:
             await interpreter.run(validated(prepared.workload.schemas, prepared.workload.final(prepared.plan)))
             interpreter.stage("end")
         finally:
-            await interpreter.close()
-            writer.close()
+            if isinstance(self._interrupts.problem, EnvironmentLost):
+                interpreter.stage(LOST)
+            try:
+                await interpreter.close()
+            finally:
+                writer.close()
+
+    def _limit(self) -> None:
+        limit_s = self._experiment.time_limit_s + MARGIN_S
+        if self._experiment.environment == "sim":
+            asyncio.get_running_loop().call_later(limit_s, self._interrupts.end, Overdue())
+        else:
+            self._interrupts.limit(limit_s, Overdue())
 
     async def _load_and_heal(self, interpreter: Interpreter, environment: Environment) -> None:
         prepared, experiment = self._prepared, self._experiment
@@ -189,6 +270,8 @@ class _Run:
 
     def _record(self, event: Event, writer: HistoryWriter) -> None:
         writer.write(event)
+        if event.f == "stage":
+            self._stage = str(event.value)
         if event.type in self._counts and isinstance(event.process, int):
             self._counts[event.type] += 1
         elif event.process == "nemesis" and isinstance(event.value, Mapping) and "fault" in event.value:
@@ -203,28 +286,48 @@ class _Run:
         rate = self._counts["ok"] / elapsed_s if elapsed_s else 0.0
         self._progress.status(f"{elapsed_s:6.1f} s  {rate:6.0f} ok/s  {counts}  faults: {faults}")
 
+    def _judged(self, failure: Exception | None) -> Result:
+        try:
+            return self._judge(failure)
+        except BaseException as problem:
+            if not interrupting(problem):
+                raise
+            self._interrupts.hold()
+            history = self._folder.history
+            reason = f"the run was interrupted while it was judged; `splitbrain check {history}` judges it again"
+            return Result("broken", reason, None, self._folder.path, self._experiment.command)
+
     def _judge(self, failure: Exception | None) -> Result:
-        """Check what was recorded, and write results and report."""
+        """Check what was recorded, and write the results."""
         verdict: Verdict | None = None
         try:
             if failure is None or self._folder.history.exists():
                 verdict = self._check(read_history(self._folder.history))
         except ResultsError as problem:
             failure = failure or problem
+        except BaseException as problem:  # A workload names its checkers, so its own code runs here too.
+            if interrupting(problem):
+                raise
+            failure = failure or HarnessError(f"judging failed, {named(problem)}; see {self._folder.write_traceback()}")
         crashes = [*(self._tally.crashes if self._tally is not None else ()), *self._crashes]
         status, reason = _conclude(verdict, failure, crashes)
         notes = _lateness(self._tally)
         result = Result(status, reason, verdict, self._folder.path, self._experiment.command, notes)
+        self._folder.write_result(result)
+        return result
+
+    def _drawn(self, result: Result, notes: Sequence[str]) -> Result:
+        """The result with these notes, in its file and its report."""
+        if notes:
+            result = replace(result, notes=(*result.notes, *notes))
         self._folder.write_result(result)
         if not self._folder.history.exists():
             return result
         try:
             write_report(self._folder.path)
         except Exception as problem:  # A report that can't be drawn must not cost the verdict.
-            note = (
-                f"the report could not be drawn ({type(problem).__name__}: {problem}); {self._folder.write_traceback()}"
-            )
-            result = replace(result, notes=(*notes, note))
+            note = f"the report could not be drawn ({named(problem)}); {self._folder.write_traceback()}"
+            result = replace(result, notes=(*result.notes, note))
             self._folder.write_result(result)
         return result
 
@@ -232,12 +335,21 @@ class _Run:
         checks: dict[str, Mapping[str, Any]] = dict(self._prepared.workload.checkers)
         return check_all(history, {**checks, "evidence": {"faults": list(self._experiment.faults)}})
 
-    async def _collect_logs(self, environment: Environment) -> None:
-        for node, machine in environment.machines.items():
-            try:
-                self._folder.write_logs(node, await machine.logs())
-            except Exception as problem:  # A node that is gone can't be asked; the others can.
-                self._progress(f"no logs from {node}: {problem}")
+    async def _collect_logs(self, environment: Environment) -> list[str]:
+        """Keep what the nodes wrote. Returns what could not be kept, a sentence each."""
+        limit_s = LOGS_S if self._interrupts.problem is None else LOGS_INTERRUPTED_S
+        notes = []
+        asked = ""
+        try:
+            async with asyncio.timeout(limit_s):
+                for asked, machine in environment.machines.items():
+                    try:
+                        notes += write_logs(self._folder.path, asked, await machine.logs())
+                    except Exception as problem:  # A node that is gone can't be asked; the others can.
+                        notes.append(f"no logs from {asked}: {named(problem)}")
+        except TimeoutError:
+            notes.append(f"no logs from {asked} and those after it: not sent within {limit_s:g} s")
+        return notes
 
     async def _close(self, environment: Environment) -> None:
         try:
@@ -253,30 +365,6 @@ def _lateness(tally: Tally | None) -> tuple[str, ...]:
         f"{tally.late:,} of {tally.operations:,} operations started late, by up to {tally.latest_ns / 1e9:.2f} s, for"
         " want of a free client; latency counts from the actual start",
     )
-
-
-@contextlib.contextmanager
-def _interruptible_once() -> Iterator[None]:
-    """Within it the first SIGINT or SIGTERM is a KeyboardInterrupt; later ones must not disturb what it sets off."""
-    if threading.current_thread() is not threading.main_thread():
-        yield  # Signals are the main thread's affair.
-        return
-    numbers = (signal.SIGINT, signal.SIGTERM)
-
-    interrupted = False
-
-    def interrupt(number: int, frame: object) -> None:
-        nonlocal interrupted
-        if not interrupted:
-            interrupted = True
-            raise KeyboardInterrupt
-
-    before = [signal.signal(number, interrupt) for number in numbers]
-    try:
-        yield
-    finally:
-        for number, handler in zip(numbers, before, strict=True):
-            signal.signal(number, handler)
 
 
 def _conclude(verdict: Verdict | None, failure: Exception | None, crashes: Sequence[str]) -> tuple[Status, str]:
@@ -298,62 +386,3 @@ async def _all(coroutines: Any) -> None:
     for outcome in await asyncio.gather(*coroutines, return_exceptions=True):
         if isinstance(outcome, BaseException):
             raise outcome
-
-
-def _run_interruptibly(main: Callable[[], Awaitable[None]]) -> None:
-    """Run on a real loop; SIGINT and SIGTERM cancel it once, so that it cleans up. Then KeyboardInterrupt."""
-
-    async def guarded() -> bool:
-        task = asyncio.ensure_future(main())
-        loop = asyncio.get_running_loop()
-        interrupted = False
-
-        def interrupt() -> None:
-            nonlocal interrupted
-            if not interrupted:
-                interrupted = True
-                warn("\ninterrupted: cleaning up …")
-                task.cancel()
-
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, interrupt)
-        try:
-            await task
-        except asyncio.CancelledError:
-            if not interrupted:
-                raise
-        return interrupted
-
-    if asyncio.run(guarded()):
-        raise KeyboardInterrupt
-
-
-def _facts(prepared: Prepared) -> dict[str, Any]:
-    experiment = prepared.experiment
-    return {
-        "workload": experiment.workload,
-        "system": experiment.system,
-        "environment": experiment.environment,
-        "nodes": list(experiment.names),
-        "seed": experiment.seed,
-        "time_limit_s": experiment.time_limit_s,
-        "rate": experiment.rate,
-        "concurrency": experiment.concurrency,
-        "faults": list(experiment.faults),
-        "config": dict(experiment.config),
-        "system_config": {**prepared.plan.config, **prepared.system.describe()},
-        "command": experiment.command,
-        "started": None if experiment.environment == "sim" else datetime.now(UTC).isoformat(timespec="seconds"),
-        "versions": {"splitbrain": version("splitbrain"), "python": platform.python_version()},
-        "commit": _commit(),
-    }
-
-
-def _commit() -> str | None:
-    """The commit of the checkout splitbrain runs from, if it is one."""
-    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short=12", "HEAD"]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=5, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout.strip() or None

@@ -3,17 +3,21 @@
 1. What can't be printed while a run goes on is not printed: it must never stop the run.
 2. An answer that can't be printed (a full disk, a closed output) is an error, so that nobody takes silence for one. A
    reader that left (`| head`) is none: it has what it wanted.
+3. What is printed came from nodes, clients and files: it can't move the cursor, colour a verdict, or hide its end.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import re
 import sys
 import time
 from types import TracebackType
 
 REFRESH_S = 0.1
+# Controls but for tab and newline, marks that reorder what is read, line ends of Unicode's, and what no encoding has.
+_UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 class OutputLost(Exception):
@@ -57,15 +61,28 @@ class Progress:
 
     def _erase(self) -> None:
         if self._shown:
-            warn("\r\x1b[K", end="")
+            _put("\r\x1b[K")
             self._shown = ""
+
+
+def printable(text: str) -> str:
+    r"""The text with what a terminal would obey written out, as JSON writes it: JSON stays the same JSON.
+
+    >>> print(printable("lost\x1b[2K\rVALID"))
+    lost\u001b[2K\u000dVALID
+    """
+    return _UNPRINTABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def warn(text: str, end: str = "\n") -> None:
     """Print on standard error, if it takes it."""
+    _put(printable(text) + end)
+
+
+def _put(text: str) -> None:
     with contextlib.suppress(OSError, ValueError):
         if sys.stderr is not None:
-            print(text, end=end, file=sys.stderr, flush=True)
+            print(text, end="", file=sys.stderr, flush=True)
 
 
 def say(text: str) -> None:
@@ -73,7 +90,7 @@ def say(text: str) -> None:
     if sys.stdout is None:
         raise OutputLost("can't write to standard output: it is closed")
     try:
-        print(text, flush=True)
+        print(printable(text), flush=True)
     except (OSError, ValueError) as problem:
         # Else the interpreter tries again on its way out, and makes its own exit code of it.
         with contextlib.suppress(OSError, ValueError):

@@ -6,6 +6,8 @@
    One end alone would do until a rule of the machine's owner lets the packet pass.
 3. Counters survive further cuts: a chain is never written anew while it stands.
 4. What a cut swallowed of our own probes is not counted.
+5. What a machine says of itself goes into the rules of others, so each word is parsed; nonsense, and the address of
+   another machine, is an EnvironmentFailure by name.
 
 A process that sends over a link cut at its own end gets EPERM from the kernel, where a real network says nothing.
 """
@@ -13,9 +15,10 @@ A process that sends over a link cut at its own end gets EPERM from the kernel, 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Collection, Iterable, Mapping, Sequence
+import re
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import TypeVar
 
 from harness.environment import EnvironmentFailure, Link, LinkSight
@@ -24,6 +27,10 @@ from harness.hosts.probe import Probe
 
 T = TypeVar("T")
 
+# Of one machine. Bridges and containers of its own give it some; each becomes rules on all the others.
+ADDRESSES_LIMIT = 64
+# Fifteen digits: more packets than a run can send, and their sum is still a number of JSON's.
+_COUNT = re.compile(r"[0-9]{1,15}", re.ASCII)
 _TOOLS = {4: "iptables", 6: "ip6tables"}
 # Another program may hold the lock of the tables for a moment; "-w" without a limit would wait for ever.
 _WAIT = "-w 5"
@@ -66,6 +73,13 @@ class IptablesNetwork:
         """
         facts = await asyncio.gather(*(self._ask(machine) for machine in self._machines.values()))
         self._facts = dict(zip(self._machines, facts, strict=True))
+        for name, fact in self._facts.items():
+            others = [machine for machine in self._machines.values() if machine.name != name]
+            stolen = [machine.name for machine in others if machine.host in fact.addresses]
+            if stolen:
+                raise EnvironmentFailure(
+                    f"{name} says that the address of {stolen[0]} is its own; give every node an address of its own"
+                )
         await self._probe.heard((), {})
         return tuple(name for name, fact in self._facts.items() if 6 not in fact.families)
 
@@ -112,11 +126,11 @@ class IptablesNetwork:
 
     async def _ask(self, machine: SshMachine) -> Facts:
         said = await machine.connection.run(_FACTS)
-        facts = read_facts(said.text, machine.host)
+        facts = _believed(machine, read_facts, said.text, machine.host)
         if 4 not in facts.families:
             why = [line[4:] for line in said.text.splitlines() if line.startswith("why ")]
             raise EnvironmentFailure(
-                f"iptables can't be used on {machine.name} ({why[0] if why else 'it is missing'}); "
+                f"iptables can't be used on {machine.name} ({why[0][:200] if why else 'it is missing'}); "
                 "install it there, and log in as a user with CAP_NET_ADMIN"
             )
         if 6 not in facts.families and any(ip_address(address).version == 6 for address in facts.addresses):
@@ -144,7 +158,7 @@ class IptablesNetwork:
         me = machine.name
         owner = {address: name for name in self._machines for address in self._addresses(name, me)}
         counted: list[tuple[Link, int]] = []
-        for packets, source, target in read_counters(said.text):
+        for packets, source, target in _believed(machine, read_counters, said.text):
             if target in owner:
                 counted.append(((me, owner[target]), packets))
             elif source in owner:
@@ -178,6 +192,16 @@ class IptablesNetwork:
         return sorted(self._facts[name].addresses - self._facts[seen_from].addresses)
 
 
+def _believed(machine: SshMachine, read: Callable[..., T], said: str, *more: str) -> T:
+    """What a machine said, read. Raises EnvironmentFailure by its name if that can't be."""
+    try:
+        return read(said, *more)
+    except ValueError as problem:
+        raise EnvironmentFailure(
+            f"{machine.name} answers with what can't be ({problem}); see what its hostname and iptables are"
+        ) from None
+
+
 async def _all(works: Iterable[Awaitable[T]]) -> list[T]:
     """Wait for all of them, even if one fails; then raise what the first to fail raised."""
     done = await asyncio.gather(*works, return_exceptions=True)
@@ -203,24 +227,46 @@ def restore_input(chain: str, family: int, to: Iterable[str], of: Iterable[str],
 
 
 def read_counters(listing: str) -> list[tuple[int, str, str]]:
-    """(packets, source, destination) of each DROP rule in `iptables -vxnL`; the one that matters not is 0/0."""
-    rows = [line.split() for line in listing.splitlines()]
-    # ip6tables leaves a column empty that iptables fills, so addresses are counted from the end.
-    return [(int(row[0]), row[-2], row[-1]) for row in rows if len(row) > 7 and row[2] == "DROP"]
+    """(packets, source, destination) of each DROP rule in `iptables -vxnL`; the one that matters not is 0/0.
+
+    Raises ValueError for a count that is none.
+    """
+    counters = []
+    for row in (line.split() for line in listing.splitlines()):
+        if len(row) > 7 and row[2] == "DROP":
+            if not _COUNT.fullmatch(row[0]):
+                raise ValueError(f"{row[0]!r:.40} packets")
+            # ip6tables leaves a column empty that iptables fills, so addresses are counted from the end.
+            counters.append((int(row[0]), row[-2], row[-1]))
+    return counters
 
 
 def read_facts(said: str, host: str) -> Facts:
-    """What a machine answered to the questions above; host: the address by which it is reached."""
+    """What a machine answered to the questions above; host: the address by which it is reached.
+
+    Raises ValueError for an address that is none, or that no machine can have for itself alone, and for too many.
+    """
     addresses = {host}
     families = set()
     for line in said.splitlines():
         match line.split():
             case ["v4", *words]:
-                addresses |= {word for word in words if "." in word}
+                # Those with colons are told again below, all of them.
+                addresses |= {_own(IPv4Address(word)) for word in words if ":" not in word}
             case ["v6", digits, _, _, scope, *_] if scope != "10":  # 10: loopback
-                addresses.add(str(ip_address(int(digits, 16))))
+                if not re.fullmatch(r"[0-9a-fA-F]{32}", digits, re.ASCII):
+                    raise ValueError(f"{digits!r:.40} is no IPv6 address")
+                addresses.add(_own(IPv6Address(int(digits, 16))))
             case ["tool", tool]:
                 families |= {family for family, name in _TOOLS.items() if name == tool}
+    if len(addresses) > ADDRESSES_LIMIT:
+        raise ValueError(f"{len(addresses)} addresses")
     if not any(ip_address(address).version == 6 for address in addresses):
         families.discard(6)
     return Facts(frozenset(addresses), frozenset(families))
+
+
+def _own(address: IPv4Address | IPv6Address) -> str:
+    if address.is_loopback or address.is_multicast or address.is_unspecified:
+        raise ValueError(f"{address} is no address of one machine")
+    return str(address)

@@ -4,6 +4,7 @@
 2. Signals go to the program's whole process group, and then it is looked at: a kill that leaves a process alive,
    or a pause that leaves it running, is an `EnvironmentFailure`, never a silent success.
 3. Output is appended to one log file across restarts, and outlives the program.
+4. What the machine says is not believed: names of logs are plain or not asked for, and all it sends is bounded.
 """
 
 from __future__ import annotations
@@ -15,11 +16,10 @@ from collections.abc import Mapping
 
 from harness.environment import EnvironmentFailure, Program
 from harness.hosts.ssh import SshConnection
+from harness.node_logs import LOG_LIMIT_BYTES, LOGS_LIMIT, NODE_LIMIT_BYTES, plain
 
 LOGS = "/var/log/splitbrain"
 PROCESS = "/run/splitbrain.pid"
-# A run's logs are read while people look at its report; what is older than the last 16 MiB is of no use there.
-LOG_LIMIT_BYTES = 16 << 20
 TAIL_LINES = 15
 
 # `state` prints the letter of /proc/PID/stat if the program's process is there: not gone, no zombie, not a namesake.
@@ -85,7 +85,7 @@ class SshMachine:
         command = f"LOG={shlex.quote(log)}; set -- {shlex.join(program.command)}\n{_START}"
         output = await self.connection.run(command, stdin=_archive(program.files))
         if output.status != 0:
-            raise EnvironmentFailure(f"{program.name} did not start on {self.name}: {output.text}")
+            raise EnvironmentFailure(f"{program.name} did not start on {self.name}: {output.told}")
 
     async def kill(self) -> None:
         """kill -9, and look that the process is gone."""
@@ -115,14 +115,23 @@ class SshMachine:
         return (await self.connection.run(f"{_LOOK}\nstate")).status == 0
 
     async def logs(self) -> Mapping[str, bytes]:
-        """The end of every log file (at most 16 MiB each), by name."""
+        """The end of every log file (at most 16 MiB each), by name.
+
+        What has no plain name, or comes after the first `LOGS_LIMIT`, is not asked for: it is empty here, and last.
+        Raises EnvironmentFailure if the machine sends more than logs may have.
+        """
         listed = await self.connection.run(f"cd {LOGS} 2>/dev/null && ls")
         names = listed.text.splitlines() if listed.status == 0 else []
-        return {name: await self._log(name) for name in names}
+        logs: dict[str, bytes] = {}
+        for name in [name for name in names if plain(name)][:LOGS_LIMIT]:
+            logs[name] = await self._log(name)
+            if sum(map(len, logs.values())) > NODE_LIMIT_BYTES:
+                raise EnvironmentFailure(f"the logs of {self.name} are larger than {NODE_LIMIT_BYTES >> 20} MiB")
+        return logs | {name: b"" for name in names if name not in logs}
 
     async def tail(self, lines: int = TAIL_LINES) -> str:
         """The last lines of all logs together, for a message about a node that does not answer."""
-        return (await self.connection.run(f"tail -n {lines} {LOGS}/*.log")).text
+        return (await self.connection.run(f"tail -n {lines} {LOGS}/*.log")).told
 
     def close(self) -> None:
         self.connection.close()

@@ -3,31 +3,49 @@
 1. A link is heard if a datagram sent over it in this very look arrived; a nonce is never used twice, so a straggler
    of an earlier look proves nothing.
 2. A link is silent only after every try stayed unheard. One lost packet makes no cut.
+3. A nonce can't be guessed, and only its target's word counts for it. An answer that is none of ours, in form or size,
+   is a failure of that machine, by name.
 """
 
 from __future__ import annotations
 
 import asyncio
-import itertools
-import json
 import secrets
 import shlex
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, TypeVar
 
+import msgspec
 import paramiko
 
 from harness.environment import EnvironmentFailure, Link
 from harness.hosts.machine import SshMachine
+from harness.hosts.ssh import told
+
+T = TypeVar("T")
 
 TRIES = 3
 # What a packet may need to arrive before the target is asked: far more than a round trip between neighbours.
 PATIENCE_S = 0.02
 ANSWER_TIMEOUT_S = 10.0
+# A line of answer: each of a hundred nodes sent three parcels at most, and a nonce has 16 letters.
+ANSWER_LIMIT_BYTES = 1 << 16
 
 Parcel = tuple[str, int, str]
 _SOURCE = Path(__file__).with_name("listener.py").read_text()
+
+
+class Opened(msgspec.Struct):
+    """What a listener says at first."""
+
+    port: Annotated[int, msgspec.Meta(ge=1, le=65_535)]
+
+
+class Heard(msgspec.Struct):
+    """What it answers."""
+
+    heard: list[str]
 
 
 class Probe:
@@ -36,8 +54,6 @@ class Probe:
     def __init__(self, machines: Mapping[str, SshMachine]) -> None:
         self._machines = machines
         self._ears: dict[str, _Ear] = {}
-        self._look = secrets.token_hex(4)
-        self._numbers = itertools.count()
 
     async def heard(self, links: Collection[Link], sent: dict[Link, int]) -> set[Link]:
         """Which of the links carry a datagram now. Takes about 10 ms if all do, and 3 times 30 ms if not.
@@ -52,7 +68,7 @@ class Probe:
             await asyncio.sleep(PATIENCE_S * attempt)
             parcels: dict[str, list[Parcel]] = {name: [] for name in ears}
             for source, target in sorted(missing):
-                nonce = f"{self._look}-{next(self._numbers)}"
+                nonce = secrets.token_hex(8)
                 nonces[nonce] = source, target
                 parcels[source].append((self._machines[target].host, ears[target].port, nonce))
                 sent[source, target] = sent.get((source, target), 0) + 1
@@ -60,7 +76,9 @@ class Probe:
             nothing: dict[str, list[Parcel]] = {name: [] for name in ears}
             for question in (parcels, nothing):
                 answers = await asyncio.gather(*(ears[name].ask(asked) for name, asked in question.items()))
-                missing -= {nonces[nonce] for answer in answers for nonce in answer if nonce in nonces}
+                for name, answer in zip(question, answers, strict=True):
+                    arrived = {nonces[nonce] for nonce in answer if nonce in nonces}
+                    missing -= {link for link in arrived if link[1] == name}
             if not missing:
                 break
         return set(links) - missing
@@ -87,7 +105,7 @@ class _Ear:
         self.channel = channel
         self.port = 0
         self._machine = machine
-        self._lines = channel.makefile("r")
+        self._lines = channel.makefile("rb")
 
     @staticmethod
     async def start(machine: SshMachine) -> _Ear:
@@ -95,16 +113,15 @@ class _Ear:
         channel = await machine.connection.channel(script)
         channel.settimeout(ANSWER_TIMEOUT_S)
         ear = _Ear(machine, channel)
-        ear.port = (await machine.connection.in_thread(ear._answer))["port"]
+        ear.port = (await machine.connection.in_thread(lambda: ear._answer(Opened))).port
         return ear
 
     async def ask(self, parcels: Collection[Parcel]) -> list[str]:
         """Have it send these (address, port, nonce). Returns the nonces that came in since it was last asked."""
 
         def exchange() -> list[str]:
-            self.channel.sendall(json.dumps({"send": list(parcels)}).encode() + b"\n")
-            heard: list[str] = self._answer()["heard"]
-            return heard
+            self.channel.sendall(msgspec.json.encode({"send": list(parcels)}) + b"\n")
+            return self._answer(Heard).heard
 
         try:
             return await self._machine.connection.in_thread(exchange)
@@ -112,17 +129,28 @@ class _Ear:
             self.channel.close()
             raise self._failure(str(error)) from error
 
-    def _answer(self) -> dict[str, Any]:
+    def _answer(self, form: type[T]) -> T:
         try:
-            answer: dict[str, Any] = json.loads(self._lines.readline())
+            return read_answer(self._lines.readline(ANSWER_LIMIT_BYTES), form)
         except (OSError, ValueError) as error:
-            said = self.channel.recv_stderr(4096).decode(errors="replace") if self.channel.recv_stderr_ready() else ""
+            said = told(self.channel.recv_stderr(4096)) if self.channel.recv_stderr_ready() else ""
             self.channel.close()
-            raise self._failure((said.strip() or str(error)).splitlines()[-1]) from error
-        return answer
+            raise self._failure((said or str(error)).splitlines()[-1]) from error
 
     def _failure(self, cause: str) -> EnvironmentFailure:
         return EnvironmentFailure(
             f"the probe on {self._machine.name} does not answer ({cause}); see whether the machine still runs "
             "and has Python 3 as python3"
         )
+
+
+def read_answer(line: bytes, form: type[T]) -> T:
+    """A listener's line, as what it has to be. Raises ValueError."""
+    if not line:
+        raise ValueError("it has ended")
+    if not line.endswith(b"\n"):
+        raise ValueError(f"its answer is cut off, or longer than {ANSWER_LIMIT_BYTES:,} bytes")
+    try:
+        return msgspec.json.decode(line, type=form)
+    except RecursionError:
+        raise ValueError("its answer is nested too deep") from None

@@ -4,6 +4,8 @@
 2. One key gets in. No password, no agent, no key lying about on the harness's side.
 3. A lost connection is made anew before a command, never during one: nobody knows whether it ran.
 4. Every command ends: done, failed, or timed out, and each says on which machine.
+5. A machine may say anything, without end: what a command answers is cut off at `OUTPUT_LIMIT_BYTES`, as it comes in,
+   and that is a failure.
 """
 
 from __future__ import annotations
@@ -28,11 +30,19 @@ T = TypeVar("T")
 
 COMMAND_TIMEOUT_S = 30.0
 CONNECT_TIMEOUT_S = 5.0
+OUTPUT_LIMIT_BYTES = 16 << 20
+"""Of one command: the largest that is asked for is the end of a log."""
+TOLD_LIMIT = 2000
+"""Characters of what a machine said that go into a message, and with it into histories and results."""
 _LOST = (paramiko.SSHException, OSError, EOFError)
 
 
 class _OverdueError(Exception):
     """A command took too long. Not a TimeoutError: a connect that times out is one, and is another matter."""
+
+
+class _TalkativeError(Exception):
+    """A command answered more than it may."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +87,11 @@ class Output:
     def text(self) -> str:
         return self.data.decode(errors="replace").strip()
 
+    @property
+    def told(self) -> str:
+        """The end of it, for a message."""
+        return told(self.data)
+
 
 class SshConnection:
     """Commands on one machine, one at a time, without blocking the event loop.
@@ -119,7 +134,8 @@ class SshConnection:
     async def run(self, script: str, *, stdin: bytes = b"", timeout_s: float = COMMAND_TIMEOUT_S) -> Output:
         """Run a POSIX shell script to its end, whatever its exit status.
 
-        Raises EnvironmentFailure if the machine can't be reached or the script takes longer than timeout_s.
+        Raises EnvironmentFailure if the machine can't be reached, the script takes longer than timeout_s, or it
+        answers more than `OUTPUT_LIMIT_BYTES`.
         """
         try:
             return await self.in_thread(lambda: self._run(script, stdin, timeout_s))
@@ -128,6 +144,12 @@ class SshConnection:
             raise EnvironmentFailure(
                 f"{self._where} did not finish a command within {timeout_s:g} s ({_shortened(script)}); "
                 "the machine hangs or is overloaded: try fewer nodes or a lower rate"
+            ) from error
+        except _TalkativeError as error:
+            self._drop()
+            raise EnvironmentFailure(
+                f"{self._where} answered a command with more than {OUTPUT_LIMIT_BYTES >> 20} MiB "
+                f"({_shortened(script)}); see what runs there under that name"
             ) from error
         except _LOST as error:
             self._drop()
@@ -140,7 +162,7 @@ class SshConnection:
         """`run`, and raise EnvironmentFailure with what it said if its exit status is not 0."""
         output = await self.run(script, stdin=stdin, timeout_s=timeout_s)
         if output.status != 0:
-            raise EnvironmentFailure(f"{self._where}: {output.text or f'exit status {output.status}'}")
+            raise EnvironmentFailure(f"{self._where}: {output.told or f'exit status {output.status}'}")
         return output
 
     async def channel(self, script: str) -> paramiko.Channel:
@@ -185,6 +207,8 @@ class SshConnection:
                 channel.shutdown_write()
                 while piece := channel.recv(1 << 16):
                     said += piece
+                    if len(said) > OUTPUT_LIMIT_BYTES:
+                        raise _TalkativeError
                     channel.settimeout(max(0.0, end - time.monotonic()))
             except TimeoutError as error:
                 raise _OverdueError from error
@@ -254,6 +278,12 @@ class SshConnection:
         client, self._client = self._client, None
         if client is not None:
             client.close()
+
+
+def told(said: bytes) -> str:
+    """The end of what a machine said, at most `TOLD_LIMIT` characters."""
+    text = said[-4 * TOLD_LIMIT :].decode(errors="replace").strip()
+    return text if len(text) <= TOLD_LIMIT else "..." + text[3 - TOLD_LIMIT :]
 
 
 def _as_sh(script: str) -> str:

@@ -11,7 +11,6 @@ the cancellations of a TaskGroup).
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import contextvars
 import gc
 from collections.abc import Awaitable, Callable
@@ -19,7 +18,13 @@ from heapq import heapify, heappop, heappush
 from itertools import count
 from typing import Any, NoReturn, TypeVar
 
+from harness.interrupts import until_done
+
 T = TypeVar("T")
+
+
+LEFTOVER_S = 60.0
+"""Virtual seconds that what was left behind has to end in once it is cancelled."""
 
 
 class DeadlockError(RuntimeError):
@@ -99,7 +104,9 @@ class VirtualLoop(asyncio.BaseEventLoop):
                 return
             try:
                 callback(*args)
-            except Exception as problem:
+            except (SystemExit, KeyboardInterrupt):
+                raise  # As asyncio does with a handle's.
+            except BaseException as problem:
                 self.call_exception_handler({"message": f"{callback!r} failed", "exception": problem})
             return
         waiting = ", ".join(_where(task) for task in self._tasks) or "nothing"
@@ -123,10 +130,8 @@ class VirtualLoop(asyncio.BaseEventLoop):
         for task in leftovers:
             task.cancel()
         for task in leftovers:
-            if not task.done():
-                # One that waits for another thing while it is cancelled, in vain, must not keep the others.
-                with contextlib.suppress(DeadlockError):
-                    self.run_until_complete(_ended(task))
+            # One that waits for another thing while it is cancelled, in vain, must not keep the others.
+            until_done(self, self.create_task(_ended(task)), lambda problem: None)
 
     def run_in_executor(  # type: ignore[override]
         self, executor: Any, func: Callable[..., Any], *args: Any
@@ -137,9 +142,12 @@ class VirtualLoop(asyncio.BaseEventLoop):
         """Nothing to wake: whoever calls `call_soon_threadsafe` is this very thread."""
 
 
-def run_simulated(main: Callable[[], Awaitable[T]]) -> T:
+def run_simulated(
+    main: Callable[[], Awaitable[T]], escaped: Callable[[BaseException], None] | None = None
+) -> T:
     """Run `main()` on a new VirtualLoop until it ends, then cancel what it left behind, oldest first.
 
+    escaped: see `until_done`; without one, what comes out of the loop is raised.
     Returns what it returns, raises what it raises, and DeadlockError where it would wait for ever.
     """
     loop = VirtualLoop()
@@ -147,7 +155,7 @@ def run_simulated(main: Callable[[], Awaitable[T]]) -> T:
     # Of what nodes, network and clients make, nearly all is freed without it: collections found little, often.
     gc.set_threshold(10_000, *thresholds[1:])
     try:
-        return loop.run_until_complete(_awaited(main))
+        return until_done(loop, loop.create_task(_awaited(main)), escaped)
     finally:
         gc.set_threshold(*thresholds)
         try:
@@ -162,11 +170,8 @@ async def _awaited(main: Callable[[], Awaitable[T]]) -> T:
 
 
 async def _ended(task: asyncio.Task[Any]) -> None:
-    try:
-        await task
-    except asyncio.CancelledError:
-        pass
-    except Exception as problem:
+    await asyncio.wait([task], timeout=LEFTOVER_S)
+    if task.done() and not task.cancelled() and (problem := task.exception()) is not None:
         asyncio.get_running_loop().call_exception_handler(
             {"message": "a task failed while it was cancelled", "exception": problem, "task": task}
         )

@@ -1,0 +1,48 @@
+"""What a run was: the facts that run.json keeps, written before anything starts.
+
+1. They are all that is needed to run it again, and the versions of what ran it.
+2. A simulated run has no moment of its own: the same seed gives the same facts.
+"""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from harness.experiment import Prepared
+
+
+def facts(prepared: Prepared) -> dict[str, Any]:
+    """The facts of a run, JSON-able."""
+    experiment = prepared.experiment
+    return {
+        "workload": experiment.workload,
+        "system": experiment.system,
+        "environment": experiment.environment,
+        "nodes": list(experiment.names),
+        "seed": experiment.seed,
+        "time_limit_s": experiment.time_limit_s,
+        "rate": experiment.rate,
+        "concurrency": experiment.concurrency,
+        "faults": list(experiment.faults),
+        "config": dict(experiment.config),
+        "system_config": {**prepared.plan.config, **prepared.system.describe()},
+        "command": experiment.command,
+        "started": None if experiment.environment == "sim" else datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": {"splitbrain": version("splitbrain"), "python": platform.python_version()},
+        "commit": _commit(),
+    }
+
+
+def _commit() -> str | None:
+    """The commit of the checkout splitbrain runs from, if it is one."""
+    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short=12", "HEAD"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=5, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() or None

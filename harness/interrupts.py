@@ -1,0 +1,232 @@
+"""Interrupts: what ends a run from outside, brought to it where it can take it.
+
+1. What a signal's handler raises in a run is kept, and the run's task is cancelled at the next turn of its loop. Raised
+   between any two lines instead it could lose a wake-up, and the run would wait for ever, or a client would take it.
+2. Code that holds the loop up for longer than `PATIENCE_S` gets it raised where it stands, again and again.
+3. SIGINT and SIGTERM are a KeyboardInterrupt, the first of them; later ones disturb nothing. Other signals' handlers,
+   such as a test's time limit, are called as they are.
+4. A deadline ends a run in the same way.
+5. Signals belong to the main thread: in another one there is the deadline only, and nothing is raised in place.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import select
+import signal
+import threading
+import time
+from collections.abc import Awaitable, Callable
+from types import FrameType, TracebackType
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+PATIENCE_S = 2.0
+"""A turn of the loop takes milliseconds."""
+ESCAPES_LIMIT = 1000
+"""Of exceptions out of a loop that goes on: a task that is to end needs a few turns, and none of them ends it here."""
+_OURS = (signal.SIGINT, signal.SIGTERM)
+_current: Interrupts | None = None
+
+
+def interrupting(problem: BaseException) -> bool:
+    """Whether the exception is the one that ends the run under way, raised in the place of another's answer.
+
+    Where no `Interrupts` is entered, a KeyboardInterrupt is.
+    """
+    return isinstance(problem, KeyboardInterrupt) if _current is None else problem is _current.problem
+
+
+def named(problem: BaseException) -> str:
+    """An exception's name, and its text if it has one.
+
+    >>> named(SystemExit(0)), named(asyncio.CancelledError())
+    ('SystemExit: 0', 'CancelledError')
+    """
+    return ": ".join(part for part in (type(problem).__name__, said(problem)) if part)
+
+
+def said(problem: BaseException) -> str:
+    """An exception's text, whoever wrote its class."""
+    try:
+        return str(problem)
+    except Exception:
+        return "(its text can't be had)"
+
+
+class Interrupts:
+    """While it is entered, what ends the run comes here.
+
+    problem: what ends it, or None.
+    """
+
+    def __init__(self) -> None:
+        self.problem: BaseException | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._task: asyncio.Task[Any] | None = None
+        self._held = False
+        self._turned = False
+        self._in_place = False
+        self._deadline: tuple[float, BaseException] | None = None
+        self._before: dict[int, Any] = {}
+        self._main = threading.current_thread() is threading.main_thread()
+        self._thread = threading.Thread(target=self._watch, name="interrupts", daemon=True)
+        self._ears, self._mouth = -1, -1
+
+    def __enter__(self) -> Interrupts:
+        global _current
+        # A pipe, as a handler may not touch a lock: the very thread that it stopped may hold it.
+        self._ears, self._mouth = os.pipe()
+        self._thread.start()
+        if self._main:
+            _current = self
+            for number in signal.valid_signals():
+                handler = signal.getsignal(number)
+                if number in _OURS:
+                    self._before[number] = signal.signal(number, self._interrupt)
+                elif callable(handler):
+                    self._before[number] = signal.signal(number, self._keeping(handler))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        global _current
+        self._held = True
+        for number, handler in self._before.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+        if self._main:
+            _current = None
+        os.close(self._mouth)
+        self._thread.join()
+        os.close(self._ears)
+
+    def tell(self, task: asyncio.Task[Any]) -> None:
+        """From now on this task is cancelled, as often as it takes. To be called on its loop."""
+        self._loop, self._task = task.get_loop(), task
+
+    def hold(self) -> None:
+        """From now on nothing is cancelled or raised: what the run has left to do is short, or has to be done."""
+        self._held = True
+
+    def limit(self, seconds: float, overdue: BaseException) -> None:
+        """End the run with `overdue` after so many seconds of real time."""
+        self._deadline = (time.monotonic() + seconds, overdue)
+        self._poke()
+
+    def end(self, problem: BaseException) -> None:
+        """End the run, if nothing does yet."""
+        if self.problem is None:
+            self.problem = problem
+        self._call_loop()
+        self._poke()
+
+    def _interrupt(self, number: int, frame: FrameType | None) -> None:
+        if self.problem is None:
+            self._kept(KeyboardInterrupt())
+        elif self._in_place:
+            self._in_place = False
+            if not self._held and not self._turned:
+                raise self.problem
+
+    def _keeping(self, handler: Callable[[int, FrameType | None], Any]) -> Callable[[int, FrameType | None], None]:
+        def handle(number: int, frame: FrameType | None) -> None:
+            try:
+                handler(number, frame)
+            except BaseException as problem:
+                if self.problem is None:
+                    self._kept(problem)
+
+        return handle
+
+    def _kept(self, problem: BaseException) -> None:
+        self.end(problem)
+        if self._task is None and not self._held:
+            raise problem  # Nothing is under way that it could harm.
+
+    def _poke(self) -> None:
+        with contextlib.suppress(OSError):
+            os.write(self._mouth, b"!")
+
+    def _call_loop(self) -> None:
+        self._turned = False
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):  # It may just have been closed.
+                self._loop.call_soon_threadsafe(self._turn)
+
+    def _turn(self) -> None:
+        self._turned = True
+        if self._task is not None and not self._held:
+            self._task.cancel()
+
+    def _watch(self) -> None:
+        """On a thread of its own, until the pipe is closed."""
+        while True:
+            ready, _, _ = select.select([self._ears], [], [], self._patience_s())
+            if ready:
+                if not os.read(self._ears, 64):
+                    return
+            elif self._held:
+                continue
+            elif self.problem is None:
+                assert self._deadline is not None
+                self.end(self._deadline[1])
+            elif self._turned:
+                self._call_loop()  # It was cancelled, and is still there: somebody took the cancellation for his own.
+            elif self._main:
+                self._in_place = True
+                signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+    def _patience_s(self) -> float | None:
+        if self._held:
+            return None
+        if self.problem is not None:
+            return PATIENCE_S
+        return None if self._deadline is None else max(0.0, self._deadline[0] - time.monotonic())
+
+
+def run_really(main: Callable[[], Awaitable[T]], escaped: Callable[[BaseException], None]) -> T:
+    """Run `main()` on a new event loop until it ends, then cancel what it left behind. escaped: see `until_done`.
+
+    `asyncio.run` would wait without end for a task that takes its cancellation for somebody else's.
+    """
+    loop = asyncio.new_event_loop()
+    try:
+        return until_done(loop, loop.create_task(_awaited(main)), escaped)
+    finally:
+        left = asyncio.all_tasks(loop)
+        for task in left:
+            task.cancel()
+        if left:
+            until_done(loop, loop.create_task(asyncio.wait(left, timeout=PATIENCE_S)), lambda problem: None)
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.close()
+
+
+async def _awaited(main: Callable[[], Awaitable[T]]) -> T:
+    return await main()
+
+
+def until_done(
+    loop: asyncio.AbstractEventLoop, task: asyncio.Task[T], escaped: Callable[[BaseException], None] | None
+) -> T:
+    """Run the loop until the task is done; returns or raises what the task does.
+
+    escaped: told of what comes out of the loop itself (a callback's SystemExit), and the loop goes on; without one, it
+    is raised.
+    """
+    escapes = 0
+    while not task.done():
+        try:
+            loop.run_until_complete(task)
+        except BaseException as problem:
+            if task.done():
+                break
+            escapes += 1
+            if escaped is None or escapes > ESCAPES_LIMIT:
+                raise
+            escaped(problem)
+    return task.result()
