@@ -2,9 +2,9 @@
 
 1. Invalid outranks unknown outranks valid. The reason is that of the worst checker, first in the order asked,
    and names it.
-2. A checker that raises is contained, be it that it fails itself, that a model of the caller's own ends the program
-   (SystemExit), or that it refuses the history (HistoryError): its name and error are in `broken`, and the others still
-   count. What it would have judged nobody has: a composition with something broken is at best unknown.
+2. A checker that raises anything but a KeyboardInterrupt is contained, be it that it fails itself, that a model of the
+   caller's own ends the program (SystemExit), or that it refuses the history (HistoryError): its name and error are in
+   `broken`, and the others still count. What it would have judged nobody has: a composition with something broken is at best unknown.
 3. Every checker counts alike. One that only describes (`latency` without an SLA) is valid as soon as it has
    something to describe, so it makes the whole unknown only where there was nothing at all.
 4. Nothing asked is unknown.
@@ -38,7 +38,9 @@ def check_all(history: History, checkers: Mapping[str, Mapping[str, Any]]) -> Ve
     for name, (checker, options) in chosen.items():
         try:
             parts[name] = checker.judge(history, **options)
-        except (Exception, SystemExit) as error:  # Whatever a checker does wrong must not hide what others found.
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # Whatever a checker does wrong must not hide what others found.
             broken[name] = told(error)
     return compose(parts, broken)
 

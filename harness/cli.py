@@ -4,6 +4,7 @@
 2. Exit codes: 0 valid, 1 invalid, 2 unknown, 3 broken (the harness failed, or could not print its answer), 64 wrong
    usage, 130 interrupted.
 3. An interrupt counts from the first moment: what takes long to import is imported under a handler.
+4. Exit code 0 of `run` and `check` comes from a verdict that was printed, and from nothing else: see `harness.guard`.
 """
 
 from __future__ import annotations
@@ -13,16 +14,21 @@ import os
 import signal
 import sys
 
+from harness import guard
+
 EXIT_INTERRUPTED = 130
+GUARDED = ("run", "check")
 
 
 def main() -> None:
     """The command."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _leave)
+    if sys.argv[1:2] and sys.argv[1] in GUARDED:
+        guard.enter()
     import click
 
-    from harness.commands import cli
+    from harness.commands import Answered, cli
     from harness.experiment import UsageProblem
     from harness.results import EXIT_CODES, EXIT_USAGE, ResultsError
     from harness.terminal import OutputLost, warn
@@ -30,8 +36,9 @@ def main() -> None:
     try:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.default_int_handler)
-        cli.main(standalone_mode=False)
-        code = 0
+        code = cli.main(standalone_mode=False) or 0
+    except Answered as answer:
+        code = answer.exit_code
     except click.ClickException as problem:
         with contextlib.suppress(OSError, ValueError):
             problem.show()
@@ -43,17 +50,21 @@ def main() -> None:
         warn(f"splitbrain: {problem}")
         code = EXIT_CODES["broken"]
     except (click.Abort, KeyboardInterrupt):
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
         warn("splitbrain: interrupted")
         code = EXIT_INTERRUPTED
-    except Exception as problem:  # The last line of defence: exit code 1 would read as "invalid".
+    except BaseException as problem:  # The last line of defence: exit code 1 would read as "invalid".
         warn(f"splitbrain: internal error, {type(problem).__name__}: {problem}; please report it with this command")
         code = EXIT_CODES["broken"]
+    guard.report(code)
     sys.exit(code)
 
 
 def _leave(number: int, frame: object) -> None:
     # Nothing was begun that would need cleaning up, and half an import can't be trusted with an exception.
     os.write(2, b"splitbrain: interrupted\n")
+    guard.report(EXIT_INTERRUPTED)
     os._exit(EXIT_INTERRUPTED)
 
 

@@ -19,6 +19,14 @@ from harness.terminal import Progress, say, warn
 SEED_MAX = 2**32
 
 
+class Answered(SystemExit):
+    """The answer was printed. exit_code: what it stands for. Only commands raise it, once they have printed it."""
+
+    def __init__(self, exit_code: int) -> None:
+        super().__init__(exit_code)
+        self.exit_code = exit_code
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def cli() -> None:
     """Torment a distributed system, and prove what it lost."""
@@ -72,7 +80,7 @@ def run(
         say(json.dumps({**result.as_dict(), "folder": str(result.folder), "replay": result.command}))
     else:
         say("\n".join(result.lines()))
-    raise SystemExit(result.exit_code)
+    raise Answered(result.exit_code)
 
 
 @cli.command()
@@ -128,7 +136,7 @@ def check(
                 dealt[checker.name]["logs"] = judging.logs_beside(history)
         verdict = judging.judged(str(history), recorded, chosen, dealt)
     say(judging.as_json(verdict, recorded) if as_json else judging.as_text(verdict, recorded))
-    raise SystemExit(EXIT_CODES[judging.status(verdict)])
+    raise Answered(EXIT_CODES[judging.status(verdict)])
 
 
 @cli.command()
@@ -153,7 +161,7 @@ def clean() -> None:
         removed = remove_leftovers(warn)
     except EnvironmentFailure as problem:
         warn(f"splitbrain: {problem}")
-        raise SystemExit(EXIT_CODES["broken"]) from None
+        raise Answered(EXIT_CODES["broken"]) from None
     for line in removed:
         say(f"removed {line}")
     say(f"{len(removed)} things removed" if removed else "nothing was left behind")

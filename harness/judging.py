@@ -32,6 +32,7 @@ from checkers.compose import compose, told
 from checkers.linearizability import MODELS, Model
 from checkers.registry import Checker, find, names
 from harness.experiment import UsageProblem
+from harness.interrupts import named
 from harness.results import WIDTH, Status
 
 _LINES_OF_WITNESS = 14
@@ -74,7 +75,9 @@ def _hold_sendable(model: Model, flag: str) -> None:
     """Raises UsageProblem for a model that can't be sent to other processes."""
     try:
         pickle.dumps(model)
-    except Exception as problem:  # Their `__getstate__` may raise anything.
+    except KeyboardInterrupt:
+        raise
+    except BaseException as problem:  # Their `__getstate__` may raise anything.
         reason = f"{type(problem).__name__}: {_ADDRESS.sub('', str(problem))}"
         remedy = "run with --jobs 1, or define it so that it can be pickled"
         raise UsageProblem(f"{flag}: the model can't be sent to other processes ({reason}); {remedy}") from None
@@ -96,7 +99,9 @@ def _accepted(checker: Checker, options: Mapping[str, Any], flags: Mapping[str, 
         named = accepted.get("model")
         own = "; one of your own is --model module:ATTRIBUTE" if isinstance(named, str) and named not in MODELS else ""
         raise UsageProblem(f"{problem}{own}") from None
-    except (Exception, SystemExit):
+    except KeyboardInterrupt:
+        raise
+    except BaseException:
         pass  # It will fail again on the history, and is then told as what it is.
     return accepted
 
@@ -114,8 +119,10 @@ def model(name: str) -> Any:
         sys.path.append(here)  # At the end: a file of theirs called `checkers.py` must not become ours.
     try:
         found = importlib.import_module(module)
-    except (Exception, SystemExit) as problem:  # Theirs, so anything.
-        reason = f"{type(problem).__name__}: {problem}"
+    except KeyboardInterrupt:
+        raise
+    except BaseException as problem:  # Theirs, so anything.
+        reason = f"{named(problem)}"
         raise UsageProblem(f"--model {name}: can't import {module or 'a module without a name'} ({reason})") from None
     try:
         thing = getattr(found, attribute)
@@ -124,8 +131,10 @@ def model(name: str) -> Any:
         raise UsageProblem(f"--model {name}: {module} has no {attribute or 'name'}{_guess(attribute, there)}") from None
     try:
         made = thing() if isinstance(thing, type) else thing
-    except (Exception, SystemExit) as problem:
-        raise UsageProblem(f"--model {name}: can't make one ({type(problem).__name__}: {problem})") from None
+    except KeyboardInterrupt:
+        raise
+    except BaseException as problem:
+        raise UsageProblem(f"--model {name}: can't make one ({named(problem)})") from None
     if not isinstance(made, Model):
         what = type(made).__name__
         raise UsageProblem(f"--model {name}: it must be a checkers.linearizability.Model, and is of type {what}")
@@ -175,7 +184,9 @@ def judged(name: str, history: History, checkers: Sequence[Checker], options: Ma
         raise UsageProblem(text) from None
     except ValueError as problem:
         raise UsageProblem(str(problem)) from None
-    except (Exception, SystemExit) as problem:  # Its own failure is no verdict, and must not look like one.
+    except KeyboardInterrupt:
+        raise
+    except BaseException as problem:  # Its own failure is no verdict, and must not look like one.
         return compose({}, {checker.name: told(problem)})
 
 

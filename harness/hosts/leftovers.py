@@ -8,7 +8,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +19,7 @@ from docker.client import DockerClient
 from docker.errors import NotFound
 from docker.models.containers import Container
 
+from harness import guard
 from harness.environment import EnvironmentFailure, Progress
 from harness.hosts.engine import connect, refusals
 
@@ -39,8 +39,9 @@ class Owner:
 
     @staticmethod
     def this() -> Owner:
-        """The process that asks."""
-        return Owner(os.getpid(), _born(os.getpid()), _place())
+        """The process that asks, or the one that stands for it."""
+        pid = guard.responsible()
+        return Owner(pid, _born(pid), _place())
 
     @staticmethod
     def parse(label: str) -> Owner | None:
