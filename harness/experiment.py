@@ -26,8 +26,9 @@ ABILITIES: Mapping[str, frozenset[str]] = {
     "sim": frozenset({"cut", "kill", "pause", "wipe"}),
     "docker": frozenset({"cut", "kill", "pause", "wipe"}),
 }
-COMMANDS_S: Mapping[str, float] = {"sim": 0.1, "docker": 1.0}
-"""What the commands of one fault take, its start and its end together. In containers half a second to a second."""
+COMMANDS_S: Mapping[str, float] = {"sim": 0.1, "docker": 2.0}
+"""What the commands of one fault take, its start and its end together. In containers half a second to a second if the
+machine has nothing else to do, and three times as much if it is busy."""
 RANGES: Mapping[str, tuple[float, float]] = {
     "nodes": (1, 99),
     "seed": (0, 2**63),

@@ -16,7 +16,7 @@ from typing import Any
 from harness.environment import Environment
 from harness.generators import Generator, any_of, seconds, sequence, sleep
 from harness.interpreter import Nemesis
-from harness.nemesis.turns import Turns, WhenAsked, half_pause_s
+from harness.nemesis.turns import FirstOfAll, Turns, WhenAsked, half_pause_s
 from harness.operation import Invocation
 from harness.system import System
 
@@ -76,9 +76,12 @@ class FaultPackage:
         return WhenAsked(lambda now_ns: self._until(now_ns + seconds(self.time_limit_s)))
 
     def _until(self, end_ns: int) -> Generator:
-        lanes = [Turns(lane, self.interval_s, self.actions_s, end_ns) for lane in self.lanes]
         late_s = half_pause_s(max(map(len, self.lanes), default=0), self.interval_s, self.time_limit_s - self.actions_s)
-        return any_of(*(sequence(sleep(number * late_s), lane.generator) for number, lane in enumerate(lanes)))
+        short = late_s < self.interval_s / 2
+        waited_for = frozenset(family.name for family in self.families if short)
+        turns = [Turns(lane, self.interval_s, self.actions_s, end_ns).generator for lane in self.lanes]
+        lanes = [sequence(sleep(number * late_s), lane) for number, lane in enumerate(turns)]
+        return any_of(*(FirstOfAll(lane, waited_for) for lane in lanes))
 
     @property
     def final(self) -> Generator:

@@ -3,20 +3,24 @@
 1. A family's episode is quiet, a start, a hold and a stop. Each family of a lane has its first before any of them has
    its second.
 2. In that first round no pause, quiet or hold, is longer than its share of the time left: what the actions themselves
-   will take is set aside, and the rest is shared evenly among the pauses to come and one after them.
+   will take is set aside, and the rest is shared evenly among the pauses to come and one after them. But no hold is
+   shorter than `LEAST_S`.
 3. Pauses count from when the nemesis is done: cutting and looking take a real network seconds, and where they took
    longer than was set aside the later pauses are shorter.
-4. What can't give every pause `LEAST_S` is no schedule (`least_s`).
+4. Where the time is so short that pauses shrink, no lane begins its second round before all have ended their first:
+   there is one nemesis, and it would be kept from those that have not struck yet.
+5. What can't give every pause `LEAST_S` is no schedule (`least_s`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from checkers.history import Event
-from harness.generators import Context, Generator, Step, Test, sequence, sleep, synchronize, unfold
+from checkers.history import NEMESIS, Event
+from harness.generators import PENDING, Context, Generator, Step, Test, sequence, sleep, synchronize, unfold
+from harness.operation import Invocation
 
 if TYPE_CHECKING:
     from harness.nemesis.package import FaultFamily
@@ -74,7 +78,35 @@ class Turns:
 
     def _share_s(self, left_s: float, pauses_left: int, pauses: int) -> float:
         set_aside_s = self.actions_s * pauses_left / pauses
-        return max(0.0, min(self.interval_s, (left_s - set_aside_s) / (pauses_left + 1)))
+        # A fault held for too short a time is none, but quiet can be done without.
+        least_s = LEAST_S if pauses_left % 2 else 0.0
+        return max(least_s, min(self.interval_s, (left_s - set_aside_s) / (pauses_left + 1)))
+
+
+@dataclass(frozen=True, slots=True)
+class FirstOfAll:
+    """A lane's turns, but nothing that strikes a second time while some have not had their first episode (rule 4).
+
+    left: the families, of all lanes, whose first episode is not over.
+    """
+
+    inner: Generator
+    left: frozenset[str]
+
+    def op(self, test: Test, context: Context) -> Step:
+        step = self.inner.op(test, context)
+        match step:
+            case (Invocation(value={"fault": fault, "phase": "start"}), _) if self.left and fault not in self.left:
+                return PENDING, self
+            case (offered, after):
+                return offered, replace(self, inner=after)
+        return None
+
+    def update(self, test: Test, context: Context, event: Event) -> Generator:
+        left = self.left
+        if event.process == NEMESIS and isinstance(event.value, dict) and event.value.get("phase") == "stop":
+            left -= {event.value["fault"]}
+        return replace(self, inner=self.inner.update(test, context, event), left=left)
 
 
 @dataclass(frozen=True, slots=True)
