@@ -97,6 +97,49 @@ def test_what_a_sigkill_left_is_removed_by_clean(docker_engine, tmp_path):
     assert check.returncode == 2, check.stderr
 
 
+LOSSES = {
+    "killed": (lambda container, network: container.kill(), "container n3 was stopped from outside (status 137)"),
+    "removed": (lambda container, network: container.remove(force=True), "container n3 "),
+    "restarted": (lambda container, network: container.restart(timeout=0), "container n3 was "),
+    "paused": (lambda container, network: container.pause(), "container n3 was paused from outside"),
+    "disconnected": (lambda container, network: network.disconnect(container), "n3 is no longer on the network"),
+}
+
+
+@pytest.mark.parametrize("kind", LOSSES)
+def test_a_node_taken_away_from_outside_ends_the_run_within_seconds_as_broken_by_name(docker_engine, tmp_path, kind):
+    words = ["run", "sets", "--env", "docker", "--nodes", "3", "--faults", "kill", "--time-limit", "60"]
+    run = subprocess.Popen(
+        [sys.executable, "-m", "harness.cli", *words, "--out", str(tmp_path)], stdout=subprocess.PIPE, text=True
+    )
+    history = tmp_path / "latest" / "history.jsonl"
+    take_away, told = LOSSES[kind]
+    try:
+        wait_until(lambda: history.exists() and len(history.read_bytes().splitlines()) > 50)
+        [container] = [each for each in owned(docker_engine.containers, run.pid) if each.name.endswith("-n3")]
+        [network] = owned(docker_engine.networks, run.pid)
+        take_away(container, network)
+        printed, _ = run.communicate(timeout=15)
+    finally:
+        if run.poll() is None:
+            run.kill()
+            run.communicate()
+    assert run.returncode == 3
+    assert printed.startswith("BROKEN") and told in printed.splitlines()[0]
+    stages = [event["value"] for event in map(json.loads, history.read_text().splitlines()) if event["f"] == "stage"]
+    assert stages == ["load", "environment-lost"]
+    assert not [thing for thing in left_behind(docker_engine) if owner_is(thing, run.pid)]
+    check = [sys.executable, "-m", "harness.cli", "check", history]
+    for checker in ("lost-writes", "convergence", "evidence"):
+        done = subprocess.run([*check, "--checker", checker], capture_output=True, text=True, timeout=60)
+        assert done.returncode == 2, done.stdout
+
+
+def owned(things, pid):
+    listed = things.list(filters={"label": RUN_LABEL})
+    return [thing for thing in listed if owner_is(thing, pid)]
+
+
 def test_without_an_engine_a_run_is_broken_in_one_line_with_the_remedy(tmp_path):
     environment = {**os.environ, "DOCKER_HOST": f"unix://{tmp_path}/no.sock"}
     words = ["run", "sets", "--env", "docker", "--out", str(tmp_path)]
