@@ -34,6 +34,7 @@ proof: $(READY)
 	$(BIN)/python -m tests.store.proof outages 1500
 	$(BIN)/python -m tests.store.proof crashes 2500
 	$(BIN)/python -m tests.store.hostile_run 1000000
+	$(BIN)/python -m tests.harness.interrupts_run 1000
 	$(BIN)/python -m tests.store.replays_run 1000000
 
 bench: $(READY)

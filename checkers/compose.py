@@ -4,7 +4,8 @@
    and names it.
 2. A checker that raises anything but a KeyboardInterrupt is contained, be it that it fails itself, that a model of the
    caller's own ends the program (SystemExit), or that it refuses the history (HistoryError): its name and error are in
-   `broken`, and the others still count. What it would have judged nobody has: a composition with something broken is at best unknown.
+   `broken`, and the others still count. What it would have judged nobody has: a composition with something broken is at
+   best unknown.
 3. Every checker counts alike. One that only describes (`latency` without an SLA) is valid as soon as it has
    something to describe, so it makes the whole unknown only where there was nothing at all.
 4. Nothing asked is unknown.
