@@ -13,11 +13,14 @@ import contextlib
 import os
 import signal
 import sys
+import time
 
 from harness import guard
 
 EXIT_INTERRUPTED = 130
 GUARDED = ("run", "check")
+_ONE_INTERRUPT_S = 1.0
+_interrupted_at = float("-inf")
 
 
 def main() -> None:
@@ -35,7 +38,7 @@ def main() -> None:
 
     try:
         for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.default_int_handler)
+            signal.signal(number, _interrupt)
         code = cli.main(standalone_mode=False) or 0
     except Answered as answer:
         code = answer.exit_code
@@ -50,8 +53,6 @@ def main() -> None:
         warn(f"splitbrain: {problem}")
         code = EXIT_CODES["broken"]
     except (click.Abort, KeyboardInterrupt):
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.SIG_IGN)
         warn("splitbrain: interrupted")
         code = EXIT_INTERRUPTED
     except BaseException as problem:  # The last line of defence: exit code 1 would read as "invalid".
@@ -59,6 +60,16 @@ def main() -> None:
         code = EXIT_CODES["broken"]
     guard.report(code)
     sys.exit(code)
+
+
+def _interrupt(number: int, frame: object) -> None:
+    # One that is sent to the whole group is also passed on, and the second must not disturb the answer to the first. A
+    # later one counts again: a user's code may have swallowed the first.
+    global _interrupted_at
+    now = time.monotonic()
+    if now - _interrupted_at > _ONE_INTERRUPT_S:
+        _interrupted_at = now
+        raise KeyboardInterrupt
 
 
 def _leave(number: int, frame: object) -> None:

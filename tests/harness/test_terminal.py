@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+import json
+import unicodedata
+from pathlib import Path
+
+import pytest
+
+from checkers import Verdict, Witness
+from harness.results import AnomalyFound, Result
+from harness.terminal import Progress, printable, say, warn
+
+EVIL = "\x1b[2K\rVALID\x9b1A\x07\u202e\u2066\u2028\udc80\x7f"
+
+
+def harmless(text: str) -> bool:
+    return all(char in "\n\t" or unicodedata.category(char) not in ("Cc", "Cs", "Zl", "Zp") for char in text)
+
+
+def test_what_a_terminal_would_obey_is_written_out() -> None:
+    assert printable(EVIL) == (
+        r"\u001b[2K\u000dVALID\u009b1A\u0007\u202e\u2066\u2028\udc80\u007f"
+    )
+    assert printable("tab\there\nÄ 中 🦆") == "tab\there\nÄ 中 🦆"
+
+
+def test_json_stays_the_same_json() -> None:
+    text = json.dumps({"reason": EVIL}, ensure_ascii=False)
+    assert json.loads(printable(text)) == {"reason": EVIL}
+
+
+def test_everything_printed_is_printable(capsys: pytest.CaptureFixture[str]) -> None:
+    say(EVIL)
+    warn(EVIL)
+    with Progress(quiet=False) as progress:
+        progress(EVIL)
+        progress.status(EVIL)
+    out, err = capsys.readouterr()
+    assert harmless(out) and harmless(err)
+    assert out == printable(EVIL) + "\n"
+
+
+def test_a_result_shows_nothing_of_a_nodes_as_it_is() -> None:
+    verdict = Verdict.invalid(EVIL, Witness(EVIL))
+    result = Result("invalid", EVIL, verdict, Path("runs"), "splitbrain run sets", (EVIL,))
+    assert all(map(harmless, result.lines()))
+    with pytest.raises(AnomalyFound) as caught:
+        result.require_valid()
+    assert harmless(str(caught.value))
