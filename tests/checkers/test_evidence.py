@@ -170,3 +170,13 @@ def test_a_history_whose_last_line_was_cut_off_is_unknown() -> None:
     history = History(sound().events, truncated=True)
     verdict = check("evidence", history, min_operations=1)
     assert (verdict.outcome, verdict.reason) == ("unknown", "the history's last line is cut off: the run was killed")
+
+
+def test_a_lost_environment_is_a_doubt_and_not_the_systems_stall_but_covers_up_no_death() -> None:
+    verdict = judged(sound().stage("environment-lost", at=900))
+    assert verdict.outcome == "unknown" and "the environment was lost" in verdict.reason
+    assert judged(stalled(10).stage("environment-lost", at=900)).outcome == "unknown"
+    script = sound().act("kill", "kill", "start", at=900, nodes=["n1"])
+    evidence = {"effective": True, "died": ["n2"]}
+    script.nemesis("restart", {"fault": "kill", "phase": "stop", "nodes": ["n1"], "evidence": evidence}, at=910)
+    assert judged(script.stage("environment-lost", at=950)).outcome == "invalid"
