@@ -18,7 +18,7 @@ import select
 import signal
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from types import FrameType, TracebackType
 from typing import Any, TypeVar
 
@@ -58,13 +58,14 @@ def said(problem: BaseException) -> str:
 
 
 class Interrupts:
-    """While it is entered, what ends the run comes here.
+    """While it is entered, what ends the run comes here. What a signal's handler raised is raised at its exit, at last.
 
-    problem: what ends it, or None.
+    problem: what ends the run, or None.
     """
 
     def __init__(self) -> None:
         self.problem: BaseException | None = None
+        self._signalled: BaseException | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[Any] | None = None
         self._held = False
@@ -83,12 +84,13 @@ class Interrupts:
         self._thread.start()
         if self._main:
             _current = self
-            for number in signal.valid_signals():
-                handler = signal.getsignal(number)
-                if number in _OURS:
-                    self._before[number] = signal.signal(number, self._interrupt)
-                elif callable(handler):
-                    self._before[number] = signal.signal(number, self._keeping(handler))
+            with _put_off():
+                for number in signal.valid_signals():
+                    handler = signal.getsignal(number)
+                    if number in _OURS:
+                        self._before[number] = signal.signal(number, self._interrupt)
+                    elif callable(handler):
+                        self._before[number] = signal.signal(number, self._keeping(handler))
         return self
 
     def __exit__(
@@ -96,13 +98,17 @@ class Interrupts:
     ) -> None:
         global _current
         self._held = True
-        for number, handler in self._before.items():
-            signal.signal(number, signal.SIG_DFL if handler is None else handler)
-        if self._main:
-            _current = None
         os.close(self._mouth)
         self._thread.join()
         os.close(self._ears)
+        with _put_off():
+            for number, handler in self._before.items():
+                signal.signal(number, signal.SIG_DFL if handler is None else handler)
+            if self._main:
+                _current = None
+        # It may have come after the run looked whether there was one.
+        if self._signalled is not None and problem is not self._signalled:
+            raise self._signalled
 
     def tell(self, task: asyncio.Task[Any]) -> None:
         """From now on this task is cancelled, as often as it takes. To be called on its loop."""
@@ -121,15 +127,16 @@ class Interrupts:
         """End the run, if nothing does yet."""
         if self.problem is None:
             self.problem = problem
-        self._call_loop()
-        self._poke()
+        if not self._held:
+            self._call_loop()
+            self._poke()
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
-        if self.problem is None:
+        if self._signalled is None:
             self._kept(KeyboardInterrupt())
         elif self._in_place:
             self._in_place = False
-            if not self._held and not self._turned:
+            if self.problem is not None and not self._held and not self._turned:
                 raise self.problem
 
     def _keeping(self, handler: Callable[[int, FrameType | None], Any]) -> Callable[[int, FrameType | None], None]:
@@ -137,12 +144,13 @@ class Interrupts:
             try:
                 handler(number, frame)
             except BaseException as problem:
-                if self.problem is None:
+                if self._signalled is None:
                     self._kept(problem)
 
         return handle
 
     def _kept(self, problem: BaseException) -> None:
+        self._signalled = problem
         self.end(problem)
         if self._task is None and not self._held:
             raise problem  # Nothing is under way that it could harm.
@@ -186,6 +194,16 @@ class Interrupts:
         if self.problem is not None:
             return PATIENCE_S
         return None if self._deadline is None else max(0.0, self._deadline[0] - time.monotonic())
+
+
+@contextlib.contextmanager
+def _put_off() -> Iterator[None]:
+    """Within it no signal comes: half of the handlers would be the run's, and half whose they were before."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def run_really(main: Callable[[], Awaitable[T]], escaped: Callable[[BaseException], None]) -> T:

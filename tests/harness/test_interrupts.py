@@ -60,9 +60,8 @@ def test_code_that_holds_the_loop_up_gets_the_interrupt_where_it_stands(tmp_path
             time.sleep(3600)
         assert interrupting(caught.value)
 
-    with Interrupts() as interrupts:
+    with pytest.raises(KeyboardInterrupt), Interrupts() as interrupts:
         run_simulated(main)
-        assert isinstance(interrupts.problem, KeyboardInterrupt)
 
 
 def test_a_second_interrupt_disturbs_nothing() -> None:
@@ -80,7 +79,7 @@ def test_a_second_interrupt_disturbs_nothing() -> None:
         await asyncio.sleep(1)
         turns.append("cleaned up")
 
-    with Interrupts() as interrupts:
+    with pytest.raises(KeyboardInterrupt), Interrupts() as interrupts:
         run_simulated(main)
     assert turns == ["cleaned up"]
 
@@ -90,6 +89,12 @@ def test_handlers_are_given_back_as_they_were() -> None:
     with Interrupts():
         assert signal.getsignal(signal.SIGINT) != before[0]
     assert [signal.getsignal(number) for number in SIGNALS] == before
+
+
+def test_an_interrupt_at_the_last_moment_is_raised_too() -> None:
+    with pytest.raises(KeyboardInterrupt), Interrupts() as interrupts:
+        interrupts.hold()
+        signal.raise_signal(signal.SIGINT)
 
 
 def test_in_another_thread_signals_are_left_alone() -> None:

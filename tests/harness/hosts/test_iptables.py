@@ -199,3 +199,46 @@ def test_a_paused_program_leaves_its_links_heard(cluster: Any, sleeper: Any) -> 
     cluster.run(cluster.machine("n1").start(sleeper))
     cluster.run(cluster.machine("n1").pause())
     assert silent(cluster.run(cluster.network.look())) == set()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "v4 10.0.0.1;reboot",
+        "v4 10.0.0.0/0",
+        "v4 999.1.1.1",
+        "v4 -j.ACCEPT",
+        "v4 127.0.0.1",
+        "v4 0.0.0.0",
+        "v4 224.0.0.1",
+        "v4 " + " ".join(f"10.1.{n}.1" for n in range(100)),
+        "v6 " + "f" * 5000 + " 04 40 00 82 eth0",
+        "v6 xyz 04 40 00 82 eth0",
+        "v6 00000000000000000000000000000000 04 40 00 82 eth0",
+    ],
+)
+def test_what_is_no_address_of_one_machine_comes_into_no_rule(line: str) -> None:
+    with pytest.raises(ValueError, match=r"address|octet|Octet|permitted|Expected|Unexpected") as caught:
+        read_facts(line, "172.18.0.2")
+    assert len(str(caught.value)) < 200
+
+
+@pytest.mark.parametrize("count", ["-1", "1e9", "٣", "9" * 30, "9" * 5000, "0x10", "many"])
+def test_a_count_that_is_none_is_no_evidence(count: str) -> None:
+    with pytest.raises(ValueError, match="packets") as caught:
+        read_counters(f"{count} 234 DROP 0 -- * * 0.0.0.0/0 172.18.0.2")
+    assert len(str(caught.value)) < 100
+
+
+def test_a_machine_that_takes_anothers_address_is_named(cluster: Any) -> None:
+    other = cluster.machine("n2").host
+    cluster.shell("n1", f"printf '#!/bin/sh\\necho {other}\\n' > /usr/local/bin/hostname; chmod +x /usr/local/bin/hostname")
+    try:
+        with pytest.raises(EnvironmentFailure, match=r"n1 says that the address of n2 is its own"):
+            cluster.run(cluster.network.open())
+        cluster.shell("n1", "printf '#!/bin/sh\\necho 1.2.3.4-j\\n' > /usr/local/bin/hostname")
+        with pytest.raises(EnvironmentFailure, match=r"n1 answers with what can't be \(.*1\.2\.3\.4-j"):
+            cluster.run(cluster.network.open())
+    finally:
+        cluster.shell("n1", "rm /usr/local/bin/hostname")
+    cluster.run(cluster.network.open())

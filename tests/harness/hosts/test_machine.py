@@ -1,11 +1,17 @@
 from __future__ import annotations
 
+import contextlib
+import tracemalloc
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from harness.environment import EnvironmentFailure, Program
 from harness.hosts.machine import PROCESS
+from harness.hosts.ssh import OUTPUT_LIMIT_BYTES, TOLD_LIMIT
+from harness.node_logs import LOGS_LIMIT, write
 
 
 def test_a_started_program_runs_with_its_files_private(cluster: Any, sleeper: Program) -> None:
@@ -135,3 +141,70 @@ def test_arguments_reach_the_program_as_they_are(cluster: Any) -> None:
     program = Program("odd", ("python3", "-c", "import sys, time; print(sys.argv[1], flush=True); time.sleep(99)", odd))
     cluster.run(machine.start(program))
     assert cluster.run(machine.logs())["odd.log"].decode().strip() == odd
+
+
+@contextlib.contextmanager
+def false(cluster: Any, name: str, program: str, script: str) -> Iterator[None]:
+    """A program of a node that does something else than its name says."""
+    path = f"/usr/local/bin/{program}"
+    cluster.shell(name, f"cat > {path} <<'END'\n#!/bin/sh\n{script}\nEND\nchmod +x {path}")
+    try:
+        assert cluster.shell(name, f"command -v {program}") == path
+        yield
+    finally:
+        cluster.shell(name, f"rm {path}")
+
+
+@pytest.fixture
+def run_folder(tmp_path: Path) -> Path:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "history.jsonl").write_text("recorded")
+    return tmp_path / "run"
+
+
+def kept(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+def test_a_node_whose_ls_lies_writes_nothing_outside_its_own_folder(cluster: Any, run_folder: Path) -> None:
+    outside = run_folder.parent / "absolute"
+    names = [str(outside), "../../history.jsonl", "../other", "..", "a/b", "n" * 300, "store.log"]
+    said = "\n".join(f"echo '{name}'" for name in names)
+    with false(cluster, "n1", "ls", said), false(cluster, "n1", "tail", "echo forged"):
+        notes = write(run_folder, "n1", cluster.run(cluster.machine("n1").logs()))
+    assert kept(run_folder.parent) == ["run/history.jsonl", "run/nodes/n1/store.log"]
+    assert (run_folder / "history.jsonl").read_text() == "recorded"
+    assert len(notes) == len(names) - 1
+    assert all("is no plain name" in note for note in notes)
+
+
+def test_a_node_that_names_many_logs_is_asked_for_some(cluster: Any, run_folder: Path) -> None:
+    with false(cluster, "n1", "ls", "seq -f %g.log 5000"), false(cluster, "n1", "tail", "echo x"):
+        notes = write(run_folder, "n1", cluster.run(cluster.machine("n1").logs()))
+    assert len(kept(run_folder)) == LOGS_LIMIT + 1
+    assert notes == [f"{5000 - LOGS_LIMIT} logs of n1 are not kept: it names 5000"]
+
+
+@pytest.mark.parametrize("program", ["ls", "tail"])
+def test_a_node_that_never_stops_talking_is_cut_off(cluster: Any, program: str) -> None:
+    machine = cluster.machine("n3")
+    cluster.run(machine.start(Program("diary", ("sh", "-c", "echo first; sleep 3600"))))
+    tracemalloc.start()
+    try:
+        with (
+            false(cluster, "n3", program, "exec yes"),
+            pytest.raises(EnvironmentFailure, match=r"n3 .* answered a command with more than 16 MiB"),
+        ):
+            cluster.run(machine.logs())
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak_bytes < 4 * OUTPUT_LIMIT_BYTES
+    assert cluster.run(machine.logs())["diary.log"].endswith(b"first\n")
+
+
+def test_what_a_node_says_in_an_error_is_bounded(cluster: Any) -> None:
+    with pytest.raises(EnvironmentFailure) as caught:
+        cluster.run(cluster.machine("n1").connection.check("yes | head -c 5000000; echo the end; exit 1"))
+    assert len(str(caught.value)) < 2 * TOLD_LIMIT
+    assert str(caught.value).endswith("the end")

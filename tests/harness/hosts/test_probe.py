@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from harness.environment import EnvironmentFailure
+from harness.hosts.probe import ANSWER_LIMIT_BYTES, Heard, Opened, read_answer
+
+PYTHON = "/usr/local/bin/python3"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"",
+        b'{"port": 7000}',
+        b'{"port": 0}\n',
+        b'{"port": 70000}\n',
+        b'{"port": "7000"}\n',
+        b'{"port": true}\n',
+        b'{"port": -1}\n',
+        b"[7000]\n",
+        b"\xff\n",
+        b'{"port": 7000, "x": ' + b"[" * 60_000 + b"\n",
+    ],
+)
+def test_a_port_is_a_port_or_a_failure(line: bytes) -> None:
+    with pytest.raises(ValueError, match=r".") as caught:
+        read_answer(line, Opened)
+    assert len(str(caught.value)) < 200
+
+
+def test_what_was_heard_is_a_list_of_texts() -> None:
+    assert read_answer(b'{"heard": ["a", "b"]}\n', Heard).heard == ["a", "b"]
+    for line in (b'{"heard": "ab"}\n', b'{"heard": [1]}\n', b'{"heard": null}\n', b"{}\n"):
+        with pytest.raises(ValueError, match=r"Expected|missing"):
+            read_answer(line, Heard)
+
+
+LIES = {
+    "endless": "yes | tr -d '\\n'",
+    "nonsense": "echo '{\"port\": \"ssh\"}'; sleep 9",
+    "silence": "exit 0",
+    "escapes": "printf '\\033[2J' >&2; exit 1",
+}
+
+
+@pytest.mark.parametrize("lie", LIES.values(), ids=LIES)
+def test_a_listener_that_lies_is_the_failure_of_its_machine_by_name(cluster: Any, lie: str) -> None:
+    cluster.network.close()
+    cluster.shell("n2", f"cat > {PYTHON} <<'END'\n#!/bin/sh\n{lie}\nEND\nchmod +x {PYTHON}")
+    try:
+        with pytest.raises(EnvironmentFailure, match=r"the probe on n2 does not answer \(") as caught:
+            cluster.run(cluster.network.look())
+        assert len(str(caught.value)) < 4000
+    finally:
+        cluster.shell("n2", f"rm {PYTHON}")
+        cluster.network.close()
+    assert all(sight.heard for sight in cluster.run(cluster.network.look()))
+
+
+def test_only_the_target_of_a_packet_is_believed_to_have_heard_it(cluster: Any) -> None:
+    # This one claims all that it is asked to send as heard by itself, and sends nothing.
+    lying = (
+        "import json, socket, sys\n"
+        "sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n"
+        "sock.bind((sys.argv[-1], 0))\n"
+        "print(json.dumps({'port': sock.getsockname()[1]}), flush=True)\n"
+        "for line in sys.stdin:\n"
+        "    print(json.dumps({'heard': [nonce for _, _, nonce in json.loads(line)['send']]}), flush=True)\n"
+    )
+    cluster.network.close()
+    real = cluster.shell("n1", "command -v python3")
+    cluster.shell("n1", f"cat > /root/lying.py <<'END'\n{lying}END\n")
+    cluster.shell("n1", f'printf \'#!/bin/sh\\nexec {real} /root/lying.py "$3"\\n\' > {PYTHON}; chmod +x {PYTHON}')
+    try:
+        sights = cluster.run(cluster.network.look())
+    finally:
+        cluster.shell("n1", f"rm {PYTHON} /root/lying.py")
+        cluster.network.close()
+    unheard = {(sight.source, sight.target) for sight in sights if not sight.heard}
+    assert unheard == {("n1", "n2"), ("n1", "n3"), ("n2", "n1"), ("n3", "n1")}
+
+
+def test_the_limit_of_an_answer_holds_what_a_hundred_nodes_can_send() -> None:
+    assert 99 * 3 * 2 * len('"0123456789abcdef", ') < ANSWER_LIMIT_BYTES
