@@ -79,12 +79,12 @@ class Interrupts:
 
     def __enter__(self) -> Interrupts:
         global _current
-        # A pipe, as a handler may not touch a lock: the very thread that it stopped may hold it.
-        self._ears, self._mouth = os.pipe()
-        self._thread.start()
-        if self._main:
-            _current = self
-            with _put_off():
+        with _put_off():
+            # A pipe, as a handler may not touch a lock: the very thread that it stopped may hold it.
+            self._ears, self._mouth = os.pipe()
+            self._thread.start()
+            if self._main:
+                _current = self
                 for number in signal.valid_signals():
                     handler = signal.getsignal(number)
                     if number in _OURS:
@@ -113,6 +113,13 @@ class Interrupts:
     def tell(self, task: asyncio.Task[Any]) -> None:
         """From now on this task is cancelled, as often as it takes. To be called on its loop."""
         self._loop, self._task = task.get_loop(), task
+        if self.problem is not None:
+            self._call_loop()
+
+    def check(self) -> None:
+        """Raise what a signal's handler raised by now; for work that has no loop yet."""
+        if self._signalled is not None:
+            raise self._signalled
 
     def hold(self) -> None:
         """From now on nothing is cancelled or raised: what the run has left to do is short, or has to be done."""
@@ -152,8 +159,6 @@ class Interrupts:
     def _kept(self, problem: BaseException) -> None:
         self._signalled = problem
         self.end(problem)
-        if self._task is None and not self._held:
-            raise problem  # Nothing is under way that it could harm.
 
     def _poke(self) -> None:
         with contextlib.suppress(OSError):

@@ -66,8 +66,10 @@ def run(experiment: Experiment, *, out: Path, progress: Progress) -> Result:
         )
     with Interrupts() as interrupts:
         prepared = _prepared(experiment)
+        interrupts.check()
         folder = RunFolder.create(out, experiment.workload)
         folder.write_run(facts(prepared))
+        interrupts.check()
         return _Run(prepared, folder, progress, interrupts).go()
 
 

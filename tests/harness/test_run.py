@@ -1,0 +1,116 @@
+"""A run as a whole, in simulation: how it ends when somebody's code in it misbehaves."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import harness.systems.dynamo as dynamo
+from harness.experiment import Experiment, UsageProblem
+from harness.results import Result
+from harness.run import MARGIN_S, run
+from harness.simulation.machine import SimulatedMachine
+from harness.terminal import Progress
+
+EXPERIMENT = Experiment("sets", nodes=3, time_limit_s=3.0, rate=50.0, seed=1)
+
+
+def go(folder: Path, experiment: Experiment = EXPERIMENT) -> Result:
+    return run(experiment, out=folder, progress=Progress(quiet=True))
+
+
+async def never(*_: Any, **__: Any) -> Any:
+    await asyncio.get_running_loop().create_future()
+
+
+@pytest.mark.parametrize(("method", "stage"), [("start", "start"), ("ready", "start")])
+def test_a_system_that_never_returns_is_broken_at_the_deadline(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str, stage: str
+) -> None:
+    monkeypatch.setattr(dynamo.Dynamo, method, never)
+    result = go(tmp_path)
+    assert result.status == "broken"
+    assert result.reason.startswith(
+        f"the run was not over after {3 + MARGIN_S:g} s, and was ended in stage {stage!r}"
+    )
+
+
+def test_a_recovery_that_never_ends_is_broken_and_what_was_recorded_is_judged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ready, asked = dynamo.Dynamo.ready, 0
+
+    async def at_first(self: dynamo.Dynamo, environment: Any, node: str) -> bool:
+        nonlocal asked
+        asked += 1
+        if asked > 3:
+            await never()
+        return await ready(self, environment, node)
+
+    monkeypatch.setattr(dynamo.Dynamo, "ready", at_first)
+    result = go(tmp_path)
+    assert result.status == "broken"
+    assert result.verdict is not None and "lost-writes" in result.verdict.parts
+
+
+def test_a_client_that_takes_its_cancellation_for_somebody_elses_holds_nobody_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def stubborn(self: dynamo.DynamoConnection, key: bytes) -> Any:
+        while True:
+            try:
+                await asyncio.sleep(1)
+            except asyncio.CancelledError:
+                continue
+
+    monkeypatch.setattr(dynamo.DynamoConnection, "get", stubborn)
+    result = go(tmp_path)
+    assert result.status == "broken"
+    assert "not over after" in result.reason
+
+
+def test_a_node_that_names_its_logs_after_the_history_replaces_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def lying(self: SimulatedMachine) -> Mapping[str, bytes]:
+        return {"../../history.jsonl": b"", "../../results.json": b"{}", str(tmp_path / "absolute"): b"", "a.log": b"a"}
+
+    monkeypatch.setattr(SimulatedMachine, "logs", lying)
+    lost = Experiment(
+        "sets", nodes=5, faults=("partition",), time_limit_s=20.0, rate=50.0, seed=7, config={"conflicts": "lww"}
+    )
+    result = go(tmp_path, lost)
+    assert result.status == "invalid"
+    assert json.loads((result.folder / "results.json").read_text())["verdict"] == "invalid"
+    assert (result.folder / "history.jsonl").stat().st_size > 10_000
+    assert (result.folder / "nodes/n1/a.log").read_text() == "a"
+    assert not (tmp_path / "absolute").exists()
+    assert sum("is no plain name" in note for note in result.notes) == 3 * 5
+
+
+def test_nodes_are_asked_for_their_logs_after_the_judging(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    judged: list[bool] = []
+
+    async def looking(self: SimulatedMachine) -> Mapping[str, bytes]:
+        judged.append((tmp_path / "latest" / "results.json").exists())
+        raise OSError("gone")
+
+    monkeypatch.setattr(SimulatedMachine, "logs", looking)
+    result = go(tmp_path)
+    assert judged == [True] * 3
+    assert result.status == "valid"
+    assert result.notes == tuple(f"no logs from n{number}: OSError: gone" for number in (1, 2, 3))
+
+
+def test_a_run_inside_a_running_loop_is_refused_in_one_line(tmp_path: Path) -> None:
+    async def main() -> None:
+        go(tmp_path)
+
+    with pytest.raises(UsageProblem, match="a run has an event loop of its own"):
+        asyncio.run(main())
+    assert not list(tmp_path.iterdir())
