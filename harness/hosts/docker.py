@@ -34,7 +34,7 @@ from harness.hosts.endpoint import UdpEndpoint
 from harness.hosts.engine import connect, refusals
 from harness.hosts.iptables import IptablesNetwork
 from harness.hosts.machine import SshMachine
-from harness.hosts.ssh import KeyPair, Login, SshConnection
+from harness.hosts.ssh import KeyPair, Login, SshConnection, told
 from harness.hosts.watch import Place, look
 
 T = TypeVar("T")
@@ -45,6 +45,7 @@ STATE = "/var/lib/splitbrain"
 CAPABILITIES = ("NET_ADMIN", "SYS_CHROOT", "SETUID", "SETGID")
 # On two cores five sshds answer within two seconds.
 SSH_DEADLINE_S = 30.0
+LAST_WORDS_BYTES = 1 << 16
 LOOK_INTERVAL_S = 1.0
 
 
@@ -232,8 +233,13 @@ def _keys(host: KeyPair, user: KeyPair) -> bytes:
 
 
 def _last_words(container: Container) -> str:
+    said = b""
     try:
-        said: bytes = container.logs(tail=15)
+        # Piece by piece: a line may have no end.
+        for piece in container.logs(tail=15, stream=True, follow=False):
+            said += piece
+            if len(said) > LAST_WORDS_BYTES:
+                break
     except DockerException as error:
         return f"(can't be read: {error})"
-    return " | ".join(said.decode(errors="replace").split("\n")).strip(" |") or "(empty)"
+    return " | ".join(told(said).split("\n")).strip(" |") or "(empty)"

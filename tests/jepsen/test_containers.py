@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import time
 import pytest
 
 from harness.hosts.leftovers import RUN_LABEL
+from harness.hosts.machine import SshMachine
 
 SHORT = {"environment": "docker", "time_limit_s": 12.0, "rate": 60.0}
 
@@ -164,3 +166,28 @@ def wait_until(condition, patience_s=120.0):
     while not condition():
         assert time.monotonic() < deadline, "waited in vain"
         time.sleep(0.1)
+
+
+@pytest.mark.jepsen(nodes=5, faults="partition", seed=7)
+def test_a_node_that_lies_about_its_logs_forges_no_verdict_and_writes_nowhere(
+    docker_engine, cluster, tmp_path, monkeypatch
+):
+    outside = tmp_path / "absolute"
+    lies = f"printf '%s\\n' {outside} ../../history.jsonl ../../results.json splitbrain-store.log"
+    start = SshMachine.start
+
+    async def lying(self, program):
+        await start(self, program)
+        for name, said in (("ls", lies), ("tail", "echo forged")):
+            path = f"/usr/local/bin/{name}"
+            await self.connection.check(f"printf '#!/bin/sh\\n%s\\n' {shlex.quote(said)} > {path}; chmod +x {path}")
+
+    monkeypatch.setattr(SshMachine, "start", lying)
+    result = cluster.run("sets", config={"conflicts": "lww"}, **SHORT)
+    assert result.status == "invalid"
+    assert not outside.exists()
+    history = (result.folder / "history.jsonl").read_text()
+    assert len(history.splitlines()) > 100 and "forged" not in history
+    assert json.loads((result.folder / "results.json").read_text())["verdict"] == "invalid"
+    assert (result.folder / "nodes/n1/splitbrain-store.log").read_text() == "forged\n"
+    assert sum("is no plain name" in note for note in result.notes) == 3 * 5
