@@ -290,3 +290,37 @@ def test_a_machine_that_was_up_for_long_has_a_coarse_clock_and_no_endless_loop()
         assert len(stand.of("ok")) == 50
 
     simulated(scenario)
+
+
+class NoException(BaseException):
+    """As what a test framework's outcomes are."""
+
+
+@pytest.mark.parametrize("problem", [asyncio.CancelledError(), SystemExit(0), NoException("no such table")])
+def test_whatever_a_client_raises_is_a_crash_and_its_thread_goes_on(problem: BaseException) -> None:
+    async def raising(invocation: Invocation) -> Completion:
+        raise problem
+
+    async def scenario() -> None:
+        stand = Stand(raising, concurrency=1)
+        events = await stand.run(clients(repeat(Invocation("read"), 3)))
+        assert [event.type for event in events] == ["invoke", "info"] * 3
+        assert all((event.error or "").startswith(f"crash: {type(problem).__name__}") for event in events[1::2])
+        assert len(stand.interpreter.tally.crashes) == 3
+
+    simulated(scenario)
+
+
+def test_a_client_that_cancels_its_own_task_is_not_taken_for_us() -> None:
+    async def cancelling(invocation: Invocation) -> Completion:
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel()
+        await asyncio.sleep(0)
+        return Completion("ok")
+
+    async def scenario() -> None:
+        events = await Stand(cancelling, concurrency=1).run(clients(repeat(Invocation("read"), 2)))
+        assert [event.error for event in events] == [None, "crash: CancelledError"] * 2
+
+    simulated(scenario)

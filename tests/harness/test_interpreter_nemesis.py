@@ -92,3 +92,20 @@ def test_clients_go_on_while_the_nemesis_is_at_work() -> None:
         assert sum(begun <= event.time < ended for event in stand.of("ok")) > 20
 
     simulated(scenario)
+
+
+def test_a_nemesis_whose_library_cancels_what_it_waits_for_has_crashed_and_the_run_goes_on() -> None:
+    class Cancelled:
+        async def invoke(self, invocation: Invocation) -> Mapping[str, Any]:
+            pending = asyncio.get_running_loop().create_future()
+            asyncio.get_running_loop().call_later(0.01, pending.cancel)
+            await pending
+            return {}
+
+    async def scenario() -> None:
+        stand = Stand(harm=Cancelled())
+        events = await stand.run(nemesis(sequence(harm("kill"), harm("kill"))))
+        assert [event.error for event in events] == [None, "crash: CancelledError"] * 2
+        assert stand.interpreter.tally.crashes == ["kill: crash: CancelledError"] * 2
+
+    simulated(scenario)
