@@ -24,7 +24,7 @@ check: $(READY)
 	$(BIN)/mypy
 
 image: $(READY)
-	$(BIN)/python -m harness.hosts.image
+	$(BIN)/python -m splitbrain.harness.hosts.image
 
 oracle: $(READY)
 	$(BIN)/python -m tests.checkers.oracle_run 100000
@@ -33,9 +33,9 @@ proof: $(READY)
 	$(BIN)/python -m tests.store.proof changes 1000
 	$(BIN)/python -m tests.store.proof outages 1500
 	$(BIN)/python -m tests.store.proof crashes 2500
-	$(BIN)/python -m tests.store.hostile_run 1000000
-	$(BIN)/python -m tests.harness.interrupts_run 1000
-	$(BIN)/python -m tests.store.replays_run 1000000
+	$(BIN)/python -m tests.store.wire.hostile_run 1000000
+	$(BIN)/python -m tests.harness.running.interrupts_run 1000
+	$(BIN)/python -m tests.store.wire.replays_run 1000000
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks.simulation

@@ -20,12 +20,12 @@ from pathlib import Path
 
 import msgspec
 
-from store.actions import Action, Instant, Note, Persist, Record, Send
-from store.config import Config, Member
-from store.engine import Engine, MemoryEngine, SqliteEngine
-from store.node import Node
-from store.replica import DATA, Entry, Replica, place
-from store.versions import EMPTY, VersionSet, write
+from splitbrain.store.actions import Action, Instant, Note, Persist, Record, Send
+from splitbrain.store.config import Config, Member
+from splitbrain.store.node import Node
+from splitbrain.store.storage.engine import Engine, MemoryEngine, SqliteEngine
+from splitbrain.store.storage.replica import DATA, Entry, Replica, place
+from splitbrain.store.versions.dotted import EMPTY, VersionSet, write
 
 KEYS = 100_000
 DIFFERENT = 10

@@ -26,10 +26,10 @@ sys.path[0] = str(Path(__file__).parents[1])
 from benchmarks.kv_histories import kv_history
 from benchmarks.register_histories import distinct_writes, register_history, with_cas
 from benchmarks.transaction_histories import list_append, rw_register
-from checkers import History, check, read
-from checkers.budget import Budget
-from checkers.linearizability.calls import calls_of
-from checkers.linearizability.check import MODELS, judge
+from splitbrain.checkers import History, check, read
+from splitbrain.checkers.budget import Budget
+from splitbrain.checkers.linearizability.calls import calls_of
+from splitbrain.checkers.linearizability.linearizable import MODELS, judge
 
 RECORDED = Path(os.environ.get("SPLITBRAIN_HISTORIES", Path(__file__).parents[2] / "shared" / "histories"))
 

@@ -19,12 +19,12 @@ import time
 from collections import Counter
 from collections.abc import Callable
 
-from store.actions import Action, Address, Instant, Persist, Send
-from store.client import ClientCore
-from store.config import Config, Member
-from store.engine import MemoryEngine
-from store.messages import Leave
-from store.node import Node
+from splitbrain.store.actions import Action, Address, Instant, Persist, Send
+from splitbrain.store.client import ClientCore
+from splitbrain.store.config import Config, Member
+from splitbrain.store.node import Node
+from splitbrain.store.storage.engine import MemoryEngine
+from splitbrain.store.wire.messages import Leave
 
 NODES = 1000
 SECRET = bytes(32)

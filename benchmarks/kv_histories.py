@@ -5,9 +5,9 @@ from __future__ import annotations
 from random import Random
 from typing import Any
 
-from checkers import History
-from checkers.gathering import Gatherer
-from checkers.history import Event
+from splitbrain.checkers import History
+from splitbrain.checkers.histories.builder import Gatherer
+from splitbrain.checkers.histories.history import Event
 
 
 def kv_history(clients: int, operations: int, keys: int, *, seed: int, lost: bool = False) -> History:

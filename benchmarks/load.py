@@ -20,11 +20,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
 from benchmarks.processes import HOST, Cluster, Process
-from store.actions import Address
-from store.client import Client, ClientCore
-from store.errors import StoreError
-from store.server import present
-from store.udp import UdpSocket
+from splitbrain.store.actions import Address
+from splitbrain.store.client import Client, ClientCore
+from splitbrain.store.errors import StoreError
+from splitbrain.store.server import present
+from splitbrain.store.wire.udp import UdpSocket
 
 VALUE = bytes(100)
 KEYS = 1280

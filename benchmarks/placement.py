@@ -29,9 +29,9 @@ from itertools import islice
 from random import Random
 from statistics import mean
 
-from store import placement
-from store.config import Config, Member
-from store.ring import RING_SIZE, Ring, clockwise
+from splitbrain.store.config import Config, Member
+from splitbrain.store.ring import placement
+from splitbrain.store.ring.ring import RING_SIZE, Ring, clockwise
 
 NODES, N, PARTITIONS = 30, 3, 1024
 SIZES = [60 << step for step in range(10)]

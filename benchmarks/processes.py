@@ -18,11 +18,11 @@ from types import TracebackType
 
 import msgspec
 
-from store.actions import Address, Record
-from store.engine import SqliteEngine
-from store.replica import DATA, Entry, place
-from store.udp import UdpSocket
-from store.versions import EMPTY, NOTHING, write
+from splitbrain.store.actions import Address, Record
+from splitbrain.store.storage.engine import SqliteEngine
+from splitbrain.store.storage.replica import DATA, Entry, place
+from splitbrain.store.versions.dotted import EMPTY, NOTHING, write
+from splitbrain.store.wire.udp import UdpSocket
 
 HOST = "127.0.0.1"
 FILLED_AT_ONCE = 5000
@@ -72,7 +72,7 @@ class Cluster:
             shared += ["--member", f"{name}={host}:{port}"]
         self.nodes = []
         for name, address in addresses.items():
-            command = [sys.executable, "-m", "store.cli", "serve", "--name", name, "--data", str(folder / name)]
+            command = [sys.executable, "-m", "splitbrain.store.cli.main", "serve", "--name", name, "--data", str(folder / name)]
             self.nodes.append(Process(name, [*command, *shared], address))
 
     def __enter__(self) -> Cluster:

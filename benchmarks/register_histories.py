@@ -10,9 +10,9 @@ from collections.abc import Callable
 from random import Random
 from typing import Any
 
-from checkers import History
-from checkers.gathering import Gatherer
-from checkers.history import Event
+from splitbrain.checkers import History
+from splitbrain.checkers.histories.builder import Gatherer
+from splitbrain.checkers.histories.history import Event
 
 Draw = Callable[[Random, int], tuple[str, Any]]
 """(random, number of the operation) -> f and argument."""

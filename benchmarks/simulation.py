@@ -12,11 +12,11 @@ import tempfile
 import time
 from pathlib import Path
 
-from checkers.history import History
-from harness.experiment import Experiment
-from harness.run import run
-from harness.simulation import SimulatedEnvironment, run_simulated
-from harness.terminal import Progress
+from splitbrain.checkers.histories.history import History
+from splitbrain.harness.running.experiment import Experiment
+from splitbrain.harness.running.run import run
+from splitbrain.harness.simulation import SimulatedEnvironment, run_simulated
+from splitbrain.harness.terminal import Progress
 
 ECHOES = 100_000
 

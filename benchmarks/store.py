@@ -7,7 +7,7 @@ Look at ratios: absolute figures depend on the machine, and on what else runs on
 - Cluster: three nodes, each a process of `splitbrain-store serve`, N,R,W = 3,2,2, 100-byte values; with sqlite every
   write is synced to the disk of the working directory. Clients have sockets of their own and go straight to a home of
   the key. All of them, and the echo's, live in the process that measures (`load`).
-- Echo: a process that sends back what it gets, through the store's own socket (`store.udp`) on asyncio: what any
+- Echo: a process that sends back what it gets, through the store's own socket (`store.wire.udp`) on asyncio: what any
   request and answer must cost here.
 - closed/s: every client asks for the next thing as soon as it has the last.
 - p50, p99, p99.9: in an open loop at half that rate, from when an operation was due to start, and not from when it did.
@@ -36,8 +36,8 @@ from pathlib import Path
 
 from benchmarks.load import Figures, echoes, gets, measure, puts, updates
 from benchmarks.processes import Cluster, Process, echo_server, filled
-from harness.simulation import SimulatedEnvironment, run_simulated
-from harness.systems.dynamo import Dynamo
+from splitbrain.harness.simulation import SimulatedEnvironment, run_simulated
+from splitbrain.harness.systems.dynamo import Dynamo
 
 CLIENTS = (1, 8, 64)
 KEYS = 100_000

@@ -14,7 +14,7 @@ from __future__ import annotations
 from random import Random
 from typing import Any, Literal
 
-from checkers.history import Event, History
+from splitbrain.checkers.histories.history import Event, History
 
 Store = Literal["strict-serializable", "snapshot-isolation", "suffix"]
 _LIVE_KEYS = 10

@@ -9,12 +9,12 @@
 by.
 """
 
-from checkers.compose import check_all
-from checkers.formats import read
-from checkers.history import Event, History, HistoryError, Operation, encode
-from checkers.jepsen import edn_lines
-from checkers.registry import catalogue, check, names
-from checkers.verdict import Outcome, Verdict, Witness
+from splitbrain.checkers.compose import check_all
+from splitbrain.checkers.histories.formats import read
+from splitbrain.checkers.histories.history import Event, History, HistoryError, Operation, encode
+from splitbrain.checkers.histories.jepsen import edn_lines
+from splitbrain.checkers.registry import catalogue, check, names
+from splitbrain.checkers.verdict import Outcome, Verdict, Witness
 
 __all__ = [
     "Event",

@@ -19,10 +19,10 @@ from collections.abc import Mapping
 from concurrent.futures import BrokenExecutor
 from typing import Any
 
-from checkers.history import History
-from checkers.prose import count, listing
-from checkers.registry import find
-from checkers.verdict import Outcome, Verdict
+from splitbrain.checkers.histories.history import History
+from splitbrain.checkers.histories.prose import count, listing
+from splitbrain.checkers.registry import find
+from splitbrain.checkers.verdict import Outcome, Verdict
 
 _BADNESS = {Outcome.VALID: 0, Outcome.UNKNOWN: 1, Outcome.INVALID: 2}
 

@@ -20,29 +20,12 @@ from typing import Any
 
 import msgspec
 
-from checkers import (
-    availability,
-    bank,
-    causal,
-    convergence,
-    counter,
-    evidence,
-    latency,
-    linearizability,
-    log_patterns,
-    long_fork,
-    lost_writes,
-    sessions,
-    siblings,
-    staleness,
-    stats,
-    total_queue,
-    transactions,
-    unhandled_errors,
-    unique_ids,
-)
-from checkers.history import History
-from checkers.verdict import Verdict
+from splitbrain.checkers import causal, linearizability, sessions, transactions
+from splitbrain.checkers.eventual import convergence, lost_writes, siblings, staleness
+from splitbrain.checkers.histories.history import History
+from splitbrain.checkers.invariants import bank, counter, long_fork, total_queue, unique_ids
+from splitbrain.checkers.service import availability, evidence, latency, log_patterns, stats, unhandled_errors
+from splitbrain.checkers.verdict import Verdict
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from __future__ import annotations
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
-from harness.system import System
-from harness.workload import Workload
+from splitbrain.harness.system import System
+from splitbrain.harness.workload import Workload
 
 WORKLOADS, SYSTEMS = "splitbrain.workloads", "splitbrain.systems"
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
-from harness.environment import Environment, Machine
+from splitbrain.harness.environment import Environment, Machine
 
 
 class OperationFailed(Exception):

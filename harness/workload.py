@@ -13,9 +13,9 @@ from typing import Any, Protocol
 
 import msgspec
 
-from harness.generators import Generator
-from harness.operation import Completion, Invocation
-from harness.system import Connection, ReplicaState
+from splitbrain.harness.generators import Generator
+from splitbrain.harness.operation import Completion, Invocation
+from splitbrain.harness.system import Connection, ReplicaState
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ class Client(Protocol):
     """One process's client. A new one is made whenever a process is retired."""
 
     async def invoke(self, invocation: Invocation) -> Completion:
-        """Do it. May raise `harness.system.OperationFailed`, whose `definite` decides between fail and info."""
+        """Do it. May raise `system.OperationFailed`, whose `definite` decides between fail and info."""
 
     async def close(self) -> None: ...
 

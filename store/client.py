@@ -23,14 +23,17 @@ from typing import NoReturn, Protocol, TypeVar
 
 import msgspec
 
-from store.actions import Action, Address, Bits, Instant, Send
-from store.config import Config, ConfigError, Member
-from store.context import accept
-from store.errors import StoreError
-from store.exchange import Exchange, Present
-from store.history import Change, fold, identity
-from store.limits import check_key, check_value
-from store.messages import (
+from splitbrain.store.actions import Action, Address, Bits, Instant, Send
+from splitbrain.store.config import Config, ConfigError, Member
+from splitbrain.store.errors import StoreError
+from splitbrain.store.membership.history import Change, fold, identity
+from splitbrain.store.ring.ring import Ring
+from splitbrain.store.scheduling.timers import Timers
+from splitbrain.store.versions.context import accept
+from splitbrain.store.versions.resolvers import Resolved, Resolver, Sibling
+from splitbrain.store.wire.datagrams import Wire
+from splitbrain.store.wire.limits import check_key, check_value
+from splitbrain.store.wire.messages import (
     Changed,
     ClientRequest,
     Failed,
@@ -49,10 +52,7 @@ from store.messages import (
     View,
     after_others,
 )
-from store.resolvers import Resolved, Resolver, Sibling
-from store.ring import Ring
-from store.timers import Timers
-from store.wire import Wire
+from splitbrain.store.wire.rpc import Exchange, Present
 
 TIMEOUT_S = 4.0
 FAILOVER_S = 1.8
@@ -133,7 +133,7 @@ class ClientCore:
         self._views.add(self.view)
 
     def says(self) -> str:
-        """What nodes said instead of answering (`notices`), for a person to read; "" if they said nothing."""
+        """What nodes said instead of answering (`rejections`), for a person to read; "" if they said nothing."""
         said = ((node, self._exchange.says(node)) for node in self._nodes)
         return "; ".join(f"{host}:{port} says: {text}" for (host, port), text in said if text)
 

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from store.actions import Address
-from store.defects import DEFECTS, Defect
+from splitbrain.store.actions import Address
+from splitbrain.store.defects import DEFECTS, Defect
 
 KEY_BYTES_MAX = 1024
 VALUE_BYTES_MAX = 1 << 20

@@ -17,28 +17,34 @@ from typing import assert_never
 
 import msgspec
 
-from store.actions import Action, Address, Bits, Instant, Note, Reader, Send
-from store.admission import Admission
-from store.antientropy import AntiEntropy
-from store.background import Background
-from store.buffer import WriteBuffer
-from store.claims import Claims
-from store.config import Config, ConfigError, Member
-from store.core import Core
-from store.defects import DEFECTS, DETECTOR_EDITS_RING
-from store.detector import PING_EVERY_S, Detector
-from store.errors import StoreError
-from store.exchange import Exchange, Incoming, Present
-from store.gossip import Gossip
-from store.handoff import Handoff
-from store.history import Standing
-from store.holdings import Holdings
-from store.intake import Intake
-from store.leftovers import Leftovers
-from store.limits import KEY_RULE, is_key
-from store.load import Load, balance
-from store.membership import Membership
-from store.messages import (
+from splitbrain.store.actions import Action, Address, Bits, Instant, Note, Reader, Send
+from splitbrain.store.config import Config, ConfigError, Member
+from splitbrain.store.coordination.reception import Intake
+from splitbrain.store.defects import DEFECTS, DETECTOR_EDITS_RING
+from splitbrain.store.errors import StoreError
+from splitbrain.store.gossip.admission import Admission
+from splitbrain.store.gossip.gossip import Gossip
+from splitbrain.store.gossip.load import Load, balance
+from splitbrain.store.membership.failure_detector import PING_EVERY_S, Detector
+from splitbrain.store.membership.history import Standing
+from splitbrain.store.membership.membership import Membership
+from splitbrain.store.ownership.cleanup import Leftovers
+from splitbrain.store.ownership.receiver import Taker
+from splitbrain.store.ownership.reclaim import Claims
+from splitbrain.store.ownership.sender import Giver
+from splitbrain.store.parts import Core
+from splitbrain.store.repair.anti_entropy import AntiEntropy
+from splitbrain.store.repair.hinted_handoff import Handoff
+from splitbrain.store.repair.tombstone_gc import Reaping
+from splitbrain.store.scheduling.background import Background
+from splitbrain.store.scheduling.timers import Timers
+from splitbrain.store.status import status
+from splitbrain.store.storage.replica import DATA, Replica
+from splitbrain.store.storage.tokens import Holdings
+from splitbrain.store.storage.write_buffer import WriteBuffer
+from splitbrain.store.wire.datagrams import Wire
+from splitbrain.store.wire.limits import KEY_RULE, is_key
+from splitbrain.store.wire.messages import (
     AskQuiet,
     CompareLeaves,
     CompareNodes,
@@ -72,14 +78,8 @@ from store.messages import (
     Write,
     Written,
 )
-from store.notices import Notices
-from store.reaping import Reaping
-from store.replica import DATA, Replica
-from store.status import status
-from store.takeover import Taker
-from store.timers import Timers
-from store.transfer import Giver
-from store.wire import Wire
+from splitbrain.store.wire.rejections import Notices
+from splitbrain.store.wire.rpc import Exchange, Incoming, Present
 
 STALL_S = 0.25
 """A timer this late means that the node did not run."""

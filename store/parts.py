@@ -6,17 +6,17 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from store.background import Background
-from store.buffer import WriteBuffer
-from store.config import Config
-from store.detector import Detector
-from store.exchange import Exchange, OnReply, Present
-from store.holdings import Holdings
-from store.membership import Membership
-from store.messages import Ping, Request
-from store.replica import Replica
-from store.ring import Ring
-from store.timers import Timer, Timers
+from splitbrain.store.config import Config
+from splitbrain.store.membership.failure_detector import Detector
+from splitbrain.store.membership.membership import Membership
+from splitbrain.store.ring.ring import Ring
+from splitbrain.store.scheduling.background import Background
+from splitbrain.store.scheduling.timers import Timer, Timers
+from splitbrain.store.storage.replica import Replica
+from splitbrain.store.storage.tokens import Holdings
+from splitbrain.store.storage.write_buffer import WriteBuffer
+from splitbrain.store.wire.messages import Ping, Request
+from splitbrain.store.wire.rpc import Exchange, OnReply, Present
 
 
 @dataclass(frozen=True)

@@ -19,13 +19,13 @@ import time
 from collections.abc import Callable, Iterable
 from typing import assert_never
 
-from store.actions import Action, Address, Instant, Note, Persist, Record, Send
-from store.config import Config, Member
-from store.engine import DamagedRecord, Engine
-from store.history import Standing
-from store.node import Node
-from store.replica import DATA
-from store.udp import UdpSocket
+from splitbrain.store.actions import Action, Address, Instant, Note, Persist, Record, Send
+from splitbrain.store.config import Config, Member
+from splitbrain.store.membership.history import Standing
+from splitbrain.store.node import Node
+from splitbrain.store.storage.engine import DamagedRecord, Engine
+from splitbrain.store.storage.replica import DATA
+from splitbrain.store.wire.udp import UdpSocket
 
 COMMIT_MAX = 1000
 """Persists in one commit: bounds how long the first of them waits."""

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from store.core import Core
-from store.handoff import Handoff
-from store.latencies import Latencies
+from splitbrain.store.parts import Core
+from splitbrain.store.repair.hinted_handoff import Handoff
+from splitbrain.store.scheduling.latencies import Latencies
 
 
 def status(core: Core, handoff: Handoff, latencies: Mapping[str, Latencies], requests: int) -> dict[str, object]:

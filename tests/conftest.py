@@ -7,8 +7,8 @@ import os
 import pytest
 from docker.client import DockerClient
 
-from harness.environment import EnvironmentFailure
-from harness.hosts.engine import connect
+from splitbrain.harness.environment import EnvironmentFailure
+from splitbrain.harness.hosts.engine import connect
 
 
 @pytest.fixture(scope="session")

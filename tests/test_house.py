@@ -7,21 +7,21 @@ from pathlib import Path
 
 import pytest
 
-from harness.hosts.image import STORE_NEEDS
+from splitbrain.harness.hosts.image import STORE_NEEDS
 
 ROOT = Path(__file__).parent.parent
 FLOORS = {"checkers": 1, "store": 1, "harness": 2, "workloads": 3}
 SHELLS = {
-    "store.server",
-    "store.udp",
-    "store.client",
-    "store.engine",
-    "store.cli",
-    "store.arguments",
-    "store.asking",
-    "store.commands",
-    "store.operations",
-    "store.serving",
+    "splitbrain.store.server",
+    "splitbrain.store.wire.udp",
+    "splitbrain.store.client",
+    "splitbrain.store.storage.engine",
+    "splitbrain.store.cli.main",
+    "splitbrain.store.cli.arguments",
+    "splitbrain.store.cli.queries",
+    "splitbrain.store.cli.key_commands",
+    "splitbrain.store.cli.cluster_commands",
+    "splitbrain.store.cli.serve",
 }
 SOURCES = [path for package in FLOORS for path in sorted((ROOT / package).rglob("*.py"))]
 
@@ -92,7 +92,7 @@ def test_the_store_below_its_shells_touches_no_socket_clock_or_randomness(path):
 @pytest.mark.parametrize("path", SOURCES, ids=module_of)
 def test_nothing_in_the_harness_outside_its_systems_knows_the_reference_store(path):
     module = module_of(path)
-    if module.startswith("harness") and not module.startswith("harness.systems"):
+    if module.startswith("harness") and not module.startswith("splitbrain.harness.systems"):
         assert "store" not in {name.split(".")[0] for name in imports(path)}
 
 
@@ -105,7 +105,7 @@ def test_a_checker_does_no_input_or_output(path):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
         }
         assert "open" not in names
-        clock = set() if module_of(path) == "checkers.budget" else {"time"}
+        clock = set() if module_of(path) == "splitbrain.checkers.budget" else {"time"}
         assert {"socket", "os", "pathlib", "subprocess", *clock}.isdisjoint(imports(path))
 
 

@@ -12,11 +12,11 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from harness.convergence import final_reads, poll_replicas
-from harness.generators import Generator, cycle, mix, numbered, sequence
-from harness.operation import Completion, Invocation
-from harness.system import OperationFailed, VersionedStore
-from harness.workload import Plan, ReplicaAnswer, Schema, Workload
+from splitbrain.harness.generators import Generator, cycle, mix, numbered, sequence
+from splitbrain.harness.operation import Completion, Invocation
+from splitbrain.harness.running.final_phase import final_reads, poll_replicas
+from splitbrain.harness.system import OperationFailed, VersionedStore
+from splitbrain.harness.workload import Plan, ReplicaAnswer, Schema, Workload
 
 
 class Writing(msgspec.Struct, forbid_unknown_fields=True):

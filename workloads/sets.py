@@ -17,11 +17,11 @@ from typing import Any
 
 import msgspec
 
-from harness.convergence import final_reads, poll_replicas
-from harness.generators import Generator, cycle, mix, numbered, sequence
-from harness.operation import Completion, Invocation
-from harness.system import OperationFailed, VersionedStore
-from harness.workload import Plan, ReplicaAnswer, Schema, Workload
+from splitbrain.harness.generators import Generator, cycle, mix, numbered, sequence
+from splitbrain.harness.operation import Completion, Invocation
+from splitbrain.harness.running.final_phase import final_reads, poll_replicas
+from splitbrain.harness.system import OperationFailed, VersionedStore
+from splitbrain.harness.workload import Plan, ReplicaAnswer, Schema, Workload
 
 SCHEMAS = (
     Schema("add", invoked=int, ok=int),

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-from checkers.columns import Integers
+from splitbrain.checkers.histories.columns import Integers
 
 
 def on_cycle(nodes: int, source: Integers, target: Integers) -> NDArray[np.bool_]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from checkers.columns import Integers
+from splitbrain.checkers.histories.columns import Integers
 
 
 def below(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from checkers.columns import Integers
+from splitbrain.checkers.histories.columns import Integers
 
 
 class Latest:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from checkers.prose import milliseconds
+from splitbrain.checkers.histories.prose import milliseconds
 
 _SHOWN = {"p50": 50.0, "p90": 90.0, "p99": 99.0, "p99.9": 99.9, "max": 100.0}
 

@@ -4,6 +4,6 @@
 (2017), `versioned` what becomes of them where reads return siblings.
 """
 
-from checkers.causal.consistency import check
+from splitbrain.checkers.causal.causal_consistency import check
 
 __all__ = ["check"]

@@ -1,7 +1,7 @@
 """Causal consistency: whoever sees something sees what it followed from.
 
-Two kinds of history: registers with distinct writes (`write` and `read`, see `checkers.distinct`) and versioned
-registers (`put` and `read`, several siblings at once, see `checkers.versions`).
+Two kinds of history: registers with distinct writes (`write` and `read`, see `distinct_writes`) and versioned
+registers (`put` and `read`, several siblings at once, see `writes`).
 
 1. An operation is causally before another (CO) if its session (its process: one that was retired by an `info` has no
    successor) invoked it earlier, if it is a write that the other read, or had seen, or through others so related.
@@ -27,7 +27,7 @@ Versioned registers, whatever the level, since siblings need no arbitration:
 
 7. A read must cover each write of its key that is causally before it: return it, or a write that had (transitively)
    seen it. WriteCOInitRead: it doesn't, and returned nothing; WriteCORead: it doesn't, and returned something.
-8. Where "seen" isn't recorded, what was covered is open within the bounds that `checkers.lineage` states. A read that
+8. Where "seen" isn't recorded, what was covered is open within the bounds that `version_order` states. A read that
    may or may not cover what it must is unprovable. A failed put needs to be covered by nobody; that it was read is 2.
 
 Both:
@@ -47,13 +47,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from checkers.causal import patterns, versioned
-from checkers.causal.finding import Level
-from checkers.distinct import DistinctWrites
-from checkers.history import History
-from checkers.prose import count, listing
-from checkers.sightings import is_versioned
-from checkers.verdict import Verdict
+from splitbrain.checkers.causal import patterns, versioned_rows
+from splitbrain.checkers.causal.pattern_finding import Level
+from splitbrain.checkers.histories.history import History
+from splitbrain.checkers.histories.prose import count, listing
+from splitbrain.checkers.verdict import Verdict
+from splitbrain.checkers.versions.distinct_writes import DistinctWrites
+from splitbrain.checkers.versions.reads import is_versioned
 
 _NAMES = {"cc": "causally consistent", "ccv": "causally convergent", "cm": "a causal memory"}
 
@@ -69,7 +69,7 @@ def check(history: History, *, level: Level = "cc") -> Verdict:
     O(n * sessions * log n) time, 4 bytes a session and operation; cm: the same for each session, or a few times that.
     """
     if is_versioned(history):
-        finding, kind = versioned.judge(history), "versioned"
+        finding, kind = versioned_rows.judge(history), "versioned"
     else:
         finding, kind = patterns.judge(DistinctWrites.of(history), level), "distinct writes"
     evidence: dict[str, Any] = {

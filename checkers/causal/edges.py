@@ -9,9 +9,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from checkers.columns import Integers
-from checkers.cycles import on_cycle, shortest_cycle, shortest_path
-from checkers.verdict import Witness
+from splitbrain.checkers.algorithms.cycles import on_cycle, shortest_cycle, shortest_path
+from splitbrain.checkers.histories.columns import Integers
+from splitbrain.checkers.verdict import Witness
 
 SESSION, READ, CONFLICT = range(3)
 WHY = ("session", "read", "conflict")

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from checkers.columns import Integers
+from splitbrain.checkers.histories.columns import Integers
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from checkers.verdict import Witness
+from splitbrain.checkers.verdict import Witness
 
 Level = Literal["cc", "ccv", "cm"]
 Pattern = Literal[

@@ -1,6 +1,6 @@
 """Bad patterns: what reads of registers with distinct writes can't show if they are causally consistent.
 
-See `checkers.causal.consistency` for the rules. Since sessions order their writes, of each session only the last write
+See `causal_consistency` for the rules. Since sessions order their writes, of each session only the last write
 of the key before a read is looked at: the ones before add nothing.
 """
 
@@ -11,12 +11,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from checkers.causal.edges import Edges
-from checkers.causal.finding import Finding, Level
-from checkers.causal.past import Pasts, pasts
-from checkers.columns import Integers
-from checkers.distinct import INITIAL, STRAY, DistinctWrites
-from checkers.latest import Latest
+from splitbrain.checkers.algorithms.predecessors import Latest
+from splitbrain.checkers.causal.edges import Edges
+from splitbrain.checkers.causal.past import Pasts, pasts
+from splitbrain.checkers.causal.pattern_finding import Finding, Level
+from splitbrain.checkers.histories.columns import Integers
+from splitbrain.checkers.versions.distinct_writes import INITIAL, STRAY, DistinctWrites
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Causal consistency of versioned registers: a read covers every write of its key that is causally before it.
 
-See `checkers.causal.consistency` for the rules.
+See `causal_consistency` for the rules.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from checkers.causal.edges import Edges
-from checkers.causal.finding import Finding, Pattern
-from checkers.causal.past import Pasts, pasts
-from checkers.columns import Integers
-from checkers.history import History, Operation
-from checkers.prose import at, key_name, listing
-from checkers.sightings import KeySightings, Sightings
-from checkers.versions import Versions
+from splitbrain.checkers.causal.edges import Edges
+from splitbrain.checkers.causal.past import Pasts, pasts
+from splitbrain.checkers.causal.pattern_finding import Finding, Pattern
+from splitbrain.checkers.histories.columns import Integers
+from splitbrain.checkers.histories.history import History, Operation
+from splitbrain.checkers.histories.prose import at, key_name, listing
+from splitbrain.checkers.versions.reads import KeySightings, Sightings
+from splitbrain.checkers.versions.writes import Versions
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 1. The clock starts at the heal: the stage "recovery"; without it, the end of the last fault; without one, the
    start of the history. It starts at the end of the last `add` or `put` if that came later: while clients
    write, replicas may rightly differ.
-2. A home replica shows what its last poll returned (`checkers.replicas`); if that got no answer, it shows
+2. A home replica shows what its last poll returned (`replica_polls`); if that got no answer, it shows
    nothing. A poll counts at its completion, and only if it was invoked after the clock started.
 3. A key is seen to differ at a moment if two home replicas then show different versions, or different values
    of the same version.
@@ -16,7 +16,7 @@
    key that was seen to differ later than that.
 6. Unknown if no key was shown by two home replicas; if a polled key was in the end not shown by two; if the
    last poll of it on some node was not ok: what that node holds nobody knows; or, whatever was polled, if the
-   last heal had no effect (`checkers.faults`) or a fault stood until the end of the history.
+   last heal had no effect (`faults`) or a fault stood until the end of the history.
 
 Source: Dynamo (SOSP 2007), sections 4.6 and 4.7: hinted handoff and anti-entropy bring replicas back
 together.
@@ -30,13 +30,13 @@ from typing import Annotated, Any
 
 from msgspec import Meta
 
-from checkers.faults import LOST, faults, stages, unhealed
-from checkers.final_reads import WRITES, Key
-from checkers.history import NEMESIS, Event, History
-from checkers.prose import count, key_name, key_names, listing, milliseconds, seconds
-from checkers.quantiles import quantiles_ms
-from checkers.replicas import Poll, polls
-from checkers.verdict import Verdict, Witness
+from splitbrain.checkers.algorithms.quantiles import quantiles_ms
+from splitbrain.checkers.histories.faults import LOST, faults, stages, unhealed
+from splitbrain.checkers.histories.final_reads import WRITES, Key
+from splitbrain.checkers.histories.history import NEMESIS, Event, History
+from splitbrain.checkers.histories.prose import count, key_name, key_names, listing, milliseconds, seconds
+from splitbrain.checkers.histories.replica_polls import Poll, polls
+from splitbrain.checkers.verdict import Verdict, Witness
 
 _POINTS = 500  # Enough for any chart; a run may have a hundred thousand polls.
 

@@ -4,7 +4,7 @@ Operations: `add` of one element, `read` of the whole set. Keys are judged apart
 
 1. Acknowledged: its add was `ok`. Indeterminate: `info` or never completed. Failed: `fail`. If an element was
    added more than once, ok outranks indeterminate outranks failed.
-2. Lost: acknowledged, and in none of the last words of its key (`checkers.final_reads`): whatever earlier final reads
+2. Lost: acknowledged, and in none of the last words of its key (`final_reads`): whatever earlier final reads
    held, it is gone from every node. A survivor is in at least one last word, missing if it is not in all of them, for
    there a client would still look for it in vain, and unstable if it is not in all final reads.
 3. Never read: acknowledged, and its key has no final read, so nobody can tell.
@@ -34,12 +34,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from checkers.faults import faults, meanwhile
-from checkers.final_reads import FinalReads, Key, disagreement, last_words
-from checkers.history import History, HistoryError, Operation
-from checkers.prose import at, count, key_name, key_names, listing, seconds
-from checkers.quantiles import quantiles_ms
-from checkers.verdict import Verdict, Witness
+from splitbrain.checkers.algorithms.quantiles import quantiles_ms
+from splitbrain.checkers.histories.faults import faults, meanwhile
+from splitbrain.checkers.histories.final_reads import FinalReads, Key, disagreement, last_words
+from splitbrain.checkers.histories.history import History, HistoryError, Operation
+from splitbrain.checkers.histories.prose import at, count, key_name, key_names, listing, seconds
+from splitbrain.checkers.verdict import Verdict, Witness
 
 Element = int | str
 _ELEMENTS = frozenset({int, str})  # By type() and not isinstance(): true is an int to Python, and equal to 1.

@@ -1,8 +1,8 @@
 """Lost writes in versioned registers: what was acknowledged is still there, or was knowingly replaced.
 
-Operations: `put` and `read` as `checkers.versions` says. Keys are judged apart.
+Operations: `put` and `read` as `writes` says. Keys are judged apart.
 
-1. The final siblings of a key are all write ids in its last words (`checkers.final_reads`), together: a write that any
+1. The final siblings of a key are all write ids in its last words (`final_reads`), together: a write that any
    node still has is not lost, and one that no node has any more is, whatever earlier final reads returned.
 2. An acknowledged write (`ok`) is surviving if it is a final sibling, superseded if a final sibling had
    (transitively) seen it, and otherwise lost: someone was told that it was done, nobody replaced it
@@ -23,7 +23,7 @@ Operations: `put` and `read` as `checkers.versions` says. Keys are judged apart.
    missing or is unprovable. Otherwise valid. (What vanished was promised to nobody, and a store that takes a write back
    which had too few replicas breaks no word; but one that keeps siblings until they are replaced has no way to.)
 8. Stable latency: of a write that survives or is superseded and isn't missing, from its acknowledgement to the
-   invocation of the last read that lacked it (`checkers.settling`); 0 if none did. Lost latency: of a lost write, from
+   invocation of the last read that lacked it (`visibility`); 0 if none did. Lost latency: of a lost write, from
    its acknowledgement to the invocation of the last read that held it; 0 if none did by then. Where writes had seen
    one another in a circle, there are none.
 
@@ -37,16 +37,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from checkers.faults import faults, meanwhile
-from checkers.final_reads import FinalReads, Key, disagreement, last_words
-from checkers.history import History, Operation
-from checkers.lineage import Circular
-from checkers.prose import at, count, key_name, key_names, listing
-from checkers.quantiles import quantiles_ms
-from checkers.settling import settling
-from checkers.sightings import Sightings
-from checkers.verdict import Verdict, Witness
-from checkers.versions import Coverage, Versions, Write
+from splitbrain.checkers.algorithms.quantiles import quantiles_ms
+from splitbrain.checkers.histories.faults import faults, meanwhile
+from splitbrain.checkers.histories.final_reads import FinalReads, Key, disagreement, last_words
+from splitbrain.checkers.histories.history import History, Operation
+from splitbrain.checkers.histories.prose import at, count, key_name, key_names, listing
+from splitbrain.checkers.verdict import Verdict, Witness
+from splitbrain.checkers.versions.reads import Sightings
+from splitbrain.checkers.versions.version_order import Circular
+from splitbrain.checkers.versions.visibility import settling
+from splitbrain.checkers.versions.writes import Coverage, Versions, Write
 
 _LISTED = 100  # A report shows so many anomalies in full; the counts are always complete.
 _SHOWN_READS = 20

@@ -1,16 +1,16 @@
 """Lost writes: a write that was acknowledged must not vanish.
 
-1. A history of sets (`add`, `read`) is judged by `checkers.sets`, one of versioned registers (`put`, `read`)
-   by `checkers.registers`; evidence and witness are theirs.
+1. A history of sets (`add`, `read`) is judged by `lost_elements`, one of versioned registers (`put`, `read`)
+   by `lost_versions`; evidence and witness are theirs.
 2. A history with neither is unknown: there is no write that could be lost.
 3. A history with both is unknown too: whose a read is would be a guess.
 """
 
 from __future__ import annotations
 
-from checkers import registers, sets
-from checkers.history import History
-from checkers.verdict import Verdict
+from splitbrain.checkers.eventual import lost_elements, lost_versions
+from splitbrain.checkers.histories.history import History
+from splitbrain.checkers.verdict import Verdict
 
 
 def check(history: History) -> Verdict:
@@ -18,9 +18,9 @@ def check(history: History) -> Verdict:
     asked = {operation.f for operation in history.operations}
     match "add" in asked, "put" in asked:
         case True, False:
-            return sets.check(history)
+            return lost_elements.check(history)
         case False, True:
-            return registers.check(history)
+            return lost_versions.check(history)
         case True, True:
             return Verdict.unknown("the history has adds and puts, so its reads could be of either; record them apart")
         case _:

@@ -1,8 +1,8 @@
 """Siblings: how many versions of a key there were at once, and whether they were truly concurrent.
 
-1. In a history of versioned registers (`checkers.versions`) the siblings are what each `ok` read returned. An
+1. In a history of versioned registers (`writes`) the siblings are what each `ok` read returned. An
    empty read has none, and counts as 0.
-2. In any other history they are the versions that each home replica held when polled (`checkers.replicas`):
+2. In any other history they are the versions that each home replica held when polled (`replica_polls`):
    there only numbers can be judged, since values say nothing about who had seen whom.
 3. Two siblings of one read are false if the writer of one had (transitively) seen the other: the store keeps
    what a client had replaced. A write counts as one version; a client that tries a put again under the same
@@ -23,12 +23,12 @@ from typing import Annotated, Any
 
 from msgspec import Meta
 
-from checkers.final_reads import Key
-from checkers.history import History, Operation
-from checkers.prose import at, count, key_name, key_names, listing
-from checkers.replicas import polls
-from checkers.verdict import Verdict, Witness
-from checkers.versions import Versions
+from splitbrain.checkers.histories.final_reads import Key
+from splitbrain.checkers.histories.history import History, Operation
+from splitbrain.checkers.histories.prose import at, count, key_name, key_names, listing
+from splitbrain.checkers.histories.replica_polls import polls
+from splitbrain.checkers.verdict import Verdict, Witness
+from splitbrain.checkers.versions.writes import Versions
 
 _BUCKETS = 100
 

@@ -1,7 +1,7 @@
 """Staleness: how far behind the reads were, in versions and in time.
 
-Two kinds of history: registers with distinct writes (`write` and `read`, see `checkers.distinct`) and versioned
-registers (`put` and `read`, several siblings at once, see `checkers.versions`). Only `ok` reads and acknowledged (`ok`)
+Two kinds of history: registers with distinct writes (`write` and `read`, see `distinct_writes`) and versioned
+registers (`put` and `read`, several siblings at once, see `writes`). Only `ok` reads and acknowledged (`ok`)
 writes count; before and after are the order of events, durations the clock of the history.
 
 1. A read missed a write of its key if that was acknowledged before the read was invoked, and is newer than what the
@@ -10,7 +10,7 @@ writes count; before and after are the order of events, durations the clock of t
      acknowledgement, or after the end of another read that returned it. Of writes that overlap nobody knows which is
      newer, so none of them is missed. To null every write is newer.
    - versioned registers: if the read didn't cover it: neither returned it nor a write that had (transitively) seen it.
-     What may be covered, since nobody recorded what some write had seen, isn't missed (`checkers.lineage`).
+     What may be covered, since nobody recorded what some write had seen, isn't missed (`version_order`).
 2. k-staleness: how many writes a read missed. t-staleness: the time from the acknowledgement of the first (the earliest
    acknowledged) of these to the invocation of the read; 0 if it missed none. Both are lower bounds: no read is
    said to be staler than it certainly was. A read is k-fresh if it missed at most k writes, t-fresh if its t-staleness
@@ -40,16 +40,16 @@ from typing import Annotated, Any
 import numpy as np
 from msgspec import Meta
 
-from checkers.columns import FOREVER, NEMESIS_PROCESS, OK, Columns, Integers
-from checkers.distinct import STRAY, DistinctWrites
-from checkers.dominance import below
-from checkers.history import History
-from checkers.lineage import Circular
-from checkers.prose import at, count, key_name, key_names, literal, milliseconds
-from checkers.quantiles import percentile, quantiles_ms
-from checkers.sightings import Sightings, is_versioned
-from checkers.verdict import Verdict, Witness
-from checkers.versions import Versions
+from splitbrain.checkers.algorithms.dominance import below
+from splitbrain.checkers.algorithms.quantiles import percentile, quantiles_ms
+from splitbrain.checkers.histories.columns import FOREVER, NEMESIS_PROCESS, OK, Columns, Integers
+from splitbrain.checkers.histories.history import History
+from splitbrain.checkers.histories.prose import at, count, key_name, key_names, literal, milliseconds
+from splitbrain.checkers.verdict import Verdict, Witness
+from splitbrain.checkers.versions.distinct_writes import STRAY, DistinctWrites
+from splitbrain.checkers.versions.reads import Sightings, is_versioned
+from splitbrain.checkers.versions.version_order import Circular
+from splitbrain.checkers.versions.writes import Versions
 
 _BUCKETS = 200
 _LISTED = 100
@@ -91,7 +91,7 @@ def check(
     [[k or t in ms, share of reads]], `keys` {key: {reads, stale, max_k, max_t_ms}} (of 100 keys, stalest first, if
     there are more), `over_time` [[bucket's start in ms, reads, stale, max_k, max_t_ms]] (at most 200).
     Raises HistoryError for a value of the wrong shape or an operation that such registers don't have.
-    O(n log n), of versioned registers times the chains of a key (`checkers.lineage`).
+    O(n log n), of versioned registers times the chains of a key (`version_order`).
     """
     columns = history.columns
     strays = 0

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import numpy as np
 
-from checkers.columns import FAIL, INFO, INVOKE, NEMESIS_PROCESS, OK, TYPES, Columns
+from splitbrain.checkers.histories.columns import FAIL, INFO, INVOKE, NEMESIS_PROCESS, OK, TYPES, Columns
 
 if TYPE_CHECKING:
-    from checkers.history import Event
+    from splitbrain.checkers.histories.history import Event
 
 T = TypeVar("T", bound=Hashable)
 _CODES = {"invoke": INVOKE, "ok": OK, "fail": FAIL, "info": INFO}

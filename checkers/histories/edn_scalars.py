@@ -1,4 +1,4 @@
-"""Single EDN values: what one token means, and how one value is written. `checkers.edn` has the rules."""
+"""Single EDN values: what one token means, and how one value is written. `edn` has the rules."""
 
 from __future__ import annotations
 

@@ -28,8 +28,8 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from checkers.history import Event, History, HistoryError, Operation
-from checkers.prose import listing, seconds
+from splitbrain.checkers.histories.history import Event, History, HistoryError, Operation
+from splitbrain.checkers.histories.prose import listing, seconds
 
 NEVER = np.iinfo(np.int64).max
 LOST = "environment-lost"

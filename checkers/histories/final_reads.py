@@ -5,7 +5,7 @@
 2. In a history without stages, "after the last nemesis event, with no fault left standing" takes the stage's
    place.
 3. Where there is none, it is said why: a history that ended early proves no loss, nor does one whose environment was
-   lost, for what is missing may be on what is gone, nor one whose last heal had no effect (`checkers.faults`), for the
+   lost, for what is missing may be on what is gone, nor one whose last heal had no effect (`faults`), for the
    fault may still have stood.
 4. The last words of a node on a key are the final reads of that key through it after which no other was begun: the
    last one, and those that overlap it, for nobody knows which of these saw the later state. Reads that name no node
@@ -16,9 +16,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from checkers.faults import LOST, faults, stages, unhealed
-from checkers.history import History, Operation
-from checkers.prose import count, listing
+from splitbrain.checkers.histories.faults import LOST, faults, stages, unhealed
+from splitbrain.checkers.histories.history import History, Operation
+from splitbrain.checkers.histories.prose import count, listing
 
 WRITES = frozenset({"add", "put"})
 Key = str | int | None

@@ -1,7 +1,7 @@
 """The formats of histories, told apart by their beginnings.
 
-1. `{"` begins JSONL, one event a line (`checkers.history`). Any other `{`, `[`, `(`, `#` or `;` begins EDN
-   (`checkers.jepsen`). Everything else must be a log of Jepsen's (`checkers.jepsen_log`), with operations in it.
+1. `{"` begins JSONL, one event a line (`history`). Any other `{`, `[`, `(`, `#` or `;` begins EDN
+   (`jepsen`). Everything else must be a log of Jepsen's (`jepsen_log`), with operations in it.
 2. Blank lines and a byte order mark before the beginning do not count. What begins with bytes that no text has is
    refused, so that rubbish is not taken for a history that was cut off.
 3. A file with nothing in it is a history with nothing in it.
@@ -15,10 +15,10 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import Any
 
-from checkers.gathering import Gatherer, HistoryError
-from checkers.history import History
-from checkers.jepsen import read_operations, separated
-from checkers.jepsen_log import read_log
+from splitbrain.checkers.histories.builder import Gatherer, HistoryError
+from splitbrain.checkers.histories.history import History
+from splitbrain.checkers.histories.jepsen import read_operations, separated
+from splitbrain.checkers.histories.jepsen_log import read_log
 
 EXPECTED = "JSONL (one event a line), Jepsen's EDN, or a log of Jepsen's"
 _json_object = re.compile(rb'\{\s*(?:"|\}?$)')

@@ -3,10 +3,10 @@
 1. The order of events is the order of lines; `time` is for durations only.
 2. An operation is an invocation and, if one came, its completion by the same process: `ok` it happened, `fail` it
    certainly did not, `info` nobody knows. No completion at all counts as `info`.
-3. What a process may do when, `checkers.gathering` says; whatever breaks its rules is an error which names the line.
+3. What a process may do when, `builder` says; whatever breaks its rules is an error which names the line.
 4. A last line that was cut off is the crash it is: it is dropped and `truncated` says so. Only what more text could
    have made an event was cut off; everything else is malformed.
-5. Values are nested 200 levels deep at most (`checkers.nesting`).
+5. Values are nested 200 levels deep at most (`nesting`).
 6. A history that was read is kept by columns: an event is made when it is asked for, and not kept.
 """
 
@@ -21,10 +21,10 @@ from typing import Any, Literal, overload
 
 import msgspec
 
-from checkers.columns import FOREVER, NEMESIS_PROCESS, TYPES, Columns
-from checkers.gathering import Gatherer
-from checkers.gathering import HistoryError as HistoryError
-from checkers.nesting import SHORT, TOO_DEEP, too_deep
+from splitbrain.checkers.histories.builder import Gatherer
+from splitbrain.checkers.histories.builder import HistoryError as HistoryError
+from splitbrain.checkers.histories.columns import FOREVER, NEMESIS_PROCESS, TYPES, Columns
+from splitbrain.checkers.histories.nesting import SHORT, TOO_DEEP, too_deep
 
 EventType = Literal["invoke", "ok", "fail", "info"]
 NEMESIS: Literal["nemesis"] = "nemesis"

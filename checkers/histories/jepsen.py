@@ -24,13 +24,13 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from checkers.columns import TYPES
-from checkers.edn import EdnError, Reader, write
-from checkers.edn_scalars import keyword, scalar
-from checkers.gathering import Gatherer, HistoryError
-from checkers.history import NEMESIS, Event, History
-from checkers.nesting import DEEPEST, too_deep
-from checkers.quick_edn import Translator
+from splitbrain.checkers.histories.builder import Gatherer, HistoryError
+from splitbrain.checkers.histories.columns import TYPES
+from splitbrain.checkers.histories.edn import EdnError, Reader, write
+from splitbrain.checkers.histories.edn_fast import Translator
+from splitbrain.checkers.histories.edn_scalars import keyword, scalar
+from splitbrain.checkers.histories.history import NEMESIS, Event, History
+from splitbrain.checkers.histories.nesting import DEEPEST, too_deep
 
 _BATCH = 256  # Lines: few enough that what they decode to dies young, many enough to share the cost of a call.
 

@@ -19,12 +19,12 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from checkers.columns import TYPES
-from checkers.edn import EdnError, read_all, write
-from checkers.gathering import Gatherer, HistoryError
-from checkers.history import NEMESIS, Event, History
-from checkers.jepsen import clipped, error_text, separated
-from checkers.nesting import DEEPEST
+from splitbrain.checkers.histories.builder import Gatherer, HistoryError
+from splitbrain.checkers.histories.columns import TYPES
+from splitbrain.checkers.histories.edn import EdnError, read_all, write
+from splitbrain.checkers.histories.history import NEMESIS, Event, History
+from splitbrain.checkers.histories.jepsen import clipped, error_text, separated
+from splitbrain.checkers.histories.nesting import DEEPEST
 
 _operation = re.compile(
     r"(?:.*?jepsen.*?[ \t:-])?[ \t]*([0-9]{1,18}|:nemesis)[ \t]+:(\S+)[ \t]+:(\S+)(?:[ \t]+(\S.*?))?\s*", re.DOTALL
@@ -34,7 +34,7 @@ _operation = re.compile(
 def read_log(lines: Iterable[bytes], *, independent: bool = False) -> History:
     """A history from a log. O(n log n).
 
-    lines: in order, each with its end. independent: values are [key value] (see `checkers.jepsen`).
+    lines: in order, each with its end. independent: values are [key value] (see `jepsen`).
     Raises HistoryError naming the line that can't be read, or an operation that may not follow those before it.
     """
     gatherer = Gatherer(numbered=False)

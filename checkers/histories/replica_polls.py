@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-from checkers.history import History, HistoryError, Operation
+from splitbrain.checkers.histories.history import History, HistoryError, Operation
 
 POLL = "replica"
 Version = str | int

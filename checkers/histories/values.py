@@ -4,7 +4,7 @@
    neither 1.0 nor "1" is.
 2. A value of the wrong shape is refused with its line, the rule that it breaks, the operation, and the value.
 3. An operation that the object in question doesn't have is refused too: nobody knows what it did to the object. Polls
-   of replicas (`checkers.replicas`) are no operations of clients and change nothing; they are passed over.
+   of replicas (`replica_polls`) are no operations of clients and change nothing; they are passed over.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ import json
 from collections.abc import Hashable
 from typing import Any
 
-from checkers.history import Event, History, HistoryError, Operation
-from checkers.prose import literal
-from checkers.replicas import client_operations
+from splitbrain.checkers.histories.history import Event, History, HistoryError, Operation
+from splitbrain.checkers.histories.prose import literal
+from splitbrain.checkers.histories.replica_polls import client_operations
 
 
 def identity(value: Any) -> Hashable:

@@ -28,11 +28,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from checkers.final_reads import Key
-from checkers.history import Event, History, Operation
-from checkers.prose import at, count, key_name, listing, literal
-from checkers.values import is_integer, is_name, operations_of, refusal
-from checkers.verdict import Verdict, Witness
+from splitbrain.checkers.histories.final_reads import Key
+from splitbrain.checkers.histories.history import Event, History, Operation
+from splitbrain.checkers.histories.prose import at, count, key_name, listing, literal
+from splitbrain.checkers.histories.values import is_integer, is_name, operations_of, refusal
+from splitbrain.checkers.verdict import Verdict, Witness
 
 _KINDS = ("unexpected-key", "nil-balance", "wrong-total", "negative-value")
 _SHOWN = 10

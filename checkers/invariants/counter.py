@@ -26,11 +26,11 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Any
 
-from checkers.final_reads import Key
-from checkers.history import History, Operation
-from checkers.prose import at, count, key_name
-from checkers.values import is_integer, operations_of, refusal
-from checkers.verdict import Verdict, Witness
+from splitbrain.checkers.histories.final_reads import Key
+from splitbrain.checkers.histories.history import History, Operation
+from splitbrain.checkers.histories.prose import at, count, key_name
+from splitbrain.checkers.histories.values import is_integer, operations_of, refusal
+from splitbrain.checkers.verdict import Verdict, Witness
 
 _LISTED = 100
 _SHOWN_ADDS = 20

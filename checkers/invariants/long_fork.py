@@ -34,11 +34,11 @@ from typing import Annotated, Any
 
 from msgspec import Meta
 
-from checkers.final_reads import Key
-from checkers.history import Event, History, HistoryError, Operation
-from checkers.prose import at, count, listing, literal
-from checkers.values import identity, is_name, operations_of, refusal
-from checkers.verdict import Verdict, Witness
+from splitbrain.checkers.histories.final_reads import Key
+from splitbrain.checkers.histories.history import Event, History, HistoryError, Operation
+from splitbrain.checkers.histories.prose import at, count, listing, literal
+from splitbrain.checkers.histories.values import identity, is_name, operations_of, refusal
+from splitbrain.checkers.verdict import Verdict, Witness
 
 _LISTED = 100
 _RULE = 'a transaction needs either one write ["w", key, value], or reads ["r", key, null] of different keys'

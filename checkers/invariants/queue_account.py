@@ -1,6 +1,6 @@
 """The account of a queue: which enqueue each value that came out is from, and what became of the rest.
 
-The words are those of `checkers.total_queue`. How the assignment is found:
+The words are those of `total_queue`. How the assignment is found:
 
 1. Values that came out are taken in the order of their completions; each gets the most pressing of the enqueues of that
    value invoked before it was out, if any is left. An acknowledged enqueue presses more than a crashed one, one that
@@ -21,10 +21,10 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 
-from checkers.columns import FOREVER
-from checkers.final_reads import Key
-from checkers.history import Operation
-from checkers.values import identity
+from splitbrain.checkers.histories.columns import FOREVER
+from splitbrain.checkers.histories.final_reads import Key
+from splitbrain.checkers.histories.history import Operation
+from splitbrain.checkers.histories.values import identity
 
 _SHOWN = 20
 

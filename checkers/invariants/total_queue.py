@@ -35,12 +35,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from checkers.final_reads import Key
-from checkers.history import History, Operation
-from checkers.prose import at, count, key_name, listing, literal
-from checkers.queue_account import Account, Put, Taken
-from checkers.values import operations_of, refusal
-from checkers.verdict import Verdict, Witness
+from splitbrain.checkers.histories.final_reads import Key
+from splitbrain.checkers.histories.history import History, Operation
+from splitbrain.checkers.histories.prose import at, count, key_name, listing, literal
+from splitbrain.checkers.histories.values import operations_of, refusal
+from splitbrain.checkers.invariants.queue_account import Account, Put, Taken
+from splitbrain.checkers.verdict import Verdict, Witness
 
 _LISTED = 100
 _NOTHING_THERE = frozenset({"empty", "exhausted"})

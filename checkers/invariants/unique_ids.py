@@ -2,7 +2,7 @@
 
 Operations: `generate`, whose `ok` value is the id. Keys are judged apart: each is a generator of its own.
 
-1. An id is anything but null. Two are the same as `checkers.values` says: 1 and "1" are two ids, and so are 1 and true.
+1. An id is anything but null. Two are the same as `values` says: 1 and "1" are two ids, and so are 1 and true.
 2. Duplicated: given out by more than one `ok` generate of its key. What a failed or crashed generate may have returned
    nobody was given, so it counts for nothing.
 3. Invalid if an id is duplicated. Unknown if no key gave out two, for one alone is always distinct. Otherwise valid.
@@ -16,11 +16,11 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import Any
 
-from checkers.final_reads import Key
-from checkers.history import History, Operation
-from checkers.prose import at, count, key_name, listing, literal
-from checkers.values import identity, refusal
-from checkers.verdict import Verdict, Witness
+from splitbrain.checkers.histories.final_reads import Key
+from splitbrain.checkers.histories.history import History, Operation
+from splitbrain.checkers.histories.prose import at, count, key_name, listing, literal
+from splitbrain.checkers.histories.values import identity, refusal
+from splitbrain.checkers.verdict import Verdict, Witness
 
 _LISTED = 100
 _SHOWN = 20

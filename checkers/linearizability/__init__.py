@@ -4,7 +4,7 @@
 Start reading at `search`, which opens with its rules; `zones` and the other polynomial algorithms judge what they can.
 """
 
-from checkers.linearizability.check import MODELS, check
-from checkers.linearizability.model import Call, Model
+from splitbrain.checkers.linearizability.linearizable import MODELS, check
+from splitbrain.checkers.linearizability.model import Call, Model
 
 __all__ = ["MODELS", "Call", "Model", "check"]

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
 
-from checkers.columns import FAIL, FOREVER, OK
-from checkers.history import History, HistoryError
-from checkers.linearizability.model import Call, Model, ModelError, freeze
-from checkers.replicas import POLL
+from splitbrain.checkers.histories.columns import FAIL, FOREVER, OK
+from splitbrain.checkers.histories.history import History, HistoryError
+from splitbrain.checkers.histories.replica_polls import POLL
+from splitbrain.checkers.linearizability.model import Call, Model, ModelError, freeze
 
 
 def calls_of(history: History, model: Model) -> Mapping[Hashable, list[Call]]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from checkers.linearizability.model import Call
-from checkers.prose import literal
+from splitbrain.checkers.histories.prose import literal
+from splitbrain.checkers.linearizability.model import Call
 
 
 @dataclass(frozen=True, slots=True)

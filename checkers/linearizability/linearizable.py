@@ -20,21 +20,21 @@ from typing import Any
 
 import numpy as np
 
-from checkers.budget import Budget, Megabytes, Seconds
-from checkers.columns import OK
-from checkers.history import History
-from checkers.linearizability.calls import calls_of
-from checkers.linearizability.containers import FifoQueue, PriorityQueue, SetModel, Stack
-from checkers.linearizability.counters import Counter, Mutex
-from checkers.linearizability.finding import Finding
-from checkers.linearizability.kv import KeyValue
-from checkers.linearizability.model import Call, Model
-from checkers.linearizability.registers import CasRegister, MultiRegister, Register
-from checkers.linearizability.search import Outcome, search
-from checkers.linearizability.witness import Blocked, data_of, events_of, explain, text_of
-from checkers.prose import count, key_names, listing
-from checkers.replicas import POLL
-from checkers.verdict import Verdict, Witness
+from splitbrain.checkers.budget import Budget, Megabytes, Seconds
+from splitbrain.checkers.histories.columns import OK
+from splitbrain.checkers.histories.history import History
+from splitbrain.checkers.histories.prose import count, key_names, listing
+from splitbrain.checkers.histories.replica_polls import POLL
+from splitbrain.checkers.linearizability.calls import calls_of
+from splitbrain.checkers.linearizability.finding import Finding
+from splitbrain.checkers.linearizability.model import Call, Model
+from splitbrain.checkers.linearizability.models.containers import FifoQueue, PriorityQueue, SetModel, Stack
+from splitbrain.checkers.linearizability.models.counters import Counter, Mutex
+from splitbrain.checkers.linearizability.models.kv import KeyValue
+from splitbrain.checkers.linearizability.models.registers import CasRegister, MultiRegister, Register
+from splitbrain.checkers.linearizability.search import Outcome, search
+from splitbrain.checkers.linearizability.witness import Blocked, data_of, events_of, explain, text_of
+from splitbrain.checkers.verdict import Verdict, Witness
 
 MODELS: Mapping[str, Model] = {
     model.name: model

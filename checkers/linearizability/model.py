@@ -22,11 +22,11 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from checkers.columns import FOREVER
-from checkers.prose import literal
+from splitbrain.checkers.histories.columns import FOREVER
+from splitbrain.checkers.histories.prose import literal
 
 if TYPE_CHECKING:
-    from checkers.linearizability.finding import Finding
+    from splitbrain.checkers.linearizability.finding import Finding
 
 State = Any
 """Hashable; each model has its own."""

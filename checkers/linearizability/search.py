@@ -37,10 +37,10 @@ from dataclasses import dataclass
 from operator import itemgetter
 from sys import getsizeof
 
-from checkers.budget import Budget
-from checkers.columns import FOREVER
-from checkers.linearizability.layout import Layout, horizons, tellable
-from checkers.linearizability.model import Call, Model, State, stepped
+from splitbrain.checkers.budget import Budget
+from splitbrain.checkers.histories.columns import FOREVER
+from splitbrain.checkers.linearizability.model import Call, Model, State, stepped
+from splitbrain.checkers.linearizability.timeline import Layout, horizons, tellable
 
 Frontier = Mapping[State, Iterable[int]]
 """Configurations: by state, sets of bits. Each open call has two: the lower is set where it took effect, the upper

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from checkers.columns import FOREVER
-from checkers.linearizability.model import Call, Model
+from splitbrain.checkers.histories.columns import FOREVER
+from splitbrain.checkers.linearizability.model import Call, Model
 
 
 @dataclass

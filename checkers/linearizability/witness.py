@@ -18,15 +18,15 @@ from typing import Any
 
 import msgspec
 
-from checkers.budget import Budget
-from checkers.columns import FOREVER
-from checkers.history import History
-from checkers.linearizability.finding import told
-from checkers.linearizability.layout import Layout
-from checkers.linearizability.model import Call, Model, State
-from checkers.linearizability.pruning import pruned
-from checkers.linearizability.search import LOST, Frontier, Moment, Outcome, walk
-from checkers.prose import at, count, listing
+from splitbrain.checkers.algorithms.quickxplain import pruned
+from splitbrain.checkers.budget import Budget
+from splitbrain.checkers.histories.columns import FOREVER
+from splitbrain.checkers.histories.history import History
+from splitbrain.checkers.histories.prose import at, count, listing
+from splitbrain.checkers.linearizability.finding import told
+from splitbrain.checkers.linearizability.model import Call, Model, State
+from splitbrain.checkers.linearizability.search import LOST, Frontier, Moment, Outcome, walk
+from splitbrain.checkers.linearizability.timeline import Layout
 
 _TRIAL_MB = 2.0  # A trial that takes more configurations than this holds is given up, and nothing is relaxed.
 _STATES_SHOWN = 5

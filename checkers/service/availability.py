@@ -3,7 +3,7 @@
 1. Judged are the clients' operations, without replica polls, that were invoked before the stage "recovery"
    (in a history without it, all): what comes after is the harness asking, once all is healed.
 2. The ok rate is the `ok` among all of them; a definite failure is no service either. It is given overall,
-   for each fault over the operations that it struck (`checkers.faults`), and over those that none struck.
+   for each fault over the operations that it struck (`faults`), and over those that none struck.
 3. A silence ends with an `ok` completion, or with the last of these operations' events. It starts with the `ok`
    completion before it if another operation was then outstanding, else with the first invocation after
    that: nobody asking is no silence.
@@ -24,11 +24,11 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import Meta
 
-from checkers.faults import Fault, Span, faults, stages
-from checkers.history import Event, History, Operation
-from checkers.prose import count, milliseconds, seconds
-from checkers.replicas import POLL, client_operations
-from checkers.verdict import Verdict, Witness
+from splitbrain.checkers.histories.faults import Fault, Span, faults, stages
+from splitbrain.checkers.histories.history import Event, History, Operation
+from splitbrain.checkers.histories.prose import count, milliseconds, seconds
+from splitbrain.checkers.histories.replica_polls import POLL, client_operations
+from splitbrain.checkers.verdict import Verdict, Witness
 
 
 def check(history: History, *, min_ok_rate: Annotated[float, Meta(ge=0, le=1)] | None = None) -> Verdict:

@@ -13,10 +13,10 @@
    b. an action of the nemesis had no effect: it failed, or what was seen afterwards says so; or a fault was
       found gone before it was ended;
    c. a fault that was asked for (`faults`) was never started, or nothing shows that it took effect;
-   d. a fault that was asked for struck no client operation (`checkers.faults`) at any time that it took
+   d. a fault that was asked for struck no client operation (`faults`) at any time that it took
       effect;
    e. the history has stages, and a key that was read after "final-reads" has no final read
-      (`checkers.final_reads`) through one of the nodes that occur in the history;
+      (`final_reads`) through one of the nodes that occur in the history;
    f. the history's last line was cut off;
    g. the environment was lost (the stage "environment-lost").
 3. Otherwise valid. As part of several verdicts it works as any other: unknown here makes the whole unknown,
@@ -31,14 +31,14 @@ from typing import Annotated, Any
 
 from msgspec import Meta
 
-from checkers.faults import LOST, Action, Span, actions, stages
-from checkers.faults import faults as all_faults
-from checkers.final_reads import WRITES, FinalReads, Key, node_of
-from checkers.history import History, Operation
-from checkers.prose import count, key_name, listing, seconds
-from checkers.replicas import client_operations
-from checkers.stall import Stall
-from checkers.verdict import Verdict, Witness
+from splitbrain.checkers.histories.faults import LOST, Action, Span, actions, stages
+from splitbrain.checkers.histories.faults import faults as all_faults
+from splitbrain.checkers.histories.final_reads import WRITES, FinalReads, Key, node_of
+from splitbrain.checkers.histories.history import History, Operation
+from splitbrain.checkers.histories.prose import count, key_name, listing, seconds
+from splitbrain.checkers.histories.replica_polls import client_operations
+from splitbrain.checkers.service.stall import Stall
+from splitbrain.checkers.verdict import Verdict, Witness
 
 
 def check(

@@ -2,8 +2,8 @@
 
 1. A latency is the time from the invocation to the `ok` completion of an operation. What failed or was never
    answered has none: that is for `availability` to judge.
-2. Percentiles are by nearest rank (`checkers.quantiles`): for each `f`, for all client operations together,
-   and for those that a fault struck (`checkers.faults`) apart from those that none struck. Replica polls have
+2. Percentiles are by nearest rank (`quantiles`): for each `f`, for all client operations together,
+   and for those that a fault struck (`faults`) apart from those that none struck. Replica polls have
    a figure of their own and are in no other.
 3. With `sla_ms`, the `percentile`-th of all client operations must not be above it, else invalid. Unknown if
    there is no ok operation. Otherwise valid: without a bound this describes.
@@ -19,13 +19,13 @@ from typing import Annotated, Any
 import numpy as np
 from msgspec import Meta
 
-from checkers.faults import Span, faults
-from checkers.history import History
-from checkers.prose import at, count, key_name, milliseconds
-from checkers.quantiles import percentile as nearest_rank
-from checkers.quantiles import quantiles_ms
-from checkers.replicas import POLL
-from checkers.verdict import Verdict, Witness
+from splitbrain.checkers.algorithms.quantiles import percentile as nearest_rank
+from splitbrain.checkers.algorithms.quantiles import quantiles_ms
+from splitbrain.checkers.histories.faults import Span, faults
+from splitbrain.checkers.histories.history import History
+from splitbrain.checkers.histories.prose import at, count, key_name, milliseconds
+from splitbrain.checkers.histories.replica_polls import POLL
+from splitbrain.checkers.verdict import Verdict, Witness
 
 
 def check(

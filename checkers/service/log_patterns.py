@@ -18,9 +18,9 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from checkers.history import History
-from checkers.prose import count, listing
-from checkers.verdict import Verdict, Witness
+from splitbrain.checkers.histories.history import History
+from splitbrain.checkers.histories.prose import count, listing
+from splitbrain.checkers.verdict import Verdict, Witness
 
 _LISTED = 100
 _SHOWN = 200  # Characters of a line: some log a whole request in one.

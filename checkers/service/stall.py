@@ -3,7 +3,7 @@
 1. Writes had been ok, some were tried after the first fault had ended, and none was ok any more from then on. Looked at
    are the operations before the recovery.
 2. It is certain, and the system to blame, if at least 10 writes were tried after the last heal and answered otherwise,
-   no fault stood any longer, and every stop had an effect or a later one made up for it (`checkers.faults`): nodes that
+   no fault stood any longer, and every stop had an effect or a later one made up for it (`faults`): nodes that
    recovered only later were still missing. Nor may the environment have been lost.
 """
 
@@ -12,11 +12,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from checkers.faults import LOST, faults, stages, vain_stops
-from checkers.final_reads import WRITES
-from checkers.history import History, Operation
-from checkers.prose import at, count
-from checkers.verdict import Witness
+from splitbrain.checkers.histories.faults import LOST, faults, stages, vain_stops
+from splitbrain.checkers.histories.final_reads import WRITES
+from splitbrain.checkers.histories.history import History, Operation
+from splitbrain.checkers.histories.prose import at, count
+from splitbrain.checkers.verdict import Witness
 
 _ENOUGH_WRITES = 10  # Fewer failures in a row may be bad luck.
 

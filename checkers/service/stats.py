@@ -1,7 +1,7 @@
 """Stats: how many operations of each kind succeeded, failed and crashed.
 
 1. Counted are the clients' operations by `f`: all, and those that are `ok`, `fail`, and `info` (or never completed).
-   Replica polls (`checkers.replicas`) have figures of their own and are in no total.
+   Replica polls (`replica_polls`) have figures of their own and are in no total.
 2. Unknown if there is no client operation; or if an `f` was asked for and not once `ok`: what never succeeded was never
    tested, though the rest may look well. Otherwise valid. Never invalid: that nothing of a kind succeeded is no wrong
    answer of the system, and a `cas` that never met its value is none either. Whether it served well enough is for
@@ -16,10 +16,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 
-from checkers.history import History
-from checkers.prose import count, listing
-from checkers.replicas import POLL
-from checkers.verdict import Verdict
+from splitbrain.checkers.histories.history import History
+from splitbrain.checkers.histories.prose import count, listing
+from splitbrain.checkers.histories.replica_polls import POLL
+from splitbrain.checkers.verdict import Verdict
 
 
 def check(history: History) -> Verdict:

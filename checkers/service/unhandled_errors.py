@@ -17,9 +17,9 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from checkers.history import NEMESIS, Event, History
-from checkers.prose import at, count, listing
-from checkers.verdict import Verdict, Witness
+from splitbrain.checkers.histories.history import NEMESIS, Event, History
+from splitbrain.checkers.histories.prose import at, count, listing
+from splitbrain.checkers.verdict import Verdict, Witness
 
 _LISTED = 100
 

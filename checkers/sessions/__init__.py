@@ -4,6 +4,6 @@
 `versioned` where writers say what they had seen.
 """
 
-from checkers.sessions.guarantees import check
+from splitbrain.checkers.sessions.guarantees import check
 
 __all__ = ["check"]

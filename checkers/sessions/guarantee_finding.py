@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from checkers.verdict import Witness
+from splitbrain.checkers.verdict import Witness
 
 Guarantee = Literal["read your writes", "monotonic reads", "monotonic writes", "writes follow reads"]
 GUARANTEES: tuple[Guarantee, ...] = (

@@ -2,7 +2,7 @@
 
 A session is a process. A process whose operation ended as `info` is retired; its successor is a new session, which
 nobody promised anything. Two kinds of history: registers with distinct writes (`write` and `read`, see
-`checkers.distinct`) and versioned registers (`put` and `read`, several siblings at once, see `checkers.versions`).
+`distinct_writes`) and versioned registers (`put` and `read`, several siblings at once, see `writes`).
 
 1. Each guarantee demands that a read of a key be not older than certain writes of that key:
    - read your writes: than those the session had itself written before and was told of (`ok`);
@@ -20,7 +20,7 @@ Versioned registers:
    to cover each and every write demanded, as one sibling or another. Seen are all writes covered by the read itself or
    by an earlier read of the session, of whatever key.
 3. Where "seen" isn't recorded, or a read or a "seen" names a write that nobody put to that key, what was covered is
-   open within the bounds that `checkers.lineage` states. Demands that may be met are unprovable and never held against
+   open within the bounds that `version_order` states. Demands that may be met are unprovable and never held against
    the store. Failed puts demand nothing even if they were read: that is a phantom, which `lost-writes` judges.
 4. Writes that had seen one another in a circle have no order: unknown (and `causal` calls it invalid).
 
@@ -65,15 +65,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from checkers.distinct import DistinctWrites
-from checkers.history import History
-from checkers.lineage import Circular
-from checkers.prose import count, listing
-from checkers.sessions import inferred, versioned
-from checkers.sessions.finding import GUARANTEES, Finding, Guarantee
-from checkers.sightings import Sightings, is_versioned
-from checkers.verdict import Verdict
-from checkers.versions import Versions
+from splitbrain.checkers.histories.history import History
+from splitbrain.checkers.histories.prose import count, listing
+from splitbrain.checkers.sessions import inferred, recorded
+from splitbrain.checkers.sessions.guarantee_finding import GUARANTEES, Finding, Guarantee
+from splitbrain.checkers.verdict import Verdict
+from splitbrain.checkers.versions.distinct_writes import DistinctWrites
+from splitbrain.checkers.versions.reads import Sightings, is_versioned
+from splitbrain.checkers.versions.version_order import Circular
+from splitbrain.checkers.versions.writes import Versions
 
 
 def check(history: History, *, guarantees: tuple[Guarantee, ...] = GUARANTEES) -> Verdict:
@@ -84,7 +84,7 @@ def check(history: History, *, guarantees: tuple[Guarantee, ...] = GUARANTEES) -
     "violated", "unknown"), the demands `checked`, `violations`, `contradictory`, `unprovable`, and, of those violated,
     a `witness` in words. The verdict's witness is the first guarantee's that is violated.
     Raises HistoryError for a value of the wrong shape or an operation that such registers don't have.
-    O(n log n + n * sessions), times the chains of a key where versioned (`checkers.lineage`).
+    O(n log n + n * sessions), times the chains of a key where versioned (`version_order`).
     """
     if is_versioned(history):
         kind = "versioned"
@@ -92,7 +92,7 @@ def check(history: History, *, guarantees: tuple[Guarantee, ...] = GUARANTEES) -
             sightings = Sightings.of(Versions.of(history))
         except Circular as problem:
             return Verdict.unknown(f"there is no order to keep: {problem}", registers=kind)
-        findings = {name: versioned.judge(sightings, name) for name in guarantees}
+        findings = {name: recorded.judge(sightings, name) for name in guarantees}
     else:
         kind = "distinct writes"
         registers = DistinctWrites.of(history)

@@ -1,6 +1,6 @@
 """Session guarantees of registers with distinct writes, whose order has to be inferred.
 
-See `checkers.sessions.guarantees` for the rules; the words here are theirs.
+See `guarantees` for the rules; the words here are theirs.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from checkers.columns import FOREVER, Integers
-from checkers.cycles import on_cycle, shortest_cycle
-from checkers.distinct import INITIAL, STRAY, DistinctWrites
-from checkers.latest import Latest
-from checkers.sessions.finding import Finding, Guarantee
-from checkers.verdict import Witness
+from splitbrain.checkers.algorithms.cycles import on_cycle, shortest_cycle
+from splitbrain.checkers.algorithms.predecessors import Latest
+from splitbrain.checkers.histories.columns import FOREVER, Integers
+from splitbrain.checkers.sessions.guarantee_finding import Finding, Guarantee
+from splitbrain.checkers.verdict import Witness
+from splitbrain.checkers.versions.distinct_writes import INITIAL, STRAY, DistinctWrites
 
 _SHOWN = 20
 

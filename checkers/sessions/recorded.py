@@ -1,6 +1,6 @@
 """Session guarantees of versioned registers, whose writers say what they had seen.
 
-See `checkers.sessions.guarantees` for the rules; the words here are theirs.
+See `guarantees` for the rules; the words here are theirs.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from checkers.columns import Integers
-from checkers.history import Operation
-from checkers.lineage import Clocks
-from checkers.prose import at, key_name, listing
-from checkers.sessions.finding import Finding, Guarantee
-from checkers.sightings import KeySightings, Sightings
-from checkers.verdict import Witness
-from checkers.versions import Write
+from splitbrain.checkers.histories.columns import Integers
+from splitbrain.checkers.histories.history import Operation
+from splitbrain.checkers.histories.prose import at, key_name, listing
+from splitbrain.checkers.sessions.guarantee_finding import Finding, Guarantee
+from splitbrain.checkers.verdict import Witness
+from splitbrain.checkers.versions.reads import KeySightings, Sightings
+from splitbrain.checkers.versions.version_order import Clocks
+from splitbrain.checkers.versions.writes import Write
 
 
 @dataclass(frozen=True)

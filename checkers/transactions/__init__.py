@@ -1,6 +1,6 @@
 """Transactions over lists and registers: which anomalies a history shows, and which consistency models that rules out.
 
-`check` judges a history; `checking` has the rules. In the order of the work:
+`check` judges a history; `isolation` has the rules. In the order of the work:
 
 - micro_operations: transactions taken apart, and what is refused
 - lists, registers: the order of a key's versions; keys: what may be taken for granted of it
@@ -11,4 +11,4 @@
 - anomalies, consistency: their names, and the consistency models they rule out
 """
 
-from checkers.transactions.checking import check as check
+from splitbrain.checkers.transactions.isolation import check as check

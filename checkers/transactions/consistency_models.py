@@ -26,7 +26,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from checkers.transactions.anomalies import MEANING, implied
+from splitbrain.checkers.transactions.anomalies import MEANING, implied
 
 _ALIASES: Mapping[str, str] = {
     "PL-1": "read-uncommitted",

@@ -26,11 +26,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from checkers.columns import Integers
-from checkers.transactions.anomalies import LEVELS
-from checkers.transactions.graph import Graph, Pairs, components
-from checkers.transactions.micro_operations import Flags
-from checkers.transactions.reachability import reaches
+from splitbrain.checkers.histories.columns import Integers
+from splitbrain.checkers.transactions.anomalies import LEVELS
+from splitbrain.checkers.transactions.graph import Graph, Pairs, components
+from splitbrain.checkers.transactions.micro_operations import Flags
+from splitbrain.checkers.transactions.reachability import reaches
 
 Watch = Callable[[str], None]
 

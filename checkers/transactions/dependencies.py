@@ -20,8 +20,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from checkers.columns import Integers
-from checkers.transactions.micro_operations import Flags
+from splitbrain.checkers.histories.columns import Integers
+from splitbrain.checkers.transactions.micro_operations import Flags
 
 Occurrence = TypeVar("Occurrence")
 EXAMPLES = 8  # A report shows so many of each anomaly; the counts are always complete.

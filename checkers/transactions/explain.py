@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from checkers.prose import count, seconds
-from checkers.transactions import telling
-from checkers.transactions.anomalies import MEANING
-from checkers.transactions.dependencies import Analysis, Edges, Example
-from checkers.transactions.graph import Graph
-from checkers.transactions.micro_operations import Transactions
-from checkers.transactions.shortest import Cycle
+from splitbrain.checkers.histories.prose import count, seconds
+from splitbrain.checkers.transactions import wording
+from splitbrain.checkers.transactions.anomalies import MEANING
+from splitbrain.checkers.transactions.dependencies import Analysis, Edges, Example
+from splitbrain.checkers.transactions.graph import Graph
+from splitbrain.checkers.transactions.micro_operations import Transactions
+from splitbrain.checkers.transactions.shortest import Cycle
 
 _TOLD = 12  # Transactions of a cycle that a paragraph tells; the data has a few more.
 _DRAWN = 200
@@ -37,7 +37,7 @@ def explain(name: str, cycle: Cycle, graph: Graph, analysis: Analysis, transacti
     lines = [f"{name} ({meaning}): {count(size, 'transaction')}, each of which must come before the next."]
     for at in range(min(size, _TOLD)):
         lines.append(
-            f"T{at + 1} is {telling.who(transactions, numbers[at])}: {telling.what(transactions, numbers[at])}."
+            f"T{at + 1} is {wording.who(transactions, numbers[at])}: {wording.what(transactions, numbers[at])}."
         )
     if size > _TOLD:
         lines.append(f"{count(size - _TOLD, 'more transaction')} follow, which the data has.")
@@ -47,7 +47,7 @@ def explain(name: str, cycle: Cycle, graph: Graph, analysis: Analysis, transacti
     if size > _TOLD:
         lines.append(f"So it goes on, until T{size} comes before T1.")
     lines.append("They can't all be true: a contradiction.")
-    nodes = [{"name": f"T{at + 1}", **telling.node(transactions, txn)} for at, txn in enumerate(numbers[:_DRAWN])]
+    nodes = [{"name": f"T{at + 1}", **wording.node(transactions, txn)} for at, txn in enumerate(numbers[:_DRAWN])]
     data = {"nodes": nodes, "edges": edges, "length": size}
     return Example(" ".join(lines), tuple(numbers[:_DRAWN]), data)
 
@@ -102,7 +102,7 @@ class _Steps:
         raise AssertionError("a cycle has a step that is no anti-dependency")
 
     def _about(self, at: int) -> tuple[str, str]:
-        return telling.key(self.t, int(self.t.key[at])), telling.value(self.t.value[at])
+        return wording.key(self.t, int(self.t.key[at])), wording.value(self.t.value[at])
 
     def _ww(self, by: int, of: int, one: str, two: str) -> dict[str, Any]:
         (key, earlier), (_, later) = self._about(by), self._about(of)
@@ -116,13 +116,13 @@ class _Steps:
     def _wr(self, by: int, of: int, one: str, two: str) -> dict[str, Any]:
         key, written = self._about(by)
         how = "appended" if self.t.model == "list-append" else "wrote"
-        read = f" as {telling.read(self.t, of)}" if self.t.model == "list-append" else ""
+        read = f" as {wording.read(self.t, of)}" if self.t.model == "list-append" else ""
         why = f"{two} read {key}{read}, with the {written} that {one} {how}"
         return {"key": self.t.keys[self.t.key[by]], "value": self.t.value[by], "why": why}
 
     def _rw(self, read: int, write: int, one: str, two: str) -> dict[str, Any]:
         key, written = self._about(write)
-        returned = telling.read(self.t, read)
+        returned = wording.read(self.t, read)
         if self.t.model == "list-append":
             why = f"{one} read {key} as {returned}, without the {written} that {two} appended"
         else:

@@ -17,9 +17,9 @@ import numpy as np
 from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import connected_components
 
-from checkers.columns import FOREVER, OK, Integers
-from checkers.transactions.dependencies import Analysis, Edges, Overwritten
-from checkers.transactions.micro_operations import Flags, Transactions
+from splitbrain.checkers.histories.columns import FOREVER, OK, Integers
+from splitbrain.checkers.transactions.dependencies import Analysis, Edges, Overwritten
+from splitbrain.checkers.transactions.micro_operations import Flags, Transactions
 
 Pairs = tuple[Integers, Integers]
 """Edges: sources and targets."""

@@ -24,21 +24,21 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from checkers.budget import Budget, Megabytes, Seconds
-from checkers.columns import FAIL, INFO, OK
-from checkers.history import History
-from checkers.prose import count, listing
-from checkers.transactions import list_append, rw_register, telling
-from checkers.transactions.anomalies import CYCLES, MEANING, implied, worst_first
-from checkers.transactions.consistency import canonical, forbids, ruled_out, searched_whole, weaker
-from checkers.transactions.cycles import kinds
-from checkers.transactions.dependencies import Finding
-from checkers.transactions.explain import explain
-from checkers.transactions.graph import Graph
-from checkers.transactions.keys import KEPT_FROM, Keys, kept_by, up_to
-from checkers.transactions.micro_operations import Model, Transactions, parse
-from checkers.transactions.shortest import shortest
-from checkers.verdict import Verdict, Witness
+from splitbrain.checkers.budget import Budget, Megabytes, Seconds
+from splitbrain.checkers.histories.columns import FAIL, INFO, OK
+from splitbrain.checkers.histories.history import History
+from splitbrain.checkers.histories.prose import count, listing
+from splitbrain.checkers.transactions import list_append, rw_register, wording
+from splitbrain.checkers.transactions.anomalies import CYCLES, MEANING, implied, worst_first
+from splitbrain.checkers.transactions.consistency_models import canonical, forbids, ruled_out, searched_whole, weaker
+from splitbrain.checkers.transactions.cycle_kinds import kinds
+from splitbrain.checkers.transactions.dependencies import Finding
+from splitbrain.checkers.transactions.explain import explain
+from splitbrain.checkers.transactions.graph import Graph
+from splitbrain.checkers.transactions.keys import KEPT_FROM, Keys, kept_by, up_to
+from splitbrain.checkers.transactions.micro_operations import Model, Transactions, parse
+from splitbrain.checkers.transactions.shortest import shortest
+from splitbrain.checkers.verdict import Verdict, Witness
 
 
 class _OutOfBudget(Exception):
@@ -62,7 +62,7 @@ def check(
 
     model: list-append or rw-register; None to be told by the operations. consistency: the model that was promised, by
     any of its names. keys: what may be taken for granted of registers; None for what the promise makes certain, see
-    `keys`. timeout_s, memory_mb: when to give up (`checkers.budget`). Raises ValueError for a consistency model that
+    `keys`. timeout_s, memory_mb: when to give up (`budget`). Raises ValueError for a consistency model that
     doesn't exist, HistoryError for what `micro_operations` refuses. O(m log m) in micro-operations and elements read,
     and see `cycles`.
     """
@@ -176,7 +176,7 @@ class _Check:
             kinds_of = listing([f"{name} ({self.found[name].count:,})" for name in against])
             example = worst.examples[0]
             data = {"anomaly": against[0], **example.data}
-            witness = Witness(example.text, telling.events(transactions, example.operations), data)
+            witness = Witness(example.text, wording.events(transactions, example.operations), data)
             vouched = self.least and KEPT_FROM[self.keys] not in weaker(self.consistency)
             given = f", given {self.keys} keys" if vouched else ""
             return Verdict.invalid(f"not {self.consistency}: {kinds_of}{given}{came}", witness, **evidence)

@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
-from checkers.transactions.consistency import weaker
+from splitbrain.checkers.transactions.consistency_models import weaker
 
 Keys = Literal["own", "wfr", "sequential", "linearizable"]
 

@@ -22,12 +22,12 @@ from typing import Any
 
 import numpy as np
 
-from checkers.columns import FAIL, OK, Integers
-from checkers.transactions import telling
-from checkers.transactions.dependencies import Example, Finding, finding
-from checkers.transactions.lists import NOBODY, Lists
-from checkers.transactions.lost_updates import tell_lost_update
-from checkers.transactions.micro_operations import Flags, same
+from splitbrain.checkers.histories.columns import FAIL, OK, Integers
+from splitbrain.checkers.transactions import wording
+from splitbrain.checkers.transactions.dependencies import Example, Finding, finding
+from splitbrain.checkers.transactions.list_versions import NOBODY, Lists
+from splitbrain.checkers.transactions.lost_updates import tell_lost_update
+from splitbrain.checkers.transactions.micro_operations import Flags, same
 
 
 def findings(lists: Lists) -> dict[str, Finding]:
@@ -93,8 +93,8 @@ class _Anomalies:
     def _read(self, at: int) -> str:
         """A read in a sentence: who read what."""
         micro = int(self.reads.at[at])
-        key, who = telling.key(self.t, int(self.t.key[micro])), telling.who(self.t, int(self.t.txn[micro]))
-        return f"{who} read {key} as {telling.read(self.t, micro)}"
+        key, who = wording.key(self.t, int(self.t.key[micro])), wording.who(self.t, int(self.t.txn[micro]))
+        return f"{who} read {key} as {wording.read(self.t, micro)}"
 
     def _reader(self, at: int) -> int:
         return int(self.t.txn[self.reads.at[at]])
@@ -102,22 +102,22 @@ class _Anomalies:
     def _append(self, write: int) -> str:
         """An append in a sentence: who appended what."""
         t = self.t
-        key, element = telling.key(t, int(t.key[write])), telling.value(t.value[write])
-        return f"{telling.who(t, int(t.txn[write]))} appended {element} to {key}"
+        key, element = wording.key(t, int(t.key[write])), wording.value(t.value[write])
+        return f"{wording.who(t, int(t.txn[write]))} appended {element} to {key}"
 
     def _example(self, text: str, *operations: int, key: int, **data: Any) -> Example:
-        return telling.example(self.t, text, operations, key=self.t.keys[key], **data)
+        return wording.example(self.t, text, operations, key=self.t.keys[key], **data)
 
     def _tell_duplicate(self, at: int) -> Example:
         elements = self.reads.lists[at]
         place = next(place for place, each in enumerate(elements) if each in elements[:place])
         element = self.t.value[self.reads.at[at]][place]
-        text = f"duplicate-elements: {self._read(at)}, where {telling.value(element)} is twice; it was appended once"
+        text = f"duplicate-elements: {self._read(at)}, where {wording.value(element)} is twice; it was appended once"
         return self._example(text, self._reader(at), key=self.reads.key[at], value=element)
 
     def _tell_garbage(self, at: int) -> Example:
         element = self.t.value[self.reads.at[at]][self._shown(at).tolist().index(NOBODY)]
-        text = f"garbage-read: {self._read(at)}, where {telling.value(element)} is, which nobody ever appended to it"
+        text = f"garbage-read: {self._read(at)}, where {wording.value(element)} is, which nobody ever appended to it"
         return self._example(text, self._reader(at), key=self.reads.key[at], value=element)
 
     def _tell_incompatible(self, at: int) -> Example:
@@ -155,9 +155,9 @@ class _Anomalies:
         t, (later, earlier) = self.t, pair
         code, txn = int(t.key[later]), int(t.txn[later])
         longest = int(self.lists.longest[code])
-        one, two = telling.value(t.value[earlier]), telling.value(t.value[later])
+        one, two = wording.value(t.value[earlier]), wording.value(t.value[later])
         text = (
-            f"cyclic-versions: {telling.who(t, txn)} appended {one} to {telling.key(t, code)} and then {two}; but "
+            f"cyclic-versions: {wording.who(t, txn)} appended {one} to {wording.key(t, code)} and then {two}; but "
             f"{self._read(longest)}, where {one} is not before {two}"
         )
         return self._example(text, txn, self._reader(longest), key=code, value=t.value[earlier])
@@ -203,7 +203,7 @@ class _Anomalies:
         writer = int(t.txn[write])
         later = next(each for each in t.of(writer) if each > write and t.write[each] and t.key[each] == t.key[write])
         text = (
-            f"G1b: {self._read(at)}, which ends with {telling.value(t.value[write])}. But "
+            f"G1b: {self._read(at)}, which ends with {wording.value(t.value[write])}. But "
             f"{self._append(later)} as well, and so never left it like this"
         )
         return self._example(text, writer, self._reader(at), key=self.reads.key[at], value=t.value[write])
@@ -214,12 +214,12 @@ class _Anomalies:
 
     def _tell_internal(self, found: tuple[int, Sequence[Any] | None, list[Any]]) -> Example:
         t, (at, base, mine) = self.t, found
-        key = telling.key(t, int(t.key[at]))
-        before = [f"read {key} as {telling.value(base)}"] if base is not None else []
-        before += [f"appended {telling.value(element)} to {key}" for element in mine]
+        key = wording.key(t, int(t.key[at]))
+        before = [f"read {key} as {wording.value(base)}"] if base is not None else []
+        before += [f"appended {wording.value(element)} to {key}" for element in mine]
         text = (
-            f"internal: {telling.who(t, int(t.txn[at]))} {', '.join(before)}, and then read {key} as "
-            f"{telling.read(t, at)}, which {'is not that' if base is not None else 'does not end so'}"
+            f"internal: {wording.who(t, int(t.txn[at]))} {', '.join(before)}, and then read {key} as "
+            f"{wording.read(t, at)}, which {'is not that' if base is not None else 'does not end so'}"
         )
         return self._example(text, int(t.txn[at]), key=int(t.key[at]))
 
@@ -230,8 +230,8 @@ class _Anomalies:
     def _tell_future(self, found: tuple[int, int]) -> Example:
         t, (read, write) = self.t, found
         text = (
-            f"future-read: {telling.who(t, int(t.txn[read]))} read {telling.key(t, int(t.key[read]))} as "
-            f"{telling.read(t, read)}, with {telling.value(t.value[write])}, which it appended only afterwards"
+            f"future-read: {wording.who(t, int(t.txn[read]))} read {wording.key(t, int(t.key[read]))} as "
+            f"{wording.read(t, read)}, with {wording.value(t.value[write])}, which it appended only afterwards"
         )
         return self._example(text, int(t.txn[read]), key=int(t.key[read]), value=t.value[write])
 

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from checkers.transactions.dependencies import Analysis, Edges, Overwritten
-from checkers.transactions.list_anomalies import findings
-from checkers.transactions.lists import NOBODY, Lists
-from checkers.transactions.micro_operations import Transactions
+from splitbrain.checkers.transactions.dependencies import Analysis, Edges, Overwritten
+from splitbrain.checkers.transactions.list_anomalies import findings
+from splitbrain.checkers.transactions.list_versions import NOBODY, Lists
+from splitbrain.checkers.transactions.micro_operations import Transactions
 
 
 def analyse(transactions: Transactions) -> Analysis:

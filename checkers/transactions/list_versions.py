@@ -20,8 +20,8 @@ from typing import Any
 
 import numpy as np
 
-from checkers.columns import INFO, OK, Integers
-from checkers.transactions.micro_operations import Flags, Transactions, codes, plain
+from splitbrain.checkers.histories.columns import INFO, OK, Integers
+from splitbrain.checkers.transactions.micro_operations import Flags, Transactions, codes, plain
 
 NOBODY = -1
 

@@ -10,23 +10,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from checkers.transactions import telling
-from checkers.transactions.dependencies import EXAMPLES, Example
-from checkers.transactions.micro_operations import Transactions
+from splitbrain.checkers.transactions import wording
+from splitbrain.checkers.transactions.dependencies import EXAMPLES, Example
+from splitbrain.checkers.transactions.micro_operations import Transactions
 
 
 def tell_lost_update(transactions: Transactions, reads: Sequence[int]) -> Example:
     """The example of a lost update: two or more transactions by their reads of one version, which each then wrote."""
     t, code = transactions, int(transactions.key[reads[0]])
-    key, verb = telling.key(t, code), "appended to" if t.model == "list-append" else "wrote"
+    key, verb = wording.key(t, code), "appended to" if t.model == "list-append" else "wrote"
     told = []
     for read in reads[:2]:
         txn = int(t.txn[read])
         write = next(at for at in t.of(txn) if at > read and t.write[at] and t.key[at] == code)
-        told.append(f"{telling.who(t, txn)} {verb} it, {telling.value(t.value[write])}")
+        told.append(f"{wording.who(t, txn)} {verb} it, {wording.value(t.value[write])}")
     more = f", and {len(reads) - 2} more did" if len(reads) > 2 else ""
     text = (
-        f"lost-update: of those who read {key} as {telling.read(t, reads[0])}, {told[0]}, and {told[1]}{more}. "
+        f"lost-update: of those who read {key} as {wording.read(t, reads[0])}, {told[0]}, and {told[1]}{more}. "
         "Whichever came second had not seen the first, and wrote over it"
     )
-    return telling.example(t, text, [int(t.txn[read]) for read in reads[:EXAMPLES]], key=t.keys[code])
+    return wording.example(t, text, [int(t.txn[read]) for read in reads[:EXAMPLES]], key=t.keys[code])

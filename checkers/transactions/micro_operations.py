@@ -5,7 +5,7 @@
 2. An `ok` transaction did what its completion says. Of one that failed or crashed, the invocation says what it would
    have written; what it read nobody knows.
 3. Keys are integers or strings, and 1 is not "1". What is written is a number, a string, true, false or (appended)
-   null; two are the same only if they are the same JSON (`checkers.values`).
+   null; two are the same only if they are the same JSON (`values`).
 4. Refused with the line, the rule and the micro-operation: another shape; a completion that has other micro-operations
    than its invocation; appends and register writes in one history; an element appended, or a value written, twice to a
    key, by whomever and with whatever outcome, for then nobody knows whose write a read saw (Elle refuses these too);
@@ -24,10 +24,10 @@ from typing import Any, Literal, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from checkers.columns import OK, Columns, Integers
-from checkers.history import History, HistoryError
-from checkers.prose import literal
-from checkers.values import identity
+from splitbrain.checkers.histories.columns import OK, Columns, Integers
+from splitbrain.checkers.histories.history import History, HistoryError
+from splitbrain.checkers.histories.prose import literal
+from splitbrain.checkers.histories.values import identity
 
 Model = Literal["list-append", "rw-register"]
 Flags = NDArray[np.bool_]

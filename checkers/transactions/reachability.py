@@ -14,9 +14,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from checkers.columns import Integers
-from checkers.transactions.graph import Pairs
-from checkers.transactions.micro_operations import Flags
+from splitbrain.checkers.histories.columns import Integers
+from splitbrain.checkers.transactions.graph import Pairs
+from splitbrain.checkers.transactions.micro_operations import Flags
 
 _BATCH = 4096
 

@@ -17,12 +17,12 @@ from typing import Any
 
 import numpy as np
 
-from checkers.columns import FAIL, OK
-from checkers.transactions import telling
-from checkers.transactions.dependencies import Example, Finding, finding
-from checkers.transactions.lost_updates import tell_lost_update
-from checkers.transactions.micro_operations import Flags, same
-from checkers.transactions.registers import Registers
+from splitbrain.checkers.histories.columns import FAIL, OK
+from splitbrain.checkers.transactions import wording
+from splitbrain.checkers.transactions.dependencies import Example, Finding, finding
+from splitbrain.checkers.transactions.lost_updates import tell_lost_update
+from splitbrain.checkers.transactions.micro_operations import Flags, same
+from splitbrain.checkers.transactions.register_versions import Registers
 
 _CIRCLE = 12  # Versions of a circle that a sentence tells.
 
@@ -66,20 +66,20 @@ class _Anomalies:
 
     def _tell_read(self, name: str, at: int) -> Example:
         t, read = self.t, int(self.registers.reads[at])
-        key, code = telling.key(t, int(t.key[read])), int(t.key[read])
-        reader, returned = int(t.txn[read]), telling.read(t, read)
-        told = f"{name}: {telling.who(t, reader)} read {key} as {returned}"
+        key, code = wording.key(t, int(t.key[read])), int(t.key[read])
+        reader, returned = int(t.txn[read]), wording.read(t, read)
+        told = f"{name}: {wording.who(t, reader)} read {key} as {returned}"
         if name == "garbage-read":
-            return telling.example(t, f"{told}, which nobody ever wrote to it", [reader], key=t.keys[code])
+            return wording.example(t, f"{told}, which nobody ever wrote to it", [reader], key=t.keys[code])
         write = int(self.registers.read_version[at])
         writer = int(t.txn[write])
         if name == "G1a":
-            text = f"{told}. {telling.who(t, writer)} wrote that, and had no effect, it was said"
+            text = f"{told}. {wording.who(t, writer)} wrote that, and had no effect, it was said"
         else:
             later = next(each for each in t.of(writer) if each > write and t.write[each] and t.key[each] == code)
-            over = telling.value(t.value[later])
-            text = f"{told}. {telling.who(t, writer)} wrote that, and then {over}, and so never left it like this"
-        return telling.example(t, text, [writer, reader], key=t.keys[code], value=t.value[write])
+            over = wording.value(t.value[later])
+            text = f"{told}. {wording.who(t, writer)} wrote that, and then {over}, and so never left it like this"
+        return wording.example(t, text, [writer, reader], key=t.keys[code], value=t.value[write])
 
     def cyclic_versions(self) -> Finding:
         found = sorted(self.registers.cyclic)
@@ -98,38 +98,38 @@ class _Anomalies:
         told = [f"{'But ' if at and at == len(steps) - 1 else ''}{step}" for at, step in enumerate(steps[:_CIRCLE])]
         if len(steps) > _CIRCLE:
             told.append("So it goes on, in a circle")
-        text = f"cyclic-versions: the versions of {telling.key(t, code)} can't be put in order, given {rule} keys. "
-        return telling.example(t, text + ". ".join(told), involved[: 2 * _CIRCLE], key=t.keys[code], versions=shown)
+        text = f"cyclic-versions: the versions of {wording.key(t, code)} can't be put in order, given {rule} keys. "
+        return wording.example(t, text + ". ".join(told), involved[: 2 * _CIRCLE], key=t.keys[code], versions=shown)
 
     def _before(self, code: int, one: int, two: int) -> tuple[str, list[int]]:
         """Why the one version came before the other, by the least rule that says so, and whose transactions show it."""
         t, registers = self.t, self.registers
         if one == len(t.txn) + code:
-            return f"{telling.key(t, code)} began with it", []
+            return f"{wording.key(t, code)} began with it", []
         if max(one, two) < len(t.txn) and t.txn[one] == t.txn[two] and one < two:
-            return f"{telling.who(t, int(t.txn[one]))} wrote both, in this order", [int(t.txn[one])]
+            return f"{wording.who(t, int(t.txn[one]))} wrote both, in this order", [int(t.txn[one])]
         txn, of = registers.meeting_txn, registers.meeting_key == code
         for by in txn[of & (registers.external == one) & (registers.first_write == two)].tolist():
-            return f"{telling.who(t, by)} read the one and wrote the other", [by]
+            return f"{wording.who(t, by)} read the one and wrote the other", [by]
         leaving, finding_ = txn[of & (registers.left == one)], txn[of & (registers.found == two)]
         met = txn[of]
         leaving = leaving[t.outcome[leaving] == OK]
         for by in leaving.tolist():
             for after in np.sort(met[(t.process[met] == t.process[by]) & (met > by)])[:1].tolist():
                 if after in finding_:
-                    told = f"{telling.who(t, by)} left it so, and then the same process ran"
-                    return f"{told} {telling.who(t, after)}, which found the other", [by, after]
+                    told = f"{wording.who(t, by)} left it so, and then the same process ran"
+                    return f"{told} {wording.who(t, after)}, which found the other", [by, after]
         by, last = leaving[np.argmin(t.completed[leaving])], finding_[np.argmax(t.invoked[finding_])]
-        told = f"{telling.who(t, int(by))} left it so, and was over before {telling.who(t, int(last))} began"
+        told = f"{wording.who(t, int(by))} left it so, and was over before {wording.who(t, int(last))} began"
         return f"{told}, which found the other", [int(by), int(last)]
 
     def _version(self, version: int) -> str:
         if version < len(self.t.txn):
-            return telling.value(self.t.value[version])
+            return wording.value(self.t.value[version])
         if version < len(self.t.txn) + len(self.t.keys):
-            return telling.value(self.registers.initial.get(version - len(self.t.txn)))
+            return wording.value(self.registers.initial.get(version - len(self.t.txn)))
         read = int(np.flatnonzero(self.registers.read_version == version)[0])
-        return telling.value(self.t.value[self.registers.reads[read]])
+        return wording.value(self.t.value[self.registers.reads[read]])
 
     def internal(self) -> Finding:
         found = [found for each in self.t.rereading() if (found := _contradiction(each)) is not None]
@@ -137,14 +137,14 @@ class _Anomalies:
 
     def _tell_internal(self, found: tuple[int, int]) -> Example:
         t, (before, read) = self.t, found
-        key, txn = telling.key(t, int(t.key[read])), int(t.txn[read])
+        key, txn = wording.key(t, int(t.key[read])), int(t.txn[read])
         did = (
-            f"wrote {telling.value(t.value[before])} to {key}"
+            f"wrote {wording.value(t.value[before])} to {key}"
             if t.write[before]
-            else (f"read {key} as {telling.read(t, before)}")
+            else (f"read {key} as {wording.read(t, before)}")
         )
-        text = f"internal: {telling.who(t, txn)} {did}, and then read it as {telling.read(t, read)}"
-        return telling.example(t, text, [txn], key=t.keys[t.key[read]])
+        text = f"internal: {wording.who(t, txn)} {did}, and then read it as {wording.read(t, read)}"
+        return wording.example(t, text, [txn], key=t.keys[t.key[read]])
 
     def future_reads(self) -> Finding:
         t, registers = self.t, self.registers
@@ -156,11 +156,11 @@ class _Anomalies:
 
     def _tell_future(self, at: int) -> Example:
         t, read = self.t, int(self.registers.reads[at])
-        txn, key = int(t.txn[read]), telling.key(t, int(t.key[read]))
+        txn, key = int(t.txn[read]), wording.key(t, int(t.key[read]))
         text = (
-            f"future-read: {telling.who(t, txn)} read {key} as {telling.read(t, read)}, which it wrote only afterwards"
+            f"future-read: {wording.who(t, txn)} read {key} as {wording.read(t, read)}, which it wrote only afterwards"
         )
-        return telling.example(t, text, [txn], key=t.keys[t.key[read]], value=t.value[read])
+        return wording.example(t, text, [txn], key=t.keys[t.key[read]], value=t.value[read])
 
     def lost_updates(self) -> Finding:
         t, registers = self.t, self.registers

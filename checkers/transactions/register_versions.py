@@ -30,10 +30,10 @@ from typing import Any
 
 import numpy as np
 
-from checkers.columns import FOREVER, INFO, OK, Integers
-from checkers.transactions.graph import Pairs, components
-from checkers.transactions.keys import Keys, up_to
-from checkers.transactions.micro_operations import Flags, Transactions, codes
+from splitbrain.checkers.histories.columns import FOREVER, INFO, OK, Integers
+from splitbrain.checkers.transactions.graph import Pairs, components
+from splitbrain.checkers.transactions.keys import Keys, up_to
+from splitbrain.checkers.transactions.micro_operations import Flags, Transactions, codes
 
 NOBODY = -1
 

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from checkers.transactions.dependencies import Analysis, Edges, Overwritten
-from checkers.transactions.keys import Keys
-from checkers.transactions.micro_operations import Transactions
-from checkers.transactions.register_anomalies import findings
-from checkers.transactions.registers import NOBODY, Registers
+from splitbrain.checkers.transactions.dependencies import Analysis, Edges, Overwritten
+from splitbrain.checkers.transactions.keys import Keys
+from splitbrain.checkers.transactions.micro_operations import Transactions
+from splitbrain.checkers.transactions.register_anomalies import findings
+from splitbrain.checkers.transactions.register_versions import NOBODY, Registers
 
 _WHY = {
     "own": ", which it had written itself",

@@ -20,10 +20,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from checkers.columns import FOREVER
-from checkers.transactions.cycles import Kind
-from checkers.transactions.dependencies import EXAMPLES, Edges
-from checkers.transactions.graph import Graph
+from splitbrain.checkers.histories.columns import FOREVER
+from splitbrain.checkers.transactions.cycle_kinds import Kind
+from splitbrain.checkers.transactions.dependencies import EXAMPLES, Edges
+from splitbrain.checkers.transactions.graph import Graph
 
 _WORK = 400_000  # Steps a kind: about a second.
 _LONG = 12  # Of cycles that have more transactions, one is enough.

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from checkers.columns import FOREVER, TYPES
-from checkers.prose import literal, seconds
-from checkers.transactions.dependencies import Example
-from checkers.transactions.micro_operations import Transactions
+from splitbrain.checkers.histories.columns import FOREVER, TYPES
+from splitbrain.checkers.histories.prose import literal, seconds
+from splitbrain.checkers.transactions.dependencies import Example
+from splitbrain.checkers.transactions.micro_operations import Transactions
 
 _TAIL = 12
 _SHOWN = 24  # Micro-operations of one transaction in a sentence or as data.

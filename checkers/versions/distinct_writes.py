@@ -4,7 +4,7 @@ Operations: `write` with a value, `read` whose completion has the value read; nu
 Polls of replicas are passed over.
 
 1. Values written to one key differ, so a read says which write it saw. A value written twice is refused, naming both
-   lines, and so is a written null. Values are the same as `checkers.values` says. Failed writes don't count: a client
+   lines, and so is a written null. Values are the same as `values` says. Failed writes don't count: a client
    may try again with the value of a write that certainly did not happen.
 2. A write that is `info` or was never completed happened if a read returned its value. Otherwise nobody can tell, and
    since it can't change any verdict it is left out.
@@ -20,11 +20,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from checkers.columns import FAIL, FOREVER, OK, Columns, Integers
-from checkers.history import History, HistoryError
-from checkers.prose import at, key_name, literal
-from checkers.replicas import POLL
-from checkers.values import identity
+from splitbrain.checkers.histories.columns import FAIL, FOREVER, OK, Columns, Integers
+from splitbrain.checkers.histories.history import History, HistoryError
+from splitbrain.checkers.histories.prose import at, key_name, literal
+from splitbrain.checkers.histories.replica_polls import POLL
+from splitbrain.checkers.histories.values import identity
 
 INITIAL = -1
 """The version of a read that returned null."""

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from checkers.columns import NEMESIS_PROCESS, OK, Integers
-from checkers.distinct import refuse_others
-from checkers.final_reads import Key
-from checkers.history import History, Operation
-from checkers.lineage import Clocks, Lineage, lineages
-from checkers.versions import Versions
+from splitbrain.checkers.histories.columns import NEMESIS_PROCESS, OK, Integers
+from splitbrain.checkers.histories.final_reads import Key
+from splitbrain.checkers.histories.history import History, Operation
+from splitbrain.checkers.versions.distinct_writes import refuse_others
+from splitbrain.checkers.versions.version_order import Clocks, Lineage, lineages
+from splitbrain.checkers.versions.writes import Versions
 
 
 @dataclass(frozen=True)

@@ -19,10 +19,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from checkers.columns import FOREVER, Integers
-from checkers.final_reads import Key
-from checkers.prose import key_name, listing
-from checkers.versions import Versions, Write
+from splitbrain.checkers.histories.columns import FOREVER, Integers
+from splitbrain.checkers.histories.final_reads import Key
+from splitbrain.checkers.histories.prose import key_name, listing
+from splitbrain.checkers.versions.writes import Versions, Write
 
 Clocks = NDArray[np.int32]
 

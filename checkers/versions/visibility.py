@@ -2,7 +2,7 @@
 
 1. A read held a write if it covered it for certain: returned it, or a write that had (transitively) seen it.
 2. A read lacked an acknowledged write if it was invoked after the acknowledgement and didn't hold it. A read of which
-   it isn't known all that it covered (`checkers.lineage`) lacks nothing.
+   it isn't known all that it covered (`version_order`) lacks nothing.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from checkers.columns import Integers
-from checkers.history import Operation
-from checkers.sightings import KeySightings, Sightings
+from splitbrain.checkers.histories.columns import Integers
+from splitbrain.checkers.histories.history import Operation
+from splitbrain.checkers.versions.reads import KeySightings, Sightings
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,8 +19,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from checkers.final_reads import Key
-from checkers.history import History, HistoryError, Operation
+from splitbrain.checkers.histories.final_reads import Key
+from splitbrain.checkers.histories.history import History, HistoryError, Operation
 
 FOREVER = 1 << 62
 

@@ -27,13 +27,13 @@ from typing import Any
 
 import msgspec
 
-from checkers import History, HistoryError, Outcome, Verdict, check_all
-from checkers.compose import compose, told
-from checkers.linearizability import MODELS, Model
-from checkers.registry import Checker, find, names
-from harness.experiment import UsageProblem
-from harness.interrupts import named
-from harness.results import WIDTH, Status
+from splitbrain.checkers import History, HistoryError, Outcome, Verdict, check_all
+from splitbrain.checkers.compose import compose, told
+from splitbrain.checkers.linearizability import MODELS, Model
+from splitbrain.checkers.registry import Checker, find, names
+from splitbrain.harness.running.experiment import UsageProblem
+from splitbrain.harness.running.interrupts import named
+from splitbrain.harness.running.results import WIDTH, Status
 
 _LINES_OF_WITNESS = 14
 _GLANCE_S = 0.5
@@ -137,7 +137,7 @@ def model(name: str) -> Any:
         raise UsageProblem(f"--model {name}: can't make one ({named(problem)})") from None
     if not isinstance(made, Model):
         what = type(made).__name__
-        raise UsageProblem(f"--model {name}: it must be a checkers.linearizability.Model, and is of type {what}")
+        raise UsageProblem(f"--model {name}: it must be a splitbrain.checkers.linearizability.Model, and is of type {what}")
     return made
 
 

@@ -4,7 +4,7 @@
 2. Exit codes: 0 valid, 1 invalid, 2 unknown, 3 broken (the harness failed, or could not print its answer), 64 wrong
    usage, 130 interrupted.
 3. An interrupt counts from the first moment: what takes long to import is imported under a handler.
-4. Exit code 0 of `run` and `check` comes from a verdict that was printed, and from nothing else: see `harness.guard`.
+4. Exit code 0 of `run` and `check` comes from a verdict that was printed, and from nothing else: see `guard`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import signal
 import sys
 import time
 
-from harness import guard
+from splitbrain.harness.doors import guard
 
 EXIT_INTERRUPTED = 130
 GUARDED = ("run", "check")
@@ -31,10 +31,10 @@ def main() -> None:
         guard.enter()
     import click
 
-    from harness.commands import Answered, cli
-    from harness.experiment import UsageProblem
-    from harness.results import EXIT_CODES, EXIT_USAGE, ResultsError
-    from harness.terminal import OutputLost, warn
+    from splitbrain.harness.doors.commands import Answered, cli
+    from splitbrain.harness.running.experiment import UsageProblem
+    from splitbrain.harness.running.results import EXIT_CODES, EXIT_USAGE, ResultsError
+    from splitbrain.harness.terminal import OutputLost, warn
 
     try:
         for number in (signal.SIGINT, signal.SIGTERM):

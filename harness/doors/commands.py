@@ -1,4 +1,4 @@
-"""The commands of `splitbrain`: run a test, check a history, draw a report. `harness.cli` is where they begin."""
+"""The commands of `splitbrain`: run a test, check a history, draw a report. `cli` is where they begin."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Any
 
 import click
 
-import checkers
-from harness.catalogue import SYSTEMS, WORKLOADS, names
-from harness.experiment import ENVIRONMENTS, Experiment, UsageProblem, settings
-from harness.results import EXIT_CODES, read_history
-from harness.terminal import Progress, say, warn
+from splitbrain import checkers
+from splitbrain.harness.catalogue import SYSTEMS, WORKLOADS, names
+from splitbrain.harness.running.experiment import ENVIRONMENTS, Experiment, UsageProblem, settings
+from splitbrain.harness.running.results import EXIT_CODES, read_history
+from splitbrain.harness.terminal import Progress, say, warn
 
 SEED_MAX = 2**32
 
@@ -60,7 +60,9 @@ def run(
     as_json: bool,
 ) -> None:
     """Run WORKLOAD against a cluster under faults, check what was recorded, and write a report."""
-    from harness.run import run as run_experiment  # Brings in SSH and Docker: `check` and `report` need neither.
+    from splitbrain.harness.running.run import (
+        run as run_experiment,  # Brings in SSH and Docker: `check` and `report` need neither.
+    )
 
     experiment = Experiment(
         workload=workload,
@@ -107,11 +109,11 @@ def check(
     as_json: bool,
 ) -> None:
     """Judge a recorded HISTORY: JSONL, Jepsen's EDN or a log of Jepsen's, also compressed; - for standard input."""
-    from harness import judging
+    from splitbrain.harness.doors import check
 
     given = {name: (value, f"--option {name}") for name, value in _json_options(options).items()}
     flags = (
-        ("model", judging.model(model) if model is not None else None, "--model"),
+        ("model", check.model(model) if model is not None else None, "--model"),
         ("consistency", consistency, "--consistency"),
         ("timeout_s", timeout, "--timeout"),
         ("memory_mb", memory, "--memory"),
@@ -123,27 +125,27 @@ def check(
             given[name] = (value, flag)
     if "executor" in given:
         raise UsageProblem("--option executor: give --jobs instead, with a number of processes")
-    chosen = judging.chosen(asked)
-    with judging.workers(jobs) as executor:
+    chosen = check.chosen(asked)
+    with check.workers(jobs) as executor:
         if executor is not None:
             given["executor"] = (executor, "--jobs")
         values, words = ({name: pair[at] for name, pair in given.items()} for at in (0, 1))
-        dealt = judging.dealt(chosen, values, words)
+        dealt = check.dealt(chosen, values, words)
         recorded = read_history(history, independent=independent)
         gc.freeze()  # Nothing of the history goes before the process does: collections need not look at it.
         for checker in chosen:
             if "logs" in checker.options and "logs" not in given:
-                dealt[checker.name]["logs"] = judging.logs_beside(history)
-        verdict = judging.judged(str(history), recorded, chosen, dealt)
-    say(judging.as_json(verdict, recorded) if as_json else judging.as_text(verdict, recorded))
-    raise Answered(EXIT_CODES[judging.status(verdict)])
+                dealt[checker.name]["logs"] = check.logs_beside(history)
+        verdict = check.judged(str(history), recorded, chosen, dealt)
+    say(check.as_json(verdict, recorded) if as_json else check.as_text(verdict, recorded))
+    raise Answered(EXIT_CODES[check.status(verdict)])
 
 
 @cli.command()
 @click.argument("run", type=click.Path(path_type=Path))
 def report(run: Path) -> None:
     """Draw the report of a RUN's folder again."""
-    from harness.report import ReportError, write
+    from splitbrain.harness.report import ReportError, write
 
     try:
         say(str(write(run)))
@@ -154,8 +156,8 @@ def report(run: Path) -> None:
 @cli.command()
 def clean() -> None:
     """Remove containers, networks and volumes that killed runs left behind."""
-    from harness.environment import EnvironmentFailure
-    from harness.hosts import remove_leftovers
+    from splitbrain.harness.environment import EnvironmentFailure
+    from splitbrain.harness.hosts import remove_leftovers
 
     try:
         removed = remove_leftovers(warn)
@@ -170,8 +172,8 @@ def clean() -> None:
 @cli.command("list")
 def list_() -> None:
     """Show the workloads, systems, faults, environments and checkers there are."""
-    from harness.catalogue import workload
-    from harness.nemesis import catalogue as faults
+    from splitbrain.harness.catalogue import workload
+    from splitbrain.harness.nemesis import catalogue as faults
 
     sections: dict[str, Mapping[str, str]] = {
         "workloads": {name: workload(name).summary for name in names(WORKLOADS)},

@@ -4,7 +4,7 @@
     def test_nothing_acknowledged_is_lost(cluster):
         cluster.run("sets").require_valid()
 
-1. The marker's arguments are those of `harness.experiment.Experiment`; `cluster.run` may change them; the command line
+1. The marker's arguments are those of `experiment.Experiment`; `cluster.run` may change them; the command line
    has the last word.
 2. A failed test shows verdict, witness, and the command that replays the run.
 """
@@ -19,8 +19,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from harness.experiment import Experiment, UsageProblem
-from harness.results import Result, ResultsError
+from splitbrain.harness.running.experiment import Experiment, UsageProblem
+from splitbrain.harness.running.results import Result, ResultsError
 
 _OPTIONS: Mapping[str, tuple[str, Callable[[str], Any], str]] = {
     "--env": ("environment", str, "where jepsen tests run: sim or docker"),
@@ -74,8 +74,10 @@ class Cluster:
 
         The test fails, with one line and no traceback, if such a run can't be.
         """
-        from harness.run import run  # Only tests that run something pay for importing the whole harness.
-        from harness.terminal import Progress
+        from splitbrain.harness.running.run import (
+            run,  # Only tests that run something pay for importing the whole harness.
+        )
+        from splitbrain.harness.terminal import Progress
 
         try:
             arguments = {"time_limit_s": _TIME_LIMIT_S, **self._given, **changes, **self._forced}

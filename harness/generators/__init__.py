@@ -8,7 +8,7 @@
 order: what after what. pace: when. threads: who. lens: how it looks. core: what a generator is.
 """
 
-from harness.generators.core import (
+from splitbrain.harness.generators.core import (
     NOTES,
     NOTHING,
     PENDING,
@@ -23,16 +23,7 @@ from harness.generators.core import (
     lift,
     seconds,
 )
-from harness.generators.lens import (
-    concurrent_keys,
-    filter_ops,
-    log,
-    map_ops,
-    sequential_keys,
-    stage,
-    until_ok,
-)
-from harness.generators.order import (
+from splitbrain.harness.generators.order import (
     any_of,
     cycle,
     flip_flop,
@@ -44,8 +35,8 @@ from harness.generators.order import (
     sequence,
     unfold,
 )
-from harness.generators.pace import delay, sleep, stagger, time_limit
-from harness.generators.threads import (
+from splitbrain.harness.generators.pace import delay, sleep, stagger, time_limit
+from splitbrain.harness.generators.threads import (
     clients,
     each_process,
     each_thread,
@@ -55,6 +46,15 @@ from harness.generators.threads import (
     process_limit,
     reserve,
     synchronize,
+)
+from splitbrain.harness.generators.transforms import (
+    concurrent_keys,
+    filter_ops,
+    log,
+    map_ops,
+    sequential_keys,
+    stage,
+    until_ok,
 )
 
 __all__ = [

@@ -16,8 +16,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol
 
-from checkers.history import NEMESIS, Event
-from harness.operation import Invocation
+from splitbrain.checkers.histories.history import NEMESIS, Event
+from splitbrain.harness.operation import Invocation
 
 Thread = int | Literal["nemesis"]
 NANOSECONDS = 1_000_000_000

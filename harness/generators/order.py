@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from checkers.history import Event
-from harness.generators.core import NOTHING, Context, Generator, Pending, Source, Step, Test, at_ns, lift
-from harness.operation import Invocation
-from harness.seeds import fraction, split
+from splitbrain.checkers.histories.history import Event
+from splitbrain.harness.generators.core import NOTHING, Context, Generator, Pending, Source, Step, Test, at_ns, lift
+from splitbrain.harness.operation import Invocation
+from splitbrain.harness.seeds import fraction, split
 
 
 def sequence(*sources: Source) -> Generator:

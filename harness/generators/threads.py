@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
-from checkers.history import NEMESIS, Event
-from harness.generators.core import (
+from splitbrain.checkers.histories.history import NEMESIS, Event
+from splitbrain.harness.generators.core import (
     NOTHING,
     PENDING,
     Context,
@@ -24,8 +24,8 @@ from harness.generators.core import (
     at_ns,
     lift,
 )
-from harness.generators.order import any_of, sequence
-from harness.operation import Invocation
+from splitbrain.harness.generators.order import any_of, sequence
+from splitbrain.harness.operation import Invocation
 
 
 def clients(source: Source, nemesis_source: Source = None) -> Generator:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from checkers.history import NEMESIS, Event
-from harness.generators.core import Context, Generator, Pending, Source, Step, Test, lift
-from harness.generators.order import any_of, sequence, unfold
-from harness.generators.threads import on_threads
-from harness.operation import Invocation
+from splitbrain.checkers.histories.history import NEMESIS, Event
+from splitbrain.harness.generators.core import Context, Generator, Pending, Source, Step, Test, lift
+from splitbrain.harness.generators.order import any_of, sequence, unfold
+from splitbrain.harness.generators.threads import on_threads
+from splitbrain.harness.operation import Invocation
 
 
 def map_ops(rewrite: Callable[[Invocation], Invocation], source: Source) -> Generator:

@@ -5,7 +5,7 @@
    A node's host key is made here and put into its container before the start, so it is pinned, not believed.
 3. Everything is labelled with the run and its owner, and `close` removes by label: also what an `open` that was
    interrupted made after the interruption.
-4. The engine is asked every second whether all is still there (`harness.hosts.watch`). A node that lost something is
+4. The engine is asked every second whether all is still there (`watch`). A node that lost something is
    hung up on at once, or commands would wait for it.
 5. A failed cleaning is told, and is never the end of the run.
 """
@@ -28,14 +28,14 @@ from docker.errors import DockerException
 from docker.models.containers import Container
 from docker.models.networks import Network as DockerNetwork
 
-from harness.environment import EnvironmentFailure, Network, OnDatagram, Progress
-from harness.hosts import leftovers
-from harness.hosts.endpoint import UdpEndpoint
-from harness.hosts.engine import connect, refusals
-from harness.hosts.iptables import IptablesNetwork
-from harness.hosts.machine import SshMachine
-from harness.hosts.ssh import KeyPair, Login, SshConnection, told
-from harness.hosts.watch import Place, look
+from splitbrain.harness.environment import EnvironmentFailure, Network, OnDatagram, Progress
+from splitbrain.harness.hosts import leftovers
+from splitbrain.harness.hosts.endpoint import UdpEndpoint
+from splitbrain.harness.hosts.engine import connect, refusals
+from splitbrain.harness.hosts.iptables import IptablesNetwork
+from splitbrain.harness.hosts.ssh import KeyPair, Login, SshConnection, told
+from splitbrain.harness.hosts.ssh_machine import SshMachine
+from splitbrain.harness.hosts.watch import Place, look
 
 T = TypeVar("T")
 
@@ -50,7 +50,7 @@ LOOK_INTERVAL_S = 1.0
 
 
 class DockerEnvironment:
-    """A `harness.environment.Environment` of containers.
+    """A `environment.Environment` of containers.
 
     nodes: their names; letters, digits and dashes.
     """
@@ -90,8 +90,8 @@ class DockerEnvironment:
         self._progress = progress
         client = self._client = await self._call(connect)
         await self._call(lambda: _sweep(client, progress))
-        # Late, or `python -m harness.hosts.image` would find itself imported already by its own package.
-        from harness.hosts.image import ensure_image
+        # Late, or `python -m image` would find itself imported already by its own package.
+        from splitbrain.harness.hosts.image import ensure_image
 
         image = await self._call(lambda: ensure_image(client, progress, self._stop))
         started = time.monotonic()

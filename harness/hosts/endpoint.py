@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import socket
 
-from harness.environment import Address, EnvironmentFailure, OnDatagram
+from splitbrain.harness.environment import Address, EnvironmentFailure, OnDatagram
 
 # Answers of a whole cluster may arrive in one burst, and a drop here would look like an injected fault.
 RECEIVE_BUFFER_BYTES = 4 << 20
@@ -17,7 +17,7 @@ DATAGRAM_LIMIT_BYTES = 65_535
 
 
 class UdpEndpoint:
-    """A `harness.environment.Endpoint` on a real socket.
+    """A `environment.Endpoint` on a real socket.
 
     receive: called for each datagram, on the event loop. address: the local numeric address to bind to; the port is
     the kernel's choice. To be made inside a running loop. Raises EnvironmentFailure if the address is not the

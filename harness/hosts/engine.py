@@ -12,7 +12,7 @@ import requests
 from docker.client import DockerClient
 from docker.errors import APIError, BuildError, DockerException, ImageNotFound
 
-from harness.environment import EnvironmentFailure
+from splitbrain.harness.environment import EnvironmentFailure
 
 # Creating a container takes a second on a busy engine; beyond this it hangs.
 ENGINE_TIMEOUT_S = 60

@@ -6,7 +6,7 @@
    system made with debootstrap. Packages: what the store imports. Node: sshd's configuration and the store.
 3. Nothing is downloaded after the build; a node never reaches a registry.
 
-`python -m harness.hosts.image` does it (`make image`), and so does the first run.
+`python -m image` does it (`make image`), and so does the first run.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ from typing import IO
 from docker.client import DockerClient
 from docker.errors import BuildError, DockerException, ImageNotFound
 
-from harness.environment import EnvironmentFailure, Progress
-from harness.hosts.engine import connect, refusals
+from splitbrain.harness.environment import EnvironmentFailure, Progress
+from splitbrain.harness.hosts.engine import connect, refusals
 
 ROOT = Path(__file__).resolve().parents[2]
 DEBIAN_PACKAGES = ("openssh-server", "iptables", "python3", "procps")
@@ -269,7 +269,7 @@ def _context(files: Files) -> IO[bytes]:
 
 
 def main(say: Callable[[str], None] = print) -> int:
-    """`python -m harness.hosts.image`: build the image, with progress. Returns 0, or 3 if it can't be done."""
+    """`python -m image`: build the image, with progress. Returns 0, or 3 if it can't be done."""
     try:
         say(f"image: {ensure_image(connect(), say)} is ready")
     except EnvironmentFailure as failure:

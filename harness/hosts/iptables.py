@@ -21,9 +21,9 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import TypeVar
 
-from harness.environment import EnvironmentFailure, Link, LinkSight
-from harness.hosts.machine import SshMachine
-from harness.hosts.probe import Probe
+from splitbrain.harness.environment import EnvironmentFailure, Link, LinkSight
+from splitbrain.harness.hosts.probe import Probe
+from splitbrain.harness.hosts.ssh_machine import SshMachine
 
 T = TypeVar("T")
 
@@ -51,7 +51,7 @@ class Facts:
 
 
 class IptablesNetwork:
-    """A `harness.environment.Network` between machines that one can log in to as root.
+    """A `environment.Network` between machines that one can log in to as root.
 
     machines: by node name. run: the run's id, at most 16 letters and digits; it names the chain.
     """

@@ -19,9 +19,9 @@ from docker.client import DockerClient
 from docker.errors import NotFound
 from docker.models.containers import Container
 
-from harness import guard
-from harness.environment import EnvironmentFailure, Progress
-from harness.hosts.engine import connect, refusals
+from splitbrain.harness.doors import guard
+from splitbrain.harness.environment import EnvironmentFailure, Progress
+from splitbrain.harness.hosts.engine import connect, refusals
 
 RUN_LABEL = "splitbrain.run"
 OWNER_LABEL = "splitbrain.owner"

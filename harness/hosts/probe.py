@@ -19,9 +19,9 @@ from typing import Annotated, TypeVar
 import msgspec
 import paramiko
 
-from harness.environment import EnvironmentFailure, Link
-from harness.hosts.machine import SshMachine
-from harness.hosts.ssh import told
+from splitbrain.harness.environment import EnvironmentFailure, Link
+from splitbrain.harness.hosts.ssh import told
+from splitbrain.harness.hosts.ssh_machine import SshMachine
 
 T = TypeVar("T")
 

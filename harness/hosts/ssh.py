@@ -24,7 +24,7 @@ import paramiko
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
-from harness.environment import EnvironmentFailure
+from splitbrain.harness.environment import EnvironmentFailure
 
 T = TypeVar("T")
 

@@ -14,9 +14,9 @@ import shlex
 import tarfile
 from collections.abc import Mapping
 
-from harness.environment import EnvironmentFailure, Program
-from harness.hosts.ssh import SshConnection
-from harness.node_logs import LOG_LIMIT_BYTES, LOGS_LIMIT, NODE_LIMIT_BYTES, plain
+from splitbrain.harness.environment import EnvironmentFailure, Program
+from splitbrain.harness.hosts.ssh import SshConnection
+from splitbrain.harness.running.node_logs import LOG_LIMIT_BYTES, LOGS_LIMIT, NODE_LIMIT_BYTES, plain
 
 LOGS = "/var/log/splitbrain"
 PROCESS = "/run/splitbrain.pid"
@@ -67,7 +67,7 @@ exit 4
 
 
 class SshMachine:
-    """A `harness.environment.Machine` on any host that one can log in to as root.
+    """A `environment.Machine` on any host that one can log in to as root.
 
     name: the node's name. connection: to that host; it may be opened later.
     """

@@ -4,7 +4,7 @@ package = fault_package(["partition", "kill"], nodes, seed=seed, time_limit_s=60
 package.requires; package.generator, package.final; package.nemesis(environment, system)
 """
 
-from harness.nemesis.families import catalogue, fault_package
-from harness.nemesis.package import FaultFamily, FaultPackage
+from splitbrain.harness.nemesis.families import catalogue, fault_package
+from splitbrain.harness.nemesis.package import FaultFamily, FaultPackage
 
 __all__ = ["FaultFamily", "FaultPackage", "catalogue", "fault_package"]

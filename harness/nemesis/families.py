@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 
-from checkers.prose import listing
-from harness.nemesis import partitions, processes
-from harness.nemesis.package import FaultFamily, FaultPackage
-from harness.nemesis.turns import least_s
-from harness.seeds import split
+from splitbrain.checkers.histories.prose import listing
+from splitbrain.harness.nemesis import partitions, processes
+from splitbrain.harness.nemesis.package import FaultFamily, FaultPackage
+from splitbrain.harness.nemesis.turns import least_s
+from splitbrain.harness.seeds import split
 
 SHORTEST_S, LONGEST_S = 2.0, 10.0
 """Of a pause where there is time: shorter faults are soon ridden out, longer ones leave too few in a run."""

@@ -1,7 +1,7 @@
 """Fault packages: what can be done to a cluster, when it is done, and how it ends.
 
 1. Episodes of one lane never overlap, so that a heal heals what its own start broke, and nobody pauses a process that
-   was killed; its families take turns (`harness.nemesis.turns`). Lanes overlap freely.
+   was killed; its families take turns (`turns`). Lanes overlap freely.
 2. Whatever an episode left standing, the final generator ends, whatever order the families were asked for in: cuts,
    then pauses, then kills. A process may need the others to start, and can't have them paused or cut off.
 3. A nemesis looks whether what it did took effect, and says so as evidence; it never trusts the command.
@@ -13,12 +13,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from harness.environment import Environment
-from harness.generators import Generator, any_of, seconds, sequence, sleep
-from harness.interpreter import Nemesis
-from harness.nemesis.turns import FirstOfAll, Turns, WhenAsked, half_pause_s
-from harness.operation import Invocation
-from harness.system import System
+from splitbrain.harness.environment import Environment
+from splitbrain.harness.generators import Generator, any_of, seconds, sequence, sleep
+from splitbrain.harness.nemesis.turns import FirstOfAll, Turns, WhenAsked, half_pause_s
+from splitbrain.harness.operation import Invocation
+from splitbrain.harness.running.interpreter import Nemesis
+from splitbrain.harness.system import System
 
 
 @dataclass(frozen=True)

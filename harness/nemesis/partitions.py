@@ -11,11 +11,11 @@ import random
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
-from checkers.history import NEMESIS
-from harness.environment import Environment, Link, LinkSight, Network
-from harness.nemesis.package import FaultFamily, observed
-from harness.operation import Invocation
-from harness.seeds import choose, draw, shuffled, split
+from splitbrain.checkers.histories.history import NEMESIS
+from splitbrain.harness.environment import Environment, Link, LinkSight, Network
+from splitbrain.harness.nemesis.package import FaultFamily, observed
+from splitbrain.harness.operation import Invocation
+from splitbrain.harness.seeds import choose, draw, shuffled, split
 
 Shape = Callable[[Sequence[str], random.Random], set[Link]]
 

@@ -13,12 +13,12 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from checkers.history import NEMESIS
-from harness.environment import Environment, EnvironmentLost
-from harness.nemesis.package import FaultFamily, observed
-from harness.operation import Invocation
-from harness.seeds import draw, shuffled, split
-from harness.system import System
+from splitbrain.checkers.histories.history import NEMESIS
+from splitbrain.harness.environment import Environment, EnvironmentLost
+from splitbrain.harness.nemesis.package import FaultFamily, observed
+from splitbrain.harness.operation import Invocation
+from splitbrain.harness.seeds import draw, shuffled, split
+from splitbrain.harness.system import System
 
 ANSWER_PATIENCE_S = 10.0
 """How long a node that was restarted or resumed may take to answer."""

@@ -18,12 +18,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from checkers.history import NEMESIS, Event
-from harness.generators import PENDING, Context, Generator, Step, Test, sequence, sleep, synchronize, unfold
-from harness.operation import Invocation
+from splitbrain.checkers.histories.history import NEMESIS, Event
+from splitbrain.harness.generators import PENDING, Context, Generator, Step, Test, sequence, sleep, synchronize, unfold
+from splitbrain.harness.operation import Invocation
 
 if TYPE_CHECKING:
-    from harness.nemesis.package import FaultFamily
+    from splitbrain.harness.nemesis.package import FaultFamily
 
 LEAST_S = 0.5
 """Of a pause: a fault that is over sooner fits between two retransmissions."""

@@ -9,7 +9,7 @@
 `write` makes report.html of a run folder; `render` makes the page of what such a folder holds.
 """
 
-from harness.report.folder import ReportError, write
-from harness.report.page import render
+from splitbrain.harness.report.folder import ReportError, write
+from splitbrain.harness.report.page import render
 
 __all__ = ["ReportError", "render", "write"]

@@ -14,9 +14,9 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from checkers.history import History
-from checkers.replicas import POLL
-from harness.report.faults import end_ns
+from splitbrain.checkers.histories.history import History
+from splitbrain.checkers.histories.replica_polls import POLL
+from splitbrain.harness.report.faults import end_ns
 
 OUTCOMES: Final = ("ok", "fail", "info")
 Integers = npt.NDArray[np.int64]

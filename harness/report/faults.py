@@ -1,4 +1,4 @@
-"""Faults and stages as the report shows them: what `checkers.faults` read from the history, with times and
+"""Faults and stages as the report shows them: what `checkers.histories.faults` read from the history, with times and
 words.
 
 1. A fault stands from the completion of its start to the invocation of its stop, or to the end of the
@@ -12,8 +12,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import checkers.faults
-from checkers.history import Event, History
+from splitbrain.checkers.histories import faults as recorded
+from splitbrain.checkers.histories.history import Event, History
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Band:
     events: indices of its nemesis events.
     """
 
-    fault: checkers.faults.Fault
+    fault: recorded.Fault
     family: str
     title: str
     start_ns: int
@@ -56,7 +56,7 @@ def end_ns(history: History) -> int:
 
 def stages(history: History) -> list[Stage]:
     """The stages, in order. O(n)."""
-    marks = sorted(checkers.faults.stages(history).items(), key=lambda mark: mark[1].index)
+    marks = sorted(recorded.stages(history).items(), key=lambda mark: mark[1].index)
     ends = [event.time for _, event in marks[1:]] + [end_ns(history)]
     return [Stage(name, event.time, until) for (name, event), until in zip(marks, ends, strict=False)]
 
@@ -64,10 +64,10 @@ def stages(history: History) -> list[Stage]:
 def bands(history: History) -> list[Band]:
     """The faults, in the order of their starts. O(n + starts * stops)."""
     last = end_ns(history)
-    return [_band(fault, last) for fault in checkers.faults.faults(history)]
+    return [_band(fault, last) for fault in recorded.faults(history)]
 
 
-def _band(fault: checkers.faults.Fault, last: int) -> Band:
+def _band(fault: recorded.Fault, last: int) -> Band:
     stop = fault.stop
     seen = _evidence(stop.completion if stop else None)
     dropped = seen.get("dropped")

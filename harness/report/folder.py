@@ -14,8 +14,8 @@ from typing import Any
 
 from jinja2 import TemplateError
 
-from checkers.history import History, HistoryError
-from harness.report.page import render
+from splitbrain.checkers.histories.history import History, HistoryError
+from splitbrain.harness.report.page import render
 
 LOG_TAIL_BYTES = 32 * 1024
 RUN_REMEDY = "give the folder of a run, such as runs/latest"

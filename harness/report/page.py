@@ -20,11 +20,11 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from checkers.history import History
-from checkers.prose import seconds
-from harness.report import series, tables, timeline, witness
-from harness.report.columns import Columns, columns
-from harness.report.faults import Band, Stage, bands, stages
+from splitbrain.checkers.histories.history import History
+from splitbrain.checkers.histories.prose import seconds
+from splitbrain.harness.report import series, tables, timeline, witness
+from splitbrain.harness.report.columns import Columns, columns
+from splitbrain.harness.report.faults import Band, Stage, bands, stages
 
 HERE = Path(__file__).parent
 SCRIPTS = ("uPlot.iife.min.js", "state.js", "charts.js", "timeline.js", "page.js")

@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from checkers.history import History, HistoryError
-from checkers.replicas import polls
-from harness.report.columns import OUTCOMES, Columns
+from splitbrain.checkers.histories.history import History, HistoryError
+from splitbrain.checkers.histories.replica_polls import polls
+from splitbrain.harness.report.columns import OUTCOMES, Columns
 
 BINS = 240
 QUANTILES = (("p50", 0.5), ("p95", 0.95), ("p99", 0.99), ("max", 1.0))

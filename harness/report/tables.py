@@ -13,12 +13,12 @@ from typing import Any, Literal
 
 import numpy as np
 
-from checkers.faults import NEVER, Span
-from checkers.history import History
-from harness.report.columns import OUTCOMES, Booleans, Columns
-from harness.report.faults import Band, Stage
-from harness.report.series import Round, Sighting
-from harness.report.timeline import cut
+from splitbrain.checkers.histories.faults import NEVER, Span
+from splitbrain.checkers.histories.history import History
+from splitbrain.harness.report.columns import OUTCOMES, Booleans, Columns
+from splitbrain.harness.report.faults import Band, Stage
+from splitbrain.harness.report.series import Round, Sighting
+from splitbrain.harness.report.timeline import cut
 
 KEYS_LISTED = 200
 CODES_LISTED = 40

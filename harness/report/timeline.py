@@ -14,8 +14,8 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from checkers.history import History
-from harness.report.columns import Booleans, Columns, Integers
+from splitbrain.checkers.histories.history import History
+from splitbrain.harness.report.columns import Booleans, Columns, Integers
 
 LIMIT = 12_000
 WITNESSES = 500

@@ -17,10 +17,10 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
-from checkers.history import History
-from harness.report.columns import OUTCOMES, Columns
-from harness.report.faults import Band
-from harness.report.timeline import WITNESS_LIMIT, brief
+from splitbrain.checkers.histories.history import History
+from splitbrain.harness.report.columns import OUTCOMES, Columns
+from splitbrain.harness.report.faults import Band
+from splitbrain.harness.report.timeline import WITNESS_LIMIT, brief
 
 ANOMALIES = 50
 OTHERS = 200

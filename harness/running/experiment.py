@@ -12,11 +12,11 @@ import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from harness.catalogue import UnknownName, system, workload
-from harness.nemesis import FaultPackage, fault_package
-from harness.seeds import split
-from harness.system import System
-from harness.workload import Plan, Workload
+from splitbrain.harness.catalogue import UnknownName, system, workload
+from splitbrain.harness.nemesis import FaultPackage, fault_package
+from splitbrain.harness.seeds import split
+from splitbrain.harness.system import System
+from splitbrain.harness.workload import Plan, Workload
 
 ENVIRONMENTS: Mapping[str, str] = {
     "sim": "one process, virtual time: seconds, and every failure replays from its seed",

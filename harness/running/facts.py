@@ -13,7 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from harness.experiment import Prepared
+from splitbrain.harness.running.experiment import Prepared
 
 
 def facts(prepared: Prepared) -> dict[str, Any]:

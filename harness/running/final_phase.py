@@ -13,8 +13,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from checkers.history import Event
-from harness.generators import (
+from splitbrain.checkers.histories.history import Event
+from splitbrain.harness.generators import (
     PENDING,
     Context,
     Generator,
@@ -27,7 +27,7 @@ from harness.generators import (
     stage,
     time_limit,
 )
-from harness.operation import Invocation
+from splitbrain.harness.operation import Invocation
 
 Item = tuple[str, str]
 """A key, and the node that is asked for it."""

@@ -11,7 +11,7 @@
 5. The nemesis does one operation at a time; an action that raises was without effect, and the run goes on.
 6. What we cancel leaves its operations open in the history: nobody knows. We cancel once a run has ended early, so a
    cancellation before that is the client's own. What does not end then is left behind, and remembered.
-7. What ends the run itself (`harness.interrupts`) is no answer of a client in whose code it happens to be raised.
+7. What ends the run itself (`interrupts`) is no answer of a client in whose code it happens to be raised.
 Runs on any asyncio loop; on a VirtualLoop the same generator and seed give the same events.
 """
 
@@ -22,12 +22,12 @@ from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
-from checkers.history import NEMESIS, Event, EventType
-from harness.environment import EnvironmentFailure
-from harness.generators import NOTES, Context, Generator, Pending, Test, Thread
-from harness.interrupts import interrupting, named, said
-from harness.operation import Completion, Invocation
-from harness.system import OperationFailed
+from splitbrain.checkers.histories.history import NEMESIS, Event, EventType
+from splitbrain.harness.environment import EnvironmentFailure
+from splitbrain.harness.generators import NOTES, Context, Generator, Pending, Test, Thread
+from splitbrain.harness.operation import Completion, Invocation
+from splitbrain.harness.running.interrupts import interrupting, named, said
+from splitbrain.harness.system import OperationFailed
 
 SPARE_FACTOR = 10
 """Outstanding operations at 10 times the concurrency: the system has stalled, and more would only measure us."""
@@ -39,7 +39,7 @@ LATE_NS = 10_000_000
 
 
 class OperationClient(Protocol):
-    """What the interpreter needs of `harness.workload.Client`."""
+    """What the interpreter needs of `workload.Client`."""
 
     async def invoke(self, invocation: Invocation) -> Completion: ...
 

@@ -25,9 +25,9 @@ from itertools import count
 from pathlib import Path
 from typing import IO, Any, Literal, cast
 
-from checkers import History, HistoryError, Outcome, Verdict
-from checkers.formats import read
-from harness.terminal import printable
+from splitbrain.checkers import History, HistoryError, Outcome, Verdict
+from splitbrain.checkers.histories.formats import read
+from splitbrain.harness.terminal import printable
 
 Status = Literal["valid", "invalid", "unknown", "broken"]
 
@@ -161,7 +161,7 @@ class RunFolder:
 
 
 def read_history(path: Path, *, independent: bool = False) -> History:
-    """The history in a file, in any of `checkers.formats`, gzipped or not; `-` is standard input.
+    """The history in a file, in any of `checkers.histories.formats`, gzipped or not; `-` is standard input.
 
     independent: values are [key value]. Raises ResultsError naming the file and the line that is wrong.
     """

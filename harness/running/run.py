@@ -18,24 +18,24 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from checkers import History, Outcome, Verdict, check_all
-from checkers.faults import LOST
-from checkers.history import Event
-from harness.environment import Environment, EnvironmentFailure, EnvironmentLost
-from harness.experiment import Experiment, Prepared, UsageProblem
-from harness.facts import facts
-from harness.generators import Test, any_of, clients, nemesis, stagger, time_limit
-from harness.interpreter import Interpreter, Tally
-from harness.interrupts import Interrupts, interrupting, named, run_really
-from harness.node_logs import write as write_logs
-from harness.recorder import HistoryWriter
-from harness.report import write as write_report
-from harness.results import Result, ResultsError, RunFolder, Status, read_history
-from harness.seeds import split
-from harness.simulation import LinkConditions, SimulatedEnvironment, run_simulated
-from harness.terminal import Progress
-from harness.validation import validated
-from harness.workload import Client
+from splitbrain.checkers import History, Outcome, Verdict, check_all
+from splitbrain.checkers.histories.faults import LOST
+from splitbrain.checkers.histories.history import Event
+from splitbrain.harness.environment import Environment, EnvironmentFailure, EnvironmentLost
+from splitbrain.harness.generators import Test, any_of, clients, nemesis, stagger, time_limit
+from splitbrain.harness.report import write as write_report
+from splitbrain.harness.running.experiment import Experiment, Prepared, UsageProblem
+from splitbrain.harness.running.facts import facts
+from splitbrain.harness.running.interpreter import Interpreter, Tally
+from splitbrain.harness.running.interrupts import Interrupts, interrupting, named, run_really
+from splitbrain.harness.running.node_logs import write as write_logs
+from splitbrain.harness.running.recorder import HistoryWriter
+from splitbrain.harness.running.results import Result, ResultsError, RunFolder, Status, read_history
+from splitbrain.harness.running.validation import validated
+from splitbrain.harness.seeds import split
+from splitbrain.harness.simulation import LinkConditions, SimulatedEnvironment, run_simulated
+from splitbrain.harness.terminal import Progress
+from splitbrain.harness.workload import Client
 
 RECOVERY_S = 30.0
 """How long the system may take to answer again once everything is healed."""
@@ -183,7 +183,7 @@ class _Run:
         if experiment.environment == "sim":
             seed = split(experiment.seed, "environment")
             return SimulatedEnvironment(experiment.names, seed=seed, conditions=SIMULATED_LINKS)
-        from harness.hosts import DockerEnvironment  # SSH and Docker take a while to import.
+        from splitbrain.harness.hosts import DockerEnvironment  # SSH and Docker take a while to import.
 
         return DockerEnvironment(experiment.names)
 

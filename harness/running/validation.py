@@ -12,10 +12,10 @@ from typing import Any
 
 import msgspec
 
-from checkers.history import NEMESIS, Event
-from harness.generators import Context, Generator, Pending, Source, Step, Test, lift
-from harness.operation import Invocation
-from harness.workload import Schema
+from splitbrain.checkers.histories.history import NEMESIS, Event
+from splitbrain.harness.generators import Context, Generator, Pending, Source, Step, Test, lift
+from splitbrain.harness.operation import Invocation
+from splitbrain.harness.workload import Schema
 
 
 class InvalidOperation(ValueError):

@@ -3,8 +3,8 @@
 run_simulated(main)    runs `await main()` on a VirtualLoop; in it, SimulatedEnvironment is the place to run
 """
 
-from harness.simulation.environment import SimulatedEnvironment
-from harness.simulation.loop import DeadlockError, VirtualLoop, run_simulated
-from harness.simulation.network import LinkConditions
+from splitbrain.harness.simulation.loop import DeadlockError, VirtualLoop, run_simulated
+from splitbrain.harness.simulation.network import LinkConditions
+from splitbrain.harness.simulation.simulated_environment import SimulatedEnvironment
 
 __all__ = ["DeadlockError", "LinkConditions", "SimulatedEnvironment", "VirtualLoop", "run_simulated"]

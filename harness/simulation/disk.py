@@ -24,8 +24,8 @@ from itertools import islice
 import msgspec
 from sortedcontainers import SortedDict
 
-from harness.seeds import draw
-from harness.simulation.loop import VirtualLoop
+from splitbrain.harness.seeds import draw
+from splitbrain.harness.simulation.loop import VirtualLoop
 
 Record = tuple[str, bytes, bytes | None]
 Done = Callable[[], None]

@@ -18,7 +18,7 @@ from heapq import heapify, heappop, heappush
 from itertools import count
 from typing import Any, NoReturn, TypeVar
 
-from harness.interrupts import until_done
+from splitbrain.harness.running.interrupts import until_done
 
 T = TypeVar("T")
 

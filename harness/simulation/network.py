@@ -14,9 +14,9 @@ import asyncio
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from harness.environment import Address, Link, LinkSight, OnDatagram
-from harness.seeds import draw
-from harness.simulation.loop import VirtualLoop
+from splitbrain.harness.environment import Address, Link, LinkSight, OnDatagram
+from splitbrain.harness.seeds import draw
+from splitbrain.harness.simulation.loop import VirtualLoop
 
 LARGEST_DATAGRAM = 65_507
 """Bytes: what UDP over IPv4 can carry."""
@@ -58,7 +58,7 @@ LOOPBACK = LinkConditions(delay_s=(0.000_01, 0.000_01))
 
 
 class SimulatedNetwork:
-    """The network. Implements `harness.environment.Network`; a host's name is its node's.
+    """The network. Implements `environment.Network`; a host's name is its node's.
 
     datagrams: how many were handed over to a receiver so far.
     """

@@ -9,17 +9,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 
-from harness.environment import Endpoint, EnvironmentFailure, OnDatagram, Progress
-from harness.seeds import split
-from harness.simulation.loop import VirtualLoop
-from harness.simulation.machine import SimulatedMachine
-from harness.simulation.network import LinkConditions, SimulatedNetwork
+from splitbrain.harness.environment import Endpoint, EnvironmentFailure, OnDatagram, Progress
+from splitbrain.harness.seeds import split
+from splitbrain.harness.simulation.loop import VirtualLoop
+from splitbrain.harness.simulation.network import LinkConditions, SimulatedNetwork
+from splitbrain.harness.simulation.simulated_machine import SimulatedMachine
 
 CLIENT_HOST = "client"
 
 
 class SimulatedEnvironment:
-    """Implements `harness.environment.Environment`.
+    """Implements `environment.Environment`.
 
     nodes: names. seed: of network, disks and processes. conditions: of every link at first.
     """

@@ -16,11 +16,11 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from harness.environment import Address, Endpoint, EnvironmentFailure, OnDatagram, Program, SimulatedProcess
-from harness.seeds import draw, split
-from harness.simulation.disk import Done, Record, SimulatedDisk
-from harness.simulation.loop import VirtualLoop
-from harness.simulation.network import SimulatedEndpoint, SimulatedNetwork
+from splitbrain.harness.environment import Address, Endpoint, EnvironmentFailure, OnDatagram, Program, SimulatedProcess
+from splitbrain.harness.seeds import draw, split
+from splitbrain.harness.simulation.disk import Done, Record, SimulatedDisk
+from splitbrain.harness.simulation.loop import VirtualLoop
+from splitbrain.harness.simulation.network import SimulatedEndpoint, SimulatedNetwork
 
 RECEIVE_BUFFER_BYTES = 212_992
 """Linux's net.core.rmem_default."""
@@ -42,7 +42,7 @@ class Timer:
 
 
 class SimulatedMachine:
-    """One node. Implements `harness.environment.Machine` for the harness; the rest is for its process.
+    """One node. Implements `environment.Machine` for the harness; the rest is for its process.
 
     name: the node's. host: the same. skew_ns: by how much its calendar clock is wrong. rng: the process's own
     randomness, anew for each start.

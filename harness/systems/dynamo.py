@@ -13,13 +13,13 @@ from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Any, assert_never
 
-from harness.environment import Address, Endpoint, Environment, EnvironmentFailure, Machine, Program
-from harness.seeds import draw, split
-from harness.simulation.machine import SimulatedMachine, Timer
-from harness.system import OperationFailed, ReplicaState, Siblings
-from store import Client, ClientCore, Config, Member, Node, StoreError
-from store.actions import Action, Instant, Note, Persist, Send
-from store.versions import Version
+from splitbrain.harness.environment import Address, Endpoint, Environment, EnvironmentFailure, Machine, Program
+from splitbrain.harness.seeds import draw, split
+from splitbrain.harness.simulation.simulated_machine import SimulatedMachine, Timer
+from splitbrain.harness.system import OperationFailed, ReplicaState, Siblings
+from splitbrain.store import Client, ClientCore, Config, Member, Node, StoreError
+from splitbrain.store.actions import Action, Instant, Note, Persist, Send
+from splitbrain.store.versions.dotted import Version
 
 PORT = 7000
 FOLDER = "/var/lib/splitbrain"

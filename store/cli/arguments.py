@@ -19,9 +19,9 @@ from typing import Any
 
 import click
 
-from store.actions import Address
-from store.config import Config, ConfigError, Member
-from store.wire import KEY_BYTES
+from splitbrain.store.actions import Address
+from splitbrain.store.config import Config, ConfigError, Member
+from splitbrain.store.wire.datagrams import KEY_BYTES
 
 COUNT_MAX = 255
 PORT = re.compile("[0-9]{1,5}")

@@ -9,12 +9,12 @@ from typing import Any
 
 import click
 
-from store.arguments import Contact, MemberType, contact_options
-from store.asking import Cluster, ask, ask_each, look
-from store.config import CAPACITY_MAX, ConfigError, Member
-from store.history import Standing
-from store.ring import RING_SIZE, position
-from store.tables import draw, matrix, status_tables, table
+from splitbrain.store.cli.arguments import Contact, MemberType, contact_options
+from splitbrain.store.cli.queries import Cluster, ask, ask_each, look
+from splitbrain.store.cli.tables import draw, matrix, status_tables, table
+from splitbrain.store.config import CAPACITY_MAX, ConfigError, Member
+from splitbrain.store.membership.history import Standing
+from splitbrain.store.ring.ring import RING_SIZE, position
 
 
 @click.command()

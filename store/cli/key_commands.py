@@ -14,12 +14,12 @@ from typing import Any
 
 import click
 
-from store.arguments import Contact, contact_options, context_of, read_quorum, write_quorum
-from store.asking import ask, ask_each, look
-from store.errors import StoreError
-from store.messages import Held
-from store.tables import draw, table
-from store.versions import Version
+from splitbrain.store.cli.arguments import Contact, contact_options, context_of, read_quorum, write_quorum
+from splitbrain.store.cli.queries import ask, ask_each, look
+from splitbrain.store.cli.tables import draw, table
+from splitbrain.store.errors import StoreError
+from splitbrain.store.versions.dotted import Version
+from splitbrain.store.wire.messages import Held
 
 
 @click.command()

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import click
 
-from store import commands, operations
-from store.asking import FAILED, USAGE
-from store.serving import serve
-from store.wire import KEY_BYTES
+from splitbrain.store.cli import cluster_commands, key_commands
+from splitbrain.store.cli.queries import FAILED, USAGE
+from splitbrain.store.cli.serve import serve
+from splitbrain.store.wire.datagrams import KEY_BYTES
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -39,9 +39,9 @@ def key(path: Path) -> None:
     click.echo(f"{path}: give it to every node and client, and to nobody else")
 
 
-for command in (serve, commands.get, commands.put, commands.delete, commands.versions):
+for command in (serve, key_commands.get, key_commands.put, key_commands.delete, key_commands.versions):
     cli.add_command(command)
-for command in (operations.ring, operations.join, operations.leave, operations.hints, operations.status):
+for command in (cluster_commands.ring, cluster_commands.join, cluster_commands.leave, cluster_commands.hints, cluster_commands.status):
     cli.add_command(command)
 
 

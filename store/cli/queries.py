@@ -14,15 +14,15 @@ from typing import NoReturn, TypeVar
 
 import click
 
-from store.actions import Address
-from store.arguments import Contact
-from store.client import Client, ClientCore
-from store.config import Config, ConfigError, Member
-from store.errors import StoreError
-from store.history import Standing, fold, identity
-from store.ring import Ring
-from store.server import present
-from store.udp import UdpSocket
+from splitbrain.store.actions import Address
+from splitbrain.store.cli.arguments import Contact
+from splitbrain.store.client import Client, ClientCore
+from splitbrain.store.config import Config, ConfigError, Member
+from splitbrain.store.errors import StoreError
+from splitbrain.store.membership.history import Standing, fold, identity
+from splitbrain.store.ring.ring import Ring
+from splitbrain.store.server import present
+from splitbrain.store.wire.udp import UdpSocket
 
 USAGE, FAILED, BROKEN = 64, 1, 3
 

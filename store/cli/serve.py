@@ -19,14 +19,14 @@ from typing import NoReturn
 
 import click
 
-from store.actions import Address
-from store.arguments import AddressType, MemberType, configuration, key_options
-from store.asking import BROKEN, end
-from store.config import CAPACITY_MAX, ConfigError, Member
-from store.engine import Engine, EngineError, MemoryEngine, SqliteEngine
-from store.history import Standing
-from store.replica import IdentityError
-from store.server import Server
+from splitbrain.store.actions import Address
+from splitbrain.store.cli.arguments import AddressType, MemberType, configuration, key_options
+from splitbrain.store.cli.queries import BROKEN, end
+from splitbrain.store.config import CAPACITY_MAX, ConfigError, Member
+from splitbrain.store.membership.history import Standing
+from splitbrain.store.server import Server
+from splitbrain.store.storage.engine import Engine, EngineError, MemoryEngine, SqliteEngine
+from splitbrain.store.storage.replica import IdentityError
 
 
 @click.command()

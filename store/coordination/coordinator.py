@@ -1,7 +1,7 @@
 """Client requests: each get and put is a state machine on the node that coordinates it.
 
 1. A put makes its version on the coordinator, durably, before any other node hears of it. It is done once W of its N
-   replicas hold it durably, each itself or through its stand-in (`tally`). It goes on until every home holds it or
+   replicas hold it durably, each itself or through its stand-in (`quorum_count`). It goes on until every home holds it or
    somebody keeps a hint for it.
 2. A get asks all N, and is done once R have answered, counted alike. What they know is merged, and handed out with
    one context.
@@ -18,19 +18,29 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from store.config import VALUE_BYTES_MAX
-from store.context import Context, issue
-from store.core import Core
-from store.defects import CONTEXT_OF_ONE_SIBLING, FALLBACK_NOT_FOUND
-from store.fanout import Fanout
-from store.handoff import Handoff
-from store.messages import Failed, Read, Reply, State, Stored, Values, Write, Written
-from store.quorum import Quorum
-from store.repair import ReadRepair
-from store.replica import ABSENT, DATA, Entry
-from store.tally import Tally
-from store.timers import Timer
-from store.versions import COUNTER_MAX, EMPTY, NOTHING, Dot, VersionSet, add, live, newest_stamp, next_dot
+from splitbrain.store.config import VALUE_BYTES_MAX
+from splitbrain.store.coordination.fanout import Fanout
+from splitbrain.store.coordination.quorum import Quorum
+from splitbrain.store.coordination.quorum_count import Tally
+from splitbrain.store.defects import CONTEXT_OF_ONE_SIBLING, FALLBACK_NOT_FOUND
+from splitbrain.store.parts import Core
+from splitbrain.store.repair.hinted_handoff import Handoff
+from splitbrain.store.repair.read_repair import ReadRepair
+from splitbrain.store.scheduling.timers import Timer
+from splitbrain.store.storage.replica import ABSENT, DATA, Entry
+from splitbrain.store.versions.context import Context, issue
+from splitbrain.store.versions.dotted import (
+    COUNTER_MAX,
+    EMPTY,
+    NOTHING,
+    Dot,
+    VersionSet,
+    add,
+    live,
+    newest_stamp,
+    next_dot,
+)
+from splitbrain.store.wire.messages import Failed, Read, Reply, State, Stored, Values, Write, Written
 
 STATE_BYTES_MAX = 16 * VALUE_BYTES_MAX
 """All siblings of a key together: half of what reassembly takes."""

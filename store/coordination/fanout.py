@@ -5,7 +5,7 @@
    quorum is sloppy.
 2. No physical node is asked twice for one request, so that no machine counts twice toward a quorum.
 3. Where no stand-in is left, a suspected home is asked all the same: the detector may be wrong.
-4. A home that holds no token of the key (`holdings`) has not taken it over yet: whoever may hold it still, homes of
+4. A home that holds no token of the key (`tokens`) has not taken it over yet: whoever may hold it still, homes of
    rings before this one, is asked as well. While a token is between the two, all are asked again, soon.
 5. A node that says that it is no home knows another ring: histories are exchanged, and the homes of the new ring asked.
 
@@ -16,9 +16,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from store.core import Core
-from store.messages import Failed, Moved, Reply, Request, State, Written
-from store.timers import Timer
+from splitbrain.store.parts import Core
+from splitbrain.store.scheduling.timers import Timer
+from splitbrain.store.wire.messages import Failed, Moved, Reply, Request, State, Written
 
 STAND_IN_AFTER_S = 0.25
 """Well over a round trip and a sync to disk, well under a client's patience."""

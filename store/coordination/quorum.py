@@ -2,7 +2,7 @@
 
 1. A quorum that exists is possible; one that is not is refused with the range it must be in.
 2. R and W count any replica that serves the key, PR and PW those among its primaries only, DW those that hold the write
-   durably rather than in their write buffer (`buffer`). All that are asked for must be met.
+   durably rather than in their write buffer (`write_buffer`). All that are asked for must be met.
 3. The cluster's configuration says what a request leaves open.
 
 Dynamo (SOSP 2007), section 4.5; PR, PW and DW are Riak's.
@@ -13,9 +13,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
-from store.config import Config
-from store.errors import StoreError
-from store.messages import Get, Put
+from splitbrain.store.config import Config
+from splitbrain.store.errors import StoreError
+from splitbrain.store.wire.messages import Get, Put
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """The tally: what the answers to one request count for.
 
 1. A node that holds a token of the key counts for that token: two that answered for one token, before and after it
-   changed hands, are one replica (`holdings`).
+   changed hands, are one replica (`tokens`).
 2. A stand-in counts for the home whose place it takes, unless that home counts itself; in a strict quorum it counts
    for nothing, the coordinator's own hint no more than another's: two strict quorums must meet.
 3. A home that holds no token yet is written to, and counts for nothing: until it has all that the token's holder

@@ -16,21 +16,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from store.actions import Bits
-from store.context import Context, accept
-from store.core import Core
-from store.defects import RETRY_WITHOUT_DEDUPLICATION
-from store.dots import Dots
-from store.errors import StoreError
-from store.exchange import ANSWER_KEPT_S, Incoming
-from store.handoff import Handoff
-from store.latencies import Latencies
-from store.limits import check_key, check_value
-from store.messages import Failed, Forward, Get, Put, Reply
-from store.quorum import Quorum, quorum
-from store.requests import GetRequest, PutRequest
-from store.routing import Routing
-from store.versions import Dot
+from splitbrain.store.actions import Bits
+from splitbrain.store.coordination.coordinator import GetRequest, PutRequest
+from splitbrain.store.coordination.quorum import Quorum, quorum
+from splitbrain.store.coordination.routing import Routing
+from splitbrain.store.defects import RETRY_WITHOUT_DEDUPLICATION
+from splitbrain.store.errors import StoreError
+from splitbrain.store.parts import Core
+from splitbrain.store.repair.hinted_handoff import Handoff
+from splitbrain.store.scheduling.latencies import Latencies
+from splitbrain.store.versions.context import Context, accept
+from splitbrain.store.versions.dots import Dots
+from splitbrain.store.versions.dotted import Dot
+from splitbrain.store.wire.limits import check_key, check_value
+from splitbrain.store.wire.messages import Failed, Forward, Get, Put, Reply
+from splitbrain.store.wire.rpc import ANSWER_KEPT_S, Incoming
 
 REQUESTS_MAX = 1000
 CATCH_UP_S = 0.2

@@ -15,11 +15,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from store.clocks import gives_dots
-from store.core import Core
-from store.dots import Dots
-from store.messages import Failed, Forward, Get, Put, Reply, Stored, after_others
-from store.versions import Dot
+from splitbrain.store.parts import Core
+from splitbrain.store.versions.clocks import gives_dots
+from splitbrain.store.versions.dots import Dots
+from splitbrain.store.versions.dotted import Dot
+from splitbrain.store.wire.messages import Failed, Forward, Get, Put, Reply, Stored, after_others
 
 LOOK_EVERY_S = 0.1
 GRACE_S = 0.5

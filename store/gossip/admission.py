@@ -12,12 +12,12 @@ from __future__ import annotations
 
 from functools import partial
 
-from store.config import ConfigError, Member
-from store.core import Core
-from store.errors import StoreError
-from store.exchange import Incoming
-from store.gossip import Gossip
-from store.messages import Changed, Failed, Join, Leave, Reply, Told
+from splitbrain.store.config import ConfigError, Member
+from splitbrain.store.errors import StoreError
+from splitbrain.store.gossip.gossip import Gossip
+from splitbrain.store.parts import Core
+from splitbrain.store.wire.messages import Changed, Failed, Join, Leave, Reply, Told
+from splitbrain.store.wire.rpc import Incoming
 
 ANSWER_S = 1.5
 """For a node that is to join; shorter than a client waits before it asks another member (`client.FAILOVER_S`)."""

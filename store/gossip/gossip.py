@@ -22,13 +22,13 @@ import itertools
 from collections.abc import Callable, Iterable
 from functools import partial
 
-from store.actions import Address, Bits
-from store.config import COMMON
-from store.core import Core
-from store.exchange import Incoming, OnReply
-from store.history import IDENTITY_BYTES, Change
-from store.messages import BEAT_MAX, Failed, Heartbeat, History, Reconcile, Reply, Request, Tell, Told
-from store.ring import Ring
+from splitbrain.store.actions import Address, Bits
+from splitbrain.store.config import COMMON
+from splitbrain.store.membership.history import IDENTITY_BYTES, Change
+from splitbrain.store.parts import Core
+from splitbrain.store.ring.ring import Ring
+from splitbrain.store.wire.messages import BEAT_MAX, Failed, Heartbeat, History, Reconcile, Reply, Request, Tell, Told
+from splitbrain.store.wire.rpc import Incoming, OnReply
 
 HEARTBEATS_MAX = 32
 """In a message: what fits into one datagram, with names of ordinary length."""

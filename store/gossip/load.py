@@ -14,9 +14,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from store.background import Background
-from store.replica import ABSENT, Entry, Replica, place
-from store.ring import RING_SIZE, Ring
+from splitbrain.store.ring.ring import RING_SIZE, Ring
+from splitbrain.store.scheduling.background import Background
+from splitbrain.store.storage.replica import ABSENT, Entry, Replica, place
 
 AVERAGED_OVER_S = 60.0
 OFF_MEAN_MAX = 0.15

@@ -18,9 +18,9 @@ from typing import Annotated
 
 import msgspec
 
-from store.actions import Address
-from store.config import Config, Member
-from store.ring import Ring
+from splitbrain.store.actions import Address
+from splitbrain.store.config import Config, Member
+from splitbrain.store.ring.ring import Ring
 
 CHANGES_MAX = 1 << 53
 IDENTITY_BYTES = 8

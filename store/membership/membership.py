@@ -1,13 +1,13 @@
 """Membership: who is in the ring, as a history of changes that nodes keep, gossip and merge.
 
 1. Nodes join and leave because an operator says so, on any node; nothing else changes the ring. A node that does not
-   answer is passed by (`detector`), and stays a member.
+   answer is passed by (`failure_detector`), and stays a member.
 2. Every change is kept for good, with the time of its issue: nodes that hold the same changes fold them in the same
    order to the same ring, so the assignment of partitions travels with the history and two operators at once agree.
 3. Histories merge by union: in any order, any number of times, also those of two clusters that never met.
 4. A change that can't be (a name that is taken, a leave that would leave fewer than N nodes) is passed over by the
    fold, alike on every node, and noted in its log. One that an operator asks for is refused with the reason.
-5. A leaving node hands over what it holds (`transfer`) and then is gone. One that is gone stays out, whatever it
+5. A leaving node hands over what it holds (`sender`) and then is gone. One that is gone stays out, whatever it
    gossips itself, until an operator has it join again: its old changes are older than the one that removed it.
 6. A change is durable before anybody hears of it, but for a cluster's beginning, which all its nodes were given.
 7. A node that is no member serves no clients. Nor does one whose name turns out to be another's: two nodes that answer
@@ -23,11 +23,10 @@ from collections.abc import Callable, Iterable
 
 import msgspec
 
-from store.actions import Address, Reader, Record
-from store.config import Config, ConfigError, Member
-from store.engine import DamagedRecord
-from store.errors import StoreError
-from store.history import (
+from splitbrain.store.actions import Address, Reader, Record
+from splitbrain.store.config import Config, ConfigError, Member
+from splitbrain.store.errors import StoreError
+from splitbrain.store.membership.history import (
     CHANGES_MAX,
     IDENTITY_BYTES,
     Change,
@@ -41,8 +40,9 @@ from store.history import (
     resume,
     shown,
 )
-from store.replica import RING, Replica
-from store.ring import Ring
+from splitbrain.store.ring.ring import Ring
+from splitbrain.store.storage.engine import DamagedRecord
+from splitbrain.store.storage.replica import RING, Replica
 
 RINGS_REMEMBERED = 8
 """Rings before the one in force, for coordinators that look for who held a key."""

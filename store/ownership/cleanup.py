@@ -12,14 +12,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from itertools import islice
 
-from store.actions import Reader, Record
-from store.core import Core
-from store.engine import DamagedRecord
-from store.handoff import Handoff
-from store.history import Standing
-from store.holdings import Token, without
-from store.replica import DATA
-from store.ring import RING_SIZE, Range, position
+from splitbrain.store.actions import Reader, Record
+from splitbrain.store.membership.history import Standing
+from splitbrain.store.parts import Core
+from splitbrain.store.repair.hinted_handoff import Handoff
+from splitbrain.store.ring.ring import RING_SIZE, Range, position
+from splitbrain.store.storage.engine import DamagedRecord
+from splitbrain.store.storage.replica import DATA
+from splitbrain.store.storage.tokens import Token, without
 
 LEFTOVERS = "leftovers"
 _REMOVALS = b"removals"
@@ -36,7 +36,7 @@ class Leftovers:
         self._after: bytes | None = None
         self._clearing = False
         self.in_limbo: Callable[[], list[Token]] = list
-        """Tokens given up, and perhaps not held yet: who claims one looks for its keys here. Set by `transfer`."""
+        """Tokens given up, and perhaps not held yet: who claims one looks for its keys here. Set by `sender`."""
         try:
             self._removals = int.from_bytes(reader.get(LEFTOVERS, _REMOVALS) or b"")
         except DamagedRecord:

@@ -1,4 +1,4 @@
-"""Takeover: how a node comes to hold a token that another gives it. The rules are in `transfer`.
+"""Takeover: how a node comes to hold a token that another gives it. The rules are in `sender`.
 
 1. What it takes is noted durably before the giver hears that it does, so that a crash of this node undoes nothing.
 2. Offers that are late, or came to nothing, may stay noted for a while: each transfer has a number of its own, and the
@@ -11,16 +11,16 @@ from collections.abc import Callable, Iterable
 
 import msgspec
 
-from store.actions import Reader, Record
-from store.core import Core
-from store.engine import DamagedRecord
-from store.exchange import Incoming
-from store.history import Standing
-from store.holdings import Token, overlap, pack, unpack
-from store.leftovers import Leftovers
-from store.messages import Accepted, Declined, Kept, Offer, Page, Serve, Serving
-from store.pages import keep
-from store.ring import RING_SIZE, Range
+from splitbrain.store.actions import Reader, Record
+from splitbrain.store.membership.history import Standing
+from splitbrain.store.ownership.cleanup import Leftovers
+from splitbrain.store.parts import Core
+from splitbrain.store.repair.pages import keep
+from splitbrain.store.ring.ring import RING_SIZE, Range
+from splitbrain.store.storage.engine import DamagedRecord
+from splitbrain.store.storage.tokens import Token, overlap, pack, unpack
+from splitbrain.store.wire.messages import Accepted, Declined, Kept, Offer, Page, Serve, Serving
+from splitbrain.store.wire.rpc import Incoming
 
 TAKING = "taking"
 
@@ -39,7 +39,7 @@ class _Taking(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Taker:
-    """What this node takes. claimed: whether a stretch is being claimed; set by `claims`."""
+    """What this node takes. claimed: whether a stretch is being claimed; set by `reclaim`."""
 
     def __init__(self, core: Core, leftovers: Leftovers, reader: Reader) -> None:
         self._core = core
@@ -126,7 +126,7 @@ class Taker:
     def _hold(self, incoming: Incoming, number: int) -> None:
         taking = self._taking.get(number)
         if taking is None:
-            # Held already; or this disk was lost meanwhile, and whoever claims the token comes to have it (`claims`).
+            # Held already; or this disk was lost meanwhile, and whoever claims the token comes to have it (`reclaim`).
             self._core.exchange.answer(incoming, Serving())
             return
         if number in self._holding:

@@ -18,15 +18,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 
-from store.core import Core
-from store.exchange import Incoming
-from store.history import Standing
-from store.holdings import Token, overlap, pack, unpack, without
-from store.messages import Fetch, Fetched, Holding, Reply, Tokens
-from store.pages import keep, page_of
-from store.ring import Range
-from store.takeover import Taker
-from store.transfer import Giver
+from splitbrain.store.membership.history import Standing
+from splitbrain.store.ownership.receiver import Taker
+from splitbrain.store.ownership.sender import Giver
+from splitbrain.store.parts import Core
+from splitbrain.store.repair.pages import keep, page_of
+from splitbrain.store.ring.ring import Range
+from splitbrain.store.storage.tokens import Token, overlap, pack, unpack, without
+from splitbrain.store.wire.messages import Fetch, Fetched, Holding, Reply, Tokens
+from splitbrain.store.wire.rpc import Incoming
 
 ASK_EVERY_S = 1.0
 PATIENCE_S = 3.0

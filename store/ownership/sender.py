@@ -13,7 +13,7 @@ The giver holds a token of a stretch whose home it is no longer; the taker is a 
    is sent to all homes, and dropped.
 6. A node that leaves gives everything, and then says that it is gone.
 
-This is the giver's side; `takeover` is the taker's, `claims` finds tokens that nobody holds.
+This is the giver's side; `receiver` is the taker's, `reclaim` finds tokens that nobody holds.
 
 Dynamo (SOSP 2007), section 4.9: the confirmation round makes sure that no transfer is made twice; section 6.2.
 """
@@ -27,17 +27,17 @@ from itertools import islice
 
 import msgspec
 
-from store.actions import Reader, Record
-from store.core import Core
-from store.defects import OWNERSHIP_BEFORE_DATA
-from store.engine import DamagedRecord
-from store.history import Standing
-from store.holdings import Token, overlap, pack, unpack
-from store.leftovers import Leftovers
-from store.messages import Accepted, Declined, Kept, Offer, Page, Reply, Serve, Serving
-from store.pages import PAGE_KEYS, States, page_of
-from store.replica import DATA, Entry, place
-from store.ring import Range, position
+from splitbrain.store.actions import Reader, Record
+from splitbrain.store.defects import OWNERSHIP_BEFORE_DATA
+from splitbrain.store.membership.history import Standing
+from splitbrain.store.ownership.cleanup import Leftovers
+from splitbrain.store.parts import Core
+from splitbrain.store.repair.pages import PAGE_KEYS, States, page_of
+from splitbrain.store.ring.ring import Range, position
+from splitbrain.store.storage.engine import DamagedRecord
+from splitbrain.store.storage.replica import DATA, Entry, place
+from splitbrain.store.storage.tokens import Token, overlap, pack, unpack
+from splitbrain.store.wire.messages import Accepted, Declined, Kept, Offer, Page, Reply, Serve, Serving
 
 GIVING = "giving"
 LOOK_EVERY_S = 0.5

@@ -22,12 +22,13 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
-from store.actions import Bits
-from store.core import Core
-from store.exchange import Incoming
-from store.hosted import Hosted
-from store.merkle import FANOUT
-from store.messages import (
+from splitbrain.store.actions import Bits
+from splitbrain.store.parts import Core
+from splitbrain.store.repair.hosted import Hosted
+from splitbrain.store.repair.merkle import FANOUT
+from splitbrain.store.storage.replica import DATA
+from splitbrain.store.versions.dotted import VersionSet
+from splitbrain.store.wire.messages import (
     Children,
     CompareLeaves,
     CompareNodes,
@@ -42,8 +43,7 @@ from store.messages import (
     Sync,
     TreeNode,
 )
-from store.replica import DATA
-from store.versions import VersionSet
+from splitbrain.store.wire.rpc import Incoming
 
 NODES_AT_ONCE = 64
 """Tree nodes in one message: their children's hashes fill eight datagrams."""

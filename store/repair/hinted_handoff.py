@@ -22,12 +22,12 @@ from collections.abc import Callable
 from functools import partial
 from itertools import islice
 
-from store.actions import Record
-from store.core import Core
-from store.defects import HINT_DELETED_BEFORE_ACK
-from store.messages import Reply, Write, Written
-from store.replica import DATA, HINTS, SPREADING
-from store.versions import VersionSet
+from splitbrain.store.actions import Record
+from splitbrain.store.defects import HINT_DELETED_BEFORE_ACK
+from splitbrain.store.parts import Core
+from splitbrain.store.storage.replica import DATA, HINTS, SPREADING
+from splitbrain.store.versions.dotted import VersionSet
+from splitbrain.store.wire.messages import Reply, Write, Written
 
 SCAN_EVERY_S = 1.0
 PUSH_TIMEOUT_S = 2.0

@@ -11,10 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from store.core import Core
-from store.merkle import Tree, Trees
-from store.messages import TreeNode
-from store.ring import Range
+from splitbrain.store.parts import Core
+from splitbrain.store.repair.merkle import Tree, Trees
+from splitbrain.store.ring.ring import Range
+from splitbrain.store.wire.messages import TreeNode
 
 KEYS_AT_ONCE = 512
 """Listed in one answer."""

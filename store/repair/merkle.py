@@ -23,11 +23,11 @@ from collections.abc import Iterable
 
 import msgspec
 
-from store.background import Background
-from store.defects import MERKLE_IGNORES_CLOCK
-from store.replica import Entry, Replica
-from store.ring import RING_SIZE, Range, position
-from store.versions import EMPTY, NOTHING, Version, VersionSet
+from splitbrain.store.defects import MERKLE_IGNORES_CLOCK
+from splitbrain.store.ring.ring import RING_SIZE, Range, position
+from splitbrain.store.scheduling.background import Background
+from splitbrain.store.storage.replica import Entry, Replica
+from splitbrain.store.versions.dotted import EMPTY, NOTHING, Version, VersionSet
 
 FANOUT = 16
 LEAF_BITS = 112

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from store.core import Core
-from store.replica import DATA
-from store.ring import Range
-from store.versions import VersionSet
+from splitbrain.store.parts import Core
+from splitbrain.store.ring.ring import Range
+from splitbrain.store.storage.replica import DATA
+from splitbrain.store.versions.dotted import VersionSet
 
 PAGE_KEYS, PAGE_BYTES = 64, 64 << 10
 

@@ -14,11 +14,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 
-from store.core import Core
-from store.defects import ONE_WINNER_REPAIR
-from store.messages import Reply, Write, Written
-from store.replica import DATA
-from store.versions import EMPTY, VersionSet, latest
+from splitbrain.store.defects import ONE_WINNER_REPAIR
+from splitbrain.store.parts import Core
+from splitbrain.store.storage.replica import DATA
+from splitbrain.store.versions.dotted import EMPTY, VersionSet, latest
+from splitbrain.store.wire.messages import Reply, Write, Written
 
 
 class ReadRepair:

@@ -6,7 +6,7 @@
    holds exactly this state durably, each other node that it holds this or nothing, and each that it was quiet about
    the key for `quiet_s`: no hint of it was kept or being deleted, no write of it spread, no other state of it came.
    While a node is away nothing is reaped, until it is back or an operator removes it. From one that was removed nobody
-   takes anything any more (`leftovers`).
+   takes anything any more (`cleanup`).
 3. Why that suffices. An older version can come back only from where it is: a node's data, a hint, or a request or a
    datagram under way. Rule 2 excludes the first two everywhere, at one time and for `quiet_s`, which is longer than
    anything can be under way. Clocks that are wrong can make a grace too short, and bring nothing back.
@@ -29,14 +29,14 @@ from collections import OrderedDict
 from functools import partial
 from itertools import islice
 
-from store.core import Core
-from store.defects import EARLY_REAP
-from store.exchange import Incoming
-from store.handoff import Handoff
-from store.merkle import digest
-from store.messages import AskQuiet, Failed, Quiet, Reap, Reply, Write, Written
-from store.replica import DATA, Entry
-from store.versions import VersionSet
+from splitbrain.store.defects import EARLY_REAP
+from splitbrain.store.parts import Core
+from splitbrain.store.repair.hinted_handoff import Handoff
+from splitbrain.store.repair.merkle import digest
+from splitbrain.store.storage.replica import DATA, Entry
+from splitbrain.store.versions.dotted import VersionSet
+from splitbrain.store.wire.messages import AskQuiet, Failed, Quiet, Reap, Reply, Write, Written
+from splitbrain.store.wire.rpc import Incoming
 
 OTHER, WAIT, READY = 0, 1, 2
 """What a node says of a key: it holds something else; not yet; it may go."""

@@ -20,7 +20,7 @@ import heapq
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
-from store.config import Member
+from splitbrain.store.config import Member
 
 Members = Mapping[str, Member]
 """By name."""

@@ -24,8 +24,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property, lru_cache
 from itertools import chain, islice
 
-from store import placement
-from store.config import Config, ConfigError, Member
+from splitbrain.store.config import Config, ConfigError, Member
+from splitbrain.store.ring import placement
 
 
 @lru_cache(maxsize=1024)  # One request asks for its key's position half a dozen times.

@@ -18,9 +18,9 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 
-from store.exchange import Present
-from store.latencies import Latencies
-from store.timers import Timers
+from splitbrain.store.scheduling.latencies import Latencies
+from splitbrain.store.scheduling.timers import Timers
+from splitbrain.store.wire.rpc import Present
 
 PAUSE_MIN_S, PAUSE_MAX_S = 0.002, 0.25
 ADJUST_EVERY_S = 0.25

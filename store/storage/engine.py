@@ -26,7 +26,7 @@ from typing import Protocol, TextIO
 
 from sortedcontainers import SortedDict
 
-from store.actions import Record
+from splitbrain.store.actions import Record
 
 MOVE_AWAY = "the file is damaged: move it away, then the node starts empty and its replicas bring the data back"
 SCANNED_AT_ONCE = 64

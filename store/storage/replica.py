@@ -10,7 +10,7 @@
 4. A record that is damaged counts as not there (the other replicas bring it back), and rule 3 then applies.
 
 Spaces: "data" by position on the ring and key, so that a partition is a stretch of it; "hints" by owner and key,
-"spreading" by key (`handoff`); "ring" (`membership`, `holdings`); "meta".
+"spreading" by key (`hinted_handoff`); "ring" (`membership`, `tokens`); "meta".
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from itertools import chain, islice
 
 import msgspec
 
-from store.actions import Action, Bits, Persist, Reader, Record
-from store.clocks import Clocks
-from store.config import Config
-from store.defects import ACK_BEFORE_DURABLE, PHYSICAL_DELETE, REUSED_DOT
-from store.engine import DamagedRecord
-from store.ring import Range, position
-from store.versions import EMPTY, VersionSet
+from splitbrain.store.actions import Action, Bits, Persist, Reader, Record
+from splitbrain.store.config import Config
+from splitbrain.store.defects import ACK_BEFORE_DURABLE, PHYSICAL_DELETE, REUSED_DOT
+from splitbrain.store.ring.ring import Range, position
+from splitbrain.store.storage.engine import DamagedRecord
+from splitbrain.store.versions.clocks import Clocks
+from splitbrain.store.versions.dotted import EMPTY, VersionSet
 
 DATA, HINTS, SPREADING, META, RING = "data", "hints", "spreading", "meta", "ring"
 
@@ -83,7 +83,7 @@ class Replica:
     """A node's records. `out` collects what is to be made durable.
 
     on_durable: told of every change of the data, in the order in which they became durable. buffered: data that only
-    memory holds (`buffer`), by key.
+    memory holds (`write_buffer`), by key.
 
     fresh: the records may be older than what this node once held; give up the actors made with them.
     Raises IdentityError if they are another node's.

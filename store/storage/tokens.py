@@ -19,10 +19,10 @@ from typing import NamedTuple
 
 import msgspec
 
-from store.actions import Reader, Record
-from store.engine import DamagedRecord
-from store.replica import Replica
-from store.ring import Range, Ring, position
+from splitbrain.store.actions import Reader, Record
+from splitbrain.store.ring.ring import Range, Ring, position
+from splitbrain.store.storage.engine import DamagedRecord
+from splitbrain.store.storage.replica import Replica
 
 HOLDINGS = "holdings"
 POSITION_BYTES = 17

@@ -21,11 +21,20 @@ from __future__ import annotations
 
 from collections import Counter
 
-from store import versions
-from store.config import Config
-from store.hlc import DRIFT_MAX_NS, HybridClock
-from store.truncation import merged_ages, truncate, written_ages
-from store.versions import WALL_NS_MAX, Dot, Seen, VersionSet, add, dominates, merge_latest, newest_stamp
+from splitbrain.store.config import Config
+from splitbrain.store.versions import dotted
+from splitbrain.store.versions.dotted import (
+    WALL_NS_MAX,
+    Dot,
+    Seen,
+    VersionSet,
+    add,
+    dominates,
+    merge_latest,
+    newest_stamp,
+)
+from splitbrain.store.versions.hlc import DRIFT_MAX_NS, HybridClock
+from splitbrain.store.versions.truncation import merged_ages, truncate, written_ages
 
 
 def gives_dots(config: Config) -> bool:
@@ -46,7 +55,7 @@ class Clocks:
         self._limit = config.clock_limit
         self._hybrid = HybridClock() if config.lww_clock == "hybrid" else None
         self._counters = counters
-        self._plain = merge_latest if self._latest_only else versions.merge
+        self._plain = merge_latest if self._latest_only else dotted.merge
         # An attribute and no method: without a limit nothing stands between a caller and the merge itself.
         self.merge = self._merge_truncated if self._limit else self._plain
 
@@ -71,7 +80,7 @@ class Clocks:
                     context = add(context, version.dot)
         wall_ns = min(max(wall_ns, 0), WALL_NS_MAX)
         stamp = self._stamp(wall_ns, max(newest, newest_stamp(state)))
-        after, covered = versions.write(
+        after, covered = dotted.write(
             state,
             context,
             dot=dot,

@@ -17,8 +17,8 @@ import hmac
 
 import msgspec
 
-from store.errors import StoreError
-from store.versions import NOTHING, Seen, Stamp
+from splitbrain.store.errors import StoreError
+from splitbrain.store.versions.dotted import NOTHING, Seen, Stamp
 
 FORMAT = b"\x01"
 SEAL_BYTES = 16

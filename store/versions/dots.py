@@ -12,8 +12,8 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
-from store.actions import Bits
-from store.versions import Dot
+from splitbrain.store.actions import Bits
+from splitbrain.store.versions.dotted import Dot
 
 KEYS_MAX = 100_000
 """Of keys beyond this the longest unused goes; it gets a fresh actor when it comes back."""

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from store.versions import STAMP_MAX
+from splitbrain.store.versions.dotted import STAMP_MAX
 
 DRIFT_MAX_NS = 5 * 60 * 1_000_000_000
 """Clocks kept by NTP differ by milliseconds; one five minutes off is kept by nobody."""

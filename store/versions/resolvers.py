@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, NamedTuple, TypeVar
 
-from store.crdts import Crdt
+from splitbrain.store.versions.crdts import Crdt
 
 T = TypeVar("T")
 C = TypeVar("C", bound=Crdt)

@@ -17,7 +17,7 @@ versions of a key share one, and the limit is on that.
 
 from __future__ import annotations
 
-from store.versions import STAMP_MAX, Ages, Dot, Seen, VersionSet
+from splitbrain.store.versions.dotted import STAMP_MAX, Ages, Dot, Seen, VersionSet
 
 _NONE = Ages()
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from store.config import KEY_BYTES_MAX, VALUE_BYTES_MAX
-from store.errors import StoreError
+from splitbrain.store.config import KEY_BYTES_MAX, VALUE_BYTES_MAX
+from splitbrain.store.errors import StoreError
 
 KEY_RULE = f"give a key of 1 to {KEY_BYTES_MAX} bytes"
 

@@ -12,11 +12,11 @@ from typing import Annotated, TypeVar
 
 import msgspec
 
-from store.actions import Address
-from store.config import KEY_BYTES_MAX
-from store.errors import StoreError
-from store.history import Change
-from store.versions import Dot, VersionSet
+from splitbrain.store.actions import Address
+from splitbrain.store.config import KEY_BYTES_MAX
+from splitbrain.store.errors import StoreError
+from splitbrain.store.membership.history import Change
+from splitbrain.store.versions.dotted import Dot, VersionSet
 
 
 class _Message(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
@@ -97,7 +97,7 @@ class Read(_Message, frozen=True, tag="read"):
 class Write(_Message, frozen=True, tag="write"):
     """Replica write: merge this state. owner: keep it as a hint for that node; None means it is yours.
 
-    durable: or else the write buffer will do (`buffer`); a hint is always durable.
+    durable: or else the write buffer will do (`write_buffer`); a hint is always durable.
     """
 
     key: bytes
@@ -149,7 +149,7 @@ class Ping(_Message, frozen=True, tag="ping"):
 Transfer = Annotated[int, msgspec.Meta(ge=0)]
 Slot = Annotated[int, msgspec.Meta(ge=0, le=254)]
 Span = tuple[bytes, bytes]
-"""A stretch of the ring, as `holdings.pack` writes it."""
+"""A stretch of the ring, as `tokens.pack` writes it."""
 
 
 class Offer(_Message, frozen=True, tag="offer"):
@@ -340,7 +340,7 @@ class Serving(_Message, frozen=True, tag="serving"):
 
 
 class Holding(_Message, frozen=True, tag="holding"):
-    """Answer to Tokens. view: of the membership. version: of the holdings. fresh: see `holdings`.
+    """Answer to Tokens. view: of the membership. version: of the holdings. fresh: see `tokens`.
 
     tokens: what it holds, and what it has given up without having heard that the taker holds it.
     transfers: the handings over that it gives in.

@@ -10,7 +10,7 @@ from __future__ import annotations
 import zlib
 from collections import OrderedDict
 
-from store.wire import DATAGRAM_BYTES_MAX, Fragment
+from splitbrain.store.wire.datagrams import DATAGRAM_BYTES_MAX, Fragment
 
 MESSAGE_BYTES_MAX = 32 << 20
 PARTIALS_PER_SENDER = 64

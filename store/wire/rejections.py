@@ -17,8 +17,8 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable
 
-from store.actions import Address
-from store.wire import NONCE, PROTOCOL, Wire
+from splitbrain.store.actions import Address
+from splitbrain.store.wire.datagrams import NONCE, PROTOCOL, Wire
 
 NOTICES_A_SECOND = 5
 NOTE_EVERY_S = 60.0

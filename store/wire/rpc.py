@@ -13,7 +13,7 @@
 5. At most 128 requests are under way to one peer; more wait their turn until their deadline, and past a bound fail
    as `busy`. A request is not sent again while its answer is arriving.
 6. A long message is sent in bursts, so that it does not overrun the receiver's socket buffer.
-7. What can't be opened, or is no message, is counted and dropped. What a peer says of our own datagrams (`notices`) is
+7. What can't be opened, or is no message, is counted and dropped. What a peer says of our own datagrams (`rejections`) is
    kept until its next answer, for whoever wonders why there was none, and changes nothing.
 """
 
@@ -27,12 +27,22 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from store.actions import Action, Address, Bits, Instant, Send
-from store.messages import Failed, Forward, Malformed, Put, Reply, Request, decode_reply, decode_request, encode
-from store.notices import said
-from store.reassembly import MESSAGE_BYTES_MAX, Reassembly
-from store.timers import Timer, Timers
-from store.wire import HELLO, REPLY, REQUEST, RETRY, Fragment, Refused, Wire, name_checksum
+from splitbrain.store.actions import Action, Address, Bits, Instant, Send
+from splitbrain.store.scheduling.timers import Timer, Timers
+from splitbrain.store.wire.datagrams import HELLO, REPLY, REQUEST, RETRY, Fragment, Refused, Wire, name_checksum
+from splitbrain.store.wire.messages import (
+    Failed,
+    Forward,
+    Malformed,
+    Put,
+    Reply,
+    Request,
+    decode_reply,
+    decode_request,
+    encode,
+)
+from splitbrain.store.wire.reassembly import MESSAGE_BYTES_MAX, Reassembly
+from splitbrain.store.wire.rejections import said
 
 IN_FLIGHT_MAX = 128
 WAITING_MAX = 4096

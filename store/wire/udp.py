@@ -14,8 +14,8 @@ from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
-from store.actions import Address
-from store.wire import DATAGRAM_BYTES_MAX
+from splitbrain.store.actions import Address
+from splitbrain.store.wire.datagrams import DATAGRAM_BYTES_MAX
 
 DRAIN_MAX = 256
 RECEIVE_BUFFER_BYTES = 8 << 20

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from harness.report import write
+from splitbrain.harness.report import write
 
 FLAGS = (
     "--headless",

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from checkers.history import History, encode
+from splitbrain.checkers.histories.history import History, encode
 
 
 class Disagreement(AssertionError):

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 
 from tests.checkers import harness_comparisons
 from tests.checkers.comparison import Comparison
+from tests.checkers.invariants import comparisons as shelf
 from tests.checkers.linearizability import comparisons as linearizability
-from tests.checkers.linearizability.containers import comparisons as containers
-from tests.checkers.shelf import comparisons as shelf
+from tests.checkers.linearizability.polynomial import comparisons as containers
+from tests.checkers.sessions import comparisons as weak
 from tests.checkers.transactions import comparisons as transactions
-from tests.checkers.weak import comparisons as weak
 
 ALL: Mapping[str, Comparison] = {
     comparison.name: comparison

@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from checkers.history import Event, History
+from splitbrain.checkers.histories.history import Event, History
 
 NODES = ("n1", "n2", "n3", "n4")  # n4 is nobody's home.
 SHAPES = ("sets", "registers")

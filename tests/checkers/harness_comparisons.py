@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from random import Random
 from typing import Any
 
-import checkers
-from checkers.history import History
-from checkers.verdict import Verdict
+from splitbrain import checkers
+from splitbrain.checkers.histories.history import History
+from splitbrain.checkers.verdict import Verdict
 from tests.checkers import generate
 from tests.checkers.comparison import Comparison, Disagreement
 from tests.checkers.oracles import ORACLES

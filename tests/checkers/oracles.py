@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
-from checkers.history import Event, History
+from splitbrain.checkers.histories.history import Event, History
 
 
 class Op(NamedTuple):

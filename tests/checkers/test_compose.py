@@ -4,11 +4,11 @@ from concurrent.futures import BrokenExecutor
 
 import pytest
 
-import checkers
-from checkers.compose import compose, told
-from checkers.history import Event, History
-from checkers.linearizability import Call, Model
-from checkers.verdict import Outcome, Verdict, Witness
+from splitbrain import checkers
+from splitbrain.checkers.compose import compose, told
+from splitbrain.checkers.histories.history import Event, History
+from splitbrain.checkers.linearizability import Call, Model
+from splitbrain.checkers.verdict import Outcome, Verdict, Witness
 from tests.checkers.script import Script
 
 VALID = Verdict.valid("fine")

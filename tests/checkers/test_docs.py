@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from checkers.registry import CHECKERS
-from harness.commands import cli
+from splitbrain.checkers.registry import CHECKERS
+from splitbrain.harness.doors.commands import cli
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "checkers.md").read_text()

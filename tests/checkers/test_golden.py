@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-import checkers
+from splitbrain import checkers
 
 GOLDEN = Path(__file__).parent / "golden"
 ASKED = {"faults": ["partition"], "min_operations": 2}

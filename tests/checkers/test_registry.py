@@ -5,9 +5,9 @@ from random import Random
 
 import pytest
 
-import checkers
-from checkers.history import History
-from checkers.verdict import Outcome
+from splitbrain import checkers
+from splitbrain.checkers.histories.history import History
+from splitbrain.checkers.verdict import Outcome
 from tests.checkers import generate
 
 EMPTY = History([])

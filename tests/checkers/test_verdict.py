@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from checkers.verdict import Outcome, Verdict, Witness
+from splitbrain.checkers.verdict import Outcome, Verdict, Witness
 
 
 def test_an_invalid_verdict_needs_a_witness() -> None:

@@ -8,9 +8,9 @@ from dataclasses import replace
 from itertools import count
 from typing import Any
 
-from checkers.history import NEMESIS, Event
-from harness.generators import NOTES, Context, Generator, Pending, Test, Thread
-from harness.operation import Completion, Invocation
+from splitbrain.checkers.histories.history import NEMESIS, Event
+from splitbrain.harness.generators import NOTES, Context, Generator, Pending, Test, Thread
+from splitbrain.harness.operation import Completion, Invocation
 
 MILLISECOND = 1_000_000
 SECOND = 1_000_000_000

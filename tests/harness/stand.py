@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from checkers.history import NEMESIS, Event, History, encode
-from harness.generators import Generator, Test
-from harness.interpreter import Interpreter
-from harness.operation import Completion, Invocation
+from splitbrain.checkers.histories.history import NEMESIS, Event, History, encode
+from splitbrain.harness.generators import Generator, Test
+from splitbrain.harness.operation import Completion, Invocation
+from splitbrain.harness.running.interpreter import Interpreter
 
 NODES = ("n1", "n2", "n3")
 Answer = Callable[[Invocation], Awaitable[Completion]]

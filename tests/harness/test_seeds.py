@@ -5,7 +5,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.seeds import choose, draw, fraction, shuffled, split
+from splitbrain.harness.seeds import choose, draw, fraction, shuffled, split
 
 
 def test_a_split_is_the_same_on_every_machine() -> None:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from checkers import Verdict, Witness
-from harness.results import AnomalyFound, Result
-from harness.terminal import Progress, printable, say, warn
+from splitbrain.checkers import Verdict, Witness
+from splitbrain.harness.running.results import AnomalyFound, Result
+from splitbrain.harness.terminal import Progress, printable, say, warn
 
 EVIL = "\x1b[2K\rVALID\x9b1A\x07\u202e\u2066\u2028\udc80\x7f"
 

@@ -10,8 +10,8 @@ import time
 
 import pytest
 
-from harness.hosts.leftovers import RUN_LABEL
-from harness.hosts.machine import SshMachine
+from splitbrain.harness.hosts.leftovers import RUN_LABEL
+from splitbrain.harness.hosts.ssh_machine import SshMachine
 
 SHORT = {"environment": "docker", "time_limit_s": 12.0, "rate": 60.0}
 
@@ -62,7 +62,7 @@ def test_kill_9_under_load_loses_no_write_acknowledged_as_durable(docker_engine,
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
 def test_an_interrupted_run_leaves_nothing_but_its_history(docker_engine, tmp_path, number):
     words = ["run", "sets", "--env", "docker", "--nodes", "3", "--time-limit", "60", "--out", str(tmp_path)]
-    run = subprocess.Popen([sys.executable, "-m", "harness.cli", *words], stderr=subprocess.PIPE, text=True)
+    run = subprocess.Popen([sys.executable, "-m", "splitbrain.harness.doors.cli", *words], stderr=subprocess.PIPE, text=True)
     history = tmp_path / "latest" / "history.jsonl"
     try:
         wait_until(lambda: history.exists() and len(history.read_bytes().splitlines()) > 50)
@@ -82,7 +82,7 @@ def test_an_interrupted_run_leaves_nothing_but_its_history(docker_engine, tmp_pa
 
 def test_what_a_sigkill_left_is_removed_by_clean(docker_engine, tmp_path):
     words = ["run", "sets", "--env", "docker", "--nodes", "3", "--time-limit", "60", "--out", str(tmp_path)]
-    run = subprocess.Popen([sys.executable, "-m", "harness.cli", *words], stderr=subprocess.DEVNULL)
+    run = subprocess.Popen([sys.executable, "-m", "splitbrain.harness.doors.cli", *words], stderr=subprocess.DEVNULL)
     history = tmp_path / "latest" / "history.jsonl"
     try:
         wait_until(lambda: history.exists() and len(history.read_bytes().splitlines()) > 50)
@@ -90,7 +90,7 @@ def test_what_a_sigkill_left_is_removed_by_clean(docker_engine, tmp_path):
         run.kill()
         run.wait()
     assert [thing for thing in left_behind(docker_engine) if owner_is(thing, run.pid)]
-    clean = [sys.executable, "-m", "harness.cli"]
+    clean = [sys.executable, "-m", "splitbrain.harness.doors.cli"]
     done = subprocess.run([*clean, "clean"], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     assert "removed" in done.stdout
@@ -112,7 +112,7 @@ LOSSES = {
 def test_a_node_taken_away_from_outside_ends_the_run_within_seconds_as_broken_by_name(docker_engine, tmp_path, kind):
     words = ["run", "sets", "--env", "docker", "--nodes", "3", "--faults", "kill", "--time-limit", "60"]
     run = subprocess.Popen(
-        [sys.executable, "-m", "harness.cli", *words, "--out", str(tmp_path)], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-m", "splitbrain.harness.doors.cli", *words, "--out", str(tmp_path)], stdout=subprocess.PIPE, text=True
     )
     history = tmp_path / "latest" / "history.jsonl"
     take_away, told = LOSSES[kind]
@@ -131,7 +131,7 @@ def test_a_node_taken_away_from_outside_ends_the_run_within_seconds_as_broken_by
     stages = [event["value"] for event in map(json.loads, history.read_text().splitlines()) if event["f"] == "stage"]
     assert stages == ["load", "environment-lost"]
     assert not [thing for thing in left_behind(docker_engine) if owner_is(thing, run.pid)]
-    check = [sys.executable, "-m", "harness.cli", "check", history]
+    check = [sys.executable, "-m", "splitbrain.harness.doors.cli", "check", history]
     for checker in ("lost-writes", "convergence", "evidence"):
         done = subprocess.run([*check, "--checker", checker], capture_output=True, text=True, timeout=60)
         assert done.returncode == 2, done.stdout
@@ -146,7 +146,7 @@ def test_without_an_engine_a_run_is_broken_in_one_line_with_the_remedy(tmp_path)
     environment = {**os.environ, "DOCKER_HOST": f"unix://{tmp_path}/no.sock"}
     words = ["run", "sets", "--env", "docker", "--out", str(tmp_path)]
     done = subprocess.run(
-        [sys.executable, "-m", "harness.cli", *words], capture_output=True, text=True, timeout=60, env=environment
+        [sys.executable, "-m", "splitbrain.harness.doors.cli", *words], capture_output=True, text=True, timeout=60, env=environment
     )
     assert done.returncode == 3
     assert "Traceback" not in done.stderr

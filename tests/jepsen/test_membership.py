@@ -8,10 +8,10 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from harness.environment import Program
-from harness.hosts import DockerEnvironment
-from store import Client, ClientCore, Member, StoreError
-from store.server import present
+from splitbrain.harness.environment import Program
+from splitbrain.harness.hosts import DockerEnvironment
+from splitbrain.store import Client, ClientCore, Member, StoreError
+from splitbrain.store.server import present
 
 PORT = 7000
 FOLDER = "/var/lib/splitbrain"

@@ -16,16 +16,16 @@ from itertools import count
 
 import msgspec
 
-from store.actions import Action, Address, Instant, Note, Persist, Record, Send
-from store.client import ClientCore
-from store.config import Config, Member
-from store.engine import MemoryEngine
-from store.membership import Membership
-from store.messages import Changed, ClientRequest, Failed, Get, Join, Leave, Put, Reply, Stored, Values
-from store.node import Node
-from store.replica import DATA, HINTS, Entry, place
-from store.ring import Ring
-from store.versions import EMPTY, Version, VersionSet, siblings
+from splitbrain.store.actions import Action, Address, Instant, Note, Persist, Record, Send
+from splitbrain.store.client import ClientCore
+from splitbrain.store.config import Config, Member
+from splitbrain.store.membership.membership import Membership
+from splitbrain.store.node import Node
+from splitbrain.store.ring.ring import Ring
+from splitbrain.store.storage.engine import MemoryEngine
+from splitbrain.store.storage.replica import DATA, HINTS, Entry, place
+from splitbrain.store.versions.dotted import EMPTY, Version, VersionSet, siblings
+from splitbrain.store.wire.messages import Changed, ClientRequest, Failed, Get, Join, Leave, Put, Reply, Stored, Values
 
 SECRET = bytes(range(32))
 CLUSTER = "box"

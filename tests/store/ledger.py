@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from store.messages import Get, Put, Stored, Values
+from splitbrain.store.wire.messages import Get, Put, Stored, Values
 from tests.store.box import Box, Call, Caller
 
 

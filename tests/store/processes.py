@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from store import cli
+from splitbrain.store.cli import main
 from tests.store.test_server import SECRET, free_ports
 
 ALONE = ["--config", "n=1", "--config", "r=1", "--config", "w=1"]
@@ -25,7 +25,7 @@ def command(*words: object) -> tuple[int, str, str]:
     with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as end:
         patch.setattr(sys, "argv", ["splitbrain-store", *map(str, words)])
         with contextlib.redirect_stdout(output), contextlib.redirect_stderr(errors):
-            cli.main()
+            main.main()
     assert "Traceback" not in errors.getvalue()
     return end.value.code, output.getvalue(), errors.getvalue()
 
@@ -49,7 +49,7 @@ class Cluster:
 
     def start(self, number: int, *words: str, serving: bool = True, **options) -> subprocess.Popen[str]:
         name = f"n{number}"
-        command = [sys.executable, "-m", "store.cli", "serve", "--name", name, "--key-file", str(self.key)]
+        command = [sys.executable, "-m", "splitbrain.store.cli.main", "serve", "--name", name, "--key-file", str(self.key)]
         command += ["--data", str(self.folder / f"data{number}"), *words]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options)
         self.running[name] = process

@@ -14,7 +14,9 @@ import random
 import sys
 from concurrent.futures import ProcessPoolExecutor
 
-from tests.store import test_crash_points, test_crash_transfer, test_outages, test_transfer
+from tests.store import test_outages
+from tests.store.ownership import test_crash_transfer, test_sender
+from tests.store.storage import test_crash_points
 
 CHUNK = 5
 
@@ -22,10 +24,10 @@ CHUNK = 5
 def changes(seed):
     nodes = random.Random(seed).randint(5, 12)
     if seed % 2:
-        box, load, _ = test_transfer.run(seed, ["join", "leave", "both"], nodes)
+        box, load, _ = test_sender.run(seed, ["join", "leave", "both"], nodes)
         assert not load.ledger.hidden, load.ledger.hidden
     else:
-        box, load, _ = test_transfer.run(seed, ["replace", "join", "leave", "both"], nodes, loss=0.05)
+        box, load, _ = test_sender.run(seed, ["replace", "join", "leave", "both"], nodes, loss=0.05)
         assert box.config.sloppy or not load.ledger.hidden, load.ledger.hidden
 
 

@@ -8,14 +8,14 @@ import contextlib
 import msgspec
 import pytest
 
-from store.actions import Instant
-from store.client import FAILOVER_S, TIMEOUT_S, Client, ClientCore
-from store.config import KEY_BYTES_MAX, VALUE_BYTES_MAX, Config
-from store.errors import REGISTRY, StoreError
-from store.history import Change, Kind
-from store.messages import Get, Members, Put, Report, Status, Stored, Values, View
-from store.node import Node
-from store.wire import Wire
+from splitbrain.store.actions import Instant
+from splitbrain.store.client import FAILOVER_S, TIMEOUT_S, Client, ClientCore
+from splitbrain.store.config import KEY_BYTES_MAX, VALUE_BYTES_MAX, Config
+from splitbrain.store.errors import REGISTRY, StoreError
+from splitbrain.store.membership.history import Change, Kind
+from splitbrain.store.node import Node
+from splitbrain.store.wire.datagrams import Wire
+from splitbrain.store.wire.messages import Get, Members, Put, Report, Status, Stored, Values, View
 from tests.store.box import CLUSTER, SECRET, Box
 
 

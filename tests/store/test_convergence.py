@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from store.config import Config
+from splitbrain.store.config import Config
 from tests.store.box import Box
 from tests.store.ledger import Ledger
 

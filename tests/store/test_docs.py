@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from store.errors import REGISTRY
+from splitbrain.store.errors import REGISTRY
 from tests.store.box import Box
 
 ROOT = Path(__file__).parents[2]

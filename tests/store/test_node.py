@@ -9,10 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from store import intake as module
-from store.client import ClientCore
-from store.config import KEY_BYTES_MAX, Config
-from store.messages import (
+from splitbrain.store.client import ClientCore
+from splitbrain.store.config import KEY_BYTES_MAX, Config
+from splitbrain.store.coordination import reception as module
+from splitbrain.store.versions.dotted import COUNTER_MAX, EMPTY, NOTHING, Seen, Version, VersionSet, write
+from splitbrain.store.wire.datagrams import REQUEST, Wire
+from splitbrain.store.wire.messages import (
     Failed,
     Forward,
     Get,
@@ -32,9 +34,7 @@ from store.messages import (
     Written,
     encode,
 )
-from store.notices import said
-from store.versions import COUNTER_MAX, EMPTY, NOTHING, Seen, Version, VersionSet, write
-from store.wire import REQUEST, Wire
+from splitbrain.store.wire.rejections import said
 from tests.store.box import CLUSTER, SECRET, START_S, Box
 
 ATTACKER = ("10.6.6.6", 666)

@@ -10,9 +10,9 @@ import random
 
 import pytest
 
-from store.config import Config
-from store.replica import DATA, Entry
-from store.versions import siblings
+from splitbrain.store.config import Config
+from splitbrain.store.storage.replica import DATA, Entry
+from splitbrain.store.versions.dotted import siblings
 from tests.store.box import Box, _entry
 from tests.store.ledger import Ledger
 

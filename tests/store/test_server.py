@@ -16,12 +16,12 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from store.client import Client, ClientCore
-from store.config import Config, Member
-from store.engine import DamagedRecord, EngineError, MemoryEngine, SqliteEngine
-from store.errors import StoreError
-from store.server import Server, present
-from store.udp import UdpSocket
+from splitbrain.store.client import Client, ClientCore
+from splitbrain.store.config import Config, Member
+from splitbrain.store.errors import StoreError
+from splitbrain.store.server import Server, present
+from splitbrain.store.storage.engine import DamagedRecord, EngineError, MemoryEngine, SqliteEngine
+from splitbrain.store.wire.udp import UdpSocket
 
 SECRET = bytes(range(32))
 ALONE = Config(n=1, r=1, w=1)
@@ -243,7 +243,7 @@ def test_noise_from_the_network_is_counted_and_gets_no_answer():
 
 
 def test_a_client_with_another_key_is_a_stranger(monkeypatch):
-    monkeypatch.setattr("store.client.TIMEOUT_S", 0.3)
+    monkeypatch.setattr("splitbrain.store.client.TIMEOUT_S", 0.3)
 
     async def scenario():
         async with cluster(1, ALONE) as (_, _, (port,)):
@@ -298,7 +298,7 @@ def processes(tmp_path):
     running = {}
 
     def start(number):
-        command = [sys.executable, "-m", "store.cli", "serve", "--key-file", str(key), "--cluster", "test"]
+        command = [sys.executable, "-m", "splitbrain.store.cli.main", "serve", "--key-file", str(key), "--cluster", "test"]
         command += ["--name", f"n{number}", "--data", str(tmp_path / f"data{number}")]
         for i, port in enumerate(ports):
             command += ["--member", f"n{i}=127.0.0.1:{port}"]
@@ -406,7 +406,7 @@ def test_a_taken_port_ends_a_process_with_cause_and_remedy(tmp_path):
         command = [
             sys.executable,
             "-m",
-            "store.cli",
+            "splitbrain.store.cli.main",
             "serve",
             "--key-file",
             str(key),
@@ -433,7 +433,7 @@ def test_the_command_line_puts_and_gets(processes, tmp_path):
             [
                 sys.executable,
                 "-m",
-                "store.cli",
+                "splitbrain.store.cli.main",
                 *words[:1],
                 "--key-file",
                 str(tmp_path / "key"),

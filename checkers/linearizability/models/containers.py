@@ -16,10 +16,10 @@ from bisect import bisect
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from checkers.linearizability import grow_sets, memberships, priority_queues, queues, stacks
-from checkers.linearizability.finding import Finding
-from checkers.linearizability.model import FALSE, TRUE, Call, Model, State
-from checkers.prose import listing, literal
+from splitbrain.checkers.histories.prose import listing, literal
+from splitbrain.checkers.linearizability.finding import Finding
+from splitbrain.checkers.linearizability.model import FALSE, TRUE, Call, Model, State
+from splitbrain.checkers.linearizability.polynomial import grow_sets, memberships, priority_queues, queues, stacks
 
 _SHOWN = 20
 

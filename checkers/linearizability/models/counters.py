@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from checkers.linearizability.model import Call, Model, State
-from checkers.prose import literal
+from splitbrain.checkers.histories.prose import literal
+from splitbrain.checkers.linearizability.model import Call, Model, State
 
 
 class Counter(Model):

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from checkers.linearizability import zones
-from checkers.linearizability.finding import Finding
-from checkers.linearizability.model import Call, Model, State
-from checkers.prose import literal
+from splitbrain.checkers.histories.prose import literal
+from splitbrain.checkers.linearizability.finding import Finding
+from splitbrain.checkers.linearizability.model import Call, Model, State
+from splitbrain.checkers.linearizability.polynomial import zones
 
 EMPTY = ""
 

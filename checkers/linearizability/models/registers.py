@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 
-from checkers.linearizability import zones
-from checkers.linearizability.finding import Finding
-from checkers.linearizability.model import Call, Model, State
-from checkers.prose import literal
+from splitbrain.checkers.histories.prose import literal
+from splitbrain.checkers.linearizability.finding import Finding
+from splitbrain.checkers.linearizability.model import Call, Model, State
+from splitbrain.checkers.linearizability.polynomial import zones
 
 MISMATCH = "mismatch"
 

@@ -16,10 +16,10 @@ from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from checkers.linearizability.finding import Finding
-from checkers.linearizability.lifetimes import Lifetime, Lifetimes, unlinearizable
-from checkers.linearizability.model import Call
-from checkers.prose import count, listing, literal
+from splitbrain.checkers.histories.prose import count, listing, literal
+from splitbrain.checkers.linearizability.finding import Finding
+from splitbrain.checkers.linearizability.model import Call
+from splitbrain.checkers.linearizability.polynomial.lifetimes import Lifetime, Lifetimes, unlinearizable
 
 
 @dataclass(frozen=True, slots=True)

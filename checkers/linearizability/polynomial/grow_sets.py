@@ -18,9 +18,9 @@ from collections import Counter
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
-from checkers.linearizability.finding import Finding
-from checkers.linearizability.model import Call
-from checkers.prose import literal
+from splitbrain.checkers.histories.prose import literal
+from splitbrain.checkers.linearizability.finding import Finding
+from splitbrain.checkers.linearizability.model import Call
 
 
 @dataclass(slots=True)

@@ -22,10 +22,10 @@ from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
-from checkers.columns import FOREVER
-from checkers.linearizability.finding import Finding
-from checkers.linearizability.model import Call
-from checkers.prose import listing, literal
+from splitbrain.checkers.histories.columns import FOREVER
+from splitbrain.checkers.histories.prose import listing, literal
+from splitbrain.checkers.linearizability.finding import Finding
+from splitbrain.checkers.linearizability.model import Call
 
 LINEARIZABLE = Finding(True)
 END = FOREVER

@@ -12,12 +12,12 @@ from collections.abc import Hashable, Sequence
 
 import msgspec
 
-from checkers.budget import Budget
-from checkers.linearizability.finding import Finding, told
-from checkers.linearizability.model import Call, Model, State
-from checkers.linearizability.pruning import pruned
-from checkers.linearizability.search import search
-from checkers.prose import listing, literal
+from splitbrain.checkers.algorithms.quickxplain import pruned
+from splitbrain.checkers.budget import Budget
+from splitbrain.checkers.histories.prose import listing, literal
+from splitbrain.checkers.linearizability.finding import Finding, told
+from splitbrain.checkers.linearizability.model import Call, Model, State
+from splitbrain.checkers.linearizability.search import search
 
 _MEMORY_MB = 20.0  # The search of one element may take so much; where it wants more, the caller's budget must decide.
 

@@ -6,16 +6,18 @@
    moment at which each other value can be done with or not have come yet, the rest can be split at that moment, and
    the dequeue put there; when its value was enqueued hinders nobody. And so on with the largest of the rest. (Lee and
    Mathur 2025, Efficient Decrease-and-Conquer Linearizability Monitoring, section on priority queues.)
-3. `checkers.linearizability.deadlines` says what crashed dequeues may have taken; they may leave it open: None.
+3. `deadlines` says what crashed dequeues may have taken; they may leave it open: None.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from checkers.linearizability.deadlines import Sight, decide
-from checkers.linearizability.finding import Finding
-from checkers.linearizability.lifetimes import (
+from splitbrain.checkers.histories.prose import literal
+from splitbrain.checkers.linearizability.finding import Finding
+from splitbrain.checkers.linearizability.model import Call
+from splitbrain.checkers.linearizability.polynomial.deadlines import Sight, decide
+from splitbrain.checkers.linearizability.polynomial.lifetimes import (
     LINEARIZABLE,
     Lifetime,
     Presence,
@@ -25,8 +27,6 @@ from checkers.linearizability.lifetimes import (
     gather,
     unlinearizable,
 )
-from checkers.linearizability.model import Call
-from checkers.prose import literal
 
 
 def judge(calls: Sequence[Call]) -> Finding | None:

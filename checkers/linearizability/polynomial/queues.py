@@ -9,7 +9,7 @@
    values. Both are interval orders: of two orderings a < b, c < d one also has a < d or c < b. So a cycle of such
    orderings has a shorter one, down to two values. Any order without a cycle will do: between two values, enqueues and
    dequeues ask for nothing more, for a dequeue of x that returned before the enqueue of y says no more than x before y.
-3. `checkers.linearizability.deadlines` says what crashed calls may have taken. With crashed dequeues the verdict is
+3. `deadlines` says what crashed calls may have taken. With crashed dequeues the verdict is
    exact, but for a queue that was also found empty: there it may be None.
 """
 
@@ -19,9 +19,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from checkers.linearizability.deadlines import Sight, decide
-from checkers.linearizability.finding import Finding
-from checkers.linearizability.lifetimes import (
+from splitbrain.checkers.histories.prose import literal
+from splitbrain.checkers.linearizability.finding import Finding
+from splitbrain.checkers.linearizability.model import Call
+from splitbrain.checkers.linearizability.polynomial.deadlines import Sight, decide
+from splitbrain.checkers.linearizability.polynomial.lifetimes import (
     END,
     LINEARIZABLE,
     Lifetime,
@@ -30,8 +32,6 @@ from checkers.linearizability.lifetimes import (
     gather,
     unlinearizable,
 )
-from checkers.linearizability.model import Call
-from checkers.prose import literal
 
 
 def judge(calls: Sequence[Call]) -> Finding | None:

@@ -11,16 +11,19 @@
    between the push and the pop, or after the pop; what lies in between is whole lifetimes, and legal by itself. Which
    value goes first makes no difference: what can go, can go later too. (Lee and Mathur 2025, Efficient Decrease-and-
    Conquer Linearizability Monitoring, section on stacks.)
-4. `checkers.linearizability.deadlines` says what crashed calls may have taken. Crashed pops may leave it open: None.
+4. `deadlines` says what crashed calls may have taken. Crashed pops may leave it open: None.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from checkers.linearizability.deadlines import Sight, decide
-from checkers.linearizability.finding import Finding
-from checkers.linearizability.lifetimes import (
+from splitbrain.checkers.algorithms.quickxplain import pruned
+from splitbrain.checkers.histories.prose import listing, literal
+from splitbrain.checkers.linearizability.finding import Finding
+from splitbrain.checkers.linearizability.model import Call
+from splitbrain.checkers.linearizability.polynomial.deadlines import Sight, decide
+from splitbrain.checkers.linearizability.polynomial.lifetimes import (
     LINEARIZABLE,
     Lifetime,
     Presence,
@@ -30,9 +33,6 @@ from checkers.linearizability.lifetimes import (
     gather,
     unlinearizable,
 )
-from checkers.linearizability.model import Call
-from checkers.linearizability.pruning import pruned
-from checkers.prose import listing, literal
 
 _SEEDS = 50  # A witness is grown from so many of the values that can't be peeled.
 _PRUNED_MAX = 500  # A witness of more values is given as it was found.

@@ -19,10 +19,10 @@ from typing import Any
 
 import numpy as np
 
-from checkers.columns import FOREVER, Integers
-from checkers.linearizability.finding import Finding, told
-from checkers.linearizability.model import Call
-from checkers.prose import listing
+from splitbrain.checkers.histories.columns import FOREVER, Integers
+from splitbrain.checkers.histories.prose import listing
+from splitbrain.checkers.linearizability.finding import Finding, told
+from splitbrain.checkers.linearizability.model import Call
 
 _BEFORE_ALL = -1
 

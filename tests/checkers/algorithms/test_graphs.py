@@ -7,10 +7,10 @@ from random import Random
 import numpy as np
 import pytest
 
-from checkers.causal.past import pasts
-from checkers.cycles import on_cycle, shortest_cycle, shortest_path
-from checkers.dominance import below
-from checkers.latest import Latest
+from splitbrain.checkers.algorithms.cycles import on_cycle, shortest_cycle, shortest_path
+from splitbrain.checkers.algorithms.dominance import below
+from splitbrain.checkers.algorithms.predecessors import Latest
+from splitbrain.checkers.causal.past import pasts
 
 
 def test_edges_within_a_circle_lie_on_a_cycle_and_others_do_not() -> None:

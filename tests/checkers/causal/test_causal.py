@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import pytest
 
-from checkers import causal
+from splitbrain.checkers import causal
 from tests.checkers.script import Script
-from tests.checkers.weak.test_golden import load
-from tests.checkers.weak.test_sessions import Registers
+from tests.checkers.sessions.test_golden import load
+from tests.checkers.sessions.test_sessions import Registers
 
 
 def found(verdict: object) -> dict[str, int]:

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from checkers import HistoryError
-from checkers.convergence import check
+from splitbrain.checkers import HistoryError
+from splitbrain.checkers.eventual.convergence import check
 from tests.checkers.script import Script
 
 

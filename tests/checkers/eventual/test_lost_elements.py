@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from checkers import HistoryError, Verdict
-from checkers.sets import check
+from splitbrain.checkers import HistoryError, Verdict
+from splitbrain.checkers.eventual.lost_elements import check
 from tests.checkers.script import Script
 
 

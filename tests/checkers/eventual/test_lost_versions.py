@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from checkers import HistoryError
-from checkers.registers import check
+from splitbrain.checkers import HistoryError
+from splitbrain.checkers.eventual.lost_versions import check
 from tests.checkers.script import Script
 
 

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from checkers import check
+from splitbrain.checkers import check
 from tests.checkers.script import Script
 
 

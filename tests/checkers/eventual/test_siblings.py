@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-from checkers.history import Event, History
-from checkers.siblings import check
+from splitbrain.checkers.eventual.siblings import check
+from splitbrain.checkers.histories.history import Event, History
 from tests.checkers.script import Script
 
 

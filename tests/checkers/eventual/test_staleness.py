@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import pytest
 
-from checkers import staleness
-from checkers.history import HistoryError
+from splitbrain.checkers.eventual import staleness
+from splitbrain.checkers.histories.history import HistoryError
 from tests.checkers.script import Script
-from tests.checkers.weak.test_golden import load
-from tests.checkers.weak.test_sessions import Registers
+from tests.checkers.sessions.test_golden import load
+from tests.checkers.sessions.test_sessions import Registers
 
 
 def test_a_bound_that_is_met_is_valid_and_one_that_is_not_names_the_worst_read() -> None:

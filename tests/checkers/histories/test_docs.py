@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from checkers.formats import read
-from harness.commands import cli
+from splitbrain.checkers.histories.formats import read
+from splitbrain.harness.doors.commands import cli
 
 TEXT = (Path(__file__).parents[3] / "docs" / "histories.md").read_text()
 BLOCKS = dict(re.findall(r"```(\w+)\n(.*?)```", TEXT, re.DOTALL))
@@ -41,7 +41,7 @@ def test_its_conversion_works_and_loses_nothing(tmp_path: Path, monkeypatch: pyt
 
 
 def test_its_commands_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("harness.commands.gc.freeze", lambda: None)
+    monkeypatch.setattr("splitbrain.harness.doors.commands.gc.freeze", lambda: None)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "jepsen/store/latest").mkdir(parents=True)
     (tmp_path / "jepsen/store/latest/history.edn").write_text(BLOCKS["edn"])

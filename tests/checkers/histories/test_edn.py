@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from checkers.edn import EdnError, Reader, read, read_all, write
-from tests.checkers.formats.written import VALUES
+from splitbrain.checkers.histories.edn import EdnError, Reader, read, read_all, write
+from tests.checkers.histories.written import VALUES
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from checkers.faults import Span, actions, faults, stages
+from splitbrain.checkers.histories.faults import Span, actions, faults, stages
 from tests.checkers.script import Script
 
 

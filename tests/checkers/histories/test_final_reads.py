@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-from checkers import check
-from checkers.final_reads import FinalReads, last_words
+from splitbrain.checkers import check
+from splitbrain.checkers.histories.final_reads import FinalReads, last_words
 from tests.checkers.script import Script
 
 

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from checkers.formats import read
-from checkers.gathering import HistoryError
-from checkers.history import Event, encode
-from checkers.jepsen import edn_lines, read_operations
+from splitbrain.checkers.histories.builder import HistoryError
+from splitbrain.checkers.histories.formats import read
+from splitbrain.checkers.histories.history import Event, encode
+from splitbrain.checkers.histories.jepsen import edn_lines, read_operations
 from tests.checkers.script import Script
 
 GOOD = Script().add(1, at=1).cut(at=3).add(2, at=5, process=1, type_="info").read([1], at=7).events

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from checkers.history import Event, History, HistoryError, encode
+from splitbrain.checkers.histories.history import Event, History, HistoryError, encode
 from tests.checkers import generate
 from tests.checkers.script import Script
 

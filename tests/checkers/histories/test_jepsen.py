@@ -8,11 +8,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from checkers.gathering import HistoryError
-from checkers.history import Event, History
-from checkers.jepsen import Operations, edn_lines, error_text, read_operations
+from splitbrain.checkers.histories.builder import HistoryError
+from splitbrain.checkers.histories.history import Event, History
+from splitbrain.checkers.histories.jepsen import Operations, edn_lines, error_text, read_operations
 from tests.checkers import generate
-from tests.checkers.formats.written import operation
+from tests.checkers.histories.written import operation
 from tests.checkers.shared import SHARED, needs_histories
 
 PAIR = ["{:type :invoke, :f :read, :value nil, :process 0}", "{:type :ok, :f :read, :value 3, :process 0}"]

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from checkers.gathering import HistoryError
-from checkers.history import Event
-from checkers.jepsen_log import read_log
+from splitbrain.checkers.histories.builder import HistoryError
+from splitbrain.checkers.histories.history import Event
+from splitbrain.checkers.histories.jepsen_log import read_log
 from tests.checkers.shared import SHARED, needs_histories
 
 

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from checkers import HistoryError
-from checkers.formats import read
-from checkers.nesting import DEEPEST, too_deep
+from splitbrain.checkers import HistoryError
+from splitbrain.checkers.histories.formats import read
+from splitbrain.checkers.histories.nesting import DEEPEST, too_deep
 
 
 def nested(levels: int, opening: str = "[", closing: str = "]") -> str:

@@ -4,8 +4,9 @@ import doctest
 
 import pytest
 
-from checkers import prose, quantiles
-from checkers.quantiles import percentile, quantiles_ms
+from splitbrain.checkers.algorithms import quantiles
+from splitbrain.checkers.algorithms.quantiles import percentile, quantiles_ms
+from splitbrain.checkers.histories import prose
 
 
 @pytest.mark.parametrize("module", [prose, quantiles])

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from checkers.values import identity
+from splitbrain.checkers.histories.values import identity
 
 
 @pytest.mark.parametrize(

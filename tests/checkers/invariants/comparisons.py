@@ -6,11 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from random import Random
 from typing import Any
 
-from checkers import bank, counter, long_fork, stats, total_queue, unhandled_errors, unique_ids
-from checkers.history import History
-from checkers.verdict import Verdict
+from splitbrain.checkers.histories.history import History
+from splitbrain.checkers.invariants import bank, counter, long_fork, total_queue, unique_ids
+from splitbrain.checkers.service import stats, unhandled_errors
+from splitbrain.checkers.verdict import Verdict
 from tests.checkers.comparison import Comparison, Disagreement
-from tests.checkers.shelf import generate, oracles
+from tests.checkers.invariants import generate, oracles
 
 Options = Mapping[str, Any]
 ALL = frozenset({"valid", "invalid", "unknown"})

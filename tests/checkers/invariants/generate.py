@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from checkers.history import Event, History
+from splitbrain.checkers.histories.history import Event, History
 
 KEYS: Sequence[Sequence[str | None]] = ([None], ["a"], ["a", "b"])
 

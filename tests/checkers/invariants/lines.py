@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from checkers.history import Event, History, encode
+from splitbrain.checkers.histories.history import Event, History, encode
 
 _MS = 1_000_000
 

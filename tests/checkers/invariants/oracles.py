@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain, combinations, permutations
 from typing import Any
 
-from checkers.history import History, Operation
+from splitbrain.checkers.histories.history import History, Operation
 
 END = 10**9
 Figures = dict[str, Any]

@@ -12,25 +12,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from checkers import (
-    availability,
-    bank,
-    convergence,
-    counter,
-    evidence,
-    latency,
-    log_patterns,
-    long_fork,
-    lost_writes,
-    siblings,
-    stats,
-    total_queue,
-    unhandled_errors,
-    unique_ids,
-)
-from checkers.history import History, HistoryError
-from checkers.verdict import Verdict
-from tests.checkers.shelf.lines import Lines
+from splitbrain.checkers.eventual import convergence, lost_writes, siblings
+from splitbrain.checkers.histories.history import History, HistoryError
+from splitbrain.checkers.invariants import bank, counter, long_fork, total_queue, unique_ids
+from splitbrain.checkers.service import availability, evidence, latency, log_patterns, stats, unhandled_errors
+from splitbrain.checkers.verdict import Verdict
+from tests.checkers.invariants.lines import Lines
 
 CHECKERS: Mapping[str, Callable[..., Verdict]] = {
     "availability": availability.check,

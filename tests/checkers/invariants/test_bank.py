@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-from checkers.bank import check
-from tests.checkers.shelf.lines import Lines
+from splitbrain.checkers.invariants.bank import check
+from tests.checkers.invariants.lines import Lines
 
 MOVE = {"from": "a", "to": "b", "amount": 1}
 

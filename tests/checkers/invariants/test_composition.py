@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 
-from checkers import bank, compose, counter, log_patterns, stats, total_queue, unhandled_errors, unique_ids
-from checkers.history import History
-from checkers.registry import Checker
-from checkers.verdict import Outcome, Verdict
-from tests.checkers.shelf.lines import Lines
+from splitbrain.checkers import compose
+from splitbrain.checkers.histories.history import History
+from splitbrain.checkers.invariants import bank, counter, total_queue, unique_ids
+from splitbrain.checkers.registry import Checker
+from splitbrain.checkers.service import log_patterns, stats, unhandled_errors
+from splitbrain.checkers.verdict import Outcome, Verdict
+from tests.checkers.invariants.lines import Lines
 
 
 def crash(history: History) -> Verdict:

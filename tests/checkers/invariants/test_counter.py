@@ -2,8 +2,8 @@ from __future__ import annotations
 
 from random import Random
 
-from checkers.counter import check
-from tests.checkers.shelf.lines import Lines
+from splitbrain.checkers.invariants.counter import check
+from tests.checkers.invariants.lines import Lines
 
 
 def test_an_add_acknowledged_while_the_read_is_open_may_count_or_not() -> None:

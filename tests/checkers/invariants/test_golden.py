@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from checkers import bank, counter, long_fork, stats, total_queue, unhandled_errors, unique_ids
-from checkers.history import History
-from checkers.verdict import Verdict
+from splitbrain.checkers.histories.history import History
+from splitbrain.checkers.invariants import bank, counter, long_fork, total_queue, unique_ids
+from splitbrain.checkers.service import stats, unhandled_errors
+from splitbrain.checkers.verdict import Verdict
 
-GOLDEN = Path(__file__).parents[1] / "golden" / "shelf"
+GOLDEN = Path(__file__).parents[1] / "golden" / "invariants"
 CHECKERS: Mapping[str, Callable[..., Verdict]] = {
     "counter": counter.check,
     "queue": total_queue.check,

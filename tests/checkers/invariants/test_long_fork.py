@@ -2,8 +2,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from checkers.long_fork import check
-from tests.checkers.shelf.lines import Lines
+from splitbrain.checkers.invariants.long_fork import check
+from tests.checkers.invariants.lines import Lines
 
 
 def write(lines: Lines, key: Any, value: Any = 1, *, process: int = 0, f: str = "txn") -> Lines:

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from checkers.total_queue import check
-from checkers.verdict import Verdict
-from tests.checkers.shelf.lines import Lines
+from splitbrain.checkers.invariants.total_queue import check
+from splitbrain.checkers.verdict import Verdict
+from tests.checkers.invariants.lines import Lines
 
 
 def found(verdict: Verdict, *names: str) -> tuple[int, ...]:

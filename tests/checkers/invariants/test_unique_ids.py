@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-from checkers.unique_ids import check
-from tests.checkers.shelf.lines import Lines
+from splitbrain.checkers.invariants.unique_ids import check
+from tests.checkers.invariants.lines import Lines
 
 
 def test_an_id_given_out_three_times_is_one_id_and_two_too_many() -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from checkers.columns import FOREVER
-from checkers.linearizability.model import Call, Model, State
+from splitbrain.checkers.histories.columns import FOREVER
+from splitbrain.checkers.linearizability.model import Call, Model, State
 
 
 def linearizable(calls: Sequence[Call], model: Model) -> bool:

@@ -7,13 +7,13 @@ from random import Random
 
 import msgspec
 
-from checkers.budget import Budget
-from checkers.columns import FOREVER
-from checkers.history import History
-from checkers.linearizability.calls import calls_of
-from checkers.linearizability.check import check, judge, why
-from checkers.linearizability.model import Call, Model
-from checkers.linearizability.search import search
+from splitbrain.checkers.budget import Budget
+from splitbrain.checkers.histories.columns import FOREVER
+from splitbrain.checkers.histories.history import History
+from splitbrain.checkers.linearizability.calls import calls_of
+from splitbrain.checkers.linearizability.linearizable import check, judge, why
+from splitbrain.checkers.linearizability.model import Call, Model
+from splitbrain.checkers.linearizability.search import search
 from tests.checkers.comparison import Comparison, Disagreement
 from tests.checkers.linearizability.brute_force import linearizable, linearizable_remembering
 from tests.checkers.linearizability.objects import KINDS, Kind, distinct, history

@@ -13,11 +13,11 @@ from typing import Any
 
 import msgspec
 
-from checkers.history import Event, History
-from checkers.linearizability.counters import Counter, Mutex
-from checkers.linearizability.kv import KeyValue
-from checkers.linearizability.model import Call, Model, State
-from checkers.linearizability.registers import CasRegister, MultiRegister, Register
+from splitbrain.checkers.histories.history import Event, History
+from splitbrain.checkers.linearizability.model import Call, Model, State
+from splitbrain.checkers.linearizability.models.counters import Counter, Mutex
+from splitbrain.checkers.linearizability.models.kv import KeyValue
+from splitbrain.checkers.linearizability.models.registers import CasRegister, MultiRegister, Register
 
 
 class Dice(Model):

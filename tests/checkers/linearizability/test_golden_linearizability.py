@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from checkers.history import History
-from checkers.linearizability import check
+from splitbrain.checkers.histories.history import History
+from splitbrain.checkers.linearizability import check
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "linearizability"
 

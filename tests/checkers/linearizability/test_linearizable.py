@@ -17,9 +17,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from checkers.history import Event, History, HistoryError, encode
-from checkers.linearizability import MODELS, Call, Model, check
-from checkers.verdict import Outcome, Verdict
+from splitbrain.checkers.histories.history import Event, History, HistoryError, encode
+from splitbrain.checkers.linearizability import MODELS, Call, Model, check
+from splitbrain.checkers.verdict import Outcome, Verdict
 from tests.checkers.linearizability.objects import KINDS, history
 from tests.checkers.linearizability.timeline import recorded
 
@@ -345,8 +345,8 @@ def test_a_model_that_does_not_exist_is_refused_with_those_that_do() -> None:
 
 _CHILD = """
 import json, sys
-from checkers.history import History
-from checkers.linearizability import check
+from splitbrain.checkers.histories.history import History
+from splitbrain.checkers.linearizability import check
 history = History.parse(sys.stdin.buffer)
 print(json.dumps(check(history, model=sys.argv[1], memory_mb=1).as_dict()))
 """

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from checkers.columns import FOREVER
-from checkers.history import Event, History, HistoryError
-from checkers.linearizability import MODELS
-from checkers.linearizability.calls import calls_of
-from checkers.linearizability.check import check
-from checkers.linearizability.model import FALSE, TRUE, Call, Model, freeze
+from splitbrain.checkers.histories.columns import FOREVER
+from splitbrain.checkers.histories.history import Event, History, HistoryError
+from splitbrain.checkers.linearizability import MODELS
+from splitbrain.checkers.linearizability.calls import calls_of
+from splitbrain.checkers.linearizability.linearizable import check
+from splitbrain.checkers.linearizability.model import FALSE, TRUE, Call, Model, freeze
 from tests.checkers.linearizability.objects import KINDS
 from tests.checkers.linearizability.timeline import recorded
 

@@ -7,13 +7,13 @@ import json
 import msgspec
 import pytest
 
-from checkers.budget import Budget
-from checkers.columns import FOREVER
-from checkers.formats import read
-from checkers.history import History
-from checkers.linearizability import MODELS, check
-from checkers.linearizability.calls import calls_of
-from checkers.linearizability.search import search
+from splitbrain.checkers.budget import Budget
+from splitbrain.checkers.histories.columns import FOREVER
+from splitbrain.checkers.histories.formats import read
+from splitbrain.checkers.histories.history import History
+from splitbrain.checkers.linearizability import MODELS, check
+from splitbrain.checkers.linearizability.calls import calls_of
+from splitbrain.checkers.linearizability.search import search
 from tests.checkers.shared import SHARED, needs_histories
 
 # Those whose operations say which values: 42 histories of Knossos, 51 logs and 4 stores of Porcupine.

@@ -11,14 +11,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from checkers.budget import Budget
-from checkers.columns import FOREVER
-from checkers.linearizability.calls import calls_of
-from checkers.linearizability.counters import Counter, Mutex
-from checkers.linearizability.kv import KeyValue
-from checkers.linearizability.model import Call, Model, State
-from checkers.linearizability.registers import CasRegister, Register
-from checkers.linearizability.search import Outcome, search
+from splitbrain.checkers.budget import Budget
+from splitbrain.checkers.histories.columns import FOREVER
+from splitbrain.checkers.linearizability.calls import calls_of
+from splitbrain.checkers.linearizability.model import Call, Model, State
+from splitbrain.checkers.linearizability.models.counters import Counter, Mutex
+from splitbrain.checkers.linearizability.models.kv import KeyValue
+from splitbrain.checkers.linearizability.models.registers import CasRegister, Register
+from splitbrain.checkers.linearizability.search import Outcome, search
 from tests.checkers.linearizability.brute_force import linearizable
 from tests.checkers.linearizability.objects import KINDS, history
 from tests.checkers.linearizability.timeline import drawn
@@ -500,7 +500,7 @@ def test_a_search_that_runs_out_of_time_says_how_far_it_came(monkeypatch: pytest
         looks.append(real())
         return real() + 50 * (len(looks) - 1)
 
-    monkeypatch.setattr("checkers.budget.time.monotonic", later)
+    monkeypatch.setattr("splitbrain.checkers.budget.time.monotonic", later)
     outcome = search([*_EASY, *_HARD], Counter(), budget)
     monkeypatch.undo()
     assert outcome.linearizable is None

@@ -9,15 +9,15 @@ from random import Random
 import msgspec
 import pytest
 
-from checkers.budget import Budget
-from checkers.columns import FOREVER
-from checkers.history import Event, History
-from checkers.linearizability import MODELS, Call, Model, check
-from checkers.linearizability.calls import calls_of
-from checkers.linearizability.check import judge, why
-from checkers.linearizability.finding import told
-from checkers.linearizability.witness import Blocked
-from checkers.verdict import Witness
+from splitbrain.checkers.budget import Budget
+from splitbrain.checkers.histories.columns import FOREVER
+from splitbrain.checkers.histories.history import Event, History
+from splitbrain.checkers.linearizability import MODELS, Call, Model, check
+from splitbrain.checkers.linearizability.calls import calls_of
+from splitbrain.checkers.linearizability.finding import told
+from splitbrain.checkers.linearizability.linearizable import judge, why
+from splitbrain.checkers.linearizability.witness import Blocked
+from splitbrain.checkers.verdict import Witness
 from tests.checkers.linearizability.brute_force import linearizable
 from tests.checkers.linearizability.objects import KINDS, history
 from tests.checkers.linearizability.timeline import recorded

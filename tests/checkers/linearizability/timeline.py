@@ -17,9 +17,9 @@ import re
 from dataclasses import dataclass, replace
 from typing import Any
 
-from checkers.columns import FOREVER
-from checkers.history import Event, History
-from checkers.linearizability.model import Call, freeze
+from splitbrain.checkers.histories.columns import FOREVER
+from splitbrain.checkers.histories.history import Event, History
+from splitbrain.checkers.linearizability.model import Call, freeze
 
 _LINE = re.compile(r"\s*(?:(\w+): )?(\w+)(!?) *([^|]*?)(?:-> *([^|]*?))?\s*(\|)(?:[-.]*(\||$)).*")
 

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from checkers.availability import check
+from splitbrain.checkers.service.availability import check
 from tests.checkers.script import Script
 
 

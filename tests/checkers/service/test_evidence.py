@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from checkers import History, Verdict, check
+from splitbrain.checkers import History, Verdict, check
 from tests.checkers.script import Script
 
 

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from checkers.latency import check
+from splitbrain.checkers.service.latency import check
 from tests.checkers.script import Script
 
 

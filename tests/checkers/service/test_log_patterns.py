@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from checkers.history import History
-from checkers.log_patterns import check
+from splitbrain.checkers.histories.history import History
+from splitbrain.checkers.service.log_patterns import check
 
 EMPTY = History([])
 LOGS = {"n1/server.log": "started\npanic: nil\nstopped\n", "n2/server.log": "started\n"}

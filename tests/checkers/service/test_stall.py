@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from checkers.stall import Stall
+from splitbrain.checkers.service.stall import Stall
 from tests.checkers.script import Script
 
 

@@ -1,6 +1,6 @@
 """The checkers of weak consistency beside their oracles.
 
-python -m tests.checkers.weak.comparisons [EXAMPLES=100000] [FIRST_SEED=0]
+python -m tests.checkers.sessions.comparisons [EXAMPLES=100000] [FIRST_SEED=0]
 """
 
 from __future__ import annotations
@@ -11,12 +11,13 @@ from collections.abc import Callable, Sequence
 from random import Random
 from typing import Any
 
-from checkers import causal, sessions, staleness
-from checkers.history import History
-from checkers.sessions.finding import GUARANTEES
-from checkers.verdict import Verdict
+from splitbrain.checkers import causal, sessions
+from splitbrain.checkers.eventual import staleness
+from splitbrain.checkers.histories.history import History
+from splitbrain.checkers.sessions.guarantee_finding import GUARANTEES
+from splitbrain.checkers.verdict import Verdict
 from tests.checkers.comparison import Comparison, Disagreement
-from tests.checkers.weak import generate, oracles
+from tests.checkers.sessions import generate, oracles
 
 SHORT = dict(zip(("ryw", "mr", "mw", "wfr"), GUARANTEES, strict=True))
 ALL = frozenset({"valid", "invalid", "unknown"})

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from checkers.history import Event, History
+from splitbrain.checkers.histories.history import Event, History
 
 Shape = Literal["distinct", "versioned"]
 

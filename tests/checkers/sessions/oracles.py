@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import permutations
 from typing import Any
 
-from checkers.history import History
+from splitbrain.checkers.histories.history import History
 
 ENDLESS = 10**9
 

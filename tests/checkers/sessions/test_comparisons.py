@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from checkers.lineage import Lineage
-from checkers.sessions import inferred
+from splitbrain.checkers.sessions import inferred
+from splitbrain.checkers.versions.version_order import Lineage
 from tests.checkers.comparison import Disagreement
-from tests.checkers.weak.comparisons import COMPARISONS
+from tests.checkers.sessions.comparisons import COMPARISONS
 
 NAMED = {comparison.name: comparison for comparison in COMPARISONS}
 

@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from checkers import causal, sessions, staleness
-from checkers.history import History
-from checkers.verdict import Verdict
+from splitbrain.checkers import causal, sessions
+from splitbrain.checkers.eventual import staleness
+from splitbrain.checkers.histories.history import History
+from splitbrain.checkers.verdict import Verdict
 
-GOLDEN = Path(__file__).parents[1] / "golden" / "weak"
+GOLDEN = Path(__file__).parents[1] / "golden" / "sessions"
 RYW, MR, MW, WFR = "read your writes", "monotonic reads", "monotonic writes", "writes follow reads"
 
 

@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
-from checkers import sessions
-from checkers.history import HistoryError
-from checkers.verdict import Verdict
+from splitbrain.checkers import sessions
+from splitbrain.checkers.histories.history import HistoryError
+from splitbrain.checkers.verdict import Verdict
 from tests.checkers.script import Script
-from tests.checkers.weak.test_golden import GOLDEN, load
+from tests.checkers.sessions.test_golden import GOLDEN, load
 
 RYW, MR, MW, WFR = "read your writes", "monotonic reads", "monotonic writes", "writes follow reads"
 

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from random import Random
 
-from checkers.history import History
-from checkers.transactions import check
-from checkers.verdict import Verdict
+from splitbrain.checkers.histories.history import History
+from splitbrain.checkers.transactions import check
+from splitbrain.checkers.verdict import Verdict
 from tests.checkers.comparison import Comparison, Disagreement
 from tests.checkers.transactions import generate, oracle
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import networkx as nx
 
-from checkers.history import History
+from splitbrain.checkers.histories.history import History
 
 Pair = tuple[int, int]
 INITIAL = ("initial",)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from checkers.history import Event, History
+from splitbrain.checkers.histories.history import Event, History
 
 MicroOperation = list[Any]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from checkers.transactions.anomalies import IMPLIES, MEANING, implied, worst_first
-from checkers.transactions.consistency import canonical, forbids, names, ruled_out, weaker
+from splitbrain.checkers.transactions.anomalies import IMPLIES, MEANING, implied, worst_first
+from splitbrain.checkers.transactions.consistency_models import canonical, forbids, names, ruled_out, weaker
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from checkers import History
-from checkers.transactions import check
-from checkers.transactions.anomalies import MEANING
+from splitbrain.checkers import History
+from splitbrain.checkers.transactions import check
+from splitbrain.checkers.transactions.anomalies import MEANING
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "transactions"
 SESSION = "strong-session-snapshot-isolation"

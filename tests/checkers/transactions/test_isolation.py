@@ -11,10 +11,10 @@ import msgspec
 import pytest
 
 from benchmarks import transaction_histories
-from checkers.history import History
-from checkers.jepsen import read_operations
-from checkers.transactions import check
-from checkers.transactions.micro_operations import parse
+from splitbrain.checkers.histories.history import History
+from splitbrain.checkers.histories.jepsen import read_operations
+from splitbrain.checkers.transactions import check
+from splitbrain.checkers.transactions.micro_operations import parse
 from tests.checkers.shared import SHARED, needs_histories
 from tests.checkers.transactions.script import Script
 
@@ -240,7 +240,7 @@ def test_registers_of_a_strict_store_have_keys_of_every_kind(keys: str) -> None:
 def test_the_verdict_does_not_depend_on_the_hash_seed() -> None:
     code = (
         "from benchmarks import transaction_histories as made\n"
-        "from checkers.transactions import check\n"
+        "from splitbrain.checkers.transactions import check\n"
         "import hashlib, json\n"
         "told = json.dumps(check(made.list_append(600, store='suffix')).as_dict())\n"
         "print(hashlib.sha256(told.encode()).hexdigest())"

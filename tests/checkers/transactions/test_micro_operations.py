@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from checkers.history import HistoryError
-from checkers.transactions import check
-from checkers.transactions.micro_operations import parse
+from splitbrain.checkers.histories.history import HistoryError
+from splitbrain.checkers.transactions import check
+from splitbrain.checkers.transactions.micro_operations import parse
 from tests.checkers.transactions.script import Script
 
 READ = ["r", "x", None]

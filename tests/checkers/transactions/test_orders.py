@@ -7,9 +7,9 @@ from random import Random
 import numpy as np
 import pytest
 
-from checkers.columns import FOREVER
-from checkers.transactions import check
-from checkers.transactions.registers import precedences
+from splitbrain.checkers.histories.columns import FOREVER
+from splitbrain.checkers.transactions import check
+from splitbrain.checkers.transactions.register_versions import precedences
 from tests.checkers.transactions.script import Script
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from checkers.history import History
-from checkers.jepsen import read_operations
-from checkers.transactions import check
-from checkers.transactions.keys import kept_by
+from splitbrain.checkers.histories.history import History
+from splitbrain.checkers.histories.jepsen import read_operations
+from splitbrain.checkers.transactions import check
+from splitbrain.checkers.transactions.keys import kept_by
 from tests.checkers.shared import SHARED, needs_histories
 from tests.checkers.transactions.script import MicroOperation, Script
 

@@ -8,11 +8,11 @@ import networkx as nx
 import numpy as np
 import pytest
 
-from checkers.transactions import reachability
-from checkers.transactions.graph import Graph
-from checkers.transactions.list_append import analyse
-from checkers.transactions.micro_operations import parse
-from checkers.transactions.reachability import reaches
+from splitbrain.checkers.transactions import reachability
+from splitbrain.checkers.transactions.graph import Graph
+from splitbrain.checkers.transactions.list_append import analyse
+from splitbrain.checkers.transactions.micro_operations import parse
+from splitbrain.checkers.transactions.reachability import reaches
 from tests.checkers.transactions import generate
 
 

@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from checkers.distinct import INITIAL, STRAY, DistinctWrites
-from checkers.history import Event, History, HistoryError
-from checkers.sightings import is_versioned
+from splitbrain.checkers.histories.history import Event, History, HistoryError
+from splitbrain.checkers.versions.distinct_writes import INITIAL, STRAY, DistinctWrites
+from splitbrain.checkers.versions.reads import is_versioned
 
 
 def history(*operations: tuple[int, str, Any, str]) -> History:

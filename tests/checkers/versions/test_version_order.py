@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import pytest
 
-from checkers.columns import FOREVER
-from checkers.lineage import Circular, Lineage, lineages
-from checkers.versions import Versions
+from splitbrain.checkers.histories.columns import FOREVER
+from splitbrain.checkers.versions.version_order import Circular, Lineage, lineages
+from splitbrain.checkers.versions.writes import Versions
 from tests.checkers.script import Script
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from random import Random
 
-from checkers import lost_writes
-from checkers.lineage import Circular
-from checkers.settling import settling
-from checkers.sightings import Sightings
-from checkers.versions import Versions
+from splitbrain.checkers.eventual import lost_writes
+from splitbrain.checkers.versions.reads import Sightings
+from splitbrain.checkers.versions.version_order import Circular
+from splitbrain.checkers.versions.visibility import settling
+from splitbrain.checkers.versions.writes import Versions
 from tests.checkers.script import Script
-from tests.checkers.weak import generate
-from tests.checkers.weak.oracles import Covers, ops_of
+from tests.checkers.sessions import generate
+from tests.checkers.sessions.oracles import Covers, ops_of
 
 
 def test_a_write_is_stable_from_the_last_read_that_lacked_it() -> None:

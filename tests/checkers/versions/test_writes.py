@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from random import Random
 
-from checkers.versions import Versions
+from splitbrain.checkers.versions.writes import Versions
 from tests.checkers.script import Script
 
 

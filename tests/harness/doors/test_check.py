@@ -12,11 +12,11 @@ import msgspec
 import pytest
 from click.testing import CliRunner
 
-from checkers import History, HistoryError, Verdict, Witness
-from checkers.registry import Checker
-from harness import judging
-from harness.commands import cli
-from harness.experiment import UsageProblem
+from splitbrain.checkers import History, HistoryError, Verdict, Witness
+from splitbrain.checkers.registry import Checker
+from splitbrain.harness.doors import check
+from splitbrain.harness.doors.commands import cli
+from splitbrain.harness.running.experiment import UsageProblem
 
 
 def sees(
@@ -43,8 +43,8 @@ CHECKERS = {c.__name__: Checker(c.__name__, "", c) for c in (sees, misses, crash
 @pytest.fixture
 def invoke(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     """`splitbrain check` of an empty history, with the checkers above."""
-    monkeypatch.setattr("checkers.registry.CHECKERS", CHECKERS)
-    monkeypatch.setattr("harness.commands.gc.freeze", lambda: None)
+    monkeypatch.setattr("splitbrain.checkers.registry.CHECKERS", CHECKERS)
+    monkeypatch.setattr("splitbrain.harness.doors.commands.gc.freeze", lambda: None)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "history.edn").write_text("")
 
@@ -197,12 +197,12 @@ def test_a_checker_that_wants_logs_gets_those_of_the_run(invoke: Any, tmp_path: 
 
 def test_the_likeliest_checker_is_named() -> None:
     with pytest.raises(UsageProblem, match=r"there is no checker 'latncy'; there are .*; did you mean latency\?"):
-        judging.chosen(["latncy"])
-    assert [checker.name for checker in judging.chosen(["latency", "siblings", "latency"])] == ["latency", "siblings"]
+        check.chosen(["latncy"])
+    assert [checker.name for checker in check.chosen(["latency", "siblings", "latency"])] == ["latency", "siblings"]
 
 
 MODELS = """
-from checkers.linearizability import Model
+from splitbrain.checkers.linearizability import Model
 class Lamp(Model):
     state = "off"
     def step(self, state, call): return (state,)
@@ -227,9 +227,9 @@ def here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 
 def test_a_model_is_a_name_or_a_model_of_one_s_own(here: Path) -> None:
-    assert judging.model("register") == "register"
-    assert judging.model("lamps_of_test_judging:LAMP").state == "off"
-    assert judging.model("lamps_of_test_judging:Lamp").state == "off"
+    assert check.model("register") == "register"
+    assert check.model("lamps_of_test_judging:LAMP").state == "off"
+    assert check.model("lamps_of_test_judging:Lamp").state == "off"
 
 
 @pytest.mark.parametrize(
@@ -241,39 +241,39 @@ def test_a_model_is_a_name_or_a_model_of_one_s_own(here: Path) -> None:
         ("leaving_of_test_judging:X", "can't import leaving_of_test_judging (SystemExit: 0"),
         ("lamps_of_test_judging:LAMB", "lamps_of_test_judging has no LAMB; did you mean LAMP?"),
         ("lamps_of_test_judging:", "lamps_of_test_judging has no name"),
-        ("lamps_of_test_judging:Candle", "must be a checkers.linearizability.Model, and is of type Candle"),
+        ("lamps_of_test_judging:Candle", "must be a splitbrain.checkers.linearizability.Model, and is of type Candle"),
         ("lamps_of_test_judging:Picky", "can't make one (TypeError: "),
     ],
 )
 def test_a_model_that_can_not_be_had_is_refused_with_the_cause(here: Path, name: str, said: str) -> None:
     with pytest.raises(UsageProblem) as caught:
-        judging.model(name)
+        check.model(name)
     assert str(caught.value).startswith(f"--model {name}: ")
     assert said in str(caught.value)
 
 
 def test_a_model_for_several_processes_must_be_one_that_can_be_sent(here: Path) -> None:
-    chosen = judging.chosen(["linearizable"])
+    chosen = check.chosen(["linearizable"])
     flags = {"model": "--model", "executor": "--jobs"}
-    with judging.workers(2) as executor:
-        lamp = judging.model("lamps_of_test_judging:Lamp")
-        assert judging.dealt(chosen, {"model": lamp, "executor": executor}, flags)["linearizable"]["model"] is lamp
-        sealed = judging.model("lamps_of_test_judging:Sealed")
+    with check.workers(2) as executor:
+        lamp = check.model("lamps_of_test_judging:Lamp")
+        assert check.dealt(chosen, {"model": lamp, "executor": executor}, flags)["linearizable"]["model"] is lamp
+        sealed = check.model("lamps_of_test_judging:Sealed")
         with pytest.raises(UsageProblem) as caught:
-            judging.dealt(chosen, {"model": sealed, "executor": executor}, flags)
+            check.dealt(chosen, {"model": sealed, "executor": executor}, flags)
         assert str(caught.value).startswith("--model: the model can't be sent to other processes (")
         assert str(caught.value).endswith("; run with --jobs 1, or define it so that it can be pickled")
         assert " at 0x" not in str(caught.value)
-    assert judging.dealt(chosen, {"model": sealed}, flags)
+    assert check.dealt(chosen, {"model": sealed}, flags)
 
 
 def test_an_object_in_an_option_s_place_is_told_without_its_address() -> None:
     with pytest.raises(ValueError, match="option model can't be a object: Expected"):
-        judging.chosen(["linearizable"])[0].accept({"model": object()})
+        check.chosen(["linearizable"])[0].accept({"model": object()})
 
 
 def test_one_job_needs_no_processes() -> None:
-    with judging.workers(1) as executor:
+    with check.workers(1) as executor:
         assert executor is None
     assert msgspec.convert(None, Executor | None) is None
 
@@ -284,7 +284,7 @@ def _wait(_: int) -> None:
 
 def test_processes_end_with_the_check_even_in_the_middle_of_their_work() -> None:
     before = set(multiprocessing.active_children())
-    with pytest.raises(KeyboardInterrupt), judging.workers(2) as executor:
+    with pytest.raises(KeyboardInterrupt), check.workers(2) as executor:
         assert executor is not None
         assert executor.submit(abs, -5).result(timeout=60) == 5
         waiting = [executor.submit(_wait, n) for n in range(3)]

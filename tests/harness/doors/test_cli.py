@@ -14,7 +14,7 @@ import pytest
 
 def splitbrain(*words, cwd, **options):
     return subprocess.run(
-        [sys.executable, "-m", "harness.cli", *map(str, words)],
+        [sys.executable, "-m", "splitbrain.harness.doors.cli", *map(str, words)],
         cwd=cwd,
         capture_output=True,
         text=True,
@@ -174,10 +174,10 @@ def test_an_interrupt_counts_while_the_command_is_still_being_imported(tmp_path)
 import os, signal, sys
 class Finder:
     def find_spec(self, name, path, target=None):
-        if name == "harness.commands":
+        if name == "splitbrain.harness.doors.commands":
             os.kill(os.getpid(), signal.SIGINT)
 sys.meta_path.insert(0, Finder())
-from harness.cli import main
+from splitbrain.harness.doors.cli import main
 main()
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60)
@@ -215,7 +215,7 @@ def test_one_seed_gives_one_history_byte_for_byte_whatever_the_hash_seed(tmp_pat
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
 def test_an_interrupted_simulation_is_judged_up_to_there_whatever_else_is_sent(tmp_path, number):
     words = ["run", "sets", "--time-limit", "3000", "--faults", "partition", "--seed", "3", "--out", str(tmp_path)]
-    run = subprocess.Popen([sys.executable, "-m", "harness.cli", *words], stderr=subprocess.PIPE, text=True)
+    run = subprocess.Popen([sys.executable, "-m", "splitbrain.harness.doors.cli", *words], stderr=subprocess.PIPE, text=True)
     history = tmp_path / "latest/history.jsonl"
     deadline = time.monotonic() + 60
     while not (history.exists() and history.stat().st_size > 10_000):
@@ -233,8 +233,8 @@ def test_an_interrupted_simulation_is_judged_up_to_there_whatever_else_is_sent(t
 
 def test_output_that_nobody_could_take_is_an_error_and_a_reader_that_left_is_none(lost, tmp_path):
     cwd, _ = lost
-    check = [sys.executable, "-m", "harness.cli", "check", "runs/latest/history.jsonl", "--checker", "evidence"]
-    run = [sys.executable, "-m", "harness.cli", "run", "sets", "--time-limit", "2", "--seed", "1"]
+    check = [sys.executable, "-m", "splitbrain.harness.doors.cli", "check", "runs/latest/history.jsonl", "--checker", "evidence"]
+    run = [sys.executable, "-m", "splitbrain.harness.doors.cli", "run", "sets", "--time-limit", "2", "--seed", "1"]
     for words in (check, [*run, "--out", str(tmp_path)]):
         with Path("/dev/full").open("w") as full:
             done = subprocess.run(words, cwd=cwd, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
@@ -256,7 +256,7 @@ def test_output_that_nobody_could_take_is_an_error_and_a_reader_that_left_is_non
 
 def test_standard_input_may_be_compressed_and_must_be_open(tmp_path):
     text = b"{:type :invoke, :f :read, :process 0}\n{:type :ok, :f :read, :process 0, :value 1}\n"
-    check = [sys.executable, "-m", "harness.cli", "check", "-", "--checker", "latency", "--option", "sla_ms=6"]
+    check = [sys.executable, "-m", "splitbrain.harness.doors.cli", "check", "-", "--checker", "latency", "--option", "sla_ms=6"]
     for written in (text, gzip.compress(text)):
         done = subprocess.run(check, cwd=tmp_path, input=written, capture_output=True, timeout=60)
         assert done.returncode == 0, done
@@ -267,7 +267,7 @@ def test_standard_input_may_be_compressed_and_must_be_open(tmp_path):
 
 SLOW = """
 import os, pathlib, time
-from checkers.linearizability import Model
+from splitbrain.checkers.linearizability import Model
 
 class Slow(Model):
     name = "slow"
@@ -297,7 +297,7 @@ def test_workers_do_not_outlive_a_command_that_was_killed(tmp_path):
                 lines.append(json.dumps(event) + "\n")
     (tmp_path / "history.jsonl").write_text("".join(lines))
     words = ["check", "history.jsonl", "--checker", "linearizable", "--model", "slow_model:Slow", "--jobs", "2"]
-    with subprocess.Popen([sys.executable, "-m", "harness.cli", *words], cwd=tmp_path) as check:
+    with subprocess.Popen([sys.executable, "-m", "splitbrain.harness.doors.cli", *words], cwd=tmp_path) as check:
         deadline = time.monotonic() + 60
         while not list(tmp_path.glob("worker-*")):
             assert time.monotonic() < deadline and check.poll() is None

@@ -29,7 +29,7 @@ MODELS = {
 
 def check(folder: Path, *words: str, **options: Any) -> subprocess.CompletedProcess[str]:
     (folder / "history.edn").write_text(HISTORY)
-    command = [sys.executable, "-m", "harness.cli", "check", "history.edn", "--checker", "linearizable", *words]
+    command = [sys.executable, "-m", "splitbrain.harness.doors.cli", "check", "history.edn", "--checker", "linearizable", *words]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60, **options)
 
 
@@ -58,7 +58,7 @@ def test_a_model_that_ends_the_process_on_its_way_out_changes_no_exit_code(tmp_p
 
 RUN = """
 import asyncio, os, sys
-import harness.systems.dynamo as dynamo
+import splitbrain.harness.systems.dynamo as dynamo
 
 connect, asked = dynamo.Dynamo.connect, 0
 
@@ -113,7 +113,7 @@ if how == "start":
     dynamo.Dynamo.start = starting
 if how == "configure":
     dynamo.Dynamo.configure = configure
-from harness.cli import main
+from splitbrain.harness.doors.cli import main
 main()
 """
 
@@ -157,7 +157,7 @@ def started(folder: Path, **options: Any) -> tuple[subprocess.Popen[str], int]:
     """A check that waits for ever, and the process that does its work."""
     (folder / "history.edn").write_text(HISTORY)
     (folder / "waiting_model.py").write_text(WAITING)
-    command = [sys.executable, "-m", "harness.cli", "check", "history.edn", "--checker", "linearizable"]
+    command = [sys.executable, "-m", "splitbrain.harness.doors.cli", "check", "history.edn", "--checker", "linearizable"]
     process = subprocess.Popen([*command, "--model", "waiting_model:X"], cwd=folder, text=True, **options)
     worker = folder / "worker"
     until(lambda: worker.exists() and worker.read_text() != "", process)

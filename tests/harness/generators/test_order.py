@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.generators import (
+from splitbrain.harness.generators import (
     NOTHING,
     any_of,
     cycle,
@@ -19,7 +19,7 @@ from harness.generators import (
     sleep,
     unfold,
 )
-from harness.operation import Invocation
+from splitbrain.harness.operation import Invocation
 from tests.harness.imagined import MILLISECOND, SECOND, invocations, play, values
 
 
@@ -41,7 +41,7 @@ def test_an_empty_sequence_is_exhausted_at_once() -> None:
 
 
 def test_a_generator_asked_twice_answers_the_same() -> None:
-    from harness.generators import Context, Test
+    from splitbrain.harness.generators import Context, Test
 
     generator = mix(7, (1, ops(1, 2)), (3, numbered(op)))  # type: ignore[arg-type]
     context = Context(0, (0, 1), concurrency=2)

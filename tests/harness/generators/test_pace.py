@@ -5,7 +5,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.generators import (
+from splitbrain.harness.generators import (
     any_of,
     clients,
     delay,
@@ -17,7 +17,7 @@ from harness.generators import (
     stagger,
     time_limit,
 )
-from harness.operation import Invocation
+from splitbrain.harness.operation import Invocation
 from tests.harness.imagined import MILLISECOND, SECOND, invocations, play
 
 READ = Invocation("read")

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-from checkers.history import NEMESIS
-from harness.generators import (
+from splitbrain.checkers.histories.history import NEMESIS
+from splitbrain.harness.generators import (
     clients,
     each_process,
     each_thread,
@@ -17,7 +17,7 @@ from harness.generators import (
     sequence,
     stagger,
 )
-from harness.operation import Completion, Invocation
+from splitbrain.harness.operation import Completion, Invocation
 from tests.harness.imagined import MILLISECOND, SECOND, invocations, play
 
 READ = Invocation("read")

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from harness.generators import (
+from splitbrain.harness.generators import (
     clients,
     concurrent_keys,
     each_thread,
@@ -17,7 +17,7 @@ from harness.generators import (
     stage,
     until_ok,
 )
-from harness.operation import Completion, Invocation
+from splitbrain.harness.operation import Completion, Invocation
 from tests.harness.imagined import invocations, play, values
 
 

@@ -9,9 +9,9 @@ from typing import Any, TypeVar
 import pytest
 from docker.client import DockerClient
 
-from harness.environment import Program
-from harness.hosts import DockerEnvironment, IptablesNetwork, SshMachine
-from harness.hosts.leftovers import RUN_LABEL
+from splitbrain.harness.environment import Program
+from splitbrain.harness.hosts import DockerEnvironment, IptablesNetwork, SshMachine
+from splitbrain.harness.hosts.leftovers import RUN_LABEL
 
 T = TypeVar("T")
 

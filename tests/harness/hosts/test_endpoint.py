@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from harness.environment import Address, EnvironmentFailure
-from harness.hosts.endpoint import UdpEndpoint
+from splitbrain.harness.environment import Address, EnvironmentFailure
+from splitbrain.harness.hosts.endpoint import UdpEndpoint
 
 
 def test_a_burst_of_datagrams_arrives_with_its_source() -> None:

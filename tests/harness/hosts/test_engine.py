@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from docker.errors import APIError, BuildError, DockerException, ImageNotFound
 
-from harness.environment import EnvironmentFailure
-from harness.hosts.engine import connect, refusals
+from splitbrain.harness.environment import EnvironmentFailure
+from splitbrain.harness.hosts.engine import connect, refusals
 
 
 def told(error: Exception) -> str:

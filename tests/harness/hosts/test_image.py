@@ -10,8 +10,8 @@ import pytest
 from docker.client import DockerClient
 from docker.errors import ImageNotFound
 
-from harness.environment import EnvironmentFailure
-from harness.hosts import image
+from splitbrain.harness.environment import EnvironmentFailure
+from splitbrain.harness.hosts import image
 
 
 class Engine:

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from harness.environment import EnvironmentFailure, LinkSight
-from harness.hosts.iptables import read_counters, read_facts, restore_input
+from splitbrain.harness.environment import EnvironmentFailure, LinkSight
+from splitbrain.harness.hosts.iptables import read_counters, read_facts, restore_input
 
 SEND = """
 python3 - <<'END'

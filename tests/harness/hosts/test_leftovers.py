@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from docker.client import DockerClient
 
-from harness.hosts.leftovers import Owner, find, labels, remove, remove_leftovers
+from splitbrain.harness.hosts.leftovers import Owner, find, labels, remove, remove_leftovers
 
 ROOT = Path(__file__).parents[3]
 Held = Callable[[str], list[str]]
@@ -16,7 +16,7 @@ Held = Callable[[str], list[str]]
 # It opens an environment, says so, and waits for the end.
 OPENER = """
 import asyncio, sys
-from harness.hosts import DockerEnvironment
+from splitbrain.harness.hosts import DockerEnvironment
 
 async def main():
     environment = DockerEnvironment(["n1", "n2"])

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from harness.hosts.probe import _SOURCE
+from splitbrain.harness.hosts.probe import _SOURCE
 
 
 @pytest.fixture

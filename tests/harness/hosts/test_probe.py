@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from harness.environment import EnvironmentFailure
-from harness.hosts.probe import ANSWER_LIMIT_BYTES, Heard, Opened, read_answer
+from splitbrain.harness.environment import EnvironmentFailure
+from splitbrain.harness.hosts.probe import ANSWER_LIMIT_BYTES, Heard, Opened, read_answer
 
 PYTHON = "/usr/local/bin/python3"
 

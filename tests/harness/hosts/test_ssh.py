@@ -8,8 +8,8 @@ from typing import Any
 import paramiko
 import pytest
 
-from harness.environment import EnvironmentFailure
-from harness.hosts.ssh import KeyPair, Login, SshConnection
+from splitbrain.harness.environment import EnvironmentFailure
+from splitbrain.harness.hosts.ssh import KeyPair, Login, SshConnection
 
 
 def login(cluster: Any, *, key: KeyPair | None = None, host_key: str | None = None) -> Login:

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from harness.environment import EnvironmentFailure, Program
-from harness.hosts.machine import PROCESS
-from harness.hosts.ssh import OUTPUT_LIMIT_BYTES, TOLD_LIMIT
-from harness.node_logs import LOGS_LIMIT, write
+from splitbrain.harness.environment import EnvironmentFailure, Program
+from splitbrain.harness.hosts.ssh import OUTPUT_LIMIT_BYTES, TOLD_LIMIT
+from splitbrain.harness.hosts.ssh_machine import PROCESS
+from splitbrain.harness.running.node_logs import LOGS_LIMIT, write
 
 
 def test_a_started_program_runs_with_its_files_private(cluster: Any, sleeper: Program) -> None:

@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
-from harness.environment import Environment, Machine
-from harness.operation import Completion, Invocation
-from harness.simulation import SimulatedEnvironment
-from harness.system import OperationFailed
+from splitbrain.harness.environment import Environment, Machine
+from splitbrain.harness.operation import Completion, Invocation
+from splitbrain.harness.simulation import SimulatedEnvironment
+from splitbrain.harness.system import OperationFailed
 from tests.harness.simulation.echo import PORT, Echo, program
 
 ANSWER_S = 0.5

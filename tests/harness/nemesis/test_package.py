@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from checkers.history import Event, History, encode
-from harness.generators import Test, any_of, clients, delay, nemesis, repeat, stagger, time_limit
-from harness.interpreter import Interpreter, OperationClient
-from harness.nemesis import FaultPackage, catalogue, fault_package
-from harness.operation import Invocation
-from harness.simulation import run_simulated
+from splitbrain.checkers.histories.history import Event, History, encode
+from splitbrain.harness.generators import Test, any_of, clients, delay, nemesis, repeat, stagger, time_limit
+from splitbrain.harness.nemesis import FaultPackage, catalogue, fault_package
+from splitbrain.harness.operation import Invocation
+from splitbrain.harness.running.interpreter import Interpreter, OperationClient
+from splitbrain.harness.simulation import run_simulated
 from tests.harness.imagined import SECOND, invocations, play
 from tests.harness.nemesis.echo_system import echo_cluster
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.environment import Link, LinkSight
-from harness.nemesis.partitions import (
+from splitbrain.harness.environment import Link, LinkSight
+from splitbrain.harness.nemesis.partitions import (
     FAMILIES,
     Partitioner,
     bridge,
@@ -19,9 +19,9 @@ from harness.nemesis.partitions import (
     one_way,
     random_halves,
 )
-from harness.operation import Invocation
-from harness.seeds import draw
-from harness.simulation import LinkConditions, SimulatedEnvironment, run_simulated
+from splitbrain.harness.operation import Invocation
+from splitbrain.harness.seeds import draw
+from splitbrain.harness.simulation import LinkConditions, SimulatedEnvironment, run_simulated
 
 FIVE = ("n1", "n2", "n3", "n4", "n5")
 CLUSTERS = st.integers(min_value=2, max_value=9).map(lambda size: tuple(f"n{n}" for n in range(1, size + 1)))

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from harness.environment import EnvironmentFailure, EnvironmentLost
-from harness.nemesis.processes import Killer, Pauser, kill, pause
-from harness.operation import Invocation
-from harness.simulation import SimulatedEnvironment, run_simulated
+from splitbrain.harness.environment import EnvironmentFailure, EnvironmentLost
+from splitbrain.harness.nemesis.processes import Killer, Pauser, kill, pause
+from splitbrain.harness.operation import Invocation
+from splitbrain.harness.simulation import SimulatedEnvironment, run_simulated
 from tests.harness.nemesis.echo_system import EchoSystem, echo_cluster
 
 NODES = ("n1", "n2", "n3", "n4", "n5")

@@ -5,13 +5,13 @@ from itertools import combinations
 
 import pytest
 
-from checkers.history import Event
-from harness.experiment import Experiment, UsageProblem
-from harness.generators import nemesis, time_limit
-from harness.nemesis import catalogue, fault_package
-from harness.nemesis.families import SILENCE_S
-from harness.nemesis.turns import LEAST_S
-from harness.operation import Invocation
+from splitbrain.checkers.histories.history import Event
+from splitbrain.harness.generators import nemesis, time_limit
+from splitbrain.harness.nemesis import catalogue, fault_package
+from splitbrain.harness.nemesis.families import SILENCE_S
+from splitbrain.harness.nemesis.turns import LEAST_S
+from splitbrain.harness.operation import Invocation
+from splitbrain.harness.running.experiment import Experiment, UsageProblem
 from tests.harness.imagined import SECOND, play
 
 NODES = ("n1", "n2", "n3", "n4", "n5")

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from checkers.history import History
+from splitbrain.checkers.histories.history import History
 
 
 def _load() -> ModuleType:

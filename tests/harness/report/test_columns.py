@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from itertools import pairwise
 
-from checkers.history import History
-from harness.report.columns import columns
+from splitbrain.checkers.histories.history import History
+from splitbrain.harness.report.columns import columns
 
 
 def test_an_operation_without_a_completion_reaches_the_end_of_the_history(parse, event):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness.report.faults import bands, stages
+from splitbrain.harness.report.faults import bands, stages
 
 CUT = {"fault": "partition", "phase": "start", "shape": "halves", "cut": [["n1", "n2"]]}
 SEEN = {

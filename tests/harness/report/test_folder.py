@@ -6,12 +6,12 @@ import os
 
 import pytest
 
-import harness.report
-from harness.report import ReportError, write
+from splitbrain.harness import report
+from splitbrain.harness.report import ReportError, write
 
 
 def test_the_face_is_exactly_this():
-    assert sorted(harness.report.__all__) == ["ReportError", "render", "write"]
+    assert sorted(report.__all__) == ["ReportError", "render", "write"]
 
 
 def test_a_report_is_written_beside_the_run(sample, tmp_path):

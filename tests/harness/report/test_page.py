@@ -10,10 +10,10 @@ from html.parser import HTMLParser
 
 import pytest
 
-from checkers.history import History
-from checkers.verdict import Verdict, Witness
-from harness.report import render
-from harness.report.page import embed, figure, words
+from splitbrain.checkers.histories.history import History
+from splitbrain.checkers.verdict import Verdict, Witness
+from splitbrain.harness.report import render
+from splitbrain.harness.report.page import embed, figure, words
 
 EVIL = "</script><script>window.hacked=1</script>\"'<img src=x onerror=hacked()>\u2028<!--"
 

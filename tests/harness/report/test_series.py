@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from harness.report import series
-from harness.report.columns import columns
+from splitbrain.harness.report import series
+from splitbrain.harness.report.columns import columns
 
 
 def poll(event, at, process, node, versions, *, home=True, key="k"):

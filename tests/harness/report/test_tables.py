@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from harness.report import tables
-from harness.report.columns import columns
-from harness.report.faults import bands, stages
+from splitbrain.harness.report import tables
+from splitbrain.harness.report.columns import columns
+from splitbrain.harness.report.faults import bands, stages
 
 
 def marks(parse, *events):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from harness.report import timeline
-from harness.report.columns import Columns
+from splitbrain.harness.report import timeline
+from splitbrain.harness.report.columns import Columns
 
 
 def table(n: int, *, unsure: int = 0, slow: int | None = None) -> Columns:

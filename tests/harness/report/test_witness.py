@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from harness.report import witness
-from harness.report.columns import columns
-from harness.report.faults import bands
+from splitbrain.harness.report import witness
+from splitbrain.harness.report.columns import columns
+from splitbrain.harness.report.faults import bands
 
 
 def links(text: str, known: int = 100, **moments: int) -> str:

@@ -1,4 +1,4 @@
-"""Interrupts at random moments of simulated runs: python -m tests.harness.interrupts_run [HOW_MANY [SEED]]
+"""Interrupts at random moments of simulated runs: python -m tests.harness.running.interrupts_run [HOW_MANY [SEED]]
 
 1. A strike is SIGINT, SIGTERM, or a signal whose handler raises what is no Exception, as a test's time limit does; at a
    moment drawn from the seed, anywhere in the run, between any two bytecodes of it.
@@ -20,9 +20,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.experiment import Experiment
-from harness.run import run
-from harness.terminal import Progress
+from splitbrain.harness.running.experiment import Experiment
+from splitbrain.harness.running.run import run
+from splitbrain.harness.terminal import Progress
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)
 

@@ -3,8 +3,8 @@ import shlex
 import pytest
 from click.testing import CliRunner
 
-from harness.commands import cli
-from harness.experiment import Experiment, UsageProblem, settings
+from splitbrain.harness.doors.commands import cli
+from splitbrain.harness.running.experiment import Experiment, UsageProblem, settings
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,10 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from checkers.history import Event
-from harness.convergence import READ_ROUNDS, converged, final_reads, poll_replicas
-from harness.generators import clients
-from harness.operation import Completion, Invocation
+from splitbrain.checkers.histories.history import Event
+from splitbrain.harness.generators import clients
+from splitbrain.harness.operation import Completion, Invocation
+from splitbrain.harness.running.final_phase import READ_ROUNDS, converged, final_reads, poll_replicas
 from tests.harness.imagined import MILLISECOND, SECOND, invocations, play
 
 NODES = ("n1", "n2", "n3")

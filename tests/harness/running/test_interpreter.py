@@ -5,8 +5,8 @@ from collections import Counter
 
 import pytest
 
-from checkers.history import Event
-from harness.generators import (
+from splitbrain.checkers.histories.history import Event
+from splitbrain.harness.generators import (
     PENDING,
     Generator,
     Test,
@@ -20,10 +20,10 @@ from harness.generators import (
     sleep,
     stagger,
 )
-from harness.interpreter import SPARE_FACTOR, Interpreter
-from harness.operation import Completion, Invocation
-from harness.simulation import run_simulated as simulated
-from harness.system import OperationFailed
+from splitbrain.harness.operation import Completion, Invocation
+from splitbrain.harness.running.interpreter import SPARE_FACTOR, Interpreter
+from splitbrain.harness.simulation import run_simulated as simulated
+from splitbrain.harness.system import OperationFailed
 from tests.harness.stand import NODES, Stand, StandClient, at_once
 
 READ = Invocation("read")

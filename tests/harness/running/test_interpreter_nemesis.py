@@ -4,11 +4,11 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
-from checkers.history import NEMESIS
-from harness.environment import EnvironmentFailure
-from harness.generators import any_of, clients, limit, nemesis, repeat, sequence, stage, stagger
-from harness.operation import Invocation
-from harness.simulation import run_simulated as simulated
+from splitbrain.checkers.histories.history import NEMESIS
+from splitbrain.harness.environment import EnvironmentFailure
+from splitbrain.harness.generators import any_of, clients, limit, nemesis, repeat, sequence, stage, stagger
+from splitbrain.harness.operation import Invocation
+from splitbrain.harness.simulation import run_simulated as simulated
 from tests.harness.stand import Stand
 
 READ = Invocation("read")

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from harness.experiment import Experiment
-from harness.interrupts import Interrupts, interrupting, until_done
-from harness.run import run
-from harness.simulation import run_simulated
-from harness.terminal import Progress
-from tests.harness.interrupts_run import SIGNALS, TimeIsUp, left, ring, strike, wrong
+from splitbrain.harness.running.experiment import Experiment
+from splitbrain.harness.running.interrupts import Interrupts, interrupting, until_done
+from splitbrain.harness.running.run import run
+from splitbrain.harness.simulation import run_simulated
+from splitbrain.harness.terminal import Progress
+from tests.harness.running.interrupts_run import SIGNALS, TimeIsUp, left, ring, strike, wrong
 
 EXPERIMENT = Experiment("sets", nodes=3, faults=("partition",), time_limit_s=3.0, rate=50.0, seed=1)
 
@@ -30,7 +30,7 @@ def test_an_interrupt_at_a_random_moment_ends_the_run_and_leaves_nothing(number:
 
 
 def test_a_signals_exception_is_not_taken_for_a_clients_crash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import harness.systems.dynamo as dynamo
+    import splitbrain.harness.systems.dynamo as dynamo
 
     connect = dynamo.Dynamo.connect
 

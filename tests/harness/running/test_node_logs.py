@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from harness import node_logs
-from harness.node_logs import write
+from splitbrain.harness.running import node_logs
+from splitbrain.harness.running.node_logs import write
 
 
 @pytest.fixture

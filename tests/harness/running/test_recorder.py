@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from checkers.history import Event, History
-from harness.recorder import HistoryWriter
+from splitbrain.checkers.histories.history import Event, History
+from splitbrain.harness.running.recorder import HistoryWriter
 
 
 def test_a_line_can_be_read_before_the_file_is_closed(tmp_path: Path) -> None:

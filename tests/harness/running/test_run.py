@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-import harness.systems.dynamo as dynamo
-from harness.experiment import Experiment, UsageProblem
-from harness.results import Result
-from harness.run import MARGIN_S, run
-from harness.simulation.machine import SimulatedMachine
-from harness.terminal import Progress
+import splitbrain.harness.systems.dynamo as dynamo
+from splitbrain.harness.running.experiment import Experiment, UsageProblem
+from splitbrain.harness.running.results import Result
+from splitbrain.harness.running.run import MARGIN_S, run
+from splitbrain.harness.simulation.simulated_machine import SimulatedMachine
+from splitbrain.harness.terminal import Progress
 
 EXPERIMENT = Experiment("sets", nodes=3, time_limit_s=3.0, rate=50.0, seed=1)
 

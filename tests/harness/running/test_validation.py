@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import pytest
 
-from checkers.history import NEMESIS, Event
-from harness.generators import Context, Test, clients, limit, repeat
-from harness.operation import Completion, Invocation
-from harness.validation import InvalidOperation, completion_problems, operation_problems, validated
-from harness.workload import Schema
+from splitbrain.checkers.histories.history import NEMESIS, Event
+from splitbrain.harness.generators import Context, Test, clients, limit, repeat
+from splitbrain.harness.operation import Completion, Invocation
+from splitbrain.harness.running.validation import InvalidOperation, completion_problems, operation_problems, validated
+from splitbrain.harness.workload import Schema
 from tests.harness.imagined import play
 
 SCHEMAS = (Schema("add", int, int), Schema("read", None, list[int]))

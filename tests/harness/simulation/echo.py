@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from harness.environment import Address, Endpoint, Program
-from harness.simulation.machine import SimulatedMachine, Timer
+from splitbrain.harness.environment import Address, Endpoint, Program
+from splitbrain.harness.simulation.simulated_machine import SimulatedMachine, Timer
 
 PORT = 7
 

@@ -5,8 +5,8 @@ import asyncio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.simulation.disk import DiskTimes, SimulatedDisk, frame, frames
-from harness.simulation.loop import VirtualLoop, run_simulated
+from splitbrain.harness.simulation.disk import DiskTimes, SimulatedDisk, frame, frames
+from splitbrain.harness.simulation.loop import VirtualLoop, run_simulated
 
 RECORDS = st.lists(
     st.tuples(st.sampled_from(["data", "hints"]), st.binary(max_size=2), st.none() | st.binary(max_size=40)),

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from harness.simulation.loop import DeadlockError, VirtualLoop, run_simulated
+from splitbrain.harness.simulation.loop import DeadlockError, VirtualLoop, run_simulated
 
 
 def test_a_day_takes_no_time_and_ends_at_its_time() -> None:

@@ -5,9 +5,9 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from harness.environment import Address
-from harness.simulation.loop import VirtualLoop, run_simulated
-from harness.simulation.network import LARGEST_DATAGRAM, LinkConditions, SimulatedNetwork
+from splitbrain.harness.environment import Address
+from splitbrain.harness.simulation.loop import VirtualLoop, run_simulated
+from splitbrain.harness.simulation.network import LARGEST_DATAGRAM, LinkConditions, SimulatedNetwork
 
 NODES = ("n1", "n2", "n3")
 Received = list[tuple[float, bytes, Address]]

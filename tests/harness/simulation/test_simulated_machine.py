@@ -5,9 +5,9 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from harness.environment import Endpoint, EnvironmentFailure, Program
-from harness.simulation import SimulatedEnvironment, run_simulated
-from harness.simulation.machine import RECEIVE_BUFFER_BYTES, SimulatedMachine
+from splitbrain.harness.environment import Endpoint, EnvironmentFailure, Program
+from splitbrain.harness.simulation import SimulatedEnvironment, run_simulated
+from splitbrain.harness.simulation.simulated_machine import RECEIVE_BUFFER_BYTES, SimulatedMachine
 from tests.harness.simulation.echo import PORT, Echo, program
 
 

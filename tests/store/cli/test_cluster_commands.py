@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from store.asking import Cluster
-from store.config import Config, Member
-from store.history import Change, Kind, fold
-from store.operations import ring_report
+from splitbrain.store.cli.cluster_commands import ring_report
+from splitbrain.store.cli.queries import Cluster
+from splitbrain.store.config import Config, Member
+from splitbrain.store.membership.history import Change, Kind, fold
 
 
 def cluster(*changes, **settings):

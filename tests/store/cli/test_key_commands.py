@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from store.commands import _moment, _rows, agreement
-from store.errors import StoreError
-from store.messages import Held
-from store.versions import EMPTY, NOTHING, write
+from splitbrain.store.cli.key_commands import _moment, _rows, agreement
+from splitbrain.store.errors import StoreError
+from splitbrain.store.versions.dotted import EMPTY, NOTHING, write
+from splitbrain.store.wire.messages import Held
 
 HOMES = ("n1", "n2", "n3")
 SILENT = StoreError("timeout", "no answer")

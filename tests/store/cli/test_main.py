@@ -8,9 +8,9 @@ import sys
 import click
 import pytest
 
-from store import cli
-from store.arguments import MemberType
-from store.config import Member
+from splitbrain.store.cli import main
+from splitbrain.store.cli.arguments import MemberType
+from splitbrain.store.config import Member
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def run(monkeypatch, capsys):
     def command(*words):
         monkeypatch.setattr(sys, "argv", ["splitbrain-store", *map(str, words)])
         with pytest.raises(SystemExit) as end:
-            cli.main()
+            main.main()
         printed = capsys.readouterr()
         assert "Traceback" not in printed.err
         return end.value.code, printed.out, printed.err
@@ -150,13 +150,13 @@ def test_a_member_is_given_with_its_zone_and_capacity_behind_commas(text, member
 
 
 def test_a_reader_that_goes_away_early_is_no_error():
-    script = f"{sys.executable} -m store.cli --help | head -c 1"
+    script = f"{sys.executable} -m splitbrain.store.cli.main --help | head -c 1"
     done = subprocess.run(["bash", "-o", "pipefail", "-c", script], capture_output=True, text=True, timeout=60)
     assert done.stderr == ""
 
 
 def test_output_that_cannot_be_written_ends_with_1_and_is_said_in_a_line():
-    script = f"exec {sys.executable} -m store.cli --help > /dev/full"
+    script = f"exec {sys.executable} -m splitbrain.store.cli.main --help > /dev/full"
     done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=60)
     assert done.returncode == 1
     assert done.stderr.startswith("splitbrain-store: can't write the output (No space left on device)")
@@ -199,7 +199,7 @@ def test_a_key_or_value_the_store_refuses_ends_with_1_and_says_that_nothing_happ
 
 
 def test_no_answer_ends_with_1_and_says_that_nobody_knows(run, key, monkeypatch):
-    monkeypatch.setattr("store.client.TIMEOUT_S", 0.2)
+    monkeypatch.setattr("splitbrain.store.client.TIMEOUT_S", 0.2)
     code, _, errors = run("put", "--key-file", key, "--node", "127.0.0.1:1", "k", "v")
     assert code == 1
     assert "timeout" in errors
@@ -207,9 +207,9 @@ def test_no_answer_ends_with_1_and_says_that_nobody_knows(run, key, monkeypatch)
 
 
 def test_a_data_directory_that_is_unusable_or_another_nodes_ends_with_3(run, key, tmp_path):
-    from store.actions import Record
-    from store.engine import SqliteEngine
-    from store.replica import META, Identity, _encode
+    from splitbrain.store.actions import Record
+    from splitbrain.store.storage.engine import SqliteEngine
+    from splitbrain.store.storage.replica import META, Identity, _encode
 
     one = ["serve", "--key-file", key, "--name", "n1", "--member", MEMBER]
     one += ["--config", "n=1", "--config", "r=1", "--config", "w=1"]
@@ -229,6 +229,6 @@ def test_a_data_directory_that_is_unusable_or_another_nodes_ends_with_3(run, key
 
 
 def test_the_command_itself_prints_no_traceback():
-    done = subprocess.run([sys.executable, "-m", "store.cli", "get"], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-m", "splitbrain.store.cli.main", "get"], capture_output=True, text=True, timeout=60)
     assert done.returncode == 64
     assert "Traceback" not in done.stderr

@@ -6,7 +6,7 @@ import io
 
 import pytest
 
-from store.tables import Table, cell, draw, status_tables, table
+from splitbrain.store.cli.tables import Table, cell, draw, status_tables, table
 
 STATUS = {
     "name": "n1",

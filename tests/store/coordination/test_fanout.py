@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from store.config import Config
-from store.messages import Failed, Put, Read, Write, Written
+from splitbrain.store.config import Config
+from splitbrain.store.wire.messages import Failed, Put, Read, Write, Written
 from tests.store.box import Box
 
 

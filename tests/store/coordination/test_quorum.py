@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from store.config import Config
-from store.errors import REGISTRY, StoreError
-from store.messages import Get, Put
-from store.quorum import Quorum, quorum
+from splitbrain.store.config import Config
+from splitbrain.store.coordination.quorum import Quorum, quorum
+from splitbrain.store.errors import REGISTRY, StoreError
+from splitbrain.store.wire.messages import Get, Put
 from tests.store.box import Box
 
 OPTIONAL = st.none() | st.integers(-2, 6)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from itertools import islice
 
-from checkers import History
-from store import defects
-from store.actions import Persist
-from store.config import Config
-from store.replica import DATA
+from splitbrain.checkers import History
+from splitbrain.store import defects
+from splitbrain.store.actions import Persist
+from splitbrain.store.config import Config
+from splitbrain.store.storage.replica import DATA
 from tests.store.box import Host
 from tests.store.defects.recording import Recording
 from tests.store.defects.story import Story

@@ -14,11 +14,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from checkers import History
-from checkers.history import Event
-from store.config import Config
-from store.errors import StoreError
-from store.messages import Failed, Get, Held, Local, Put, Reply, Stored, Values
+from splitbrain.checkers import History
+from splitbrain.checkers.histories.history import Event
+from splitbrain.store.config import Config
+from splitbrain.store.errors import StoreError
+from splitbrain.store.wire.messages import Failed, Get, Held, Local, Put, Reply, Stored, Values
 from tests.store.box import Box, Caller
 
 

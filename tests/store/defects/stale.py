@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from checkers import History
-from store import defects
-from store.config import Config
+from splitbrain.checkers import History
+from splitbrain.store import defects
+from splitbrain.store.config import Config
 from tests.store.defects.recording import Recording
 from tests.store.defects.story import Story
 

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from checkers import History, Verdict, check
-from store.config import Config
+from splitbrain.checkers import History, Verdict, check
+from splitbrain.store.config import Config
 
 
 @dataclass(frozen=True)

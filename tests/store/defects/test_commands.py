@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from harness.commands import cli
+from splitbrain.harness.doors.commands import cli
 from tests.store.defects.test_stories import STORIES
 
 DOCS = (Path(__file__).parents[3] / "docs" / "defects.md").read_text()

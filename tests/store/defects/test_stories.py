@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from store.defects import DEFECTS
+from splitbrain.store.defects import DEFECTS
 from tests.store.defects import diverging, losing, resurrecting, siblings, stale
 
 STORIES = (*losing.STORIES, *siblings.STORIES, *resurrecting.STORIES, *diverging.STORIES, *stale.STORIES)

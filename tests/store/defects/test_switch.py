@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from store import defects
-from store.config import Config, ConfigError
-from store.defects import DEFECTS
+from splitbrain.store import defects
+from splitbrain.store.config import Config, ConfigError
+from splitbrain.store.defects import DEFECTS
 from tests.store.box import Box
 from tests.store.defects.test_stories import STORIES
 
@@ -109,7 +109,7 @@ def serve(tmp_path):
         member = f"n1=127.0.0.1:{free.getsockname()[1]}"
     node = ["--key-file", str(key), "--name", "n1", "--member", member, "--engine", "memory"]
     one = [word for setting in ("n=1", "r=1", "w=1") for word in ("--config", setting)]
-    return [sys.executable, "-m", "store.cli", "serve", *node, *one]
+    return [sys.executable, "-m", "splitbrain.store.cli.main", "serve", *node, *one]
 
 
 def test_a_served_node_with_a_defect_warns_before_it_serves(serve):

@@ -8,11 +8,23 @@ from itertools import pairwise
 
 import pytest
 
-from store.config import Config, Member
-from store.gossip import HEARTBEATS_MAX, HOT_MAX
-from store.history import Change, Kind, Standing, identity
-from store.messages import Failed, Get, Join, Leave, Members, Put, Tell, Told, View, decode_reply, decode_request
-from store.wire import HELLO, REQUEST, Wire
+from splitbrain.store.config import Config, Member
+from splitbrain.store.gossip.gossip import HEARTBEATS_MAX, HOT_MAX
+from splitbrain.store.membership.history import Change, Kind, Standing, identity
+from splitbrain.store.wire.datagrams import HELLO, REQUEST, Wire
+from splitbrain.store.wire.messages import (
+    Failed,
+    Get,
+    Join,
+    Leave,
+    Members,
+    Put,
+    Tell,
+    Told,
+    View,
+    decode_reply,
+    decode_request,
+)
 from tests.store.box import CLUSTER, SECRET, Box
 
 QUIET = Config(partitions=4, anti_entropy_s=0)

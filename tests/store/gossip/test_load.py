@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from store.config import Config, Member
-from store.load import AVERAGED_OVER_S, KEYS_A_SLICE, OFF_MEAN_MAX, balance
-from store.messages import Get
-from store.ring import Ring
+from splitbrain.store.config import Config, Member
+from splitbrain.store.gossip.load import AVERAGED_OVER_S, KEYS_A_SLICE, OFF_MEAN_MAX, balance
+from splitbrain.store.ring.ring import Ring
+from splitbrain.store.wire.messages import Get
 from tests.store.box import Box
 
 

@@ -7,10 +7,10 @@ import random
 
 import pytest
 
-from store.config import Config
-from store.detector import PHI_MAX, PING_EVERY_S, PINGS_MAX, SUSPECT_AFTER_S, Detector
-from store.messages import Ping, Put
-from store.replica import DATA
+from splitbrain.store.config import Config
+from splitbrain.store.membership.failure_detector import PHI_MAX, PING_EVERY_S, PINGS_MAX, SUSPECT_AFTER_S, Detector
+from splitbrain.store.storage.replica import DATA
+from splitbrain.store.wire.messages import Ping, Put
 from tests.store.box import Box
 
 

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from store.config import Config, Member
-from store.engine import MemoryEngine
-from store.errors import StoreError
-from store.history import Change, Kind, Standing, fold, identity
-from store.membership import Membership
-from store.replica import RING, Replica
+from splitbrain.store.config import Config, Member
+from splitbrain.store.errors import StoreError
+from splitbrain.store.membership.history import Change, Kind, Standing, fold, identity
+from splitbrain.store.membership.membership import Membership
+from splitbrain.store.storage.engine import MemoryEngine
+from splitbrain.store.storage.replica import RING, Replica
 
 CONFIG = Config(partitions=4)
 
@@ -320,7 +320,7 @@ def test_damaged_changes_are_noted_and_the_others_kept(copy):
 
 def test_a_history_of_a_thousand_changes_is_not_folded_anew_for_each(copy, monkeypatch):
     folds = []
-    monkeypatch.setattr("store.membership.fold", lambda *given: folds.append(given) or fold(*given))
+    monkeypatch.setattr("splitbrain.store.membership.membership.fold", lambda *given: folds.append(given) or fold(*given))
     for counter in range(1, 1001, 2):
         copy.learn(change(counter, Kind.JOIN, 5))
         copy.learn(change(counter + 1, Kind.GONE, 5))

@@ -6,11 +6,11 @@ import random
 
 import pytest
 
-from store.config import Config
-from store.messages import Changed, Join, Leave
+from splitbrain.store.config import Config
+from splitbrain.store.wire.messages import Changed, Join, Leave
 from tests.store.box import Box
 from tests.store.ledger import Ledger
-from tests.store.test_transfer import settled
+from tests.store.ownership.test_sender import settled
 
 KEYS = [b"a", b"b", b"c", b"d"]
 BACK_AFTER_S = 0.7

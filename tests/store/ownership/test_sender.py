@@ -6,10 +6,10 @@ import random
 
 import pytest
 
-from store.actions import Record
-from store.config import Config
-from store.messages import Join, Leave, Put
-from store.replica import DATA, place
+from splitbrain.store.actions import Record
+from splitbrain.store.config import Config
+from splitbrain.store.storage.replica import DATA, place
+from splitbrain.store.wire.messages import Join, Leave, Put
 from tests.store.box import Box
 from tests.store.ledger import Ledger
 

@@ -6,12 +6,14 @@ import random
 
 import pytest
 
-from store import hosted, merkle
-from store.actions import Record
-from store.antientropy import PATIENCE_S, SWAP_BYTES
-from store.config import Config
-from store.exchange import Exchange
-from store.messages import (
+from splitbrain.store.actions import Record
+from splitbrain.store.config import Config
+from splitbrain.store.repair import hosted, merkle
+from splitbrain.store.repair.anti_entropy import PATIENCE_S, SWAP_BYTES
+from splitbrain.store.storage.replica import DATA, Entry, place
+from splitbrain.store.versions.dotted import EMPTY, VersionSet, add, merge, write
+from splitbrain.store.wire.datagrams import REPLY
+from splitbrain.store.wire.messages import (
     CompareLeaves,
     CompareNodes,
     CompareRoots,
@@ -24,9 +26,7 @@ from store.messages import (
     decode_request,
     encode,
 )
-from store.replica import DATA, Entry, place
-from store.versions import EMPTY, VersionSet, add, merge, write
-from store.wire import REPLY
+from splitbrain.store.wire.rpc import Exchange
 from tests.store.box import Box, encoded
 
 EVERY_S = 2.0
@@ -207,7 +207,7 @@ def test_an_unfinished_tree_is_not_compared_and_holds_up_no_request(monkeypatch)
     monkeypatch.setattr(merkle, "SLICE_KEYS", 1)
     box = Box(2, config=PAIR)
     many = {b"%d" % i: state(b"v") for i in range(400)}
-    monkeypatch.setattr("store.background.PAUSE_MIN_S", 0.01)
+    monkeypatch.setattr("splitbrain.store.scheduling.background.PAUSE_MIN_S", 0.01)
     fill(box, {"n1": many, "n2": many})
     compared = Meter(box, monkeypatch)
     assert trees(box, "n1").unfinished == 64

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from store.config import Config, Member
-from store.handoff import PUSHES_AT_ONCE
-from store.messages import Put
-from store.node import Node
-from store.versions import siblings
+from splitbrain.store.config import Config, Member
+from splitbrain.store.node import Node
+from splitbrain.store.repair.hinted_handoff import PUSHES_AT_ONCE
+from splitbrain.store.versions.dotted import siblings
+from splitbrain.store.wire.messages import Put
 from tests.store.box import CLUSTER, SECRET, Box
 
 

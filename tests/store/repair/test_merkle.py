@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from store import merkle
-from store.config import Config, Member
-from store.engine import MemoryEngine
-from store.merkle import FANOUT, Tree, Trees, digest
-from store.replica import DATA, Entry, Replica, place
-from store.ring import RING_SIZE, Ring, position
-from store.versions import EMPTY, NOTHING, VersionSet, add, write
+from splitbrain.store.config import Config, Member
+from splitbrain.store.repair import merkle
+from splitbrain.store.repair.merkle import FANOUT, Tree, Trees, digest
+from splitbrain.store.ring.ring import RING_SIZE, Ring, position
+from splitbrain.store.storage.engine import MemoryEngine
+from splitbrain.store.storage.replica import DATA, Entry, Replica, place
+from splitbrain.store.versions.dotted import EMPTY, NOTHING, VersionSet, add, write
 
 WHOLE = (0, RING_SIZE)
 

@@ -6,12 +6,12 @@ import random
 
 import pytest
 
-from store import reaping
-from store.config import Config
-from store.merkle import digest
-from store.messages import AskQuiet, Failed, Get, Quiet, Reap, Write
-from store.reaping import OTHER, PATIENCE_S, READY, REST_S, UNDER_WAY_S, WAIT
-from store.versions import EMPTY
+from splitbrain.store.config import Config
+from splitbrain.store.repair import tombstone_gc
+from splitbrain.store.repair.merkle import digest
+from splitbrain.store.repair.tombstone_gc import OTHER, PATIENCE_S, READY, REST_S, UNDER_WAY_S, WAIT
+from splitbrain.store.versions.dotted import EMPTY
+from splitbrain.store.wire.messages import AskQuiet, Failed, Get, Quiet, Reap, Write
 from tests.store.box import Box
 
 GRACE_S = 20.0
@@ -319,7 +319,7 @@ def test_a_question_in_another_view_of_the_membership_is_refused(box):
 
 
 def test_what_is_watched_is_bounded(box, monkeypatch):
-    monkeypatch.setattr(reaping, "WATCHED_MAX", 10)
+    monkeypatch.setattr(tombstone_gc, "WATCHED_MAX", 10)
     view = box.hosts["n1"].node._core.membership.view
     keys = [key for key, _ in zip(box.keys(), range(200), strict=False) if "n1" not in box.ring.homes(key)]
     reply = box.client("n1").ask(AskQuiet(view, [(key, 5) for key in keys])).reply
@@ -328,7 +328,7 @@ def test_what_is_watched_is_bounded(box, monkeypatch):
 
 
 def test_thousands_of_tombstones_are_reaped_in_batches(monkeypatch):
-    monkeypatch.setattr(reaping, "BATCH_KEYS", 20)
+    monkeypatch.setattr(tombstone_gc, "BATCH_KEYS", 20)
     box = Box(3, seed=1, config=CONFIG)
     client = box.client()
     keys = [b"%d" % i for i in range(100)]
@@ -371,8 +371,8 @@ def recover(box):
 @pytest.mark.parametrize("seed", range(30))
 def test_under_faults_a_deleted_value_never_comes_back_and_every_tombstone_goes_in_the_end(seed, monkeypatch):
     # Nothing is under way for longer than requests and pushes take: datagrams arrive within milliseconds here.
-    monkeypatch.setattr(reaping, "UNDER_WAY_S", 6.0)
-    monkeypatch.setattr(reaping, "REST_S", (2.0, 2.0))
+    monkeypatch.setattr(tombstone_gc, "UNDER_WAY_S", 6.0)
+    monkeypatch.setattr(tombstone_gc, "REST_S", (2.0, 2.0))
     cycle_s = 2.0 + 8.0 + 2 * PATIENCE_S
     rng = random.Random(seed)
     config = Config(tombstone_grace_s=3.0, anti_entropy_s=2.0, partitions=8, read_repair=rng.choice(["off", "async"]))

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from store.config import Member
-from store.placement import deal, hand_on, take, tokens
+from splitbrain.store.config import Member
+from splitbrain.store.ring.placement import deal, hand_on, take, tokens
 
 
 def member(number, capacity=1, zone=""):
@@ -131,13 +131,13 @@ def test_tokens_are_as_many_as_the_capacity_says():
 
 
 def test_two_nodes_whose_tokens_hash_alike_do_not_share_a_position(monkeypatch):
-    monkeypatch.setattr("store.placement._draw", lambda text: int(text[-1]))
+    monkeypatch.setattr("splitbrain.store.ring.placement._draw", lambda text: int(text[-1]))
     assert tokens([member(0), member(1)], 2) == [(0, "n0"), (1, "n0")]
 
 
 SCRIPT = """
-from store.config import Config, Member
-from store.ring import Ring
+from splitbrain.store.config import Config, Member
+from splitbrain.store.ring.ring import Ring
 new = [Member(f"n{i}", ("h", i + 1), f"z{i % 2}", 1 + i % 3) for i in range(12)]
 for strategy in (1, 2, 3):
     ring = Ring(new[:7], Config(strategy=strategy))

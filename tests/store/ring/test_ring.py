@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from store import placement
-from store.config import Config, ConfigError, Member
-from store.ring import RING_SIZE, Ring, clockwise, position
+from splitbrain.store.config import Config, ConfigError, Member
+from splitbrain.store.ring import placement
+from splitbrain.store.ring.ring import RING_SIZE, Ring, clockwise, position
 
 STRATEGIES = (1, 2, 3)
 

@@ -9,10 +9,10 @@ from functools import partial
 
 import pytest
 
-from store.actions import Instant
-from store.background import PAUSE_MAX_S, PAUSE_MIN_S, SPARE_MAX, Background
-from store.exchange import Present
-from store.timers import Timers
+from splitbrain.store.actions import Instant
+from splitbrain.store.scheduling.background import PAUSE_MAX_S, PAUSE_MIN_S, SPARE_MAX, Background
+from splitbrain.store.scheduling.timers import Timers
+from splitbrain.store.wire.rpc import Present
 
 THRESHOLD_S = 0.05
 SLICES = 15_000

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from store.latencies import BUCKETS_PER_OCTAVE, WINDOW_S, Latencies
+from splitbrain.store.scheduling.latencies import BUCKETS_PER_OCTAVE, WINDOW_S, Latencies
 
 
 @given(st.lists(st.floats(1e-6, 100.0), min_size=1, max_size=300), st.sampled_from([0.5, 0.99, 0.999, 1.0]))

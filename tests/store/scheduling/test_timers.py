@@ -1,6 +1,6 @@
 """Timers run in order, and not when cancelled."""
 
-from store.timers import Timers
+from splitbrain.store.scheduling.timers import Timers
 
 
 def test_callbacks_run_in_the_order_of_their_times_and_equal_times_in_the_order_they_were_set():

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from store.actions import Record
-from store.engine import DamagedRecord, EngineError, MemoryEngine, SqliteEngine
+from splitbrain.store.actions import Record
+from splitbrain.store.storage.engine import DamagedRecord, EngineError, MemoryEngine, SqliteEngine
 
 
 @pytest.fixture(params=["memory", "sqlite"])
@@ -139,7 +139,7 @@ def test_a_commit_waits_for_the_disk_and_not_for_the_operating_system_only(tmp_p
 
 def test_what_was_committed_survives_the_death_of_the_process(tmp_path):
     script = (
-        "import os, sys; from pathlib import Path; from store.engine import *\n"
+        "import os, sys; from pathlib import Path; from splitbrain.store.storage.engine import *\n"
         "e = SqliteEngine(Path(sys.argv[1]))\n"
         "e.commit([Record('data', b'k', b'v')])\n"
         "os.kill(os.getpid(), 9)"

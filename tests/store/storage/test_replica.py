@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from store.actions import Persist, Record
-from store.config import Config
-from store.engine import DamagedRecord, MemoryEngine
-from store.replica import ABSENT, DATA, Entry, IdentityError, Replica, place
-from store.versions import EMPTY, NOTHING, Ages, VersionSet, add, merge, next_dot, write
+from splitbrain.store.actions import Persist, Record
+from splitbrain.store.config import Config
+from splitbrain.store.storage.engine import DamagedRecord, MemoryEngine
+from splitbrain.store.storage.replica import ABSENT, DATA, Entry, IdentityError, Replica, place
+from splitbrain.store.versions.dotted import EMPTY, NOTHING, Ages, VersionSet, add, merge, next_dot, write
 
 KEY = b"k"
 

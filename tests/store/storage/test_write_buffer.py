@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from store.config import Config
-from store.messages import Get, Put, Write, Written
-from store.replica import DATA
+from splitbrain.store.config import Config
+from splitbrain.store.storage.replica import DATA
+from splitbrain.store.wire.messages import Get, Put, Write, Written
 from tests.store.box import Box
 
 FLUSH_S = 5.0

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from store.context import BLIND, FORMAT, Context, _seal, accept, issue
-from store.errors import StoreError
-from store.versions import Seen
+from splitbrain.store.errors import StoreError
+from splitbrain.store.versions.context import BLIND, FORMAT, Context, _seal, accept, issue
+from splitbrain.store.versions.dotted import Seen
 
 SECRET = b"s" * 32
 clocks = st.dictionaries(st.integers(0, 2**64 - 1), st.integers(1, 2**53), max_size=5)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from store.crdts import CrdtError, GrowSet, ORSet, PNCounter
+from splitbrain.store.versions.crdts import CrdtError, GrowSet, ORSet, PNCounter
 
 KINDS = [GrowSet, ORSet, PNCounter]
 ELEMENTS = [b"", b"milk", b"eggs", b"\xff\x00"]

@@ -2,8 +2,8 @@
 
 import random
 
-from store import dots as module
-from store.dots import Dots
+from splitbrain.store.versions import dots as module
+from splitbrain.store.versions.dots import Dots
 
 
 def make(seed=0):

@@ -9,7 +9,7 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from store.versions import (
+from splitbrain.store.versions.dotted import (
     EMPTY,
     NOTHING,
     Seen,

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from store.clocks import Clocks
-from store.config import Config
-from store.hlc import DRIFT_MAX_NS, HybridClock
-from store.versions import EMPTY, NOTHING, STAMP_MAX, WALL_NS_MAX, siblings
+from splitbrain.store.config import Config
+from splitbrain.store.versions.clocks import Clocks
+from splitbrain.store.versions.dotted import EMPTY, NOTHING, STAMP_MAX, WALL_NS_MAX, siblings
+from splitbrain.store.versions.hlc import DRIFT_MAX_NS, HybridClock
 from tests.store.box import Box
 
 LWW = Config(conflicts="lww")

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from store.config import VALUE_BYTES_MAX
-from store.crdts import CrdtError, GrowSet, ORSet, PNCounter
-from store.errors import StoreError
-from store.resolvers import Sibling, crdt, lww, merge, siblings
+from splitbrain.store.config import VALUE_BYTES_MAX
+from splitbrain.store.errors import StoreError
+from splitbrain.store.versions.crdts import CrdtError, GrowSet, ORSet, PNCounter
+from splitbrain.store.versions.resolvers import Sibling, crdt, lww, merge, siblings
 from tests.store.test_client import run
 
 found = st.lists(st.builds(Sibling, st.binary(max_size=2), st.integers(0, 3)), max_size=5)

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from store.clocks import Clocks
-from store.config import Config
-from store.versions import EMPTY, NOTHING, next_dot
+from splitbrain.store.config import Config
+from splitbrain.store.versions.clocks import Clocks
+from splitbrain.store.versions.dotted import EMPTY, NOTHING, next_dot
 from tests.store.box import Box
 from tests.store.test_convergence import KEYS, run
 

@@ -10,10 +10,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from store.clocks import Clocks, gives_dots
-from store.config import Config
-from store.messages import Write
-from store.versions import EMPTY, NOTHING, STAMP_MAX, WALL_NS_MAX, Ages, Seen, Version, VersionSet, next_dot
+from splitbrain.store.config import Config
+from splitbrain.store.versions.clocks import Clocks, gives_dots
+from splitbrain.store.versions.dotted import (
+    EMPTY,
+    NOTHING,
+    STAMP_MAX,
+    WALL_NS_MAX,
+    Ages,
+    Seen,
+    Version,
+    VersionSet,
+    next_dot,
+)
+from splitbrain.store.wire.messages import Write
 from tests.store.box import Box
 from tests.store.test_convergence import KEYS, run
 

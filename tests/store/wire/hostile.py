@@ -17,11 +17,11 @@ from itertools import islice
 
 import msgspec
 
-from store import messages, wire
-from store.actions import Address, Note, Persist, Send
-from store.engine import MemoryEngine
-from store.node import Node
-from store.wire import HELLO, REPLY, REQUEST, RETRY, Wire
+from splitbrain.store.actions import Address, Note, Persist, Send
+from splitbrain.store.node import Node
+from splitbrain.store.storage.engine import MemoryEngine
+from splitbrain.store.wire import datagrams, messages
+from splitbrain.store.wire.datagrams import HELLO, REPLY, REQUEST, RETRY, Wire
 from tests.store.box import CLUSTER, Box
 
 STRANGERS = [(f"10.9.{i // 250}.{i % 250 + 1}", 1024 + i) for i in range(1000)]
@@ -73,8 +73,8 @@ class Stranger:
 def sealed(sender: Wire, inner: bytes) -> bytes:
     """A datagram with anything under the seal."""
     sender._sequence += 1
-    outer = wire._OUTER.pack(wire._MAGIC, wire.PROTOCOL, sender._cluster, sender.boot, sender._sequence)
-    return outer + sender._seal.encrypt(outer[wire.NONCE], inner, outer)
+    outer = datagrams._OUTER.pack(datagrams._MAGIC, datagrams.PROTOCOL, sender._cluster, sender.boot, sender._sequence)
+    return outer + sender._seal.encrypt(outer[datagrams.NONCE], inner, outer)
 
 
 class Mad:

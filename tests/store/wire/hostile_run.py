@@ -1,4 +1,4 @@
-"""A hostile hour, shortened: `python -m tests.store.hostile_run 1000000` fires that many datagrams at one node.
+"""A hostile hour, shortened: `python -m tests.store.wire.hostile_run 1000000` fires that many datagrams at one node.
 
 Exits with 1 if the node crashes, stores anything, answers with more than it was sent, grows, or stops serving.
 """
@@ -10,9 +10,9 @@ import random
 import sys
 import time
 
-from store.config import Config
+from splitbrain.store.config import Config
 from tests.store.box import Box
-from tests.store.hostile import Siege, contents, held, record
+from tests.store.wire.hostile import Siege, contents, held, record
 
 EVERY = 500
 WARM = 20_000

@@ -16,9 +16,9 @@ from typing import Any
 import msgspec
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from store.exchange import Exchange, Present, _Peer
-from store.notices import Notices
-from store.wire import Wire
+from splitbrain.store.wire.datagrams import Wire
+from splitbrain.store.wire.rejections import Notices
+from splitbrain.store.wire.rpc import Exchange, Present, _Peer
 
 PLAIN = (int, float, str, bytes, Enum, types.NoneType, type, types.ModuleType)
 OPAQUE = (AESGCM, Notices, types.BuiltinFunctionType, itertools.count, msgspec.msgpack.Decoder, msgspec.msgpack.Encoder)

@@ -19,16 +19,16 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from store.actions import Address, Note, Send
-from store.client import ClientCore
-from store.config import Config
-from store.exchange import Exchange
-from store.messages import Get, Put
-from store.node import Node
-from store.wire import HELLO, REQUEST, Wire
+from splitbrain.store.actions import Address, Note, Send
+from splitbrain.store.client import ClientCore
+from splitbrain.store.config import Config
+from splitbrain.store.node import Node
+from splitbrain.store.wire.datagrams import HELLO, REQUEST, Wire
+from splitbrain.store.wire.messages import Get, Put
+from splitbrain.store.wire.rpc import Exchange
 from tests.store.box import CLUSTER, SECRET, Box, Call
-from tests.store.hostile import STRANGERS, contents
-from tests.store.portrait import difference, portrait
+from tests.store.wire.hostile import STRANGERS, contents
+from tests.store.wire.portrait import difference, portrait
 
 NODES, DEAD, KEYS = 5, 2, 12
 RECORDED_MAX = 20_000

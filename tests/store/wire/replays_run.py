@@ -1,4 +1,4 @@
-"""The attacker of `replays` for long: `python -m tests.store.replays_run 1000000 [SEED]` sends that many datagrams.
+"""The attacker of `replays` for long: `python -m tests.store.wire.replays_run 1000000 [SEED]` sends that many datagrams.
 
 Each seed is a cluster, attacked with `A_CLUSTER` datagrams. Exits with 1 if anything but a counter changes; the line that
 says so names the seed. SPLITBRAIN_PROOF_JOBS: processes (default: as many as there are cores).
@@ -13,7 +13,7 @@ from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 from itertools import count
 
-from tests.store.replays import Attack
+from tests.store.wire.replays import Attack
 
 A_CLUSTER, A_BURST = 50_000, 500
 

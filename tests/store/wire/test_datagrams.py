@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from store import wire
-from store.wire import DATAGRAM_BYTES_MAX, REPLY, REQUEST, Refused, Wire
-from tests.store.hostile import sealed
+from splitbrain.store.wire import datagrams
+from splitbrain.store.wire.datagrams import DATAGRAM_BYTES_MAX, REPLY, REQUEST, Refused, Wire
+from tests.store.wire.hostile import sealed
 
 SECRET = b"k" * 32
 
@@ -101,7 +101,7 @@ def test_a_stray_copy_that_was_opened_and_not_accepted_does_not_shut_out_the_ori
 
 def test_datagrams_that_are_opened_and_not_accepted_never_make_a_node_forget_its_senders(monkeypatch):
     """Those of many former clients, recorded and replayed, made it take a new boot id at will."""
-    monkeypatch.setattr(wire, "_BOOTS_REMEMBERED", 5)
+    monkeypatch.setattr(datagrams, "_BOOTS_REMEMBERED", 5)
     receiver = make("n2")
     boot = receiver.boot
     for seed in range(20):
@@ -125,7 +125,7 @@ def test_reordered_datagrams_open_once_each(order):
 
 
 def test_a_datagram_older_than_the_window_counts_as_replayed(monkeypatch):
-    monkeypatch.setattr(wire, "_WINDOW", 8)
+    monkeypatch.setattr(datagrams, "_WINDOW", 8)
     sender, receiver = make(), make("n2")
     sent = [next(iter(sender.datagrams(REQUEST, i, 0, b"p"))) for i in range(20)]
     taken(receiver, sent[19])
@@ -149,7 +149,7 @@ def test_a_senders_own_datagrams_thrown_back_at_it_are_refused():
 
 
 def test_a_sender_out_of_sequence_numbers_goes_on_under_a_new_boot_id(monkeypatch):
-    monkeypatch.setattr(wire, "_SEQUENCE_MAX", 3)
+    monkeypatch.setattr(datagrams, "_SEQUENCE_MAX", 3)
     sender, receiver = make(), make("n2")
     nonces, boots = set(), set()
     for i in range(10):
@@ -161,7 +161,7 @@ def test_a_sender_out_of_sequence_numbers_goes_on_under_a_new_boot_id(monkeypatc
 
 
 def test_the_memory_of_senders_is_bounded(monkeypatch):
-    monkeypatch.setattr(wire, "_BOOTS_REMEMBERED", 5)
+    monkeypatch.setattr(datagrams, "_BOOTS_REMEMBERED", 5)
     receiver = make("n2")
     for seed in range(20):
         taken(receiver, next(iter(make(seed=seed).datagrams(REQUEST, 1, 0, b"p"))))
@@ -169,7 +169,7 @@ def test_the_memory_of_senders_is_bounded(monkeypatch):
 
 
 def test_who_forgets_senders_takes_a_new_boot_id_that_none_of_their_datagrams_is_meant_for(monkeypatch):
-    monkeypatch.setattr(wire, "_BOOTS_REMEMBERED", 5)
+    monkeypatch.setattr(datagrams, "_BOOTS_REMEMBERED", 5)
     receiver = make("n2")
     boot = receiver.boot
     recorded = [next(iter(make(seed=seed).datagrams(REQUEST, 1, boot, b"p"))) for seed in range(6)]
@@ -190,7 +190,7 @@ def test_a_key_of_the_wrong_length_and_a_name_too_long_are_refused():
 @given(st.binary(max_size=200), st.integers(0, 255), st.integers(0, 3), st.integers(0, 3))
 def test_a_key_holders_malformed_fragment_is_refused(body, name_length, part, parts):
     sender, receiver = make(), make("n2")
-    inner = wire._INNER.pack(body[0] if body else 0, 1, 0, 0, part, parts, name_length) + body
+    inner = datagrams._INNER.pack(body[0] if body else 0, 1, 0, 0, part, parts, name_length) + body
     try:
         fragment = receiver.open(sealed(sender, inner))
     except Refused as refusal:

@@ -13,14 +13,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from store import reassembly
-from store.actions import Instant, Send
-from store.config import Config
-from store.messages import decode_request
-from store.wire import REPLY, REQUEST, Refused, Wire
+from splitbrain.store.actions import Instant, Send
+from splitbrain.store.config import Config
+from splitbrain.store.wire import reassembly
+from splitbrain.store.wire.datagrams import REPLY, REQUEST, Refused, Wire
+from splitbrain.store.wire.messages import decode_request
 from tests.store.box import CLUSTER, SECRET, Box
-from tests.store.hostile import Mad, Siege, Stranger, contents, held, record
 from tests.store.test_server import ALONE, cluster, run
+from tests.store.wire.hostile import Mad, Siege, Stranger, contents, held, record
 
 SMALL = Config(partitions=8)
 

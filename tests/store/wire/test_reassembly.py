@@ -9,9 +9,9 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from store import reassembly
-from store.reassembly import Reassembly
-from store.wire import REQUEST, Fragment
+from splitbrain.store.wire import reassembly
+from splitbrain.store.wire.datagrams import REQUEST, Fragment
+from splitbrain.store.wire.reassembly import Reassembly
 
 
 def fragments(message, size, *, boot=1, request_id=1, checksum=None):

@@ -6,12 +6,12 @@ import random
 
 import pytest
 
-from store import notices, wire
-from store.actions import Instant, Send
-from store.client import ClientCore
-from store.messages import Get
-from store.notices import NOTE_EVERY_S, NOTICES_A_SECOND, notice, said
-from store.wire import REQUEST, Wire
+from splitbrain.store.actions import Instant, Send
+from splitbrain.store.client import ClientCore
+from splitbrain.store.wire import datagrams, rejections
+from splitbrain.store.wire.datagrams import REQUEST, Wire
+from splitbrain.store.wire.messages import Get
+from splitbrain.store.wire.rejections import NOTE_EVERY_S, NOTICES_A_SECOND, notice, said
 from tests.store.box import CLUSTER, SECRET, Box, Call
 
 STRANGER = ("10.0.0.9", 9)
@@ -59,18 +59,18 @@ def test_a_client_with_another_key_or_cluster_is_told_so_and_its_request_still_t
 
 def test_a_client_of_another_protocol_is_told_both_versions(monkeypatch):
     box = Box(3)
-    monkeypatch.setattr(wire, "PROTOCOL", 7)
+    monkeypatch.setattr(datagrams, "PROTOCOL", 7)
     outsider = Outsider(box)
     begun = outsider.core.request(Get(b"k"), box._instant(), Call())
     monkeypatch.undo()
     answers = []
     for action in begun:
         answers += box.hosts["n1"].node.receive(action.datagram, STRANGER, box._instant())
-    monkeypatch.setattr(notices, "PROTOCOL", 7)
+    monkeypatch.setattr(rejections, "PROTOCOL", 7)
     for answer in answers:
         if isinstance(answer, Send):
             outsider.core.receive(answer.datagram, box.hosts["n1"].address, box._instant())
-    assert f"speaks version {wire.PROTOCOL} of the protocol, this program speaks 7" in outsider.core.says()
+    assert f"speaks version {datagrams.PROTOCOL} of the protocol, this program speaks 7" in outsider.core.says()
 
 
 def test_the_next_answer_takes_back_what_was_said():
@@ -181,4 +181,4 @@ class Notifier:
 
     def receive(self, datagram: bytes, source, now: Instant):
         self.answered += 1
-        return [Send(source, notices.notice("forged", datagram))]
+        return [Send(source, rejections.notice("forged", datagram))]

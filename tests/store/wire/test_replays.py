@@ -6,12 +6,12 @@ import random
 
 import pytest
 
-from store.detector import PING_EVERY_S, SUSPECT_AFTER_S
-from store.messages import Reap
-from store.wire import REPLY, Wire
+from splitbrain.store.membership.failure_detector import PING_EVERY_S, SUSPECT_AFTER_S
+from splitbrain.store.wire.datagrams import REPLY, Wire
+from splitbrain.store.wire.messages import Reap
 from tests.store.box import CLUSTER, SECRET, Box
-from tests.store.portrait import difference, portrait
-from tests.store.replays import Attack
+from tests.store.wire.portrait import difference, portrait
+from tests.store.wire.replays import Attack
 
 STRAY = ("10.9.9.9", 999)
 STEPS = 4000

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from store import exchange as module
-from store.actions import Instant
-from store.exchange import ANSWER_KEPT_S, IN_FLIGHT_MAX, WAITING_MAX, Exchange, Present
-from store.messages import Failed, Get, Local, Ping, Pong, Put, Report, Status, Stored, encode
-from store.reassembly import MESSAGE_BYTES_MAX
-from store.timers import Timers
-from store.wire import REPLY, Wire
+from splitbrain.store.actions import Instant
+from splitbrain.store.scheduling.timers import Timers
+from splitbrain.store.wire import rpc as module
+from splitbrain.store.wire.datagrams import REPLY, Wire
+from splitbrain.store.wire.messages import Failed, Get, Local, Ping, Pong, Put, Report, Status, Stored, encode
+from splitbrain.store.wire.reassembly import MESSAGE_BYTES_MAX
+from splitbrain.store.wire.rpc import ANSWER_KEPT_S, IN_FLIGHT_MAX, WAITING_MAX, Exchange, Present
 
 SECRET = b"k" * 32
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from checkers.columns import FOREVER
-from checkers.linearizability.model import Call, freeze
+from splitbrain.checkers.histories.columns import FOREVER
+from splitbrain.checkers.linearizability.model import Call, freeze
 
 Asking = Callable[..., Call]
 

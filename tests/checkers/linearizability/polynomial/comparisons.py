@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from random import Random
 
-from checkers.budget import Budget
-from checkers.history import History
-from checkers.linearizability.calls import calls_of
-from checkers.linearizability.containers import FifoQueue, PriorityQueue, SetModel, Stack
-from checkers.linearizability.finding import Finding
-from checkers.linearizability.model import Call, Model
-from checkers.linearizability.search import search
+from splitbrain.checkers.budget import Budget
+from splitbrain.checkers.histories.history import History
+from splitbrain.checkers.linearizability.calls import calls_of
+from splitbrain.checkers.linearizability.finding import Finding
+from splitbrain.checkers.linearizability.model import Call, Model
+from splitbrain.checkers.linearizability.models.containers import FifoQueue, PriorityQueue, SetModel, Stack
+from splitbrain.checkers.linearizability.search import search
 from tests.checkers.comparison import Comparison, Disagreement
-from tests.checkers.linearizability.containers import generate, oracle
+from tests.checkers.linearizability.polynomial import generate, oracle
 
 CONTAINERS: Mapping[str, Model] = {model.name: model for model in (SetModel(), FifoQueue(), PriorityQueue(), Stack())}
 LEFT = "left to the search"

@@ -15,8 +15,8 @@ from typing import Any
 
 import msgspec
 
-from checkers.history import Event, History
-from tests.checkers.linearizability.containers.oracle import RUN, Op
+from splitbrain.checkers.histories.history import Event, History
+from tests.checkers.linearizability.polynomial.oracle import RUN, Op
 
 INSERTIONS = {"fifo-queue": "enqueue", "priority-queue": "enqueue", "stack": "push"}
 REMOVALS = {"fifo-queue": "dequeue", "priority-queue": "dequeue", "stack": "pop"}

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from checkers.history import History
+from splitbrain.checkers.histories.history import History
 
 
 @dataclass(frozen=True)

@@ -9,20 +9,11 @@ from typing import Any
 
 import pytest
 
-from checkers.history import Event, History, HistoryError
-from checkers.linearizability.calls import calls_of
-from checkers.linearizability.containers import FifoQueue, PriorityQueue, SetModel, Stack
-from checkers.linearizability.model import Call, Model, State
-from tests.checkers.linearizability.containers.calls import (
-    add,
-    contains,
-    dequeue,
-    enqueue,
-    pop,
-    push,
-    read,
-    remove,
-)
+from splitbrain.checkers.histories.history import Event, History, HistoryError
+from splitbrain.checkers.linearizability.calls import calls_of
+from splitbrain.checkers.linearizability.model import Call, Model, State
+from splitbrain.checkers.linearizability.models.containers import FifoQueue, PriorityQueue, SetModel, Stack
+from tests.checkers.linearizability.polynomial.calls import add, contains, dequeue, enqueue, pop, push, read, remove
 
 SEQUENTIAL = [(FifoQueue(), enqueue, dequeue), (PriorityQueue(), enqueue, dequeue), (Stack(), push, pop)]
 NAMES = [model.name for model, _, _ in SEQUENTIAL]

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from checkers.history import History
-from tests.checkers.linearizability.containers import oracle
-from tests.checkers.linearizability.containers.comparisons import judged
+from splitbrain.checkers.histories.history import History
+from tests.checkers.linearizability.polynomial import oracle
+from tests.checkers.linearizability.polynomial.comparisons import judged
 
-GOLDEN = Path(__file__).parents[2] / "golden" / "containers"
+GOLDEN = Path(__file__).parents[2] / "golden" / "polynomial"
 MODELS = {"fifo": "fifo-queue", "priority": "priority-queue", "stack": "stack", "set": "set"}
 
 # file; what the finding says, in part, None where there is none to make; the events at which its calls were invoked

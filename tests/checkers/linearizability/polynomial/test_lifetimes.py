@@ -6,24 +6,15 @@ from random import Random
 
 import pytest
 
-from checkers.budget import Budget
-from checkers.linearizability import grow_sets, memberships, priority_queues, queues, stacks
-from checkers.linearizability.containers import FifoQueue, SetModel
-from checkers.linearizability.deadlines import Sight, deadlines
-from checkers.linearizability.lifetimes import Lifetime, Presence
-from checkers.linearizability.model import Call
-from checkers.linearizability.pruning import pruned
-from checkers.linearizability.search import search
-from tests.checkers.linearizability.containers.calls import (
-    add,
-    contains,
-    dequeue,
-    enqueue,
-    pop,
-    push,
-    read,
-    remove,
-)
+from splitbrain.checkers.algorithms.quickxplain import pruned
+from splitbrain.checkers.budget import Budget
+from splitbrain.checkers.linearizability.model import Call
+from splitbrain.checkers.linearizability.models.containers import FifoQueue, SetModel
+from splitbrain.checkers.linearizability.polynomial import grow_sets, memberships, priority_queues, queues, stacks
+from splitbrain.checkers.linearizability.polynomial.deadlines import Sight, deadlines
+from splitbrain.checkers.linearizability.polynomial.lifetimes import Lifetime, Presence
+from splitbrain.checkers.linearizability.search import search
+from tests.checkers.linearizability.polynomial.calls import add, contains, dequeue, enqueue, pop, push, read, remove
 
 
 def _present(inside: int, leaving: int) -> Lifetime:

@@ -8,13 +8,13 @@ from random import Random
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from checkers.budget import Budget
-from checkers.linearizability import zones
-from checkers.linearizability.calls import calls_of
-from checkers.linearizability.finding import Finding
-from checkers.linearizability.model import Call
-from checkers.linearizability.registers import CasRegister, Register
-from checkers.linearizability.search import search
+from splitbrain.checkers.budget import Budget
+from splitbrain.checkers.linearizability.calls import calls_of
+from splitbrain.checkers.linearizability.finding import Finding
+from splitbrain.checkers.linearizability.model import Call
+from splitbrain.checkers.linearizability.models.registers import CasRegister, Register
+from splitbrain.checkers.linearizability.polynomial import zones
+from splitbrain.checkers.linearizability.search import search
 from tests.checkers.linearizability.brute_force import linearizable
 from tests.checkers.linearizability.objects import KINDS, distinct, history
 from tests.checkers.linearizability.timeline import drawn
