@@ -72,7 +72,8 @@ class Cluster:
             shared += ["--member", f"{name}={host}:{port}"]
         self.nodes = []
         for name, address in addresses.items():
-            command = [sys.executable, "-m", "splitbrain.store.cli.main", "serve", "--name", name, "--data", str(folder / name)]
+            command = [sys.executable, "-m", "splitbrain.store.cli.main", "serve"]
+            command += ["--name", name, "--data", str(folder / name)]
             self.nodes.append(Process(name, [*command, *shared], address))
 
     def __enter__(self) -> Cluster:

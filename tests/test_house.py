@@ -1,73 +1,70 @@
-"""The house: three floors, imports only downward, a store core and checkers that do no I/O."""
+"""The house: three floors, imports only downward, no circle, rooms of bounded size, a store core without I/O."""
+
+from __future__ import annotations
 
 import ast
+import re
 import sys
-import tomllib
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from splitbrain.harness.hosts.image import STORE_NEEDS
+from tests.house import FLOORS, MODULES, ROOT, SOURCES, docstrings, module_of, tree_of
 
-ROOT = Path(__file__).parent.parent
-FLOORS = {"checkers": 1, "store": 1, "harness": 2, "workloads": 3}
-SHELLS = {
-    "splitbrain.store.server",
-    "splitbrain.store.wire.udp",
-    "splitbrain.store.client",
-    "splitbrain.store.storage.engine",
-    "splitbrain.store.cli.main",
-    "splitbrain.store.cli.arguments",
-    "splitbrain.store.cli.queries",
-    "splitbrain.store.cli.key_commands",
-    "splitbrain.store.cli.cluster_commands",
-    "splitbrain.store.cli.serve",
-}
-SOURCES = [path for package in FLOORS for path in sorted((ROOT / package).rglob("*.py"))]
+FILES_MAX = 16
+"""Modules in a folder, besides its `__init__`."""
+SHELLS = {"store.server", "store.client", "store.wire.udp", "store.storage.engine"}
+SYSTEMS = {path.stem for path in (ROOT / "harness" / "systems").iterdir() if not path.name.startswith(("_", "."))}
 
 
-def module_of(path):
-    parts = path.relative_to(ROOT).with_suffix("").parts
-    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-
-
-def imports(path, *, at_import_time_only=False):
-    tree = ast.parse(path.read_text())
-    nodes = tree.body if at_import_time_only else list(ast.walk(tree))
-    for node in nodes:
+def imports(path: Path) -> Iterator[str]:
+    """What a file imports, wherever it does, by full name: modules, and of `from` each name's module or the name."""
+    for node in ast.walk(tree_of(path)):
         if isinstance(node, ast.Import):
             yield from (name.name for name in node.names)
         elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
-            yield node.module
+            for alias in node.names:
+                inner = f"{node.module}.{alias.name}"
+                yield inner if inner.removeprefix("splitbrain.") in MODULES else node.module
+
+
+def own_imports(path: Path) -> set[str]:
+    """The modules of the house that a file imports, without `splitbrain.`."""
+    return {name.removeprefix("splitbrain.") for name in imports(path) if name.startswith("splitbrain.")}
 
 
 def test_there_is_something_to_look_at():
-    assert len(SOURCES) > 40
+    assert len(SOURCES) > 200
+    assert "dynamo" in SYSTEMS
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=module_of)
 def test_a_file_imports_only_from_its_own_floor_or_below(path):
     own = module_of(path).split(".")[0]
-    for imported in imports(path):
+    for imported in own_imports(path):
         other = imported.split(".")[0]
-        if other in FLOORS and other != own:
+        if other != own:
             assert FLOORS[other] < FLOORS[own], f"{module_of(path)} imports {imported}"
 
 
-def test_no_module_imports_itself_through_others():
-    modules = {module_of(path): path for path in SOURCES}
-    graph = {}
-    for name, path in modules.items():
-        targets = set()
-        for node in ast.parse(path.read_text()).body:
-            if isinstance(node, ast.ImportFrom) and node.module:
-                for alias in node.names:
-                    inner = f"{node.module}.{alias.name}"
-                    targets.add(inner if inner in modules else node.module)
-        graph[name] = {target for target in targets if target in modules and target != name}
-    done, path_now = set(), []
+@pytest.mark.parametrize("path", SOURCES, ids=module_of)
+def test_the_house_is_imported_as_splitbrain(path):
+    # `import store` finds the user's own folder of that name, or a second copy of ours.
+    assert {name for name in imports(path) if name.split(".")[0] in FLOORS} == set()
 
-    def visit(name):
+
+def test_no_module_imports_itself_through_others():
+    """Imports inside functions and under TYPE_CHECKING count: what is read together must not go in circles either."""
+    graph = {
+        name: {target for target in own_imports(path) if target in MODULES and target != name}
+        for name, path in MODULES.items()
+    }
+    done: set[str] = set()
+    path_now: list[str] = []
+
+    def visit(name: str) -> None:
         assert name not in path_now, " -> ".join([*path_now[path_now.index(name) :], name])
         if name in done:
             return
@@ -81,46 +78,102 @@ def test_no_module_imports_itself_through_others():
         visit(name)
 
 
+def test_a_folder_holds_at_most_sixteen_files():
+    files = Counter(path.parent for path in SOURCES if path.name != "__init__.py")
+    assert {folder.name: number for folder, number in files.items() if number > FILES_MAX} == {}
+
+
+@pytest.mark.parametrize("floor", FLOORS)
+def test_a_file_name_says_which_file_it_is(floor):
+    names = Counter(path.stem for path in SOURCES if path.name != "__init__.py" and module_of(path).startswith(floor))
+    assert {name for name, number in names.items() if number > 1} == set()
+
+
 @pytest.mark.parametrize("path", [path for path in SOURCES if module_of(path).startswith("store.")], ids=module_of)
 def test_the_store_below_its_shells_touches_no_socket_clock_or_randomness(path):
-    if module_of(path) in SHELLS:
+    if module_of(path) in SHELLS or module_of(path).startswith("store.cli"):
         return
     forbidden = {"socket", "time", "random", "secrets", "os", "asyncio", "threading", "select", "datetime"}
     assert forbidden.isdisjoint(name.split(".")[0] for name in imports(path))
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=module_of)
-def test_nothing_in_the_harness_outside_its_systems_knows_the_reference_store(path):
-    module = module_of(path)
-    if module.startswith("harness") and not module.startswith("splitbrain.harness.systems"):
-        assert "store" not in {name.split(".")[0] for name in imports(path)}
+@pytest.mark.parametrize("path", [path for path in SOURCES if module_of(path).startswith("harness")], ids=module_of)
+def test_nothing_in_the_harness_outside_its_systems_knows_a_system(path):
+    if "harness.systems" in module_of(path):
+        return
+    assert "store" not in {name.split(".")[0] for name in own_imports(path)}
+    words = re.compile(rf"\b({'|'.join(sorted(SYSTEMS))})\b", re.IGNORECASE)
+    texts = {id(node) for _, node in docstring_nodes(path)}
+    for node in ast.walk(tree_of(path)):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in texts:
+            assert not words.search(node.value), f"line {node.lineno} names a system: {node.value!r}"
+        if isinstance(node, ast.Name | ast.Attribute):
+            name = node.id if isinstance(node, ast.Name) else node.attr
+            assert not words.fullmatch(name), f"line {node.lineno} names a system: {name}"
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=module_of)
+def docstring_nodes(path: Path) -> Iterator[tuple[ast.AST, ast.Constant]]:
+    """The literals that are no data: docstrings, and the strings below attributes."""
+    for owner in ast.walk(tree_of(path)):
+        for statement in getattr(owner, "body", []) if isinstance(getattr(owner, "body", None), list) else []:
+            if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant):
+                yield owner, statement.value
+
+
+@pytest.mark.parametrize("path", [path for path in SOURCES if module_of(path).startswith("checkers")], ids=module_of)
 def test_a_checker_does_no_input_or_output(path):
-    if module_of(path).startswith("checkers"):
-        names = {
-            node.func.id
-            for node in ast.walk(ast.parse(path.read_text()))
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
-        }
-        assert "open" not in names
-        clock = set() if module_of(path) == "splitbrain.checkers.budget" else {"time"}
-        assert {"socket", "os", "pathlib", "subprocess", *clock}.isdisjoint(imports(path))
+    names = {
+        node.func.id
+        for node in ast.walk(tree_of(path))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+    }
+    assert "open" not in names
+    clock = set() if module_of(path) == "checkers.budget" else {"time"}
+    assert {"socket", "os", "pathlib", "subprocess", *clock}.isdisjoint(name.split(".")[0] for name in imports(path))
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=module_of)
 def test_every_module_opens_with_what_it_is_for(path):
-    assert ast.get_docstring(ast.parse(path.read_text()))
+    assert ast.get_docstring(tree_of(path))
 
 
-def test_what_the_store_imports_is_in_the_image_of_its_nodes():
-    imported = {name.split(".")[0] for path in SOURCES if module_of(path).startswith("store") for name in imports(path)}
-    foreign = imported - set(sys.stdlib_module_names) - {"store"}
-    assert foreign == set(STORE_NEEDS)
+NAME = re.compile(r"`([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)(?:\(\))?`")
 
 
-def test_every_package_is_listed_for_installation():
-    listed = set(tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"])
-    found = {module_of(path) for path in SOURCES if path.name == "__init__.py"}
-    assert found == listed
+def known_names() -> set[str]:
+    """Every identifier, and every word of a literal that is no docstring, in all sources."""
+    names: set[str] = set()
+    for path in SOURCES:
+        names.update(module_of(path).split("."))
+        texts = {id(node) for _, node in docstring_nodes(path)}
+        for node in ast.walk(tree_of(path)):
+            match node:
+                case ast.Name():
+                    names.add(node.id)
+                case ast.Attribute():
+                    names.add(node.attr)
+                case ast.arg() | ast.keyword():
+                    names.add(node.arg or "")
+                case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
+                    names.add(node.name)
+                case ast.alias():
+                    names.update(node.name.split("."))
+                case ast.Constant() if isinstance(node.value, str) and id(node) not in texts:
+                    names.update(re.findall(r"\w+", node.value))
+    return names
+
+
+KNOWN = known_names() | set(dir(__builtins__)) | set(sys.stdlib_module_names)
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=module_of)
+def test_the_names_in_docstrings_exist(path):
+    for owner, text in docstrings(path):
+        for name in NAME.findall(text):
+            where = f"{module_of(path)}, {getattr(owner, 'name', 'its opening')}: `{name}`"
+            first, *rest = name.removeprefix("splitbrain.").split(".")
+            if first in FLOORS and rest:
+                dotted = name.removeprefix("splitbrain.")
+                inside = any(dotted == module or dotted.startswith(f"{module}.") for module in MODULES if "." in module)
+                assert inside, where
+            assert set(name.split(".")) <= KNOWN | {"splitbrain"}, where

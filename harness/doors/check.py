@@ -137,7 +137,8 @@ def model(name: str) -> Any:
         raise UsageProblem(f"--model {name}: can't make one ({named(problem)})") from None
     if not isinstance(made, Model):
         what = type(made).__name__
-        raise UsageProblem(f"--model {name}: it must be a splitbrain.checkers.linearizability.Model, and is of type {what}")
+        wanted = "splitbrain.checkers.linearizability.Model"
+        raise UsageProblem(f"--model {name}: it must be a {wanted}, and is of type {what}")
     return made
 
 

@@ -41,7 +41,14 @@ def key(path: Path) -> None:
 
 for command in (serve, key_commands.get, key_commands.put, key_commands.delete, key_commands.versions):
     cli.add_command(command)
-for command in (cluster_commands.ring, cluster_commands.join, cluster_commands.leave, cluster_commands.hints, cluster_commands.status):
+_of_clusters = (
+    cluster_commands.ring,
+    cluster_commands.join,
+    cluster_commands.leave,
+    cluster_commands.hints,
+    cluster_commands.status,
+)
+for command in _of_clusters:
     cli.add_command(command)
 
 

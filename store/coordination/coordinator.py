@@ -1,7 +1,8 @@
 """Client requests: each get and put is a state machine on the node that coordinates it.
 
 1. A put makes its version on the coordinator, durably, before any other node hears of it. It is done once W of its N
-   replicas hold it durably, each itself or through its stand-in (`quorum_count`). It goes on until every home holds it or
+   replicas hold it durably, each itself or through its stand-in (`quorum_count`). It goes on
+   until every home holds it or
    somebody keeps a hint for it.
 2. A get asks all N, and is done once R have answered, counted alike. What they know is merged, and handed out with
    one context.

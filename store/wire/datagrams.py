@@ -7,7 +7,7 @@
 1. No datagram is longer than 1,200 bytes: a size that no network on earth splits again.
 2. The nonce is the sender's boot id and its sequence number: never used twice, since a boot id is random and new at
    every start, and a sender out of sequence numbers takes a new one (at 50,000 datagrams a second: once a day).
-3. Who does not hold the key is a stranger: what they send does not open, and is dropped (`rejections` tells them why, as
+3. Datagrams that fail authentication are dropped (`rejections` tells their senders why, as
    far as they may know). So are a sender's own datagrams, if somebody throws them back at it.
 4. A replayed datagram is refused: per sender boot, a window remembers the last 4,096 sequence numbers that were
    accepted. At another node, or after a restart, there is no window that knows it: so a datagram names the boot id it

@@ -13,7 +13,8 @@
 5. At most 128 requests are under way to one peer; more wait their turn until their deadline, and past a bound fail
    as `busy`. A request is not sent again while its answer is arriving.
 6. A long message is sent in bursts, so that it does not overrun the receiver's socket buffer.
-7. What can't be opened, or is no message, is counted and dropped. What a peer says of our own datagrams (`rejections`) is
+7. What can't be opened, or is no message, is counted and dropped. What a peer says of our own datagrams (`rejections`)
+   is
    kept until its next answer, for whoever wonders why there was none, and changes nothing.
 """
 

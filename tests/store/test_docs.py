@@ -13,7 +13,7 @@ from tests.store.box import Box
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "store.md").read_text()
 NAMED = set(re.findall(r"`([^`]+)`", TEXT))
-SOURCE = "\n".join(path.read_text() for path in sorted((ROOT / "store").glob("*.py")))
+SOURCE = "\n".join(path.read_text() for path in sorted((ROOT / "store").rglob("*.py")))
 
 
 def test_every_error_is_explained():

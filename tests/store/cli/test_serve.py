@@ -162,7 +162,7 @@ def test_a_bug_ends_a_node_with_3_and_one_line_that_says_where(tmp_path, monkeyp
     words = ["serve", "--name", "n1", "--key-file", key, "--member", "n1=127.0.0.1:7001", *ALONE]
     code, _, errors = command(*words, "--engine", "memory")
     assert code == 3
-    assert re.search(r"a bug in the store at test_serving.py:\d+: KeyError: 'oops'; report this line", errors)
+    assert re.search(r"a bug in the store at test_serve.py:\d+: KeyError: 'oops'; report this line", errors)
 
 
 def test_a_log_that_nobody_reads_any_more_ends_no_node(cluster):
