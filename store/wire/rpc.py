@@ -14,8 +14,7 @@
    as `busy`. A request is not sent again while its answer is arriving.
 6. A long message is sent in bursts, so that it does not overrun the receiver's socket buffer.
 7. What can't be opened, or is no message, is counted and dropped. What a peer says of our own datagrams (`rejections`)
-   is
-   kept until its next answer, for whoever wonders why there was none, and changes nothing.
+   is kept until its next answer, for whoever wonders why there was none, and changes nothing.
 """
 
 from __future__ import annotations
