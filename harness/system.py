@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
 from splitbrain.harness.environment import Environment, Machine
@@ -72,6 +72,22 @@ class VersionedStore(Connection, Protocol):
         """Ask the node itself, with no quorum."""
 
 
+@dataclass(frozen=True)
+class NodeImage:
+    """What a system's nodes are made of, besides what the harness puts on every node (sshd, iptables, Python 3).
+
+    debian: names of Debian packages. python: names of installed distributions; a node gets the versions installed
+    here, in a folder on its PYTHONPATH, so that it runs what was tested. files: absolute path on the node -> contents,
+    mode 0644; `/opt/splitbrain` is on PYTHONPATH too. executables: those of the files with mode 0755.
+    Equal values make equal images, which are built once.
+    """
+
+    debian: tuple[str, ...] = ()
+    python: tuple[str, ...] = ()
+    files: Mapping[str, bytes] = field(default_factory=dict)
+    executables: tuple[str, ...] = ()
+
+
 @runtime_checkable
 class System(Protocol):
     """A system under test.
@@ -95,6 +111,9 @@ class System(Protocol):
 
     async def ready(self, environment: Environment, node: str) -> bool:
         """Whether the node answers a request of its own."""
+
+    def image(self) -> NodeImage:
+        """What its nodes are made of, where nodes are containers."""
 
     def describe(self) -> Mapping[str, Any]:
         """JSON-able facts for run.json: the configuration in force."""

@@ -35,6 +35,7 @@ from splitbrain.harness.hosts.engine import connect, refusals
 from splitbrain.harness.hosts.iptables import IptablesNetwork
 from splitbrain.harness.hosts.ssh import KeyPair, Login, SshConnection, told
 from splitbrain.harness.hosts.ssh_machine import SshMachine
+from splitbrain.harness.system import NodeImage
 from splitbrain.harness.hosts.watch import Place, look
 
 T = TypeVar("T")
@@ -47,19 +48,22 @@ CAPABILITIES = ("NET_ADMIN", "SYS_CHROOT", "SETUID", "SETGID")
 SSH_DEADLINE_S = 30.0
 LAST_WORDS_BYTES = 1 << 16
 LOOK_INTERVAL_S = 1.0
+BARE = NodeImage()
 
 
 class DockerEnvironment:
     """A `environment.Environment` of containers.
 
-    nodes: their names; letters, digits and dashes.
+    nodes: their names; letters, digits and dashes. image: what they are made of; by default nothing but what the
+    harness itself needs there.
     """
 
     name = "docker"
     abilities = frozenset({"cut", "kill", "pause", "wipe"})
 
-    def __init__(self, nodes: Sequence[str]) -> None:
+    def __init__(self, nodes: Sequence[str], image: NodeImage = BARE) -> None:
         self.run = secrets.token_hex(4)
+        self._image = image
         self._nodes = tuple(nodes)
         self._progress: Progress = lambda line: None
         self._client: DockerClient | None = None
@@ -93,7 +97,7 @@ class DockerEnvironment:
         # Late, or `python -m image` would find itself imported already by its own package.
         from splitbrain.harness.hosts.image import ensure_image
 
-        image = await self._call(lambda: ensure_image(client, progress, self._stop))
+        image = await self._call(lambda: ensure_image(client, self._image, progress, self._stop))
         started = time.monotonic()
         network = await self._call(lambda: self._make_network(client))
         machines = await asyncio.gather(*(self._machine(client, node, image, network) for node in self._nodes))

@@ -1,12 +1,15 @@
-"""The node image: found, or built in three layers.
+"""A system's node image: found, or built in three layers.
 
 1. A layer's tag holds a hash of all that goes into it: when an input changes, that layer and those above it are
    built anew, and nothing else is.
-2. Base: the packages on a Debian or Python image that is already present or can be pulled, else on a root file
-   system made with debootstrap. Packages: what the store imports. Node: sshd's configuration and the store.
-3. Nothing is downloaded after the build; a node never reaches a registry.
+2. Base: Debian packages, on a Debian or Python image that is already present or can be pulled, else on a root file
+   system made with debootstrap. Packages: the Python distributions that the system's nodes import. Node: sshd's
+   configuration and the system's files.
+3. What the system contributes is its `NodeImage`; the rest is what the harness itself needs on a node.
+4. Nothing is downloaded after the build; a node never reaches a registry.
 
-`python -m image` does it (`make image`), and so does the first run.
+`python -m splitbrain.harness.hosts.image` does it for every registered system (`make image`), and so does a system's
+first run.
 """
 
 from __future__ import annotations
@@ -23,7 +26,7 @@ import tarfile
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import IO
@@ -31,12 +34,15 @@ from typing import IO
 from docker.client import DockerClient
 from docker.errors import BuildError, DockerException, ImageNotFound
 
+from splitbrain.harness.catalogue import SYSTEMS, names, system
 from splitbrain.harness.environment import EnvironmentFailure, Progress
 from splitbrain.harness.hosts.engine import connect, refusals
+from splitbrain.harness.system import NodeImage
 
-ROOT = Path(__file__).resolve().parents[2]
+LAYERS = Path(__file__).parent / "layers"
+"""The recipe of the layers; installed with the package."""
 DEBIAN_PACKAGES = ("openssh-server", "iptables", "python3", "procps")
-STORE_NEEDS = ("msgspec", "cryptography", "sortedcontainers", "click", "rich")
+"""What the harness needs on every node: a way in, partitions, probes, a look at processes."""
 # Any of them will do if it is present; only the first is pulled.
 BASES = ("debian:bookworm-slim", "debian:bookworm", "python:3.11-slim-bookworm", "python:3.11-slim")
 PULL_SILENCE_S = 15
@@ -47,46 +53,36 @@ WHEEL_PLATFORMS = ("manylinux2014", "manylinux_2_17", "manylinux_2_28", "manylin
 Files = Mapping[str, bytes]
 
 
-def ensure_image(client: DockerClient, progress: Progress, stop: threading.Event | None = None) -> str:
-    """The node image's tag; builds what is missing of it (about a minute the first time, seconds after that).
+def ensure_image(
+    client: DockerClient, image: NodeImage, progress: Progress, stop: threading.Event | None = None
+) -> str:
+    """The tag of the system's node image; builds what is missing of it.
 
-    stop: set it from another thread to give up. Raises EnvironmentFailure where a layer can't be built.
+    That takes about a minute the first time, and seconds after that. stop: set it from another thread to give up.
+    Raises EnvironmentFailure where a layer can't be built.
     """
     stop = stop or threading.Event()
-    recipe = _recipe()
-    needs = _pinned(STORE_NEEDS)
-    base = _tag("base", "", DEBIAN_PACKAGES, {n: recipe[n] for n in ("docker/base.sh", "docker/base.Dockerfile")})
-    packages = _tag("packages", base, needs, {n: recipe[n] for n in ("docker/packages.Dockerfile",)})
-    above = {n: c for n, c in recipe.items() if n.startswith("store/") or n in _NODE_FILES}
-    node = _tag("node", packages, (), above)
+    recipe = {path.name: path.read_bytes() for path in LAYERS.iterdir() if path.is_file()}
+    debian = (*DEBIAN_PACKAGES, *image.debian)
+    needs = _pinned(image.python)
+    root = {"etc/ssh/sshd_config": recipe["sshd_config"], **{n.lstrip("/"): c for n, c in image.files.items()}}
+    files = {f"root/{name}": content for name, content in root.items()}
+    base = _tag("base", "", debian, {n: recipe[n] for n in ("base.sh", "base.Dockerfile")})
+    packages = _tag("packages", base, needs, {n: recipe[n] for n in ("packages.Dockerfile",)}) if needs else base
+    executables = tuple(f"root/{name.lstrip('/')}" for name in image.executables)
+    node = _tag("node", packages, executables, {**files, "node.Dockerfile": recipe["node.Dockerfile"]})
     if _present(client, node):
         return node
     if not _present(client, packages):
         if not _present(client, base):
-            _build_base(client, base, recipe, progress, stop)
-        progress(f"image: fetching {', '.join(needs)} for the nodes")
-        _build(
-            client, packages, recipe["docker/packages.Dockerfile"], _packages(client, base, needs), {"FROM": base}, stop
-        )
-    progress("image: adding the store")
-    _build(client, node, recipe["docker/Dockerfile"], above, {"FROM": packages}, stop)
+            _build_base(client, base, debian, recipe, progress, stop)
+        if needs:
+            progress(f"image: fetching {', '.join(needs)} for the nodes")
+            wheels = _packages(client, base, needs)
+            _build(client, packages, recipe["packages.Dockerfile"], wheels, {"FROM": base}, stop)
+    progress("image: adding the system's files")
+    _build(client, node, recipe["node.Dockerfile"], files, {"FROM": packages}, stop, executables)
     return node
-
-
-_NODE_FILES = ("docker/Dockerfile", "docker/sshd_config", "docker/splitbrain-store")
-
-
-def _recipe() -> dict[str, bytes]:
-    """Every file that goes into the image, by its path in the repository."""
-    folder = ROOT / "docker"
-    if not (folder / "Dockerfile").is_file():
-        raise EnvironmentFailure(
-            f"the image's recipe is missing ({folder}): it is not part of the installed package; "
-            "run from a checkout of the repository (`pip install -e .` there), or use `--env sim`"
-        )
-    paths = [p for p in folder.iterdir() if p.is_file()]
-    paths += [p for p in (ROOT / "store").rglob("*") if p.suffix == ".py" or p.name == "py.typed"]
-    return {p.relative_to(ROOT).as_posix(): p.read_bytes() for p in sorted(paths)}
 
 
 def _pinned(names: Iterable[str]) -> tuple[str, ...]:
@@ -95,7 +91,7 @@ def _pinned(names: Iterable[str]) -> tuple[str, ...]:
         return tuple(f"{name}=={version(name)}" for name in names)
     except PackageNotFoundError as error:
         raise EnvironmentFailure(
-            f"the store needs {error.name}, which is not installed; run `pip install -e .`"
+            f"the system's nodes need {error.name}, which is not installed here; run `pip install {error.name}`"
         ) from error
 
 
@@ -113,17 +109,19 @@ def _present(client: DockerClient, tag: str) -> bool:
         return True
 
 
-def _build_base(client: DockerClient, tag: str, recipe: Files, progress: Progress, stop: threading.Event) -> None:
+def _build_base(
+    client: DockerClient, tag: str, debian: Sequence[str], recipe: Files, progress: Progress, stop: threading.Event
+) -> None:
     found = next((name for name in BASES if _present(client, name)), None) or _pull(BASES[0], progress, stop)
     if found:
-        progress(f"image: installing {', '.join(DEBIAN_PACKAGES)} on {found}")
-        arguments = {"FROM": found, "PACKAGES": " ".join(DEBIAN_PACKAGES)}
+        progress(f"image: installing {', '.join(debian)} on {found}")
+        arguments = {"FROM": found, "PACKAGES": " ".join(debian)}
         try:
-            return _build(client, tag, recipe["docker/base.Dockerfile"], {}, arguments, stop)
+            return _build(client, tag, recipe["base.Dockerfile"], {}, arguments, stop)
         except EnvironmentFailure as failure:
             # A build may be cut off from the mirrors that the machine itself can reach.
             progress(f"image: {failure}")
-    _debootstrap(client, tag, progress, stop)
+    _debootstrap(client, tag, debian, progress, stop)
     return None
 
 
@@ -144,7 +142,9 @@ def _pull(name: str, progress: Progress, stop: threading.Event) -> str | None:
     return name
 
 
-def _debootstrap(client: DockerClient, tag: str, progress: Progress, stop: threading.Event) -> None:
+def _debootstrap(
+    client: DockerClient, tag: str, debian: Sequence[str], progress: Progress, stop: threading.Event
+) -> None:
     tools = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
     if shutil.which("debootstrap", path=tools) is None:
         raise EnvironmentFailure(
@@ -155,7 +155,7 @@ def _debootstrap(client: DockerClient, tag: str, progress: Progress, stop: threa
     repository, _, label = tag.partition(":")
     # A file without a name: nothing is left of it even after a kill -9.
     with tempfile.TemporaryFile() as tar:
-        command = ["sh", str(ROOT / "docker" / "base.sh"), *DEBIAN_PACKAGES]
+        command = ["sh", str(LAYERS / "base.sh"), *debian]
         _run(command, {**os.environ, "PATH": tools}, tar, _Phases(progress), stop)
         progress("image: importing the base")
         tar.seek(0)
@@ -218,7 +218,7 @@ def _end_with(process: subprocess.Popen[str], stop: threading.Event) -> None:
 
 
 def _packages(client: DockerClient, base: str, needs: Iterable[str]) -> Files:
-    """What the store imports, as files for the Python inside the base."""
+    """What the system's nodes import, as files for the Python inside the base."""
     with refusals(f"ask {base} for its Python"):
         asked = "import platform, sys; print(*sys.version_info[:2], platform.machine())"
         said = client.containers.run(base, ["python3", "-c", asked], remove=True, network_mode="none")
@@ -242,9 +242,15 @@ def _packages(client: DockerClient, base: str, needs: Iterable[str]) -> Files:
 
 
 def _build(
-    client: DockerClient, tag: str, dockerfile: bytes, files: Files, arguments: Mapping[str, str], stop: threading.Event
+    client: DockerClient,
+    tag: str,
+    dockerfile: bytes,
+    files: Files,
+    arguments: Mapping[str, str],
+    stop: threading.Event,
+    executables: Collection[str] = (),
 ) -> None:
-    context = _context({**files, "Dockerfile": dockerfile})
+    context = _context({**files, "Dockerfile": dockerfile}, executables)
     with refusals(f"build the image {tag}"):
         for line in client.api.build(
             fileobj=context, custom_context=True, tag=tag, buildargs=dict(arguments), decode=True, rm=True, forcerm=True
@@ -255,23 +261,24 @@ def _build(
                 raise BuildError("interrupted", iter(()))
 
 
-def _context(files: Files) -> IO[bytes]:
+def _context(files: Files, executables: Collection[str] = ()) -> IO[bytes]:
     """A build context in memory; equal files give equal bytes, so that the engine's own cache holds."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as tar:
         for name, content in sorted(files.items()):
             entry = tarfile.TarInfo(name)
             entry.size = len(content)
-            entry.mode = 0o755 if name == "docker/splitbrain-store" else 0o644
+            entry.mode = 0o755 if name in executables else 0o644
             tar.addfile(entry, io.BytesIO(content))
     buffer.seek(0)
     return buffer
 
 
 def main(say: Callable[[str], None] = print) -> int:
-    """`python -m image`: build the image, with progress. Returns 0, or 3 if it can't be done."""
+    """`python -m splitbrain.harness.hosts.image`: build every system's image, with progress. 0, or 3 if it can't be."""
     try:
-        say(f"image: {ensure_image(connect(), say)} is ready")
+        for name in names(SYSTEMS):
+            say(f"image: {ensure_image(connect(), system(name).image(), say)} is ready, for {name}")
     except EnvironmentFailure as failure:
         say(f"splitbrain: {failure}")
         return 3

@@ -185,7 +185,7 @@ class _Run:
             return SimulatedEnvironment(experiment.names, seed=seed, conditions=SIMULATED_LINKS)
         from splitbrain.harness.hosts import DockerEnvironment  # SSH and Docker take a while to import.
 
-        return DockerEnvironment(experiment.names)
+        return DockerEnvironment(experiment.names, self._prepared.system.image())
 
     async def _perform(self, environment: Environment) -> None:
         """From nothing to the last final read; the history is in the folder."""

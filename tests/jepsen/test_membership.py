@@ -10,6 +10,7 @@ import pytest
 
 from splitbrain.harness.environment import Program
 from splitbrain.harness.hosts import DockerEnvironment
+from splitbrain.harness.systems.dynamo.image import image
 from splitbrain.store import Client, ClientCore, Member, StoreError
 from splitbrain.store.server import present
 
@@ -42,7 +43,7 @@ async def client(environment, *nodes):
 @asynccontextmanager
 async def cluster(nodes, members):
     """Containers; the members run."""
-    environment = DockerEnvironment(nodes)
+    environment = DockerEnvironment(nodes, image())
     try:
         await environment.open(print)
         for node in members:

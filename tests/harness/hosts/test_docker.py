@@ -74,11 +74,6 @@ def test_no_two_nodes_have_the_same_host_key(cluster: Any) -> None:
     assert len(keys) == 3
 
 
-def test_the_store_is_baked_in(cluster: Any) -> None:
-    assert "serve" in cluster.shell("n1", "cd / && splitbrain-store --help")
-    assert cluster.shell("n1", "cd / && python3 -c 'import store; print(store.__file__)'").startswith("/opt/splitbrain")
-
-
 def test_a_clients_socket_reaches_a_node_and_hears_it_whatever_is_cut(cluster: Any) -> None:
     echo = (
         "import socket; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.bind(('', 9999)); "

@@ -3,6 +3,7 @@ from __future__ import annotations
 import shutil
 import threading
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from docker.errors import ImageNotFound
 
 from splitbrain.harness.environment import EnvironmentFailure
 from splitbrain.harness.hosts import image
+from splitbrain.harness.system import NodeImage
 
 
 class Engine:
@@ -34,39 +36,47 @@ class Engine:
 
 @pytest.fixture
 def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of all that goes into the image, to be changed."""
-    shutil.copytree(image.ROOT / "docker", tmp_path / "docker")
-    (tmp_path / "store").mkdir()
-    (tmp_path / "store" / "node.py").write_text("first = 1\n")
-    monkeypatch.setattr(image, "ROOT", tmp_path)
+    """A copy of the layers' recipe, to be changed."""
+    shutil.copytree(image.LAYERS, tmp_path / "layers")
+    monkeypatch.setattr(image, "LAYERS", tmp_path / "layers")
     monkeypatch.setattr(image, "_packages", lambda *_: {})
-    return tmp_path
+    return tmp_path / "layers"
 
 
-def built(engine: Engine) -> list[str]:
+NODE = NodeImage(python=("click",), files={"/opt/splitbrain/node.py": b"first = 1\n"})
+
+
+def built(engine: Engine, node: NodeImage = NODE) -> list[str]:
     """Which layers an `ensure_image` builds now."""
     engine.built.clear()
-    image.ensure_image(engine, lambda line: None)  # type: ignore[arg-type]
+    image.ensure_image(engine, node, lambda line: None)  # type: ignore[arg-type]
     return [name.removeprefix("splitbrain-") for name, _ in engine.built]
 
 
-def test_a_change_in_the_store_builds_only_the_last_layer(recipe: Path) -> None:
+def test_a_change_in_the_system_s_files_builds_only_the_last_layer(recipe: Path) -> None:
     engine = Engine({"debian:bookworm"})
     assert built(engine) == ["base", "packages", "node"]
     assert built(engine) == []
-    (recipe / "store" / "node.py").write_text("first = 2\n")
-    assert built(engine) == ["node"]
+    assert built(engine, replace(NODE, files={"/opt/splitbrain/node.py": b"first = 2\n"})) == ["node"]
+    assert built(engine, replace(NODE, executables=("/opt/splitbrain/node.py",))) == ["node"]
 
 
 def test_a_change_in_the_base_builds_everything(recipe: Path) -> None:
     engine = Engine({"debian:bookworm"})
     built(engine)
-    with (recipe / "docker" / "base.Dockerfile").open("a") as file:
+    with (recipe / "base.Dockerfile").open("a") as file:
         file.write("# changed\n")
     assert built(engine) == ["base", "packages", "node"]
 
 
-def test_another_version_of_what_the_store_needs_builds_its_layer(
+def test_a_debian_package_of_the_system_s_own_builds_everything(recipe: Path) -> None:
+    engine = Engine({"debian:bookworm"})
+    built(engine)
+    assert built(engine, replace(NODE, debian=("etcd-server",))) == ["base", "packages", "node"]
+    assert engine.built[0][1]["PACKAGES"].split() == [*image.DEBIAN_PACKAGES, "etcd-server"]
+
+
+def test_another_version_of_what_the_nodes_import_builds_its_layer(
     recipe: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine = Engine({"debian:bookworm"})
@@ -75,12 +85,13 @@ def test_another_version_of_what_the_store_needs_builds_its_layer(
     assert built(engine) == ["packages", "node"]
 
 
-def test_a_file_that_is_no_source_does_not_count(recipe: Path) -> None:
-    engine = Engine({"debian:bookworm"})
-    built(engine)
-    (recipe / "store" / "__pycache__").mkdir()
-    (recipe / "store" / "__pycache__" / "node.pyc").write_bytes(b"x")
-    assert built(engine) == []
+def test_nodes_that_import_nothing_have_no_layer_of_packages(recipe: Path) -> None:
+    assert built(Engine({"debian:bookworm"}), NodeImage()) == ["base", "node"]
+
+
+def test_a_distribution_that_is_not_installed_is_named(recipe: Path) -> None:
+    with pytest.raises(EnvironmentFailure, match=r"need no-such-thing.*pip install no-such-thing"):
+        built(Engine({"debian:bookworm"}), NodeImage(python=("no-such-thing",)))
 
 
 def test_a_base_that_is_present_is_not_pulled(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,7 +113,7 @@ def test_without_a_base_and_without_debootstrap_the_remedy_is_told(
 def test_a_failed_debootstrap_shows_its_last_words(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(image, "_pull", lambda *_: None)
     monkeypatch.setattr(shutil, "which", lambda *_, **__: "/usr/sbin/debootstrap")
-    (recipe / "docker" / "base.sh").write_text("echo 'I: Retrieving x' >&2; echo 'E: no mirror' >&2; exit 1\n")
+    (recipe / "base.sh").write_text("echo 'I: Retrieving x' >&2; echo 'E: no mirror' >&2; exit 1\n")
     with pytest.raises(EnvironmentFailure, match=r"debootstrap failed \(E: no mirror\).*sudo make image"):
         built(Engine(set()))
 
@@ -111,7 +122,7 @@ def test_a_base_in_the_making_ends_when_it_is_told_to(recipe: Path, monkeypatch:
     monkeypatch.setattr(image, "_pull", lambda *_: None)
     monkeypatch.setattr(shutil, "which", lambda *_, **__: "/usr/sbin/debootstrap")
     # The shell waits for a child: the child has to be told as well.
-    (recipe / "docker" / "base.sh").write_text("trap 'exit 130' TERM; echo 'I: Retrieving x' >&2; sleep 600\n")
+    (recipe / "base.sh").write_text("trap 'exit 130' TERM; echo 'I: Retrieving x' >&2; sleep 600\n")
     stop = threading.Event()
     said: list[str] = []
 
@@ -121,26 +132,22 @@ def test_a_base_in_the_making_ends_when_it_is_told_to(recipe: Path, monkeypatch:
             stop.set()
 
     with pytest.raises(EnvironmentFailure, match="interrupted"):
-        image.ensure_image(Engine(set()), progress, stop)  # type: ignore[arg-type]
+        image.ensure_image(Engine(set()), NODE, progress, stop)  # type: ignore[arg-type]
     assert "image: debootstrap: retrieving packages" in said
 
 
-def test_an_installed_package_without_the_recipe_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(image, "ROOT", tmp_path)
-    with pytest.raises(EnvironmentFailure, match=r"recipe is missing.*checkout of the repository"):
-        image.ensure_image(Engine(set()), lambda line: None)  # type: ignore[arg-type]
-
-
 def test_equal_files_make_equal_build_contexts() -> None:
-    files = {"store/b.py": b"2", "store/a.py": b"1"}
+    files = {"root/b.py": b"2", "root/a.py": b"1"}
     assert image._context(files).read() == image._context(dict(reversed(files.items()))).read()
 
 
 def test_the_image_that_runs_is_found_again(docker_engine: DockerClient) -> None:
-    first = image.ensure_image(docker_engine, print)
+    node = NodeImage(files={"/opt/hello": b"#!/bin/sh\necho hello\n"}, executables=("/opt/hello",))
+    first = image.ensure_image(docker_engine, node, print)
     lines: list[str] = []
-    assert image.ensure_image(docker_engine, lines.append) == first
+    assert image.ensure_image(docker_engine, node, lines.append) == first
     assert lines == []
+    assert docker_engine.containers.run(first, ["/opt/hello"], remove=True, network_mode="none") == b"hello\n"
 
 
 def test_the_command_ends_in_3_and_one_line_without_an_engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -16,7 +16,8 @@ from typing import Any, assert_never
 from splitbrain.harness.environment import Address, Endpoint, Environment, EnvironmentFailure, Machine, Program
 from splitbrain.harness.seeds import draw, split
 from splitbrain.harness.simulation.simulated_machine import SimulatedMachine, Timer
-from splitbrain.harness.system import OperationFailed, ReplicaState, Siblings
+from splitbrain.harness.system import NodeImage, OperationFailed, ReplicaState, Siblings
+from splitbrain.harness.systems.dynamo.image import image
 from splitbrain.store import Client, ClientCore, Config, Member, Node, StoreError
 from splitbrain.store.actions import Action, Instant, Note, Persist, Send
 from splitbrain.store.versions.dotted import Version
@@ -90,6 +91,9 @@ class Dynamo:
         client = Client(core, lambda: Instant(loop.time(), 0))
         client.attach(await environment.endpoint(client.received))
         return DynamoConnection(client)
+
+    def image(self) -> NodeImage:
+        return image()
 
     def describe(self) -> Mapping[str, Any]:
         return dict(self.config)
