@@ -35,8 +35,8 @@ from splitbrain.harness.hosts.engine import connect, refusals
 from splitbrain.harness.hosts.iptables import IptablesNetwork
 from splitbrain.harness.hosts.ssh import KeyPair, Login, SshConnection, told
 from splitbrain.harness.hosts.ssh_machine import SshMachine
-from splitbrain.harness.system import NodeImage
 from splitbrain.harness.hosts.watch import Place, look
+from splitbrain.harness.system import NodeImage
 
 T = TypeVar("T")
 
