@@ -8,6 +8,7 @@ from __future__ import annotations
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
+from splitbrain.harness.suggestions import did_you_mean
 from splitbrain.harness.system import System
 from splitbrain.harness.workload import Workload
 
@@ -39,5 +40,5 @@ def _load(group: str, kind: str, name: str) -> Any:
     found: dict[str, EntryPoint] = {entry.name: entry for entry in entry_points(group=group)}
     if name not in found:
         known = ", ".join(sorted(found)) or f"none; is the package that registers {group} installed?"
-        raise UnknownName(f"unknown {kind} {name!r}; known: {known}")
+        raise UnknownName(f"unknown {kind} {name!r}; known: {known}{did_you_mean(name, found)}")
     return found[name].load()

@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -15,7 +15,7 @@ import msgspec
 
 from splitbrain.harness.generators import Generator
 from splitbrain.harness.operation import Completion, Invocation
-from splitbrain.harness.system import Connection, ReplicaState
+from splitbrain.harness.system import ReplicaState
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +73,10 @@ class Plan:
             raise ValueError(f"{key}={text}: give a whole number from 1 to 10000")
         return int(text)
 
+    def keys(self, prefix: str) -> list[str]:
+        """As many keys as the configuration's `keys` says: the prefix, and a number from 0."""
+        return [f"{prefix}{number}" for number in range(self.whole("keys"))]
+
     def choice(self, key: str, choices: tuple[str, ...]) -> str:
         """A configuration value that must be one of these. Raises ValueError naming the key."""
         if self.config[key] not in choices:
@@ -96,7 +100,10 @@ class Workload:
     interface: the connection interface needed, e.g. "VersionedStore". config: its keys with defaults.
     shared: makes what all clients of one run share (a lock, say), once a run.
     client: (connection, shared, config) -> Client. generator: what clients do until the time limit; no rate in it.
-    final: (plan) -> what is asked once all faults are healed and the system answers again (convergence, final reads).
+    final: (plan) -> what is asked once all faults are healed and the system serves again (convergence, final reads).
+    probe: (connection) -> writes and reads on a key that no operation uses, and raises OperationFailed if it is not
+    answered; the system has recovered once it passes on every node. None: the interface's own, where the harness has
+    one (`recovery.PROBES`).
     checkers: name -> options for `checkers.check`.
     """
 
@@ -104,9 +111,10 @@ class Workload:
     summary: str
     interface: str
     schemas: tuple[Schema, ...]
-    client: Callable[[Connection, Any, Mapping[str, str]], Client]
+    client: Callable[[Any, Any, Mapping[str, str]], Client]
     generator: Callable[[Plan], Generator]
     final: Callable[[Plan], Generator]
     checkers: Mapping[str, Mapping[str, Any]]
+    probe: Callable[[Any], Awaitable[None]] | None = None
     shared: Callable[[], Any] = lambda: None
     config: Mapping[str, str] = field(default_factory=dict)

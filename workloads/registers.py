@@ -7,14 +7,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
-from splitbrain.harness.generators import Generator, cycle, mix, numbered, sequence
+from splitbrain.harness.generators import Generator, mix, numbered
 from splitbrain.harness.operation import Completion, Invocation
-from splitbrain.harness.running.final_phase import final_reads, poll_replicas
+from splitbrain.harness.running.final_phase import replica_polls, standard
 from splitbrain.harness.system import OperationFailed, VersionedStore
 from splitbrain.harness.workload import Plan, ReplicaAnswer, Schema, Workload
 
@@ -82,25 +81,11 @@ class RegistersClient:
         return Completion("ok", value)
 
 
-def _client(connection: Any, shared: None, config: Mapping[str, str]) -> RegistersClient:
-    return RegistersClient(connection)
-
-
-def _keys(plan: Plan) -> list[str]:
-    return [f"r{number}" for number in range(plan.whole("keys"))]
-
-
 def _generator(plan: Plan) -> Generator:
-    keys = _keys(plan)
+    keys = plan.keys("r")
     puts = numbered(lambda number: Invocation("put", {"write": number}, keys[number % len(keys)]))
     reads = numbered(lambda number: Invocation("read", key=keys[number % len(keys)]))
-    polls = cycle(sequence(*(Invocation("replica", key=key, node=node) for key in keys for node in plan.nodes)))
-    return mix(plan.seed, (5, puts), (4, reads), (1, polls))
-
-
-def _final(plan: Plan) -> Generator:
-    keys = _keys(plan)
-    return sequence(poll_replicas(keys, plan.nodes), final_reads(keys, plan.nodes))
+    return mix(plan.seed, (5, puts), (4, reads), (1, replica_polls(plan, keys)))
 
 
 WORKLOAD = Workload(
@@ -108,9 +93,9 @@ WORKLOAD = Workload(
     summary="numbered puts with contexts on a few hot keys; no acknowledged write may be lost, no sibling false",
     interface="VersionedStore",
     schemas=SCHEMAS,
-    client=_client,
+    client=lambda connection, shared, config: RegistersClient(connection),
     generator=_generator,
-    final=_final,
+    final=lambda plan: standard(plan, plan.keys("r")),
     checkers={"lost-writes": {}, "siblings": {}, "convergence": {}, "availability": {}, "latency": {}},
     config={"keys": "3"},
 )

@@ -17,9 +17,9 @@ from typing import Any
 
 import msgspec
 
-from splitbrain.harness.generators import Generator, cycle, mix, numbered, sequence
+from splitbrain.harness.generators import Generator, mix, numbered
 from splitbrain.harness.operation import Completion, Invocation
-from splitbrain.harness.running.final_phase import final_reads, poll_replicas
+from splitbrain.harness.running.final_phase import replica_polls, standard
 from splitbrain.harness.system import OperationFailed, VersionedStore
 from splitbrain.harness.workload import Plan, ReplicaAnswer, Schema, Workload
 
@@ -74,22 +74,12 @@ def _client(connection: Any, shared: asyncio.Lock, config: Mapping[str, str]) ->
     return SetsClient(connection, shared if config["lock"] == "true" else None)
 
 
-def _keys(plan: Plan) -> list[str]:
-    return [f"s{number}" for number in range(plan.whole("keys"))]
-
-
 def _generator(plan: Plan) -> Generator:
     plan.choice("lock", ("true", "false"))
-    keys = _keys(plan)
+    keys = plan.keys("s")
     adds = numbered(lambda number: Invocation("add", number, keys[number % len(keys)]))
     reads = numbered(lambda number: Invocation("read", key=keys[number % len(keys)]))
-    polls = cycle(sequence(*(Invocation("replica", key=key, node=node) for key in keys for node in plan.nodes)))
-    return mix(plan.seed, (8, adds), (1, reads), (1, polls))
-
-
-def _final(plan: Plan) -> Generator:
-    keys = _keys(plan)
-    return sequence(poll_replicas(keys, plan.nodes), final_reads(keys, plan.nodes))
+    return mix(plan.seed, (8, adds), (1, reads), (1, replica_polls(plan, keys)))
 
 
 WORKLOAD = Workload(
@@ -99,7 +89,7 @@ WORKLOAD = Workload(
     schemas=SCHEMAS,
     client=_client,
     generator=_generator,
-    final=_final,
+    final=lambda plan: standard(plan, plan.keys("s")),
     checkers={"lost-writes": {}, "siblings": {}, "convergence": {}, "availability": {}, "latency": {}},
     shared=asyncio.Lock,
     config={"keys": "8", "lock": "false"},

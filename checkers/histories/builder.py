@@ -4,7 +4,8 @@
 2. A completion has its invocation's `f` and, if it names one, its key.
 3. Nemesis events have process "nemesis" and type `info`.
 4. Where lines carry an index, it is the event's position: one that isn't means that lines are missing or reordered.
-5. What breaks a rule first, in the order of the lines, is the error; it names its line.
+5. `due` is on invocations only, and not after their time.
+6. What breaks a rule first, in the order of the lines, is the error; it names its line.
 """
 
 from __future__ import annotations
@@ -57,6 +58,7 @@ class Gatherer:
         self._type, self._f, self._key = array("b"), array("i"), array("i")
         self._node, self._error = array("i"), array("i")
         self._value: list[Any] = []
+        self._due: dict[int, int] = {}
         self._fs = _Table[str]()
         self._keys = _Table[str | int | None]({None: 0})
         self._nodes = _Table[str | None]({None: 0})
@@ -90,12 +92,15 @@ class Gatherer:
             keys=list(self._keys),
             nodes=list(self._nodes),
             errors=list(self._errors),
+            due=self._due,
         )
         self._hold_to_rules(columns)
         return columns
 
     def _flush(self) -> None:
         batch, self._waiting = self._waiting, []
+        first = len(self._time)
+        self._due.update((at, event.due) for at, event in enumerate(batch, first) if event.due is not None)
         try:
             self._index.extend([event.index for event in batch])
             self._time.extend([event.time for event in batch])
@@ -131,7 +136,7 @@ class Gatherer:
         raise AssertionError("a field did not fit, and then all did")
 
     def _hold_to_rules(self, columns: Columns) -> None:
-        found = [problem for problem in (self._misnumbered(), self._misplaced(columns)) if problem is not None]
+        found = [problem for problem in (self._misnumbered(), self._misplaced(columns), self._misdue()) if problem]
         if found:
             at, problem = min(found)
             raise HistoryError(self._lines[at], problem)
@@ -145,6 +150,14 @@ class Gatherer:
             return None
         at = int(wrong[0])
         return at, f"index is {index[at]}, expected {at}: lines are missing or reordered"
+
+    def _misdue(self) -> tuple[int, str] | None:
+        for at, due in self._due.items():
+            if self._type[at] != INVOKE:
+                return at, "due is for invocations only: a completion is never late"
+            if not -(2**63) <= due <= self._time[at]:
+                return at, f"due is {due}, after the invocation's time, {self._time[at]}"
+        return None
 
     def _misplaced(self, columns: Columns) -> tuple[int, str] | None:
         """The first event that may not follow what its process did before."""

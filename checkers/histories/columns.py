@@ -7,8 +7,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
@@ -32,6 +32,7 @@ class Columns:
 
     time: nanoseconds. process: its number, NEMESIS_PROCESS for the nemesis. type: INVOKE, OK, FAIL or INFO.
     f, key, node, error: codes into fs, keys, nodes, errors; the first key, node and error are None. value: as recorded.
+    due: `Event.due` of the few events that have it, by index.
     """
 
     time: Integers
@@ -46,6 +47,7 @@ class Columns:
     keys: Sequence[str | int | None]
     nodes: Sequence[str | None]
     errors: Sequence[str | None]
+    due: Mapping[int, int] = field(default_factory=dict)
 
     @cached_property
     def operations(self) -> OperationColumns:

@@ -16,7 +16,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import chain
+from itertools import chain, repeat
 from typing import Any, Literal, overload
 
 import msgspec
@@ -38,6 +38,7 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     index: position, from 0. time: nanoseconds since the start, on one monotonic clock.
     process: a client process's number, or "nemesis". f: what was asked. key, node, error: optional;
     error opens with its code (`timeout: no answer within 1 s`).
+    due: of an invocation that had to wait for a free client: when it should have started, on the clock of `time`.
     """
 
     index: int
@@ -49,6 +50,12 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     value: Any = None
     node: str | None = None
     error: str | None = None
+    due: int | None = None
+
+    @property
+    def intended_time(self) -> int:
+        """When it should have started: `due` if it waited for a free client, else `time`."""
+        return self.time if self.due is None else self.due
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +131,7 @@ class _Events(Sequence[Event]):
             columns.value[part],
             [columns.nodes[code] for code in columns.node[part].tolist()],
             [columns.errors[code] for code in columns.error[part].tolist()],
+            map(columns.due.get, range(start, stop)) if columns.due else repeat(None),
         )
 
 

@@ -1,6 +1,7 @@
 """Jepsen's operations: EDN maps -> History, and History -> EDN.
 
-1. An operation is a map with :type, :process and :f. Of its other fields :value, :time, :key, :node and :error count.
+1. An operation is a map with :type, :process and :f. Of its other fields :value, :time, :key, :node, :error and :due
+   count.
    A tag (`#jepsen.history.Op{...}`) changes nothing. Operations stand one after the other, a line each or as many lines
    as they like, or all in one vector or list.
 2. The order of operations is the order of the text. :index may be absent, sparse or out of order: it is not looked at.
@@ -150,14 +151,17 @@ def edn_lines(history: History) -> Iterator[bytes]:
         fields.append(f":value {_written(event.value)}")
         fields += [f":node {scalar(event.node)}"] if event.node is not None else []
         fields += [f":error {scalar(event.error)}"] if event.error is not None else []
+        fields += [f":due {event.due}"] if event.due is not None else []
         yield f"{{{', '.join(fields)}}}\n".encode()
 
 
 def settled(record: Event, position: int) -> Event:
     """The event with its time and its error as a history has them."""
     time = position if record.time is None else record.time
-    error = error_text(record.error)
-    return Event(position, time, record.process, record.type, record.f, record.key, record.value, record.node, error)
+    error, due = error_text(record.error), record.due
+    return Event(
+        position, time, record.process, record.type, record.f, record.key, record.value, record.node, error, due
+    )
 
 
 def error_text(error: Any) -> str | None:
@@ -182,8 +186,7 @@ def separated(line: int, event: Event) -> Event:
     if not isinstance(value, list) or len(value) != 2:
         problem = f"process {event.process} {event.f!r}: with independent keys a value is [key value], not"
         raise HistoryError(line, f"{problem} {clipped(write(value))}")
-    key = _name(value[0])
-    return Event(event.index, event.time, event.process, event.type, event.f, key, value[1], event.node, event.error)
+    return msgspec.structs.replace(event, key=_name(value[0]), value=value[1])
 
 
 def clipped(text: str) -> str:
@@ -221,6 +224,7 @@ def _explained(fields: dict[str, Any], problem: str) -> str:
         "process": "a number from 0, or :nemesis",
         "f": "what was asked, such as :read",
         "time": "a whole number of nanoseconds",
+        "due": "a whole number of nanoseconds",
     }
     found = re.search(r"\$\.(\w+)", problem) or re.search(r"field `(\w+)`", problem)
     name = found[1] if found else ""

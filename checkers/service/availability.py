@@ -6,7 +6,7 @@
    for each fault over the operations that it struck (`faults`), and over those that none struck.
 3. A silence ends with an `ok` completion, or with the last of these operations' events. It starts with the `ok`
    completion before it if another operation was then outstanding, else with the first invocation after
-   that: nobody asking is no silence.
+   that, or the moment when that was due: nobody asking is no silence.
 4. The time to recover after a heal is from the invocation of the fault's stop to the first `ok` completion of
    an operation invoked after that, or to the stage "recovered" if that came first. Of a fault that names nodes
    (a kill, a pause) the operation must have gone through such a node, and the slowest of its nodes counts.
@@ -57,18 +57,18 @@ def check(history: History, *, min_ok_rate: Annotated[float, Meta(ge=0, le=1)] |
         "info": len(operations) - served - failed,
         "without_fault": _rate(ok[~span.struck_by_any(found)]),
         "windows": [_window(history, fault, ok[span.struck(fault)]) for fault in found],
-        "longest_silence_ms": milliseconds(end.time - begin.time),
-        "longest_silence": [milliseconds(begin.time), milliseconds(end.time)],
+        "longest_silence_ms": milliseconds(end.time - begin.intended_time),
+        "longest_silence": [milliseconds(begin.intended_time), milliseconds(end.time)],
     }
     summary = (
         f"{rate:.2%} of {count(len(operations), 'operation')} were ok; the longest silence was "
-        f"{milliseconds(end.time - begin.time):,} ms"
+        f"{milliseconds(end.time - begin.intended_time):,} ms"
     )
     if min_ok_rate is not None and rate < min_ok_rate:
         text = (
             f"{served:,} of {count(len(operations), 'operation')} were ok, {failed:,} failed, "
             f"{len(operations) - served - failed:,} were never answered; nobody was served "
-            f"from {seconds(begin.time)} to {seconds(end.time)}"
+            f"from {seconds(begin.intended_time)} to {seconds(end.time)}"
         )
         witness = Witness(text, tuple(sorted({begin.index, end.index})), {"kind": "ok rate", "ok_rate": rate})
         return Verdict.invalid(f"{summary}; at least {min_ok_rate:.2%} must be ok", witness, **evidence)
@@ -147,6 +147,6 @@ def _longest_silence(history: History, operations: list[Operation]) -> tuple[Eve
 
 def _longer(longest: tuple[Event, Event] | None, since: Event | None, until: Event | None) -> tuple[Event, Event]:
     assert since is not None and until is not None
-    if longest is not None and until.time - since.time <= longest[1].time - longest[0].time:
+    if longest is not None and until.time - since.intended_time <= longest[1].time - longest[0].intended_time:
         return longest
     return since, until

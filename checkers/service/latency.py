@@ -1,7 +1,8 @@
 """Latency: how long clients waited for what they got.
 
-1. A latency is the time from the invocation to the `ok` completion of an operation. What failed or was never
-   answered has none: that is for `availability` to judge.
+1. A latency is the time from the moment when an operation was due to its `ok` completion. It was due when it was
+   invoked, or earlier if its invocation says so: it then waited for a free client, and a stall must not hide itself
+   (coordinated omission). What failed or was never answered has none: that is for `availability` to judge.
 2. Percentiles are by nearest rank (`quantiles`): for each `f`, for all client operations together,
    and for those that a fault struck (`faults`) apart from those that none struck. Replica polls have
    a figure of their own and are in no other.
@@ -42,7 +43,7 @@ def check(
     `over_sla`, how many took longer, where there is a bound. O(n log n).
     """
     served = [operation for operation in history.operations if operation.outcome == "ok"]
-    took = np.array([o.completion.time - o.invocation.time for o in served if o.completion], dtype=np.int64)
+    took = np.array([o.completion.time - o.invocation.intended_time for o in served if o.completion], dtype=np.int64)
     names = np.array([operation.f for operation in served], dtype=object)
     asked = names != POLL if served else np.zeros(0, dtype=np.bool_)
     if not asked.any():

@@ -9,7 +9,6 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
 import importlib
 import multiprocessing
 import os
@@ -20,7 +19,7 @@ import sys
 import textwrap
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -34,6 +33,7 @@ from splitbrain.checkers.registry import Checker, find, names
 from splitbrain.harness.running.experiment import UsageProblem
 from splitbrain.harness.running.interrupts import named
 from splitbrain.harness.running.results import WIDTH, Status
+from splitbrain.harness.suggestions import did_you_mean
 
 _LINES_OF_WITNESS = 14
 _GLANCE_S = 0.5
@@ -47,7 +47,7 @@ def chosen(asked: Sequence[str]) -> list[Checker]:
         try:
             checker = find(name)
         except ValueError as problem:
-            raise UsageProblem(f"{problem}{_guess(name, names())}") from None
+            raise UsageProblem(f"{problem}{did_you_mean(name, names())}") from None
         found[checker.name] = checker
     return list(found.values())
 
@@ -65,7 +65,7 @@ def dealt(
         if name not in known:
             whose = " and ".join(checker.name for checker in checkers)
             there = f"{whose} has {', '.join(known)}" if known else f"{whose} has none"
-            raise UsageProblem(f"{flags[name]}: no such option; {there}{_guess(name, known)}")
+            raise UsageProblem(f"{flags[name]}: no such option; {there}{did_you_mean(name, known)}")
     if "executor" in options and isinstance(options.get("model"), Model):
         _hold_sendable(options["model"], flags["model"])
     return {checker.name: _accepted(checker, options, flags) for checker in checkers}
@@ -128,7 +128,8 @@ def model(name: str) -> Any:
         thing = getattr(found, attribute)
     except AttributeError:
         there = [each for each in vars(found) if not each.startswith("_")]
-        raise UsageProblem(f"--model {name}: {module} has no {attribute or 'name'}{_guess(attribute, there)}") from None
+        guess = did_you_mean(attribute, there)
+        raise UsageProblem(f"--model {name}: {module} has no {attribute or 'name'}{guess}") from None
     try:
         made = thing() if isinstance(thing, type) else thing
     except KeyboardInterrupt:
@@ -219,11 +220,6 @@ def as_text(verdict: Verdict, history: History) -> str:
         where = f" at line {history.cut_at:,}" if history.cut_at else ""
         shown.append(f"the file ends inside an event{where}; what came before was judged")
     return "\n".join(shown)
-
-
-def _guess(name: str, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(name, list(known), 1)
-    return f"; did you mean {close[0]}?" if close else ""
 
 
 def _begin() -> None:

@@ -10,6 +10,7 @@ from splitbrain.harness.nemesis import partitions, processes
 from splitbrain.harness.nemesis.package import FaultFamily, FaultPackage
 from splitbrain.harness.nemesis.turns import least_s
 from splitbrain.harness.seeds import split
+from splitbrain.harness.suggestions import did_you_mean
 
 SHORTEST_S, LONGEST_S = 2.0, 10.0
 """Of a pause where there is time: shorter faults are soon ridden out, longer ones leave too few in a run."""
@@ -58,4 +59,4 @@ def _family(name: str, nodes: Sequence[str], *, seed: int) -> FaultFamily:
         return partitions.family(name, nodes, seed=seed)
     if name in built:
         return built[name](nodes, seed=seed)
-    raise ValueError(f"unknown fault {name!r}; known: {', '.join(sorted(SUMMARIES))}")
+    raise ValueError(f"unknown fault {name!r}; known: {', '.join(sorted(SUMMARIES))}{did_you_mean(name, SUMMARIES)}")

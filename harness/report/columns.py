@@ -27,13 +27,14 @@ Booleans = npt.NDArray[np.bool_]
 class Columns:
     """n operations.
 
-    start, end: ns. outcome: index into OUTCOMES. index, done: positions of invocation and completion in the
-    history.
+    start, end: ns. due: ns; when an operation should have started, before `start` if it waited for a free client.
+    outcome: index into OUTCOMES. index, done: positions of invocation and completion in the history.
     f, key, node: indices into the names beside them; the name "" stands for none. lanes: how many there are.
     """
 
     start: Integers
     end: Integers
+    due: Integers
     outcome: Integers
     process: Integers
     lane: Integers
@@ -68,12 +69,13 @@ def columns(history: History) -> Columns:
     """The history's operations as columns. O(n log lanes)."""
     names: tuple[dict[str, int], ...] = ({}, {}, {})
     last = end_ns(history)
-    rows = np.empty((len(history.operations), 9), dtype=np.int64)
+    rows = np.empty((len(history.operations), 10), dtype=np.int64)
     for row, operation in enumerate(history.operations):
         asked, done = operation.invocation, operation.completion
         rows[row] = (
             asked.time,
             last if done is None else done.time,
+            asked.intended_time,
             OUTCOMES.index(operation.outcome),
             operation.process,
             asked.index,
@@ -82,12 +84,13 @@ def columns(history: History) -> Columns:
             names[1].setdefault("" if asked.key is None else str(asked.key), len(names[1])),
             names[2].setdefault((done.node if done else None) or asked.node or "", len(names[2])),
         )
-    start, end, outcome, process, index, done_at, f, key, node = rows.T.copy()
+    start, end, due, outcome, process, index, done_at, f, key, node = rows.T.copy()
     lane, lanes = _lanes(process, start, end)
     f_names, key_names, node_names = (tuple(table) for table in names)
     return Columns(
         start,
         end,
+        due,
         outcome,
         process,
         lane,

@@ -53,7 +53,7 @@ def over_time(table: Columns) -> dict[str, Any]:
     done = tally.sum(axis=0)
     share = np.where(done > 0, tally[0] / np.maximum(done, 1), np.nan)
     well = finished & (table.outcome == 0)
-    latency = (table.end - table.start) / 1e6
+    latency = (table.end - table.due) / 1e6
     kinds = [code for code in range(len(table.f_names)) if (well & (table.f == code)).any()]
     chosen = {"all": well} | {table.f_names[code]: well & (table.f == code) for code in kinds}
     return {

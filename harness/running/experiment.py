@@ -13,28 +13,22 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from splitbrain.harness.catalogue import UnknownName, system, workload
+from splitbrain.harness.environment import Environment
 from splitbrain.harness.nemesis import FaultPackage, fault_package
+from splitbrain.harness.running.environments import ENVIRONMENTS, EnvironmentKind
 from splitbrain.harness.seeds import split
+from splitbrain.harness.suggestions import did_you_mean
 from splitbrain.harness.system import System
+from splitbrain.harness.systems import DEFAULT as DEFAULT_SYSTEM
 from splitbrain.harness.workload import Plan, Workload
 
-ENVIRONMENTS: Mapping[str, str] = {
-    "sim": "one process, virtual time: seconds, and every failure replays from its seed",
-    "docker": "containers, with iptables and kill -9 over SSH",
-}
-ABILITIES: Mapping[str, frozenset[str]] = {
-    "sim": frozenset({"cut", "kill", "pause", "wipe"}),
-    "docker": frozenset({"cut", "kill", "pause", "wipe"}),
-}
-COMMANDS_S: Mapping[str, float] = {"sim": 0.1, "docker": 2.0}
-"""What the commands of one fault take, its start and its end together. In containers half a second to a second if the
-machine has nothing else to do, and three times as much if it is busy."""
 RANGES: Mapping[str, tuple[float, float]] = {
     "nodes": (1, 99),
     "seed": (0, 2**63),
     "time_limit_s": (1, 86_400),
     "rate": (0.01, 100_000),
     "concurrency": (1, 1000),
+    "spare_clients": (0, 100_000),
 }
 
 
@@ -47,18 +41,20 @@ class Experiment:
     """What to run.
 
     nodes: how many. faults: families, such as "partition". time_limit_s: of load, not counting recovery.
-    rate: operations a second. concurrency: client processes. config: the keys that were given.
+    rate: operations a second. concurrency: client processes. spare_clients: how many more may be added while all of
+    them wait for an answer; None for ten times the concurrency. config: the keys that were given.
     """
 
     workload: str
     environment: str = "sim"
-    system: str = "dynamo"
+    system: str = DEFAULT_SYSTEM
     nodes: int = 5
     faults: tuple[str, ...] = ()
     seed: int = 0
     time_limit_s: float = 60.0
     rate: float = 100.0
     concurrency: int = 10
+    spare_clients: int | None = None
     config: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -70,24 +66,26 @@ class Experiment:
     def command(self) -> str:
         """The shell line that runs it again."""
         words = ["splitbrain", "run", self.workload, "--env", self.environment]
-        if self.system != "dynamo":
+        if self.system != DEFAULT_SYSTEM:
             words += ["--system", self.system]
         words += ["--nodes", str(self.nodes)]
         if self.faults:
             words += ["--faults", ",".join(self.faults)]
         words += ["--seed", str(self.seed), "--time-limit", _exactly(self.time_limit_s)]
         words += ["--rate", _exactly(self.rate), "--concurrency", str(self.concurrency)]
+        if self.spare_clients is not None:
+            words += ["--spare-clients", str(self.spare_clients)]
         for key, value in self.config.items():
             words += ["--config", f"{key}={value}"]
         return shlex.join(words)
 
     def prepare(self) -> Prepared:
-        """Look everything up. Raises UsageProblem."""
-        for name, (least, most) in RANGES.items():
-            if not least <= getattr(self, name) <= most:  # Not a number is in no range.
-                raise UsageProblem(f"{name} is {getattr(self, name)}; give {least:g} to {most:g}")
-        if self.environment not in ENVIRONMENTS:
-            raise UsageProblem(f"unknown environment {self.environment!r}; known: {', '.join(ENVIRONMENTS)}")
+        """Look everything up, and make the environment without opening it. Raises UsageProblem."""
+        self._check_ranges()
+        kind = ENVIRONMENTS.get(self.environment)
+        if kind is None:
+            guess = did_you_mean(self.environment, ENVIRONMENTS)
+            raise UsageProblem(f"unknown environment {self.environment!r}; known: {', '.join(ENVIRONMENTS)}{guess}")
         try:
             chosen, tested = workload(self.workload), system(self.system)
         except UnknownName as problem:
@@ -95,7 +93,8 @@ class Experiment:
         known = {**tested.config, **chosen.config}
         for key in self.config:
             if key not in known:
-                raise UsageProblem(f"unknown configuration key {key!r}; known: {', '.join(sorted(known))}")
+                guess = did_you_mean(key, known)
+                raise UsageProblem(f"unknown configuration key {key!r}; known: {', '.join(sorted(known))}{guess}")
         if chosen.interface not in tested.interfaces:
             offered = ", ".join(sorted(tested.interfaces))
             raise UsageProblem(f"{chosen.name} needs {chosen.interface}; {tested.name} offers {offered}")
@@ -112,29 +111,41 @@ class Experiment:
                 self.names,
                 seed=split(self.seed, "faults"),
                 time_limit_s=self.time_limit_s,
-                commands_s=COMMANDS_S[self.environment],
+                commands_s=kind.fault_commands_s,
             )
             chosen.generator(plan)
         except ValueError as problem:
             raise UsageProblem(str(problem)) from None
-        missing = faults.requires - ABILITIES[self.environment]
+        environment = kind.make(self.names, configured, split(self.seed, "environment"))
+        self._check_abilities(faults, environment)
+        return Prepared(self, chosen, configured, faults, plan, kind, environment)
+
+    def _check_ranges(self) -> None:
+        for name, (least, most) in RANGES.items():
+            given = getattr(self, name)
+            if given is not None and not least <= given <= most:  # Not a number is in no range.
+                raise UsageProblem(f"{name} is {given}; give {least:g} to {most:g}")
+
+    def _check_abilities(self, faults: FaultPackage, environment: Environment) -> None:
+        missing = faults.requires - environment.abilities
         if missing:
             raise UsageProblem(
-                f"{self.environment} can't {', '.join(sorted(missing))}, which {','.join(self.faults)} needs;"
+                f"{environment.name} can't {', '.join(sorted(missing))}, which {','.join(self.faults)} needs;"
                 " leave that fault out, or choose another --env"
             )
-        return Prepared(self, chosen, configured, faults, plan)
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """An experiment whose parts were all found."""
+    """An experiment whose parts were all found. kind: of the environment, which is not open yet."""
 
     experiment: Experiment
     workload: Workload
     system: System
     faults: FaultPackage
     plan: Plan
+    kind: EnvironmentKind
+    environment: Environment
 
 
 def _exactly(number: float) -> str:
@@ -143,11 +154,13 @@ def _exactly(number: float) -> str:
 
 
 def settings(pairs: Iterable[str], flag: str = "--config") -> dict[str, str]:
-    """`key=value` words as a mapping. Raises UsageProblem for one that is none."""
-    parsed = {}
+    """`key=value` words as a mapping. Raises UsageProblem for a word that is none, and for a key that comes twice."""
+    parsed: dict[str, str] = {}
     for pair in pairs:
         key, equals, value = pair.partition("=")
         if not equals or not key:
             raise UsageProblem(f"{flag} {pair}: give key=value")
+        if key in parsed:
+            raise UsageProblem(f"{flag} {key} is given twice, as {parsed[key]} and as {value}; give it once")
         parsed[key] = value
     return parsed

@@ -28,11 +28,12 @@ def facts(prepared: Prepared) -> dict[str, Any]:
         "time_limit_s": experiment.time_limit_s,
         "rate": experiment.rate,
         "concurrency": experiment.concurrency,
+        "spare_clients": experiment.spare_clients,
         "faults": list(experiment.faults),
         "config": dict(experiment.config),
         "system_config": {**prepared.plan.config, **prepared.system.describe()},
         "command": experiment.command,
-        "started": None if experiment.environment == "sim" else datetime.now(UTC).isoformat(timespec="seconds"),
+        "started": None if prepared.kind.simulated else datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": {"splitbrain": version("splitbrain"), "python": platform.python_version()},
         "commit": _commit(),
     }

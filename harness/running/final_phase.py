@@ -4,7 +4,8 @@
 2. Replicas have converged when a whole round was answered, of every key all home replicas showed the same versions, and
    no node kept any of it for another: what it keeps is owed to a home that may be the only one.
 3. A final read that did not succeed is asked again, in the next round.
-4. Each notes its stage in the history when it begins.
+4. Each notes its stage in the history when it begins. A workload's own final phase that notes no "final-reads" is
+   given that stage before its first operation that is no replica poll: without it, no checker would trust its reads.
 """
 
 from __future__ import annotations
@@ -14,23 +15,29 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from splitbrain.checkers.histories.history import Event
+from splitbrain.checkers.histories.replica_polls import POLL
 from splitbrain.harness.generators import (
     PENDING,
     Context,
     Generator,
     Once,
     Pending,
+    Source,
     Step,
     Test,
+    cycle,
+    lift,
     seconds,
     sequence,
     stage,
     time_limit,
 )
 from splitbrain.harness.operation import Invocation
+from splitbrain.harness.workload import Plan
 
 Item = tuple[str, str]
 """A key, and the node that is asked for it."""
+FINAL_READS = "final-reads"
 READ_ROUNDS = 5
 READ_PAUSE_S = 1.0
 """From one round of final reads to the next: a failure detector may need as long to think better of a node."""
@@ -60,7 +67,44 @@ def final_reads(keys: Sequence[str], nodes: Sequence[str]) -> Generator:
         return [item for item in asked if item not in answers]
 
     reads = Rounds("read", _items(keys, nodes), again, seconds(READ_PAUSE_S), rounds_left=READ_ROUNDS - 1)
-    return sequence(stage("final-reads"), reads)
+    return sequence(stage(FINAL_READS), reads)
+
+
+def standard(plan: Plan, keys: Sequence[str]) -> Generator:
+    """The end of every workload on a versioned store: the replicas converge, then every key is read."""
+    return sequence(poll_replicas(keys, plan.nodes), final_reads(keys, plan.nodes))
+
+
+def replica_polls(plan: Plan, keys: Sequence[str]) -> Generator:
+    """During the load: ask every node for what it holds of every key, again and again."""
+    return cycle(sequence(*(Invocation("replica", key=key, node=node) for key in keys for node in plan.nodes)))
+
+
+def with_final_stage(source: Source) -> Generator:
+    """A workload's final phase, with the stage "final-reads" where the workload does not note it (rule 4)."""
+    return FinalStage(lift(source))
+
+
+@dataclass(frozen=True, slots=True)
+class FinalStage:
+    """See `with_final_stage`."""
+
+    inner: Generator
+
+    def op(self, test: Test, context: Context) -> Step:
+        step = self.inner.op(test, context)
+        if step is None:
+            return None
+        offered, after = step
+        if isinstance(offered, Pending) or offered.f in (POLL, "log"):
+            return offered, FinalStage(after)
+        if offered.f == "stage":
+            return offered, after if offered.value == FINAL_READS else FinalStage(after)
+        # Not taken yet: it is asked for again, once the stage is noted.
+        return replace(stage(FINAL_READS), time_ns=context.time_ns), self.inner
+
+    def update(self, test: Test, context: Context, event: Event) -> Generator:
+        return FinalStage(self.inner.update(test, context, event))
 
 
 def converged(items: Sequence[Item], answers: Mapping[Item, Any]) -> bool:

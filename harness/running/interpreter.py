@@ -3,8 +3,9 @@
 1. Events are recorded in the order in which they happen, each before anything that follows from it.
 2. A thread has one operation open at a time, and one process number; `info` retires the process: its connections are
    closed, and the thread goes on as the next number never used. There are `concurrency` threads at first.
-3. Open loop: an operation that must start on schedule (`stagger`) while all threads are busy starts on a spare one,
-   up to `SPARE_FACTOR` times the concurrency. Beyond that it starts late, and how late is counted.
+3. Open loop: an operation that must start on schedule (`stagger`) while all threads are busy starts on a spare one, up
+   to `spare_clients` of them. Beyond that it waits for a free client, and its invocation says when it was `due`: that
+   time counts as latency, or a stall would hide itself (coordinated omission).
 4. A connection's `OperationFailed` is a `fail` if definite, else an `info`; no answer in time is an `info`. Anything
    else it raises, a CancelledError and a SystemExit too, is the harness's own failure: an `info` with code `crash`, and
    it is remembered.
@@ -30,7 +31,8 @@ from splitbrain.harness.running.interrupts import interrupting, named, said
 from splitbrain.harness.system import OperationFailed
 
 SPARE_FACTOR = 10
-"""Outstanding operations at 10 times the concurrency: the system has stalled, and more would only measure us."""
+"""Unless told otherwise, clients may be added up to 10 times the concurrency: with more outstanding operations than
+that the system has stalled, and each client costs a socket."""
 NEMESIS_TIMEOUT_S = 60.0
 """For restarting a node and waiting for its answer; a nemesis that hangs must not hang the run."""
 CLOSE_TIMEOUT_S = 5.0
@@ -61,7 +63,7 @@ OpenClient = Callable[[int, str], Awaitable[OperationClient]]
 class Tally:
     """What the interpreter noticed of itself.
 
-    operations: client operations started. late: those that started more than `LATE_NS` after their time;
+    operations: client operations started. late: those that started more than `LATE_NS` after they were due;
     latest_ns: the worst lateness. spares: threads that were added. crashes: the texts of rule 4's failures, and
     of what the nemesis raised that was no EnvironmentFailure.
     """
@@ -78,6 +80,7 @@ class Interpreter:
 
     test: names the nodes and the concurrency. open_client: see `OpenClient`. nemesis: None if the generators have
     nothing for it. record: takes each event, in order. operation_timeout_s: until an operation is given up.
+    spare_clients: how many threads may be added (rule 3); None for `SPARE_FACTOR` times the concurrency.
     Threads are spread over the nodes in turn; an invocation that names a node goes through that one instead.
     """
 
@@ -89,6 +92,7 @@ class Interpreter:
         record: Callable[[Event], None],
         nemesis: Nemesis | None = None,
         operation_timeout_s: float = 5.0,
+        spare_clients: int | None = None,
     ) -> None:
         if not test.nodes or test.concurrency < 1:
             raise ValueError("a test needs at least one node and a concurrency of at least 1")
@@ -102,6 +106,7 @@ class Interpreter:
         self._start = self._loop.time()
         self._passed_ns = 0
         self._index = 0
+        self._spares_most = SPARE_FACTOR * test.concurrency if spare_clients is None else spare_clients
         self._spares_made = 0
         self._next_process = test.concurrency
         self._processes: dict[Thread, Thread] = {thread: thread for thread in range(test.concurrency)}
@@ -188,11 +193,11 @@ class Interpreter:
                         await self._wait(due_ns)
                         continue
                     generator = following.update(
-                        test, self._context(), self._begin(invocation, now_ns - due_ns)
+                        test, self._context(), self._begin(invocation, due_ns)
                     )
 
     def _context(self) -> Context:
-        if not self._spare and self.tally.spares < SPARE_FACTOR * self._test.concurrency:
+        if not self._spare and self.tally.spares < self._spares_most:
             # Offered before it is needed: an operation has its process's number before it starts.
             thread = self._test.concurrency + self._spares_made
             self._spares_made += 1
@@ -223,8 +228,8 @@ class Interpreter:
         if self._waker is not None and not self._waker.done():
             self._waker.set_result(None)
 
-    def _begin(self, invocation: Invocation, late_ns: int) -> Event:
-        """Start an operation. Returns its invocation as recorded."""
+    def _begin(self, invocation: Invocation, due_ns: int) -> Event:
+        """Start an operation that was due at that moment. Returns its invocation as recorded."""
         if invocation.process == NEMESIS and invocation.f in NOTES:
             return self._event(NEMESIS, "info", invocation, None)
         thread = self._take(invocation)
@@ -238,10 +243,12 @@ class Interpreter:
         process = self._processes[thread]
         assert isinstance(process, int)
         self.tally.operations += 1
-        if late_ns > LATE_NS:
+        late_ns = self.now_ns - due_ns
+        late = late_ns > LATE_NS
+        if late:
             self.tally.late += 1
             self.tally.latest_ns = max(self.tally.latest_ns, late_ns)
-        event = self._event(process, "invoke", invocation, node)
+        event = self._event(process, "invoke", invocation, node, due_ns=due_ns if late else None)
         work = self._perform(thread, process, node, invocation)
         self._busy[thread] = self._loop.create_task(self._guarded(work))
         return event
@@ -336,6 +343,7 @@ class Interpreter:
         invocation: Invocation,
         node: str | None,
         error: str | None = None,
+        due_ns: int | None = None,
     ) -> Event:
         """Record an event, at this moment."""
         event = Event(
@@ -348,6 +356,7 @@ class Interpreter:
             invocation.value,
             node,
             error,
+            due_ns,
         )
         self._index += 1
         self._record(event)

@@ -26,27 +26,27 @@ from splitbrain.harness.generators import Test, any_of, clients, nemesis, stagge
 from splitbrain.harness.report import write as write_report
 from splitbrain.harness.running.experiment import Experiment, Prepared, UsageProblem
 from splitbrain.harness.running.facts import facts
+from splitbrain.harness.running.final_phase import with_final_stage
 from splitbrain.harness.running.interpreter import Interpreter, Tally
 from splitbrain.harness.running.interrupts import Interrupts, interrupting, named, run_really
 from splitbrain.harness.running.node_logs import write as write_logs
 from splitbrain.harness.running.recorder import HistoryWriter
+from splitbrain.harness.running.recovery import PROBES, unrecovered
 from splitbrain.harness.running.results import Result, ResultsError, RunFolder, Status, read_history
 from splitbrain.harness.running.validation import validated
 from splitbrain.harness.seeds import split
-from splitbrain.harness.simulation import LinkConditions, SimulatedEnvironment, run_simulated
+from splitbrain.harness.simulation import run_simulated
 from splitbrain.harness.terminal import Progress
 from splitbrain.harness.workload import Client
 
 RECOVERY_S = 30.0
-"""How long the system may take to answer again once everything is healed."""
+"""How long the system may take to serve again once everything is healed."""
 OPERATION_TIMEOUT_S = 5.0
 MARGIN_S = 240.0
 """Besides the load: to start, heal and recover (each within a minute, or it failed), converge (30 s) and read."""
 LOGS_S = 60.0
 """How long the nodes may take to send their logs; nobody who interrupted a run waits for more than a few seconds."""
 LOGS_INTERRUPTED_S = 3.0
-SIMULATED_LINKS = LinkConditions(loss=0.002, duplication=0.002)
-"""Besides the faults asked for: links that never lose or repeat a datagram would hide what UDP is about."""
 
 
 class Interrupted(Exception):
@@ -109,11 +109,12 @@ class _Run:
         self._active: dict[str, str] = {}
         self._tally: Tally | None = None
         self._crashes: list[str] = []
+        self._notes: list[str] = []
         self._result: Result | None = None
 
     def go(self) -> Result:
         try:
-            if self._experiment.environment == "sim":
+            if self._prepared.kind.simulated:
                 run_simulated(self._main, self._escaped)
             else:
                 run_really(self._main, self._escaped)
@@ -132,7 +133,7 @@ class _Run:
         assert task is not None
         task.get_loop().set_exception_handler(self._crashed)
         self._interrupts.tell(task)
-        environment = self._environment()
+        environment = self._prepared.environment
         failure: Exception | None = None
         try:
             try:
@@ -178,15 +179,6 @@ class _Run:
         """What came out of the loop: a SystemExit in a callback, or in a task that nobody awaits."""
         self._interrupts.end(HarnessError(f"the run was ended by {named(problem)}, raised where nobody waits for it"))
 
-    def _environment(self) -> Environment:
-        experiment = self._experiment
-        if experiment.environment == "sim":
-            seed = split(experiment.seed, "environment")
-            return SimulatedEnvironment(experiment.names, seed=seed, conditions=SIMULATED_LINKS)
-        from splitbrain.harness.hosts import DockerEnvironment  # SSH and Docker take a while to import.
-
-        return DockerEnvironment(experiment.names, self._prepared.system.image())
-
     async def _perform(self, environment: Environment) -> None:
         """From nothing to the last final read; the history is in the folder."""
         await environment.open(self._progress)
@@ -220,11 +212,13 @@ class _Run:
             record=lambda event: self._record(event, writer),
             nemesis=prepared.faults.nemesis(environment, prepared.system),
             operation_timeout_s=OPERATION_TIMEOUT_S,
+            spare_clients=experiment.spare_clients,
         )
         self._tally = interpreter.tally
         try:
             await self._load_and_heal(interpreter, environment)
-            await interpreter.run(validated(prepared.workload.schemas, prepared.workload.final(prepared.plan)))
+            final = with_final_stage(prepared.workload.final(prepared.plan))
+            await interpreter.run(validated(prepared.workload.schemas, final))
             interpreter.stage("end")
         finally:
             if isinstance(self._interrupts.problem, EnvironmentLost):
@@ -236,7 +230,7 @@ class _Run:
 
     def _limit(self) -> None:
         limit_s = self._experiment.time_limit_s + MARGIN_S
-        if self._experiment.environment == "sim":
+        if self._prepared.kind.simulated:
             asyncio.get_running_loop().call_later(limit_s, self._interrupts.end, Overdue())
         else:
             self._interrupts.limit(limit_s, Overdue())
@@ -257,18 +251,15 @@ class _Run:
         )
         await interpreter.run(nemesis(prepared.faults.final))
         interpreter.stage("recovery")
-        interpreter.stage("recovered" if await self._recovered(environment) else "not-recovered")
-
-    async def _recovered(self, environment: Environment) -> bool:
-        """Wait, within bounds, until every node answers."""
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + RECOVERY_S
-        for node in self._experiment.names:
-            while not await self._prepared.system.ready(environment, node):
-                if loop.time() > deadline:
-                    return False
-                await asyncio.sleep(0.1)
-        return True
+        down = await unrecovered(
+            prepared.system,
+            environment,
+            experiment.names,
+            prepared.workload.probe or PROBES.get(prepared.workload.interface),
+            RECOVERY_S,
+        )
+        self._notes += [f"{node} did not recover within {RECOVERY_S:g} s: {reason}" for node, reason in down.items()]
+        interpreter.stage("not-recovered" if down else "recovered")
 
     def _record(self, event: Event, writer: HistoryWriter) -> None:
         writer.write(event)
@@ -313,7 +304,7 @@ class _Run:
             failure = failure or HarnessError(f"judging failed, {named(problem)}; see {self._folder.write_traceback()}")
         crashes = [*(self._tally.crashes if self._tally is not None else ()), *self._crashes]
         status, reason = _conclude(verdict, failure, crashes)
-        notes = _lateness(self._tally)
+        notes = (*self._notes, *_lateness(self._tally))
         result = Result(status, reason, verdict, self._folder.path, self._experiment.command, notes)
         self._folder.write_result(result)
         return result
@@ -365,7 +356,7 @@ def _lateness(tally: Tally | None) -> tuple[str, ...]:
         return ()
     return (
         f"{tally.late:,} of {tally.operations:,} operations started late, by up to {tally.latest_ns / 1e9:.2f} s, for"
-        " want of a free client; latency counts from the actual start",
+        " want of a free client; their latency counts from the moment when they were due",
     )
 
 

@@ -1,1 +1,7 @@
-"""Systems under test, one a file, each registered through the entry-point group `splitbrain.systems`."""
+"""Systems under test: one folder or file each, registered through the entry-point group `splitbrain.systems`.
+
+Nothing else in the harness names a system. `dynamo` is the reference store; begin reading at `dynamo.system`.
+"""
+
+DEFAULT = "dynamo"
+"""The system that is tested where none is named."""
