@@ -23,12 +23,13 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
     ('partition', 'convergence')
     >>> nearest("frobnicate", ["rate", "seed"])
     """
-    words = list(known)
-    close = difflib.get_close_matches(word.lower(), words, 1, CUTOFF)
+    asked, spelled = word.lower(), {each.lower(): each for each in known}
+    close = [each for each in spelled if sorted(each) == sorted(asked)]  # In a short word, two swapped letters are many.
+    close += difflib.get_close_matches(asked, spelled, 1, CUTOFF)
     if close:
-        return close[0]
-    longer = [each for each in words if len(word) >= PREFIX_LETTERS and each.startswith(word.lower())]
-    return longer[0] if len(longer) == 1 else None
+        return spelled[close[0]]
+    longer = [each for each in spelled if len(asked) >= PREFIX_LETTERS and each.startswith(asked)]
+    return spelled[longer[0]] if len(longer) == 1 else None
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

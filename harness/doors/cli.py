@@ -14,11 +14,14 @@ import os
 import signal
 import sys
 import time
+from typing import NoReturn
 
 from splitbrain.harness.doors import guard
 
 EXIT_INTERRUPTED = 130
 GUARDED = ("run", "check")
+COMPLETE = "_SPLITBRAIN_COMPLETE"
+"""Shells set it to have a word completed."""
 _ONE_INTERRUPT_S = 1.0
 _interrupted_at = float("-inf")
 
@@ -27,6 +30,8 @@ def main() -> None:
     """The command."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _leave)
+    if os.environ.get(COMPLETE):
+        _complete()
     if sys.argv[1:2] and sys.argv[1] in GUARDED:
         guard.enter()
     import click
@@ -60,6 +65,14 @@ def main() -> None:
         code = EXIT_CODES["broken"]
     guard.report(code)
     sys.exit(code)
+
+
+def _complete() -> NoReturn:
+    """Answer a shell that completes a word. Runs no command."""
+    from splitbrain.harness.doors.commands import cli
+
+    cli.main(prog_name="splitbrain", complete_var=COMPLETE)
+    raise AssertionError("click answers the shell and exits")
 
 
 def _interrupt(number: int, frame: object) -> None:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import gc
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import click
 
-from splitbrain import checkers
-from splitbrain.harness.catalogue import SYSTEMS, WORKLOADS, names
-from splitbrain.harness.running.experiment import ENVIRONMENTS, Experiment, UsageProblem, settings
+from splitbrain.harness.doors import words
+from splitbrain.harness.running.environments import ENVIRONMENTS
+from splitbrain.harness.running.experiment import Experiment, UsageProblem, settings
 from splitbrain.harness.running.results import EXIT_CODES, read_history
+from splitbrain.harness.systems import DEFAULT as DEFAULT_SYSTEM
 from splitbrain.harness.terminal import Progress, say, warn
 
 SEED_MAX = 2**32
@@ -27,23 +27,48 @@ class Answered(SystemExit):
         self.exit_code = exit_code
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=words.Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="splitbrain", message="%(prog)s %(version)s")
 def cli() -> None:
     """Torment a distributed system, and prove what it lost."""
 
 
 @cli.command()
-@click.argument("workload")
-@click.option("--env", "environment", default="sim", show_default=True, help=f"Where: {', '.join(ENVIRONMENTS)}.")
-@click.option("--system", default="dynamo", show_default=True, help="The system under test.")
-@click.option("--nodes", default=5, show_default=True, type=click.IntRange(1, 99), help="How many.")
-@click.option("--faults", default="", metavar="A,B", help="Such as partition,kill; none by default.")
-@click.option("--seed", type=click.IntRange(0), help="Of everything random; drawn and shown if not given.")
+@click.argument("workload", shell_complete=words.complete_workload)
+@click.option(
+    "--env",
+    "environment",
+    default="sim",
+    show_default=True,
+    shell_complete=words.complete_environment,
+    help=f"The environment: {', '.join(ENVIRONMENTS)}.",
+)
+@click.option(
+    "--system",
+    default=DEFAULT_SYSTEM,
+    show_default=True,
+    shell_complete=words.complete_system,
+    help="The system under test.",
+)
+@click.option("--nodes", default=5, show_default=True, type=words.Whole(1, 99), help="Number of nodes.")
+@click.option(
+    "--faults",
+    default="",
+    metavar="A,B",
+    shell_complete=words.complete_faults,
+    help="Faults to inject, such as partition,kill; none by default.",
+)
+@click.option("--seed", type=words.Whole(0), help="Seed of all random choices; drawn and shown if not given.")
 @click.option("--time-limit", default=60.0, show_default=True, type=click.FloatRange(1), help="Seconds of load.")
-@click.option("--rate", default=100.0, show_default=True, type=click.FloatRange(0.01), help="Operations a second.")
-@click.option("--concurrency", default=10, show_default=True, type=click.IntRange(1, 1000), help="Client processes.")
-@click.option("--config", "config", multiple=True, metavar="KEY=VALUE", help="Of the system or the workload.")
-@click.option("--out", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Where runs go.")
+@click.option("--rate", default=100.0, show_default=True, type=click.FloatRange(0.01), help="Operations per second.")
+@click.option("--concurrency", default=10, show_default=True, type=words.Whole(1, 1000), help="Client processes.")
+@click.option(
+    "--spare-clients",
+    type=words.Whole(0, 100_000),
+    help="Client processes that may be added while all wait for answers; ten times --concurrency by default.",
+)
+@click.option("--config", "config", multiple=True, metavar="KEY=VALUE", help="A setting of the system or the workload.")
+@click.option("--out", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Runs' folder.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object at the end, for programs.")
 def run(
     workload: str,
@@ -55,14 +80,14 @@ def run(
     time_limit: float,
     rate: float,
     concurrency: int,
+    spare_clients: int | None,
     config: tuple[str, ...],
     out: Path,
     as_json: bool,
 ) -> None:
     """Run WORKLOAD against a cluster under faults, check what was recorded, and write a report."""
-    from splitbrain.harness.running.run import (
-        run as run_experiment,  # Brings in SSH and Docker: `check` and `report` need neither.
-    )
+    # Imports the checkers and the report's templates: `list` and `clean` need neither.
+    from splitbrain.harness.running.run import run as run_experiment
 
     experiment = Experiment(
         workload=workload,
@@ -74,6 +99,7 @@ def run(
         time_limit_s=time_limit,
         rate=rate,
         concurrency=concurrency,
+        spare_clients=spare_clients,
         config=settings(config),
     )
     with Progress(quiet=as_json) as progress:
@@ -87,14 +113,21 @@ def run(
 
 @cli.command()
 @click.argument("history", type=click.Path(path_type=Path))
-@click.option("--checker", "asked", multiple=True, required=True, help="`splitbrain list` shows them; may be repeated.")
-@click.option("--model", help="What the object is: a name, or your own as package.module:ATTRIBUTE.")
-@click.option("--consistency", help="The consistency that transactions were promised.")
+@click.option(
+    "--checker",
+    "asked",
+    multiple=True,
+    required=True,
+    shell_complete=words.complete_checker,
+    help="A checker of `splitbrain list`; may be repeated.",
+)
+@click.option("--model", help="Model of the object: a name, or your own as package.module:ATTRIBUTE.")
+@click.option("--consistency", help="The consistency model that transactions were promised.")
 @click.option("--timeout", type=click.FloatRange(0, min_open=True), help="Seconds that checking may take.")
 @click.option("--memory", type=click.FloatRange(0, min_open=True), help="Megabytes that checking may take.")
-@click.option("--jobs", default=1, show_default=True, type=click.IntRange(1, 256), help="Processes to check with.")
+@click.option("--jobs", default=1, show_default=True, type=words.Whole(1, 256), help="Processes to check with.")
 @click.option("--independent", is_flag=True, help="Values are [key value], as jepsen.independent has them.")
-@click.option("--option", "options", multiple=True, metavar="KEY=JSON", help="Of the checker, such as sla_ms=300.")
+@click.option("--option", "options", multiple=True, metavar="KEY=JSON", help="A checker's option, such as sla_ms=300.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object, for programs.")
 def check(
     history: Path,
@@ -170,22 +203,13 @@ def clean() -> None:
 
 
 @cli.command("list")
-def list_() -> None:
+@click.option("--json", "as_json", is_flag=True, help="One JSON object, for programs.")
+def list_(as_json: bool) -> None:
     """Show the workloads, systems, faults, environments and checkers there are."""
-    from splitbrain.harness.catalogue import workload
-    from splitbrain.harness.nemesis import catalogue as faults
+    from splitbrain.harness.doors.listing import Listing
 
-    sections: dict[str, Mapping[str, str]] = {
-        "workloads": {name: workload(name).summary for name in names(WORKLOADS)},
-        "systems": dict.fromkeys(names(SYSTEMS), ""),
-        "faults": faults(),
-        "environments": ENVIRONMENTS,
-        "checkers": checkers.catalogue(),
-    }
-    for title, entries in sections.items():
-        say(title)
-        for name, summary in entries.items():
-            say(f"  {name:<16} {summary}".rstrip())
+    listing = Listing.collect()
+    say(json.dumps(listing.as_dict()) if as_json else "\n".join(listing.lines()))
 
 
 def _fresh_seed() -> int:
@@ -195,11 +219,7 @@ def _fresh_seed() -> int:
 
 
 def _json_options(options: tuple[str, ...]) -> dict[str, Any]:
-    names = [option.partition("=")[0] for option in options]
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice is not None:
-        raise UsageProblem(f"--option {twice}: it is given {names.count(twice)} times; give it once")
-    parsed = {}
+    parsed: dict[str, Any] = {}
     for name, text in settings(options, flag="--option").items():
         try:
             parsed[name] = json.loads(text)

@@ -28,6 +28,7 @@ class Stand:
         concurrency: int = 2,
         harm: Any = None,
         failure: Exception | None = None,
+        spare_clients: int | None = None,
     ) -> None:
         self.answer = answer
         self.failure = failure
@@ -35,7 +36,11 @@ class Stand:
         self.opened: list[tuple[int, str]] = []
         self.closed: list[tuple[int, str]] = []
         self.interpreter = Interpreter(
-            Test(NODES, concurrency), open_client=self._open, record=self.events.append, nemesis=harm
+            Test(NODES, concurrency),
+            open_client=self._open,
+            record=self.events.append,
+            nemesis=harm,
+            spare_clients=spare_clients,
         )
 
     async def _open(self, process: int, node: str) -> StandClient:

@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from splitbrain.checkers.histories.formats import read
 from splitbrain.checkers.histories.history import Event, History, HistoryError, encode
+from splitbrain.checkers.histories.jepsen import edn_lines
 from tests.checkers import generate
 from tests.checkers.script import Script
 
@@ -178,3 +180,25 @@ def test_events_of_a_history_that_was_read_can_be_sliced_and_counted_from_the_en
 def test_a_history_of_events_is_held_to_the_rules_as_soon_as_its_operations_are_asked_for() -> None:
     with pytest.raises(HistoryError, match="line 2: process 0 invokes 'add' while its last operation is open"):
         _ = History([Event(0, 0, 0, "invoke", "add", "s0", 1), Event(1, 1, 0, "invoke", "add", "s0", 2)]).operations
+
+
+def test_when_a_late_operation_was_due_survives_being_written_and_read() -> None:
+    events = [Event(0, 5, 1, "invoke", "read", due=2), Event(1, 9, 1, "ok", "read")]
+    assert encode(events[0]) == b'{"index":0,"time":5,"process":1,"type":"invoke","f":"read","due":2}\n'
+    again = History.parse(lines_of(events))
+    assert list(again.events) == events
+    assert [event.intended_time for event in again.events] == [2, 9]
+    assert list(read(edn_lines(again)).events) == events
+
+
+@pytest.mark.parametrize(
+    ("position", "due", "problem"),
+    [
+        (0, 2_000_000, "line 1: due is 2000000, after the invocation's time, 1000000"),
+        (0, -(2**64), "line 1: due is -18446744073709551616, after"),
+        (1, 0, "line 2: due is for invocations only"),
+    ],
+)
+def test_a_due_time_that_can_not_be_is_refused_with_its_line(position: int, due: int, problem: str) -> None:
+    with pytest.raises(HistoryError, match=problem):
+        History.parse(changed(position, due=due))

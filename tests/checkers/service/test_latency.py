@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from splitbrain.checkers.histories.history import Event, History
 from splitbrain.checkers.service.latency import check
 from tests.checkers.script import Script
 
@@ -39,3 +40,8 @@ def test_an_sla_is_met_up_to_its_bound_and_at_its_percentile_only() -> None:
     assert verdict.evidence["over_sla"] == 1
     assert verdict.witness is not None
     assert verdict.witness.events == (1998, 1999)
+
+
+def test_an_operation_that_waited_for_a_free_client_is_late_from_when_it_was_due() -> None:
+    invoked, done = Event(0, 5_000_000, 0, "invoke", "read", due=1_000_000), Event(1, 6_000_000, 0, "ok", "read")
+    assert check(History([invoked, done])).evidence["overall"]["max"] == 5.0

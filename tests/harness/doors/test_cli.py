@@ -1,8 +1,10 @@
 """The command line as a user meets it: in a process of its own."""
 
 import gzip
+import importlib.metadata
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -108,7 +110,17 @@ def test_a_corrupted_history_is_refused_with_the_line_that_is_wrong(lost, tmp_pa
         (["run"], "Missing argument"),
         (["check", "nowhere.jsonl", "--checker", "lost-writes"], "nowhere.jsonl"),
         (["report", "nowhere"], "nowhere"),
-        (["frobnicate"], "No such command"),
+        (["frobnicate"], "No such command 'frobnicate'; there are run, check, report, clean, list\n"),
+        (["rnu", "sets"], "No such command 'rnu'; there are run, check, report, clean, list; did you mean run?"),
+        (["run", "sets", "--frobnicate", "1"], "No such option '--frobnicate'; see "),
+        (["run", "sets", "--tiem-limit", "1"], "No such option '--tiem-limit'; did you mean --time-limit?"),
+        (["run", "sets", "--fault", "kill"], "No such option '--fault'; did you mean --faults?"),
+        (["--versoin"], "No such option '--versoin'; did you mean --version?"),
+        (["run", "sets", "--nodes", "2.5"], "'2.5' is no whole number; write it in digits, such as 1000"),
+        (["run", "sets", "--seed", "1e99"], "'1e99' is no whole number"),
+        (["run", "sets", "--nodes", "1e3"], "1000 is not in the range 1<=x<=99"),
+        (["run", "sets", "--config", "keys=2", "--config", "keys=3"], "--config keys is given twice, as 2 and as 3"),
+        (["check", "nowhere.jsonl", "--checker", "linearisable"], "did you mean linearizable?"),
     ],
 )
 def test_wrong_usage_is_one_clear_error_and_exit_code_64(words, said, tmp_path):
@@ -192,11 +204,89 @@ def test_runs_that_can_not_be_stored_are_refused(tmp_path):
     assert "--out" in done.stderr
 
 
-def test_the_list_names_workloads_faults_and_checkers(tmp_path):
+def test_the_list_says_what_workloads_need_and_systems_offer(tmp_path):
     done = splitbrain("list", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     for name in ("sets", "registers", "dynamo", "partition", "kill", "docker", "lost-writes", "convergence"):
         assert name in done.stdout
+    rows = [re.split(r"  +", line.strip(), maxsplit=2) for line in done.stdout.splitlines()]
+    assert ["sets", "needs VersionedStore"] in [row[:2] for row in rows]
+    assert ["dynamo", "offers VersionedStore"] in rows
+    columns = {line.index("needs VersionedStore") for line in done.stdout.splitlines() if "needs " in line}
+    assert len(columns) == 1
+
+
+def test_the_list_as_json_has_the_same_for_programs(tmp_path):
+    done = splitbrain("list", "--json", cwd=tmp_path)
+    listed = json.loads(done.stdout)
+    assert {"sets", "registers"} <= {each["name"] for each in listed["workloads"] if each["needs"] == "VersionedStore"}
+    assert {"keys": "8", "lock": "false"} in [each["config"] for each in listed["workloads"]]
+    assert [each["offers"] for each in listed["systems"] if each["name"] == "dynamo"] == [["VersionedStore"]]
+    assert "lost-writes" in {each["name"] for each in listed["checkers"]}
+    assert listed["broken"] == []
+
+
+def installed(folder, name, entry_points, source):
+    """A package that registers workloads or systems, as pip would leave it in the folder."""
+    (folder / f"{name}.py").write_text(source)
+    metadata = folder / f"{name}-1.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1\n")
+    (metadata / "entry_points.txt").write_text(entry_points)
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        ("import nowhere_to_be_found", "ModuleNotFoundError: No module named 'nowhere_to_be_found'"),
+        ("raise SystemExit(0)", "SystemExit: 0"),
+        ("WORKLOAD = 7", "AttributeError: 'int' object has no attribute 'interface'"),
+    ],
+)
+def test_one_broken_package_does_not_break_the_list(tmp_path, source, reason):
+    installed(tmp_path, "torn", "[splitbrain.workloads]\ntattered = torn:WORKLOAD\n", source)
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    done = splitbrain("list", cwd=tmp_path, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert f"! workload tattered can't be loaded ({reason}); correct its package" in done.stdout
+    assert "registers" in done.stdout and "lost-writes" in done.stdout
+    listed = json.loads(splitbrain("list", "--json", cwd=tmp_path, env=environment).stdout)
+    assert listed["broken"] == [{"kind": "workload", "name": "tattered", "reason": reason}]
+
+
+def test_the_version_is_that_of_the_package(tmp_path):
+    expected = f"splitbrain {importlib.metadata.version('splitbrain')}\n"
+    command = [sys.executable, "-m", "splitbrain", "--version"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.endswith(expected)
+
+
+@pytest.mark.parametrize(
+    ("words", "completed"),
+    [
+        ("splitbrain r", ["report", "run"]),
+        ("splitbrain run s", ["sets"]),
+        ("splitbrain run sets --system dy", ["dynamo"]),
+        ("splitbrain run sets --env d", ["docker"]),
+        ("splitbrain run sets --faults pa", ["partition", "pause"]),
+        ("splitbrain run sets --faults kill,pa", ["kill,partition", "kill,pause"]),
+        ("splitbrain run sets --faults partition,pa", ["partition,pause"]),
+        ("splitbrain check h.jsonl --checker con", ["convergence"]),
+    ],
+)
+def test_a_shell_completes_commands_and_names(tmp_path, words, completed):
+    installed(tmp_path, "torn", "[splitbrain.workloads]\ntattered = torn:WORKLOAD\n", "raise SystemExit(0)")
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(tmp_path),
+        "_SPLITBRAIN_COMPLETE": "bash_complete",
+        "COMP_WORDS": words,
+        "COMP_CWORD": str(len(words.split()) - 1),
+    }
+    done = splitbrain(cwd=tmp_path, env=environment)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [line.partition(",")[2] for line in done.stdout.splitlines()] == completed
 
 
 @pytest.mark.parametrize("hash_seed", ["0", "1", "4242"])

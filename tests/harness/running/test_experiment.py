@@ -1,10 +1,13 @@
 import shlex
+import subprocess
+import sys
 
 import pytest
 from click.testing import CliRunner
 
 from splitbrain.harness.doors.commands import cli
 from splitbrain.harness.running.experiment import Experiment, UsageProblem, settings
+from splitbrain.harness.simulation import SimulatedEnvironment
 
 
 @pytest.mark.parametrize(
@@ -34,6 +37,50 @@ def test_an_unknown_fault_is_named_beside_the_known_ones():
         Experiment("sets", faults=("gremlins",)).prepare()
 
 
+def test_an_environment_that_can_do_nothing_refuses_a_partition_whatever_any_table_says(monkeypatch):
+    monkeypatch.setattr(SimulatedEnvironment, "abilities", frozenset())
+    with pytest.raises(UsageProblem, match=r"sim can't cut, which partition needs; leave that fault out, or choose"):
+        Experiment("sets", faults=("partition",)).prepare()
+    assert Experiment("sets").prepare().environment.abilities == frozenset()
+
+
+def test_an_experiment_in_containers_is_prepared_without_an_engine(monkeypatch, tmp_path):
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/no.sock")
+    prepared = Experiment("sets", environment="docker", faults=("partition", "kill")).prepare()
+    assert prepared.environment.name == "docker"
+
+
+def test_a_simulation_imports_neither_docker_nor_ssh():
+    code = """
+import sys
+from splitbrain.harness.running.experiment import Experiment
+Experiment("sets", faults=("partition",)).prepare()
+print(sorted({"docker", "paramiko"}.intersection(sys.modules)))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "[]\n"
+
+
+def test_a_key_given_twice_is_refused():
+    with pytest.raises(UsageProblem, match="--config keys is given twice, as 2 and as 3; give it once"):
+        settings(["keys=2", "lock=true", "keys=3"])
+
+
+@pytest.mark.parametrize(
+    ("changes", "guess"),
+    [
+        ({"workload": "register"}, "registers"),
+        ({"system": "dynamoo"}, "dynamo"),
+        ({"environment": "dokcer"}, "docker"),
+        ({"faults": ("partitoin",)}, "partition"),
+        ({"config": {"conflict": "lww"}}, "conflicts"),
+    ],
+)
+def test_an_unknown_word_suggests_the_nearest_known_one(changes, guess):
+    with pytest.raises(UsageProblem, match=rf"; did you mean {guess}\?"):
+        Experiment(**{"workload": "sets", **changes}).prepare()
+
+
 def test_the_command_gives_the_same_experiment_again():
     experiment = Experiment(
         "registers",
@@ -44,6 +91,7 @@ def test_the_command_gives_the_same_experiment_again():
         time_limit_s=2.5,
         rate=33.25,
         concurrency=3,
+        spare_clients=0,
         config={"keys": "2", "conflicts": "lww"},
     )
     words = shlex.split(experiment.command)
@@ -53,6 +101,7 @@ def test_the_command_gives_the_same_experiment_again():
     assert given["workload"] == "registers"
     assert (given["environment"], given["nodes"], given["faults"]) == ("sim", 4, "partition,kill")
     assert (given["seed"], given["time_limit"], given["rate"], given["concurrency"]) == (12, 2.5, 33.25, 3)
+    assert given["spare_clients"] == 0
     assert settings(given["config"]) == experiment.config
 
 

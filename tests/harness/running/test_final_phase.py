@@ -4,9 +4,9 @@ from collections import Counter
 from typing import Any
 
 from splitbrain.checkers.histories.history import Event
-from splitbrain.harness.generators import clients
+from splitbrain.harness.generators import Source, clients, log, sequence, sleep, stage
 from splitbrain.harness.operation import Completion, Invocation
-from splitbrain.harness.running.final_phase import READ_ROUNDS, converged, final_reads, poll_replicas
+from splitbrain.harness.running.final_phase import READ_ROUNDS, converged, final_reads, poll_replicas, with_final_stage
 from tests.harness.imagined import MILLISECOND, SECOND, invocations, play
 
 NODES = ("n1", "n2", "n3")
@@ -68,6 +68,30 @@ def test_a_key_that_somebody_keeps_for_its_only_home_has_not_converged() -> None
     assert not converged([home, other], answers)
     answers[other]["hinted"] = 0
     assert converged([home, other], answers)
+
+
+def staged(source: Source) -> list[Any]:
+    """What a final phase notes and asks, in order: stages by name, operations by f."""
+    events = play(clients(with_final_stage(source)), outcome=lambda _: replica(["v1"]))
+    return [event.value if event.f == "stage" else event.f for event in invocations(events)]
+
+
+def test_a_final_phase_without_its_stage_is_given_it_before_the_first_operation_that_is_no_poll() -> None:
+    poll, read = Invocation("replica", key="a", node="n1"), Invocation("read", key="a")
+    assert staged(sequence(read, read)) == ["final-reads", "read", "read"]
+    assert staged(sequence(stage("settle"), poll, log("now"), read)) == ["settle", "replica", "log", "final-reads", "read"]
+    assert staged(sequence(sleep(1), read)) == ["final-reads", "read"]
+    assert staged(None) == []
+
+
+def test_a_final_phase_that_notes_its_stage_is_left_as_it_is() -> None:
+    assert staged(final_reads(["a"], ["n1"])) == ["final-reads", "read"]
+    assert staged(sequence(poll_replicas(["a"], ["n1"]), final_reads(["a"], ["n1"]))) == [
+        "convergence",
+        "replica",
+        "final-reads",
+        "read",
+    ]
 
 
 def test_a_final_read_is_asked_of_every_node_and_again_where_it_failed() -> None:

@@ -4,8 +4,10 @@ import asyncio
 from collections import Counter
 
 import pytest
+from msgspec.structs import replace
 
-from splitbrain.checkers.histories.history import Event
+from splitbrain.checkers import check
+from splitbrain.checkers.histories.history import Event, History
 from splitbrain.harness.generators import (
     PENDING,
     Generator,
@@ -166,6 +168,50 @@ def test_spare_threads_are_bounded_and_what_is_late_is_counted() -> None:
         assert tally.operations == 30
         assert tally.late == 19
         assert 4_000_000_000 < tally.latest_ns < 10_000_000_000
+
+    simulated(scenario)
+
+
+@pytest.mark.parametrize("spare_clients", [0, 7])
+def test_as_many_clients_may_be_added_as_the_user_says(spare_clients: int) -> None:
+    async def hang(invocation: Invocation) -> Completion:
+        await asyncio.sleep(4.9)
+        return Completion("ok")
+
+    async def scenario() -> None:
+        stand = Stand(hang, concurrency=2, spare_clients=spare_clients)
+        await stand.run(clients(limit(30, stagger(0.01, repeat(READ), seed=3))))
+        assert len({event.process for event in stand.events}) == 2 + spare_clients
+
+    simulated(scenario)
+
+
+def test_a_stall_shows_in_the_latency_of_the_operations_that_waited_for_a_free_client() -> None:
+    async def stalling(invocation: Invocation) -> Completion:
+        now = asyncio.get_running_loop().time()
+        await asyncio.sleep(4.0 - now if 1.0 <= now < 4.0 else 0.001)
+        return Completion("ok")
+
+    async def scenario() -> None:
+        stand = Stand(stalling, concurrency=5, spare_clients=0)
+        events = await stand.run(clients(limit(1000, stagger(0.01, repeat(READ), seed=3))))
+        verdict = check("latency", History(events))
+        # The ten longest of a thousand were due in the first 0.2 s of the stall.
+        assert verdict.evidence["overall"]["p99"] > 2800
+        # Counted from their invocations, only the five that were outstanding would show it.
+        late = [event for event in stand.of("invoke") if event.due is not None]
+        assert 250 < len(late) == stand.interpreter.tally.late
+        assert all(event.due is not None and event.due < event.time for event in late)
+        assert check("latency", History([replace(event, due=None) for event in events])).evidence["overall"]["p99"] < 10
+
+    simulated(scenario)
+
+
+def test_an_operation_that_started_on_schedule_does_not_say_when_it_was_due() -> None:
+    async def scenario() -> None:
+        stand = Stand(concurrency=5)
+        await stand.run(clients(limit(50, stagger(0.05, repeat(READ), seed=3))))
+        assert {event.due for event in stand.events} == {None}
 
     simulated(scenario)
 

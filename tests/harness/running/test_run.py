@@ -10,11 +10,13 @@ from typing import Any
 
 import pytest
 
-import splitbrain.harness.systems.dynamo as dynamo
+import splitbrain.harness.systems.dynamo.system as dynamo
 from splitbrain.harness.running.experiment import Experiment, UsageProblem
+from splitbrain.harness.running.recovery import PROBE_KEY
 from splitbrain.harness.running.results import Result
 from splitbrain.harness.running.run import MARGIN_S, run
 from splitbrain.harness.simulation.simulated_machine import SimulatedMachine
+from splitbrain.harness.system import OperationFailed
 from splitbrain.harness.terminal import Progress
 
 EXPERIMENT = Experiment("sets", nodes=3, time_limit_s=3.0, rate=50.0, seed=1)
@@ -40,7 +42,7 @@ def test_a_system_that_never_returns_is_broken_at_the_deadline(
     )
 
 
-def test_a_recovery_that_never_ends_is_broken_and_what_was_recorded_is_judged(
+def test_a_node_that_never_says_whether_it_is_ready_has_not_recovered_and_holds_nobody_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ready, asked = dynamo.Dynamo.ready, 0
@@ -54,8 +56,48 @@ def test_a_recovery_that_never_ends_is_broken_and_what_was_recorded_is_judged(
 
     monkeypatch.setattr(dynamo.Dynamo, "ready", at_first)
     result = go(tmp_path)
-    assert result.status == "broken"
-    assert result.verdict is not None and "lost-writes" in result.verdict.parts
+    assert "not-recovered" in stages(result)
+    assert result.verdict is not None and "did not recover" in result.verdict.parts["evidence"].reason
+    assert result.notes[0] == "n1 did not recover within 30 s: it did not answer"
+
+
+def stages(result: Result) -> list[str]:
+    events = map(json.loads, (result.folder / "history.jsonl").read_text().splitlines())
+    return [event["value"] for event in events if event["f"] == "stage"]
+
+
+def test_a_system_that_answers_about_itself_but_refuses_writes_has_not_recovered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put = dynamo.DynamoConnection.put
+
+    async def refusing(self: dynamo.DynamoConnection, key: bytes, value: bytes, context: bytes | None) -> bytes:
+        if asyncio.get_running_loop().time() > 3.0:
+            raise OperationFailed("read-only", "the disk is full", definite=True)
+        return await put(self, key, value, context)
+
+    monkeypatch.setattr(dynamo.DynamoConnection, "put", refusing)
+    result = go(tmp_path)
+    assert stages(result)[:3] == ["load", "recovery", "not-recovered"]
+    assert result.status == "invalid"
+    assert result.notes[0] == (
+        "n1 did not recover within 30 s: it answers, but serves no write and read (read-only: the disk is full)"
+    )
+
+
+def test_what_recovery_asks_is_in_no_history(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    probed: list[bytes] = []
+    put = dynamo.DynamoConnection.put
+
+    async def noting(self: dynamo.DynamoConnection, key: bytes, value: bytes, context: bytes | None) -> bytes:
+        probed.extend([key] if key == PROBE_KEY else [])
+        return await put(self, key, value, context)
+
+    monkeypatch.setattr(dynamo.DynamoConnection, "put", noting)
+    result = go(tmp_path)
+    assert result.status == "valid"
+    assert probed == [PROBE_KEY] * 3
+    assert PROBE_KEY.decode() not in (result.folder / "history.jsonl").read_text()
 
 
 def test_a_client_that_takes_its_cancellation_for_somebody_elses_holds_nobody_up(
