@@ -24,7 +24,8 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
     >>> nearest("frobnicate", ["rate", "seed"])
     """
     asked, spelled = word.lower(), {each.lower(): each for each in known}
-    close = [each for each in spelled if sorted(each) == sorted(asked)]  # In a short word, two swapped letters are many.
+    # Two swapped letters of a short word are a large share of it.
+    close = [each for each in spelled if sorted(each) == sorted(asked)]
     close += difflib.get_close_matches(asked, spelled, 1, CUTOFF)
     if close:
         return spelled[close[0]]

@@ -7,11 +7,16 @@
 1. The marker's arguments are those of `experiment.Experiment`; `cluster.run` may change them; the command line
    has the last word.
 2. A failed test shows verdict, witness, and the command that replays the run.
+3. A test that never looks at the result of an invalid run fails: forgetting to assert must not hide an anomaly.
+4. SIGTERM ends a test that has a cluster as Ctrl-C does: everything is cleaned up, containers too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import contextlib
+import signal
+import threading
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -20,6 +25,7 @@ import msgspec
 import pytest
 
 from splitbrain.harness.running.experiment import Experiment, UsageProblem
+from splitbrain.harness.running.interrupts import end_all
 from splitbrain.harness.running.results import Result, ResultsError
 
 _OPTIONS: Mapping[str, tuple[str, Callable[[str], Any], str]] = {
@@ -44,8 +50,17 @@ def pytest_configure(config: pytest.Config) -> None:
     )
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
+    """Rule 3, once the test's own code has ended well."""
+    returned = yield
+    for result in item.stash.get(_RESULTS, []):
+        result.require_looked_at()
+    return returned
+
+
 @pytest.fixture
-def cluster(request: pytest.FixtureRequest) -> Cluster:
+def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
     """Runs workloads on a cluster of this test's own; see the plugin's rules."""
     marker = request.node.get_closest_marker("jepsen")
     given = dict(marker.kwargs) if marker is not None else {}
@@ -57,7 +72,54 @@ def cluster(request: pytest.FixtureRequest) -> Cluster:
         for name, *_ in _OPTIONS.values()
         if (value := getattr(options, f"splitbrain_{name}", None)) is not None
     }
-    return Cluster(request.node, given, forced, Path(request.config.rootpath) / "runs")
+    with _ended_by_sigterm():
+        yield Cluster(request.node, given, forced, Path(request.config.rootpath) / "runs")
+
+
+@contextlib.contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
+    """Rule 4, where SIGTERM would end the process at once. A handler of somebody else's stays."""
+    ours = threading.current_thread() is threading.main_thread()
+    ours = ours and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    if ours:
+        signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        yield
+    finally:
+        if ours and signal.getsignal(signal.SIGTERM) is _interrupt:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _interrupt(number: int, frame: object) -> None:
+    end_all()  # A test may have started a run on another thread.
+    raise KeyboardInterrupt("ended by SIGTERM")
+
+
+class WatchedResult(Result):
+    """A run's result that knows whether a test has looked at its verdict."""
+
+    __slots__ = ("_looked_at",)
+
+    @classmethod
+    def of(cls, result: Result) -> WatchedResult:
+        """The same result, not looked at yet."""
+        return cls(*(getattr(result, item.name) for item in fields(Result)))
+
+    def __getattribute__(self, name: str) -> Any:
+        if name in _VERDICT:
+            object.__setattr__(self, "_looked_at", True)
+        return super().__getattribute__(name)
+
+    def require_looked_at(self) -> None:
+        """Fails the test if the run was invalid and the test never looked at that."""
+        if not hasattr(self, "_looked_at") and self.status == "invalid":
+            remedy = "the test never looked at this result; end it with .require_valid(), or assert its .status"
+            pytest.fail(f"{self.explanation()}\n\n{remedy}", pytrace=False)
+
+
+_RESULTS = pytest.StashKey[list[WatchedResult]]()
+_VERDICT = frozenset({"status", "reason", "verdict", "valid", "exit_code", "require_valid", "lines", "as_dict"})
+"""What tells a test how the run ended."""
 
 
 class Cluster:
@@ -88,7 +150,9 @@ class Cluster:
         if result.status == "broken":
             pytest.fail("\n".join(result.lines()), pytrace=False)
         self._item.add_report_section("call", f"splitbrain {workload}", "\n".join(result.lines()))
-        return result
+        watched = WatchedResult.of(result)
+        self._item.stash.setdefault(_RESULTS, []).append(watched)
+        return watched
 
 
 def _experiment(workload: str, arguments: dict[str, Any]) -> Experiment:

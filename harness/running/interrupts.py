@@ -30,6 +30,8 @@ ESCAPES_LIMIT = 1000
 """Of exceptions out of a loop that goes on: a task that is to end needs a few turns, and none of them ends it here."""
 _OURS = (signal.SIGINT, signal.SIGTERM)
 _current: Interrupts | None = None
+_entered: list[Interrupts] = []
+"""Those of all threads."""
 
 
 def interrupting(problem: BaseException) -> bool:
@@ -55,6 +57,15 @@ def said(problem: BaseException) -> str:
         return str(problem)
     except Exception:
         return "(its text can't be had)"
+
+
+def end_all() -> None:
+    """End every run under way in this process, as an interrupt does. Signal handlers may call it.
+
+    A run on another thread than the main one hears of no signal by itself.
+    """
+    for interrupts in list(_entered):
+        interrupts.end(KeyboardInterrupt())
 
 
 class Interrupts:
@@ -83,6 +94,7 @@ class Interrupts:
             # A pipe, as a handler may not touch a lock: the very thread that it stopped may hold it.
             self._ears, self._mouth = os.pipe()
             self._thread.start()
+            _entered.append(self)
             if self._main:
                 _current = self
                 for number in signal.valid_signals():
@@ -98,6 +110,7 @@ class Interrupts:
     ) -> None:
         global _current
         self._held = True
+        _entered.remove(self)
         os.close(self._mouth)
         self._thread.join()
         os.close(self._ears)

@@ -72,8 +72,11 @@ class Result:
         """Raises AnomalyFound unless the run was valid: reason, witness, and the command that replays it."""
         __tracebackhide__ = True  # pytest then shows the test's own line, and not this one.
         if not self.valid:
-            lines = [self._headline, *self._witness(), "", f"replay  {self.command}"]
-            raise AnomalyFound(printable("\n".join(lines)))
+            raise AnomalyFound(self.explanation())
+
+    def explanation(self) -> str:
+        """Why the run was not valid: reason, witness, and the command that replays it."""
+        return printable("\n".join([self._headline, *self._witness(), "", f"replay  {self.command}"]))
 
     def lines(self) -> list[str]:
         """The end of a run at the terminal: at most 20 lines."""

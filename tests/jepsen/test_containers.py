@@ -80,6 +80,39 @@ def test_an_interrupted_run_leaves_nothing_but_its_history(docker_engine, tmp_pa
     assert (tmp_path / "latest" / "report.html").exists()
 
 
+TESTS = {
+    "a run": "cluster.run('sets', environment='docker', nodes=3, time_limit_s=60)",
+    "a run on a thread": """import threading
+    run = threading.Thread(target=cluster.run, args=["sets"], kwargs=dict(environment="docker", nodes=3, time_limit_s=60))
+    run.start()
+    run.join()""",
+}
+
+
+@pytest.mark.parametrize(
+    ("body", "number"),
+    [("a run", signal.SIGINT), ("a run", signal.SIGTERM), ("a run on a thread", signal.SIGTERM)],
+)
+def test_a_test_run_that_is_ended_leaves_no_container(docker_engine, tmp_path, body, number):
+    (tmp_path / "test_it.py").write_text(f"def test_it(cluster):\n    {TESTS[body]}\n")
+    words = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_it.py"]
+    tests = subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    history = tmp_path / "runs" / "latest" / "history.jsonl"
+    try:
+        wait_until(lambda: tests.poll() is not None or (history.exists() and history.stat().st_size > 5000))
+        assert tests.poll() is None
+        assert [thing for thing in left_behind(docker_engine) if owner_is(thing, tests.pid)]
+        tests.send_signal(number)
+        printed, _ = tests.communicate(timeout=40)
+    finally:
+        if tests.poll() is None:
+            tests.kill()
+            tests.communicate()
+    assert tests.returncode == 2, printed  # "Test execution was interrupted by the user."
+    assert "KeyboardInterrupt" in printed
+    assert not [thing for thing in left_behind(docker_engine) if owner_is(thing, tests.pid)]
+
+
 def test_what_a_sigkill_left_is_removed_by_clean(docker_engine, tmp_path):
     words = ["run", "sets", "--env", "docker", "--nodes", "3", "--time-limit", "60", "--out", str(tmp_path)]
     run = subprocess.Popen([sys.executable, "-m", "splitbrain.harness.doors.cli", *words], stderr=subprocess.DEVNULL)

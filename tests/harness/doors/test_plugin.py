@@ -60,3 +60,48 @@ def test_a_run_that_can_not_be_fails_in_one_line(inner, call, said):
 
 def test_markers_are_known_to_pytest(inner):
     inner(TEST, "--markers").stdout.fnmatch_lines(["@pytest.mark.jepsen(*"])
+
+
+LOST = """
+    import pytest
+
+    pytestmark = pytest.mark.jepsen(nodes=5, faults="partition", seed=7)
+
+    def lost(cluster):
+        return cluster.run("sets", rate=30, config={"conflicts": "lww"})
+
+    def test_nothing(cluster):
+        lost(cluster)
+
+    def test_its_folder_only(cluster):
+        assert lost(cluster).folder.exists()
+
+    @pytest.mark.parametrize("field", ["status", "valid", "verdict", "exit_code", "reason"])
+    def test_its(cluster, field):
+        assert getattr(lost(cluster), field) is not None
+
+    def test_the_second_only(cluster):
+        lost(cluster)
+        assert lost(cluster).status == "invalid"
+"""
+
+
+def test_an_invalid_run_that_the_test_never_looked_at_fails_it(inner):
+    done = inner(LOST, "-k", "nothing or folder or second")
+    done.assert_outcomes(failed=3)
+    for line in (
+        "INVALID: lost-writes: * acknowledged adds lost",
+        "witness (lost-writes):",
+        "replay  splitbrain run sets --env sim --nodes 5 --faults partition --seed 7 *conflicts=lww",
+        "the test never looked at this result; end it with .require_valid(), or assert its .status",
+    ):
+        done.stdout.fnmatch_lines([line])
+    assert "Traceback" not in done.stdout.str()
+
+
+def test_an_invalid_run_that_was_looked_at_is_the_test_s_to_judge(inner):
+    inner(LOST, "-k", "test_its and not folder").assert_outcomes(passed=5)
+
+
+def test_a_valid_run_need_not_be_looked_at(inner):
+    inner("def test_it(cluster):\n    cluster.run('sets', nodes=3, time_limit_s=3)\n").assert_outcomes(passed=1)
