@@ -13,7 +13,8 @@ from collections.abc import Hashable, Mapping
 from splitbrain.checkers.histories.columns import FAIL, FOREVER, OK
 from splitbrain.checkers.histories.history import History, HistoryError
 from splitbrain.checkers.histories.replica_polls import POLL
-from splitbrain.checkers.linearizability.model import Call, Model, ModelError, freeze
+from splitbrain.checkers.linearizability.frozen_values import freeze
+from splitbrain.checkers.linearizability.model import Call, Model, ModelError
 
 
 def calls_of(history: History, model: Model) -> Mapping[Hashable, list[Call]]:

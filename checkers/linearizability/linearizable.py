@@ -26,8 +26,7 @@ from splitbrain.checkers.histories.history import History
 from splitbrain.checkers.histories.prose import count, key_names, listing
 from splitbrain.checkers.histories.replica_polls import POLL
 from splitbrain.checkers.linearizability.calls import calls_of
-from splitbrain.checkers.linearizability.finding import Finding
-from splitbrain.checkers.linearizability.model import Call, Model
+from splitbrain.checkers.linearizability.model import Call, Finding, Model
 from splitbrain.checkers.linearizability.models.containers import FifoQueue, PriorityQueue, SetModel, Stack
 from splitbrain.checkers.linearizability.models.counters import Counter, Mutex
 from splitbrain.checkers.linearizability.models.kv import KeyValue

@@ -57,7 +57,7 @@ class Layout:
         self.beyond = 1 << most
 
 
-def tellable(layout: Layout, model: Model) -> int:
+def informative_steps(layout: Layout, model: Model) -> int:
     """How many steps there are up to the last return of a call that is not blind (rule 8)."""
     for position in range(len(layout.steps) - 1, -1, -1):
         step = layout.steps[position]

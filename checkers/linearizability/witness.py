@@ -23,9 +23,9 @@ from splitbrain.checkers.budget import Budget
 from splitbrain.checkers.histories.columns import FOREVER
 from splitbrain.checkers.histories.history import History
 from splitbrain.checkers.histories.prose import at, count, listing
-from splitbrain.checkers.linearizability.finding import told
-from splitbrain.checkers.linearizability.model import Call, Model, State
-from splitbrain.checkers.linearizability.search import LOST, Frontier, Moment, Outcome, walk
+from splitbrain.checkers.linearizability.configurations import LOST, Frontier
+from splitbrain.checkers.linearizability.model import Call, Model, State, call_text
+from splitbrain.checkers.linearizability.search import Moment, Outcome, walk
 from splitbrain.checkers.linearizability.timeline import Layout
 
 _TRIAL_MB = 2.0  # A trial that takes more configurations than this holds is given up, and nothing is relaxed.
@@ -188,7 +188,7 @@ def text_of(blocked: Blocked, model: Model, history: History) -> str:
     states = listing(blocked.states, _STATES_SHOWN, "or")
     opening = (
         f"the first {count(blocked.returns, 'operation')} to return can be put in an order; "
-        f"then {told(blocked.blocked)} can't: just before event {blocked.certain} "
+        f"then {call_text(blocked.blocked)} can't: just before event {blocked.certain} "
         f"the {model.name} could only hold {states}"
     )
     whatever = f", whatever {count(blocked.relaxed, 'other operation')} around did" if blocked.relaxed else ""
@@ -212,7 +212,7 @@ def data_of(blocked: Blocked, history: History) -> dict[str, Any]:
         "calls": [
             {
                 "process": events[call.invoked].process,
-                "call": told(call),
+                "call": call_text(call),
                 "key": call.key,
                 "invoked": call.invoked,
                 "returned": call.returned if call.returned != FOREVER else None,
@@ -234,7 +234,7 @@ def events_of(blocked: Blocked) -> tuple[int, ...]:
 def _line(call: Call, history: History) -> str:
     begun = history.events[call.invoked]
     if call.returned == FOREVER:
-        return f"  process {begun.process}: {told(call)}, event {call.invoked} at {at(begun)}, and never returned"
+        return f"  process {begun.process}: {call_text(call)}, event {call.invoked} at {at(begun)}, and never returned"
     ended = history.events[call.returned]
     when = f"events {call.invoked}–{call.returned}, {at(begun)} to {at(ended)}"
-    return f"  process {begun.process}: {told(call)}, {when}"
+    return f"  process {begun.process}: {call_text(call)}, {when}"

@@ -17,8 +17,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from splitbrain.checkers.histories.prose import listing, literal
-from splitbrain.checkers.linearizability.finding import Finding
-from splitbrain.checkers.linearizability.model import FALSE, TRUE, Call, Model, State
+from splitbrain.checkers.linearizability.frozen_values import FALSE, TRUE
+from splitbrain.checkers.linearizability.model import Call, Finding, Model, State
 from splitbrain.checkers.linearizability.polynomial import grow_sets, memberships, priority_queues, queues, stacks
 
 _SHOWN = 20

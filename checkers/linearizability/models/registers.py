@@ -11,8 +11,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 
 from splitbrain.checkers.histories.prose import literal
-from splitbrain.checkers.linearizability.finding import Finding
-from splitbrain.checkers.linearizability.model import Call, Model, State
+from splitbrain.checkers.linearizability.model import Call, Finding, Model, State
 from splitbrain.checkers.linearizability.polynomial import zones
 
 MISMATCH = "mismatch"

@@ -17,8 +17,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from splitbrain.checkers.histories.prose import count, listing, literal
-from splitbrain.checkers.linearizability.finding import Finding
-from splitbrain.checkers.linearizability.model import Call
+from splitbrain.checkers.linearizability.model import Call, Finding
 from splitbrain.checkers.linearizability.polynomial.lifetimes import Lifetime, Lifetimes, unlinearizable
 
 

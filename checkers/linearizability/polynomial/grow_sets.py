@@ -19,8 +19,7 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 from splitbrain.checkers.histories.prose import literal
-from splitbrain.checkers.linearizability.finding import Finding
-from splitbrain.checkers.linearizability.model import Call
+from splitbrain.checkers.linearizability.model import Call, Finding
 
 
 @dataclass(slots=True)

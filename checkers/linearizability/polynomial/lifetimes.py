@@ -24,8 +24,7 @@ from itertools import accumulate
 
 from splitbrain.checkers.histories.columns import FOREVER
 from splitbrain.checkers.histories.prose import listing, literal
-from splitbrain.checkers.linearizability.finding import Finding
-from splitbrain.checkers.linearizability.model import Call
+from splitbrain.checkers.linearizability.model import Call, Finding
 
 LINEARIZABLE = Finding(True)
 END = FOREVER

@@ -15,8 +15,7 @@ import msgspec
 from splitbrain.checkers.algorithms.quickxplain import pruned
 from splitbrain.checkers.budget import Budget
 from splitbrain.checkers.histories.prose import listing, literal
-from splitbrain.checkers.linearizability.finding import Finding, told
-from splitbrain.checkers.linearizability.model import Call, Model, State
+from splitbrain.checkers.linearizability.model import Call, Finding, Model, State, call_text
 from splitbrain.checkers.linearizability.search import search
 
 _MEMORY_MB = 20.0  # The search of one element may take so much; where it wants more, the caller's budget must decide.
@@ -86,4 +85,4 @@ def _against(element: Hashable, calls: Sequence[Call], model: Model) -> Finding:
 
 
 def _at(call: Call) -> str:
-    return f"{told(call)} (events {call.invoked} to {call.returned})"
+    return f"{call_text(call)} (events {call.invoked} to {call.returned})"

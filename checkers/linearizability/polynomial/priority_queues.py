@@ -14,8 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from splitbrain.checkers.histories.prose import literal
-from splitbrain.checkers.linearizability.finding import Finding
-from splitbrain.checkers.linearizability.model import Call
+from splitbrain.checkers.linearizability.model import Call, Finding
 from splitbrain.checkers.linearizability.polynomial.deadlines import Sight, decide
 from splitbrain.checkers.linearizability.polynomial.lifetimes import (
     LINEARIZABLE,

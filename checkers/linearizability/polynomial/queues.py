@@ -20,8 +20,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from splitbrain.checkers.histories.prose import literal
-from splitbrain.checkers.linearizability.finding import Finding
-from splitbrain.checkers.linearizability.model import Call
+from splitbrain.checkers.linearizability.model import Call, Finding
 from splitbrain.checkers.linearizability.polynomial.deadlines import Sight, decide
 from splitbrain.checkers.linearizability.polynomial.lifetimes import (
     END,

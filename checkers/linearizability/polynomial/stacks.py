@@ -20,8 +20,7 @@ from collections.abc import Iterator, Sequence
 
 from splitbrain.checkers.algorithms.quickxplain import pruned
 from splitbrain.checkers.histories.prose import listing, literal
-from splitbrain.checkers.linearizability.finding import Finding
-from splitbrain.checkers.linearizability.model import Call
+from splitbrain.checkers.linearizability.model import Call, Finding
 from splitbrain.checkers.linearizability.polynomial.deadlines import Sight, decide
 from splitbrain.checkers.linearizability.polynomial.lifetimes import (
     LINEARIZABLE,

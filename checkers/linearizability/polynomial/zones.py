@@ -21,8 +21,7 @@ import numpy as np
 
 from splitbrain.checkers.histories.columns import FOREVER, Integers
 from splitbrain.checkers.histories.prose import listing
-from splitbrain.checkers.linearizability.finding import Finding, told
-from splitbrain.checkers.linearizability.model import Call
+from splitbrain.checkers.linearizability.model import Call, Finding, call_text
 
 _BEFORE_ALL = -1
 
@@ -93,11 +92,11 @@ def _judge(calls: Sequence[Call], of: _Clusters, code: Integers, writing: Any, r
     unwritten = np.flatnonzero(reads & (of.written[code] == FOREVER))
     if len(unwritten):
         call = calls[unwritten[0]]
-        return Finding(False, f"{told(call)}: nobody wrote that", (call,))
+        return Finding(False, f"{call_text(call)}: nobody wrote that", (call,))
     early = np.flatnonzero(reads & (returned < of.written[code]))
     if len(early):
         call, write = calls[early[0]], calls[of.writes[code[early[0]]]]
-        return Finding(False, f"{told(call)} returned before {told(write)} was invoked", (call, write))
+        return Finding(False, f"{call_text(call)} returned before {call_text(write)} was invoked", (call, write))
     used = of.first_return < FOREVER
     low = np.minimum(of.first_return, of.last_invocation)
     high = np.maximum(of.first_return, of.last_invocation)
@@ -124,8 +123,8 @@ def _members(calls: Sequence[Call], of: _Clusters, *clusters: int) -> tuple[Call
 def _span(calls: Sequence[Call], of: _Clusters, cluster: int) -> str:
     """What a forward zone says, as part of a sentence."""
     first, last = int(of.first[cluster]), int(of.last[cluster])
-    since = f"{told(calls[first])} had returned" if first >= 0 else "the register was empty at first"
-    return f"{since} before {told(calls[last])} was invoked"
+    since = f"{call_text(calls[first])} had returned" if first >= 0 else "the register was empty at first"
+    return f"{since} before {call_text(calls[last])} was invoked"
 
 
 def _overlapping(calls: Sequence[Call], of: _Clusters, one: int, other: int) -> Finding:
@@ -140,6 +139,7 @@ def _within(calls: Sequence[Call], of: _Clusters, inner: int, outer: int) -> Fin
     known = {int(each[inner]) for each in (of.writes, of.first, of.last)} - {-1}
     text = (
         f"{_span(calls, of, outer)}, so the value had to stay from the one moment to the other; "
-        f"{listing(told(calls[number]) for number in sorted(known))} came after the first moment and before the second"
+        f"{listing(call_text(calls[number]) for number in sorted(known))} came after the first moment and before the "
+        "second"
     )
     return Finding(False, text, _members(calls, of, inner, outer))

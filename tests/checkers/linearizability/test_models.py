@@ -15,8 +15,9 @@ from splitbrain.checkers.histories.columns import FOREVER
 from splitbrain.checkers.histories.history import Event, History, HistoryError
 from splitbrain.checkers.linearizability import MODELS
 from splitbrain.checkers.linearizability.calls import calls_of
+from splitbrain.checkers.linearizability.frozen_values import FALSE, TRUE, freeze
 from splitbrain.checkers.linearizability.linearizable import check
-from splitbrain.checkers.linearizability.model import FALSE, TRUE, Call, Model, freeze
+from splitbrain.checkers.linearizability.model import Call, Model
 from tests.checkers.linearizability.objects import KINDS
 from tests.checkers.linearizability.timeline import recorded
 

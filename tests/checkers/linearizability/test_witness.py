@@ -14,8 +14,8 @@ from splitbrain.checkers.histories.columns import FOREVER
 from splitbrain.checkers.histories.history import Event, History
 from splitbrain.checkers.linearizability import MODELS, Call, Model, check
 from splitbrain.checkers.linearizability.calls import calls_of
-from splitbrain.checkers.linearizability.finding import told
 from splitbrain.checkers.linearizability.linearizable import judge, why
+from splitbrain.checkers.linearizability.model import call_text
 from splitbrain.checkers.linearizability.witness import Blocked
 from splitbrain.checkers.verdict import Witness
 from tests.checkers.linearizability.brute_force import linearizable
@@ -303,7 +303,7 @@ def test_what_the_object_held_when_the_window_begins_is_never_taken_for_lost(bet
     calls = _long(100, between)
     blocked = blocked_of(calls, MODELS["register"])
     assert blocked is not None
-    assert [told(call) for call in blocked.core][-1] == "read -> 9"
+    assert [call_text(call) for call in blocked.core][-1] == "read -> 9"
     if len(blocked.core) == 1:
         # By itself it is wrong only where 9 was gone before the window began.
         assert blocked.begin == ("1",)

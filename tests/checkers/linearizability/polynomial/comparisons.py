@@ -8,8 +8,7 @@ from random import Random
 from splitbrain.checkers.budget import Budget
 from splitbrain.checkers.histories.history import History
 from splitbrain.checkers.linearizability.calls import calls_of
-from splitbrain.checkers.linearizability.finding import Finding
-from splitbrain.checkers.linearizability.model import Call, Model
+from splitbrain.checkers.linearizability.model import Call, Finding, Model
 from splitbrain.checkers.linearizability.models.containers import FifoQueue, PriorityQueue, SetModel, Stack
 from splitbrain.checkers.linearizability.search import search
 from tests.checkers.comparison import Comparison, Disagreement

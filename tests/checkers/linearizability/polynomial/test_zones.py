@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 
 from splitbrain.checkers.budget import Budget
 from splitbrain.checkers.linearizability.calls import calls_of
-from splitbrain.checkers.linearizability.finding import Finding
-from splitbrain.checkers.linearizability.model import Call
+from splitbrain.checkers.linearizability.model import Call, Finding
 from splitbrain.checkers.linearizability.models.registers import CasRegister, Register
 from splitbrain.checkers.linearizability.polynomial import zones
 from splitbrain.checkers.linearizability.search import search
