@@ -69,6 +69,8 @@ def explain(calls: Sequence[Call], model: Model, outcome: Outcome, budget: Budge
     known = [call for call in recorded if call.known]
 
     def wrong(kept: Sequence[Call]) -> bool:
+        if budget.spent():
+            raise _TooMuch
         return window.blocked(_relaxed(recorded, kept, blocked.returned, model))
 
     try:

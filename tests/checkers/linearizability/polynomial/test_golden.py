@@ -20,7 +20,7 @@ CASES: list[tuple[str, str | None, tuple[int, ...]]] = [
     ("fifo-left-behind", "1 was enqueued before 2, and yet 2 was dequeued and 1 never", (0, 2, 4)),
     ("fifo-taken-by-a-crash", None, ()),
     # The crashed dequeue was invoked when 2 had been dequeued already.
-    ("fifo-crash-too-late", "whatever the calls that nobody knows took", (0, 2, 4, 6)),
+    ("fifo-crash-too-late", "whatever the indeterminate calls removed", (0, 2, 4, 6)),
     ("fifo-two-for-one-crash", "1 and 2 must have left before event 8", (0, 1, 4, 6, 7)),
     ("fifo-two-for-two-crashes", None, ()),
     ("fifo-from-nowhere", "a dequeue answered 1, which no enqueue can have put in", (0,)),

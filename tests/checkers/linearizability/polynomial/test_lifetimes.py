@@ -11,7 +11,7 @@ from splitbrain.checkers.budget import Budget
 from splitbrain.checkers.linearizability.model import Call
 from splitbrain.checkers.linearizability.models.containers import FifoQueue, SetModel
 from splitbrain.checkers.linearizability.polynomial import grow_sets, memberships, priority_queues, queues, stacks
-from splitbrain.checkers.linearizability.polynomial.deadlines import Sight, deadlines
+from splitbrain.checkers.linearizability.polynomial.deadlines import Evidence, deadlines
 from splitbrain.checkers.linearizability.polynomial.lifetimes import Lifetime, Presence
 from splitbrain.checkers.linearizability.search import search
 from tests.checkers.linearizability.polynomial.calls import add, contains, dequeue, enqueue, pop, push, read, remove
@@ -44,7 +44,7 @@ def test_a_deadline_is_the_soonest_of_the_sights_that_concern_a_value() -> None:
         left = [_present(2 * at + 1, 99) for at in range(random.randint(1, 5))]
         keys = {each.begin: random.randrange(6) for each in left}
         sights = [
-            Sight(random.randrange(6), random.randrange(12), before, ()) for before in random.sample(range(50), 6)
+            Evidence(random.randrange(6), random.randrange(12), before, ()) for before in random.sample(range(50), 6)
         ]
         naive = {}
         for each in left:
@@ -74,7 +74,7 @@ NOTHING_SAID = {
     "a value enqueued twice": queues.judge([enqueue(1, 0, 1), enqueue(1, 2, 3)]),
     "a value pushed twice, once by a crashed call": stacks.judge([push(1, 0, 1), push(1, 2)]),
     "a whole read of a set that elements are removed from": memberships.judge(
-        [add(1, 0, 1), remove(1, 2, 3), read([], 4, 5)], SetModel()
+        [add(1, 0, 1), remove(1, 2, 3), read([], 4, 5)], SetModel(), Budget()
     ),
     "contains beside whole reads": grow_sets.judge([add(1, 0, 1), contains(1, True, 2, 3), read([1], 4, 5)]),
 }
@@ -104,7 +104,7 @@ def test_crashed_removals_are_given_to_the_values_that_must_have_left() -> None:
     short = [call for call in calls if call.invoked != 9]
     found = priority_queues.judge(short)
     assert found is not None and not found.linearizable
-    assert "1 and 2 must have left before event 11 and no call answered them, but only 1 call" in found.text
+    assert "1 and 2 must have left before event 11 and no call answered them, but only 1 indeterminate call" in found.text
     assert [call.invoked for call in found.calls] == [0, 4, 6, 8, 10]
 
 
@@ -158,7 +158,7 @@ def test_of_many_calls_about_one_element_a_finding_names_those_that_show_it() ->
     for at in range(0, 400, 4):
         calls += [add(1, at, at + 1), remove(1, at + 2, at + 3)]
     calls += [add(1, 400, 401), contains(2, False, 402, 403), contains(1, False, 404, 405)]
-    found = memberships.judge(calls, SetModel())
+    found = memberships.judge(calls, SetModel(), Budget())
     assert found is not None and not found.linearizable
     # The last remove was over before the last add began; nothing else could have taken 1 out.
     assert [call.invoked for call in found.calls] == [400, 404]

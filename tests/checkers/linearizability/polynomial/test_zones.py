@@ -20,7 +20,7 @@ from tests.checkers.linearizability.timeline import drawn
 
 
 def found(calls: Sequence[Call]) -> Finding | None:
-    return zones.judge(calls, write="write", read="read", empty=frozenset({None}))
+    return zones.judge(calls, write="write", read="read", initial=None)
 
 
 def judged(drawing: str) -> bool:
