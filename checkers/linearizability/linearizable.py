@@ -221,7 +221,7 @@ def _judge_all(
         # The budget is sent as it is: processes of one machine have one clock.
         tasks[executor.submit(_judge_sent, [(parts[part], models[part]) for part in several], budget)] = several
     wait(tasks, None if budget.left_s is None else budget.left_s + _GRACE_S)
-    judged = {}
+    judged: dict[Hashable, Judgement] = {}
     for task, several in tasks.items():
         if task.done():
             judged.update(zip(several, task.result(), strict=True))
