@@ -104,7 +104,9 @@ def test_crashed_removals_are_given_to_the_values_that_must_have_left() -> None:
     short = [call for call in calls if call.invoked != 9]
     found = priority_queues.judge(short)
     assert found is not None and not found.linearizable
-    assert "1 and 2 must have left before event 11 and no call answered them, but only 1 indeterminate call" in found.text
+    assert (
+        "1 and 2 must have left before event 11 and no call answered them, but only 1 indeterminate call" in found.text
+    )
     assert [call.invoked for call in found.calls] == [0, 4, 6, 8, 10]
 
 
