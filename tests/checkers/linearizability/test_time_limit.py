@@ -69,7 +69,7 @@ def test_a_check_ends_soon_after_the_limit_whatever_it_is_doing_by_then(
     monkeypatch: pytest.MonkeyPatch, threads: Executor
 ) -> None:
     """The limit comes at every look there is: before the search, in it, and while the witness is made smaller."""
-    history = recorded(adds_and_a_wrong_read(11))
+    history = recorded(adds_and_a_wrong_read(7))
     for executor in (None, threads):
         outcomes = set()
         for looks in range(1_000):
