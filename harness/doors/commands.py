@@ -90,15 +90,11 @@ def run(
 @click.option("--checker", "asked", multiple=True, required=True, help="`splitbrain list` shows them; may be repeated.")
 @click.option("--model", help="What the object is: a name, or your own as package.module:ATTRIBUTE.")
 @click.option("--consistency", help="The consistency that transactions were promised.")
-@click.option(
-    "--timeout", type=click.FloatRange(0, min_open=True), help="Seconds that checking may take, witness included."
-)
+@click.option("--timeout", type=click.FloatRange(0, min_open=True), help="Seconds for checking, witness included.")
 @click.option("--memory", type=click.FloatRange(0, min_open=True), help="Megabytes that checking may take.")
 @click.option("--jobs", default=1, show_default=True, type=click.IntRange(1, 256), help="Processes to check with.")
 @click.option("--independent", is_flag=True, help="Values are [key value], as jepsen.independent has them.")
-@click.option(
-    "--option", "options", multiple=True, metavar="KEY=JSON", help="Of the checker: sla_ms=300, initial=5, ..."
-)
+@click.option("--option", "options", multiple=True, metavar="KEY=JSON", help="For the checker: sla_ms=300, initial=5.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object, for programs.")
 def check(
     history: Path,
