@@ -153,7 +153,7 @@ def workers(jobs: int) -> Iterator[Executor | None]:
         yield executor
     finally:
         executor.shutdown(wait=False, cancel_futures=True)
-        # What they are in the middle of may take hours, and nobody waits for it any more.
+        # What they still judge may take hours, and its result is no longer needed.
         for child in multiprocessing.active_children():
             child.kill()
 
@@ -227,14 +227,14 @@ def _guess(name: str, known: Iterable[str]) -> str:
 
 
 def _begin() -> None:
-    threading.Thread(target=_outlive_nobody, args=(os.getppid(),), daemon=True).start()
+    threading.Thread(target=_exit_with_parent, args=(os.getppid(),), daemon=True).start()
     # A Ctrl-C reaches every process of a terminal: the first one ends the others.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
-def _outlive_nobody(parent: int) -> None:
-    # Whoever is killed with SIGKILL can't end its children; they are given another parent, and can see that.
+def _exit_with_parent(parent: int) -> None:
+    # A process that is killed with SIGKILL can't end its children, but they see that they get another parent.
     while os.getppid() == parent:
         time.sleep(_GLANCE_S)
     os._exit(1)

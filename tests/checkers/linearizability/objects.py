@@ -214,7 +214,7 @@ def distinct(kind: Kind) -> Kind:
         return f, next(fresh) if f == "write" else argument
 
     def spoil(random: Random, event: Event) -> Any:
-        # Often a value that was written, now and then one that nobody wrote.
+        # Often a value that was written, now and then one that was never written.
         return random.choice([None, *range(1, 7)]) if event.f == "read" else event.value
 
     return replace(kind, ask=ask, spoil=spoil)

@@ -67,6 +67,6 @@ def test_an_object_equals_objects_and_no_list_of_pairs() -> None:
     assert fields != (("a", 1),) and fields != freeze([["a", 1]])
 
 
-def test_an_object_is_the_same_after_its_way_to_another_process() -> None:
+def test_an_object_is_unchanged_after_pickling() -> None:
     fields = freeze({"a": [1, {"b": None}]})
     assert pickle.loads(pickle.dumps(fields)) == fields

@@ -228,7 +228,7 @@ def test_what_leads_to_no_read_never_comes_to_one_without_an_overwriting_call(na
                 assert not any(model.step(each, read) for each in reachable), (state, read)
 
 
-def test_there_is_something_in_every_hint() -> None:
+def test_every_hint_is_given_by_some_model() -> None:
     """Promises of nothing would be kept by anything."""
     hinted = {
         (name, hint.__name__)

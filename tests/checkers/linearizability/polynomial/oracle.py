@@ -15,7 +15,7 @@ from splitbrain.checkers.histories.history import History
 
 @dataclass(frozen=True)
 class Op:
-    """answer: None and known False where nobody knows. last: its completion's event; later than all others if unknown."""
+    """answer: None, and known False, if it is indeterminate. last: its completion's event; after all others if unknown."""
 
     f: str
     argument: Any
