@@ -5,6 +5,8 @@
    values are checked against.
 2. A name or an option that doesn't exist, or a value of the wrong type, is a ValueError that names those that
    do.
+3. Other packages add checkers through the entry-point group `splitbrain.checkers`; each entry names a `Checker`. They
+   come after ours, and can't take the name of one of ours. One that can't be loaded is named, and hides no other.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import types
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 import msgspec
@@ -98,6 +101,8 @@ _ALL = (
     Checker("log-patterns", "no line of the nodes' logs matches a pattern", log_patterns.check),
     Checker("stats", "operations by kind and outcome; every kind succeeded at least once", stats.check),
 )
+GROUP = "splitbrain.checkers"
+"""The entry-point group of checkers that other packages add."""
 ALIASES: Mapping[str, str] = {
     "linearizability": "linearizable",
     "elle": "transactions",
@@ -114,21 +119,51 @@ CHECKERS: Mapping[str, Checker] = {checker.name: checker for checker in _ALL}
 
 
 def names() -> tuple[str, ...]:
-    """The names of all checkers."""
-    return tuple(CHECKERS)
+    """The names of all checkers: ours, then those that other packages register."""
+    return (*CHECKERS, *sorted(_registered()))
 
 
 def catalogue() -> dict[str, str]:
     """Each checker's name and what it judges, in a line."""
-    return {checker.name: checker.summary for checker in CHECKERS.values()}
+    return {name: _summary(name) for name in names()}
 
 
 def find(name: str) -> Checker:
-    """The checker of that name. Raises ValueError naming those that exist."""
+    """The checker of that name. Raises ValueError: there is none, naming those that exist, or it can't be loaded."""
     name = ALIASES.get(name, name)
-    if name not in CHECKERS:
-        raise ValueError(f"there is no checker {name!r}; there are {', '.join(CHECKERS)}")
-    return CHECKERS[name]
+    if name in CHECKERS:
+        return CHECKERS[name]
+    entry = _registered().get(name)
+    if entry is None:
+        raise ValueError(f"there is no checker {name!r}; there are {', '.join(names())}")
+    return _loaded(entry)
+
+
+def _registered() -> dict[str, EntryPoint]:
+    taken = CHECKERS.keys() | ALIASES.keys()
+    return {entry.name: entry for entry in entry_points(group=GROUP) if entry.name not in taken}
+
+
+def _loaded(entry: EntryPoint) -> Checker:
+    """The checker an entry point names. Raises ValueError naming the entry and what is wrong with it."""
+    named = f"the checker {entry.name!r} ({entry.value}, from the entry points {GROUP})"
+    try:
+        found = entry.load()
+    except (Exception, SystemExit) as problem:  # It is somebody else's module, so it may raise anything.
+        reason = f"{type(problem).__name__}: {problem}"
+        raise ValueError(f"{named} can't be loaded ({reason}); mend or uninstall its package") from None
+    if not isinstance(found, Checker):
+        raise ValueError(f"{named} is of type {type(found).__name__}; it must be a splitbrain.Checker")
+    if found.name != entry.name:
+        raise ValueError(f"{named} calls itself {found.name!r}; give the entry point and the checker one name")
+    return found
+
+
+def _summary(name: str) -> str:
+    try:
+        return find(name).summary
+    except ValueError as problem:
+        return str(problem)
 
 
 def check(name: str, history: History, /, **options: Any) -> Verdict:

@@ -53,24 +53,18 @@ class Interrupted(Exception):
     """The user ended the run."""
 
 
-def run(experiment: Experiment, *, out: Path, progress: Progress) -> Result:
+def run(experiment: Experiment, *, out: Path = Path("runs"), progress: Progress | None = None) -> Result:
     """Run the experiment.
 
-    out: the folder that runs go to. Raises UsageProblem or ResultsError before anything started, and KeyboardInterrupt
-    (or what else a signal's handler raised) after everything was cleaned up. Whatever else fails is a `broken` result.
+    out: the folder that runs go to. progress: told what goes on; None: nobody is. Raises UsageProblem or ResultsError
+    before anything started, and KeyboardInterrupt after everything was cleaned up. Whatever else fails is a `broken`
+    result.
     """
-    if asyncio._get_running_loop() is not None:
-        raise UsageProblem(
-            "a run has an event loop of its own, and one runs here already; "
-            "call it from a plain function, or as `await asyncio.to_thread(...)`"
-        )
-    with Interrupts() as interrupts:
-        prepared = _prepared(experiment)
-        interrupts.check()
-        folder = RunFolder.create(out, experiment.workload)
-        folder.write_run(facts(prepared))
-        interrupts.check()
-        return _Run(prepared, folder, progress, interrupts).go()
+    progress = progress or Progress(quiet=True)
+    prepared = experiment.prepare()
+    folder = RunFolder.create(out, experiment.workload)
+    folder.write_run(_facts(prepared))
+    return _Run(prepared, folder, progress).go()
 
 
 class HarnessError(Exception):
