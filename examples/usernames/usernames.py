@@ -5,9 +5,9 @@
     splitbrain run usernames --seed 7 --time-limit 20 --config lock=true
     splitbrain run usernames --seed 7 --time-limit 20 --config lock=true --faults partition
 
-The first run is invalid: two clients read that the name is free, both write, and both are told that it is theirs. In the
-second, one lock is held around each claim, and the run is valid. In the third the network is cut as well. Then the lock
-does not help: a sloppy quorum on one side answers "free" for a name that was granted on the other.
+The first run is invalid: two clients read that the name is free, both write, and both are told that it is theirs. In
+the second, one lock is held around each claim, and the run is valid. In the third the network is cut as well. Then the
+lock does not help: a sloppy quorum on one side answers "free" for a name that was granted on the other.
 
 A workload has its operations' schemas, a client, a generator, what is read in the end, and the checkers that judge.
 """
