@@ -57,14 +57,21 @@ def run(experiment: Experiment, *, out: Path = Path("runs"), progress: Progress 
     """Run the experiment.
 
     out: the folder that runs go to. progress: told what goes on; None: nobody is. Raises UsageProblem or ResultsError
-    before anything started, and KeyboardInterrupt after everything was cleaned up. Whatever else fails is a `broken`
-    result.
+    before anything started, and KeyboardInterrupt (or what else a signal's handler raised) after everything was cleaned
+    up. Whatever else fails is a `broken` result.
     """
-    progress = progress or Progress(quiet=True)
-    prepared = experiment.prepare()
-    folder = RunFolder.create(out, experiment.workload)
-    folder.write_run(_facts(prepared))
-    return _Run(prepared, folder, progress).go()
+    if asyncio._get_running_loop() is not None:
+        raise UsageProblem(
+            "a run has an event loop of its own, and one runs here already; "
+            "call it from a plain function, or as `await asyncio.to_thread(...)`"
+        )
+    with Interrupts() as interrupts:
+        prepared = _prepared(experiment)
+        interrupts.check()
+        folder = RunFolder.create(out, experiment.workload)
+        folder.write_run(facts(prepared))
+        interrupts.check()
+        return _Run(prepared, folder, progress or Progress(quiet=True), interrupts).go()
 
 
 class HarnessError(Exception):
