@@ -7,7 +7,7 @@ from typing import Any
 
 from splitbrain.checkers import History
 from splitbrain.checkers.histories.builder import Gatherer
-from splitbrain.checkers.histories.history import Event
+from splitbrain.checkers.histories.event import Event
 
 
 def kv_history(clients: int, operations: int, keys: int, *, seed: int, lost: bool = False) -> History:

@@ -12,7 +12,7 @@ from typing import Any
 
 from splitbrain.checkers import History
 from splitbrain.checkers.histories.builder import Gatherer
-from splitbrain.checkers.histories.history import Event
+from splitbrain.checkers.histories.event import Event
 
 Draw = Callable[[Random, int], tuple[str, Any]]
 """(random, number of the operation) -> f and argument."""

@@ -10,8 +10,9 @@ by.
 """
 
 from splitbrain.checkers.compose import check_all
+from splitbrain.checkers.histories.event import Event, HistoryError, encode
 from splitbrain.checkers.histories.formats import read
-from splitbrain.checkers.histories.history import Event, History, HistoryError, Operation, encode
+from splitbrain.checkers.histories.history import History, Operation
 from splitbrain.checkers.histories.jepsen import edn_lines
 from splitbrain.checkers.registry import catalogue, check, names
 from splitbrain.checkers.verdict import Outcome, Verdict, Witness

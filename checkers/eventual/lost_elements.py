@@ -35,9 +35,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from splitbrain.checkers.algorithms.quantiles import quantiles_ms
+from splitbrain.checkers.histories.event import HistoryError
 from splitbrain.checkers.histories.faults import faults, meanwhile
 from splitbrain.checkers.histories.final_reads import FinalReads, Key, disagreement, last_words
-from splitbrain.checkers.histories.history import History, HistoryError, Operation
+from splitbrain.checkers.histories.history import History, Operation
 from splitbrain.checkers.histories.prose import at, count, key_name, key_names, listing, seconds
 from splitbrain.checkers.verdict import Verdict, Witness
 

@@ -11,28 +11,17 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Hashable, Iterable
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import numpy as np
 
 from splitbrain.checkers.histories.columns import FAIL, INFO, INVOKE, NEMESIS_PROCESS, OK, TYPES, Columns
-
-if TYPE_CHECKING:
-    from splitbrain.checkers.histories.history import Event
+from splitbrain.checkers.histories.event import Event, HistoryError
 
 T = TypeVar("T", bound=Hashable)
 _CODES = {"invoke": INVOKE, "ok": OK, "fail": FAIL, "info": INFO}
 _NO_PROCESS = -2  # Stands for every number that no process can have.
 _BATCH = 8192  # Columns are filled some events at a time: a list comprehension a field beats a loop over events.
-
-
-class HistoryError(ValueError):
-    """A history that can't be read: `line` (from 1) and what is wrong with it."""
-
-    def __init__(self, line: int, problem: str) -> None:
-        super().__init__(f"line {line}: {problem}")
-        self.line = line
-        self.problem = problem
 
 
 class _Table(dict[T, int]):

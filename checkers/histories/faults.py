@@ -28,7 +28,8 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from splitbrain.checkers.histories.history import Event, History, HistoryError, Operation
+from splitbrain.checkers.histories.event import Event, HistoryError
+from splitbrain.checkers.histories.history import History, Operation
 from splitbrain.checkers.histories.prose import listing, seconds
 
 NEVER = np.iinfo(np.int64).max

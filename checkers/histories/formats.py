@@ -15,7 +15,8 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import Any
 
-from splitbrain.checkers.histories.builder import Gatherer, HistoryError
+from splitbrain.checkers.histories.builder import Gatherer
+from splitbrain.checkers.histories.event import HistoryError
 from splitbrain.checkers.histories.history import History
 from splitbrain.checkers.histories.jepsen import read_operations, separated
 from splitbrain.checkers.histories.jepsen_log import read_log

@@ -22,33 +22,11 @@ from typing import Any, Literal, overload
 import msgspec
 
 from splitbrain.checkers.histories.builder import Gatherer
-from splitbrain.checkers.histories.builder import HistoryError as HistoryError
 from splitbrain.checkers.histories.columns import FOREVER, NEMESIS_PROCESS, TYPES, Columns
+from splitbrain.checkers.histories.event import NEMESIS, Event, HistoryError
 from splitbrain.checkers.histories.nesting import SHORT, TOO_DEEP, too_deep
 
-EventType = Literal["invoke", "ok", "fail", "info"]
-NEMESIS: Literal["nemesis"] = "nemesis"
 _ENDED = "Input data was truncated"  # In the words of the decoder.
-
-
-# gc=False: JSON has no cycles, and tracking a million events would slow every collection.
-class Event(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
-    """One line of a history.
-
-    index: position, from 0. time: nanoseconds since the start, on one monotonic clock.
-    process: a client process's number, or "nemesis". f: what was asked. key, node, error: optional;
-    error opens with its code (`timeout: no answer within 1 s`).
-    """
-
-    index: int
-    time: int
-    process: int | Literal["nemesis"]
-    type: EventType
-    f: str
-    key: str | int | None = None
-    value: Any = None
-    node: str | None = None
-    error: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,11 +179,6 @@ class History:
         if isinstance(self.events, _Events):
             return (self.events[at] for at in (self.columns.process == NEMESIS_PROCESS).nonzero()[0].tolist())
         return (event for event in self.events if event.process == NEMESIS)
-
-
-def encode(event: Event) -> bytes:
-    """The event as one line of JSONL, newline included."""
-    return msgspec.json.encode(event) + b"\n"
 
 
 def _cut_off(problem: Exception, line: bytes | str) -> bool:

@@ -24,12 +24,13 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from splitbrain.checkers.histories.builder import Gatherer, HistoryError
+from splitbrain.checkers.histories.builder import Gatherer
 from splitbrain.checkers.histories.columns import TYPES
 from splitbrain.checkers.histories.edn import EdnError, Reader, write
 from splitbrain.checkers.histories.edn_fast import Translator
 from splitbrain.checkers.histories.edn_scalars import keyword, scalar
-from splitbrain.checkers.histories.history import NEMESIS, Event, History
+from splitbrain.checkers.histories.event import NEMESIS, Event, HistoryError
+from splitbrain.checkers.histories.history import History
 from splitbrain.checkers.histories.nesting import DEEPEST, too_deep
 
 _BATCH = 256  # Lines: few enough that what they decode to dies young, many enough to share the cost of a call.

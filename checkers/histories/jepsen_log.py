@@ -19,10 +19,11 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from splitbrain.checkers.histories.builder import Gatherer, HistoryError
+from splitbrain.checkers.histories.builder import Gatherer
 from splitbrain.checkers.histories.columns import TYPES
 from splitbrain.checkers.histories.edn import EdnError, read_all, write
-from splitbrain.checkers.histories.history import NEMESIS, Event, History
+from splitbrain.checkers.histories.event import NEMESIS, Event, HistoryError
+from splitbrain.checkers.histories.history import History
 from splitbrain.checkers.histories.jepsen import clipped, error_text, separated
 from splitbrain.checkers.histories.nesting import DEEPEST
 

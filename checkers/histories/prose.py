@@ -11,7 +11,7 @@ import json
 from collections.abc import Hashable, Iterable
 from typing import TypeVar
 
-from splitbrain.checkers.histories.history import Event
+from splitbrain.checkers.histories.event import Event
 
 NS_PER_MS = 1_000_000
 K = TypeVar("K", bound=Hashable)

@@ -13,7 +13,8 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-from splitbrain.checkers.histories.history import History, HistoryError, Operation
+from splitbrain.checkers.histories.event import HistoryError
+from splitbrain.checkers.histories.history import History, Operation
 
 POLL = "replica"
 Version = str | int

@@ -13,7 +13,8 @@ import json
 from collections.abc import Hashable
 from typing import Any
 
-from splitbrain.checkers.histories.history import Event, History, HistoryError, Operation
+from splitbrain.checkers.histories.event import Event, HistoryError
+from splitbrain.checkers.histories.history import History, Operation
 from splitbrain.checkers.histories.prose import literal
 from splitbrain.checkers.histories.replica_polls import client_operations
 

@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping
 
 from splitbrain.checkers.histories.columns import FAIL, FOREVER, OK
-from splitbrain.checkers.histories.history import History, HistoryError
+from splitbrain.checkers.histories.event import HistoryError
+from splitbrain.checkers.histories.history import History
 from splitbrain.checkers.histories.replica_polls import POLL
 from splitbrain.checkers.linearizability.frozen_values import freeze
 from splitbrain.checkers.linearizability.model import Call, Model, ModelError

@@ -25,7 +25,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splitbrain.checkers.histories.columns import OK, Columns, Integers
-from splitbrain.checkers.histories.history import History, HistoryError
+from splitbrain.checkers.histories.event import HistoryError
+from splitbrain.checkers.histories.history import History
 from splitbrain.checkers.histories.prose import literal
 from splitbrain.checkers.histories.values import identity
 

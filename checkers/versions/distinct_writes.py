@@ -21,7 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splitbrain.checkers.histories.columns import FAIL, FOREVER, OK, Columns, Integers
-from splitbrain.checkers.histories.history import History, HistoryError
+from splitbrain.checkers.histories.event import HistoryError
+from splitbrain.checkers.histories.history import History
 from splitbrain.checkers.histories.prose import at, key_name, literal
 from splitbrain.checkers.histories.replica_polls import POLL
 from splitbrain.checkers.histories.values import identity

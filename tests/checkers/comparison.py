@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from splitbrain.checkers.histories.history import History, encode
+from splitbrain.checkers.histories.event import encode
+from splitbrain.checkers.histories.history import History
 
 
 class Disagreement(AssertionError):

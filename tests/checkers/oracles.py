@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
-from splitbrain.checkers.histories.history import Event, History
+from splitbrain.checkers.histories.event import Event
+from splitbrain.checkers.histories.history import History
 
 
 class Op(NamedTuple):

@@ -6,7 +6,8 @@ import pytest
 
 from splitbrain import checkers
 from splitbrain.checkers.compose import compose, told
-from splitbrain.checkers.histories.history import Event, History
+from splitbrain.checkers.histories.event import Event
+from splitbrain.checkers.histories.history import History
 from splitbrain.checkers.linearizability import Call, Model
 from splitbrain.checkers.verdict import Outcome, Verdict, Witness
 from tests.checkers.script import Script

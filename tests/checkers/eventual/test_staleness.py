@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from splitbrain.checkers.eventual import staleness
-from splitbrain.checkers.histories.history import HistoryError
+from splitbrain.checkers.histories.event import HistoryError
 from tests.checkers.script import Script
 from tests.checkers.sessions.test_golden import load
 from tests.checkers.sessions.test_sessions import Registers

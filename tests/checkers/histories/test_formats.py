@@ -7,9 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from splitbrain.checkers.histories.builder import HistoryError
+from splitbrain.checkers.histories.event import Event, HistoryError, encode
 from splitbrain.checkers.histories.formats import read
-from splitbrain.checkers.histories.history import Event, encode
 from splitbrain.checkers.histories.jepsen import edn_lines, read_operations
 from tests.checkers.script import Script
 

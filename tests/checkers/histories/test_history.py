@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from splitbrain.checkers.histories.history import Event, History, HistoryError, encode
+from splitbrain.checkers.histories.event import Event, HistoryError, encode
+from splitbrain.checkers.histories.history import History
 from tests.checkers import generate
 from tests.checkers.script import Script
 

@@ -8,8 +8,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from splitbrain.checkers.histories.builder import HistoryError
-from splitbrain.checkers.histories.history import Event, History
+from splitbrain.checkers.histories.event import Event, HistoryError
+from splitbrain.checkers.histories.history import History
 from splitbrain.checkers.histories.jepsen import Operations, edn_lines, error_text, read_operations
 from tests.checkers import generate
 from tests.checkers.histories.written import operation

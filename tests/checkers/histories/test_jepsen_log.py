@@ -2,8 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from splitbrain.checkers.histories.builder import HistoryError
-from splitbrain.checkers.histories.history import Event
+from splitbrain.checkers.histories.event import Event, HistoryError
 from splitbrain.checkers.histories.jepsen_log import read_log
 from tests.checkers.shared import SHARED, needs_histories
 

@@ -17,7 +17,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from splitbrain.checkers.histories.history import Event, History, HistoryError, encode
+from splitbrain.checkers.histories.event import Event, HistoryError, encode
+from splitbrain.checkers.histories.history import History
 from splitbrain.checkers.linearizability import MODELS, Call, Model, check
 from splitbrain.checkers.verdict import Outcome, Verdict
 from tests.checkers.linearizability.objects import KINDS, history

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from splitbrain.checkers.histories.columns import FOREVER
-from splitbrain.checkers.histories.history import Event, History, HistoryError
+from splitbrain.checkers.histories.event import Event, HistoryError
+from splitbrain.checkers.histories.history import History
 from splitbrain.checkers.linearizability import MODELS
 from splitbrain.checkers.linearizability.calls import calls_of
 from splitbrain.checkers.linearizability.frozen_values import FALSE, TRUE, freeze

@@ -11,7 +11,8 @@ import pytest
 
 from splitbrain.checkers.budget import Budget
 from splitbrain.checkers.histories.columns import FOREVER
-from splitbrain.checkers.histories.history import Event, History
+from splitbrain.checkers.histories.event import Event
+from splitbrain.checkers.histories.history import History
 from splitbrain.checkers.linearizability import MODELS, Call, Model, check
 from splitbrain.checkers.linearizability.calls import calls_of
 from splitbrain.checkers.linearizability.linearizable import judge, why

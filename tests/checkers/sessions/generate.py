@@ -13,7 +13,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from splitbrain.checkers.histories.history import Event, History
+from splitbrain.checkers.histories.event import Event
+from splitbrain.checkers.histories.history import History
 
 Shape = Literal["distinct", "versioned"]
 

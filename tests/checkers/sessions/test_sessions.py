@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from splitbrain.checkers import sessions
-from splitbrain.checkers.histories.history import HistoryError
+from splitbrain.checkers.histories.event import HistoryError
 from splitbrain.checkers.verdict import Verdict
 from tests.checkers.script import Script
 from tests.checkers.sessions.test_golden import GOLDEN, load

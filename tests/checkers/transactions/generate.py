@@ -5,7 +5,8 @@ from __future__ import annotations
 from random import Random
 from typing import Any
 
-from splitbrain.checkers.histories.history import Event, History
+from splitbrain.checkers.histories.event import Event
+from splitbrain.checkers.histories.history import History
 
 STORES = ("serial", "snapshot", "dirty", "stale")
 KEYS: tuple[str | int, ...] = ("x", "y", 1, "1")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from splitbrain.checkers.histories.history import HistoryError
+from splitbrain.checkers.histories.event import HistoryError
 from splitbrain.checkers.transactions import check
 from splitbrain.checkers.transactions.micro_operations import parse
 from tests.checkers.transactions.script import Script

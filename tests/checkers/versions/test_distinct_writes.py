@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from splitbrain.checkers.histories.history import Event, History, HistoryError
+from splitbrain.checkers.histories.event import Event, HistoryError
+from splitbrain.checkers.histories.history import History
 from splitbrain.checkers.versions.distinct_writes import INITIAL, STRAY, DistinctWrites
 from splitbrain.checkers.versions.reads import is_versioned
 

@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from splitbrain.checkers.histories.history import Event
+from splitbrain.checkers.histories.event import Event
 from splitbrain.harness.generators import (
     PENDING,
     Generator,

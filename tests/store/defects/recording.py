@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from splitbrain.checkers import History
-from splitbrain.checkers.histories.history import Event
+from splitbrain.checkers.histories.event import Event
 from splitbrain.store.config import Config
 from splitbrain.store.errors import StoreError
 from splitbrain.store.wire.messages import Failed, Get, Held, Local, Put, Reply, Stored, Values

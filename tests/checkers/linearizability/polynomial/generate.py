@@ -16,7 +16,8 @@ from typing import Any
 
 import msgspec
 
-from splitbrain.checkers.histories.history import Event, History
+from splitbrain.checkers.histories.event import Event
+from splitbrain.checkers.histories.history import History
 from tests.checkers.linearizability.polynomial.oracle import RUN, Op
 
 INSERTIONS = {"fifo-queue": "enqueue", "priority-queue": "enqueue", "stack": "push"}
