@@ -28,15 +28,17 @@ from splitbrain.checkers.budget import Budget, Megabytes, Seconds
 from splitbrain.checkers.histories.columns import FAIL, INFO, OK
 from splitbrain.checkers.histories.history import History
 from splitbrain.checkers.histories.prose import count, listing
-from splitbrain.checkers.transactions import list_append, rw_register, wording
+from splitbrain.checkers.transactions import wording
 from splitbrain.checkers.transactions.anomalies import CYCLES, MEANING, implied, worst_first
 from splitbrain.checkers.transactions.consistency_models import canonical, forbids, ruled_out, searched_whole, weaker
 from splitbrain.checkers.transactions.cycle_kinds import kinds
 from splitbrain.checkers.transactions.dependencies import Finding
 from splitbrain.checkers.transactions.explain import explain
 from splitbrain.checkers.transactions.graph import Graph
-from splitbrain.checkers.transactions.keys import KEPT_FROM, Keys, kept_by, up_to
+from splitbrain.checkers.transactions.lists import list_append
 from splitbrain.checkers.transactions.micro_operations import Model, Transactions, parse
+from splitbrain.checkers.transactions.registers import rw_register
+from splitbrain.checkers.transactions.registers.keys import KEPT_FROM, Keys, kept_by, up_to
 from splitbrain.checkers.transactions.shortest import shortest
 from splitbrain.checkers.verdict import Verdict, Witness
 

@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 
 from splitbrain.checkers import causal
+from tests.checkers.golden_histories import load
 from tests.checkers.script import Script
-from tests.checkers.sessions.test_golden import load
-from tests.checkers.sessions.test_sessions import Registers
+from tests.checkers.versions.register_script import Registers
 
 
 def found(verdict: object) -> dict[str, int]:
@@ -13,7 +13,7 @@ def found(verdict: object) -> dict[str, int]:
 
 
 def test_each_level_looks_for_its_own_patterns() -> None:
-    history = load("distinct-forwards")
+    history = load("sessions/distinct-forwards")
     asked = {level: set(causal.check(history, level=level).evidence["patterns"]) for level in ("cc", "ccv", "cm")}
     basis = {"ThinAirRead", "CyclicCO", "WriteCOInitRead", "WriteCORead"}
     assert asked == {"cc": basis, "ccv": basis | {"CyclicCF"}, "cm": basis | {"CyclicHB", "WriteHBInitRead"}}
@@ -67,7 +67,7 @@ def test_a_session_is_told_as_it_goes_on_where_nothing_of_its_own_matters() -> N
 
 def test_the_weaker_pattern_is_reported_where_a_stronger_level_was_asked_for() -> None:
     for level in ("ccv", "cm"):
-        verdict = causal.check(load("distinct-backwards"), level=level)
+        verdict = causal.check(load("sessions/distinct-backwards"), level=level)
         assert found(verdict) == {"WriteCORead": 1}
         assert "CyclicCF" not in verdict.evidence["patterns"] and "CyclicHB" not in verdict.evidence["patterns"]
 
@@ -82,7 +82,7 @@ def test_what_follows_from_happened_before_counts_as_before_in_turn() -> None:
 
 
 def test_the_circle_of_conflicts_is_told() -> None:
-    verdict = causal.check(load("distinct-orders-differ"), level="ccv")
+    verdict = causal.check(load("sessions/distinct-orders-differ"), level="ccv")
     assert verdict.witness is not None
     assert verdict.witness.text == (
         "no one order of the writes explains every read: process 0 wrote 1 to x at 0.010 s (n1); that must come before "

@@ -4,13 +4,13 @@ import pytest
 
 from splitbrain.checkers.eventual import staleness
 from splitbrain.checkers.histories.event import HistoryError
+from tests.checkers.golden_histories import load
 from tests.checkers.script import Script
-from tests.checkers.sessions.test_golden import load
-from tests.checkers.sessions.test_sessions import Registers
+from tests.checkers.versions.register_script import Registers
 
 
 def test_a_bound_that_is_met_is_valid_and_one_that_is_not_names_the_worst_read() -> None:
-    history = load("versioned-stale")
+    history = load("staleness/versioned-stale")
     assert staleness.check(history, max_k=2, max_t_ms=15).outcome == "valid"
     verdict = staleness.check(history, max_k=1, max_t_ms=14.9)
     assert (verdict.outcome, verdict.reason) == (

@@ -9,7 +9,7 @@ import pytest
 
 from splitbrain.checkers.histories.columns import FOREVER
 from splitbrain.checkers.transactions import check
-from splitbrain.checkers.transactions.register_versions import precedences
+from splitbrain.checkers.transactions.registers.register_versions import precedences
 from tests.checkers.transactions.script import Script
 
 

@@ -7,7 +7,7 @@ import pytest
 from splitbrain.checkers.histories.history import History
 from splitbrain.checkers.histories.jepsen import read_operations
 from splitbrain.checkers.transactions import check
-from splitbrain.checkers.transactions.keys import kept_by
+from splitbrain.checkers.transactions.registers.keys import kept_by
 from tests.checkers.shared import SHARED, needs_histories
 from tests.checkers.transactions.script import MicroOperation, Script
 

@@ -10,8 +10,8 @@ from splitbrain.checkers.versions.version_order import Circular
 from splitbrain.checkers.versions.visibility import settling
 from splitbrain.checkers.versions.writes import Versions
 from tests.checkers.script import Script
-from tests.checkers.sessions import generate
-from tests.checkers.sessions.oracles import Covers, ops_of
+from tests.checkers.versions import register_histories
+from tests.checkers.versions.register_oracle import Covers, ops_of
 
 
 def test_a_write_is_stable_from_the_last_read_that_lacked_it() -> None:
@@ -45,7 +45,7 @@ def test_a_read_of_a_write_without_seen_lacks_nothing() -> None:
 
 def test_settling_agrees_with_the_definitions_on_random_histories() -> None:
     for seed in range(400):
-        history = generate.history(Random(seed), "versioned")
+        history = register_histories.history(Random(seed), "versioned")
         try:
             found = settling(Sightings.of(Versions.of(history)))
         except Circular:

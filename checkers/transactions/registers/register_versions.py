@@ -32,8 +32,8 @@ import numpy as np
 
 from splitbrain.checkers.histories.columns import FOREVER, INFO, OK, Integers
 from splitbrain.checkers.transactions.graph import Pairs, components
-from splitbrain.checkers.transactions.keys import Keys, up_to
 from splitbrain.checkers.transactions.micro_operations import Flags, Transactions, codes
+from splitbrain.checkers.transactions.registers.keys import Keys, up_to
 
 NOBODY = -1
 

@@ -11,10 +11,10 @@ from __future__ import annotations
 import numpy as np
 
 from splitbrain.checkers.transactions.dependencies import Analysis, Edges, Overwritten
-from splitbrain.checkers.transactions.keys import Keys
 from splitbrain.checkers.transactions.micro_operations import Transactions
-from splitbrain.checkers.transactions.register_anomalies import findings
-from splitbrain.checkers.transactions.register_versions import NOBODY, Registers
+from splitbrain.checkers.transactions.registers.keys import Keys
+from splitbrain.checkers.transactions.registers.register_anomalies import findings
+from splitbrain.checkers.transactions.registers.register_versions import NOBODY, Registers
 
 _WHY = {
     "own": ", which it had written itself",

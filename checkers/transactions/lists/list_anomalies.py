@@ -25,7 +25,7 @@ import numpy as np
 from splitbrain.checkers.histories.columns import FAIL, OK, Integers
 from splitbrain.checkers.transactions import wording
 from splitbrain.checkers.transactions.dependencies import Example, Finding, finding
-from splitbrain.checkers.transactions.list_versions import NOBODY, Lists
+from splitbrain.checkers.transactions.lists.list_versions import NOBODY, Lists
 from splitbrain.checkers.transactions.lost_updates import tell_lost_update
 from splitbrain.checkers.transactions.micro_operations import Flags, same
 

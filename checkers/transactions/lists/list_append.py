@@ -11,8 +11,8 @@ from __future__ import annotations
 import numpy as np
 
 from splitbrain.checkers.transactions.dependencies import Analysis, Edges, Overwritten
-from splitbrain.checkers.transactions.list_anomalies import findings
-from splitbrain.checkers.transactions.list_versions import NOBODY, Lists
+from splitbrain.checkers.transactions.lists.list_anomalies import findings
+from splitbrain.checkers.transactions.lists.list_versions import NOBODY, Lists
 from splitbrain.checkers.transactions.micro_operations import Transactions
 
 

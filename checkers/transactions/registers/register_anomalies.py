@@ -22,7 +22,7 @@ from splitbrain.checkers.transactions import wording
 from splitbrain.checkers.transactions.dependencies import Example, Finding, finding
 from splitbrain.checkers.transactions.lost_updates import tell_lost_update
 from splitbrain.checkers.transactions.micro_operations import Flags, same
-from splitbrain.checkers.transactions.register_versions import Registers
+from splitbrain.checkers.transactions.registers.register_versions import Registers
 
 _CIRCLE = 12  # Versions of a circle that a sentence tells.
 
