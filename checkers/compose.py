@@ -15,7 +15,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import BrokenExecutor
 from typing import Any
 
@@ -27,26 +27,43 @@ from splitbrain.checkers.verdict import Outcome, Verdict
 _BADNESS = {Outcome.VALID: 0, Outcome.UNKNOWN: 1, Outcome.INVALID: 2}
 
 
-def check_all(history: History, checkers: Mapping[str, Mapping[str, Any]]) -> Verdict:
+def check_all(history: History, checkers: Mapping[str, Mapping[str, Any]] | Iterable[str]) -> Verdict:
     """Let several checkers judge one history.
 
-    checkers: options by checker name. Returns the composed verdict: `parts` by name, `broken` by name, the
-    witness of the worst. Raises ValueError for a name or an option that doesn't exist.
+    checkers: options by checker name; or names alone, such as a list, for checkers without options. Returns the
+    composed verdict: `parts` by name, `broken` by name, the witness of the worst. Raises ValueError for a name or an
+    option that doesn't exist, TypeError for what is neither names nor a mapping of options.
     """
+    checkers = _options_by_name(checkers)
     chosen = {name: (find(name), find(name).accept(options)) for name, options in checkers.items()}
     parts: dict[str, Verdict] = {}
     broken: dict[str, str] = {}
     for name, (checker, options) in chosen.items():
         try:
             parts[name] = checker.judge(history, **options)
-        except KeyboardInterrupt:
-            raise
-        except BaseException as error:  # Whatever a checker does wrong must not hide what others found.
-            broken[name] = told(error)
+        except (Exception, SystemExit) as error:  # Whatever a checker does wrong must not hide what others found.
+            broken[name] = describe_error(error)
     return compose(parts, broken)
 
 
-def told(error: BaseException) -> str:
+def _options_by_name(checkers: Mapping[str, Mapping[str, Any]] | Iterable[str]) -> Mapping[str, Mapping[str, Any]]:
+    wanted = "check_all takes names, such as ['stats'], or options by name; not"
+    # A string is an iterable of letters, and no letter is a checker.
+    if isinstance(checkers, str | bytes) or not isinstance(checkers, Iterable):
+        raise TypeError(f"{wanted} {checkers!r:.60}")
+    if isinstance(checkers, Mapping):
+        for name, options in checkers.items():
+            if not isinstance(name, str) or not isinstance(options, Mapping):
+                raise TypeError(f"{wanted} {name!r:.60}: {options!r:.60}")
+        return checkers
+    names = list(checkers)
+    for name in names:
+        if not isinstance(name, str):
+            raise TypeError(f"{wanted} {name!r:.60}")
+    return {name: {} for name in names}
+
+
+def describe_error(error: BaseException) -> str:
     """A checker's error as text: its message alone where that is all the caller needs, else its kind too."""
     if isinstance(error, BrokenExecutor):
         return "a worker process died (out of memory?); try one job (--jobs 1), or less memory (--memory)"

@@ -114,16 +114,20 @@ class Reader:
         text: one line, with or without its end. What it holds is read as the values are taken: take them all.
         """
         self._line += 1
+        start = 0
+        if self._string is not None:
+            start = self._end_of_string(text)
+            if not start:
+                return
+            yield from self._close_string(text)
+        yield from self._read_tokens(text, start)
+
+    def _read_tokens(self, text: str, start: int) -> Iterator[tuple[int, Any]]:
+        """Read a line from `start` on, outside any string."""
         stack, atoms = self._stack, self._atoms
-        start, number, token = 0, -1, ""
+        items = stack[-1].items if stack else None
+        number, token = -1, ""
         try:
-            if self._string is not None:
-                start = self._end_of_string(text)
-                if not start:
-                    return
-                content, self._string = "".join(self._string), None
-                yield from self._settle(string(content), self._string_line)
-            items = stack[-1].items if stack else None
             for number, token in enumerate(_tokens.findall(text, start)):
                 line = self._line
                 if token in atoms:
@@ -139,31 +143,57 @@ class Reader:
                     if frame.spliced:
                         continue
                     value, line = _collected(frame), frame.line
-                elif not token or token[0] == ";":
-                    continue
                 elif token == '"':
                     # The rest of the line is the string's, whatever tokens it looked like.
                     self._string, self._string_line = [text[_offset(text, start, number) + 1 :]], line
                     return
-                elif token[0] == "#" and token not in SYMBOLIC:
-                    stack.append(_prefix(token, line))
-                    items = None
-                    continue
+                elif _is_atom(token):
+                    value = self._atom(token)
                 else:
-                    value = atom(token)
-                    self._remember(token, value)
+                    items = self._prefix(token, items)
+                    continue
                 if items is not None:
                     items.append(value)
                 else:
-                    if token[0] == ":" and stack and stack[-1].namespace and len(stack[-1].collected) % 2 == 0:
-                        value = _qualified(value, stack[-1].namespace)
-                    yield from self._settle(value, line)
+                    yield from self._deliver(self._in_namespace(token, value), line)
                     items = stack[-1].items if stack else None
         except NotEdn as problem:
-            at = _offset(text, start, number) if number >= 0 else 0
+            column = _offset(text, start, number) + 1
             # A token that reaches the end of a text may have gone on.
             incomplete = text.endswith(token) and token[-1:] not in tuple('()[]{}"') and token != ""
-            raise EdnError(self._line, at + 1, str(problem), incomplete=incomplete) from None
+            raise EdnError(self._line, column, str(problem), incomplete=incomplete) from None
+
+    def _close_string(self, text: str) -> Iterator[tuple[int, Any]]:
+        """Deliver the string that ended in this line. What is wrong with it is reported at the line's beginning."""
+        assert self._string is not None
+        content, self._string = "".join(self._string), None
+        try:
+            yield from self._deliver(string(content), self._string_line)
+        except NotEdn as problem:
+            raise EdnError(self._line, 1, str(problem), incomplete=False) from None
+
+    def _atom(self, token: str) -> Any:
+        """What a keyword, symbol, number or character means; remembered for the next time."""
+        value = atom(token)
+        if len(self._atoms) >= _REMEMBERED:
+            self._atoms.clear()
+            self._atoms.update(_CONSTANTS)
+        self._atoms[token] = value
+        return value
+
+    def _prefix(self, token: str, items: list[Any] | None) -> list[Any] | None:
+        """Take a token that is no value: a comment, a tag or a discard. Returns where the next value simply goes."""
+        if not token or token[0] == ";":
+            return items
+        self._stack.append(_prefix(token, self._line))
+        return None
+
+    def _in_namespace(self, token: str, value: Any) -> Any:
+        """The value, or where it is a keyword and the key of a map with a namespace, its full name."""
+        frame = self._stack[-1] if self._stack else None
+        if token[0] == ":" and frame is not None and frame.namespace and len(frame.collected) % 2 == 0:
+            return _qualified(value, frame.namespace)
+        return value
 
     def _end_of_string(self, text: str) -> int:
         """Where the text goes on after the open string's end, 0 if it does not end in this text."""
@@ -176,7 +206,7 @@ class Reader:
         self._string.append(text[end:])
         return 0
 
-    def _settle(self, value: Any, line: int) -> Iterator[tuple[int, Any]]:
+    def _deliver(self, value: Any, line: int) -> Iterator[tuple[int, Any]]:
         """Put a value where it belongs, which is outside at the top."""
         stack = self._stack
         while stack and stack[-1].opener == "":
@@ -217,12 +247,6 @@ class Reader:
         if _CLOSERS[frame.opener] != token:
             raise NotEdn(f"{token} can't close the {frame.opener} of line {frame.line}")
         return stack.pop()
-
-    def _remember(self, token: str, value: Any) -> None:
-        if len(self._atoms) >= _REMEMBERED:
-            self._atoms.clear()
-            self._atoms.update(_CONSTANTS)
-        self._atoms[token] = value
 
 
 def read(text: str) -> Any:
@@ -291,6 +315,11 @@ def _collected(frame: _Frame) -> Any:
     if not all(type(key) is str or type(key) is int for key in keys):
         keys = [key if type(key) in (str, int) else write(key) for key in keys]
     return dict(zip(keys, items[1::2], strict=True))
+
+
+def _is_atom(token: str) -> bool:
+    """Whether a token that is no bracket and no string is a value: comments, tags and discards are none."""
+    return token in SYMBOLIC or token[:1] not in ("", ";", "#")
 
 
 def _prefix(token: str, line: int) -> _Frame:

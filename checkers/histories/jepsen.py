@@ -78,7 +78,8 @@ class Operations:
         if not self._reader.finished:
             if self._reader.swallowed(_begins) or any(map(_is_operation, self._reader.held())):
                 raise HistoryError(self._reader.opened, "this is never closed, and other operations begin in it")
-            self.cut_at = self._reader.opened
+            # Between the operations of a vector there is no operation to name, only where the text ends.
+            self.cut_at = at - 1 if self._reader.between else self._reader.opened
 
     def _apart(self, at: int, lines: list[bytes]) -> Iterator[tuple[int, Record]]:
         for number, line in enumerate(lines, at):

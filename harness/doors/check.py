@@ -28,7 +28,7 @@ from typing import Any
 import msgspec
 
 from splitbrain.checkers import History, HistoryError, Outcome, Verdict, check_all
-from splitbrain.checkers.compose import compose, told
+from splitbrain.checkers.compose import compose, describe_error
 from splitbrain.checkers.linearizability import MODELS, Model
 from splitbrain.checkers.registry import Checker, find, names
 from splitbrain.harness.running.experiment import UsageProblem
@@ -185,10 +185,8 @@ def judged(name: str, history: History, checkers: Sequence[Checker], options: Ma
         raise UsageProblem(text) from None
     except ValueError as problem:
         raise UsageProblem(str(problem)) from None
-    except KeyboardInterrupt:
-        raise
-    except BaseException as problem:  # Its own failure is no verdict, and must not look like one.
-        return compose({}, {checker.name: told(problem)})
+    except (Exception, SystemExit) as problem:  # Its own failure is no verdict, and must not look like one.
+        return compose({}, {checker.name: describe_error(problem)})
 
 
 def status(verdict: Verdict) -> Status:
@@ -199,8 +197,8 @@ def status(verdict: Verdict) -> Status:
 
 
 def as_json(verdict: Verdict, history: History) -> str:
-    """One JSON object on one line. What JSON lacks (NaN, infinity) is null. `truncated` is there if it is true."""
-    cut_off = {"truncated": True} if history.truncated else {}
+    """One JSON object on one line. What JSON lacks (NaN, infinity) is null. `truncated` and `cut_at`: of a cut file."""
+    cut_off = {"truncated": True, "cut_at": history.cut_at} if history.truncated else {}
     return msgspec.json.encode({**verdict.as_dict(), "verdict": status(verdict), **cut_off}).decode()
 
 
@@ -217,7 +215,7 @@ def as_text(verdict: Verdict, history: History) -> str:
     shown += [line if len(line) <= WIDTH else line[: WIDTH - 1] + "…" for line in parts]
     if history.truncated:
         where = f" at line {history.cut_at:,}" if history.cut_at else ""
-        shown.append(f"the file ends inside an event{where}; what came before was judged")
+        shown.append(f"the file was cut off{where}; what came before was judged")
     return "\n".join(shown)
 
 

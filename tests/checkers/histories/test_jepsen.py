@@ -178,6 +178,13 @@ def test_a_text_cut_off_anywhere_counts_up_to_there(whole: str) -> None:
         assert history.truncated == bool(length and not complete)
 
 
+def test_an_unclosed_vector_was_cut_off_where_the_text_ends_and_not_where_it_begins() -> None:
+    for opener, closer in ("[]", "()"):
+        text = f"{opener}{PAIR[0]}\n{PAIR[1]}\n"
+        assert read_operations(text.encode().splitlines(keepends=True)).cut_at == 2
+        assert read_operations(f"{text}{closer}".encode().splitlines(keepends=True)).cut_at == 0
+
+
 def test_where_a_text_was_cut_off_is_the_line_on_which_the_operation_begins() -> None:
     assert read_operations(f"{PAIR[0]}\n{{:type :ok\n :f :re".encode().splitlines(keepends=True)).cut_at == 2
     assert read_operations(f"{PAIR[0]}\n{{:type".encode().splitlines(keepends=True)).cut_at == 2
