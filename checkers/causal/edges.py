@@ -1,4 +1,4 @@
-"""Edges: what precedes what, why, and how a chain of it reads in prose."""
+"""CausalEdges: what precedes what, why, and how a chain of it reads in prose."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _LISTED = 100
 class Rows(Protocol):
     """Operations by row, to be told of."""
 
-    def told(self, row: int) -> str:
+    def describe(self, row: int) -> str:
         """What it did, as a clause."""
         ...
 
@@ -31,7 +31,7 @@ class Rows(Protocol):
 
 
 @dataclass(frozen=True)
-class Edges:
+class CausalEdges:
     """Precedence of rows. why: SESSION, READ (the target read, or had seen, the source) or CONFLICT (`through` is the
     read that shows it; -1 for the others)."""
 
@@ -41,7 +41,7 @@ class Edges:
     through: Integers
 
     @classmethod
-    def causal(cls, session: Integers, sources: Mapping[int, Sequence[int]]) -> Edges:
+    def causal(cls, session: Integers, sources: Mapping[int, Sequence[int]]) -> CausalEdges:
         """Sessions' order and what was read or seen. O(rows log rows + sources)."""
         ordered = np.argsort(session, kind="stable")
         same = session[ordered[1:]] == session[ordered[:-1]]
@@ -53,11 +53,11 @@ class Edges:
         return cls(source, target, why, np.full(len(source), -1))
 
     @classmethod
-    def conflicts(cls, source: Integers, target: Integers, through: Integers) -> Edges:
+    def conflicts(cls, source: Integers, target: Integers, through: Integers) -> CausalEdges:
         return cls(source, target, np.full(len(source), CONFLICT), through)
 
     @classmethod
-    def joined(cls, several: Iterable[Edges]) -> Edges:
+    def joined(cls, several: Iterable[CausalEdges]) -> CausalEdges:
         parts = [cls(*(np.zeros(0, dtype=np.int64),) * 4), *several]
         names = ("source", "target", "why", "through")
         return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
@@ -65,33 +65,35 @@ class Edges:
     def __len__(self) -> int:
         return len(self.source)
 
-    def only(self, which: NDArray[Any]) -> Edges:
+    def only(self, which: NDArray[Any]) -> CausalEdges:
         """Those edges: by a mask, or by their numbers in that order."""
-        return Edges(self.source[which], self.target[which], self.why[which], self.through[which])
+        return CausalEdges(self.source[which], self.target[which], self.why[which], self.through[which])
 
-    def looped(self, rows: int) -> Edges:
+    def on_cycles(self, rows: int) -> CausalEdges:
         """Those that lie on a circle."""
         return self.only(on_cycle(rows, self.source, self.target))
 
-    def circle(self) -> Edges:
+    def shortest_cycle(self) -> CausalEdges:
         """A short circle through one of these edges, all of which lie on one: a conflict if there is any."""
         first = int(np.argmax(self.why == CONFLICT))
         return self.only(np.array(shortest_cycle(self.source, self.target, first)))
 
-    def path(self, start: int, end: int) -> Edges:
+    def path(self, start: int, end: int) -> CausalEdges:
         """A shortest path. Raises ValueError if there is none."""
         return self.only(np.array(shortest_path(self.source, self.target, start, end), dtype=np.int64))
 
-    def story(self, rows: Rows) -> list[str]:
+    def clauses(self, rows: Rows) -> list[str]:
         """Clauses, one for each operation along these edges that matters: a session's march between two is left out."""
         clauses = []
         for at, (target, why, through) in enumerate(
             zip(self.target.tolist(), self.why.tolist(), self.through.tolist(), strict=True)
         ):
             if why == CONFLICT:
-                clauses.append(f"that must come before the one by which {rows.told(target)}, for {rows.told(through)}")
+                clauses.append(
+                    f"that must come before the one by which {rows.describe(target)}, for {rows.describe(through)}"
+                )
             elif why == READ or at + 1 == len(self) or self.why[at + 1] != SESSION:
-                clauses.append(rows.told(target))
+                clauses.append(rows.describe(target))
         return clauses
 
     def witness(self, rows: Rows, kind: str, text: str, *others: int) -> Witness:

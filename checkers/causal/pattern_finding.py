@@ -20,7 +20,7 @@ Pattern = Literal[
 
 
 @dataclass
-class Finding:
+class PatternFinding:
     """reads, writes: as many there were. reads_of_written: of keys that were written. counts: by pattern looked for.
     unprovable: reads of which nobody knows what they covered. witness: of the first pattern found."""
 

@@ -21,8 +21,8 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """One line of a history.
 
     index: position, from 0. time: nanoseconds since the start, on one monotonic clock.
-    process: a client process's number, or "nemesis". f: what was asked. key, node, error: optional;
-    error opens with its code (`timeout: no answer within 1 s`).
+    process: a client process's number, or "nemesis". f: the operation. key, node, error: optional; error opens with its
+    code (`timeout: no answer within 1 s`).
     """
 
     index: int

@@ -17,7 +17,7 @@ GUARANTEES: tuple[Guarantee, ...] = (
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class GuaranteeFinding:
     """Counts of demands, which are what a read must not be older than, and a witness if one was broken.
 
     checked: all of them. violations: broken. contradictory: in conflict with one another (registers with distinct
@@ -37,9 +37,9 @@ class Finding:
         return self.violations + self.contradictory > 0
 
     def as_data(self) -> dict[str, Any]:
-        told = "violated" if self.broken else "unknown" if self.unprovable or not self.checked else "held"
+        verdict = "violated" if self.broken else "unknown" if self.unprovable or not self.checked else "held"
         return {
-            "verdict": told,
+            "verdict": verdict,
             "checked": self.checked,
             "violations": self.violations,
             "contradictory": self.contradictory,

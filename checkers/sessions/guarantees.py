@@ -68,10 +68,10 @@ from typing import Any
 from splitbrain.checkers.histories.history import History
 from splitbrain.checkers.histories.prose import count, listing
 from splitbrain.checkers.sessions import inferred, recorded
-from splitbrain.checkers.sessions.guarantee_finding import GUARANTEES, Finding, Guarantee
+from splitbrain.checkers.sessions.guarantee_finding import GUARANTEES, Guarantee, GuaranteeFinding
 from splitbrain.checkers.verdict import Verdict
 from splitbrain.checkers.versions.distinct_writes import DistinctWrites
-from splitbrain.checkers.versions.reads import Sightings, is_versioned
+from splitbrain.checkers.versions.reads import VersionedReads, is_versioned
 from splitbrain.checkers.versions.version_order import Circular
 from splitbrain.checkers.versions.writes import Versions
 
@@ -89,10 +89,10 @@ def check(history: History, *, guarantees: tuple[Guarantee, ...] = GUARANTEES) -
     if is_versioned(history):
         kind = "versioned"
         try:
-            sightings = Sightings.of(Versions.of(history))
+            reads = VersionedReads.of(Versions.of(history))
         except Circular as problem:
             return Verdict.unknown(f"there is no order to keep: {problem}", registers=kind)
-        findings = {name: recorded.judge(sightings, name) for name in guarantees}
+        findings = {name: recorded.judge(reads, name) for name in guarantees}
     else:
         kind = "distinct writes"
         registers = DistinctWrites.of(history)
@@ -105,7 +105,7 @@ def check(history: History, *, guarantees: tuple[Guarantee, ...] = GUARANTEES) -
     return _verdict(findings, evidence)
 
 
-def _verdict(findings: dict[Guarantee, Finding], evidence: dict[str, Any]) -> Verdict:
+def _verdict(findings: dict[Guarantee, GuaranteeFinding], evidence: dict[str, Any]) -> Verdict:
     broken = {name: finding for name, finding in findings.items() if finding.broken}
     if broken:
         witness = next(iter(broken.values())).witness

@@ -28,7 +28,7 @@ EXAMPLES = 8  # A report shows so many of each anomaly; the counts are always co
 
 
 @dataclass(frozen=True)
-class Edges:
+class DependencyEdges:
     """ww or wr: from source to target, transactions; by and of: the micro-operations of each that show it."""
 
     source: Integers
@@ -37,7 +37,7 @@ class Edges:
     of: Integers
 
     @classmethod
-    def between(cls, source: Integers, target: Integers, by: Integers, of: Integers, count: int) -> Edges:
+    def between(cls, source: Integers, target: Integers, by: Integers, of: Integers, count: int) -> DependencyEdges:
         """Once each, none to itself; of several that say the same, the first. count: of transactions."""
         kept = np.flatnonzero(source != target)
         _, first = np.unique(source[kept] * count + target[kept], return_index=True)
@@ -49,7 +49,7 @@ class Edges:
 
 
 @dataclass(frozen=True)
-class Overwritten:
+class AntiDependencies:
     """rw: the versions read, and who overwrote them.
 
     reader, read, version: by anti-dependency; the transaction, its read, and the number of the version it read.
@@ -67,7 +67,7 @@ class Overwritten:
     @classmethod
     def between(
         cls, reader: Integers, read: Integers, version: Integers, first: Integers, writer: Integers, write: Integers
-    ) -> Overwritten:
+    ) -> AntiDependencies:
         """Once each, and none that only the reader itself overwrote."""
         size = np.diff(first)[version]
         some = np.flatnonzero(size > 0)
@@ -99,7 +99,7 @@ class Example:
 
 
 @dataclass(frozen=True)
-class Finding:
+class AnomalyFinding:
     """An anomaly found: how often, counted in what (`reads`), and the first few occurrences."""
 
     count: int
@@ -107,9 +107,9 @@ class Finding:
     examples: list[Example]
 
 
-def finding(where: Sequence[Occurrence], of: str, tell: Callable[[Occurrence], Example]) -> Finding:
+def finding(where: Sequence[Occurrence], of: str, describe: Callable[[Occurrence], Example]) -> AnomalyFinding:
     """The finding of these occurrences, the first few of which are told."""
-    return Finding(len(where), of, [tell(each) for each in where[:EXAMPLES]])
+    return AnomalyFinding(len(where), of, [describe(each) for each in where[:EXAMPLES]])
 
 
 @dataclass(frozen=True)
@@ -121,8 +121,8 @@ class Analysis:
     """
 
     committed: Flags
-    ww: Edges
-    wr: Edges
-    rw: Overwritten
-    findings: dict[str, Finding] = field(default_factory=dict)
+    ww: DependencyEdges
+    wr: DependencyEdges
+    rw: AntiDependencies
+    findings: dict[str, AnomalyFinding] = field(default_factory=dict)
     why: Callable[[int, int], str] = lambda by, of: ""

@@ -13,7 +13,7 @@ import numpy as np
 from splitbrain.checkers.histories.prose import count, seconds
 from splitbrain.checkers.transactions import wording
 from splitbrain.checkers.transactions.anomalies import MEANING
-from splitbrain.checkers.transactions.dependencies import Analysis, Edges, Example
+from splitbrain.checkers.transactions.dependencies import Analysis, DependencyEdges, Example
 from splitbrain.checkers.transactions.graph import Graph
 from splitbrain.checkers.transactions.micro_operations import Transactions
 from splitbrain.checkers.transactions.shortest import Cycle
@@ -89,7 +89,7 @@ class _Steps:
                 why = f"{one} was over at {seconds(ended)}, before {two} began at {seconds(began)}"
                 return {"ended_ns": ended, "began_ns": began, "why": why}
 
-    def _micro_operations(self, edges: Edges, source: int, target: int) -> tuple[int, int]:
+    def _micro_operations(self, edges: DependencyEdges, source: int, target: int) -> tuple[int, int]:
         at = int(np.flatnonzero((edges.source == source) & (edges.target == target))[0])
         return int(edges.by[at]), int(edges.of[at])
 

@@ -18,11 +18,11 @@ from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import connected_components
 
 from splitbrain.checkers.histories.columns import FOREVER, OK, Integers
-from splitbrain.checkers.transactions.dependencies import Analysis, Edges, Overwritten
+from splitbrain.checkers.transactions.dependencies import Analysis, AntiDependencies, DependencyEdges
 from splitbrain.checkers.transactions.micro_operations import Flags, Transactions
 
 Pairs = tuple[Integers, Integers]
-"""Edges: sources and targets."""
+"""DependencyEdges: sources and targets."""
 
 
 def components(size: int, *edges: Pairs) -> Integers:
@@ -47,9 +47,9 @@ class Graph:
     process: Integers
     invoked: Integers
     completed: Integers
-    ww: Edges
-    wr: Edges
-    rw: Overwritten
+    ww: DependencyEdges
+    wr: DependencyEdges
+    rw: AntiDependencies
     entries: Pairs
     entered: Integers
     fans: Pairs
@@ -65,18 +65,20 @@ class Graph:
         return cls._only(analysis.committed, parts, analysis.ww, analysis.wr, analysis.rw)
 
     @classmethod
-    def _only(cls, kept: Flags, parts: tuple[Integers, ...], ww: Edges, wr: Edges, rw: Overwritten) -> Graph:
+    def _only(
+        cls, kept: Flags, parts: tuple[Integers, ...], ww: DependencyEdges, wr: DependencyEdges, rw: AntiDependencies
+    ) -> Graph:
         """The graph of the transactions kept, with new numbers. parts: as its first four fields, of all."""
         number = np.cumsum(kept) - 1
 
-        def edges(some: Edges) -> Edges:
+        def edges(some: DependencyEdges) -> DependencyEdges:
             both = kept[some.source] & kept[some.target]
-            return Edges(number[some.source[both]], number[some.target[both]], some.by[both], some.of[both])
+            return DependencyEdges(number[some.source[both]], number[some.target[both]], some.by[both], some.of[both])
 
         writers = kept[rw.writer]
         first = np.concatenate(([0], np.cumsum(writers)))[rw.first]
         readers = kept[rw.reader]
-        rw = Overwritten.between(
+        rw = AntiDependencies.between(
             number[rw.reader[readers]],
             rw.read[readers],
             rw.version[readers],
@@ -94,9 +96,9 @@ class Graph:
         process: Integers,
         invoked: Integers,
         completed: Integers,
-        ww: Edges,
-        wr: Edges,
-        rw: Overwritten,
+        ww: DependencyEdges,
+        wr: DependencyEdges,
+        rw: AntiDependencies,
     ) -> Graph:
         count = len(transactions)
         sizes = np.diff(rw.first)
@@ -180,7 +182,7 @@ class Graph:
         return (self.ww.source, self.ww.target), (self.wr.source, self.wr.target)
 
 
-def _own(rw: Overwritten, among: Integers, place: Integers, version: Integers) -> Integers:
+def _own(rw: AntiDependencies, among: Integers, place: Integers, version: Integers) -> Integers:
     """By anti-dependency of `among`, where its reader is among the writers of the version it read; -1 if nowhere."""
     if not len(place):
         return np.full(len(among), -1)

@@ -32,7 +32,7 @@ from splitbrain.checkers.transactions import wording
 from splitbrain.checkers.transactions.anomalies import CYCLES, MEANING, implied, worst_first
 from splitbrain.checkers.transactions.consistency_models import canonical, forbids, ruled_out, searched_whole, weaker
 from splitbrain.checkers.transactions.cycle_kinds import kinds
-from splitbrain.checkers.transactions.dependencies import Finding
+from splitbrain.checkers.transactions.dependencies import AnomalyFinding
 from splitbrain.checkers.transactions.explain import explain
 from splitbrain.checkers.transactions.graph import Graph
 from splitbrain.checkers.transactions.lists import list_append
@@ -80,7 +80,7 @@ class _Check:
         self.consistency, self.forbidden = consistency, forbids(consistency)
         self.held = 0
         self.evidence: dict[str, Any] = {"consistency": consistency}
-        self.found: dict[str, Finding] = {}
+        self.found: dict[str, AnomalyFinding] = {}
         self.components: dict[str, int] = {}
         self.least: dict[str, str] = {}
 
@@ -130,7 +130,7 @@ class _Check:
         self.evidence["transactions"]["on_cycles"] = len(graph)
         for kind in kinds(graph, self.watch):
             examples = [explain(kind.name, each, graph, analysis, transactions) for each in shortest(graph, kind)]
-            self.found[kind.name] = Finding(len(kind.charged), "dependencies", examples)
+            self.found[kind.name] = AnomalyFinding(len(kind.charged), "dependencies", examples)
             self.components[kind.name] = kind.components
         if transactions.model == "rw-register":
             self._least_of(self.components)

@@ -15,7 +15,7 @@ from splitbrain.checkers.transactions.dependencies import EXAMPLES, Example
 from splitbrain.checkers.transactions.micro_operations import Transactions
 
 
-def tell_lost_update(transactions: Transactions, reads: Sequence[int]) -> Example:
+def describe_lost_update(transactions: Transactions, reads: Sequence[int]) -> Example:
     """The example of a lost update: two or more transactions by their reads of one version, which each then wrote."""
     t, code = transactions, int(transactions.key[reads[0]])
     key, verb = wording.key(t, code), "appended to" if t.model == "list-append" else "wrote"

@@ -22,7 +22,7 @@ import numpy as np
 
 from splitbrain.checkers.histories.columns import FOREVER
 from splitbrain.checkers.transactions.cycle_kinds import Kind
-from splitbrain.checkers.transactions.dependencies import EXAMPLES, Edges
+from splitbrain.checkers.transactions.dependencies import EXAMPLES, DependencyEdges
 from splitbrain.checkers.transactions.graph import Graph
 
 _WORK = 400_000  # Steps a kind: about a second.
@@ -57,7 +57,7 @@ def shortest(graph: Graph, kind: Kind) -> list[Cycle]:
     return [first, *(cycle for cycle in others if len(cycle.steps) <= _LONG)]
 
 
-def _following(edges: Edges, count: int) -> list[list[int]]:
+def _following(edges: DependencyEdges, count: int) -> list[list[int]]:
     order = np.argsort(edges.source, kind="stable")
     starts = np.searchsorted(edges.source[order], np.arange(count + 1)).tolist()
     targets = edges.target[order].tolist()

@@ -24,13 +24,13 @@ import numpy as np
 
 from splitbrain.checkers.histories.columns import FAIL, OK, Integers
 from splitbrain.checkers.transactions import wording
-from splitbrain.checkers.transactions.dependencies import Example, Finding, finding
+from splitbrain.checkers.transactions.dependencies import AnomalyFinding, Example, finding
 from splitbrain.checkers.transactions.lists.list_versions import NOBODY, Lists
-from splitbrain.checkers.transactions.lost_updates import tell_lost_update
+from splitbrain.checkers.transactions.lost_updates import describe_lost_update
 from splitbrain.checkers.transactions.micro_operations import Flags, same
 
 
-def findings(lists: Lists) -> dict[str, Finding]:
+def findings(lists: Lists) -> dict[str, AnomalyFinding]:
     """The anomalies found, by name."""
     anomalies = _Anomalies(lists)
     found = {
@@ -49,23 +49,25 @@ class _Anomalies:
     def __init__(self, lists: Lists) -> None:
         self.lists, self.t, self.reads = lists, lists.t, lists.reads
 
-    def of_elements(self) -> dict[str, Finding]:
+    def of_elements(self) -> dict[str, AnomalyFinding]:
         """Anomalies of elements that a read shows."""
         lists = self.lists
         return {
-            "duplicate-elements": self._reads_past(~lists.first, self._repeats, self._tell_duplicate),
+            "duplicate-elements": self._reads_past(~lists.first, self._repeats, self._describe_duplicate),
             "garbage-read": self._reads_past(
-                lists.order_write == NOBODY, lambda at: NOBODY in lists.odd_writes[at], self._tell_garbage
+                lists.order_write == NOBODY, lambda at: NOBODY in lists.odd_writes[at], self._describe_garbage
             ),
-            "incompatible-order": finding(lists.odd, "reads", self._tell_incompatible),
+            "incompatible-order": finding(lists.odd, "reads", self._describe_incompatible),
             "G1a": self._reads_past(
                 self._aborted(lists.order_write),
                 lambda at: bool(self._aborted(self._shown(at)).any()),
-                self._tell_aborted,
+                self._describe_aborted,
             ),
         }
 
-    def _reads_past(self, bad: Flags, odd_is_bad: Callable[[int], bool], tell: Callable[[int], Example]) -> Finding:
+    def _reads_past(
+        self, bad: Flags, odd_is_bad: Callable[[int], bool], describe: Callable[[int], Example]
+    ) -> AnomalyFinding:
         """Reads that reach an element of their key's order which is bad, and incompatible ones that hold a bad one."""
         lists, reads = self.lists, self.reads
         where = np.flatnonzero(bad)[::-1]
@@ -73,7 +75,7 @@ class _Anomalies:
         earliest[lists.order_key[where]] = where - lists.start[lists.order_key[where]]
         hit = lists.prefix & (reads.length > earliest[reads.key])
         hit[[at for at in lists.odd if odd_is_bad(at)]] = True
-        return finding(np.flatnonzero(hit).tolist(), "reads", tell)
+        return finding(np.flatnonzero(hit).tolist(), "reads", describe)
 
     def _repeats(self, at: int) -> bool:
         return len(set(self.reads.lists[at])) < len(self.reads.lists[at])
@@ -108,19 +110,19 @@ class _Anomalies:
     def _example(self, text: str, *operations: int, key: int, **data: Any) -> Example:
         return wording.example(self.t, text, operations, key=self.t.keys[key], **data)
 
-    def _tell_duplicate(self, at: int) -> Example:
+    def _describe_duplicate(self, at: int) -> Example:
         elements = self.reads.lists[at]
         place = next(place for place, each in enumerate(elements) if each in elements[:place])
         element = self.t.value[self.reads.at[at]][place]
         text = f"duplicate-elements: {self._read(at)}, where {wording.value(element)} is twice; it was appended once"
         return self._example(text, self._reader(at), key=self.reads.key[at], value=element)
 
-    def _tell_garbage(self, at: int) -> Example:
+    def _describe_garbage(self, at: int) -> Example:
         element = self.t.value[self.reads.at[at]][self._shown(at).tolist().index(NOBODY)]
         text = f"garbage-read: {self._read(at)}, where {wording.value(element)} is, which nobody ever appended to it"
         return self._example(text, self._reader(at), key=self.reads.key[at], value=element)
 
-    def _tell_incompatible(self, at: int) -> Example:
+    def _describe_incompatible(self, at: int) -> Example:
         code = int(self.reads.key[at])
         longest = int(self.lists.longest[code])
         pairs = zip(self.reads.lists[at], self.lists.orders[code], strict=False)
@@ -131,14 +133,14 @@ class _Anomalies:
         )
         return self._example(text, self._reader(at), self._reader(longest), key=code, place=place)
 
-    def _tell_aborted(self, at: int) -> Example:
+    def _describe_aborted(self, at: int) -> Example:
         shown = self._shown(at)
         write = int(shown[self._aborted(shown)][0])
         text = f"G1a: {self._append(write)}, and had no effect, it was said; but {self._read(at)}"
         writer = int(self.t.txn[write])
         return self._example(text, writer, self._reader(at), key=self.reads.key[at], value=self.t.value[write])
 
-    def cyclic_versions(self) -> Finding:
+    def cyclic_versions(self) -> AnomalyFinding:
         t, lists = self.t, self.lists
         # Committed appends in the order that reads show, those that none shows at the end.
         shown = np.concatenate((lists.versions, lists.unseen))
@@ -149,9 +151,9 @@ class _Anomalies:
         back = np.flatnonzero((pair[1:] == pair[:-1]) & (ordered[1:] < ordered[:-1]))
         _, first = np.unique(t.key[ordered[back]], return_index=True)
         found = [(int(ordered[back[at]]), int(ordered[back[at] + 1])) for at in first.tolist()]
-        return finding(found, "keys", self._tell_cyclic)
+        return finding(found, "keys", self._describe_cyclic)
 
-    def _tell_cyclic(self, pair: tuple[int, int]) -> Example:
+    def _describe_cyclic(self, pair: tuple[int, int]) -> Example:
         t, (later, earlier) = self.t, pair
         code, txn = int(t.key[later]), int(t.txn[later])
         longest = int(self.lists.longest[code])
@@ -162,7 +164,7 @@ class _Anomalies:
         )
         return self._example(text, txn, self._reader(longest), key=code, value=t.value[earlier])
 
-    def dirty_updates(self) -> Finding:
+    def dirty_updates(self) -> AnomalyFinding:
         t, lists, writer = self.t, self.lists, self.lists.order_write
         aborted = self._aborted(writer) & lists.first
         ok = (writer >= 0) & (t.outcome[t.txn[writer]] == OK) & lists.first
@@ -174,9 +176,9 @@ class _Anomalies:
             for at in np.flatnonzero(aborted & (following < len(writer))).tolist()
             if lists.order_key[following[at]] == lists.order_key[at]
         ]
-        return finding(found, "aborted writes", self._tell_dirty_update)
+        return finding(found, "aborted writes", self._describe_dirty_update)
 
-    def _tell_dirty_update(self, pair: tuple[int, int]) -> Example:
+    def _describe_dirty_update(self, pair: tuple[int, int]) -> Example:
         t, (aborted, later) = self.t, pair
         code = int(t.key[aborted])
         longest = int(self.lists.longest[code])
@@ -187,7 +189,7 @@ class _Anomalies:
         operations = (int(t.txn[aborted]), int(t.txn[later]), self._reader(longest))
         return self._example(text, *operations, key=code, value=t.value[aborted])
 
-    def intermediate_reads(self) -> Finding:
+    def intermediate_reads(self) -> AnomalyFinding:
         t, reads, lists = self.t, self.reads, self.lists
         last = np.full(len(reads.at), NOBODY)
         some = lists.prefix & (reads.length > 0)
@@ -196,9 +198,9 @@ class _Anomalies:
             last[at] = lists.odd_writes[at][-1]
         hit = (last >= 0) & (t.txn[last] != t.txn[reads.at]) & ~t.final[last]
         found = [(at, int(last[at])) for at in np.flatnonzero(hit).tolist()]
-        return finding(found, "reads", self._tell_intermediate)
+        return finding(found, "reads", self._describe_intermediate)
 
-    def _tell_intermediate(self, pair: tuple[int, int]) -> Example:
+    def _describe_intermediate(self, pair: tuple[int, int]) -> Example:
         t, (at, write) = self.t, pair
         writer = int(t.txn[write])
         later = next(each for each in t.of(writer) if each > write and t.write[each] and t.key[each] == t.key[write])
@@ -208,11 +210,11 @@ class _Anomalies:
         )
         return self._example(text, writer, self._reader(at), key=self.reads.key[at], value=t.value[write])
 
-    def internal(self) -> Finding:
+    def internal(self) -> AnomalyFinding:
         found = [found for each in self.t.rereading() if (found := _contradiction(each)) is not None]
-        return finding(found, "transactions", self._tell_internal)
+        return finding(found, "transactions", self._describe_internal)
 
-    def _tell_internal(self, found: tuple[int, Sequence[Any] | None, list[Any]]) -> Example:
+    def _describe_internal(self, found: tuple[int, Sequence[Any] | None, list[Any]]) -> Example:
         t, (at, base, mine) = self.t, found
         key = wording.key(t, int(t.key[at]))
         before = [f"read {key} as {wording.value(base)}"] if base is not None else []
@@ -223,11 +225,11 @@ class _Anomalies:
         )
         return self._example(text, int(t.txn[at]), key=int(t.key[at]))
 
-    def future_reads(self) -> Finding:
+    def future_reads(self) -> AnomalyFinding:
         found = [found for each in self.t.rereading() if (found := _future(each)) is not None]
-        return finding(found, "transactions", self._tell_future)
+        return finding(found, "transactions", self._describe_future)
 
-    def _tell_future(self, found: tuple[int, int]) -> Example:
+    def _describe_future(self, found: tuple[int, int]) -> Example:
         t, (read, write) = self.t, found
         text = (
             f"future-read: {wording.who(t, int(t.txn[read]))} read {wording.key(t, int(t.key[read]))} as "
@@ -235,7 +237,7 @@ class _Anomalies:
         )
         return self._example(text, int(t.txn[read]), key=int(t.key[read]), value=t.value[write])
 
-    def lost_updates(self) -> Finding:
+    def lost_updates(self) -> AnomalyFinding:
         t, reads, lists = self.t, self.reads, self.lists
         order, opens, pair = t.meetings
         writes = np.zeros(int(opens.sum()), bool)
@@ -253,7 +255,7 @@ class _Anomalies:
         groups = np.split(reads.at[place[by_version]], np.flatnonzero(np.diff(version[by_version])) + 1)
         found = [group.tolist() for group in groups if len(group) > 1]
         found += [group for group in odd.values() if len(group) > 1]
-        return finding(sorted(found), "versions", lambda group: tell_lost_update(t, group))
+        return finding(sorted(found), "versions", lambda group: describe_lost_update(t, group))
 
 
 def _contradiction(

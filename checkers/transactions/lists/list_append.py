@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from splitbrain.checkers.transactions.dependencies import Analysis, Edges, Overwritten
+from splitbrain.checkers.transactions.dependencies import Analysis, AntiDependencies, DependencyEdges
 from splitbrain.checkers.transactions.lists.list_anomalies import findings
 from splitbrain.checkers.transactions.lists.list_versions import NOBODY, Lists
 from splitbrain.checkers.transactions.micro_operations import Transactions
@@ -34,7 +34,7 @@ def analyse(transactions: Transactions) -> Analysis:
     after_final = unseen[final[t.key[unseen]] >= 0]
     by = np.concatenate((versions[neighbours], final[t.key[after_final]]))
     of = np.concatenate((versions[neighbours + 1], after_final))
-    ww = Edges.between(t.txn[by], t.txn[of], by, of, len(t))
+    ww = DependencyEdges.between(t.txn[by], t.txn[of], by, of, len(t))
 
     told = lists.placed & (lists.after > lists.version_start[reads.key])
     by = versions[lists.after[told] - 1]
@@ -43,7 +43,7 @@ def analyse(transactions: Transactions) -> Analysis:
     odd = [at for at in odd if lists.committed[t.txn[lists.odd_writes[at][-1]]]]
     by = np.concatenate((by, np.array([lists.odd_writes[at][-1] for at in odd], dtype=np.int64)))
     of = np.concatenate((of, reads.at[odd]))
-    wr = Edges.between(t.txn[by], t.txn[of], by, of, len(t))
+    wr = DependencyEdges.between(t.txn[by], t.txn[of], by, of, len(t))
 
     # Versions by what comes right after them: one version each, then by key all appends nobody saw.
     lasts = np.searchsorted(t.key[unseen], np.arange(len(t.keys) + 1))
@@ -52,5 +52,7 @@ def analyse(transactions: Transactions) -> Analysis:
     at_end = lists.after == lists.version_start[reads.key + 1]
     version = np.where(at_end, len(versions) + reads.key, lists.after)
     kept = np.flatnonzero(lists.placed)
-    rw = Overwritten.between(t.txn[reads.at[kept]], reads.at[kept], version[kept], first, t.txn[overwrites], overwrites)
+    rw = AntiDependencies.between(
+        t.txn[reads.at[kept]], reads.at[kept], version[kept], first, t.txn[overwrites], overwrites
+    )
     return Analysis(lists.committed, ww, wr, rw, findings=findings(lists))

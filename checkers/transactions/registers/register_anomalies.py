@@ -19,15 +19,15 @@ import numpy as np
 
 from splitbrain.checkers.histories.columns import FAIL, OK
 from splitbrain.checkers.transactions import wording
-from splitbrain.checkers.transactions.dependencies import Example, Finding, finding
-from splitbrain.checkers.transactions.lost_updates import tell_lost_update
+from splitbrain.checkers.transactions.dependencies import AnomalyFinding, Example, finding
+from splitbrain.checkers.transactions.lost_updates import describe_lost_update
 from splitbrain.checkers.transactions.micro_operations import Flags, same
 from splitbrain.checkers.transactions.registers.register_versions import Registers
 
 _CIRCLE = 12  # Versions of a circle that a sentence tells.
 
 
-def findings(registers: Registers) -> dict[str, Finding]:
+def findings(registers: Registers) -> dict[str, AnomalyFinding]:
     """The anomalies found, by name."""
     anomalies = _Anomalies(registers)
     found = {
@@ -44,7 +44,7 @@ class _Anomalies:
     def __init__(self, registers: Registers) -> None:
         self.registers, self.t = registers, registers.t
 
-    def of_reads(self) -> dict[str, Finding]:
+    def of_reads(self) -> dict[str, AnomalyFinding]:
         """Anomalies of what a read returned."""
         t, registers = self.t, self.registers
         version = registers.read_version
@@ -54,9 +54,9 @@ class _Anomalies:
         others = writer != t.txn[registers.reads]
         between = written & others & ~t.final[np.where(written, version, 0)]
 
-        def found(which: Flags, tell: str) -> Finding:
+        def found(which: Flags, describe: str) -> AnomalyFinding:
             where = np.flatnonzero(which).tolist()
-            return finding(where, "reads", lambda at: self._tell_read(tell, at))
+            return finding(where, "reads", lambda at: self._describe_read(describe, at))
 
         return {
             "garbage-read": found(registers.garbage, "garbage-read"),
@@ -64,7 +64,7 @@ class _Anomalies:
             "G1b": found(between, "G1b"),
         }
 
-    def _tell_read(self, name: str, at: int) -> Example:
+    def _describe_read(self, name: str, at: int) -> Example:
         t, read = self.t, int(self.registers.reads[at])
         key, code = wording.key(t, int(t.key[read])), int(t.key[read])
         reader, returned = int(t.txn[read]), wording.read(t, read)
@@ -81,11 +81,11 @@ class _Anomalies:
             text = f"{told}. {wording.who(t, writer)} wrote that, and then {over}, and so never left it like this"
         return wording.example(t, text, [writer, reader], key=t.keys[code], value=t.value[write])
 
-    def cyclic_versions(self) -> Finding:
+    def cyclic_versions(self) -> AnomalyFinding:
         found = sorted(self.registers.cyclic)
-        return finding(found, "keys", self._tell_cyclic)
+        return finding(found, "keys", self._describe_cyclic)
 
-    def _tell_cyclic(self, code: int) -> Example:
+    def _describe_cyclic(self, code: int) -> Example:
         t, registers = self.t, self.registers
         rule, (source, target) = registers.cyclic[code]
         circle = _circle(source.tolist(), target.tolist())
@@ -131,11 +131,11 @@ class _Anomalies:
         read = int(np.flatnonzero(self.registers.read_version == version)[0])
         return wording.value(self.t.value[self.registers.reads[read]])
 
-    def internal(self) -> Finding:
+    def internal(self) -> AnomalyFinding:
         found = [found for each in self.t.rereading() if (found := _contradiction(each)) is not None]
-        return finding(found, "transactions", self._tell_internal)
+        return finding(found, "transactions", self._describe_internal)
 
-    def _tell_internal(self, found: tuple[int, int]) -> Example:
+    def _describe_internal(self, found: tuple[int, int]) -> Example:
         t, (before, read) = self.t, found
         key, txn = wording.key(t, int(t.key[read])), int(t.txn[read])
         did = (
@@ -146,15 +146,15 @@ class _Anomalies:
         text = f"internal: {wording.who(t, txn)} {did}, and then read it as {wording.read(t, read)}"
         return wording.example(t, text, [txn], key=t.keys[t.key[read]])
 
-    def future_reads(self) -> Finding:
+    def future_reads(self) -> AnomalyFinding:
         t, registers = self.t, self.registers
         version = registers.read_version
         own = np.flatnonzero((version > registers.reads) & (version < len(t.txn)))
         own = own[t.txn[version[own]] == t.txn[registers.reads[own]]]
         _, first = np.unique(t.txn[version[own]], return_index=True)
-        return finding(own[first].tolist(), "transactions", self._tell_future)
+        return finding(own[first].tolist(), "transactions", self._describe_future)
 
-    def _tell_future(self, at: int) -> Example:
+    def _describe_future(self, at: int) -> Example:
         t, read = self.t, int(self.registers.reads[at])
         txn, key = int(t.txn[read]), wording.key(t, int(t.key[read]))
         text = (
@@ -162,14 +162,14 @@ class _Anomalies:
         )
         return wording.example(t, text, [txn], key=t.keys[t.key[read]], value=t.value[read])
 
-    def lost_updates(self) -> Finding:
+    def lost_updates(self) -> AnomalyFinding:
         t, registers = self.t, self.registers
         both = (registers.external >= 0) & (registers.first_write >= 0) & (t.outcome[registers.meeting_txn] == OK)
         version, read = registers.external[both], registers.read[both]
         order = np.argsort(version, kind="stable")
         groups = np.split(read[order], np.flatnonzero(np.diff(version[order])) + 1)
         found = sorted(group.tolist() for group in groups if len(group) > 1)
-        return finding(found, "versions", lambda group: tell_lost_update(t, group))
+        return finding(found, "versions", lambda group: describe_lost_update(t, group))
 
 
 def _contradiction(micro_operations: list[tuple[int, int, bool, Any]]) -> tuple[int, int] | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from splitbrain.checkers.transactions.dependencies import Analysis, Edges, Overwritten
+from splitbrain.checkers.transactions.dependencies import Analysis, AntiDependencies, DependencyEdges
 from splitbrain.checkers.transactions.micro_operations import Transactions
 from splitbrain.checkers.transactions.registers.keys import Keys
 from splitbrain.checkers.transactions.registers.register_anomalies import findings
@@ -42,19 +42,19 @@ def analyse(transactions: Transactions, keys: Keys) -> Analysis:
     source, target = np.concatenate((source, nulls + t.key[first])), np.concatenate((target, first))
     written = (writer[source] >= 0) & (writer[target] >= 0)
     by, of = source[written], target[written]
-    ww = Edges.between(t.txn[by], t.txn[of], by, of, len(t))
+    ww = DependencyEdges.between(t.txn[by], t.txn[of], by, of, len(t))
 
     seen = np.flatnonzero(registers.external >= 0)
     version, read = registers.external[seen], registers.read[seen]
     told = writer[version] >= 0
-    wr = Edges.between(t.txn[version[told]], t.txn[read[told]], version[told], read[told], len(t))
+    wr = DependencyEdges.between(t.txn[version[told]], t.txn[read[told]], version[told], read[told], len(t))
 
     over = np.flatnonzero(writer[target] >= 0)
     source, target = source[over], target[over]
     _, once = np.unique(source * len(t) + t.txn[target], return_index=True)
     source, target = source[once], target[once]
     begin = np.searchsorted(source, np.arange(registers.versions + 1))
-    rw = Overwritten.between(t.txn[read], read, version, begin, t.txn[target], target)
+    rw = AntiDependencies.between(t.txn[read], read, version, begin, t.txn[target], target)
 
     def why(by: int, of: int) -> str:
         for rule, (earlier, later) in registers.order.items():

@@ -9,7 +9,7 @@ import pytest
 
 from splitbrain.checkers.algorithms.cycles import on_cycle, shortest_cycle, shortest_path
 from splitbrain.checkers.algorithms.dominance import below
-from splitbrain.checkers.algorithms.predecessors import Latest
+from splitbrain.checkers.algorithms.predecessors import PredecessorTable
 from splitbrain.checkers.causal.past import pasts
 
 
@@ -57,10 +57,10 @@ def test_operations_in_a_circle_and_what_follows_have_no_past() -> None:
 
 
 def test_the_latest_of_a_group_before_a_row() -> None:
-    latest = Latest(np.array([5, 1, 5]), np.array([7, 3, 2]))
+    latest = PredecessorTable(np.array([5, 1, 5]), np.array([7, 3, 2]))
     group, row = np.array([5, 5, 5, 1, 1, 2, 9]), np.array([8, 7, 2, 100, 3, 5, 5])
     assert latest.before(group, row).tolist() == [7, 2, -1, 3, -1, -1, -1]
-    assert Latest(group[:0], row[:0]).before(group, row).tolist() == [-1] * 7
+    assert PredecessorTable(group[:0], row[:0]).before(group, row).tolist() == [-1] * 7
 
 
 def test_what_lies_below_a_bound_is_counted_as_by_hand() -> None:

@@ -12,13 +12,13 @@ NAMED = {comparison.name: comparison for comparison in COMPARISONS}
 
 
 def test_a_checker_that_forgets_what_is_known_of_the_order_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = inferred.Known.of
+    whole = inferred.KnownOrder.of
 
-    def half(of: inferred.DistinctWrites) -> inferred.Known:
-        known = whole(of)
-        return inferred.Known(known.source[:0], known.target[:0], known.since[:0])
+    def half(ops: inferred.DistinctWrites) -> inferred.KnownOrder:
+        known = whole(ops)
+        return inferred.KnownOrder(known.source[:0], known.target[:0], known.since[:0])
 
-    monkeypatch.setattr(inferred.Known, "of", half)
+    monkeypatch.setattr(inferred.KnownOrder, "of", half)
     with pytest.raises(Disagreement):
         for seed in range(300):
             NAMED["session guarantees of distinct writes"].compare(seed)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from splitbrain.checkers.versions.version_order import Lineage
+from splitbrain.checkers.versions.version_order import VersionOrder
 from tests.checkers.causal import comparisons as causal
 from tests.checkers.comparison import Disagreement
 from tests.checkers.eventual import comparisons as eventual
@@ -25,13 +25,13 @@ def test_each_comparison_meets_all_its_outcomes_soon() -> None:
 def test_a_checker_that_takes_no_version_to_cover_another_is_found_out(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = Lineage.cover
+    whole = VersionOrder.cover
 
-    def bare(self: Lineage, versions: list[tuple[int, ...]]) -> object:
+    def bare(self: VersionOrder, versions: list[tuple[int, ...]]) -> object:
         every = np.arange(len(self.writes))
-        return whole(replace(self, clock=self.alone(every)), versions)
+        return whole(replace(self, clock=self.chain_prefixes(every)), versions)
 
-    monkeypatch.setattr(Lineage, "cover", bare)
+    monkeypatch.setattr(VersionOrder, "cover", bare)
     with pytest.raises(Disagreement):
         for seed in range(600):
             NAMED[name].compare(seed)
