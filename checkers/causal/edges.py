@@ -1,4 +1,4 @@
-"""CausalEdges: what precedes what, why, and how a chain of it reads in prose."""
+"""Causal order as a graph: which operation precedes which, why, and how a path or cycle reads in words."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LISTED = 100
 
 
 class Rows(Protocol):
-    """Operations by row, to be told of."""
+    """Operations by row, as a witness needs them."""
 
     def describe(self, row: int) -> str:
         """What it did, as a clause."""
@@ -32,8 +32,11 @@ class Rows(Protocol):
 
 @dataclass(frozen=True)
 class CausalEdges:
-    """Precedence of rows. why: SESSION, READ (the target read, or had seen, the source) or CONFLICT (`through` is the
-    read that shows it; -1 for the others)."""
+    """Edges from earlier rows to later ones.
+
+    why: SESSION, READ (the target read, or had seen, the source) or CONFLICT. through: of a conflict, the read that
+    shows it; -1 for the others.
+    """
 
     source: Integers
     target: Integers
@@ -42,11 +45,11 @@ class CausalEdges:
 
     @classmethod
     def causal(cls, session: Integers, sources: Mapping[int, Sequence[int]]) -> CausalEdges:
-        """Sessions' order and what was read or seen. O(rows log rows + sources)."""
+        """The order of sessions, and of what was read or seen. O(rows log rows + sources)."""
         ordered = np.argsort(session, kind="stable")
         same = session[ordered[1:]] == session[ordered[:-1]]
-        told = [(source, row) for row, some in sources.items() for source in some]
-        read = np.array(told, dtype=np.int64).reshape(-1, 2)
+        pairs = [(source, row) for row, some in sources.items() for source in some]
+        read = np.array(pairs, dtype=np.int64).reshape(-1, 2)
         source = np.concatenate((ordered[:-1][same], read[:, 0]))
         target = np.concatenate((ordered[1:][same], read[:, 1]))
         why = np.repeat((SESSION, READ), (int(same.sum()), len(read)))
@@ -66,15 +69,15 @@ class CausalEdges:
         return len(self.source)
 
     def only(self, which: NDArray[Any]) -> CausalEdges:
-        """Those edges: by a mask, or by their numbers in that order."""
+        """A selection of edges: by a mask, or by their numbers in that order."""
         return CausalEdges(self.source[which], self.target[which], self.why[which], self.through[which])
 
     def on_cycles(self, rows: int) -> CausalEdges:
-        """Those that lie on a circle."""
+        """The edges that lie on a cycle."""
         return self.only(on_cycle(rows, self.source, self.target))
 
     def shortest_cycle(self) -> CausalEdges:
-        """A short circle through one of these edges, all of which lie on one: a conflict if there is any."""
+        """A short cycle of these edges, all of which lie on one: through a conflict if there is any."""
         first = int(np.argmax(self.why == CONFLICT))
         return self.only(np.array(shortest_cycle(self.source, self.target, first)))
 
@@ -83,7 +86,7 @@ class CausalEdges:
         return self.only(np.array(shortest_path(self.source, self.target, start, end), dtype=np.int64))
 
     def clauses(self, rows: Rows) -> list[str]:
-        """Clauses, one for each operation along these edges that matters: a session's march between two is left out."""
+        """A clause for each operation along these edges. Steps within a session between two others are omitted."""
         clauses = []
         for at, (target, why, through) in enumerate(
             zip(self.target.tolist(), self.why.tolist(), self.through.tolist(), strict=True)
@@ -97,13 +100,13 @@ class CausalEdges:
         return clauses
 
     def witness(self, rows: Rows, kind: str, text: str, *others: int) -> Witness:
-        """A witness of a circle or a path; others: rows that it shows besides."""
+        """A witness of a cycle or a path. others: more rows that it shows."""
         ends = self.source.tolist() + self.target.tolist() + self.through.tolist()
         involved = {*others, *ends} - {-1}
-        told = [
+        shown = [
             {"source": rows.as_data(source), "target": rows.as_data(target), "why": WHY[why]}
             for source, target, why in zip(
                 self.source[:_LISTED].tolist(), self.target[:_LISTED].tolist(), self.why[:_LISTED].tolist(), strict=True
             )
         ]
-        return Witness(text, rows.events(involved), {"kind": kind, "edges": told})
+        return Witness(text, rows.events(involved), {"kind": kind, "edges": shown})

@@ -1,7 +1,7 @@
-"""Bad patterns: what reads of registers with distinct writes can't show if they are causally consistent.
+"""Bad patterns: what reads of registers with distinct writes can't show if the history is causally consistent.
 
-See `causal_consistency` for the rules. Since sessions order their writes, of each session only the last write
-of the key before a read is looked at: the ones before add nothing.
+See `causal_consistency` for the rules. Sessions order their own writes. So of each session only the last write of the
+key before a read matters; the earlier ones add nothing.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from splitbrain.checkers.versions.distinct_writes import INITIAL, STRAY, Distinc
 
 @dataclass(frozen=True)
 class OverwrittenReads:
-    """Reads, and for each the latest write of its key before it, of which there should be none."""
+    """Reads, and for each the latest write of its key before it, which should not exist."""
 
     read: Integers
     write: Integers
@@ -32,7 +32,11 @@ class OverwrittenReads:
 
 @dataclass(frozen=True)
 class Causality:
-    """The operations, their order and pasts. reads: those of a write or of null. writes: each session's, by key."""
+    """The operations, their order and their pasts.
+
+    reads: reads of a write or of null. writes: each session's writes, by key. sources: the write that each read
+    returned.
+    """
 
     ops: DistinctWrites
     reads: Integers
@@ -42,7 +46,7 @@ class Causality:
 
     @classmethod
     def among(cls, ops: DistinctWrites) -> Causality:
-        """O(rows * sessions)."""
+        """The causality among operations. O(rows * sessions)."""
         wrote = np.flatnonzero(~ops.read)
         read = np.flatnonzero(ops.read & (ops.version >= 0))
         sources: dict[int, Sequence[int]] = {
@@ -75,14 +79,15 @@ class Causality:
         )
 
     def conflicts(self) -> CausalEdges:
-        """CF, but for what is causally before anyway. O(reads * sessions * log n)."""
+        """CF, without the edges that CO implies anyway. O(reads * sessions * log n)."""
         return self._conflicts(self.reads, self.pasts)
 
     def happened_before(self, session: int) -> tuple[CausalEdges, bool, OverwrittenReads]:
-        """HB of a session: its edges, whether they have a circle (CyclicHB), and if not, its WriteHBInitReads.
+        """HB of a session: the edges that it has besides CO, whether they close a cycle (CyclicHB), and else its
+        WriteHBInitReads.
 
-        The edges are those that HB has besides CO. O(rounds * rows * sessions). A round adds what follows from the one
-        before; where nothing is wrong the first finds nothing to add.
+        O(rounds * rows * sessions). Each round adds what follows from the one before. Where nothing is wrong, the first
+        round finds nothing to add.
         """
         ops, known = self.ops, self.pasts
         mine = self.reads[ops.session[self.reads] == session]
@@ -108,14 +113,14 @@ class Causality:
         parts = []
         for some, write in self._before(reads[ops.version[reads] >= 0], known):
             version = ops.version[some]
-            told = write != version
-            told[told] = ~known.precedes(write[told], version[told], ops.session)
-            pairs, first = np.unique(write[told] * len(ops) + version[told], return_index=True)
-            parts.append(CausalEdges.conflicts(pairs // len(ops), pairs % len(ops), some[told][first]))
+            misplaced = write != version
+            misplaced[misplaced] = ~known.precedes(write[misplaced], version[misplaced], ops.session)
+            pairs, first = np.unique(write[misplaced] * len(ops) + version[misplaced], return_index=True)
+            parts.append(CausalEdges.conflicts(pairs // len(ops), pairs % len(ops), some[misplaced][first]))
         return CausalEdges.joined(parts)
 
     def _before(self, reads: Integers, known: Pasts) -> Iterator[tuple[Integers, Integers]]:
-        """By session: the reads that have a write of their key by that session before them, and the last of these."""
+        """By session: the reads that a write of their key by that session precedes, and the last such write."""
         ops = self.ops
         for session in range(ops.sessions):
             seen = known.clock[reads, session].astype(np.int64)
@@ -125,7 +130,9 @@ class Causality:
 
 
 def judge(ops: DistinctWrites, level: Level) -> PatternFinding:
-    """Look for the bad patterns of a level. O(n * sessions * log n) for cc and ccv, each session's rounds for cm."""
+    """Search for the bad patterns of a level. O(n * sessions * log n) for cc and ccv, and the rounds of each session
+    for cm.
+    """
     written = np.isin(ops.key, ops.key[~ops.read])
     finding = PatternFinding(int(ops.read.sum()), int((ops.read & written).sum()), int((~ops.read).sum()))
     stray = np.flatnonzero(ops.read & (ops.version == STRAY))

@@ -24,7 +24,7 @@ from splitbrain.checkers.versions.writes import Versions
 
 @dataclass(frozen=True)
 class VersionedRows:
-    """Puts and `ok` reads, in the order of their invocations; a row each. named: what each returned or had seen."""
+    """Puts and `ok` reads in the order of their invocations, a row each. named: the ids that each returned or had seen."""
 
     operations: Sequence[Operation]
     named: Sequence[tuple[int, ...]]
@@ -55,7 +55,7 @@ class VersionedRows:
 
     @cached_property
     def sources(self) -> dict[int, Sequence[int]]:
-        """What each row follows directly: the writes it returned or had seen, but for itself (a second try)."""
+        """What each row directly follows: the writes that it returned or had seen, without itself (a retried put)."""
         row = {invoked: at_ for at_, invoked in enumerate(self.invoked.tolist())}
         writes = self.versions.writes
         found: dict[int, Sequence[int]] = {}
@@ -94,7 +94,7 @@ class VersionedRows:
 
 
 def judge(history: History) -> PatternFinding:
-    """Look for what versioned registers can't show. O((puts + reads) * (sessions + chains))."""
+    """Search for the bad patterns of versioned registers. O((puts + reads) * (sessions + chains))."""
     versions = Versions.of(history)
     rows = VersionedRows.of(versions)
     shown = {id_ for _, siblings in versions.reads for id_ in siblings}
@@ -139,7 +139,7 @@ def judge(history: History) -> PatternFinding:
 
 
 def _thin_air(rows: VersionedRows, row: int) -> list[int]:
-    """What a read returned though no put of it to that key may have happened."""
+    """The ids that a read returned although no put of them to that key may have happened."""
     operation, versions = rows.operations[row], rows.versions
     if operation.f != "read":
         return []
@@ -150,8 +150,9 @@ def _thin_air(rows: VersionedRows, row: int) -> list[int]:
 def _missing(
     rows: VersionedRows, known: Pasts, key_reads: KeyReads
 ) -> tuple[Integers, np.ndarray[Any, np.dtype[np.bool_]]]:
-    """For each read of a key: a write of it that is causally before and surely not covered, or -1; and whether one of
-    these may or may not be."""
+    """For each read of a key: a write that is causally before it and certainly not covered, or -1; and whether one may
+    be.
+    """
     missed, maybe = np.full(len(key_reads.reads), -1), np.zeros(len(key_reads.reads), dtype=bool)
     reads, puts = np.searchsorted(rows.invoked, key_reads.invoked), np.searchsorted(rows.invoked, key_reads.put_invoked)
     possible = key_reads.possible

@@ -23,7 +23,7 @@ _LEARNT_MOST = 64  # Histories name a dozen fields and functions; where keywords
 
 
 class Translator:
-    """Learns the keywords that occur and their contexts. Replacing a known keyword is ten times as fast as finding it."""
+    """Learns the keywords that occur, in context: replacing a known one is ten times as fast as finding it."""
 
     def __init__(self) -> None:
         self._keys: dict[bytes, bytes] = {}

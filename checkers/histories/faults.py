@@ -151,7 +151,7 @@ def faults(history: History) -> list[Fault]:
 
 
 def unhealed(history: History) -> str | None:
-    """Why nothing may be demanded of the system at the end: a heal without effect. None if there is none. O(actions)."""
+    """Why nothing may be demanded at the end: a heal had no effect. None if every heal had one. O(actions)."""
     left: list[Action] = []
     for action in actions(history):
         if action.phase == "stop":

@@ -1,6 +1,6 @@
-"""Session guarantees of registers with distinct writes, whose order has to be inferred.
+"""Session guarantees of registers with distinct writes, where the order of versions is inferred.
 
-See `guarantees` for the rules; the words here are theirs.
+See `guarantees` for the rules and the terms.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _SHOWN = 20
 
 @dataclass(frozen=True)
 class VersionDemands:
-    """Each: the read must not be older than the write `least`. since: the row that makes it so. All are rows."""
+    """Each entry: the read must not be older than the write `least`, because of the row `since`. All three are rows."""
 
     read: Integers
     least: Integers
@@ -33,7 +33,9 @@ class VersionDemands:
 
 @dataclass(frozen=True)
 class KnownOrder:
-    """What is known of the versions' order: `source` is older than `target`, since `since` shows it."""
+    """The known part of the version order: the write `source` is older than the write `target`, as the row `since`
+    shows.
+    """
 
     source: Integers
     target: Integers
@@ -41,7 +43,7 @@ class KnownOrder:
 
     @classmethod
     def of(cls, ops: DistinctWrites) -> KnownOrder:
-        """What each session had written to or read from a key is older than the next that it writes there."""
+        """Whatever a session had written to or read from a key is older than its next write of that key."""
         group = ops.session * len(ops.columns.keys) + ops.key
         order = np.lexsort((np.arange(len(ops)), group))
         following = np.full(len(ops) + 1, -1)
@@ -69,7 +71,7 @@ class KnownOrder:
 
 
 def demands(ops: DistinctWrites, guarantee: Guarantee) -> VersionDemands:
-    """What a guarantee demands of each read. O(n log n); the latter two O(sessions * n log n)."""
+    """What a guarantee demands of each read. O(n log n); the last two guarantees O(sessions * n log n)."""
     keys = len(ops.columns.keys)
     reads = np.flatnonzero(ops.read)
     returned_writes = np.flatnonzero(ops.read & (ops.version >= 0))
@@ -97,13 +99,13 @@ def demands(ops: DistinctWrites, guarantee: Guarantee) -> VersionDemands:
 
 
 def _demands(ops: DistinctWrites, reads: Integers, by: Integers, since: Integers) -> VersionDemands:
-    """VersionDemands of reads by the row `by` each, a write or a read of one; -1 demands nothing."""
+    """Demands of reads, each by the row `by`: a write, or a read of one. -1 demands nothing."""
     there = by >= 0
     return VersionDemands(reads[there], ops.version[by[there]], since[there])
 
 
 def _last_seen_writes(ops: DistinctWrites) -> Iterable[tuple[int, Integers, Integers]]:
-    """By session whose writes were read: the reads after that, by their session, and the last write seen before."""
+    """For each session whose writes were read: the reads after that, by their session, and the last write seen before."""
     reads = np.flatnonzero(ops.read)
     reads = reads[np.argsort(ops.session[reads], kind="stable")]
     reader, version = ops.session[reads], ops.version[reads]
@@ -126,8 +128,11 @@ def _last_seen_writes(ops: DistinctWrites) -> Iterable[tuple[int, Integers, Inte
 
 
 def judge(ops: DistinctWrites, guarantee: Guarantee) -> GuaranteeFinding:
-    """What became of a guarantee. O(n log n) and, where versions can't be ordered, the stretch of them between each
-    read's version and what was demanded of it."""
+    """The finding of one guarantee.
+
+    O(n log n). Where versions can't be ordered, also the number of versions between the one that a read returned and
+    the one demanded of it.
+    """
     known, asked = KnownOrder.of(ops), demands(ops, guarantee)
     version = ops.version[asked.read]
     broken, crossed = version == INITIAL, np.zeros(len(version), dtype=bool)
@@ -167,7 +172,7 @@ def judge(ops: DistinctWrites, guarantee: Guarantee) -> GuaranteeFinding:
 
 
 def _by_one_session(ops: DistinctWrites, known: KnownOrder, asked: VersionDemands, crossed: Integers) -> bool:
-    """Whether what one session alone demands is contradictory already. O(sessions * n)."""
+    """Whether the demands of a single session contradict one another already. O(sessions * n)."""
     session = ops.session[asked.read[crossed]]
     for each in np.unique(session).tolist():
         some = crossed[session == each]
@@ -179,7 +184,7 @@ def _by_one_session(ops: DistinctWrites, known: KnownOrder, asked: VersionDemand
 
 
 def _older(ops: DistinctWrites, known: KnownOrder, versions: Integers, least: Integers) -> NDArray[np.bool_]:
-    """Whether each version is known to be older than what is the least allowed."""
+    """Whether each version is known to be older than the least one allowed."""
     before: dict[int, list[int]] = {}
     for source, target in zip(known.source.tolist(), known.target.tolist(), strict=True):
         before.setdefault(target, []).append(source)
@@ -199,7 +204,7 @@ def _older(ops: DistinctWrites, known: KnownOrder, versions: Integers, least: In
 
 
 def _depths(rows: int, known: KnownOrder) -> list[int]:
-    """A number for each row, never less than that of an older one; those on a circle may be of any."""
+    """A number for each row, never less than that of an older one. Rows on a cycle may have any."""
     after: dict[int, list[int]] = {}
     awaited = np.bincount(known.target, minlength=rows).tolist()
     for source, target in zip(known.source.tolist(), known.target.tolist(), strict=True):

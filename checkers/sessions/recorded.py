@@ -1,6 +1,6 @@
-"""Session guarantees of versioned registers, whose writers say what they had seen.
+"""Session guarantees of versioned registers, whose writers record what they had seen.
 
-See `guarantees` for the rules; the words here are theirs.
+See `guarantees` for the rules and the terms.
 """
 
 from __future__ import annotations
@@ -24,9 +24,10 @@ from splitbrain.checkers.versions.writes import Write
 
 @dataclass(frozen=True)
 class Requirements:
-    """What a session's operations on a key demand, in their order: of what follows the first, second, ... of them.
+    """What a session's operations on one key require of the operations that follow the first, the second, ... of them.
 
-    moment: their invocations. needed: a clock each, what they and those before them demand together.
+    moment: event indices of their invocations. needed: for each, the clock that it and those before it require
+    together.
     """
 
     moment: Integers
@@ -35,7 +36,11 @@ class Requirements:
 
 @dataclass(frozen=True)
 class CoverDemands:
-    """Of some reads (positions in the key's) what each must cover. since: event index of the write that makes it so."""
+    """What each of some reads of a key must cover.
+
+    reads: positions among the key's reads. needed: the clock that each must cover. session: the process whose
+    operations require it. since: event index of the write, or the read, after which it is required.
+    """
 
     key_reads: KeyReads
     reads: Integers
@@ -45,7 +50,7 @@ class CoverDemands:
 
 
 def requirements(key_reads: KeyReads, reads: bool) -> dict[int, Requirements]:
-    """By process: what its `ok` puts demand, or what its reads do."""
+    """By process: what its `ok` puts require, or what its reads do."""
     if reads:
         process, moment, clocks = key_reads.process, key_reads.invoked, key_reads.required
     else:
@@ -63,7 +68,7 @@ def requirements(key_reads: KeyReads, reads: bool) -> dict[int, Requirements]:
 
 
 def judge(reads: VersionedReads, guarantee: Guarantee) -> GuaranteeFinding:
-    """What became of a guarantee. O(sessions * reads * chains)."""
+    """The finding of one guarantee. O(sessions * reads * chains)."""
     checked = violations = unprovable = 0
     first: tuple[int, CoverDemands, int, int] | None = None
     for demands in _demands(reads, guarantee):
@@ -104,7 +109,7 @@ def _demands(reads: VersionedReads, guarantee: Guarantee) -> Iterator[CoverDeman
 def _asked(
     key_reads: KeyReads, process: int, required: Requirements, reads: Integers, moment: Integers
 ) -> Iterator[CoverDemands]:
-    """What the session's operations invoked before each moment demand of each read."""
+    """What the session's operations before each moment require of each read."""
     last = np.searchsorted(required.moment, moment, side="left") - 1
     needed = required.needed[np.maximum(last, 0)]
     there = (last >= 0) & (needed >= 0).any(axis=1)
@@ -113,8 +118,11 @@ def _asked(
 
 
 def _seen(reads: VersionedReads) -> Iterator[tuple[int, Integers]]:
-    """By process: for each read (by number) the last write of that process that its session had covered, in it or in
-    a read before, as the event index of its invocation, or -1."""
+    """By process: for each read (by number) the last write of that process that the reading session had seen.
+
+    The write is given by the event index of its invocation, or -1. A session has seen what this read or an earlier one
+    of its reads covered.
+    """
     reader = reads.process
     segment = np.cumsum(np.concatenate(([0], (np.diff(reader) != 0).astype(np.int64)))) if len(reader) else reader
     span = max((int(key_reads.put_invoked.max()) for key_reads in reads.by_key.values()), default=0) + 2
@@ -193,7 +201,7 @@ def _read(read: Operation, name: str) -> str:
 
 
 def _returned(key_reads: KeyReads, process: int, write: int, before: int) -> Operation:
-    """The last read by that process invoked before `before` that returned the write."""
+    """The last read by that process, invoked before `before`, that returned the write."""
     id_ = key_reads.order.writes[write].id
     return next(
         read

@@ -25,7 +25,7 @@ class Visibility:
 
 
 def visibility(reads: VersionedReads) -> dict[int, Visibility]:
-    """Last read that saw, and last that missed, each acknowledged write; keyed by write id. O(reads * chains + writes)."""
+    """Last read that saw, and last that missed, each acknowledged write, by its id. O(reads * chains + writes)."""
     found: dict[int, Visibility] = {}
     for key_reads in reads.by_key.values():
         for chain, members in enumerate(key_reads.order.members):
