@@ -24,7 +24,10 @@ from splitbrain.checkers.versions.writes import Versions
 
 @dataclass(frozen=True)
 class VersionedRows:
-    """Puts and `ok` reads in the order of their invocations, a row each. named: the ids that each returned or had seen."""
+    """Puts and `ok` reads in the order of their invocations, a row each.
+
+    named: the ids that each returned or had seen.
+    """
 
     operations: Sequence[Operation]
     named: Sequence[tuple[int, ...]]

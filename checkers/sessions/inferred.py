@@ -105,7 +105,7 @@ def _demands(ops: DistinctWrites, reads: Integers, by: Integers, since: Integers
 
 
 def _last_seen_writes(ops: DistinctWrites) -> Iterable[tuple[int, Integers, Integers]]:
-    """For each session whose writes were read: the reads after that, by their session, and the last write seen before."""
+    """For each session whose writes were read: the reads after that, and the last write seen before each."""
     reads = np.flatnonzero(ops.read)
     reads = reads[np.argsort(ops.session[reads], kind="stable")]
     reader, version = ops.session[reads], ops.version[reads]

@@ -1,13 +1,14 @@
-"""What is wrong with lists that transactions append to, other than cycles.
+"""Anomalies of transactions that append to lists, other than cycles.
 
-1. Duplicate elements, garbage reads (an element nobody appended to that key), G1a (one of an aborted transaction),
-   incompatible orders: counted by read. What is read is compared with the longest read of its key (`lists`).
-2. Cyclic versions: a transaction's appends to a key are in another order than it made them, or a later one was read
-   and an earlier one never. (Elle doesn't look for this.) By key.
+1. Duplicate elements. Garbage reads: an element that nobody appended to that key. G1a: an element of an aborted
+   transaction. Incompatible orders. All are counted by read, each compared with the longest read of its key
+   (`list_versions`).
+2. Cyclic versions: a transaction's appends to a key are in another order than it made them, or a later one was read and
+   an earlier one never. (Elle doesn't search for this.) Counted by key.
 3. G1b: a read ends with an element after which its writer, another transaction, appended to that key again. By read.
-4. Dirty update: an aborted transaction's element, and an ok one's after it. By aborted element.
-5. Internal: after its own reads and appends of a key, a transaction reads something else than the last read with the
-   appends since, or, if it had not read it, something that doesn't end with them. By transaction.
+4. Dirty update: an aborted transaction's element, followed by an ok one's. By aborted element.
+5. Internal: a transaction reads a key again, and what it reads is not its last read with its own appends since. If it
+   had not read the key before, what it reads must end with its own appends. By transaction.
 6. Future read: a transaction reads what it appends only later. By transaction.
 7. Lost updates: `lost_updates`. By version.
 
@@ -25,7 +26,7 @@ import numpy as np
 from splitbrain.checkers.histories.columns import FAIL, OK, Integers
 from splitbrain.checkers.transactions import wording
 from splitbrain.checkers.transactions.dependencies import AnomalyFinding, Example, finding
-from splitbrain.checkers.transactions.lists.list_versions import NOBODY, Lists
+from splitbrain.checkers.transactions.lists.list_versions import ABSENT, Lists
 from splitbrain.checkers.transactions.lost_updates import describe_lost_update
 from splitbrain.checkers.transactions.micro_operations import Flags, same
 
@@ -50,12 +51,12 @@ class _Anomalies:
         self.lists, self.t, self.reads = lists, lists.t, lists.reads
 
     def of_elements(self) -> dict[str, AnomalyFinding]:
-        """Anomalies of elements that a read shows."""
+        """Anomalies of the elements that a read shows."""
         lists = self.lists
         return {
             "duplicate-elements": self._reads_past(~lists.first, self._repeats, self._describe_duplicate),
             "garbage-read": self._reads_past(
-                lists.order_write == NOBODY, lambda at: NOBODY in lists.odd_writes[at], self._describe_garbage
+                lists.order_write == ABSENT, lambda at: ABSENT in lists.odd_writes[at], self._describe_garbage
             ),
             "incompatible-order": finding(lists.odd, "reads", self._describe_incompatible),
             "G1a": self._reads_past(
@@ -68,7 +69,7 @@ class _Anomalies:
     def _reads_past(
         self, bad: Flags, odd_is_bad: Callable[[int], bool], describe: Callable[[int], Example]
     ) -> AnomalyFinding:
-        """Reads that reach an element of their key's order which is bad, and incompatible ones that hold a bad one."""
+        """Reads that reach a bad element of their key's order, and incompatible reads that hold a bad one."""
         lists, reads = self.lists, self.reads
         where = np.flatnonzero(bad)[::-1]
         earliest = np.full(len(self.t.keys), np.iinfo(np.int64).max)
@@ -118,7 +119,7 @@ class _Anomalies:
         return self._example(text, self._reader(at), key=self.reads.key[at], value=element)
 
     def _describe_garbage(self, at: int) -> Example:
-        element = self.t.value[self.reads.at[at]][self._shown(at).tolist().index(NOBODY)]
+        element = self.t.value[self.reads.at[at]][self._shown(at).tolist().index(ABSENT)]
         text = f"garbage-read: {self._read(at)}, where {wording.value(element)} is, which nobody ever appended to it"
         return self._example(text, self._reader(at), key=self.reads.key[at], value=element)
 
@@ -136,7 +137,7 @@ class _Anomalies:
     def _describe_aborted(self, at: int) -> Example:
         shown = self._shown(at)
         write = int(shown[self._aborted(shown)][0])
-        text = f"G1a: {self._append(write)}, and had no effect, it was said; but {self._read(at)}"
+        text = f"G1a: {self._append(write)} and aborted; but {self._read(at)}"
         writer = int(self.t.txn[write])
         return self._example(text, writer, self._reader(at), key=self.reads.key[at], value=self.t.value[write])
 
@@ -183,7 +184,7 @@ class _Anomalies:
         code = int(t.key[aborted])
         longest = int(self.lists.longest[code])
         text = (
-            f"dirty-update: {self._append(aborted)}, and had no effect, it was said; but {self._append(later)} on top "
+            f"dirty-update: {self._append(aborted)} and aborted; but {self._append(later)} on top "
             f"of it, for {self._read(longest)}"
         )
         operations = (int(t.txn[aborted]), int(t.txn[later]), self._reader(longest))
@@ -191,7 +192,7 @@ class _Anomalies:
 
     def intermediate_reads(self) -> AnomalyFinding:
         t, reads, lists = self.t, self.reads, self.lists
-        last = np.full(len(reads.at), NOBODY)
+        last = np.full(len(reads.at), ABSENT)
         some = lists.prefix & (reads.length > 0)
         last[some] = lists.order_write[lists.start[reads.key[some]] + reads.length[some] - 1]
         for at in lists.odd:
@@ -211,7 +212,7 @@ class _Anomalies:
         return self._example(text, writer, self._reader(at), key=self.reads.key[at], value=t.value[write])
 
     def internal(self) -> AnomalyFinding:
-        found = [found for each in self.t.rereading() if (found := _contradiction(each)) is not None]
+        found = [found for each in self.t.repeated_accesses() if (found := _contradiction(each)) is not None]
         return finding(found, "transactions", self._describe_internal)
 
     def _describe_internal(self, found: tuple[int, Sequence[Any] | None, list[Any]]) -> Example:
@@ -226,7 +227,7 @@ class _Anomalies:
         return self._example(text, int(t.txn[at]), key=int(t.key[at]))
 
     def future_reads(self) -> AnomalyFinding:
-        found = [found for each in self.t.rereading() if (found := _future(each)) is not None]
+        found = [found for each in self.t.repeated_accesses() if (found := _future(each)) is not None]
         return finding(found, "transactions", self._describe_future)
 
     def _describe_future(self, found: tuple[int, int]) -> Example:
@@ -239,7 +240,7 @@ class _Anomalies:
 
     def lost_updates(self) -> AnomalyFinding:
         t, reads, lists = self.t, self.reads, self.lists
-        order, opens, pair = t.meetings
+        order, opens, pair = t.accesses
         writes = np.zeros(int(opens.sum()), bool)
         writes[pair[t.write[order]]] = True
         opening = order[opens][writes]
@@ -261,7 +262,7 @@ class _Anomalies:
 def _contradiction(
     micro_operations: list[tuple[int, int, bool, Any]],
 ) -> tuple[int, Sequence[Any] | None, list[Any]] | None:
-    """A transaction's first read that contradicts what came before, what was read before, and what appended since."""
+    """A transaction's first read that contradicts what came before; what it read before; what it appended since."""
     base: dict[int, list[Any]] = {}
     since: dict[int, list[Any]] = {}
     for at, key, write, held in micro_operations:
@@ -280,7 +281,7 @@ def _contradiction(
 
 
 def _future(micro_operations: list[tuple[int, int, bool, Any]]) -> tuple[int, int] | None:
-    """A transaction's read, and a later append of its whose element it shows."""
+    """A read of a transaction, and a later append of the same transaction whose element it shows."""
     reads: dict[int, list[tuple[int, Sequence[Any]]]] = defaultdict(list)
     for at, key, write, held in micro_operations:
         if not write:

@@ -1,10 +1,10 @@
-"""Lists that transactions append to: the order of a key's versions.
+"""Lists that transactions append to: the order of each key's versions.
 
 1. The order of a key's versions is its longest read (of several, the earliest). Every other read must be a prefix of
-   it; one that isn't shows an incompatible order. Of such a read only the writer of its last element counts, and who
-   wrote right after that element in the longest.
-2. Of an element that is in a read twice, the first place counts.
-3. Elements of aborted transactions and those that nobody wrote are passed over: the versions on both sides are
+   it. One that isn't shows an incompatible order; then only the writer of its last element counts, and the writer right
+   after that element in the longest read.
+2. If an element is in a read twice, the first place counts.
+3. Elements of aborted transactions, and those that nobody wrote, are skipped: the versions on both sides become
    neighbours. (Elle leaves a gap there.)
 4. Appends of committed transactions that no read shows come after the longest read, in no known order.
 5. Two elements are the same if they are the same JSON: true is not 1.
@@ -23,12 +23,12 @@ import numpy as np
 from splitbrain.checkers.histories.columns import INFO, OK, Integers
 from splitbrain.checkers.transactions.micro_operations import Flags, Transactions, codes, plain
 
-NOBODY = -1
+ABSENT = -1
 
 
 @dataclass(frozen=True)
 class Reads:
-    """Known reads, by read: its micro-operation, key, list (elements as codes), how long it is."""
+    """The known reads: for each its micro-operation, its key, the list (elements as codes), and its length."""
 
     at: Integers
     key: Integers
@@ -39,13 +39,16 @@ class Reads:
 class Lists:
     """The order of versions of each key, and where its reads stand in it.
 
-    writes, reads: appends, by micro-operation, and known reads. orders: by key, the elements of its longest read;
-    longest is the number of that read. start, order_key, order_write, first: of all orders one after the other: where
-    each begins, and by element its key, its append (NOBODY if there is none), and whether this is its first place.
-    prefix: by read, whether it is one of its key's order; odd: those that are not, odd_writes: the appends they show.
-    committed: by transaction. versions: appends of committed transactions in the orders, one key after the other;
-    version_start: where each key's begin. unseen: their other appends, by key. after: by read, how many versions come
-    before it, over all keys, if placed.
+    writes, reads: appends, by micro-operation, and known reads.
+    orders: by key, the elements of its longest read. longest: the number of that read.
+    start, order_key, order_write, first: all orders in one sequence. Where each begins, and for each element its key,
+    its append (ABSENT if there is none), and whether this is its first place.
+    prefix: by read, whether it is a prefix of its key's order. odd: those that are not. odd_writes: the appends they
+    show.
+    committed: by transaction.
+    versions: appends of committed transactions in the orders, one key after the other. version_start: where each key's
+    begin. unseen: their other appends, by key.
+    after: by read, how many versions precede it, over all keys. placed: whether that is known.
     """
 
     def __init__(self, transactions: Transactions) -> None:
@@ -65,7 +68,7 @@ class Lists:
         self._place()
 
     def _order(self) -> None:
-        """The longest read of each key, its elements one key after the other, and who wrote each."""
+        """The longest read of each key, its elements in one sequence, and the writer of each."""
         reads, keys = self.reads, len(self.t.keys)
         by_length = np.lexsort((-np.arange(len(reads.at)), reads.length, reads.key))
         last = np.flatnonzero(np.diff(reads.key[by_length], append=-1))
@@ -94,18 +97,18 @@ class Lists:
         self.first[first] = True
 
     def _writers(self, names: Integers) -> Integers:
-        """The writes of these elements (key and code in one number), NOBODY where there is none."""
+        """The writes of these elements (key and code in one number), or ABSENT."""
         if not len(self.names):
-            return np.full(len(names), NOBODY)
+            return np.full(len(names), ABSENT)
         place = np.minimum(np.searchsorted(self.names, names), len(self.names) - 1)
-        return np.where(self.names[place] == names, self.writes[self.by_name[place]], NOBODY)
+        return np.where(self.names[place] == names, self.writes[self.by_name[place]], ABSENT)
 
     def _writer(self, key: int, element: Any) -> int:
         code = self.table.get(element)
-        return NOBODY if code is None else int(self._writers(np.array([key * self.span + code]))[0])
+        return ABSENT if code is None else int(self._writers(np.array([key * self.span + code]))[0])
 
     def _compare(self) -> None:
-        """Which reads are prefixes of the longest; of the others, the writes they show."""
+        """Which reads are prefixes of the longest; for the others, the writes that they show."""
         reads, orders = self.reads, self.orders
         prefix = [
             order is read or order[: len(read)] == read
@@ -136,7 +139,7 @@ class Lists:
         effective = reads.length.copy()
         for at in self.odd:
             order, read = self.orders[reads.key[at]], reads.lists[at]
-            effective[at] = order.index(read[-1]) + 1 if read[-1] in order else NOBODY
+            effective[at] = order.index(read[-1]) + 1 if read[-1] in order else ABSENT
         self.placed = effective >= 0
         shown = np.zeros(len(t.txn), bool)
         shown[writer[writer >= 0]] = True

@@ -1,15 +1,16 @@
-"""Keys of registers: what may be taken for granted of the order of a key's versions, and which stores keep to it.
+"""Keys of registers: what may be assumed of the order of a key's versions, and which models guarantee it.
 
-1. Each rule (`registers` has what they say) takes those before it as well: own, wfr, sequential, linearizable.
-2. The store that was promised says which may be taken: the last that every history of its consistency model keeps to.
-   - own: every store; without it versions have no meaning.
-   - wfr: from read committed up. If what a transaction wrote came before what it had read there, it and the writer of
-     that would be a G1c.
-   - sequential: from strong session snapshot isolation up, linearizable: from strong snapshot isolation up. There a
-     transaction's snapshot has all that its process (or whoever was over before it began) wrote, or saw.
-3. So what is found by a rule speaks only against models whose stores keep to it: that registers are not linearizable
-   is no news of a store that may read uncommitted data. A user who names a rule vouches for it: the verdict holds if
-   the rule does, and other models are still ruled out only by rules that they keep to.
+1. Each rule (`register_versions` defines them) includes those before it: own, wfr, sequential, linearizable.
+2. The promised consistency model decides how far to go: to the last rule that every history of the model satisfies. -
+   own: every model. Without it versions have no meaning. - wfr: read committed and stronger. If what a transaction
+   wrote came before what it had read there, it and the writer
+     of that would be a G1c.
+- sequential: strong session snapshot isolation and stronger. linearizable: strong snapshot isolation and stronger.
+     There a transaction's snapshot has all that its process wrote or saw, or anyone who was over before it began.
+3. So what is found by a rule speaks only against models that guarantee the rule. That registers are not linearizable is
+   no news of a store that may read uncommitted data.
+4. A user who names a rule vouches for it. The verdict then holds if the rule does. Other models are still ruled out
+   only by rules that they guarantee.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ KEPT_FROM: Mapping[Keys, str] = {
 
 
 def kept_by(consistency: str) -> Keys:
-    """The last rule that every history with that consistency model keeps to.
+    """The last rule that every history with that consistency model satisfies.
 
     >>> kept_by("serializable"), kept_by("strict-serializable")
     ('wfr', 'linearizable')
@@ -42,6 +43,6 @@ def kept_by(consistency: str) -> Keys:
 
 
 def up_to(keys: Keys) -> list[Keys]:
-    """The rules that are taken with this one, the least first, itself last."""
+    """The rules that this one includes, the weakest first, itself last."""
     rules = list(KEPT_FROM)
     return rules[: rules.index(keys) + 1]

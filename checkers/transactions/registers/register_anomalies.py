@@ -1,11 +1,11 @@
-"""What is wrong with registers that transactions write, other than cycles.
+"""Anomalies of transactions that write registers, other than cycles.
 
-1. Garbage reads (a value that nobody wrote to that key, and that it can't have started as: `registers`) and G1a (one of
-   an aborted transaction): counted by read.
-2. G1b: a read of a version that its writer, another transaction, wrote over itself. By read.
+1. Garbage reads: a value that nobody wrote to that key, and that it can't have started as (`register_versions`). G1a: a
+   value of an aborted transaction. Counted by read.
+2. G1b: a read of a version that its writer, another transaction, then overwrote. By read.
 3. Internal: a read of a key differs from what the transaction itself last read or wrote there. By transaction.
 4. Future read: a transaction reads what it writes only later. By transaction.
-5. Lost updates: `lost_updates`. By version. Cyclic versions: `registers`. By key.
+5. Lost updates: `lost_updates`. By version. Cyclic versions: `register_versions`. By key.
 
 Kingsbury and Alvaro, Elle (VLDB 2020), section 6; elle/rw_register.clj. (There any value that nobody wrote is taken for
 one that was there before the history.)
@@ -24,7 +24,7 @@ from splitbrain.checkers.transactions.lost_updates import describe_lost_update
 from splitbrain.checkers.transactions.micro_operations import Flags, same
 from splitbrain.checkers.transactions.registers.register_versions import Registers
 
-_CIRCLE = 12  # Versions of a circle that a sentence tells.
+_SHOWN = 12  # Versions of a cycle in a sentence.
 
 
 def findings(registers: Registers) -> dict[str, AnomalyFinding]:
@@ -68,17 +68,17 @@ class _Anomalies:
         t, read = self.t, int(self.registers.reads[at])
         key, code = wording.key(t, int(t.key[read])), int(t.key[read])
         reader, returned = int(t.txn[read]), wording.read(t, read)
-        told = f"{name}: {wording.who(t, reader)} read {key} as {returned}"
+        reading = f"{name}: {wording.who(t, reader)} read {key} as {returned}"
         if name == "garbage-read":
-            return wording.example(t, f"{told}, which nobody ever wrote to it", [reader], key=t.keys[code])
+            return wording.example(t, f"{reading}, which nobody ever wrote to it", [reader], key=t.keys[code])
         write = int(self.registers.read_version[at])
         writer = int(t.txn[write])
         if name == "G1a":
-            text = f"{told}. {wording.who(t, writer)} wrote that, and had no effect, it was said"
+            text = f"{reading}. {wording.who(t, writer)} wrote that and aborted"
         else:
             later = next(each for each in t.of(writer) if each > write and t.write[each] and t.key[each] == code)
             over = wording.value(t.value[later])
-            text = f"{told}. {wording.who(t, writer)} wrote that, and then {over}, and so never left it like this"
+            text = f"{reading}. {wording.who(t, writer)} wrote that, and then {over}, and so never left it like this"
         return wording.example(t, text, [writer, reader], key=t.keys[code], value=t.value[write])
 
     def cyclic_versions(self) -> AnomalyFinding:
@@ -88,27 +88,27 @@ class _Anomalies:
     def _describe_cyclic(self, code: int) -> Example:
         t, registers = self.t, self.registers
         rule, (source, target) = registers.cyclic[code]
-        circle = _circle(source.tolist(), target.tolist())
-        shown = [self._version(version) for version in circle]
+        cycle = _cycle_of(source.tolist(), target.tolist())
+        shown = [self._version(version) for version in cycle]
         steps, involved = [], list[int]()
-        for at, (one, two) in enumerate(zip(circle, [*circle[1:], circle[0]], strict=True)):
+        for at, (one, two) in enumerate(zip(cycle, [*cycle[1:], cycle[0]], strict=True)):
             why, those = self._before(code, one, two)
             steps.append(f"{shown[at]} came before {shown[(at + 1) % len(shown)]}: {why}")
             involved += those
-        told = [f"{'But ' if at and at == len(steps) - 1 else ''}{step}" for at, step in enumerate(steps[:_CIRCLE])]
-        if len(steps) > _CIRCLE:
-            told.append("So it goes on, in a circle")
+        sentences = [f"{'But ' if at and at == len(steps) - 1 else ''}{step}" for at, step in enumerate(steps[:_SHOWN])]
+        if len(steps) > _SHOWN:
+            sentences.append("And so on, in a cycle")
         text = f"cyclic-versions: the versions of {wording.key(t, code)} can't be put in order, given {rule} keys. "
-        return wording.example(t, text + ". ".join(told), involved[: 2 * _CIRCLE], key=t.keys[code], versions=shown)
+        return wording.example(t, text + ". ".join(sentences), involved[: 2 * _SHOWN], key=t.keys[code], versions=shown)
 
     def _before(self, code: int, one: int, two: int) -> tuple[str, list[int]]:
-        """Why the one version came before the other, by the least rule that says so, and whose transactions show it."""
+        """Why one version precedes the other, by the weakest rule that says so, and which transactions show it."""
         t, registers = self.t, self.registers
         if one == len(t.txn) + code:
             return f"{wording.key(t, code)} began with it", []
         if max(one, two) < len(t.txn) and t.txn[one] == t.txn[two] and one < two:
             return f"{wording.who(t, int(t.txn[one]))} wrote both, in this order", [int(t.txn[one])]
-        txn, of = registers.meeting_txn, registers.meeting_key == code
+        txn, of = registers.access_txn, registers.access_key == code
         for by in txn[of & (registers.external == one) & (registers.first_write == two)].tolist():
             return f"{wording.who(t, by)} read the one and wrote the other", [by]
         leaving, finding_ = txn[of & (registers.left == one)], txn[of & (registers.found == two)]
@@ -117,11 +117,11 @@ class _Anomalies:
         for by in leaving.tolist():
             for after in np.sort(met[(t.process[met] == t.process[by]) & (met > by)])[:1].tolist():
                 if after in finding_:
-                    told = f"{wording.who(t, by)} left it so, and then the same process ran"
-                    return f"{told} {wording.who(t, after)}, which found the other", [by, after]
+                    left = f"{wording.who(t, by)} left it so, and then the same process ran"
+                    return f"{left} {wording.who(t, after)}, which found the other", [by, after]
         by, last = leaving[np.argmin(t.completed[leaving])], finding_[np.argmax(t.invoked[finding_])]
-        told = f"{wording.who(t, int(by))} left it so, and was over before {wording.who(t, int(last))} began"
-        return f"{told}, which found the other", [int(by), int(last)]
+        left = f"{wording.who(t, int(by))} left it so, and was over before {wording.who(t, int(last))} began"
+        return f"{left}, which found the other", [int(by), int(last)]
 
     def _version(self, version: int) -> str:
         if version < len(self.t.txn):
@@ -132,7 +132,7 @@ class _Anomalies:
         return wording.value(self.t.value[self.registers.reads[read]])
 
     def internal(self) -> AnomalyFinding:
-        found = [found for each in self.t.rereading() if (found := _contradiction(each)) is not None]
+        found = [found for each in self.t.repeated_accesses() if (found := _contradiction(each)) is not None]
         return finding(found, "transactions", self._describe_internal)
 
     def _describe_internal(self, found: tuple[int, int]) -> Example:
@@ -164,7 +164,7 @@ class _Anomalies:
 
     def lost_updates(self) -> AnomalyFinding:
         t, registers = self.t, self.registers
-        both = (registers.external >= 0) & (registers.first_write >= 0) & (t.outcome[registers.meeting_txn] == OK)
+        both = (registers.external >= 0) & (registers.first_write >= 0) & (t.outcome[registers.access_txn] == OK)
         version, read = registers.external[both], registers.read[both]
         order = np.argsort(version, kind="stable")
         groups = np.split(read[order], np.flatnonzero(np.diff(version[order])) + 1)
@@ -182,8 +182,8 @@ def _contradiction(micro_operations: list[tuple[int, int, bool, Any]]) -> tuple[
     return None
 
 
-def _circle(source: list[int], target: list[int]) -> list[int]:
-    """A shortest circle through the first of the versions."""
+def _cycle_of(source: list[int], target: list[int]) -> list[int]:
+    """A shortest cycle through the first of the versions."""
     following: dict[int, list[int]] = {}
     for one, two in sorted(zip(source, target, strict=True)):
         following.setdefault(one, []).append(two)
@@ -198,7 +198,7 @@ def _circle(source: list[int], target: list[int]) -> list[int]:
                     came[each] = version
                     reached.append(each)
         frontier = reached
-    circle = [came[begin]]
-    while circle[-1] != begin:
-        circle.append(came[circle[-1]])
-    return circle[::-1]
+    cycle = [came[begin]]
+    while cycle[-1] != begin:
+        cycle.append(came[cycle[-1]])
+    return cycle[::-1]

@@ -1,25 +1,25 @@
-"""Registers that transactions write: what is known of the order of a key's versions.
+"""Registers that transactions write: the known part of the order of a key's versions.
 
-1. A version is a write. A key's initial version is null. Nothing in a read tells what was there before, so the order of
-   versions is known in part. One directly precedes another if, of these rules, one that is taken for granted says so:
-   - own: a transaction wrote both to the key, one after the other.
-   - wfr (writes follow reads): an ok transaction found the one on the key, and the other is what it first wrote there.
-   - sequential: of two transactions of one process that met the key, with none between them that did, the first left
-     the key at the one version and the second found the other.
-   - linearizable: an ok transaction that left the key at the one version was over before one began that found the
-     other, and no third version lies between them in the same way.
-   - initial: null comes before each version that no version of a committed transaction precedes by the rules above.
-   A transaction finds a key at what it read there before it wrote it, or else at its own first write. It leaves it at
-   its own last write, or else at what it found. What a crashed one read nobody knows.
-2. Which rules are taken for granted: `keys`. The last is taken always.
-3. If with a rule the versions of a key come before each other in a circle, that is the anomaly cyclic-versions: no
-   model allows it whose stores keep to the rule. The key goes without this rule and those after it.
-4. A key's initial version may be another value than null: if nobody wrote the value, no other such value was read there
-   nor null, and every reader of it could have come before all writes of the key: none was over before it began, and it
-   had not met another version before. Any other value that nobody wrote is garbage.
+1. A version is a write. A key's initial version is null. A read doesn't say what was there before, so the order of
+   versions is known in part. One version directly precedes another if one of these rules, where it is assumed, says so:
+   - own: a transaction wrote both to the key, one after the other. - wfr (writes follow reads): an ok transaction found
+   the first version, and the second is its first write there. - sequential: two transactions of one process accessed
+   the key, and none between them did. The first left the key at
+     the first version, and the second found the second version.
+- linearizable: an ok transaction left the key at the first version. It was over before a transaction began that found
+     the second version. No third version lies between them in the same way.
+- initial: null precedes each version that no version of a committed transaction precedes by the rules above.
+2. A transaction finds a key at what it read there before it wrote it, or else at its own first write. It leaves it at
+   its own last write, or else at what it found. What a crashed transaction read is unknown.
+3. `keys` says which rules are assumed. The rule initial always is.
+4. If the versions of a key precede each other in a cycle once a rule is added, that is the anomaly cyclic-versions. No
+   model that guarantees the rule allows it. The key is then judged without this rule and those after it.
+5. A key may start as another value than null, under these conditions. Nobody wrote the value. Neither another such
+   value nor null was read there. Every reader of it could have come before all writes of the key: no write was over
+   before it began, and it had not found another version before. Any other value that nobody wrote is garbage.
 
-elle/rw_register.clj, whose options wfr-keys?, sequential-keys? and linearizable-keys? these are (there each stands by
-itself, and none is the default). A version's zone, from first certainly there to last found: Gibbons and Korach 1997.
+The rules are the options wfr-keys?, sequential-keys? and linearizable-keys? of elle/rw_register.clj; there each stands
+by itself, and none is the default. A version's zone, from first certainly there to last found: Gibbons and Korach 1997.
 """
 
 from __future__ import annotations
@@ -35,19 +35,21 @@ from splitbrain.checkers.transactions.graph import Pairs, components
 from splitbrain.checkers.transactions.micro_operations import Flags, Transactions, codes
 from splitbrain.checkers.transactions.registers.keys import Keys, up_to
 
-NOBODY = -1
+ABSENT = -1
 
 
 class Registers:
-    """The versions of each key, and what is known of their order.
+    """The versions of each key, and the known part of their order.
 
-    A write's version has the number of its micro-operation; after these come each key's initial one, then garbage.
-    initial: by key that did not start as null, what it started as.
-    writes, reads: writes and known reads, micro-operations. read_version: by known read, what it returned; garbage:
-    whether nobody wrote that. committed: by transaction. meeting_txn, meeting_key: committed transactions with the keys
-    that they met; external: the version read from another, or NOBODY, and read: by which micro-operation; first_write,
-    last_write: there, or NOBODY; found, left: versions (rule 1). order: by rule, which versions directly precede which.
-    cyclic: by key that has none, the rule that says so, and which versions precede which in circles.
+    A write's version has the number of its micro-operation. After these come each key's initial version, then garbage.
+    initial: by key that did not start as null, its initial value.
+    writes, reads: writes and known reads, as micro-operations. read_version: by known read, the version it returned.
+    garbage: whether nobody wrote that. committed: by transaction.
+    access_txn, access_key: committed transactions with the keys that they accessed. The rest is by such an access.
+    external, read: the version read from another transaction, and by which micro-operation; or ABSENT.
+    first_write, last_write: there, or ABSENT. found, left: versions (rule 2).
+    order: by rule, which versions directly precede which. cyclic: by key without an order, the rule that says so, and
+    which versions precede which in cycles.
     """
 
     def __init__(self, transactions: Transactions, keys: Keys) -> None:
@@ -60,11 +62,11 @@ class Registers:
         shown = self.read_version[(self.read_version >= 0) & (self.read_version < len(t.txn))]
         seen[t.txn[shown]] = True
         self.committed: Flags = (t.outcome == OK) | ((t.outcome == INFO) & seen)
-        self._meetings()
+        self._accesses()
         self._relate()
 
     def _name_versions(self) -> None:
-        """By known read, the version it returned."""
+        """By known read, the version that it returned."""
         t = self.t
         written = codes([t.value[at] for at in self.writes.tolist()])
         read = codes([t.value[at] for at in self.reads.tolist()])
@@ -79,7 +81,7 @@ class Registers:
         null = np.fromiter((t.value[at] is None for at in self.reads.tolist()), bool, len(self.reads))
         place = np.minimum(np.searchsorted(names[order], wanted), max(0, len(names) - 1))
         hit = names[order][place] == wanted if len(names) else np.zeros(len(wanted), bool)
-        version = np.full(len(wanted), NOBODY)
+        version = np.full(len(wanted), ABSENT)
         version[hit] = self.writes[order[place[hit]]]
         version[null] = len(t.txn) + t.key[self.reads[null]]
         odd = ~hit & ~null
@@ -91,7 +93,7 @@ class Registers:
         self.garbage = odd
         self.read_version = version
         self.versions = len(t.txn) + len(t.keys) + int(garbage.max(initial=-1)) + 1
-        self.version_of = np.full(len(t.txn), NOBODY)
+        self.version_of = np.full(len(t.txn), ABSENT)
         self.version_of[self.reads] = version
         self.version_of[self.writes] = self.writes
         garbage_keys = np.zeros(self.versions - len(t.txn) - len(t.keys), np.int64)
@@ -99,22 +101,24 @@ class Registers:
         self._keys[version] = t.key[self.reads]
 
     def _initial(self, odd: Flags, null: Flags, name: Integers) -> Flags:
-        """By known read, whether it read a value that its key started as (rule 4). odd: nobody wrote it. null: it
-        read null. name: what it read, with the key."""
+        """By known read, whether it returned a value that its key started as (rule 5).
+
+        odd: whether nobody wrote the value. null: whether it returned null. name: the value with its key, as a number.
+        """
         t, key = self.t, self.t.key[self.reads]
         over = np.full(len(t.keys), FOREVER)
         ok = self.writes[t.outcome[t.txn[self.writes]] == OK]
         np.minimum.at(over, t.key[ok], t.completed[t.txn[ok]])
-        order, opens, _ = t.meetings
-        before = np.full(len(t.txn), NOBODY)
-        before[order[1:]] = np.where(opens[1:], NOBODY, order[:-1])
+        order, opens, _ = t.accesses
+        before = np.full(len(t.txn), ABSENT)
+        before[order[1:]] = np.where(opens[1:], ABSENT, order[:-1])
         before = before[self.reads]
-        names = np.full(len(t.txn), NOBODY)
+        names = np.full(len(t.txn), ABSENT)
         names[self.reads] = name
         first = (before < 0) | (names[before] == name)
         bad = null | (odd & ~(first & (t.invoked[t.txn[self.reads]] < over[key])))
         # A key has one initial version: the first value seen there that nobody wrote, and no other.
-        value = np.full(len(t.keys), NOBODY)
+        value = np.full(len(t.keys), ABSENT)
         value[key[odd][::-1]] = name[odd][::-1]
         bad |= odd & (name != value[key])
         spoilt = np.zeros(len(t.keys), bool)
@@ -124,29 +128,29 @@ class Registers:
         self.initial: dict[int, Any] = dict(zip(t.key[at].tolist(), (t.value[each] for each in at), strict=True))
         return found
 
-    def _meetings(self) -> None:
-        """Committed transactions with the keys they met: what each found there, wrote first, and left."""
+    def _accesses(self) -> None:
+        """Committed transactions with the keys that they accessed: what each found there, wrote first, and left."""
         t = self.t
-        met, opens, pair = t.meetings
+        met, opens, pair = t.accesses
         groups = int(opens.sum())
         opening = met[opens]
-        first_write, last_write = np.full(groups, NOBODY), np.full(groups, NOBODY)
+        first_write, last_write = np.full(groups, ABSENT), np.full(groups, ABSENT)
         writes = np.flatnonzero(t.write[met])
         first_write[pair[writes[::-1]]] = met[writes[::-1]]
         last_write[pair[writes]] = met[writes]
         read = t.known[opening]
         kept = self.committed[t.txn[opening]] & (read | (first_write >= 0))
-        self.read = np.where(read, opening, NOBODY)[kept]
-        found_read = np.where(read, self.version_of[opening], NOBODY)[kept]
+        self.read = np.where(read, opening, ABSENT)[kept]
+        found_read = np.where(read, self.version_of[opening], ABSENT)[kept]
         self.first_write, self.last_write = first_write[kept], last_write[kept]
-        self.meeting_txn, self.meeting_key = t.txn[opening][kept], t.key[opening][kept]
+        self.access_txn, self.access_key = t.txn[opening][kept], t.key[opening][kept]
         self.external = found_read
         self.found = np.where(found_read >= 0, found_read, self.first_write)
         self.left = np.where(self.last_write >= 0, self.last_write, self.found)
 
     def _own(self) -> Pairs:
         t = self.t
-        writes = t.meetings[0][t.write[t.meetings[0]]]
+        writes = t.accesses[0][t.write[t.accesses[0]]]
         writes = writes[self.committed[t.txn[writes]]]
         same = (t.txn[writes[1:]] == t.txn[writes[:-1]]) & (t.key[writes[1:]] == t.key[writes[:-1]])
         return writes[:-1][same], writes[1:][same]
@@ -157,23 +161,25 @@ class Registers:
 
     def _sequential(self) -> Pairs:
         t = self.t
-        process = t.process[self.meeting_txn]
-        order = np.lexsort((t.invoked[self.meeting_txn], self.meeting_key, process))
+        process = t.process[self.access_txn]
+        order = np.lexsort((t.invoked[self.access_txn], self.access_key, process))
         one, two = order[:-1], order[1:]
-        next_ = (process[one] == process[two]) & (self.meeting_key[one] == self.meeting_key[two])
+        next_ = (process[one] == process[two]) & (self.access_key[one] == self.access_key[two])
         one, two = one[next_], two[next_]
         differ = self.left[one] != self.found[two]
         return self.left[one[differ]], self.found[two[differ]]
 
     def _linearizable(self) -> Pairs:
-        """A version was there once the first who left the key at it was over, and begins with the last who found it."""
+        """A version was there once the first transaction that left the key at it was over. Its zone ends as the last
+        one began that found it.
+        """
         t = self.t
         over, begun = np.full(self.versions, FOREVER), np.full(self.versions, -1)
-        sure = t.outcome[self.meeting_txn] == OK
-        np.minimum.at(over, self.left[sure], t.completed[self.meeting_txn[sure]])
-        np.maximum.at(begun, self.found, t.invoked[self.meeting_txn])
-        key_of = np.full(self.versions, NOBODY)
-        key_of[self.found], key_of[self.left] = self.meeting_key, self.meeting_key
+        sure = t.outcome[self.access_txn] == OK
+        np.minimum.at(over, self.left[sure], t.completed[self.access_txn[sure]])
+        np.maximum.at(begun, self.found, t.invoked[self.access_txn])
+        key_of = np.full(self.versions, ABSENT)
+        key_of[self.found], key_of[self.left] = self.access_key, self.access_key
         met = np.flatnonzero(key_of >= 0)
         sources, targets = [], []
         for versions in np.split(met[np.argsort(key_of[met], kind="stable")], np.cumsum(np.bincount(key_of[met]))[:-1]):
@@ -192,7 +198,7 @@ class Registers:
         }
         self.order: dict[Keys, Pairs] = {}
         self.cyclic: dict[int, tuple[Keys, Pairs]] = {}
-        null = len(self.t.txn) + self.meeting_key
+        null = len(self.t.txn) + self.access_key
         later = np.concatenate((self.found, self.left))
         initial = np.concatenate((null, null))
         given: list[Pairs] = [(initial[later != initial], later[later != initial])]
@@ -219,8 +225,8 @@ class Registers:
 def precedences(over: Integers, begun: Integers) -> Iterator[tuple[int, Integers]]:
     """Versions of a key, and which directly come after each: v before w if over[v] < begun[w], with nothing between.
 
-    over: by version, when it was first certainly there. begun: when the last began that found it. If two come before
-    each other, these two are given both ways. O(v log v) and what is given.
+    over: by version, when it was first certainly there. begun: when the last transaction began that found it. If two
+    come before each other, they are given both ways. O(v log v) and the size of the result.
     """
     order = np.argsort(begun, kind="stable")
     sorted_begun = begun[order].tolist()

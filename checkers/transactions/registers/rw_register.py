@@ -1,9 +1,9 @@
-"""Dependencies of transactions that write registers, from what is known of the order of versions (`registers`).
+"""Dependencies of transactions that write registers, from the known part of the version order (`register_versions`).
 
-1. wr: from whoever wrote the version that a transaction found by reading it.
-2. ww: between the writers of a version and of one that it directly precedes. rw: from whoever found a version by
-   reading it to the writers of those that it directly precedes.
-3. What a transaction reads of a key after its first read or write there is its own affair: see `register_anomalies`.
+1. wr: from the writer of a version to a transaction that found it by reading it.
+2. ww: between the writers of a version and of one that it directly precedes. rw: from a transaction that found a
+   version by reading it to the writers of those that it directly precedes.
+3. What a transaction reads of a key after its first read or write there concerns only itself: see `register_anomalies`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from splitbrain.checkers.transactions.dependencies import Analysis, AntiDependen
 from splitbrain.checkers.transactions.micro_operations import Transactions
 from splitbrain.checkers.transactions.registers.keys import Keys
 from splitbrain.checkers.transactions.registers.register_anomalies import findings
-from splitbrain.checkers.transactions.registers.register_versions import NOBODY, Registers
+from splitbrain.checkers.transactions.registers.register_versions import ABSENT, Registers
 
 _WHY = {
     "own": ", which it had written itself",
@@ -25,15 +25,15 @@ _WHY = {
 
 
 def analyse(transactions: Transactions, keys: Keys) -> Analysis:
-    """Dependencies, and the anomalies that are no cycles. O(m log m), in numpy.
+    """Dependencies, and the anomalies other than cycles. O(m log m), in numpy.
 
-    keys: what is taken for granted of them. Raises HistoryError for a value written twice to a key.
+    keys: what is assumed of them. Raises HistoryError for a value that was written twice to a key.
     """
     registers = Registers(transactions, keys)
     t, nulls = transactions, len(transactions.txn)
     source, target = (np.concatenate(ends) for ends in zip(*registers.order.values(), strict=True))
     # Writers of versions: of null, of garbage, and of what did not commit, nobody.
-    writer = np.full(registers.versions, NOBODY)
+    writer = np.full(registers.versions, ABSENT)
     committed = registers.writes[registers.committed[t.txn[registers.writes]]]
     writer[committed] = t.txn[committed]
     preceded = np.zeros(registers.versions, bool)
@@ -46,8 +46,10 @@ def analyse(transactions: Transactions, keys: Keys) -> Analysis:
 
     seen = np.flatnonzero(registers.external >= 0)
     version, read = registers.external[seen], registers.read[seen]
-    told = writer[version] >= 0
-    wr = DependencyEdges.between(t.txn[version[told]], t.txn[read[told]], version[told], read[told], len(t))
+    written_by = writer[version] >= 0
+    wr = DependencyEdges.between(
+        t.txn[version[written_by]], t.txn[read[written_by]], version[written_by], read[written_by], len(t)
+    )
 
     over = np.flatnonzero(writer[target] >= 0)
     source, target = source[over], target[over]

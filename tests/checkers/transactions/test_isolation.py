@@ -66,7 +66,7 @@ def test_a_cycle_is_data_that_can_be_drawn() -> None:
         (
             "G1a",
             {},
-            "G1a: transaction 0 (process 0, 0.000 s to 0.001 s, failed) appended 1 to x, and had no effect, it",
+            "G1a: transaction 0 (process 0, 0.000 s to 0.001 s, failed) appended 1 to x and aborted; but",
         ),
         ("G1b", {}, "which ends with 1. But transaction 0 (process 0, 0.000 s to 0.002 s) appended 2 to x as well"),
         ("internal", {}, "appended 1 to x, and then read x as [], which does not end so"),
