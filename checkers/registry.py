@@ -1,12 +1,8 @@
 """The checkers, by name.
 
-1. A checker is a function from a history to a verdict; what follows the history are its options,
-   keyword-only, annotated and with defaults. The annotations are the whole truth about options: they are what
-   values are checked against.
-2. A name or an option that doesn't exist, or a value of the wrong type, is a ValueError that names those that
-   do.
-3. Other packages add checkers through the entry-point group `splitbrain.checkers`; each entry names a `Checker`. They
-   come after ours, and can't take the name of one of ours. One that can't be loaded is named, and hides no other.
+1. A checker is a function from a history to a verdict. Its options follow the history: keyword-only, annotated, with
+   defaults. Values are checked against the annotations, and nothing else describes the options.
+2. A name or an option that doesn't exist, or a value of the wrong type, is a ValueError that lists the valid ones.
 """
 
 from __future__ import annotations
@@ -33,7 +29,7 @@ from splitbrain.checkers.verdict import Verdict
 
 @dataclass(frozen=True)
 class Checker:
-    """name and summary: for people. judge: the history, then options by keyword -> verdict."""
+    """name, summary: for people. judge: takes the history and options by keyword, returns the verdict."""
 
     name: str
     summary: str
@@ -47,7 +43,7 @@ class Checker:
         return {p.name: hints[p.name] for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY}
 
     def accept(self, options: Mapping[str, Any]) -> dict[str, Any]:
-        """The options with their values converted. Raises ValueError naming what is wrong and what exists."""
+        """The options with their values converted. Raises ValueError naming what is wrong and what is valid."""
         known = self.options
         accepted = {}
         for name, value in options.items():
@@ -67,10 +63,10 @@ def _shown(value: Any) -> str:
 
 
 def _converted(value: Any, annotation: Any) -> Any:
-    """The value as the annotation wants it. Raises msgspec.ValidationError.
+    """The value, converted to the annotation. Raises msgspec.ValidationError.
 
-    What only a program can give (a model of its own, an executor) is taken as it is; it stands in a union, beside None
-    or what a name stands for, and msgspec can't tell the two apart.
+    An object that only a program can pass (a model of its own, an executor) is taken as it is. In a union, it stands
+    beside None or the type of its name, and msgspec can't distinguish the two.
     """
     choices = typing.get_args(annotation) if isinstance(annotation, types.UnionType) else (annotation,)
     objects = tuple(each for each in choices if isinstance(each, type) and each.__module__ != "builtins")
@@ -124,12 +120,12 @@ def names() -> tuple[str, ...]:
 
 
 def catalogue() -> dict[str, str]:
-    """Each checker's name and what it judges, in a line."""
-    return {name: _summary(name) for name in names()}
+    """Each checker's name, and what it judges in a line."""
+    return {checker.name: checker.summary for checker in CHECKERS.values()}
 
 
 def find(name: str) -> Checker:
-    """The checker of that name. Raises ValueError: there is none, naming those that exist, or it can't be loaded."""
+    """The checker of that name, or of that alias. Raises ValueError listing the names."""
     name = ALIASES.get(name, name)
     if name in CHECKERS:
         return CHECKERS[name]
@@ -169,8 +165,8 @@ def _summary(name: str) -> str:
 def check(name: str, history: History, /, **options: Any) -> Verdict:
     """Let one checker judge a history.
 
-    options: the checker's own. Raises ValueError for a name or an option that doesn't exist or a value of the
-    wrong type, HistoryError (a ValueError too) for a history that the checker can't read.
+    options: the checker's own. Raises ValueError for a name or an option that doesn't exist or a value of the wrong
+    type, and HistoryError (a ValueError too) for a history that the checker can't read.
     """
     checker = find(name)
     return checker.judge(history, **checker.accept(options))

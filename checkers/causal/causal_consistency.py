@@ -40,9 +40,12 @@ Both kinds:
 A store with sloppy quorums isn't causally consistent and isn't meant to be: a read that reaches only replicas that
 missed a write is enough. This checker shows when it happens.
 
-Sources: Bouajjani, Enea, Guerraoui, Hamza, "On verifying causal consistency" (POPL 2017), sections 3 to 5, for the
-patterns and their names; Ahamad, Neiger, Burns, Kohli, Hutto, "Causal memory" (Distributed Computing 1995); Lloyd and
-others, "Don't settle for eventual" (SOSP 2011), section 3, for versions and convergence.
+Sources:
+
+- Bouajjani, Enea, Guerraoui, Hamza, "On verifying causal consistency" (POPL 2017), sections 3 to 5, for the patterns
+  and their names.
+- Ahamad, Neiger, Burns, Kohli, Hutto, "Causal memory" (Distributed Computing 1995).
+- Lloyd and others, "Don't settle for eventual" (SOSP 2011), section 3, for versions and convergence.
 """
 
 from __future__ import annotations

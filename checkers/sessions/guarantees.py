@@ -56,11 +56,14 @@ A store with sloppy quorums promises none of these. In Dynamo the first R or W o
 partition, or a coordinator that fell back on hinted handoff, suffices to break all four; this checker shows when.
 Dynamo does keep writes follow reads of one key: a put's context covers what the client had read.
 
-Sources: Terry, Demers, Petersen, Spreitzer, Theimer, Welch, "Session guarantees for weakly consistent replicated data"
-(PDIS 1994), sections 2 and 3; Viotti and Vukolić, "Consistency in non-transactional distributed storage systems" (ACM
-Computing Surveys 2016), section 3.4. Their visibility covers read your writes and monotonic reads, their arbitration
-monotonic writes and writes follow reads. Rules 1 and 5 combine the two, since neither can be observed without the
-other. Dynamo (SOSP 2007).
+Sources:
+
+- Terry, Demers, Petersen, Spreitzer, Theimer, Welch, "Session guarantees for weakly consistent replicated data" (PDIS
+  1994), sections 2 and 3.
+- Viotti and Vukolić, "Consistency in non-transactional distributed storage systems" (ACM Computing Surveys 2016),
+  section 3.4. Their visibility covers read your writes and monotonic reads, their arbitration monotonic writes and
+  writes follow reads. Rules 1 and 5 combine the two, since neither can be observed without the other.
+- Dynamo (SOSP 2007).
 """
 
 from __future__ import annotations
