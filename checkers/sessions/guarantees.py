@@ -4,14 +4,14 @@ A session is a process. A process whose operation ended as `info` is retired. It
 guarantee about the old one. There are two kinds of history. Registers with distinct writes have `write` and `read`, see
 `distinct_writes`. Versioned registers have `put` and `read`, and a read may return several siblings, see `writes`.
 
-1. Each guarantee demands that a read of a key is not older than certain writes of that key: - read your writes: the
-   writes that the session had acknowledged (`ok`) before; - monotonic reads: the writes that the session had read
-   before; - monotonic writes: when the session has seen a write, the earlier acknowledged writes of that write's
-   session. The
+1. Each guarantee demands that a read of a key is not older than certain writes of that key:
+   - read your writes: the writes that the session had acknowledged (`ok`) before;
+   - monotonic reads: the writes that the session had read before;
+   - monotonic writes: when the session has seen a write, the earlier acknowledged writes of that write's session. The
      seen write may be of any key: the later write brings the earlier ones along;
-- writes follow reads: when the session has seen a write, the writes that that write's session had read before it. Reads
-  are `ok` reads. A read that is `info` or failed shows nothing and isn't judged. `info` and failed writes are not
-  demanded of their own session. Once read, an `info` write is like any other.
+   - writes follow reads: when the session has seen a write, the writes that that write's session had read before it.
+   Reads are `ok` reads. A read that is `info` or failed shows nothing and isn't judged. `info` and failed writes are
+   not demanded of their own session. Once read, an `info` write is like any other.
 
 Versioned registers:
 

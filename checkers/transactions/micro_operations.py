@@ -6,12 +6,13 @@
    have written. What it read is unknown.
 3. Keys are integers or strings, and 1 is not "1". Written values are numbers, strings, true, false or, if appended,
    null. Two are the same only if they are the same JSON (`values`).
-4. A malformed transaction is refused with its line, the rule and the micro-operation. Malformed are: - a value of
-   another shape; - a completion whose micro-operations differ from its invocation's; - appends and register writes in
-   one history; - an element appended, or a value written, twice to a key, whatever the outcome. A read would not say
-   which write it
+4. A malformed transaction is refused with its line, the rule and the micro-operation. Malformed are:
+   - a value of another shape;
+   - a completion whose micro-operations differ from its invocation's;
+   - appends and register writes in one history;
+   - an element appended, or a value written, twice to a key, whatever the outcome. A read would not say which write it
      saw. (Elle refuses these too.)
-- null written to a register, because null is what an unwritten register holds.
+   - null written to a register, because null is what an unwritten register holds.
 """
 
 from __future__ import annotations

@@ -56,7 +56,7 @@ def test_a_checker_that_can_not_read_the_history_is_contained_and_the_others_sti
     assert verdict.broken["lost-writes"].startswith("line 4: an ok read of a set needs a list")
 
 
-def test_what_the_caller_can_correct_is_told_without_the_kind_of_error() -> None:
+def test_an_error_that_the_caller_can_correct_is_reported_without_its_type() -> None:
     verdict = checkers.check_all(History([]), {"log-patterns": {"pattern": "("}})
     assert verdict.broken["log-patterns"].startswith("log-patterns: '(' is no regular expression")
     assert describe_error(KeyError("x")) == "KeyError: 'x'"

@@ -103,7 +103,7 @@ def test_every_golden_history_is_judged() -> None:
     assert {path.stem for path in GOLDEN.glob("*.jsonl")} == {case[0] for case in CASES}
 
 
-def test_the_witness_of_a_lost_element_tells_its_whole_story() -> None:
+def test_the_witness_of_a_lost_element_says_when_it_was_acknowledged_read_and_gone() -> None:
     with (GOLDEN / "sets-lost.jsonl").open("rb") as lines:
         verdict = checkers.check(LOST, checkers.History.parse(lines))
     assert verdict.witness is not None

@@ -1,11 +1,11 @@
 """Keys of registers: what may be assumed of the order of a key's versions, and which models guarantee it.
 
 1. Each rule (`register_versions` defines them) includes those before it: own, wfr, sequential, linearizable.
-2. The promised consistency model decides how far to go: to the last rule that every history of the model satisfies. -
-   own: every model. Without it versions have no meaning. - wfr: read committed and stronger. If what a transaction
-   wrote came before what it had read there, it and the writer
+2. The promised consistency model decides how far to go: to the last rule that every history of the model satisfies.
+   - own: every model. Without it versions have no meaning.
+   - wfr: read committed and stronger. If what a transaction wrote came before what it had read there, it and the writer
      of that would be a G1c.
-- sequential: strong session snapshot isolation and stronger. linearizable: strong snapshot isolation and stronger.
+   - sequential: strong session snapshot isolation and stronger. linearizable: strong snapshot isolation and stronger.
      There a transaction's snapshot has all that its process wrote or saw, or anyone who was over before it began.
 3. So what is found by a rule speaks only against models that guarantee the rule. That registers are not linearizable is
    no news of a store that may read uncommitted data.

@@ -2,13 +2,13 @@
 
 1. A version is a write. A key's initial version is null. A read doesn't say what was there before, so the order of
    versions is known in part. One version directly precedes another if one of these rules, where it is assumed, says so:
-   - own: a transaction wrote both to the key, one after the other. - wfr (writes follow reads): an ok transaction found
-   the first version, and the second is its first write there. - sequential: two transactions of one process accessed
-   the key, and none between them did. The first left the key at
+   - own: a transaction wrote both to the key, one after the other.
+   - wfr (writes follow reads): an ok transaction found the first version, and the second is its first write there.
+   - sequential: two transactions of one process accessed the key, and none between them did. The first left the key at
      the first version, and the second found the second version.
-- linearizable: an ok transaction left the key at the first version. It was over before a transaction began that found
-     the second version. No third version lies between them in the same way.
-- initial: null precedes each version that no version of a committed transaction precedes by the rules above.
+   - linearizable: an ok transaction left the key at the first version. It was over before a transaction began that
+     found the second version. No third version lies between them in the same way.
+   - initial: null precedes each version that no version of a committed transaction precedes by the rules above.
 2. A transaction finds a key at what it read there before it wrote it, or else at its own first write. It leaves it at
    its own last write, or else at what it found. What a crashed transaction read is unknown.
 3. `keys` says which rules are assumed. The rule initial always is.

@@ -13,7 +13,7 @@ from splitbrain.checkers.algorithms.predecessors import PredecessorTable
 from splitbrain.checkers.causal.past import pasts
 
 
-def test_edges_within_a_circle_lie_on_a_cycle_and_others_do_not() -> None:
+def test_edges_within_a_component_lie_on_a_cycle_and_others_do_not() -> None:
     source, target = np.array([0, 1, 2, 2, 4]), np.array([1, 2, 0, 3, 4])
     assert on_cycle(5, source, target).tolist() == [True, True, True, False, True]
 
@@ -50,7 +50,7 @@ def test_pasts_do_not_depend_on_the_order_of_the_rows() -> None:
     assert pasts(np.array([0, 1, 1, 1]), 2, {0: (3,)}).clock[0].tolist() == [0, 3]
 
 
-def test_operations_in_a_circle_and_what_follows_have_no_past() -> None:
+def test_operations_in_a_cycle_and_what_follows_have_no_past() -> None:
     known = pasts(np.array([0, 0, 1, 1, 2]), 3, {0: (3,), 2: (1,)})
     assert known.circular
     assert known.done.tolist() == [False, False, False, False, True]

@@ -50,7 +50,7 @@ CAUSAL: list[tuple[str, str, str]] = [
     ("sessions/versioned-monotonic-writes-kept", "cc", "valid"),
     ("causal/versioned-causal-across-keys", "cc", "WriteCOInitRead"),
     ("causal/versioned-causal-across-keys-kept", "cc", "valid"),
-    ("sessions/versioned-circle", "cc", "CyclicCO"),
+    ("sessions/versioned-cycle", "cc", "CyclicCO"),
     ("sessions/versioned-unprovable", "cc", "unknown"),
     ("sessions/versioned-provable", "cc", "WriteCORead"),
     ("sessions/versioned-nobody-put", "cc", "ThinAirRead"),

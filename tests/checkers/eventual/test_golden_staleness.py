@@ -25,7 +25,7 @@ STALE: list[tuple[str, int | None, float]] = [
     ("staleness/versioned-fresh", 0, 0.0),
     ("staleness/versioned-sibling-missed", 1, 5.0),
     ("sessions/versioned-unprovable", 0, 0.0),
-    ("sessions/versioned-circle", None, 0.0),
+    ("sessions/versioned-cycle", None, 0.0),
 ]
 
 

@@ -54,7 +54,7 @@ def test_a_stray_is_counted_and_not_judged() -> None:
     assert (verdict.evidence["strays"], verdict.evidence["reads"], verdict.outcome) == (1, 1, "valid")
 
 
-def test_the_stalest_keys_are_told_first() -> None:
+def test_the_stalest_keys_are_reported_first() -> None:
     script = Registers().write(0, 1, "a").write(0, 1, "b").reads(1, 1, key="a").reads(1, None, key="b")
     assert list(staleness.check(script.history).evidence["keys"].items()) == [
         ("b", {"reads": 1, "stale": 1, "max_k": 1, "max_t_ms": 39.0}),
@@ -62,7 +62,7 @@ def test_the_stalest_keys_are_told_first() -> None:
     ]
 
 
-def test_the_number_and_the_string_are_told_under_names_of_their_own() -> None:
+def test_the_keys_1_and_string_1_are_reported_under_different_names() -> None:
     script = Registers().write(0, 1, 1).reads(0, 1, key=1).write(0, 1, "1").reads(0, 1, key="1")  # type: ignore[arg-type]
     assert sorted(staleness.check(script.history).evidence["keys"]) == ['"1"', "1"]
 

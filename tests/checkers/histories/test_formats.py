@@ -46,7 +46,7 @@ def lines(text: bytes) -> list[bytes]:
 @pytest.mark.parametrize(
     "before", [b"", b"\n  \n", b"\xef\xbb\xbf", b"\xef\xbb\xbf\n"], ids=["", "blank", "mark", "both"]
 )
-def test_a_format_is_told_by_its_beginning(text: bytes, count: int, before: bytes) -> None:
+def test_a_format_is_recognized_by_its_beginning(text: bytes, count: int, before: bytes) -> None:
     history = read(lines(before + text))
     assert len(history.events) == count
     assert list(history.events) == list(read(lines(text)).events)

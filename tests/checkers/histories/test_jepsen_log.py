@@ -62,7 +62,7 @@ def test_an_operation_is_read_whatever_stands_before_it(before: str, between: st
         ("4 :fail :cas [1 2] :refused", "fail", [1, 2], "refused"),
     ],
 )
-def test_errors_are_told_from_values(line: str, type_: str, value: object, error: str | None) -> None:
+def test_errors_are_distinguished_from_values(line: str, type_: str, value: object, error: str | None) -> None:
     found = completion(f"{INVOKED}INFO  jepsen.util - {line}\n")
     assert (found.type, found.value, found.error) == (type_, value, error)
 

@@ -61,7 +61,7 @@ SESSIONS: list[tuple[str, str, set[str], set[str]]] = [
     ("sessions/versioned-nobody-put", "unknown", set(), set()),
     ("sessions/versioned-failed", "unknown", set(), set()),
     ("sessions/versioned-failed-and-read", "unknown", set(), set()),
-    ("sessions/versioned-circle", "unknown", set(), set()),
+    ("sessions/versioned-cycle", "unknown", set(), set()),
 ]
 
 

@@ -106,7 +106,7 @@ def test_writes_that_followed_one_another_are_violated_under_any_order() -> None
     )
 
 
-def test_what_is_violated_and_what_is_contradictory_are_told_apart() -> None:
+def test_violated_and_contradictory_demands_are_reported_separately() -> None:
     # Read your writes of x is contradictory only; monotonic reads of y are violated, for 2 was written by who knew 1.
     script = Registers().write(0, 1).write(1, 2).reads(0, 2).reads(1, 1)
     script.write(2, 1, "y").write(2, 2, "y").reads(3, 2, 1, key="y")
@@ -134,7 +134,7 @@ def test_a_session_may_lose_what_an_unanswered_read_showed() -> None:
     assert sessions.check(script.history).outcome == "unknown"
 
 
-def test_the_witness_of_writes_that_follow_reads_tells_who_had_read_what() -> None:
+def test_the_witness_of_writes_follow_reads_says_who_had_read_what() -> None:
     witness = sessions.check(load("sessions/distinct-writes-follow-reads")).witness
     assert witness is not None
     assert witness.text == (
@@ -163,7 +163,7 @@ def test_every_write_demanded_must_be_covered_and_not_only_the_last() -> None:
     assert verdict.witness is not None and verdict.witness.data["lacking"] == 1
 
 
-def test_a_failed_put_that_was_read_is_nobodys_due() -> None:
+def test_a_failed_put_that_was_read_is_not_required_of_later_reads() -> None:
     script = Script().put(1, [], at=0, type_="fail").put(2, [], at=10)
     script.read([1, 2], at=20, process=1, key="r0").read([2], at=30, process=1, key="r0")
     verdict = sessions.check(script.history)

@@ -27,7 +27,7 @@ def golden(name: str) -> History:
         return History.parse(lines)
 
 
-def test_a_cycle_is_told_so_that_a_person_can_follow() -> None:
+def test_a_cycle_is_explained_so_that_a_person_can_follow() -> None:
     verdict = check(golden("G-single-realtime"))
     assert verdict.witness is not None
     assert verdict.reason == "not strict-serializable: G-single-realtime (1)"
@@ -96,7 +96,7 @@ def test_a_cycle_is_data_that_can_be_drawn() -> None:
         ("registers-wfr", {}, "T1 read y as 1, which the 2 of T2 came after"),
     ],
 )
-def test_an_anomaly_is_told_with_its_values(file: str, options: dict[str, str], told: str) -> None:
+def test_an_anomaly_is_described_with_its_values(file: str, options: dict[str, str], told: str) -> None:
     verdict = check(golden(file), **options)  # type: ignore[arg-type]
     assert verdict.witness is not None
     assert told.lower() in verdict.witness.text.lower()
@@ -112,7 +112,7 @@ def test_the_worst_anomaly_is_the_witness_and_all_are_in_the_evidence() -> None:
     assert verdict.evidence["anomalies"]["G2-item"]["components"] == 1
 
 
-def test_an_anomaly_that_the_model_allows_leaves_the_history_valid_but_is_told() -> None:
+def test_an_anomaly_that_the_model_allows_leaves_the_history_valid_but_is_reported() -> None:
     verdict = check(golden("G2-item"), consistency="snapshot-isolation")
     assert verdict.outcome == "valid"
     assert "G2-item is there, which it allows" in verdict.reason
@@ -176,7 +176,7 @@ def test_what_was_found_before_the_budget_ran_out_stands() -> None:
     assert set(verdict.evidence["anomaly_types"]) < set(check(history).evidence["anomaly_types"])
 
 
-def test_a_long_cycle_is_found_whole_and_told_in_part() -> None:
+def test_a_long_cycle_is_found_whole_and_shown_in_part() -> None:
     """A single read skew around a ring of 300 transactions: searches for short cycles give up on such."""
     ring = [[["append", "ring", number]] for number in range(300)]
     ring[0].append(["append", "anti", 1])

@@ -116,7 +116,7 @@ def test_the_name_of_the_operation_does_not_matter() -> None:
     assert check(Script().history.__class__(events)).outcome == "valid"
 
 
-def test_the_model_is_told_by_what_the_transactions_do() -> None:
+def test_the_model_is_inferred_from_what_the_transactions_do() -> None:
     assert parse(Script().run(["append", "x", 1]).history).model == "list-append"
     assert parse(Script().run(["w", "x", 1]).history).model == "rw-register"
     assert parse(Script().run(["r", "x", [1]]).history).model == "list-append"
@@ -133,6 +133,6 @@ def test_an_empty_transaction_is_one() -> None:
     assert [len(transactions.of(txn)) for txn in range(2)] == [0, 1]
 
 
-def test_what_a_crashed_transaction_read_nobody_knows() -> None:
+def test_what_a_crashed_transaction_read_is_unknown() -> None:
     script = Script().event(0, "invoke", [READ]).event(0, "info", [["r", "x", [9]]])
     assert check(script.run(["append", "x", 1], process=1).run(["r", "x", [1]], process=1).history).outcome == "valid"

@@ -69,7 +69,7 @@ def test_an_id_that_nobody_put_leaves_everything_open() -> None:
     assert order.cover([[9], [1]])[1].tolist() == [FOREVER, -1]
 
 
-def test_writes_that_had_seen_one_another_have_no_lineage() -> None:
+def test_writes_that_had_seen_one_another_have_no_order() -> None:
     script = Script()
     for process in (0, 1, 2):
         script.invoke(process, "put", "r0", {"write": process}, at=process)
@@ -80,7 +80,7 @@ def test_writes_that_had_seen_one_another_have_no_lineage() -> None:
     assert caught.value.ids == (0, 1, 2)
 
 
-def test_a_second_try_that_saw_the_first_is_no_circle() -> None:
+def test_a_retry_that_saw_the_first_attempt_is_no_cycle() -> None:
     assert covered(order_of((1, [1])), 1) == {1}
 
 

@@ -43,7 +43,7 @@ def test_a_read_of_a_write_without_seen_lacks_nothing() -> None:
     assert lost_writes.check(script.history).evidence["stable_latency_ms"]["max"] == 0.0
 
 
-def test_settling_agrees_with_the_definitions_on_random_histories() -> None:
+def test_visibility_agrees_with_the_definitions_on_random_histories() -> None:
     for seed in range(400):
         history = register_histories.history(Random(seed), "versioned")
         try:
