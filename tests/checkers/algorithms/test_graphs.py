@@ -46,7 +46,7 @@ def test_a_past_holds_what_the_session_did_and_what_that_had_read() -> None:
 
 
 def test_pasts_do_not_depend_on_the_order_of_the_rows() -> None:
-    # Row 0 read row 3, which its session invoked only later: a store may answer before its client was told.
+    # Row 0 read row 3, which its session invoked only later: a store may answer before its client hears of it.
     assert pasts(np.array([0, 1, 1, 1]), 2, {0: (3,)}).clock[0].tolist() == [0, 3]
 
 

@@ -95,9 +95,9 @@ def _judged(
     own = [(closure(each, len(writes)), some) for each, some in zip(alone, by_session.values(), strict=True)]
     own_orders = not any(a != b and reach[b][a] for reach, some in own for a, b in some)
     mutual = name == "wfr" and any(op.f == "read" and older[b][a] for a, b, op in known)
-    told = "violated" if violations + contradictory else "unknown" if unprovable or not demands else "held"
+    verdict = "violated" if violations + contradictory else "unknown" if unprovable or not demands else "held"
     return {
-        "verdict": told,
+        "verdict": verdict,
         "checked": len(demands),
         "violations": violations,
         "contradictory": contradictory,
@@ -121,14 +121,14 @@ def versioned_sessions(history: History) -> dict[str, dict[str, Any]] | None:
                 counts["checked"] += 1
                 counts["violations"] += "no" in said
                 counts["unprovable"] += "no" not in said and "perhaps" in said
-        told = (
+        verdict = (
             "violated"
             if counts["violations"]
             else "unknown"
             if counts["unprovable"] or not counts["checked"]
             else "held"
         )
-        found[name] = {"verdict": told, **counts}
+        found[name] = {"verdict": verdict, **counts}
     return found
 
 

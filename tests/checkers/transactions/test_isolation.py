@@ -61,7 +61,7 @@ def test_a_cycle_is_data_that_can_be_drawn() -> None:
 
 
 @pytest.mark.parametrize(
-    ("file", "options", "told"),
+    ("file", "options", "phrase"),
     [
         (
             "G1a",
@@ -96,10 +96,10 @@ def test_a_cycle_is_data_that_can_be_drawn() -> None:
         ("registers-wfr", {}, "T1 read y as 1, which the 2 of T2 came after"),
     ],
 )
-def test_an_anomaly_is_described_with_its_values(file: str, options: dict[str, str], told: str) -> None:
+def test_an_anomaly_is_described_with_its_values(file: str, options: dict[str, str], phrase: str) -> None:
     verdict = check(golden(file), **options)  # type: ignore[arg-type]
     assert verdict.witness is not None
-    assert told.lower() in verdict.witness.text.lower()
+    assert phrase.lower() in verdict.witness.text.lower()
 
 
 def test_the_worst_anomaly_is_the_witness_and_all_are_in_the_evidence() -> None:
@@ -245,7 +245,7 @@ def test_the_verdict_does_not_depend_on_the_hash_seed() -> None:
         "told = json.dumps(check(made.list_append(600, store='suffix')).as_dict())\n"
         "print(hashlib.sha256(told.encode()).hexdigest())"
     )
-    told = {
+    outputs = {
         subprocess.run(
             [sys.executable, "-c", code],
             cwd=ROOT,
@@ -255,7 +255,7 @@ def test_the_verdict_does_not_depend_on_the_hash_seed() -> None:
         ).stdout
         for seed in ("0", "1")
     }
-    assert len(told) == 1
+    assert len(outputs) == 1
 
 
 @needs_histories

@@ -45,7 +45,7 @@ def test_an_invocation_of_another_shape_is_refused_at_its_line(asked: Any, probl
 
 
 @pytest.mark.parametrize(
-    ("asked", "told", "problem"),
+    ("asked", "completed", "problem"),
     [
         ([READ], [["r", "x", 5]], "a read of a list returns a list"),
         ([READ], [["r", "x", [[1]]]], "the elements of a list are"),
@@ -57,8 +57,8 @@ def test_an_invocation_of_another_shape_is_refused_at_its_line(asked: Any, probl
         ([["append", 1, 2]], [["append", "1", 2]], 'asked for \\["append", 1, 2\\]'),
     ],
 )
-def test_a_completion_that_is_not_its_invocation_filled_in_is_refused(asked: Any, told: Any, problem: str) -> None:
-    script = Script().run(["append", "x", 1]).event(1, "invoke", asked).event(1, "ok", told)
+def test_a_completion_that_is_not_its_invocation_filled_in_is_refused(asked: Any, completed: Any, problem: str) -> None:
+    script = Script().run(["append", "x", 1]).event(1, "invoke", asked).event(1, "ok", completed)
     with pytest.raises(HistoryError, match=problem) as refused:
         check(script.history)
     assert refused.value.line == 4

@@ -108,19 +108,19 @@ def _run(random: Random, shape: Shape) -> list[Event]:
         f, key, value, context = opened.pop(process)
         copy = home[process] if sticky else random.randrange(copies.number)
         outcome = random.choices(("ok", "fail", "info"), (10, 1, 1))[0]
-        told: Any = None if f == "read" else value if f == "write" else {"write": value}
+        answer: Any = None if f == "read" else value if f == "write" else {"write": value}
         if f == "read" and outcome == "ok":
             held = copies.held[copy].get(key, [])
-            told = sorted(w[1] for w in held) if shape == "versioned" else held[0][1] if held else None
+            answer = sorted(w[1] for w in held) if shape == "versioned" else held[0][1] if held else None
             seen[process, key] = seen.get((process, key), frozenset()) | {w[1] for w in held}
         if f != "read" and (outcome == "ok" or (outcome == "info" and random.random() < 0.5)):
             copies.write(copy, key, (len(events), value, context))
         if f == "put" and (outcome == "ok" or random.random() < 0.5):
             if random.random() < 0.93:
-                told = {**told, "seen": sorted(context)}
+                answer = {**answer, "seen": sorted(context)}
             if outcome == "ok":
                 seen[process, key] = seen.get((process, key), frozenset()) | {value}
-        record(process, outcome, f, key, told)
+        record(process, outcome, f, key, answer)
         if outcome == "info":
             process, successor = successor, successor + 1
         free.append(process)
