@@ -40,7 +40,7 @@ def shortest_path(source: Integers, target: Integers, start: int, end: int) -> l
     Raises ValueError if there is none.
     """
     graph: nx.DiGraph[int] = nx.DiGraph()
-    # Of parallel edges the first is taken: added last, it stays.
+    # Added in reverse, so that the first of parallel edges stays.
     for edge in range(len(source) - 1, -1, -1):
         graph.add_edge(int(source[edge]), int(target[edge]), number=edge)
     try:

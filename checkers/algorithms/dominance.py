@@ -23,7 +23,7 @@ def below(
     number, least = np.zeros(len(begin), dtype=np.int64), np.full(len(begin), -1, dtype=np.int64)
     if not len(values):
         return number, least
-    # What is out of every bound might as well be just out of it: groups can then be distinguished by an offset.
+    # Values above every bound are all alike. Once capped, an offset distinguishes the groups.
     highest = int(bound.max(initial=0))
     capped = np.minimum(values, highest)
     span = highest + 1

@@ -3,8 +3,8 @@
 There are two kinds of history. Registers with distinct writes have `write` and `read`, see `distinct_writes`. Versioned
 registers have `put` and `read`, and a read may return several siblings, see `writes`.
 
-1. One operation is causally before another (CO) in three cases: the same session invoked it earlier, it is a write
-   that the other read or had seen, or other operations relate the two in these ways. A session is a process; one that was
+1. One operation is causally before another (CO) in three cases: the same session invoked it earlier, it is a write that
+   the other read or had seen, or other operations relate the two in these ways. A session is a process; one that was
    retired by an `info` has no successor. Operations are `ok` reads, `ok` writes, and `info` writes that were read:
    those happened. Failed writes and unread `info` writes are left out.
 2. ThinAirRead: a read returned what no write wrote to that key, or only a failed one. CyclicCO: an operation is

@@ -88,7 +88,7 @@ class HistoryBuilder:
         try:
             self._index.extend([event.index for event in batch])
             self._time.extend([event.time for event in batch])
-            # A negative number, which no process may have, must not be taken for the nemesis's.
+            # No process may have a negative number, and none must be taken for the nemesis's.
             self._process.extend(
                 [
                     NEMESIS_PROCESS if p == "nemesis" else p if p >= 0 else _NO_PROCESS

@@ -51,7 +51,7 @@ class Columns:
     def operations(self) -> OperationColumns:
         """The clients' operations. O(n log n)."""
         client = np.flatnonzero(self.process != NEMESIS_PROCESS)
-        # By process, each one's events in their order: then a completion follows its invocation directly.
+        # Sorted by process, a completion directly follows its invocation.
         order = client[np.argsort(self.process[client], kind="stable")]
         types, processes = self.type[order], self.process[order]
         opens = types == INVOKE

@@ -145,7 +145,7 @@ class Reader:
                         continue
                     value, line = _collected(frame), frame.line
                 elif token == '"':
-                    # The rest of the line is the string's, whatever tokens it looked like.
+                    # The rest of the line belongs to the string, even where it looks like other tokens.
                     self._string, self._string_line = [text[_offset(text, start, number) + 1 :]], line
                     return
                 elif _is_atom(token):
@@ -160,7 +160,7 @@ class Reader:
                     items = stack[-1].items if stack else None
         except NotEdn as problem:
             column = _offset(text, start, number) + 1
-            # A token that reaches the end of a text may have gone on.
+            # A token at the end of a text may be incomplete.
             incomplete = text.endswith(token) and token[-1:] not in tuple('()[]{}"') and token != ""
             raise EdnError(self._line, column, str(problem), incomplete=incomplete) from None
 
@@ -222,7 +222,7 @@ class Reader:
 
     def _open(self, token: str) -> list[Any] | None:
         stack = self._stack
-        # What holds nothing (tags) or all (what is spliced) is no level of any value.
+        # Tags and spliced vectors are no level of any value.
         if (
             self._deepest is not None
             and len(stack) >= self._deepest
@@ -282,7 +282,7 @@ def write(value: Any) -> str:
     Raises TypeError for a value of another type.
     """
     pieces: list[str] = []
-    # What is still to be written, last first: text as (text,), and values.
+    # What remains to be written, in reverse: values, and text as (text,).
     waiting: list[Any] = [value]
     while waiting:
         match waiting.pop():

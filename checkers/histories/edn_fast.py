@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 
-# In EDN's place, where none of them can stand outside strings: a string that was put aside, and what follows a key.
+# Placeholders that EDN can't have outside strings: for a string that was taken out, and for the end of a key.
 _STRING, _COLON = b"\x00", b"\x02"
 _SEPARATORS = bytes.maketrans(b" \n" + _COLON, b",,:")
 _NAME = rb":([A-Za-z_][A-Za-z0-9_.*+!?/-]*)"

@@ -47,7 +47,7 @@ def string(content: str) -> str:
         return content
     text = _escape.sub(_meant, content)
     try:
-        # Java writes what lies beyond 16 bits as two escapes, which are one character.
+        # Java writes a character beyond 16 bits as two escapes.
         return text.encode("utf-16", "surrogatepass").decode("utf-16")
     except UnicodeDecodeError:
         raise NotEdn("a string has half of a surrogate pair") from None

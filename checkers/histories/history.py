@@ -74,7 +74,7 @@ class _Events(Sequence[Event]):
         return len(self.columns.time)
 
     def __iter__(self) -> Iterator[Event]:
-        # Some at a time: a numpy array gives up its numbers fastest as a list, and a list of all would be large.
+        # In batches: a numpy array is read fastest as a list, and a list of all events would be large.
         return chain.from_iterable(self._made(at, at + 4096) for at in range(0, len(self), 4096))
 
     @overload
@@ -142,7 +142,7 @@ class History:
                 break
             if not line.strip():
                 continue
-            # Asked of few lines only: there may be a million.
+            # Most lines are short enough to need no further check: there may be a million.
             if len(line) > SHORT and too_deep(_as_bytes(line)):
                 raise HistoryError(number, TOO_DEEP)
             try:
@@ -192,7 +192,7 @@ def _cut_off(problem: Exception, line: bytes | str) -> bool:
     data = _as_bytes(line)
     if data.endswith(b"\n") or not data.lstrip().startswith(b"{"):
         return False
-    # The decoder says of `-` and of `1.` that they are no numbers, where they are none yet.
+    # The decoder calls `-` and `1.` invalid numbers where they may only be incomplete.
     ends = (_ENDED, f"JSON is malformed: invalid number (byte {len(data)})")
     return str(problem) in ends and not _has_half_a_pair(problem, data)
 

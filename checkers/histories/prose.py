@@ -78,7 +78,7 @@ def literal(value: object) -> str:
     >>> literal(None), literal((1, "a", (True,))), literal("x" * 99)
     ('null', '[1, "a", [true]]', '"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx...')
     """
-    # A model's TRUE and FALSE are written as what they stand for.
+    # A model's TRUE and FALSE are written as true and false.
     text = json.dumps(value, ensure_ascii=False, default=lambda each: getattr(each, "value", str(each)))
     return text if len(text) <= 60 else text[:57] + "..."
 

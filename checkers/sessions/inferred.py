@@ -48,7 +48,7 @@ class KnownOrder:
         order = np.lexsort((np.arange(len(ops)), group))
         following = np.full(len(ops) + 1, -1)
         following[:-1] = np.where(ops.read[order], -1, order)
-        # From the last to the first: the next write at or after each place, if it is of the same group.
+        # Scanned backwards: the next write at or after each place, if it is of the same group.
         place = np.where(following >= 0, np.arange(len(ops) + 1), len(ops))
         nearest = np.minimum.accumulate(place[::-1])[::-1]
         upcoming = nearest[1:]
@@ -122,7 +122,7 @@ def _last_seen_writes(ops: DistinctWrites) -> Iterable[tuple[int, Integers, Inte
         seen = np.zeros(len(reads), dtype=np.int64)
         seen[some] = version[some] + 1
         latest = np.maximum.accumulate(segment * span + seen[places]) - segment * span - 1
-        # Seen before: by the reads before this one.
+        # Only reads before this one count.
         earlier = segment[1:] == segment[:-1]
         yield int(ops.session[version[some[0]]]), reads[places[1:][earlier]], latest[:-1][earlier]
 
@@ -196,7 +196,7 @@ def _older(ops: DistinctWrites, known: KnownOrder, versions: Integers, least: In
             for source in before.get(ahead.pop(), ()):
                 if source == wanted:
                     found[at_] = True
-                # Nothing that is less deep than the wanted version has it among its elders.
+                # A version that is less deep than the wanted one can't be newer than it.
                 elif source not in reached and depth[source] >= depth[wanted]:
                     reached.add(source)
                     ahead.append(source)

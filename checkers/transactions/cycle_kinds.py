@@ -136,7 +136,7 @@ class _Charged:
         if not len(on_path):
             return closed
         several = np.bincount(paths) > 1
-        # A path back uses nothing but what is on closed paths itself.
+        # A path back uses only edges that are on closed paths themselves.
         near = several[paths[:size]] | several[paths[size:]]
         edges = _among(_joined(steps, graph.fans), near)
         edges = (labels[edges[0]], labels[edges[1]])
@@ -147,7 +147,7 @@ class _Charged:
         asked = number[labels[entries[1][on_path]]], number[labels[entries[0][on_path]]]
         time = np.full(size, np.iinfo(np.int64).max)
         np.minimum.at(time, labels[: len(graph)], graph.invoked)
-        # Helpers come just before those that they lead to.
+        # A helper node comes just before the transactions that it leads to.
         helped = _joined(order, graph.fans)
         into = (helped[0] >= len(graph)) & (helped[1] < len(graph))
         np.minimum.at(time, labels[helped[0][into]], graph.invoked[helped[1][into]] - 1)
@@ -174,7 +174,7 @@ def _by_last_step(size: int, steps: Pairs, fans: Pairs, entries: Pairs) -> Integ
     an rw.
     """
     source, target = steps
-    # The upper storey is left by any other step; a fan is all upper storey until it has led somewhere.
+    # Any other step leads back to the lower half. The edges of a fan belong to the rw, and stay in the upper half.
     return components(
         2 * size,
         (source, target),

@@ -28,7 +28,7 @@ def explain(name: str, cycle: Cycle, graph: Graph, analysis: Analysis, transacti
     numbers = [int(graph.transactions[txn]) for txn in cycle.transactions]
     size = len(numbers)
     edges = []
-    # Of a longer cycle, what begins and ends among the transactions that are drawn.
+    # If the cycle is longer than what is drawn: the edges between transactions that are.
     for at in range(size if size <= _DRAWN else _DRAWN - 1):
         following = (at + 1) % size
         edge = steps.why(cycle.steps[at], cycle.transactions[at], cycle.transactions[following], at + 1, following + 1)

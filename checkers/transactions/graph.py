@@ -105,7 +105,7 @@ class Graph:
         sizes = np.diff(rw.first)
         shared = sizes[rw.version] > 1
         alone = np.flatnonzero(~shared)
-        # A fan has two nodes for each of its writers: one leads to it and those after it, one to it and those before.
+        # A fan has two nodes for each writer: one leads to it and the writers after it, one to it and those before it.
         fanned = np.repeat(sizes > 1, sizes)
         place = np.flatnonzero(fanned)
         rank = np.full(len(rw.writer), -1)
@@ -157,7 +157,7 @@ class Graph:
     def _realtime(self) -> tuple[int, Pairs]:
         ended = np.flatnonzero(self.completed != FOREVER)
         begun = np.argsort(self.invoked, kind="stable")
-        # How many had begun when it ended: those that end between the same two invocations share a barrier.
+        # How many had begun when it ended. Transactions that end between the same two invocations share a barrier.
         slots = np.searchsorted(self.invoked[begun], self.completed[ended])
         ended, slots = ended[slots < len(begun)], slots[slots < len(begun)]
         used, barrier = np.unique(slots, return_inverse=True)

@@ -104,7 +104,7 @@ class _Check:
 
     def _search(self, transactions: Transactions) -> str | None:
         """Find the anomalies. Returns why there was nothing to judge, or None."""
-        # Flat columns of micro-operations, about ten numbers each with what sorting needs.
+        # Columns of micro-operations: about ten numbers each, including what sorting needs.
         self.held = 80 * len(transactions.txn)
         self.evidence |= _figures(transactions)
         self.watch("the order of versions")

@@ -187,7 +187,7 @@ class _Flat:
 
     @classmethod
     def of(cls, transactions: Sequence[Any], lines: Integers, columns: Columns) -> _Flat:
-        # Types of everything at once: a loop in C, where a million shapes looked at one by one would take seconds.
+        # All types at once, in a C loop: checking a million shapes one by one would take seconds.
         if not set(map(type, transactions)) <= _LISTS:
             at = next(at for at, each in enumerate(transactions) if type(each) not in _LISTS)
             _refuse(columns, int(lines[at]), "a transaction is a list of micro-operations", transactions[at])

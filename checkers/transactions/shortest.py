@@ -137,7 +137,7 @@ class _Search:
             yield from self._overwritten(txn)
         if not self.kind.level:
             return
-        # What comes later in the same order was reached already, by whoever came before.
+        # Anything later in the same order was already reached from an earlier transaction.
         line, turn = self.by_process[self.process[txn]], self.turn[txn] + 1
         for each in line[turn : self.turns[self.process[txn]]]:
             if free[each]:
@@ -153,7 +153,7 @@ class _Search:
     def _overwritten(self, txn: int) -> Iterator[tuple[int, str]]:
         for number in self.reads.get(txn, ()):
             version = int(self.graph.rw.version[number])
-            # The first reader leads to all but itself. A second can only add that one, and a third nothing.
+            # The first reader leads to all writers but itself. A second can add only the first, and a third nothing.
             first = self.spread.setdefault(version, txn)
             if first == txn:
                 following = self._overwriters(number, txn)
@@ -174,7 +174,7 @@ class _Search:
             steps.append(how)
             transactions.append(state >> 1)
             state = state_before
-        # Walked backwards: the goal is the source, and the step into each target left the one before it.
+        # Walked backwards: the goal is the source, and each step leads from the transaction before.
         transactions = [transactions[0], *reversed(transactions[1:])]
         return _simple(Cycle(tuple(transactions), tuple(reversed(steps))))
 

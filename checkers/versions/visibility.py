@@ -45,7 +45,7 @@ def _last(key_reads: KeyReads, reached: Integers, positions: int) -> tuple[list[
     """For each position of a chain: the last read that reached it, and the last that certainly did not; or -1."""
     last_seen, last_missed = np.full(positions + 1, -1), np.full(positions + 1, -1)
     reads = np.arange(len(reached))
-    # A read that reached position p is one that reached all up to p, and lacked all from p + 1.
+    # A read that reached position p saw all writes up to p, and missed all from p + 1.
     np.maximum.at(last_seen, np.where(reached >= 0, reached, positions), reads)
     sure = key_reads.horizon < 0
     np.maximum.at(last_missed, reached[sure] + 1, reads[sure])

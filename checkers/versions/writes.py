@@ -18,11 +18,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from splitbrain.checkers.histories.columns import FOREVER
 from splitbrain.checkers.histories.event import HistoryError
 from splitbrain.checkers.histories.final_reads import Key
 from splitbrain.checkers.histories.history import History, Operation
-
-FOREVER = 1 << 62
 
 
 @dataclass(frozen=True, slots=True)

@@ -143,12 +143,12 @@ class _Anomalies:
 
     def cyclic_versions(self) -> AnomalyFinding:
         t, lists = self.t, self.lists
-        # Committed appends in the order that reads show, those that none shows at the end.
+        # Committed appends in the order that reads show; those that no read shows come last.
         shown = np.concatenate((lists.versions, lists.unseen))
         pair = t.txn[shown] * len(t.keys) + t.key[shown]
         order = np.argsort(pair, kind="stable")
         ordered, pair = shown[order], pair[order]
-        # The unseen are in the order they were made in, so that a step back leads to what came too late.
+        # Unseen appends are in the order in which they were made, so a step back leads to one that came too late.
         back = np.flatnonzero((pair[1:] == pair[:-1]) & (ordered[1:] < ordered[:-1]))
         _, first = np.unique(t.key[ordered[back]], return_index=True)
         found = [(int(ordered[back[at]]), int(ordered[back[at] + 1])) for at in first.tolist()]
@@ -169,7 +169,7 @@ class _Anomalies:
         t, lists, writer = self.t, self.lists, self.lists.order_write
         aborted = self._aborted(writer) & lists.first
         ok = (writer >= 0) & (t.outcome[t.txn[writer]] == OK) & lists.first
-        # By place, the next ok one at or after it.
+        # For each place, the next ok append at or after it.
         place = np.where(ok, np.arange(len(writer)), len(writer))
         following = np.minimum.accumulate(place[::-1])[::-1]
         found = [
@@ -246,7 +246,7 @@ class _Anomalies:
         opening = order[opens][writes]
         opening = opening[t.known[opening]]
         place = np.searchsorted(reads.at, opening)
-        # A version is its key and its length; of a read that is no prefix, the list itself.
+        # A version is identified by its key and length; for a read that is no prefix, by the list itself.
         odd: dict[tuple[int, tuple[Any, ...]], list[int]] = defaultdict(list)
         for at in place[~lists.prefix[place]].tolist():
             odd[int(reads.key[at]), tuple(reads.lists[at])].append(int(reads.at[at]))
@@ -288,7 +288,7 @@ def _future(micro_operations: list[tuple[int, int, bool, Any]]) -> tuple[int, in
             reads[key].append((at, held or ()))
             continue
         for read, shown in reads[key]:
-            # True is in [1] for Python.
+            # In Python, True is in [1].
             if held in shown and any(same([held], [each]) for each in shown):
                 return read, at
     return None

@@ -25,7 +25,7 @@ def analyse(transactions: Transactions) -> Analysis:
     lists = Lists(transactions)
     t, reads, versions = transactions, lists.reads, lists.versions
     version_key = t.key[versions]
-    # An order of one key, next to each other.
+    # Neighbours in the order of one key.
     neighbours = np.flatnonzero(version_key[1:] == version_key[:-1]) if len(versions) else np.zeros(0, np.int64)
     unseen = lists.unseen
     unseen = unseen[np.unique(t.key[unseen] * len(t) + t.txn[unseen], return_index=True)[1]]
@@ -46,7 +46,7 @@ def analyse(transactions: Transactions) -> Analysis:
     of = np.concatenate((of, reads.at[odd]))
     wr = DependencyEdges.between(t.txn[by], t.txn[of], by, of, len(t))
 
-    # Versions by what comes right after them: one version each, then by key all appends nobody saw.
+    # Versions by what comes right after them: one version each, then for each key all unseen appends.
     lasts = np.searchsorted(t.key[unseen], np.arange(len(t.keys) + 1))
     first = np.concatenate((np.arange(len(versions)), len(versions) + lasts))
     overwrites = np.concatenate((versions, unseen))

@@ -55,7 +55,7 @@ class Lists:
         self.t = transactions
         self.writes = np.flatnonzero(transactions.write)
         at = np.flatnonzero(transactions.known)
-        # Empty lists for null, and lists for tuples, which compare with nothing else.
+        # Null becomes an empty list. Tuples become lists, since they equal no list.
         lists: list[list[Any]] = [transactions.value[each] or [] for each in at.tolist()]
         if not set(map(type, lists)) <= {list}:
             lists = [list(each) for each in lists]
@@ -147,5 +147,5 @@ class Lists:
             shown[[write for write in writes if write >= 0]] = True
         unseen = self.writes[~shown[self.writes] & self.committed[t.txn[self.writes]]]
         self.unseen = unseen[np.argsort(t.key[unseen], kind="stable")]
-        # The number of committed versions a read stands after, over all keys.
+        # How many committed versions precede a read, over all keys.
         self.after = before[self.start[reads.key] + np.maximum(effective, 0)]

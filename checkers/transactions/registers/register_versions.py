@@ -231,7 +231,7 @@ def precedences(over: Integers, begun: Integers) -> Iterator[tuple[int, Integers
     order = np.argsort(begun, kind="stable")
     sorted_begun = begun[order].tolist()
     places = np.searchsorted(begun[order], over, side="right").tolist()
-    # From each place on, the three versions that are there first: two may be the ones in question.
+    # From each place on, the three versions that were there first; two of them may be the pair in question.
     firsts: list[list[tuple[int, int]]] = [[]] * (len(order) + 1)
     for place in range(len(order) - 1, -1, -1):
         version = int(order[place])

@@ -32,7 +32,7 @@ def analyse(transactions: Transactions, keys: Keys) -> Analysis:
     registers = Registers(transactions, keys)
     t, nulls = transactions, len(transactions.txn)
     source, target = (np.concatenate(ends) for ends in zip(*registers.order.values(), strict=True))
-    # Writers of versions: of null, of garbage, and of what did not commit, nobody.
+    # The writer of each version; null, garbage and uncommitted versions have none.
     writer = np.full(registers.versions, ABSENT)
     committed = registers.writes[registers.committed[t.txn[registers.writes]]]
     writer[committed] = t.txn[committed]
