@@ -84,7 +84,7 @@ def test_the_last_word_of_each_node_is_its_last_final_read() -> None:
     assert [read.value for read in concluding_reads(FinalReads.of(script.history).by_key["s0"])] == [[2], [3]]
 
 
-def test_final_reads_of_a_node_that_overlap_are_all_its_last_words() -> None:
+def test_final_reads_of_a_node_that_overlap_are_all_concluding() -> None:
     script = Script().invoke(0, "read", "s0", at=0).invoke(1, "read", "s0", at=1)
     script.complete(1, "ok", [2], at=2).complete(0, "ok", [1], at=3)
     assert [read.value for read in concluding_reads(FinalReads.of(script.history).by_key["s0"])] == [[1], [2]]
