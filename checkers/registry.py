@@ -2,7 +2,8 @@
 
 1. A checker is a function from a history to a verdict. Its options follow the history: keyword-only, annotated, with
    defaults. Values are checked against the annotations, and nothing else describes the options.
-2. A name or an option that doesn't exist, or a value of the wrong type, is a ValueError that lists the valid ones.
+2. A name or an option that doesn't exist, or a value of the wrong type, is a ValueError that names those that
+   do.
 """
 
 from __future__ import annotations
@@ -120,12 +121,12 @@ def names() -> tuple[str, ...]:
 
 
 def catalogue() -> dict[str, str]:
-    """Each checker's name, and what it judges in a line."""
+    """Each checker's name and what it judges, in a line."""
     return {checker.name: checker.summary for checker in CHECKERS.values()}
 
 
 def find(name: str) -> Checker:
-    """The checker of that name, or of that alias. Raises ValueError listing the names."""
+    """The checker of that name. Raises ValueError naming those that exist."""
     name = ALIASES.get(name, name)
     if name in CHECKERS:
         return CHECKERS[name]
