@@ -2,9 +2,9 @@
 
 1. Invalid outranks unknown, which outranks valid. The reason is that of the worst checker, and names it; of equally bad
    ones, the first in the order asked.
-2. A checker that raises is contained: its name and error are in `broken`, and the other checkers still count. It may
-   have failed itself, it may refuse the history (HistoryError), or a caller's own model may end the program
-   (SystemExit). What it should have judged is unjudged, so the whole is at best unknown.
+2. A checker that raises anything but a KeyboardInterrupt is contained: its name and error are in `broken`, and the
+   other checkers still count. It may have failed itself, it may refuse the history (HistoryError), or a caller's own
+   model may end the program (SystemExit). What it should have judged is unjudged, so the whole is at best unknown.
 3. All checkers count alike. One that only describes (`latency` without an SLA) is valid as soon as it has something to
    describe. It makes the whole unknown only if there was nothing.
 4. Without a checker the verdict is unknown.
@@ -41,7 +41,9 @@ def check_all(history: History, checkers: Mapping[str, Mapping[str, Any]] | Iter
     for name, (checker, options) in chosen.items():
         try:
             parts[name] = checker.judge(history, **options)
-        except (Exception, SystemExit) as error:  # Whatever a checker does wrong must not hide what others found.
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # Whatever a checker does wrong must not hide what others found.
             broken[name] = describe_error(error)
     return compose(parts, broken)
 

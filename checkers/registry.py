@@ -4,6 +4,8 @@
    defaults. Values are checked against the annotations, and nothing else describes the options.
 2. A name or an option that doesn't exist, or a value of the wrong type, is a ValueError that names those that
    do.
+3. Other packages add checkers through the entry-point group `splitbrain.checkers`; each entry names a `Checker`. They
+   come after ours, and can't take the name of one of ours. One that can't be loaded is named, and hides no other.
 """
 
 from __future__ import annotations
@@ -122,11 +124,11 @@ def names() -> tuple[str, ...]:
 
 def catalogue() -> dict[str, str]:
     """Each checker's name and what it judges, in a line."""
-    return {checker.name: checker.summary for checker in CHECKERS.values()}
+    return {name: _summary(name) for name in names()}
 
 
 def find(name: str) -> Checker:
-    """The checker of that name. Raises ValueError naming those that exist."""
+    """The checker of that name. Raises ValueError: there is none, naming those that exist, or it can't be loaded."""
     name = ALIASES.get(name, name)
     if name in CHECKERS:
         return CHECKERS[name]

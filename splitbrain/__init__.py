@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 
     from splitbrain import store
     from splitbrain.checkers.compose import check_all
+    from splitbrain.checkers.histories.event import Event, HistoryError
     from splitbrain.checkers.histories.formats import read
-    from splitbrain.checkers.histories.history import Event, History, HistoryError, Operation
+    from splitbrain.checkers.histories.history import History, Operation
     from splitbrain.checkers.linearizability.model import Call, Model
     from splitbrain.checkers.registry import Checker, check
     from splitbrain.checkers.verdict import Outcome, Verdict, Witness

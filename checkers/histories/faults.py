@@ -7,8 +7,11 @@
    every fault of its family.
 3. A fault struck an operation that was under way while it held: invoked before the fault ended, and completed after the
    fault began or never. Order decides, not time.
-4. A stage is an event `f: "stage"`. If a stage occurs twice the last counts.
-5. A stop without effect leaves its fault unhealed, unless a later stop of that family covers its nodes.
+4. A stage is an event `f: "stage"`. If a stage occurs twice the last counts. In a history with the stage
+   "environment-lost", machines or links vanished that neither the nemesis nor the system took away. What was not seen
+   after that proves nothing.
+5. A stop without effect leaves its fault unhealed, unless a later stop of that family covers its nodes. A stop that
+   names nodes, a restart or a resume, is made up for by the stage "recovered" as well: then every node answered.
 6. Evidence of a stop may say `stood`: false if the fault had ended before the stop. It may say `died`: the nodes whose
    processes died by themselves.
 7. Other nemesis events, as in Jepsen's own histories, neither start nor stop a fault.
@@ -151,7 +154,17 @@ def faults(history: History) -> list[Fault]:
 
 
 def unhealed(history: History) -> str | None:
-    """Why nothing may be demanded at the end: a heal had no effect. None if every heal had one. O(actions)."""
+    """Why nothing may be demanded at the end: a heal had no effect. None if every heal had one. O(n)."""
+    recovered = stages(history).get("recovered")
+    since = recovered.index if recovered else -1
+    left = [stop for stop in vain_stops(history) if not stop.nodes or stop.invocation.index > since]
+    if not left:
+        return None
+    return f"the last heal had no effect: {left[0].invocation.f} at {seconds(left[0].invocation.time)}"
+
+
+def vain_stops(history: History) -> list[Action]:
+    """The stops that had no effect, and that no later stop makes up for. O(actions)."""
     left: list[Action] = []
     for action in actions(history):
         if action.phase == "stop":

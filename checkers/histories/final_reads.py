@@ -2,8 +2,9 @@
 
 1. A final read is an `ok` read that was invoked after the stage "final-reads" and after the last acknowledged write.
 2. In a history without stages, a final read comes after the last nemesis event, and no fault may hold at the end.
-3. Where there is none, `missing` says why. A history that ended early proves no loss. Neither does one whose last heal
-   had no effect (`faults`), because the fault may still have held.
+3. Where there is none, `missing` says why. A history that ended early proves no loss. Neither does one whose
+   environment was lost: what is missing may be on what vanished. Neither does one whose last heal had no effect
+   (`faults`), because the fault may still have held.
 4. A node's *concluding reads* of a key are its last final read, plus any that overlap it: either may have seen the
    later state. Reads that name no node count as one node's.
 """

@@ -185,7 +185,9 @@ def judged(name: str, history: History, checkers: Sequence[Checker], options: Ma
         raise UsageProblem(text) from None
     except ValueError as problem:
         raise UsageProblem(str(problem)) from None
-    except (Exception, SystemExit) as problem:  # Its own failure is no verdict, and must not look like one.
+    except KeyboardInterrupt:
+        raise
+    except BaseException as problem:  # Its own failure is no verdict, and must not look like one.
         return compose({}, {checker.name: describe_error(problem)})
 
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from splitbrain.checkers.histories.event import NEMESIS
-from splitbrain.harness.environment import Environment
+from splitbrain.harness.environment import Environment, EnvironmentLost
 from splitbrain.harness.nemesis.package import FaultFamily, observed
 from splitbrain.harness.operation import Invocation
 from splitbrain.harness.seeds import draw, shuffled, split

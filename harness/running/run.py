@@ -20,7 +20,8 @@ from typing import Any
 
 from splitbrain.checkers import History, Outcome, Verdict, check_all
 from splitbrain.checkers.histories.event import Event
-from splitbrain.harness.environment import Environment, EnvironmentFailure
+from splitbrain.checkers.histories.faults import LOST
+from splitbrain.harness.environment import Environment, EnvironmentFailure, EnvironmentLost
 from splitbrain.harness.generators import Test, any_of, clients, nemesis, stagger, time_limit
 from splitbrain.harness.report import write as write_report
 from splitbrain.harness.running.experiment import Experiment, Prepared, UsageProblem

@@ -15,6 +15,7 @@ import msgspec
 
 from splitbrain.checkers.histories.event import Event
 from splitbrain.checkers.histories.history import History
+from splitbrain.checkers.linearizability.frozen_values import TRUE
 from splitbrain.checkers.linearizability.model import Call, Model, State
 from splitbrain.checkers.linearizability.models.counters import Counter, Mutex
 from splitbrain.checkers.linearizability.models.kv import KeyValue

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from splitbrain.checkers.histories.history import Event, History
+from splitbrain.checkers.histories.event import Event
+from splitbrain.checkers.histories.history import History
 from splitbrain.checkers.linearizability import Call, Model, check
 from splitbrain.checkers.linearizability.frozen_values import TRUE, Fields, freeze
 

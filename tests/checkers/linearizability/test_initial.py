@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from splitbrain.checkers.histories.history import Event, History, encode
+from splitbrain.checkers.histories.event import Event, encode
+from splitbrain.checkers.histories.history import History
 from splitbrain.checkers.linearizability import MODELS, Call, Model, check
 from splitbrain.harness.doors.commands import cli
 from tests.checkers.linearizability.timeline import recorded

@@ -12,7 +12,8 @@ import pytest
 
 from splitbrain.checkers import budget as budgets
 from splitbrain.checkers.budget import Budget
-from splitbrain.checkers.histories.history import Event, History
+from splitbrain.checkers.histories.event import Event
+from splitbrain.checkers.histories.history import History
 from splitbrain.checkers.linearizability import MODELS, Call, Model, check
 from splitbrain.checkers.linearizability.calls import calls_of
 from splitbrain.checkers.linearizability.frozen_values import TRUE
