@@ -1,10 +1,10 @@
 """Expansion: the ways in which a call that returns can have taken effect by then.
 
-1. Where the call has not taken effect, the other open calls are tried before it, breadth first: what took fewer calls
-   comes first, and beats the rest.
+1. Where the call has not taken effect, the other open calls are tried before it, breadth first: a configuration that
+   took fewer calls comes first, and beats others.
 2. A configuration that an earlier one beats is not followed any further.
 3. After a blind call that no read observed, no call that overwrites is tried: the blind call were better left undone.
-4. Every so many configurations the budget is looked at, and the expansion is given up where it is spent.
+4. The budget is checked every so many configurations. The expansion ends when it is spent.
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ from dataclasses import dataclass
 from sys import getsizeof
 
 from splitbrain.checkers.budget import Budget
-from splitbrain.checkers.linearizability.configurations import CONFIGURATION_BYTES, LOST, insert, size_bytes
+from splitbrain.checkers.linearizability.configurations import LOST, insert, size_bytes
 from splitbrain.checkers.linearizability.kinds import Kinds
 from splitbrain.checkers.linearizability.model import State
 from splitbrain.checkers.linearizability.open_calls import Alike, OpenCalls, Rival
 
 _LOOK_EVERY = 512  # Configurations between two looks at the budget.
+_PENDING_BYTES = 350  # About what a configuration takes here besides its state: its entries in two tables.
 _COMPARED = 64  # A new configuration is compared with so many of the earliest ones.
 
 
@@ -97,7 +98,7 @@ class Expansion:
         progress.add(len(pending), self._after)
 
     def _held_bytes(self) -> int:
-        return len(self._pending) * CONFIGURATION_BYTES + sum(map(getsizeof, self._seen)) + size_bytes(self._after)
+        return len(self._pending) * _PENDING_BYTES + sum(map(getsizeof, self._seen)) + size_bytes(self._after)
 
     def _follow(self, state: State, done: int, moves: Sequence[Alike]) -> None:
         """Let each of the calls that have not taken effect do so."""
