@@ -24,7 +24,7 @@ from splitbrain.store.client import ClientCore
 from splitbrain.store.config import Config, Member
 from splitbrain.store.node import Node
 from splitbrain.store.storage.engine import MemoryEngine
-from splitbrain.store.wire.messages import Leave
+from splitbrain.store.wire.client_messages import Leave
 
 NODES = 1000
 SECRET = bytes(32)

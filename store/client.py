@@ -26,14 +26,13 @@ import msgspec
 from splitbrain.store.actions import Action, Address, Bits, Instant, Send
 from splitbrain.store.config import Config, ConfigError, Member
 from splitbrain.store.errors import StoreError
-from splitbrain.store.membership.history import Change, fold, identity
+from splitbrain.store.membership.history import fold
 from splitbrain.store.ring.ring import Ring
-from splitbrain.store.scheduling.timers import Timers
+from splitbrain.store.scheduling.timers import Present, Timers
 from splitbrain.store.versions.context import accept
 from splitbrain.store.versions.resolvers import Resolved, Resolver, Sibling
-from splitbrain.store.wire.datagrams import Wire
-from splitbrain.store.wire.limits import check_key, check_value
-from splitbrain.store.wire.messages import (
+from splitbrain.store.wire.changes import Change, identity
+from splitbrain.store.wire.client_messages import (
     Changed,
     ClientRequest,
     Failed,
@@ -44,15 +43,16 @@ from splitbrain.store.wire.messages import (
     Local,
     Members,
     Put,
-    Reply,
     Report,
     Status,
     Stored,
     Values,
     View,
-    after_others,
 )
-from splitbrain.store.wire.rpc import Exchange, Present
+from splitbrain.store.wire.datagrams import Wire
+from splitbrain.store.wire.limits import check_key, check_value
+from splitbrain.store.wire.messages import Reply, after_others
+from splitbrain.store.wire.rpc import Exchange
 
 TIMEOUT_S = 4.0
 FAILOVER_S = 1.8

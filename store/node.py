@@ -37,49 +37,51 @@ from splitbrain.store.repair.anti_entropy import AntiEntropy
 from splitbrain.store.repair.hinted_handoff import Handoff
 from splitbrain.store.repair.tombstone_gc import Reaping
 from splitbrain.store.scheduling.background import Background
-from splitbrain.store.scheduling.timers import Timers
+from splitbrain.store.scheduling.timers import Present, Timers
 from splitbrain.store.status import status
 from splitbrain.store.storage.replica import DATA, Replica
 from splitbrain.store.storage.tokens import Holdings
 from splitbrain.store.storage.write_buffer import WriteBuffer
-from splitbrain.store.wire.datagrams import Wire
-from splitbrain.store.wire.limits import KEY_RULE, is_key
-from splitbrain.store.wire.messages import (
-    AskQuiet,
-    CompareLeaves,
-    CompareNodes,
-    CompareRoots,
+from splitbrain.store.wire.client_messages import (
     Failed,
-    Fetch,
-    Forward,
     Get,
     Held,
     Join,
     Leave,
     Local,
     Members,
+    Put,
+    Report,
+    Status,
+    View,
+)
+from splitbrain.store.wire.datagrams import Wire
+from splitbrain.store.wire.limits import KEY_RULE, is_key
+from splitbrain.store.wire.peer_messages import (
+    AskQuiet,
+    CompareLeaves,
+    CompareNodes,
+    CompareRoots,
+    Fetch,
+    Forward,
     Moved,
     Offer,
     Page,
     Ping,
     Pong,
-    Put,
     Read,
     Reap,
     Reconcile,
-    Report,
     Serve,
     State,
-    Status,
     Swap,
     Tell,
     Tokens,
-    View,
     Write,
     Written,
 )
 from splitbrain.store.wire.rejections import Notices
-from splitbrain.store.wire.rpc import Exchange, Incoming, Present
+from splitbrain.store.wire.rpc import Exchange, Incoming
 
 STALL_S = 0.25
 """A timer this late means that the node did not run."""

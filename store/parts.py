@@ -11,12 +11,13 @@ from splitbrain.store.membership.failure_detector import Detector
 from splitbrain.store.membership.membership import Membership
 from splitbrain.store.ring.ring import Ring
 from splitbrain.store.scheduling.background import Background
-from splitbrain.store.scheduling.timers import Timer, Timers
+from splitbrain.store.scheduling.timers import Present, Timer, Timers
 from splitbrain.store.storage.replica import Replica
 from splitbrain.store.storage.tokens import Holdings
 from splitbrain.store.storage.write_buffer import WriteBuffer
-from splitbrain.store.wire.messages import Ping, Request
-from splitbrain.store.wire.rpc import Exchange, OnReply, Present
+from splitbrain.store.wire.messages import Request
+from splitbrain.store.wire.peer_messages import Ping
+from splitbrain.store.wire.rpc import Exchange, OnReply
 
 
 @dataclass(frozen=True)

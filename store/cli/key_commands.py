@@ -19,7 +19,7 @@ from splitbrain.store.cli.queries import ask, ask_each, look
 from splitbrain.store.cli.tables import draw, table
 from splitbrain.store.errors import StoreError
 from splitbrain.store.versions.dotted import Version
-from splitbrain.store.wire.messages import Held
+from splitbrain.store.wire.client_messages import Held
 
 
 @click.command()

@@ -19,9 +19,10 @@ from splitbrain.store.cli.arguments import Contact
 from splitbrain.store.client import Client, ClientCore
 from splitbrain.store.config import Config, ConfigError, Member
 from splitbrain.store.errors import StoreError
-from splitbrain.store.membership.history import Standing, fold, identity
+from splitbrain.store.membership.history import Standing, fold
 from splitbrain.store.ring.ring import Ring
 from splitbrain.store.server import present
+from splitbrain.store.wire.changes import identity
 from splitbrain.store.wire.udp import UdpSocket
 
 USAGE, FAILED, BROKEN = 64, 1, 3

@@ -41,7 +41,9 @@ from splitbrain.store.versions.dotted import (
     newest_stamp,
     next_dot,
 )
-from splitbrain.store.wire.messages import Failed, Read, Reply, State, Stored, Values, Write, Written
+from splitbrain.store.wire.client_messages import Failed, Stored, Values
+from splitbrain.store.wire.messages import Reply
+from splitbrain.store.wire.peer_messages import Read, State, Write, Written
 
 STATE_BYTES_MAX = 16 * VALUE_BYTES_MAX
 """All siblings of a key together: half of what reassembly takes."""

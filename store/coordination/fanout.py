@@ -18,7 +18,9 @@ from collections.abc import Callable
 
 from splitbrain.store.parts import Core
 from splitbrain.store.scheduling.timers import Timer
-from splitbrain.store.wire.messages import Failed, Moved, Reply, Request, State, Written
+from splitbrain.store.wire.client_messages import Failed
+from splitbrain.store.wire.messages import Reply, Request
+from splitbrain.store.wire.peer_messages import Moved, State, Written
 
 STAND_IN_AFTER_S = 0.25
 """Well over a round trip and a sync to disk, well under a client's patience."""

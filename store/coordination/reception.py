@@ -28,8 +28,10 @@ from splitbrain.store.scheduling.latencies import Latencies
 from splitbrain.store.versions.context import Context, accept
 from splitbrain.store.versions.dots import Dots
 from splitbrain.store.versions.dotted import Dot
+from splitbrain.store.wire.client_messages import Failed, Get, Put
 from splitbrain.store.wire.limits import check_key, check_value
-from splitbrain.store.wire.messages import Failed, Forward, Get, Put, Reply
+from splitbrain.store.wire.messages import Reply
+from splitbrain.store.wire.peer_messages import Forward
 from splitbrain.store.wire.rpc import ANSWER_KEPT_S, Incoming
 
 REQUESTS_MAX = 1000

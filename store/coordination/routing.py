@@ -19,7 +19,9 @@ from splitbrain.store.parts import Core
 from splitbrain.store.versions.clocks import gives_dots
 from splitbrain.store.versions.dots import Dots
 from splitbrain.store.versions.dotted import Dot
-from splitbrain.store.wire.messages import Failed, Forward, Get, Put, Reply, Stored, after_others
+from splitbrain.store.wire.client_messages import Failed, Get, Put, Stored
+from splitbrain.store.wire.messages import Reply, after_others
+from splitbrain.store.wire.peer_messages import Forward
 
 LOOK_EVERY_S = 0.1
 GRACE_S = 0.5

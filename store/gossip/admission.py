@@ -16,7 +16,9 @@ from splitbrain.store.config import ConfigError, Member
 from splitbrain.store.errors import StoreError
 from splitbrain.store.gossip.gossip import Gossip
 from splitbrain.store.parts import Core
-from splitbrain.store.wire.messages import Changed, Failed, Join, Leave, Reply, Told
+from splitbrain.store.wire.client_messages import Changed, Failed, Join, Leave
+from splitbrain.store.wire.messages import Reply
+from splitbrain.store.wire.peer_messages import Told
 from splitbrain.store.wire.rpc import Incoming
 
 ANSWER_S = 1.5

@@ -24,10 +24,12 @@ from functools import partial
 
 from splitbrain.store.actions import Address, Bits
 from splitbrain.store.config import COMMON
-from splitbrain.store.membership.history import IDENTITY_BYTES, Change
 from splitbrain.store.parts import Core
 from splitbrain.store.ring.ring import Ring
-from splitbrain.store.wire.messages import BEAT_MAX, Failed, Heartbeat, History, Reconcile, Reply, Request, Tell, Told
+from splitbrain.store.wire.changes import IDENTITY_BYTES, Change
+from splitbrain.store.wire.client_messages import Failed
+from splitbrain.store.wire.messages import Reply, Request
+from splitbrain.store.wire.peer_messages import BEAT_MAX, Heartbeat, History, Reconcile, Tell, Told
 from splitbrain.store.wire.rpc import Incoming, OnReply
 
 HEARTBEATS_MAX = 32

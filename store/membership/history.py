@@ -10,29 +10,16 @@ Dynamo (SOSP 2007), section 4.8.1.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
 from operator import itemgetter
-from typing import Annotated
 
 import msgspec
 
 from splitbrain.store.actions import Address
 from splitbrain.store.config import Config, Member
 from splitbrain.store.ring.ring import Ring
-
-CHANGES_MAX = 1 << 53
-IDENTITY_BYTES = 8
-
-
-class Kind(StrEnum):
-    """What a change does. START: a member from the cluster's beginning."""
-
-    START = "start"
-    JOIN = "join"
-    LEAVE = "leave"
-    GONE = "gone"
+from splitbrain.store.wire.changes import Change, Kind
 
 
 class Standing(StrEnum):
@@ -41,33 +28,6 @@ class Standing(StrEnum):
     MEMBER = "member"
     LEAVING = "leaving"
     GONE = "gone"
-
-
-class Change(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """One change of the membership.
-
-    counter, issuer: a Lamport stamp, of the node that an operator told; changes are folded in the order of these.
-    name, address, zone, capacity: the member's. issued_ns: the issuer's calendar clock.
-    """
-
-    counter: Annotated[int, msgspec.Meta(ge=0, le=CHANGES_MAX)]
-    issuer: str
-    kind: Kind
-    name: str
-    address: Address
-    zone: str = ""
-    capacity: int = 1
-    issued_ns: Annotated[int, msgspec.Meta(ge=0, le=1 << 62)] = 0
-
-    @property
-    def member(self) -> Member:
-        """Raises ConfigError if it can't be one."""
-        return Member(self.name, self.address, self.zone, self.capacity)
-
-
-def identity(change: Change) -> int:
-    """64 bits that tell the change from every other."""
-    return int.from_bytes(hashlib.blake2b(msgspec.msgpack.encode(change), digest_size=IDENTITY_BYTES).digest())
 
 
 Nodes = dict[str, tuple[Member, Standing]]

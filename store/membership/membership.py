@@ -26,23 +26,11 @@ import msgspec
 from splitbrain.store.actions import Address, Reader, Record
 from splitbrain.store.config import Config, ConfigError, Member
 from splitbrain.store.errors import StoreError
-from splitbrain.store.membership.history import (
-    CHANGES_MAX,
-    IDENTITY_BYTES,
-    Change,
-    Kind,
-    Standing,
-    fold,
-    identity,
-    listening,
-    objection_to,
-    order,
-    resume,
-    shown,
-)
+from splitbrain.store.membership.history import Standing, fold, listening, objection_to, order, resume, shown
 from splitbrain.store.ring.ring import Ring
 from splitbrain.store.storage.engine import DamagedRecord
 from splitbrain.store.storage.replica import RING, Replica
+from splitbrain.store.wire.changes import CHANGES_MAX, IDENTITY_BYTES, Change, Kind, identity
 
 RINGS_REMEMBERED = 8
 """Rings before the one in force, for coordinators that look for who held a key."""

@@ -19,7 +19,7 @@ from splitbrain.store.repair.pages import keep
 from splitbrain.store.ring.ring import RING_SIZE, Range
 from splitbrain.store.storage.engine import DamagedRecord
 from splitbrain.store.storage.tokens import Token, overlap, pack, unpack
-from splitbrain.store.wire.messages import Accepted, Declined, Kept, Offer, Page, Serve, Serving
+from splitbrain.store.wire.peer_messages import Accepted, Declined, Kept, Offer, Page, Serve, Serving
 from splitbrain.store.wire.rpc import Incoming
 
 TAKING = "taking"

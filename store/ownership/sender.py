@@ -37,7 +37,8 @@ from splitbrain.store.ring.ring import Range, position
 from splitbrain.store.storage.engine import DamagedRecord
 from splitbrain.store.storage.replica import DATA, Entry, place
 from splitbrain.store.storage.tokens import Token, overlap, pack, unpack
-from splitbrain.store.wire.messages import Accepted, Declined, Kept, Offer, Page, Reply, Serve, Serving
+from splitbrain.store.wire.messages import Reply
+from splitbrain.store.wire.peer_messages import Accepted, Declined, Kept, Offer, Page, Serve, Serving
 
 GIVING = "giving"
 LOOK_EVERY_S = 0.5

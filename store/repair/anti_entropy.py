@@ -28,16 +28,15 @@ from splitbrain.store.repair.hosted import Hosted
 from splitbrain.store.repair.merkle import FANOUT
 from splitbrain.store.storage.replica import DATA
 from splitbrain.store.versions.dotted import VersionSet
-from splitbrain.store.wire.messages import (
+from splitbrain.store.wire.client_messages import Failed
+from splitbrain.store.wire.messages import Reply, Request
+from splitbrain.store.wire.peer_messages import (
     Children,
     CompareLeaves,
     CompareNodes,
     CompareRoots,
     Differing,
-    Failed,
     Listings,
-    Reply,
-    Request,
     Swap,
     Swapped,
     Sync,

@@ -27,7 +27,8 @@ from splitbrain.store.defects import HINT_DELETED_BEFORE_ACK
 from splitbrain.store.parts import Core
 from splitbrain.store.storage.replica import DATA, HINTS, SPREADING
 from splitbrain.store.versions.dotted import VersionSet
-from splitbrain.store.wire.messages import Reply, Write, Written
+from splitbrain.store.wire.messages import Reply
+from splitbrain.store.wire.peer_messages import Write, Written
 
 SCAN_EVERY_S = 1.0
 PUSH_TIMEOUT_S = 2.0

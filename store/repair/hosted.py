@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from splitbrain.store.parts import Core
 from splitbrain.store.repair.merkle import Tree, Trees
 from splitbrain.store.ring.ring import Range
-from splitbrain.store.wire.messages import TreeNode
+from splitbrain.store.wire.peer_messages import TreeNode
 
 KEYS_AT_ONCE = 512
 """Listed in one answer."""

@@ -18,7 +18,8 @@ from splitbrain.store.defects import ONE_WINNER_REPAIR
 from splitbrain.store.parts import Core
 from splitbrain.store.storage.replica import DATA
 from splitbrain.store.versions.dotted import EMPTY, VersionSet, latest
-from splitbrain.store.wire.messages import Reply, Write, Written
+from splitbrain.store.wire.messages import Reply
+from splitbrain.store.wire.peer_messages import Write, Written
 
 
 class ReadRepair:

@@ -19,8 +19,7 @@ from collections import deque
 from collections.abc import Callable
 
 from splitbrain.store.scheduling.latencies import Latencies
-from splitbrain.store.scheduling.timers import Timers
-from splitbrain.store.wire.rpc import Present
+from splitbrain.store.scheduling.timers import Present, Timers
 
 PAUSE_MIN_S, PAUSE_MAX_S = 0.002, 0.25
 ADJUST_EVERY_S = 0.25

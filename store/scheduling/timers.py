@@ -10,6 +10,15 @@ import heapq
 from collections.abc import Callable
 from itertools import count
 
+from splitbrain.store.actions import Instant
+
+
+class Present:
+    """The moment that the core is in: set at every entry, read by whatever runs then."""
+
+    def __init__(self, now: Instant) -> None:
+        self.now = now
+
 
 class Timer:
     """A callback to come."""

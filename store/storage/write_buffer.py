@@ -18,10 +18,9 @@ Dynamo (SOSP 2007), section 6.1: "trading durability for performance".
 from __future__ import annotations
 
 from splitbrain.store.config import Config
-from splitbrain.store.scheduling.timers import Timers
+from splitbrain.store.scheduling.timers import Present, Timers
 from splitbrain.store.storage.replica import DATA, Entry, Replica
 from splitbrain.store.versions.dotted import VersionSet
-from splitbrain.store.wire.rpc import Present
 
 
 class WriteBuffer:

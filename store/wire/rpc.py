@@ -27,20 +27,12 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from splitbrain.store.actions import Action, Address, Bits, Instant, Send
-from splitbrain.store.scheduling.timers import Timer, Timers
-from splitbrain.store.wire.datagrams import HELLO, REPLY, REQUEST, RETRY, Fragment, Refused, Wire, name_checksum
-from splitbrain.store.wire.messages import (
-    Failed,
-    Forward,
-    Malformed,
-    Put,
-    Reply,
-    Request,
-    decode_reply,
-    decode_request,
-    encode,
-)
+from splitbrain.store.actions import Action, Address, Bits, Send
+from splitbrain.store.scheduling.timers import Present, Timer, Timers
+from splitbrain.store.wire.client_messages import Failed, Put
+from splitbrain.store.wire.datagrams import HELLO, REPLY, REQUEST, RETRY, Fragment, Refused, Wire
+from splitbrain.store.wire.messages import Malformed, Reply, Request, decode_reply, decode_request, encode
+from splitbrain.store.wire.peer_messages import Forward
 from splitbrain.store.wire.reassembly import MESSAGE_BYTES_MAX, Reassembly
 from splitbrain.store.wire.rejections import said
 
@@ -57,13 +49,6 @@ HELLOS_MAX = 3
 """Times a request is sent again at once; a peer with a new boot id at every turn has to wait for the retries."""
 
 OnReply = Callable[[Reply | None], None]
-
-
-class Present:
-    """The moment the core is in: set once at every entry, read by whatever runs then."""
-
-    def __init__(self, now: Instant) -> None:
-        self.now = now
 
 
 @dataclass(slots=True)

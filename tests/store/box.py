@@ -25,7 +25,8 @@ from splitbrain.store.ring.ring import Ring
 from splitbrain.store.storage.engine import MemoryEngine
 from splitbrain.store.storage.replica import DATA, HINTS, Entry, place
 from splitbrain.store.versions.dotted import EMPTY, Version, VersionSet, siblings
-from splitbrain.store.wire.messages import Changed, ClientRequest, Failed, Get, Join, Leave, Put, Reply, Stored, Values
+from splitbrain.store.wire.client_messages import Changed, ClientRequest, Failed, Get, Join, Leave, Put, Stored, Values
+from splitbrain.store.wire.messages import Reply
 
 SECRET = bytes(range(32))
 CLUSTER = "box"

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from splitbrain.store.wire.messages import Get, Put, Stored, Values
+from splitbrain.store.wire.client_messages import Get, Put, Stored, Values
 from tests.store.box import Box, Call, Caller
 
 

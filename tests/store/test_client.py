@@ -12,10 +12,10 @@ from splitbrain.store.actions import Instant
 from splitbrain.store.client import FAILOVER_S, TIMEOUT_S, Client, ClientCore
 from splitbrain.store.config import KEY_BYTES_MAX, VALUE_BYTES_MAX, Config
 from splitbrain.store.errors import REGISTRY, StoreError
-from splitbrain.store.membership.history import Change, Kind
 from splitbrain.store.node import Node
+from splitbrain.store.wire.changes import Change, Kind
+from splitbrain.store.wire.client_messages import Get, Members, Put, Report, Status, Stored, Values, View
 from splitbrain.store.wire.datagrams import Wire
-from splitbrain.store.wire.messages import Get, Members, Put, Report, Status, Stored, Values, View
 from tests.store.box import CLUSTER, SECRET, Box
 
 

@@ -13,27 +13,10 @@ from splitbrain.store.client import ClientCore
 from splitbrain.store.config import KEY_BYTES_MAX, Config
 from splitbrain.store.coordination import reception as module
 from splitbrain.store.versions.dotted import COUNTER_MAX, EMPTY, NOTHING, Seen, Version, VersionSet, write
+from splitbrain.store.wire.client_messages import Failed, Get, Held, Local, Members, Put, Report, Status, View
 from splitbrain.store.wire.datagrams import REQUEST, Wire
-from splitbrain.store.wire.messages import (
-    Failed,
-    Forward,
-    Get,
-    Held,
-    Local,
-    Members,
-    Moved,
-    Ping,
-    Pong,
-    Put,
-    Read,
-    Report,
-    State,
-    Status,
-    View,
-    Write,
-    Written,
-    encode,
-)
+from splitbrain.store.wire.messages import encode
+from splitbrain.store.wire.peer_messages import Forward, Moved, Ping, Pong, Read, State, Write, Written
 from splitbrain.store.wire.rejections import said
 from tests.store.box import CLUSTER, SECRET, START_S, Box
 

@@ -7,7 +7,8 @@ import pytest
 from splitbrain.store.cli.cluster_commands import ring_report
 from splitbrain.store.cli.queries import Cluster
 from splitbrain.store.config import Config, Member
-from splitbrain.store.membership.history import Change, Kind, fold
+from splitbrain.store.membership.history import fold
+from splitbrain.store.wire.changes import Change, Kind
 
 
 def cluster(*changes, **settings):

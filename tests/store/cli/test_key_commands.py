@@ -5,7 +5,7 @@ from __future__ import annotations
 from splitbrain.store.cli.key_commands import _moment, _rows, agreement
 from splitbrain.store.errors import StoreError
 from splitbrain.store.versions.dotted import EMPTY, NOTHING, write
-from splitbrain.store.wire.messages import Held
+from splitbrain.store.wire.client_messages import Held
 
 HOMES = ("n1", "n2", "n3")
 SILENT = StoreError("timeout", "no answer")

@@ -10,7 +10,8 @@ from splitbrain.store.config import KEY_BYTES_MAX, VALUE_BYTES_MAX, Config
 from splitbrain.store.coordination.coordinator import STATE_BYTES_MAX, VERSION_BYTES
 from splitbrain.store.versions.context import Context, accept
 from splitbrain.store.versions.dotted import EMPTY, NOTHING, siblings, write
-from splitbrain.store.wire.messages import Forward, Put, Write
+from splitbrain.store.wire.client_messages import Put
+from splitbrain.store.wire.peer_messages import Forward, Write
 from tests.store.box import SECRET, Box
 
 

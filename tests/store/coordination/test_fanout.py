@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from splitbrain.store.config import Config
-from splitbrain.store.wire.messages import Failed, Put, Read, Write, Written
+from splitbrain.store.wire.client_messages import Failed, Put
+from splitbrain.store.wire.peer_messages import Read, Write, Written
 from tests.store.box import Box
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from splitbrain.store.config import Config
 from splitbrain.store.coordination.quorum import Quorum, quorum
 from splitbrain.store.errors import REGISTRY, StoreError
-from splitbrain.store.wire.messages import Get, Put
+from splitbrain.store.wire.client_messages import Get, Put
 from tests.store.box import Box
 
 OPTIONAL = st.none() | st.integers(-2, 6)

@@ -7,7 +7,8 @@ import pytest
 
 from splitbrain.store.config import Config
 from splitbrain.store.versions.context import accept, issue
-from splitbrain.store.wire.messages import Forward, Get, Put
+from splitbrain.store.wire.client_messages import Get, Put
+from splitbrain.store.wire.peer_messages import Forward
 from tests.store.box import SECRET, Box
 
 

@@ -18,7 +18,8 @@ from splitbrain.checkers import History
 from splitbrain.checkers.histories.event import Event
 from splitbrain.store.config import Config
 from splitbrain.store.errors import StoreError
-from splitbrain.store.wire.messages import Failed, Get, Held, Local, Put, Reply, Stored, Values
+from splitbrain.store.wire.client_messages import Failed, Get, Held, Local, Put, Stored, Values
+from splitbrain.store.wire.messages import Reply
 from tests.store.box import Box, Caller
 
 

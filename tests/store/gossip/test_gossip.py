@@ -10,21 +10,12 @@ import pytest
 
 from splitbrain.store.config import Config, Member
 from splitbrain.store.gossip.gossip import HEARTBEATS_MAX, HOT_MAX
-from splitbrain.store.membership.history import Change, Kind, Standing, identity
+from splitbrain.store.membership.history import Standing
+from splitbrain.store.wire.changes import Change, Kind, identity
+from splitbrain.store.wire.client_messages import Failed, Get, Join, Leave, Members, Put, View
 from splitbrain.store.wire.datagrams import HELLO, REQUEST, Wire
-from splitbrain.store.wire.messages import (
-    Failed,
-    Get,
-    Join,
-    Leave,
-    Members,
-    Put,
-    Tell,
-    Told,
-    View,
-    decode_reply,
-    decode_request,
-)
+from splitbrain.store.wire.messages import decode_reply, decode_request
+from splitbrain.store.wire.peer_messages import Tell, Told
 from tests.store.box import CLUSTER, SECRET, Box
 
 QUIET = Config(partitions=4, anti_entropy_s=0)

@@ -7,7 +7,7 @@ import pytest
 from splitbrain.store.config import Config, Member
 from splitbrain.store.gossip.load import AVERAGED_OVER_S, KEYS_A_SLICE, OFF_MEAN_MAX, balance
 from splitbrain.store.ring.ring import Ring
-from splitbrain.store.wire.messages import Get
+from splitbrain.store.wire.client_messages import Get
 from tests.store.box import Box
 
 

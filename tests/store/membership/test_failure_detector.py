@@ -10,7 +10,8 @@ import pytest
 from splitbrain.store.config import Config
 from splitbrain.store.membership.failure_detector import PHI_MAX, PING_EVERY_S, PINGS_MAX, SUSPECT_AFTER_S, Detector
 from splitbrain.store.storage.replica import DATA
-from splitbrain.store.wire.messages import Ping, Put
+from splitbrain.store.wire.client_messages import Put
+from splitbrain.store.wire.peer_messages import Ping
 from tests.store.box import Box
 
 

@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 
 from splitbrain.store.config import Config, Member
 from splitbrain.store.errors import StoreError
-from splitbrain.store.membership.history import Change, Kind, Standing, fold, identity
+from splitbrain.store.membership.history import Standing, fold
 from splitbrain.store.membership.membership import Membership
 from splitbrain.store.storage.engine import MemoryEngine
 from splitbrain.store.storage.replica import RING, Replica
+from splitbrain.store.wire.changes import Change, Kind, identity
 
 CONFIG = Config(partitions=4)
 

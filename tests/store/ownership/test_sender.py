@@ -9,7 +9,7 @@ import pytest
 from splitbrain.store.actions import Record
 from splitbrain.store.config import Config
 from splitbrain.store.storage.replica import DATA, place
-from splitbrain.store.wire.messages import Join, Leave, Put
+from splitbrain.store.wire.client_messages import Join, Leave, Put
 from tests.store.box import Box
 from tests.store.ledger import Ledger
 

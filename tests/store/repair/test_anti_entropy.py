@@ -12,20 +12,10 @@ from splitbrain.store.repair import hosted, merkle
 from splitbrain.store.repair.anti_entropy import PATIENCE_S, SWAP_BYTES
 from splitbrain.store.storage.replica import DATA, Entry, place
 from splitbrain.store.versions.dotted import EMPTY, VersionSet, add, merge, write
+from splitbrain.store.wire.client_messages import Failed, Join, Put
 from splitbrain.store.wire.datagrams import REPLY
-from splitbrain.store.wire.messages import (
-    CompareLeaves,
-    CompareNodes,
-    CompareRoots,
-    Failed,
-    Join,
-    Listings,
-    Put,
-    Swap,
-    decode_reply,
-    decode_request,
-    encode,
-)
+from splitbrain.store.wire.messages import decode_reply, decode_request, encode
+from splitbrain.store.wire.peer_messages import CompareLeaves, CompareNodes, CompareRoots, Listings, Swap
 from splitbrain.store.wire.rpc import Exchange
 from tests.store.box import Box, encoded
 

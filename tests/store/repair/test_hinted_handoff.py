@@ -8,7 +8,7 @@ from splitbrain.store.config import Config, Member
 from splitbrain.store.node import Node
 from splitbrain.store.repair.hinted_handoff import PUSHES_AT_ONCE
 from splitbrain.store.versions.dotted import siblings
-from splitbrain.store.wire.messages import Put
+from splitbrain.store.wire.client_messages import Put
 from tests.store.box import CLUSTER, SECRET, Box
 
 

@@ -11,7 +11,8 @@ from splitbrain.store.repair import tombstone_gc
 from splitbrain.store.repair.merkle import digest
 from splitbrain.store.repair.tombstone_gc import OTHER, PATIENCE_S, READY, REST_S, UNDER_WAY_S, WAIT
 from splitbrain.store.versions.dotted import EMPTY
-from splitbrain.store.wire.messages import AskQuiet, Failed, Get, Quiet, Reap, Write
+from splitbrain.store.wire.client_messages import Failed, Get
+from splitbrain.store.wire.peer_messages import AskQuiet, Quiet, Reap, Write
 from tests.store.box import Box
 
 GRACE_S = 20.0

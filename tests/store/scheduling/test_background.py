@@ -11,8 +11,7 @@ import pytest
 
 from splitbrain.store.actions import Instant
 from splitbrain.store.scheduling.background import PAUSE_MAX_S, PAUSE_MIN_S, SPARE_MAX, Background
-from splitbrain.store.scheduling.timers import Timers
-from splitbrain.store.wire.rpc import Present
+from splitbrain.store.scheduling.timers import Present, Timers
 
 THRESHOLD_S = 0.05
 SLICES = 15_000

@@ -6,7 +6,8 @@ import pytest
 
 from splitbrain.store.config import Config
 from splitbrain.store.storage.replica import DATA
-from splitbrain.store.wire.messages import Get, Put, Write, Written
+from splitbrain.store.wire.client_messages import Get, Put
+from splitbrain.store.wire.peer_messages import Write, Written
 from tests.store.box import Box
 
 FLUSH_S = 5.0

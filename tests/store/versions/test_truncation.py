@@ -23,7 +23,7 @@ from splitbrain.store.versions.dotted import (
     VersionSet,
     next_dot,
 )
-from splitbrain.store.wire.messages import Write
+from splitbrain.store.wire.peer_messages import Write
 from tests.store.box import Box
 from tests.store.test_convergence import KEYS, run
 

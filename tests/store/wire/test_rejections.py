@@ -9,8 +9,8 @@ import pytest
 from splitbrain.store.actions import Instant, Send
 from splitbrain.store.client import ClientCore
 from splitbrain.store.wire import datagrams, rejections
+from splitbrain.store.wire.client_messages import Get
 from splitbrain.store.wire.datagrams import REQUEST, Wire
-from splitbrain.store.wire.messages import Get
 from splitbrain.store.wire.rejections import NOTE_EVERY_S, NOTICES_A_SECOND, notice, said
 from tests.store.box import CLUSTER, SECRET, Box, Call
 

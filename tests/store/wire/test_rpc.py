@@ -11,12 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from splitbrain.store.actions import Instant
-from splitbrain.store.scheduling.timers import Timers
+from splitbrain.store.scheduling.timers import Present, Timers
 from splitbrain.store.wire import rpc as module
+from splitbrain.store.wire.client_messages import Failed, Get, Local, Put, Report, Status, Stored
 from splitbrain.store.wire.datagrams import REPLY, Wire
-from splitbrain.store.wire.messages import Failed, Get, Local, Ping, Pong, Put, Report, Status, Stored, encode
+from splitbrain.store.wire.messages import encode
+from splitbrain.store.wire.peer_messages import Ping, Pong
 from splitbrain.store.wire.reassembly import MESSAGE_BYTES_MAX
-from splitbrain.store.wire.rpc import ANSWER_KEPT_S, IN_FLIGHT_MAX, WAITING_MAX, Exchange, Present
+from splitbrain.store.wire.rpc import ANSWER_KEPT_S, IN_FLIGHT_MAX, WAITING_MAX, Exchange
 
 SECRET = b"k" * 32
 
