@@ -20,7 +20,7 @@ from collections import Counter
 from collections.abc import Callable
 
 from splitbrain.store.actions import Action, Address, Instant, Persist, Send
-from splitbrain.store.client import ClientCore
+from splitbrain.store.client_core import ClientCore
 from splitbrain.store.config import Config, Member
 from splitbrain.store.node import Node
 from splitbrain.store.storage.engine import MemoryEngine

@@ -23,15 +23,14 @@ from splitbrain.store.actions import Action, Address, Instant, Note, Persist, Re
 from splitbrain.store.config import Config, Member
 from splitbrain.store.membership.history import Standing
 from splitbrain.store.node import Node
+from splitbrain.store.scheduling.alarm import Alarm
 from splitbrain.store.storage.engine import DamagedRecord, Engine
-from splitbrain.store.storage.replica import DATA
+from splitbrain.store.storage.replica import DATA, KEY_POSITION_BYTES
 from splitbrain.store.wire.udp import UdpSocket
 
 COMMIT_MAX = 1000
 """Persists in one commit: bounds how long the first of them waits."""
 DAMAGE_NOTED_MAX = 1000
-POSITION_BYTES = 16
-"""Of its position on the ring, before each key of the data (`replica.place`)."""
 
 
 def present() -> Instant:
@@ -78,8 +77,7 @@ class Server:
         self._engine = engine
         self._listen = listen
         self._persists: queue.SimpleQueue[Persist | None] = queue.SimpleQueue()
-        self._timer: asyncio.TimerHandle | None = None
-        self._due: float | None = None
+        self._alarm = Alarm(self._wake, time.monotonic, _later)
         self._serving = False
         self._failed: asyncio.Future[None]
 
@@ -103,8 +101,7 @@ class Server:
         finally:
             self._serving = False
             self._socket.close()
-            if self._timer is not None:
-                self._timer.cancel()
+            self._alarm.cancel()
             self._persists.put(None)
             writer.join()
 
@@ -117,7 +114,6 @@ class Server:
         self._enter(self._node.receive, datagram, source)
 
     def _wake(self) -> None:
-        self._due = None
         self._enter(self._node.wake)
 
     def _persisted(self, tickets: list[int]) -> None:
@@ -140,7 +136,7 @@ class Server:
         self._damaged.add(met)
         key, source = damage.key, "the node makes it anew, with what the others tell"
         if damage.space == DATA:
-            key, source = key[POSITION_BYTES:], "its replicas bring it back"
+            key, source = key[KEY_POSITION_BYTES:], "its replicas bring it back"
         self._note(
             f"the record of {key!r} in {damage.space!r} is damaged (its checksum does not match): it counts as not"
             f" there, and {source}; if there are more, replace the disk"
@@ -160,15 +156,7 @@ class Server:
                     self._note(action.text)
                 case _:
                     assert_never(action)
-        due = self._node.next_wake
-        # To be woken too early now and then costs less than to move the alarm at every datagram.
-        if due is None or (self._due is not None and self._due <= due):
-            return
-        if self._timer is not None:
-            self._timer.cancel()
-        self._due = due
-        loop = asyncio.get_running_loop()
-        self._timer = loop.call_later(max(0.0, due - time.monotonic()), self._wake)
+        self._alarm.set(self._node.next_wake)
 
     def _commit(self, persist: Persist) -> None:
         try:
@@ -202,6 +190,10 @@ class Server:
                 break
             batch.append(following)
         return batch
+
+
+def _later(delay_s: float, callback: Callable[[], None]) -> asyncio.TimerHandle:
+    return asyncio.get_running_loop().call_later(delay_s, callback)
 
 
 def _fail(failed: asyncio.Future[None], problem: Exception) -> None:

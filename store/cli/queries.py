@@ -16,7 +16,8 @@ import click
 
 from splitbrain.store.actions import Address
 from splitbrain.store.cli.arguments import Contact
-from splitbrain.store.client import Client, ClientCore
+from splitbrain.store.client import Client
+from splitbrain.store.client_core import ClientCore
 from splitbrain.store.config import Config, ConfigError, Member
 from splitbrain.store.errors import StoreError
 from splitbrain.store.membership.history import Standing, fold

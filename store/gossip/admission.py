@@ -22,7 +22,7 @@ from splitbrain.store.wire.peer_messages import Told
 from splitbrain.store.wire.rpc import Incoming
 
 ANSWER_S = 1.5
-"""For a node that is to join; shorter than a client waits before it asks another member (`client.FAILOVER_S`)."""
+"""For a node that is to join; shorter than a client waits before it asks another member (`client_core.FAILOVER_S`)."""
 
 
 class Admission:

@@ -35,7 +35,7 @@ class Leftovers:
         self._stretches: list[Range] = []
         self._after: bytes | None = None
         self._clearing = False
-        self.in_limbo: Callable[[], list[Token]] = list
+        self.in_transit: Callable[[], list[Token]] = list
         """Tokens given up, and perhaps not held yet: who claims one looks for its keys here. Set by `sender`."""
         try:
             self._removals = int.from_bytes(reader.get(LEFTOVERS, _REMOVALS) or b"")
@@ -89,7 +89,7 @@ class Leftovers:
 
     def _is_own(self, key: bytes) -> bool:
         core, at = self._core, position(key)
-        if core.holdings.slot_at(at) is not None or any(token.start <= at < token.end for token in self.in_limbo()):
+        if core.holdings.slot_at(at) is not None or any(token.start <= at < token.end for token in self.in_transit()):
             return True
         return not self.returning and core.name in core.ring.homes(key)
 

@@ -75,7 +75,7 @@ class Claims:
         """Another node's question."""
         match request:
             case Tokens():
-                tokens = [(*pack(t.stretch), t.slot) for t in [*self._core.holdings.tokens, *self._giver.limbo]]
+                tokens = [(*pack(t.stretch), t.slot) for t in [*self._core.holdings.tokens, *self._giver.in_transit]]
                 view, version = self._core.membership.view, self._core.holdings.version
                 holding = Holding(view, version, self._core.holdings.fresh, tokens, self._giver.numbers)
                 self._core.exchange.answer(incoming, holding)

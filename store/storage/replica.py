@@ -32,6 +32,8 @@ from splitbrain.store.versions.dotted import EMPTY, VersionSet
 
 DATA, HINTS, SPREADING, META, RING = "data", "hints", "spreading", "meta", "ring"
 
+KEY_POSITION_BYTES = 16
+"""The bytes of a key's position on the ring, which stand before the key in the engine (`place`)."""
 _COUNTED = 24
 _IDENTITY = b"identity"
 
@@ -155,10 +157,10 @@ class Replica:
 
         after: begin behind that key. Take a few and let go: an iterator left open holds up sqlite's checkpoints.
         """
-        start = within[0].to_bytes(16) if after is None else place(after) + b"\0"
-        end = None if within[1] >= 1 << 128 else within[1].to_bytes(16)
+        start = within[0].to_bytes(KEY_POSITION_BYTES) if after is None else place(after) + b"\0"
+        end = None if within[1] >= 1 << 128 else within[1].to_bytes(KEY_POSITION_BYTES)
         for at, stored in self._reader.scan(DATA, start, end):
-            yield at[16:], _entries.decode(stored)
+            yield at[KEY_POSITION_BYTES:], _entries.decode(stored)
 
     def reported(self, within: Range, after: bytes | None, limit: int) -> tuple[dict[bytes, Entry], bytes | None]:
         """The next data of a stretch, as the listeners of `on_durable` have been told of it.
@@ -306,4 +308,4 @@ class Replica:
 
 def place(key: bytes) -> bytes:
     """Under what the data of a key is stored: its position on the ring first."""
-    return position(key).to_bytes(16) + key
+    return position(key).to_bytes(KEY_POSITION_BYTES) + key

@@ -25,14 +25,14 @@ from splitbrain.store.storage.engine import DamagedRecord
 from splitbrain.store.storage.replica import Replica
 
 HOLDINGS = "holdings"
-POSITION_BYTES = 17
-"""Enough for the end of the ring, 2**128."""
+RANGE_END_BYTES = 17
+"""The bytes of a position where a range may end: one more than a key's, for the end of the ring, 2**128."""
 _FRESH = b"fresh"
 
 
 def pack(stretch: Range) -> tuple[bytes, bytes]:
     """A stretch as bytes, for messages and records."""
-    return stretch[0].to_bytes(POSITION_BYTES), stretch[1].to_bytes(POSITION_BYTES)
+    return stretch[0].to_bytes(RANGE_END_BYTES), stretch[1].to_bytes(RANGE_END_BYTES)
 
 
 def unpack(span: tuple[bytes, bytes]) -> Range:
@@ -210,7 +210,7 @@ def _with(tokens: Iterable[Token], token: Token) -> list[Token]:
 
 
 def _key(at: int) -> bytes:
-    return at.to_bytes(POSITION_BYTES)
+    return at.to_bytes(RANGE_END_BYTES)
 
 
 def _record(token: Token) -> Record:

@@ -40,7 +40,7 @@ IN_FLIGHT_MAX = 128
 WAITING_MAX = 4096
 FIRST_TIMEOUT_S, TIMEOUT_MIN_S, TIMEOUT_MAX_S = 0.15, 0.03, 0.6
 ANSWER_KEPT_S = 10.0
-"""Longer than any client retries (`client.TIMEOUT_S`)."""
+"""Longer than any client retries (`client_core.TIMEOUT_S`)."""
 TAKEN_MAX = 50_000
 """Puts a node can coordinate in `ANSWER_KEPT_S`, several times over."""
 BURST, BURST_EVERY_S = 32, 0.001

@@ -17,7 +17,7 @@ from itertools import count
 import msgspec
 
 from splitbrain.store.actions import Action, Address, Instant, Note, Persist, Record, Send
-from splitbrain.store.client import ClientCore
+from splitbrain.store.client_core import ClientCore
 from splitbrain.store.config import Config, Member
 from splitbrain.store.membership.membership import Membership
 from splitbrain.store.node import Node

@@ -9,7 +9,8 @@ import msgspec
 import pytest
 
 from splitbrain.store.actions import Instant
-from splitbrain.store.client import FAILOVER_S, TIMEOUT_S, Client, ClientCore
+from splitbrain.store.client import Client
+from splitbrain.store.client_core import FAILOVER_S, TIMEOUT_S, ClientCore
 from splitbrain.store.config import KEY_BYTES_MAX, VALUE_BYTES_MAX, Config
 from splitbrain.store.errors import REGISTRY, StoreError
 from splitbrain.store.node import Node

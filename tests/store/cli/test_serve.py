@@ -23,7 +23,7 @@ def cluster(tmp_path):
 
 
 def test_another_key_or_another_cluster_is_named_by_the_client_and_in_the_nodes_log(cluster, monkeypatch):
-    monkeypatch.setattr("splitbrain.store.client.TIMEOUT_S", 0.5)
+    monkeypatch.setattr("splitbrain.store.client_core.TIMEOUT_S", 0.5)
     process = cluster.start(1, *cluster.members(1), *ALONE)
     other = cluster.folder / "other"
     other.write_bytes(b"x" * 32)
@@ -107,7 +107,7 @@ def test_a_node_outside_says_how_to_have_it_join(cluster):
 
 
 def test_a_dead_node_does_not_keep_the_others_from_being_looked_into(cluster, monkeypatch):
-    monkeypatch.setattr("splitbrain.store.client.TIMEOUT_S", 2.0)
+    monkeypatch.setattr("splitbrain.store.client_core.TIMEOUT_S", 2.0)
     for number in (1, 2, 3):
         cluster.start(number, *cluster.members(1, 2, 3))
     assert cluster.ask("put", "k", "v", "--w", "3")[0] == 0

@@ -7,7 +7,7 @@ import random
 import pytest
 
 from splitbrain.store.actions import Instant, Send
-from splitbrain.store.client import ClientCore
+from splitbrain.store.client_core import ClientCore
 from splitbrain.store.wire import datagrams, rejections
 from splitbrain.store.wire.client_messages import Get
 from splitbrain.store.wire.datagrams import REQUEST, Wire
