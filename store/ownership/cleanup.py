@@ -1,10 +1,10 @@
-"""Leftovers: what a node stores of keys that are not its own any more.
+"""Cleanup: deletes keys that this node stores and that are not its own any more.
 
-1. What neither this node's tokens cover, nor the ring says that it is a home of, is deleted, a slice at a time: after a
-   transfer, and at the start.
-2. A node that was removed keeps what it has, for an operator who errs. If it joins again it deletes all of that before
-   it takes anything: it may be older than tombstones that were reaped meanwhile. Its hints it deletes at once, and who
-   knows that it was removed takes none from it.
+1. A key is deleted if no token of this node covers it and the ring does not make this node a primary replica of it.
+   Cleanup runs in slices, after a transfer and at the start.
+2. A node that was removed keeps what it has, in case the operator erred. If it joins again it deletes all of that
+   before it takes anything: it may be older than tombstones that were deleted since.
+3. Such a node deletes its hints at once. Nodes that know of its removal accept none from it.
 """
 
 from __future__ import annotations
@@ -22,12 +22,13 @@ from splitbrain.store.storage.replica import DATA
 from splitbrain.store.storage.tokens import Token, without
 
 LEFTOVERS = "leftovers"
+"""The engine's space for what cleanup remembers. Disks in use have it under this name."""
 _REMOVALS = b"removals"
 LOOKED_AT_ONCE = 64
 
 
 class Leftovers:
-    """This node's."""
+    """This node's cleanup."""
 
     def __init__(self, core: Core, handoff: Handoff, reader: Reader) -> None:
         self._core = core
@@ -36,7 +37,8 @@ class Leftovers:
         self._after: bytes | None = None
         self._clearing = False
         self.in_transit: Callable[[], list[Token]] = list
-        """Tokens given up, and perhaps not held yet: who claims one looks for its keys here. Set by `sender`."""
+        """Tokens given up that no node may hold yet: a node that reclaims one fetches its keys here. Set by `sender`.
+        """
         try:
             self._removals = int.from_bytes(reader.get(LEFTOVERS, _REMOVALS) or b"")
         except DamagedRecord:
@@ -44,7 +46,7 @@ class Leftovers:
         core.membership.on_change.append(lambda before: self._ring_changed())
 
     def start(self) -> None:
-        """Go on with what a crash interrupted."""
+        """Continue what a crash interrupted."""
         self._ring_changed()
         self.clear()
 
@@ -54,7 +56,7 @@ class Leftovers:
         return self._core.membership.removals(self._core.name) > self._removals
 
     def clear(self) -> None:
-        """Delete what is not this node's."""
+        """Begin to delete the keys that are not this node's."""
         if self._core.membership.standing not in (Standing.MEMBER, Standing.LEAVING):
             return
         self._stretches = without((0, RING_SIZE), self._core.holdings.tokens)

@@ -1,16 +1,16 @@
-"""Claims: who holds which token, and what becomes of a token that nobody holds.
+"""Reclaim: finds out which node holds which token, and takes tokens that no node holds.
 
-1. A home that lacks a token asks every node of the cluster, twice. Only if all have answered, of one view, nothing
-   moved in between, and nobody holds or passes on a certain token, that token is lost: its node was removed, or lost
-   its disk.
-2. The homes that lack one take the lost tokens in the order of preference. Each first fetches all keys of the stretch
-   from every other holder: what a quorum had acknowledged is on one of them. Then it holds the token.
-3. Of two holders of one token (two clusters met, or a disk was lost) one gives it up and claims another: one that is
-   fresh, else the later in the order of preference.
-4. It is the operator's removal that makes a node's tokens lost, never its silence: while one node does not answer,
+1. A primary replica that lacks a token asks every node of the cluster, twice. A token is lost only if all have
+   answered, in one view, nothing moved in between, and no node holds it or passes it on. Then its node was removed, or
+   lost its disk.
+2. The primary replicas that lack a token take the lost ones in the order of preference. Each first fetches all keys of
+   the range from every other holder: what a quorum had acknowledged is on one of them. Then it holds the token.
+3. If two nodes hold one token (two clusters met, or a disk was lost) one of them gives it up and claims another: the
+   one that is fresh, or else the later in the order of preference.
+4. A node's tokens are lost because an operator removed it, never because it is silent: while one node does not answer,
    nothing is claimed.
 
-Dynamo (SOSP 2007), section 4.9, moves ranges between nodes that live; this is what it leaves open.
+Dynamo (SOSP 2007), section 4.9, moves ranges between live nodes; this is what it leaves open.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ FLUSHED_AFTER_S = 0.1
 
 @dataclass(frozen=True)
 class _Report:
-    """What a node said that it holds."""
+    """The tokens that a node said it holds."""
 
     version: int
     fresh: bool
@@ -45,7 +45,7 @@ class _Report:
 
 @dataclass
 class _Claim:
-    """A token being claimed. holders: whose keys are still to be fetched."""
+    """A token being claimed. holders: the nodes whose keys are still to be fetched."""
 
     token: Token
     view: int
@@ -53,35 +53,35 @@ class _Claim:
 
 
 class Claims:
-    """This node's look at all tokens, and its claims."""
+    """This node's inspection of all tokens, and its claims."""
 
-    def __init__(self, core: Core, giver: Giver, taker: Taker) -> None:
+    def __init__(self, core: Core, sender: Giver, receiver: Taker) -> None:
         self._core = core
-        self._giver = giver
-        self._taker = taker
+        self._sender = sender
+        self._receiver = receiver
         self._asked_of: set[str] = set()
         self._reports: dict[str, _Report] = {}
         self._before: dict[str, _Report] = {}
         self._claims: list[_Claim] = []
         self._settled: int | None = None
-        """The view under which all was found well."""
-        taker.claimed = lambda stretch: any(overlap(claim.token, stretch) for claim in self._claims)
+        """The view under which every token was found where it should be."""
+        receiver.claimed = lambda stretch: any(overlap(claim.token, stretch) for claim in self._claims)
 
     def start(self) -> None:
-        """Begin to look."""
+        """Begin to inspect the tokens."""
         self._tick()
 
     def answer(self, incoming: Incoming, request: Tokens | Fetch) -> None:
-        """Another node's question."""
+        """Answer another node's question."""
         match request:
             case Tokens():
-                tokens = [(*pack(t.stretch), t.slot) for t in [*self._core.holdings.tokens, *self._giver.in_transit]]
+                tokens = [(*pack(t.stretch), t.slot) for t in [*self._core.holdings.tokens, *self._sender.in_transit]]
                 view, version = self._core.membership.view, self._core.holdings.version
-                holding = Holding(view, version, self._core.holdings.fresh, tokens, self._giver.numbers)
+                holding = Holding(view, version, self._core.holdings.fresh, tokens, self._sender.numbers)
                 self._core.exchange.answer(incoming, holding)
             case Fetch():
                 if request.after is None and self._core.replica.unsettled(unpack(request.span)):
-                    # Pages show what is durable; what a buffer holds may be acknowledged as well.
+                    # Pages show what is durable; what the write buffer holds may be acknowledged as well.
                     self._core.buffer.flush()
                     self._core.after(FLUSHED_AFTER_S, partial(self._fetched, incoming, request))
                 else:
@@ -98,7 +98,7 @@ class Claims:
             self._claims = [claim for claim in self._claims if claim.view == view]
             if self._settled != view and not self._claims:
                 self._ask_all()
-        # Not in step with the others: they would all ask the same node at once.
+        # At a time of its own: otherwise all nodes would ask at once.
         core.after(ASK_EVERY_S * (1 + core.exchange.jitter() / 2), self._tick)
 
     def _ask_all(self) -> None:
@@ -107,12 +107,12 @@ class Claims:
         self._before, self._reports = self._reports, {}
         asked = self._asked_of = set(others)
         view = core.membership.view
-        taking = self._taker.numbers
+        taking = self._receiver.numbers
 
         def answered(node: str, reply: Reply | None) -> None:
             if self._asked_of is not asked or not isinstance(reply, Holding):
                 return
-            self._taker.forget(node, (number for number in taking if number not in reply.transfers))
+            self._receiver.forget(node, (number for number in taking if number not in reply.transfers))
             if reply.view == view == core.membership.view:
                 tokens = tuple(Token(*unpack((start, end)), slot) for start, end, slot in reply.tokens)
                 self._reports[node] = _Report(reply.version, reply.fresh, tokens)
@@ -128,7 +128,7 @@ class Claims:
         return any(self._core.holdings.lacking(stretch) for stretch, _ in self._home_of())
 
     def _home_of(self) -> list[tuple[Range, tuple[str, ...]]]:
-        """The stretches whose home this node is, each with all its homes."""
+        """The ranges of which this node is a primary replica, each with all its primary replicas."""
         ring, name = self._core.ring, self._core.name
         found = ((ring.range(p), ring.homes_of(p)) for p in range(ring.partitions))
         return [(stretch, homes) for stretch, homes in found if name in homes]
@@ -137,16 +137,16 @@ class Claims:
         return sorted({home for _, homes in self._home_of() for home in homes} - {self._core.name})
 
     def _judge(self) -> None:
-        """All have answered."""
+        """All nodes have answered: check each range."""
         well = self._reports == self._before
         for stretch, homes in self._home_of():
             well = self._judge_stretch(stretch, homes, self._reports == self._before) and well
-        if well and not (self._giver.numbers or self._taker.numbers or self._claims):
+        if well and not (self._sender.numbers or self._receiver.numbers or self._claims):
             self._settled = self._core.membership.view
             self._core.holdings.settle()
 
     def _judge_stretch(self, stretch: Range, homes: tuple[str, ...], unmoved: bool) -> bool:
-        """Whether all is well there; claim what is lost if not."""
+        """Whether every token of the range is where it should be; claim what is lost if not."""
         core = self._core
         mine = self._core.holdings.within(stretch)
         theirs = {node: _within(report.tokens, stretch) for node, report in self._reports.items()}
@@ -160,7 +160,7 @@ class Claims:
         lacking = without(stretch, mine)
         if not lacking:
             return True
-        if unmoved and len(self._reports) == len(core.membership.others()) and not self._taker.takes(lacking[0]):
+        if unmoved and len(self._reports) == len(core.membership.others()) and not self._receiver.takes(lacking[0]):
             self._claim_lost(lacking[0], homes, theirs)
         return False
 
@@ -173,7 +173,7 @@ class Claims:
 
     def _claim_lost(self, stretch: Range, homes: tuple[str, ...], theirs: dict[str, list[Token]]) -> None:
         core = self._core
-        # Up to where somebody's token begins or ends: in between, the same nodes hold the same tokens.
+        # Up to where any node's token begins or ends: in between, the same nodes hold the same tokens.
         start = stretch[0]
         ends = [at for tokens in theirs.values() for t in tokens for at in t.stretch if start < at < stretch[1]]
         part = (start, min(ends, default=stretch[1]))
@@ -192,7 +192,7 @@ class Claims:
         self._fetch(claim, None)
 
     def _fetch(self, claim: _Claim, after: bytes | None) -> None:
-        """The next page from the first of the holders; the token, once there is none left."""
+        """Fetch the next page from the first of the holders; take the token once no holder is left."""
         core = self._core
         if claim not in self._claims:
             return

@@ -1,8 +1,8 @@
-"""What a node hosts: the stretches of the ring that it keeps in step with other replicas, with their Merkle trees.
+"""Hosted partitions: those that a node compares with other replicas, with their Merkle trees.
 
-1. A node hosts a partition if it is a home of it and holds a token of all of it. A home that waits for its token gets
-   the data by transfer.
-2. Partitions are named as the ring in force numbers them. Whoever names one to another node says in which view.
+1. A node hosts a partition if it is a primary replica of it and holds a token of all of it. A replica that waits for
+   its token gets the data by transfer.
+2. Partitions are numbered by the ring in force. A message that names one says under which view.
 
 Dynamo (SOSP 2007), section 4.7.
 """
@@ -17,11 +17,11 @@ from splitbrain.store.ring.ring import Range
 from splitbrain.store.wire.peer_messages import TreeNode
 
 KEYS_AT_ONCE = 512
-"""Listed in one answer."""
+"""About how many keys one answer lists."""
 
 
 def hosted(core: Core) -> dict[int, Range]:
-    """The partitions that this node hosts, with their stretches. O(partitions)."""
+    """The partitions that this node hosts, with their ranges. O(partitions)."""
     ring = core.ring
     return {
         partition: ring.range(partition)
@@ -40,7 +40,7 @@ class Hosted:
         self._seen: tuple[int, int] | None = None
 
     def refresh(self) -> None:
-        """Host what is this node's by now. O(1) if neither the ring nor the holdings changed."""
+        """Update what is hosted. O(1) if neither the ring nor the tokens changed."""
         seen = (self._core.membership.view, self._core.holdings.version)
         if seen != self._seen:
             self._seen = seen
@@ -62,7 +62,7 @@ class Hosted:
         return self._trees.unfinished
 
     def shared(self) -> dict[str, list[int]]:
-        """The other homes of the partitions hosted here, each with those it shares."""
+        """The other primary replicas of the partitions hosted here, each with the partitions it shares."""
         shared: dict[str, list[int]] = {}
         for partition in self._stretches:
             for home in self._core.ring.homes_of(partition):
@@ -77,7 +77,10 @@ class Hosted:
         return tree.children(number) if tree is not None and tree.is_inner(number) else []
 
     def listings(self, leaves: Iterable[TreeNode]) -> list[dict[bytes, int] | None]:
-        """The keys, with their hashes, of the first of the leaves: of one at least, and `KEYS_AT_ONCE` keys or so."""
+        """The keys of the first leaves, with their hashes: of one leaf at least, and of about `KEYS_AT_ONCE` keys.
+
+        None stands for a leaf without a finished tree.
+        """
         listings: list[dict[bytes, int] | None] = []
         keys = 0
         for partition, number in leaves:

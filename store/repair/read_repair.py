@@ -1,10 +1,10 @@
-"""Read repair: what a get found out brings stale replicas up to date.
+"""Read repair: what a get learnt brings stale replicas up to date.
 
-1. Pushed is the *merged* state, never one winner of it: a winner would destroy the siblings it was read with.
-2. Only homes are repaired; what a stand-in holds goes to its owner by hinted handoff.
-3. One get pushes a state to a home at most once.
-4. Unless a client waits for it (`blocking`), a repair is background work, and is left to the next get, or to
-   anti-entropy, if too much of that waits already.
+1. It pushes the *merged* state, never one version of it: one version would destroy its siblings.
+2. Only primary replicas are repaired. What a fallback holds goes to its owner by hinted handoff.
+3. One get pushes one state to a replica at most once.
+4. Unless the client waits for it (`blocking`), a repair is background work. If too much of that waits already, the
+   repair is left to the next get, or to anti-entropy.
 
 Dynamo (SOSP 2007), section 5.
 """
@@ -33,9 +33,10 @@ class ReadRepair:
     def push(
         self, homes: Iterable[str], states: Mapping[str, VersionSet | None], on_held: Callable[[set[str]], None]
     ) -> None:
-        """Bring the homes among those that answered up to date.
+        """Bring the primary replicas that answered up to date.
 
-        states: what each node answered. on_held: told, whenever it grows, which of them hold the merged state.
+        states: what each node answered. on_held: called, whenever the set grows, with the nodes that hold the merged
+        state.
         """
         state = self._core.replica.combine(states.values())
         holders = {node for node, known in states.items() if (known or EMPTY) == state}
