@@ -1,11 +1,11 @@
 """The server: the shell that gives a node its socket, its clock and its disk.
 
 1. One loop thread runs the node. One writer thread commits: all that queued while it was syncing goes into the next
-   commit together (group commit), in order, and only then does the node hear that it is durable. An engine that waits
-   for no disk commits at once.
+   commit together (group commit), in order. Only then does the node hear that it is durable. An engine that waits for
+   no disk commits at once.
 2. If a commit fails the server stops: a node that can't store must not answer as if it could.
-3. If the node breaks off in the middle of anything the server stops as well: nobody knows what state it is in. What
-   was acknowledged is on the disk, and a restart begins from there.
+3. If the node raises an exception the server stops as well: the node's state may be inconsistent. What was acknowledged
+   is on the disk, and a restart begins from there.
 4. A damaged record is named in the log once, and counted.
 """
 
@@ -29,7 +29,7 @@ from splitbrain.store.storage.replica import DATA, KEY_POSITION_BYTES
 from splitbrain.store.wire.udp import UdpSocket
 
 COMMIT_MAX = 1000
-"""Persists in one commit: bounds how long the first of them waits."""
+"""The most `Persist` actions in one commit: it bounds how long the first of them waits."""
 DAMAGE_NOTED_MAX = 1000
 
 
@@ -107,7 +107,7 @@ class Server:
 
     @property
     def standing(self) -> Standing | None:
-        """The node's own (`node.Node.standing`)."""
+        """The node's standing in the cluster (`node.Node.standing`)."""
         return self._node.standing
 
     def _received(self, datagram: bytes, source: Address) -> None:
@@ -173,7 +173,7 @@ class Server:
                 records += persist.records
             try:
                 self._engine.commit(records)
-            except Exception as problem:  # Whatever it is: without this thread nothing would be stored any more.
+            except Exception as problem:  # Any exception: without this thread nothing would be stored any more.
                 loop.call_soon_threadsafe(_fail, failed, problem)
                 return
             loop.call_soon_threadsafe(self._persisted, [persist.ticket for persist in batch])

@@ -1,6 +1,6 @@
 """Commands on keys: get, put, delete, and what every node holds of one.
 
-Values that are no text are shown with backslashes; `--json` has them in base64 as well.
+Bytes of a value that are no text are shown with backslashes; `--json` has values in base64 as well.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ def versions(contact: Contact, as_json: bool, key: str) -> None:
 
 
 def agreement(homes: tuple[str, ...], answers: Mapping[str, Held | StoreError]) -> tuple[bool | None, str]:
-    """Whether the homes of a key hold the same; None if not all of them answered; and a sentence that says so."""
+    """Whether the primary replicas of a key agree (None: not all of them answered), and a sentence that says so."""
     held = {home: answer for home in homes if isinstance(answer := answers.get(home), Held)}
     silent = ", ".join(home for home in homes if home not in held)
     first = next(iter(held.values()), None)
@@ -131,12 +131,12 @@ def _rows(homes: tuple[str, ...], answers: Mapping[str, Held | StoreError]) -> l
 
 
 def _row(version: Version) -> tuple[object, ...]:
-    told = _told(version)
-    value = "(tombstone)" if version.value is None else told["value"]
-    return (told["dot"], told["coordinator"], told["request"], _moment(version.wall_ns), value)
+    described = _described(version)
+    value = "(tombstone)" if version.value is None else described["value"]
+    return (described["dot"], described["coordinator"], described["request"], _moment(version.wall_ns), value)
 
 
-def _told(version: Version) -> dict[str, Any]:
+def _described(version: Version) -> dict[str, Any]:
     return {
         "dot": f"{version.actor:x}:{version.counter}",
         "value": None if version.value is None else _text(version.value),
@@ -147,8 +147,8 @@ def _told(version: Version) -> dict[str, Any]:
 
 
 def _held(held: Held) -> dict[str, object]:
-    told = [_told(version) for version in held.state.versions]
-    return {"home": held.home, "hints_for": held.hints_for, "versions": told}
+    described = [_described(version) for version in held.state.versions]
+    return {"home": held.home, "hints_for": held.hints_for, "versions": described}
 
 
 def _moment(wall_ns: int) -> str:

@@ -4,13 +4,12 @@
    key's first primary replica, which looks for dead keys.
 2. A dead key is deleted only after *every* node of the cluster agreed, all in one view of the membership. Each primary
    replica has said that it holds exactly this state durably; each other node that it holds this or nothing.
-3. Each node has also said that the key was quiet there for `quiet_s`: no hint of it was kept or being deleted, no write
-   of it spread, no other state of it came.
+3. Each node has also said that the key was quiet there for longer than any message can be under way. Quiet means: no
+   hint of it was kept or being deleted, no write of it spread, no other state of it came.
 4. While a node is away nothing is deleted, until it is back or an operator removes it. Nodes accept nothing from a
    removed node (`cleanup`).
 5. Why that suffices: an older version can come back only from a node's data, from a hint, or from a message under way.
-   Rules 2 and 3 exclude the first two everywhere, at one time and for `quiet_s`, which is longer than any message can
-   be under way. Wrong clocks can make a grace period too short; they bring nothing back.
+   Rules 2 and 3 exclude all three. Wrong clocks can make a grace period too short; they bring nothing back.
 6. A node that was stalled or restarted counts its quiet time from then on: what was under way in it may continue.
 7. A primary replica that holds another state is sent the tombstone, and asked again at the next pass.
 8. A node that is told to delete a key does so if it still agrees. If only some nodes do (a node crashes, a datagram is

@@ -177,7 +177,7 @@ class PNCounter:
         return PNCounter({**self.added, actor: self.added.get(actor, 0) + amount}, self.subtracted) if amount else self
 
     def merge(self, other: PNCounter) -> PNCounter:
-        """Of each actor's counts the later."""
+        """The later of each actor's counts."""
         return PNCounter(_larger(self.added, other.added), _larger(self.subtracted, other.subtracted))
 
     def encode(self) -> bytes:

@@ -1,4 +1,4 @@
-"""The exchange: requests that are retried until answered, and answers that are given once.
+"""RPC: requests that are retried until answered, and answers that are given once.
 
 1. A request keeps its id over every retry. An answer counts only from the address and the boot that were asked, to this
    boot, for a request still open. Until that is known it has no effect whatever: recorded answers of a dead peer, sent
@@ -6,15 +6,14 @@
 2. Retries wait for an adaptive timeout (Jacobson and Karels; Karn's rule), doubled each time, capped, with jitter.
 3. A request that arrives again is not done again while it is being done, and a put not for as long as its sender
    may retry it: its answer is sent again. Answers to what may be repeated (reads, merges) are not kept.
-4. A retry says that it is one: a peer that started only lately can tell that its former self may have done it.
-   A request is meant for one boot of its peer, so that nobody can replay it to another. A peer that it is not meant for
-   answers with its own boot id, and nothing else: then the request is sent again at once, and is no retry. If the
-   peer's name is known, only a boot of that name is believed: else one node could be made to answer for another.
+4. A retry says that it is one: a peer that started only lately can tell that its previous incarnation may have done it.
+   A request is meant for one boot of its peer, so that it can't be replayed to another. A peer that it is not meant for
+   answers with its own boot id, and nothing else: then the request is sent again at once, and is no retry.
 5. At most 128 requests are under way to one peer; more wait their turn until their deadline, and past a bound fail
    as `busy`. A request is not sent again while its answer is arriving.
 6. A long message is sent in bursts, so that it does not overrun the receiver's socket buffer.
-7. What can't be opened, or is no message, is counted and dropped. What a peer says of our own datagrams (`rejections`)
-   is kept until its next answer, for whoever wonders why there was none, and changes nothing.
+7. What can't be opened, or is no message, is counted and dropped. A peer's rejection of our own datagrams
+   (`rejections`) is kept until its next answer, to explain why there was none, and changes nothing.
 """
 
 from __future__ import annotations
@@ -46,7 +45,7 @@ TAKEN_MAX = 50_000
 BURST, BURST_EVERY_S = 32, 0.001
 ARRIVING_S = 0.05
 HELLOS_MAX = 3
-"""Times a request is sent again at once; a peer with a new boot id at every turn has to wait for the retries."""
+"""How often a request is sent again at once; a peer with a new boot id each time has to wait for the retries."""
 
 OnReply = Callable[[Reply | None], None]
 
@@ -238,7 +237,7 @@ class Exchange:
         return peer.smoothed_s if peer else None
 
     def says(self, to: Address) -> str:
-        """What a peer says of our datagrams instead of answering; unauthenticated, for people only. "": nothing."""
+        """What a peer says of our datagrams instead of answering (`rejections`), for people only; "" if nothing."""
         peer = self._peers.get(to)
         return peer.says if peer else ""
 
@@ -323,7 +322,7 @@ class Exchange:
         return asked.named is None or asked.named == fragment.checksum
 
     def _greet(self, fragment: Fragment, source: Address) -> None:
-        """A request came that is meant for another boot: of a peer that does not know this one yet, or replayed."""
+        """A request came for another boot: the peer does not know this one yet, or it is a replay."""
         self.counters["hellos"] += 1
         if fragment.part == 0:
             self._out.append(Send(source, self._wire.hello(fragment.request_id, fragment.boot)))

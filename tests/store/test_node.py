@@ -1,4 +1,4 @@
-"""A node against whatever the network brings: strangers, replays, and key holders that send nonsense."""
+"""A node against whatever the network brings: senders without the key, replays, and key holders that send nonsense."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def captured():
 
 @settings(max_examples=60, deadline=None)
 @given(st.data())
-def test_damaged_truncated_and_oversized_datagrams_get_a_short_notice_at_most_and_are_counted(captured, data):
+def test_damaged_truncated_and_oversized_datagrams_get_a_short_rejection_at_most_and_are_counted(captured, data):
     box = Box(1, config=ALONE, settled=False)
     datagram = bytearray(data.draw(st.sampled_from(captured)))
     match data.draw(st.sampled_from(["flip", "cut", "extend", "noise"])):
@@ -89,7 +89,7 @@ def test_a_replayed_put_is_counted_and_does_nothing_and_a_first_contact_gets_a_h
     assert client.get(b"k").values == [b"new"]
 
 
-def test_a_strangers_requests_get_a_notice_and_no_answer():
+def test_requests_without_the_key_get_a_rejection_and_no_answer():
     box = Box(3)
     wire = Wire(b"x" * 32, CLUSTER, "stranger", random.Random(1).getrandbits)
     (answer,) = answers_to(box, "n1", wire.datagrams(REQUEST, 1, 0, encode(Put(b"k", b"v", None))))

@@ -243,7 +243,7 @@ def test_noise_from_the_network_is_counted_and_gets_no_answer():
     run(scenario)
 
 
-def test_a_client_with_another_key_is_a_stranger(monkeypatch):
+def test_a_client_with_another_key_times_out_and_is_told_why(monkeypatch):
     monkeypatch.setattr("splitbrain.store.client_core.TIMEOUT_S", 0.3)
 
     async def scenario():

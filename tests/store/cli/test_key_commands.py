@@ -53,7 +53,7 @@ def test_a_node_with_a_hint_and_nothing_else_is_not_said_to_have_nothing():
     ]
 
 
-def test_without_any_answer_nobody_knows():
+def test_without_any_answer_agreement_is_unknown():
     assert agreement(HOMES, dict.fromkeys(HOMES, SILENT))[0] is None
 
 

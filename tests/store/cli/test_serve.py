@@ -165,7 +165,7 @@ def test_a_bug_ends_a_node_with_3_and_one_line_that_says_where(tmp_path, monkeyp
     assert re.search(r"a bug in the store at test_serve.py:\d+: KeyError: 'oops'; report this line", errors)
 
 
-def test_a_log_that_nobody_reads_any_more_ends_no_node(cluster):
+def test_a_node_survives_the_end_of_its_log_s_reader(cluster):
     process = cluster.start(1, *cluster.members(1), *ALONE)
     process.stdout.close()
     other = cluster.folder / "other"

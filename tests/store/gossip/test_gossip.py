@@ -306,7 +306,7 @@ def test_without_a_seed_they_never_meet():
     assert len(box.views()) == 2
 
 
-def test_a_name_of_both_clusters_is_one_nodes_everywhere_and_the_other_serves_nobody():
+def test_a_name_in_both_clusters_belongs_to_one_node_everywhere_and_the_other_serves_no_client():
     box = Box(3, config=RAPID)
     box.found("m1", "m2", "m3", seeds=["n1"], called="n1")
     box.run_until(lambda: len(box.views()) == 1)
@@ -322,7 +322,7 @@ def test_a_name_of_both_clusters_is_one_nodes_everywhere_and_the_other_serves_no
     assert refused.message in box.hosts["m1"].log
 
 
-def test_a_node_outside_asks_seeds_only_and_nobody_asks_it():
+def test_a_node_outside_asks_seeds_only_and_is_not_asked():
     box = Box(4, config=RAPID)
     box.add("a", seeds=["n3"])
     heard = overhear(box, Tell)
@@ -346,7 +346,7 @@ def test_a_member_asks_a_seed_that_is_none_of_its_own_now_and_then():
     assert 0.03 < share < 0.3
 
 
-def test_a_node_that_joined_is_a_member_after_a_restart_with_nobody_to_ask():
+def test_a_node_that_joined_is_a_member_after_a_restart_while_all_others_are_down():
     box = Box(3, config=RAPID)
     box.add("a")
     assert box.join("a").ok
@@ -418,7 +418,7 @@ def test_what_cannot_be_is_refused_with_cause_and_remedy_and_changes_nothing(mak
     assert box.views("n1", "n2", "n3") == before
 
 
-def test_a_node_outside_lets_nobody_join():
+def test_a_node_outside_refuses_joins():
     box = Box(3, config=RAPID)
     box.add("a")
     box.add("b")

@@ -25,7 +25,7 @@ def detector(returned):
     return Detector(["n2", "n3"], returned.append)
 
 
-def test_a_peer_nobody_asked_anything_is_trusted(detector):
+def test_a_peer_that_was_never_asked_anything_is_trusted(detector):
     assert not detector.suspects("n2", 1e9)
 
 
@@ -51,7 +51,7 @@ def test_an_answer_restores_trust_and_is_reported_once(detector, returned):
     assert returned == ["n2"]
 
 
-def test_names_of_strangers_are_ignored(detector):
+def test_answers_from_names_that_are_no_peers_are_ignored(detector):
     detector.heard("client", 0.0)
     assert set(detector.opinions(1.0)) == {"n2", "n3"}
 

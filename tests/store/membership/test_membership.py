@@ -357,7 +357,7 @@ def test_a_node_outside_serves_no_clients_until_it_is_in_a_ring():
     assert outside.notes == ["n9 is a member of the ring"]
 
 
-def test_of_two_nodes_of_one_name_one_keeps_it_and_the_other_serves_nobody_ever_after():
+def test_of_two_nodes_with_one_name_one_keeps_it_and_the_other_serves_no_client_any_more():
     elsewhere = [change(0, Kind.START, number, issuer="", address=at(number + 10)) for number in (1, 2, 3)]
     ours, theirs = Copy(members=(1, 2, 3)), Copy(members=())
     theirs.learn(*elsewhere)

@@ -216,7 +216,7 @@ def test_a_node_that_lost_its_disk_comes_back_with_the_token_that_only_it_can_ha
         box.run_until(lambda: box.agree(*(b"%d" % number for number in range(30))), 30.0)
 
 
-def test_a_removed_node_that_comes_back_with_its_old_disk_holds_nothing_and_serves_nobody():
+def test_a_removed_node_that_comes_back_with_its_old_disk_holds_no_token_and_serves_no_client():
     box = Box(5, seed=2, config=Config(partitions=8, gossip_s=0.5))
     assert box.client().put(b"k", b"old").ok
     victim = box.ring.homes(b"k")[0]

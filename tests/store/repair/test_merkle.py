@@ -203,7 +203,7 @@ def test_an_unfinished_tree_is_not_given_out():
     assert stand.trees.tree(SMALL).root != 0
 
 
-def test_a_join_leaves_the_trees_of_stretches_that_stay_as_they_are():
+def test_a_join_leaves_the_trees_of_ranges_that_stay_as_they_are():
     members = [Member(f"n{i}", ("h", i)) for i in range(1, 6)]
     before = Ring(members, Config())
     after = before.joined(Member("n6", ("h", 6)))
@@ -227,7 +227,7 @@ def test_a_join_leaves_the_trees_of_stretches_that_stay_as_they_are():
     assert not looked_at
 
 
-def test_a_stretch_that_went_and_came_back_is_filled_anew():
+def test_the_tree_of_a_range_that_went_and_came_back_is_filled_anew():
     stand = Stand([SMALL])
     stand.slices.run_all()
     stand.trees.host([])

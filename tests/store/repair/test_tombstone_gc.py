@@ -18,7 +18,7 @@ from tests.store.box import Box
 GRACE_S = 20.0
 QUIET_S = UNDER_WAY_S + 2.0
 CYCLE_S = REST_S[0] + QUIET_S + 2 * PATIENCE_S
-"""From the end of one pass to the next reaping, if nobody is away."""
+"""From the end of one pass to the next collection, if no node is away."""
 CONFIG = Config(tombstone_grace_s=GRACE_S, anti_entropy_s=2.0, partitions=8)
 
 
@@ -58,7 +58,7 @@ def box():
     return Box(5, seed=6, config=CONFIG)
 
 
-def test_a_tombstone_is_reaped_after_its_grace_and_not_before(box):
+def test_a_tombstone_is_deleted_after_its_grace_period_and_not_before(box):
     key = box.key()
     deleted(box, key)
     box.run_for(GRACE_S - 1.0)
@@ -244,20 +244,20 @@ def test_a_home_that_holds_another_state_says_so_and_is_sent_the_tombstone():
     box.run_until(lambda: gone(box, key), 3 * CYCLE_S)
 
 
-def test_a_home_that_is_not_told_brings_the_tombstone_back_and_not_the_value(box):
+def test_a_replica_that_is_not_told_to_delete_brings_the_tombstone_back_and_not_the_value(box):
     key = box.key()
     deleted(box, key)
     first, _, untold = box.ring.homes(key)
     reaper = box.hosts[first].node._reaping
-    told = reaper._told
+    told = reaper._answered
 
     def cut_off_before_the_order(*args, last):
         if last:
             box.isolate(untold)
-            reaper._told = told
+            reaper._answered = told
         told(*args, last=last)
 
-    reaper._told = cut_off_before_the_order
+    reaper._answered = cut_off_before_the_order
     box.run_until(lambda: box.state(first, key) == EMPTY, GRACE_S + 2 * CYCLE_S)
     box.run_for(PATIENCE_S + 1.0)
     assert box.versions(untold, key)
@@ -267,7 +267,7 @@ def test_a_home_that_is_not_told_brings_the_tombstone_back_and_not_the_value(box
     box.run_until(lambda: gone(box, key), 3 * CYCLE_S)
 
 
-def test_a_put_with_a_context_from_before_the_reaping_stands_alone(box):
+def test_a_put_with_a_context_from_before_the_collection_has_no_sibling(box):
     key = box.key()
     context = deleted(box, key)
     box.run_until(lambda: gone(box, key), GRACE_S + 2 * CYCLE_S)
@@ -279,7 +279,7 @@ def test_a_put_with_a_context_from_before_the_reaping_stands_alone(box):
     assert client.get(key).values == [b"again", b"blind"]
 
 
-def test_no_dot_is_used_again_after_a_reaping(box):
+def test_no_dot_is_used_again_after_a_collection(box):
     dots = box.watch_dots()
     key = box.key()
     homes = box.ring.homes(key)
@@ -305,7 +305,7 @@ def test_an_order_about_a_key_that_was_written_meanwhile_changes_nothing(box):
     assert [box.values(name, key) for name in box.ring.homes(key)] == [[b"new"]] * 3
 
 
-def test_an_order_that_nobody_prepared_changes_nothing(box):
+def test_an_order_to_delete_that_was_not_prepared_changes_nothing(box):
     key = box.key()
     deleted(box, key)
     home = box.ring.homes(key)[0]
@@ -328,7 +328,7 @@ def test_what_is_watched_is_bounded(box, monkeypatch):
     assert len(box.hosts["n1"].node._reaping._watched) == 10
 
 
-def test_thousands_of_tombstones_are_reaped_in_batches(monkeypatch):
+def test_thousands_of_tombstones_are_deleted_in_batches(monkeypatch):
     monkeypatch.setattr(tombstone_gc, "BATCH_KEYS", 20)
     box = Box(3, seed=1, config=CONFIG)
     client = box.client()

@@ -111,7 +111,7 @@ def test_a_power_cut_loses_nothing_that_was_acknowledged_with_dw_1(seed):
         assert value in box.client("n1").ask(Get(key, r=3, pr=3)).values
 
 
-def test_a_dw_that_is_not_met_says_so_and_that_nobody_knows():
+def test_a_dw_that_is_not_met_says_so_and_is_indeterminate():
     box = Box(3, config=buffered(dw=2, sloppy=False))
     box.hold("n2")
     box.hold("n3")

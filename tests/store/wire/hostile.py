@@ -1,6 +1,6 @@
-"""Hostile traffic: what strangers can send to a node, and what a mad holder of the key can.
+"""Hostile traffic: what a sender without the key can send to a node, and what a faulty holder of it can.
 
-A *stranger* has no key. It can make up datagrams, and record, cut, flip, splice, replay and reorder those of others.
+An *outsider* has no key. It can make up datagrams, and record, cut, flip, splice, replay and reorder those of others.
 A holder of the cluster's key is trusted by design, and can do whatever a client or a node can; but even what it sends
 sealed, malformed or extreme, must not bring a node down.
 """
@@ -24,18 +24,18 @@ from splitbrain.store.wire import datagrams, messages
 from splitbrain.store.wire.datagrams import HELLO, REPLY, REQUEST, RETRY, Wire
 from tests.store.box import CLUSTER, Box
 
-STRANGERS = [(f"10.9.{i // 250}.{i % 250 + 1}", 1024 + i) for i in range(1000)]
+OUTSIDERS = [(f"10.9.{i // 250}.{i % 250 + 1}", 1024 + i) for i in range(1000)]
 
 
-class Stranger:
+class Outsider:
     """Endless hostile datagrams. recorded: what it saw on the network, all of it delivered already."""
 
     def __init__(self, rng: random.Random, recorded: list[bytes], cluster: str) -> None:
         self.rng = rng
         self.recorded = recorded
         self.others = [
-            Wire(rng.randbytes(32), cluster, "stranger", rng.getrandbits),
-            Wire(rng.randbytes(32), "another cluster", "stranger", rng.getrandbits),
+            Wire(rng.randbytes(32), cluster, "outsider", rng.getrandbits),
+            Wire(rng.randbytes(32), "another cluster", "outsider", rng.getrandbits),
         ]
         self.attacks: dict[str, Callable[[], bytes]] = {
             "noise": lambda: rng.randbytes(rng.randrange(1400)),
@@ -179,14 +179,14 @@ class Siege:
         self.box = box
         self.host = box.hosts[target]
         self.rng = rng
-        self.stranger = Stranger(rng, recorded, CLUSTER)
+        self.outsider = Outsider(rng, recorded, CLUSTER)
         self.attacks: Counter[str] = Counter()
         self.received_bytes = self.answered_bytes = 0
 
     def run(self, number: int, every: int = 500, between: Callable[[], None] = lambda: None) -> None:
         """Send that many datagrams; now and then let a little time pass, and do what comes `between`."""
-        sources = [*STRANGERS, *(host.address for host in self.box.hosts.values()), *self.box.clients]
-        for count, (name, datagram) in enumerate(islice(self.stranger.datagrams(), number), 1):
+        sources = [*OUTSIDERS, *(host.address for host in self.box.hosts.values()), *self.box.clients]
+        for count, (name, datagram) in enumerate(islice(self.outsider.datagrams(), number), 1):
             self.attacks[name] += 1
             self._hit(datagram, self.rng.choice(sources))
             if count % every == 0:

@@ -75,7 +75,7 @@ def test_an_oversized_datagram_is_refused_before_it_is_opened():
     assert refused(make("n2"), datagram + bytes(DATAGRAM_BYTES_MAX)) == "malformed"
 
 
-def test_a_stranger_without_the_key_is_refused():
+def test_a_sender_without_the_key_is_refused():
     (datagram,) = make(secret=b"x" * 32).datagrams(REQUEST, 1, 0, b"p")
     assert refused(make("n2"), datagram) == "forged"
 
@@ -148,7 +148,7 @@ def test_a_senders_own_datagrams_thrown_back_at_it_are_refused():
     assert refused(sender, datagram) == "reflected"
 
 
-def test_a_sender_out_of_sequence_numbers_goes_on_under_a_new_boot_id(monkeypatch):
+def test_a_sender_out_of_sequence_numbers_continues_as_a_new_incarnation(monkeypatch):
     monkeypatch.setattr(datagrams, "_SEQUENCE_MAX", 3)
     sender, receiver = make(), make("n2")
     nonces, boots = set(), set()
@@ -168,7 +168,7 @@ def test_the_memory_of_senders_is_bounded(monkeypatch):
         assert len(receiver._windows) <= 5
 
 
-def test_who_forgets_senders_takes_a_new_boot_id_that_none_of_their_datagrams_is_meant_for(monkeypatch):
+def test_a_node_that_forgets_senders_becomes_a_new_incarnation_for_which_none_of_their_datagrams_is(monkeypatch):
     monkeypatch.setattr(datagrams, "_BOOTS_REMEMBERED", 5)
     receiver = make("n2")
     boot = receiver.boot
