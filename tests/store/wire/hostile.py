@@ -146,6 +146,15 @@ class Mad:
             return made if origin is list else tuple(made)
         if origin is dict:
             return {self.make(arguments[0]): self.make(arguments[1]) for _ in range(rng.choice((0, 1, 3)))}
+        if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+            return kind(**{each.name: self.make(each.type) for each in msgspec.structs.fields(kind)})
+        if isinstance(kind, type) and issubclass(kind, tuple):
+            return kind(*(self.make(each) for each in typing.get_type_hints(kind).values()))
+        return self.scalar(kind)
+
+    def scalar(self, kind: typing.Any) -> typing.Any:
+        """A value of a type that is made of no others."""
+        rng = self.rng
         if kind is type(None):
             return None
         if kind is bool:
@@ -162,10 +171,6 @@ class Mad:
             return rng.choice(("", "n1", "\0", "\x1b[31m", "x" * 300, "ÿ", "10.0.0.1", *self.names))
         if isinstance(kind, type) and issubclass(kind, Enum):
             return rng.choice(list(kind))
-        if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
-            return kind(**{each.name: self.make(each.type) for each in msgspec.structs.fields(kind)})
-        if isinstance(kind, type) and issubclass(kind, tuple):
-            return kind(*(self.make(each) for each in typing.get_type_hints(kind).values()))
         raise AssertionError(f"teach this generator about {kind!r}")
 
 
