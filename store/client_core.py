@@ -29,7 +29,7 @@ from splitbrain.store.wire.changes import Change, identity
 from splitbrain.store.wire.client_messages import ClientRequest, Failed, Get, Members, Put, Stored, Values, View
 from splitbrain.store.wire.datagrams import Wire
 from splitbrain.store.wire.messages import Reply, after_others
-from splitbrain.store.wire.rpc import Exchange
+from splitbrain.store.wire.rpc import Rpc
 
 TIMEOUT_S = 4.0
 FAILOVER_S = 1.8
@@ -52,7 +52,7 @@ class ClientCore:
         self._present = Present(Instant(0.0, 0))
         self._timers = Timers()
         wire = Wire(secret, cluster, name, bits)
-        self._exchange = Exchange(wire, self._timers, self._present, bits, self._out)
+        self._rpc = Rpc(wire, self._timers, self._present, bits, self._out)
         self._bits = bits
         self._changes: dict[int, Change] = {}
         self._views = {0}
@@ -66,13 +66,13 @@ class ClientCore:
         self._present.now = now
         nodes = self._route(request)
         deadline = now.monotonic + TIMEOUT_S
-        self._try(request, self._exchange.new_id(), nodes, deadline, on_reply)
+        self._try(request, self._rpc.new_id(), nodes, deadline, on_reply)
         return self._actions()
 
     def receive(self, datagram: bytes, source: Address, now: Instant) -> list[Action]:
         """A datagram has come."""
         self._present.now = now
-        self._exchange.receive(datagram, source)
+        self._rpc.receive(datagram, source)
         return self._actions()
 
     def wake(self, now: Instant) -> list[Action]:
@@ -108,7 +108,7 @@ class ClientCore:
 
     def says(self) -> str:
         """What nodes said instead of answering (`rejections`), for a person to read; "" if they said nothing."""
-        said = ((node, self._exchange.says(node)) for node in self._nodes)
+        said = ((node, self._rpc.says(node)) for node in self._nodes)
         return "; ".join(f"{host}:{port} says: {text}" for (host, port), text in said if text)
 
     def error(self, reply: Reply | None) -> StoreError:
@@ -167,7 +167,7 @@ class ClientCore:
         def on_later_reply(reply: Reply | None) -> None:
             on_reply(after_others(reply) if reply is not None and isinstance(request, Put) else reply)
 
-        self._exchange.ask(nodes[0], request, until, answered, request_id)
+        self._rpc.ask(nodes[0], request, until, answered, request_id)
 
     def _refresh(self, node: Address, view: int) -> None:
         """The node has another view: ask for it, once."""
@@ -180,7 +180,7 @@ class ClientCore:
             else:
                 self._views.discard(view)
 
-        self._exchange.ask(node, Members(self.view), self._present.now.monotonic + FAILOVER_S, answered)
+        self._rpc.ask(node, Members(self.view), self._present.now.monotonic + FAILOVER_S, answered)
 
     def _actions(self) -> list[Action]:
         actions = self._out[:]

@@ -96,7 +96,7 @@ class PutRequest:
     def start(self) -> None:
         """Make the version and store it here."""
         core = self._core
-        if core.name in self._fanout.homes or core.holdings.writable(self._key):
+        if core.name in self._fanout.homes or core.ownership.writable(self._key):
             owner, entry = None, core.replica.newest(DATA, self._key)
         else:
             owner = _stands_in_for(core, self._fanout.homes)
@@ -147,7 +147,7 @@ class PutRequest:
 
     def _held_here(self, durable: bool = True) -> None:
         core = self._core
-        slot, self._version = core.holdings.slot(self._key), core.holdings.version
+        slot, self._version = core.ownership.slot(self._key), core.ownership.version
         self._count(core.name, None, slot, durable)
         is_home = core.name in self._fanout.homes
         self._tell_others(besides=core.name if is_home else None)
@@ -200,9 +200,9 @@ class PutRequest:
     def _check(self) -> None:
         if self._answered:
             return
-        holdings = self._core.holdings
-        if holdings.version != self._version and self._core.name in self._provided:
-            self._version, slot = holdings.version, holdings.slot(self._key)
+        ownership = self._core.ownership
+        if ownership.version != self._version and self._core.name in self._provided:
+            self._version, slot = ownership.version, ownership.slot(self._key)
             if slot is not None:
                 # It has come to this node since the write did.
                 self._tally.holder(self._core.name, slot)
@@ -267,7 +267,7 @@ class GetRequest:
         core = self._core
         homes = self._fanout.homes
         self._timer = core.timers.at(self._deadline, self._time_up)
-        slot, self._version = core.holdings.slot(self._key), core.holdings.version
+        slot, self._version = core.ownership.slot(self._key), core.ownership.version
         if core.name in homes or slot is not None:
             self._count(core.name, None, slot, core.replica.visible(self._key))
             self._fanout.start(besides=core.name if core.name in homes else None)
@@ -310,9 +310,9 @@ class GetRequest:
     def _check(self) -> None:
         if self._met or self._answered:
             return
-        holdings = self._core.holdings
-        if holdings.version != self._version and self._core.name in self._states:
-            self._version, slot = holdings.version, holdings.slot(self._key)
+        ownership = self._core.ownership
+        if ownership.version != self._version and self._core.name in self._states:
+            self._version, slot = ownership.version, ownership.slot(self._key)
             if slot is not None:
                 # It has come to this node since it was asked, and with it what the others had acknowledged.
                 self._count(self._core.name, None, slot, self._core.replica.visible(self._key))

@@ -39,7 +39,7 @@ class Admission:
         """Answer a request with Changed, or with Failed and the reason."""
         refusal = self._core.membership.refusal
         if refusal is not None:
-            self._core.exchange.answer(incoming, Failed("not_member", refusal))
+            self._core.rpc.answer(incoming, Failed("not_member", refusal))
             return
         try:
             match request:
@@ -50,7 +50,7 @@ class Admission:
                     done = partial(self._done, incoming, None if request.gone else request.name)
                     self._core.membership.leave(request.name, wall_ns, done, gone=request.gone)
         except (StoreError, ConfigError) as refusal_:
-            self._core.exchange.answer(incoming, _failed(refusal_))
+            self._core.rpc.answer(incoming, _failed(refusal_))
 
     def _look_at(self, incoming: Incoming, member: Member) -> None:
         """Have the member join, if it answers."""
@@ -67,22 +67,22 @@ class Admission:
                         done = partial(self._done, incoming, member.name)
                         core.membership.join(member, core.present.now.wall_ns, done)
                     except StoreError as refusal:
-                        core.exchange.answer(incoming, _failed(refusal))
+                        core.rpc.answer(incoming, _failed(refusal))
                     return
                 case Told():
                     text = f"the node there is {reply.name!r}; give that name, or another address"
                 case Failed():
                     text = f"it refuses: {reply.message}"
                 case _:
-                    says = core.exchange.says(member.address)
+                    says = core.rpc.says(member.address)
                     text = f"it does not answer; {says or 'start it first, with the address of a member as --seed'}"
-            core.exchange.answer(incoming, Failed("bad_request", f"{node} can't join: {text}"))
+            core.rpc.answer(incoming, Failed("bad_request", f"{node} can't join: {text}"))
 
         self._gossip.greet(member.address, core.now + ANSWER_S, answered)
 
     def _done(self, incoming: Incoming, concerned: str | None) -> None:
         core = self._core
-        core.exchange.answer(incoming, Changed(core.membership.view))
+        core.rpc.answer(incoming, Changed(core.membership.view))
         if concerned is not None and concerned != core.name:
             self._gossip.tell(concerned)
 

@@ -88,7 +88,7 @@ class Gossip:
                 incoming.name, f"{incoming.name} is not heard out, it is configured otherwise: {difference}"
             )
             text = f"{core.name} is configured otherwise: {_difference(self._settings, request.settings)}"
-            core.exchange.answer(incoming, Failed("bad_request", text))
+            core.rpc.answer(incoming, Failed("bad_request", text))
             return
         match request:
             case Tell():
@@ -97,13 +97,13 @@ class Gossip:
                 def durable() -> None:
                     changes = [] if request.view == membership.view else self._hot()
                     told_back = Told(core.name, membership.view, changes, self._heartbeats())
-                    core.exchange.answer(incoming, told_back)
+                    core.rpc.answer(incoming, told_back)
 
                 membership.merge(request.changes, durable)
             case Reconcile():
                 theirs = _unpack(request.identities)
                 history = History(membership.missing(theirs), _pack(membership.unknown(theirs)))
-                core.exchange.answer(incoming, history)
+                core.rpc.answer(incoming, history)
 
     def tell(self, peer: Peer, changes: list[Change] | None = None) -> None:
         """Gossip with that peer now. changes: what to tell it; None: the changes learnt last."""
@@ -116,7 +116,7 @@ class Gossip:
             self._told(address, reply)
             on_reply(reply)
 
-        self._core.exchange.ask(address, self._message(None), deadline, answered)
+        self._core.rpc.ask(address, self._message(None), deadline, answered)
 
     def sync(self, peer: Peer) -> None:
         """Make the peer's history and this node's equal, now; not more than once a round."""
@@ -169,7 +169,7 @@ class Gossip:
         if isinstance(peer, str):
             core.ask(peer, request, deadline, on_reply)
         else:
-            core.exchange.ask(peer, request, deadline, on_reply)
+            core.rpc.ask(peer, request, deadline, on_reply)
 
     def _told(self, peer: Peer, reply: Reply | None) -> None:
         match reply:

@@ -21,26 +21,26 @@ from splitbrain.store.storage.engine import DamagedRecord
 from splitbrain.store.storage.replica import DATA
 from splitbrain.store.storage.tokens import Token, without
 
-LEFTOVERS = "leftovers"
+CLEANUP = "leftovers"
 """The engine's space for what cleanup remembers. Disks in use have it under this name."""
 _REMOVALS = b"removals"
 LOOKED_AT_ONCE = 64
 
 
-class Leftovers:
+class Cleanup:
     """This node's cleanup."""
 
     def __init__(self, core: Core, handoff: Handoff, reader: Reader) -> None:
         self._core = core
         self._handoff = handoff
-        self._stretches: list[Range] = []
+        self._ranges: list[Range] = []
         self._after: bytes | None = None
         self._clearing = False
         self.in_transit: Callable[[], list[Token]] = list
         """Tokens given up that no node may hold yet: a node that reclaims one fetches its keys here. Set by `sender`.
         """
         try:
-            self._removals = int.from_bytes(reader.get(LEFTOVERS, _REMOVALS) or b"")
+            self._removals = int.from_bytes(reader.get(CLEANUP, _REMOVALS) or b"")
         except DamagedRecord:
             self._removals = 0
         core.membership.on_change.append(lambda before: self._ring_changed())
@@ -59,7 +59,7 @@ class Leftovers:
         """Begin to delete the keys that are not this node's."""
         if self._core.membership.standing not in (Standing.MEMBER, Standing.LEAVING):
             return
-        self._stretches = without((0, RING_SIZE), self._core.holdings.tokens)
+        self._ranges = without((0, RING_SIZE), self._core.ownership.tokens)
         self._after = None
         if not self._clearing:
             self._clearing = True
@@ -68,35 +68,35 @@ class Leftovers:
     def _ring_changed(self) -> None:
         if self.returning:
             self._handoff.void()
-            self._core.holdings.drop((0, RING_SIZE), [], lambda: None)
+            self._core.ownership.drop((0, RING_SIZE), [], lambda: None)
             self.clear()
 
     def _clear_some(self) -> None:
         core = self._core
-        if not self._stretches:
+        if not self._ranges:
             self._clearing = False
             self._cleared()
             return
         looked_at = 0
-        for key, _ in islice(core.replica.stretch(self._stretches[0], self._after), LOOKED_AT_ONCE):
+        for key, _ in islice(core.replica.scan(self._ranges[0], self._after), LOOKED_AT_ONCE):
             self._after = key
             looked_at += 1
             if not self._is_own(key) and core.replica.settled(DATA, key):
                 core.replica.delete(DATA, key, lambda: None)
                 core.counters["keys_cleared"] += 1
         if looked_at < LOOKED_AT_ONCE:
-            self._stretches.pop(0)
+            self._ranges.pop(0)
             self._after = None
         core.background.soon(self._clear_some)
 
     def _is_own(self, key: bytes) -> bool:
         core, at = self._core, position(key)
-        if core.holdings.slot_at(at) is not None or any(token.start <= at < token.end for token in self.in_transit()):
+        if core.ownership.slot_at(at) is not None or any(token.start <= at < token.end for token in self.in_transit()):
             return True
         return not self.returning and core.name in core.ring.homes(key)
 
     def _cleared(self) -> None:
         if self.returning and self._core.membership.standing is Standing.MEMBER:
             self._removals = self._core.membership.removals(self._core.name)
-            record = Record(LEFTOVERS, _REMOVALS, self._removals.to_bytes(8))
+            record = Record(CLEANUP, _REMOVALS, self._removals.to_bytes(8))
             self._core.replica.store((record,), lambda: None)

@@ -53,7 +53,7 @@ def record(number: int, outbound: Outbound | None) -> Record:
     if outbound is None:
         return Record(SENDING, number.to_bytes(8), None)
     token = outbound.token
-    given = _Given(outbound.receiver, *pack(token.stretch), token.slot)
+    given = _Given(outbound.receiver, *pack(token.range), token.slot)
     return Record(SENDING, number.to_bytes(8), msgspec.msgpack.encode(given))
 
 

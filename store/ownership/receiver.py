@@ -14,7 +14,7 @@ import msgspec
 
 from splitbrain.store.actions import Reader, Record
 from splitbrain.store.membership.history import Standing
-from splitbrain.store.ownership.cleanup import Leftovers
+from splitbrain.store.ownership.cleanup import Cleanup
 from splitbrain.store.parts import Core
 from splitbrain.store.repair.pages import keep
 from splitbrain.store.ring.ring import RING_SIZE, Range
@@ -40,15 +40,15 @@ class _Inbound(msgspec.Struct, frozen=True, array_like=True):
         return Token(*unpack((self.start, self.end)), self.slot)
 
 
-class Taker:
+class Receiver:
     """The transfers to this node. claimed: whether a range is being reclaimed; set by `reclaim`."""
 
-    def __init__(self, core: Core, leftovers: Leftovers, reader: Reader) -> None:
+    def __init__(self, core: Core, cleanup: Cleanup, reader: Reader) -> None:
         self._core = core
-        self._leftovers = leftovers
+        self._cleanup = cleanup
         self._inbound = _stored(reader)
         self._holding: set[int] = set()
-        self.claimed: Callable[[Range], bool] = lambda stretch: False
+        self.claimed: Callable[[Range], bool] = lambda token_range: False
         core.membership.on_change.append(lambda before: self._ring_changed())
 
     @property
@@ -56,9 +56,9 @@ class Taker:
         """The numbers of the transfers to this node."""
         return list(self._inbound)
 
-    def takes(self, stretch: Range) -> bool:
+    def takes(self, token_range: Range) -> bool:
         """Whether a token of any part of the range is on its way here."""
-        return any(overlap(transfer.token, stretch) for transfer in self._inbound.values())
+        return any(overlap(transfer.token, token_range) for transfer in self._inbound.values())
 
     def forget(self, sender: str, numbers: Iterable[int]) -> None:
         """Drop transfers that the sender does not know: they came to nothing."""
@@ -78,7 +78,7 @@ class Taker:
                 self._hold(incoming, request.transfer)
 
     def _ring_changed(self) -> None:
-        void = self._leftovers.returning
+        void = self._cleanup.returning
         for number, transfer in list(self._inbound.items()):
             if void or self._core.membership.address(transfer.sender) is None:
                 self._drop(number)
@@ -91,45 +91,45 @@ class Taker:
         core = self._core
         known = self._inbound.get(offer.transfer)
         if known is not None:
-            core.exchange.answer(incoming, Accepted((known.start, known.end)))
+            core.rpc.answer(incoming, Accepted((known.start, known.end)))
             return
         start, end = unpack(offer.span)
         is_range = start < end <= RING_SIZE  # Anything else would cut tokens in two.
-        if core.membership.standing is not Standing.MEMBER or self._leftovers.returning or not is_range:
-            core.exchange.answer(incoming, Declined(False))
+        if core.membership.standing is not Standing.MEMBER or self._cleanup.returning or not is_range:
+            core.rpc.answer(incoming, Declined(False))
             return
         partition = core.ring.partition_at(start)
-        lacking = core.holdings.lacking((start, min(end, core.ring.range(partition)[1])))
+        lacking = core.ownership.lacking((start, min(end, core.ring.range(partition)[1])))
         if core.name not in core.ring.homes_of(partition):
             core.sync(incoming.name)
-            core.exchange.answer(incoming, Declined(False))
+            core.rpc.answer(incoming, Declined(False))
         elif not lacking:
-            core.exchange.answer(incoming, Declined(True))
+            core.rpc.answer(incoming, Declined(True))
         elif self.claimed(lacking[0]) or self._takes_from_another(incoming.name, lacking[0]):
-            core.exchange.answer(incoming, Declined(False))
+            core.rpc.answer(incoming, Declined(False))
         else:
             self._accept(incoming, offer, lacking[0])
 
-    def _takes_from_another(self, sender: str, stretch: Range) -> bool:
-        return any(t.sender != sender and overlap(t.token, stretch) for t in self._inbound.values())
+    def _takes_from_another(self, sender: str, token_range: Range) -> bool:
+        return any(t.sender != sender and overlap(t.token, token_range) for t in self._inbound.values())
 
-    def _accept(self, incoming: Incoming, offer: Offer, stretch: Range) -> None:
-        transfer = self._inbound[offer.transfer] = _Inbound(incoming.name, *pack(stretch), offer.slot)
+    def _accept(self, incoming: Incoming, offer: Offer, token_range: Range) -> None:
+        transfer = self._inbound[offer.transfer] = _Inbound(incoming.name, *pack(token_range), offer.slot)
         record = Record(RECEIVING, offer.transfer.to_bytes(8), msgspec.msgpack.encode(transfer))
         accepted = Accepted((transfer.start, transfer.end))
-        self._core.replica.store((record,), lambda: self._core.exchange.answer(incoming, accepted))
+        self._core.replica.store((record,), lambda: self._core.rpc.answer(incoming, accepted))
 
     def _keep(self, incoming: Incoming, page: Page) -> None:
         if page.transfer and page.transfer not in self._inbound:
-            self._core.exchange.answer(incoming, Declined(False))
+            self._core.rpc.answer(incoming, Declined(False))
         else:
-            keep(self._core, page.states, lambda: self._core.exchange.answer(incoming, Kept()))
+            keep(self._core, page.states, lambda: self._core.rpc.answer(incoming, Kept()))
 
     def _hold(self, incoming: Incoming, number: int) -> None:
         transfer = self._inbound.get(number)
         if transfer is None:
             # It is held already. Or this disk was lost meanwhile: then the token is reclaimed (`reclaim`).
-            self._core.exchange.answer(incoming, Serving())
+            self._core.rpc.answer(incoming, Serving())
             return
         if number in self._holding:
             return
@@ -140,11 +140,11 @@ class Taker:
             for each in over:
                 self._inbound.pop(each, None)
             self._core.counters["tokens_taken"] += 1
-            self._core.exchange.answer(incoming, Serving())
+            self._core.rpc.answer(incoming, Serving())
 
         self._holding.add(number)
         records = [Record(RECEIVING, each.to_bytes(8), None) for each in over]
-        self._core.holdings.take(transfer.token, records, held)
+        self._core.ownership.take(transfer.token, records, held)
 
 
 def _stored(reader: Reader) -> dict[int, _Inbound]:

@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from functools import partial
 
 from splitbrain.store.membership.history import Standing
-from splitbrain.store.ownership.receiver import Taker
-from splitbrain.store.ownership.sender import Giver
+from splitbrain.store.ownership.receiver import Receiver
+from splitbrain.store.ownership.sender import Sender
 from splitbrain.store.parts import Core
 from splitbrain.store.repair.pages import keep, page_of
 from splitbrain.store.ring.ring import Range
@@ -52,10 +52,10 @@ class _Claim:
     holders: list[str]
 
 
-class Claims:
+class Reclaim:
     """This node's inspection of all tokens, and its claims."""
 
-    def __init__(self, core: Core, sender: Giver, receiver: Taker) -> None:
+    def __init__(self, core: Core, sender: Sender, receiver: Receiver) -> None:
         self._core = core
         self._sender = sender
         self._receiver = receiver
@@ -65,7 +65,7 @@ class Claims:
         self._claims: list[_Claim] = []
         self._settled: int | None = None
         """The view under which every token was found where it should be."""
-        receiver.claimed = lambda stretch: any(overlap(claim.token, stretch) for claim in self._claims)
+        receiver.claimed = lambda token_range: any(overlap(claim.token, token_range) for claim in self._claims)
 
     def start(self) -> None:
         """Begin to inspect the tokens."""
@@ -75,10 +75,10 @@ class Claims:
         """Answer another node's question."""
         match request:
             case Tokens():
-                tokens = [(*pack(t.stretch), t.slot) for t in [*self._core.holdings.tokens, *self._sender.in_transit]]
-                view, version = self._core.membership.view, self._core.holdings.version
-                holding = Holding(view, version, self._core.holdings.fresh, tokens, self._sender.numbers)
-                self._core.exchange.answer(incoming, holding)
+                tokens = [(*pack(t.range), t.slot) for t in [*self._core.ownership.tokens, *self._sender.in_transit]]
+                view, version = self._core.membership.view, self._core.ownership.version
+                holding = Holding(view, version, self._core.ownership.fresh, tokens, self._sender.numbers)
+                self._core.rpc.answer(incoming, holding)
             case Fetch():
                 if request.after is None and self._core.replica.unsettled(unpack(request.span)):
                     # Pages show what is durable; what the write buffer holds may be acknowledged as well.
@@ -89,7 +89,7 @@ class Claims:
 
     def _fetched(self, incoming: Incoming, request: Fetch) -> None:
         states = page_of(self._core, unpack(request.span), request.after)
-        self._core.exchange.answer(incoming, Fetched(states, bool(states)))
+        self._core.rpc.answer(incoming, Fetched(states, bool(states)))
 
     def _tick(self) -> None:
         core = self._core
@@ -99,7 +99,7 @@ class Claims:
             if self._settled != view and not self._claims:
                 self._ask_all()
         # At a time of its own: otherwise all nodes would ask at once.
-        core.after(ASK_EVERY_S * (1 + core.exchange.jitter() / 2), self._tick)
+        core.after(ASK_EVERY_S * (1 + core.rpc.jitter() / 2), self._tick)
 
     def _ask_all(self) -> None:
         core = self._core
@@ -125,13 +125,13 @@ class Claims:
             self._judge()
 
     def _lacking(self) -> bool:
-        return any(self._core.holdings.lacking(stretch) for stretch, _ in self._home_of())
+        return any(self._core.ownership.lacking(token_range) for token_range, _ in self._home_of())
 
     def _home_of(self) -> list[tuple[Range, tuple[str, ...]]]:
         """The ranges of which this node is a primary replica, each with all its primary replicas."""
         ring, name = self._core.ring, self._core.name
         found = ((ring.range(p), ring.homes_of(p)) for p in range(ring.partitions))
-        return [(stretch, homes) for stretch, homes in found if name in homes]
+        return [(token_range, homes) for token_range, homes in found if name in homes]
 
     def _neighbours(self) -> list[str]:
         return sorted({home for _, homes in self._home_of() for home in homes} - {self._core.name})
@@ -139,25 +139,25 @@ class Claims:
     def _judge(self) -> None:
         """All nodes have answered: check each range."""
         well = self._reports == self._before
-        for stretch, homes in self._home_of():
-            well = self._judge_stretch(stretch, homes, self._reports == self._before) and well
+        for token_range, homes in self._home_of():
+            well = self._judge_range(token_range, homes, self._reports == self._before) and well
         if well and not (self._sender.numbers or self._receiver.numbers or self._claims):
             self._settled = self._core.membership.view
-            self._core.holdings.settle()
+            self._core.ownership.settle()
 
-    def _judge_stretch(self, stretch: Range, homes: tuple[str, ...], unmoved: bool) -> bool:
+    def _judge_range(self, token_range: Range, homes: tuple[str, ...], unmoved: bool) -> bool:
         """Whether every token of the range is where it should be; claim what is lost if not."""
         core = self._core
-        mine = self._core.holdings.within(stretch)
-        theirs = {node: _within(report.tokens, stretch) for node, report in self._reports.items()}
+        mine = self._core.ownership.within(token_range)
+        theirs = {node: _within(report.tokens, token_range) for node, report in self._reports.items()}
         for token in mine:
             for node, tokens in theirs.items():
                 if any(other.slot == token.slot and overlap(token, other) for other in tokens) and node in homes:
                     if self._yields_to(node, homes) and unmoved:
                         core.counters["tokens_yielded"] += 1
-                        self._core.holdings.drop(token.stretch, [], lambda: None)
+                        self._core.ownership.drop(token.range, [], lambda: None)
                     return False
-        lacking = without(stretch, mine)
+        lacking = without(token_range, mine)
         if not lacking:
             return True
         if unmoved and len(self._reports) == len(core.membership.others()) and not self._receiver.takes(lacking[0]):
@@ -166,17 +166,17 @@ class Claims:
 
     def _yields_to(self, other: str, homes: tuple[str, ...]) -> bool:
         name = self._core.name
-        own_fresh, other_fresh = self._core.holdings.fresh, self._reports[other].fresh
+        own_fresh, other_fresh = self._core.ownership.fresh, self._reports[other].fresh
         if own_fresh != other_fresh:
             return own_fresh
         return homes.index(name) > homes.index(other)
 
-    def _claim_lost(self, stretch: Range, homes: tuple[str, ...], theirs: dict[str, list[Token]]) -> None:
+    def _claim_lost(self, token_range: Range, homes: tuple[str, ...], theirs: dict[str, list[Token]]) -> None:
         core = self._core
         # Up to where any node's token begins or ends: in between, the same nodes hold the same tokens.
-        start = stretch[0]
-        ends = [at for tokens in theirs.values() for t in tokens for at in t.stretch if start < at < stretch[1]]
-        part = (start, min(ends, default=stretch[1]))
+        start = token_range[0]
+        ends = [at for tokens in theirs.values() for t in tokens for at in t.range if start < at < token_range[1]]
+        part = (start, min(ends, default=token_range[1]))
         holders = {node: [t.slot for t in tokens if overlap(t, part)] for node, tokens in theirs.items()}
         held = {slot for slots in holders.values() for slot in slots}
         lost = [slot for slot in range(core.ring.n) if slot not in held]
@@ -197,7 +197,7 @@ class Claims:
         if claim not in self._claims:
             return
         if not claim.holders:
-            core.holdings.take(claim.token, [], partial(self._end, claim))
+            core.ownership.take(claim.token, [], partial(self._end, claim))
             return
 
         def answered(reply: Reply | None) -> None:
@@ -211,12 +211,12 @@ class Claims:
             states = reply.states
             keep(core, states, lambda: core.background.soon(partial(self._fetch, claim, states[-1][0])))
 
-        core.ask(claim.holders[0], Fetch(pack(claim.token.stretch), after), core.now + PATIENCE_S, answered)
+        core.ask(claim.holders[0], Fetch(pack(claim.token.range), after), core.now + PATIENCE_S, answered)
 
     def _end(self, claim: _Claim) -> None:
         if claim in self._claims:
             self._claims.remove(claim)
 
 
-def _within(tokens: tuple[Token, ...], stretch: Range) -> list[Token]:
-    return [t for t in tokens if t.start < stretch[1] and stretch[0] < t.end]
+def _within(tokens: tuple[Token, ...], token_range: Range) -> list[Token]:
+    return [t for t in tokens if t.start < token_range[1] and token_range[0] < t.end]

@@ -28,7 +28,7 @@ from itertools import islice
 from splitbrain.store.actions import Reader
 from splitbrain.store.defects import OWNERSHIP_BEFORE_DATA
 from splitbrain.store.membership.history import Standing
-from splitbrain.store.ownership.cleanup import Leftovers
+from splitbrain.store.ownership.cleanup import Cleanup
 from splitbrain.store.ownership.outbound import Outbound, record, stored
 from splitbrain.store.ownership.surplus import Surplus
 from splitbrain.store.parts import Core
@@ -47,16 +47,16 @@ CHANGED_PAGES_MAX = 8
 """Pages of keys that changed meanwhile, before writes are refused until all is sent."""
 
 
-class Giver:
+class Sender:
     """The transfers from this node. drained: whether all that it keeps for other nodes is delivered."""
 
-    def __init__(self, core: Core, leftovers: Leftovers, reader: Reader, *, drained: Callable[[], bool]) -> None:
+    def __init__(self, core: Core, cleanup: Cleanup, reader: Reader, *, drained: Callable[[], bool]) -> None:
         self._core = core
-        self._leftovers = leftovers
+        self._cleanup = cleanup
         self._drained = drained
         self._outbound = stored(reader)
         self._looking = False
-        leftovers.in_transit = lambda: self.in_transit
+        cleanup.in_transit = lambda: self.in_transit
         core.replica.on_durable.append(self._changed)
         core.membership.on_change.append(lambda before: self._ring_changed())
 
@@ -79,14 +79,14 @@ class Giver:
     def _tick(self) -> None:
         self._look()
         core = self._core
-        empty = not core.holdings.tokens and not self._outbound
+        empty = not core.ownership.tokens and not self._outbound
         if core.membership.standing is Standing.LEAVING and empty and self._drained():
             core.note(f"{core.name} has handed everything over and is gone from the ring; stop it")
             core.membership.leave(core.name, core.present.now.wall_ns, lambda: None, gone=True)
         core.after(LOOK_EVERY_S, self._tick)
 
     def _ring_changed(self) -> None:
-        if self._leftovers.returning:
+        if self._cleanup.returning:
             for number, transfer in list(self._outbound.items()):
                 self._end(number, transfer)
                 self._core.replica.store((record(number, None),), lambda: None)
@@ -103,7 +103,7 @@ class Giver:
             if not transfer.given_up and transfer.receiver not in (core.name, *homes):
                 self._end(number, transfer)
         self._looking = True
-        for token in self._core.holdings.tokens:
+        for token in self._core.ownership.tokens:
             for partition in range(ring.partition_at(token.start), ring.partition_at(token.end - 1) + 1):
                 homes = ring.homes_of(partition)
                 if core.name not in homes:
@@ -114,7 +114,7 @@ class Giver:
     def _offer(self, token: Token, homes: tuple[str, ...]) -> None:
         if len(self._outbound) >= AT_ONCE or any(overlap(token, t.token) for t in self._outbound.values()):
             return
-        number = self._core.exchange.new_id()
+        number = self._core.rpc.new_id()
         transfer = self._outbound[number] = Outbound("", token)
         self._ask_home(number, transfer, list(homes), all_hold=True)
 
@@ -140,7 +140,7 @@ class Giver:
                 self._core.sync(home)
             self._ask_home(number, transfer, homes[1:], all_hold=all_hold and holds)
 
-        offer = Offer(number, pack(transfer.token.stretch), transfer.token.slot)
+        offer = Offer(number, pack(transfer.token.range), transfer.token.slot)
         self._core.ask(home, offer, self._core.now + PATIENCE_S, answered)
 
     def _changed(self, key: bytes, before: Entry, after: Entry) -> None:
@@ -163,12 +163,12 @@ class Giver:
         if not transfer.closing and over and (transfer.scanned or not page):
             # Before the last page, not after it: where writes never pause there is always one page more.
             transfer.closing = True
-            self._core.holdings.close(transfer.token.stretch)
+            self._core.ownership.close(transfer.token.range)
         if page:
             transfer.sending = True
             deadline = self._core.now + PATIENCE_S
             self._core.ask(transfer.receiver, Page(number, page), deadline, partial(self._sent, number, transfer))
-        elif not self._core.replica.unsettled(transfer.token.stretch):
+        elif not self._core.replica.unsettled(transfer.token.range):
             self._give_up(number, transfer)
 
     def _next_page(self, transfer: Outbound) -> States:
@@ -176,7 +176,7 @@ class Giver:
         if self._core.config.defect == OWNERSHIP_BEFORE_DATA:
             return states
         if not transfer.scanned:
-            states = page_of(self._core, transfer.token.stretch, transfer.after)
+            states = page_of(self._core, transfer.token.range, transfer.after)
             if states:
                 transfer.after = states[-1][0]
             else:
@@ -199,13 +199,13 @@ class Giver:
 
     def _end(self, number: int, transfer: Outbound) -> None:
         self._outbound.pop(number, None)
-        self._core.holdings.reopen(transfer.token.stretch)
+        self._core.ownership.reopen(transfer.token.range)
 
     def _give_up(self, number: int, transfer: Outbound) -> None:
         transfer.given_up = True
-        stretch = transfer.token.stretch
-        self._core.holdings.reopen(stretch)
-        self._core.holdings.drop(stretch, [record(number, transfer)], partial(self._serve, number, transfer))
+        token_range = transfer.token.range
+        self._core.ownership.reopen(token_range)
+        self._core.ownership.drop(token_range, [record(number, transfer)], partial(self._serve, number, transfer))
 
     def _serve(self, number: int, transfer: Outbound) -> None:
         def answered(reply: Reply | None) -> None:
@@ -216,7 +216,7 @@ class Giver:
                 return
             self._end(number, transfer)
             self._core.counters["tokens_given"] += 1
-            self._core.replica.store((record(number, None),), self._leftovers.clear)
+            self._core.replica.store((record(number, None),), self._cleanup.clear)
             self._look()
 
         self._core.ask(transfer.receiver, Serve(number), self._core.now + PATIENCE_S, answered)
@@ -227,7 +227,7 @@ class Giver:
         def ended(dropped: bool) -> None:
             self._end(number, transfer)
             if dropped:
-                self._leftovers.clear()
+                self._cleanup.clear()
                 self._look()
 
         Surplus(self._core, transfer, lambda: self._outbound.get(number) is transfer, ended).start()

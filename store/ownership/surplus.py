@@ -36,21 +36,21 @@ class Surplus:
     ) -> None:
         self._core = core
         self._outbound = outbound
-        self._stretch = outbound.token.stretch
+        self._range = outbound.token.range
         self._is_current = is_current
         self._on_end = on_end
 
     def start(self) -> None:
         """Take no more writes, and begin to send."""
         core = self._core
-        core.holdings.close(self._stretch)
+        core.ownership.close(self._range)
         self._outbound.scanned = True  # What becomes durable from now on shows in `changed`.
-        homes = core.ring.homes_of(core.ring.partition_at(self._stretch[0]))
+        homes = core.ring.homes_of(core.ring.partition_at(self._range[0]))
         self._send(list(homes), None)
 
     def _send(self, homes: list[str], after: bytes | None) -> None:
         """Send the next page of the range to the first of the nodes; go on to the next node at the range's end."""
-        states = page_of(self._core, self._stretch, after)
+        states = page_of(self._core, self._range, after)
         if not homes:
             self._sent_to_all()
         elif not states:
@@ -68,9 +68,9 @@ class Surplus:
     def _sent_to_all(self) -> None:
         if not self._is_current():
             return
-        if self._core.replica.unsettled(self._stretch) or self._outbound.changed:
+        if self._core.replica.unsettled(self._range) or self._outbound.changed:
             self._on_end(False)
             return
         self._outbound.given_up = True
         self._core.counters["tokens_dropped"] += 1
-        self._core.holdings.drop(self._stretch, [], lambda: self._on_end(True))
+        self._core.ownership.drop(self._range, [], lambda: self._on_end(True))

@@ -76,21 +76,21 @@ class AntiEntropy:
         core, hosted = self._core, self._hosted
         if request.view != core.membership.view:
             text = f"{core.name} knows another membership than was asked about; compare again once they agree"
-            core.exchange.answer(incoming, Failed("busy", text))
+            core.rpc.answer(incoming, Failed("busy", text))
             return
         match request:
             case CompareRoots():
                 mine = hosted.roots()
                 differing = [p for p, root in request.roots.items() if p in mine and mine[p] != root]
-                core.exchange.answer(incoming, Differing(differing))
+                core.rpc.answer(incoming, Differing(differing))
             case CompareNodes():
-                core.exchange.answer(incoming, Children(list(map(hosted.children, request.nodes[:NODES_AT_ONCE]))))
+                core.rpc.answer(incoming, Children(list(map(hosted.children, request.nodes[:NODES_AT_ONCE]))))
             case CompareLeaves():
-                core.exchange.answer(incoming, Listings(hosted.listings(request.leaves)))
+                core.rpc.answer(incoming, Listings(hosted.listings(request.leaves)))
             case Swap():
                 given = [(key, state) for key, state in request.states if key in hosted]
                 wanted = request.wanted[:SWAP_KEYS]
-                _merge(core, given, lambda: core.exchange.answer(incoming, Swapped(_durable(core, wanted))))
+                _merge(core, given, lambda: core.rpc.answer(incoming, Swapped(_durable(core, wanted))))
 
     def status(self) -> dict[str, object]:
         """For the status: the roots of the finished trees by partition, in hexadecimal, and how many are unfinished."""

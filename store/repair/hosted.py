@@ -26,7 +26,7 @@ def hosted(core: Core) -> dict[int, Range]:
     return {
         partition: ring.range(partition)
         for partition in range(ring.partitions if ring.members else 0)
-        if core.name in ring.homes_of(partition) and not core.holdings.lacking(ring.range(partition))
+        if core.name in ring.homes_of(partition) and not core.ownership.lacking(ring.range(partition))
     }
 
 
@@ -36,25 +36,25 @@ class Hosted:
     def __init__(self, core: Core) -> None:
         self._core = core
         self._trees = Trees(core.replica, core.background, core.config.defect)
-        self._stretches: dict[int, Range] = {}
+        self._ranges: dict[int, Range] = {}
         self._seen: tuple[int, int] | None = None
 
     def refresh(self) -> None:
         """Update what is hosted. O(1) if neither the ring nor the tokens changed."""
-        seen = (self._core.membership.view, self._core.holdings.version)
+        seen = (self._core.membership.view, self._core.ownership.version)
         if seen != self._seen:
             self._seen = seen
-            self._stretches = hosted(self._core)
-            self._trees.host(self._stretches.values())
+            self._ranges = hosted(self._core)
+            self._trees.host(self._ranges.values())
 
     def tree(self, partition: int) -> Tree | None:
         """The finished tree of a partition that is hosted here."""
-        stretch = self._stretches.get(partition)
-        return None if stretch is None else self._trees.tree(stretch)
+        token_range = self._ranges.get(partition)
+        return None if token_range is None else self._trees.tree(token_range)
 
     def roots(self) -> dict[int, int]:
         """The roots of all finished trees, by partition."""
-        return {partition: tree.root for partition in self._stretches if (tree := self.tree(partition)) is not None}
+        return {partition: tree.root for partition in self._ranges if (tree := self.tree(partition)) is not None}
 
     @property
     def unfinished(self) -> int:
@@ -64,7 +64,7 @@ class Hosted:
     def shared(self) -> dict[str, list[int]]:
         """The other primary replicas of the partitions hosted here, each with the partitions it shares."""
         shared: dict[str, list[int]] = {}
-        for partition in self._stretches:
+        for partition in self._ranges:
             for home in self._core.ring.homes_of(partition):
                 shared.setdefault(home, []).append(partition)
         shared.pop(self._core.name, None)
@@ -88,7 +88,7 @@ class Hosted:
             if tree is None or not tree.is_leaf(number):
                 listings.append(None)
             else:
-                listings.append(self._trees.listing(self._stretches[partition], number))
+                listings.append(self._trees.listing(self._ranges[partition], number))
                 keys += len(listings[-1] or ())
             if keys > KEYS_AT_ONCE:
                 break
@@ -96,4 +96,4 @@ class Hosted:
 
     def __contains__(self, key: bytes) -> bool:
         """Whether the key's partition is hosted here."""
-        return self._core.ring.partition(key) in self._stretches
+        return self._core.ring.partition(key) in self._ranges

@@ -58,9 +58,9 @@ class Tree:
 
     __slots__ = ("_hashes", "_inner", "_leaves", "start", "width")
 
-    def __init__(self, stretch: Range) -> None:
-        self.start = stretch[0]
-        self.width = stretch[1] - stretch[0]
+    def __init__(self, token_range: Range) -> None:
+        self.start = token_range[0]
+        self.width = token_range[1] - token_range[0]
         depth = 0
         while self.width > 1 << (LEAF_BITS + 4 * depth):
             depth += 1
@@ -125,24 +125,24 @@ class Trees:
         self._filling = False
         replica.on_durable.append(self._changed)
 
-    def host(self, stretches: Iterable[Range]) -> None:
+    def host(self, ranges: Iterable[Range]) -> None:
         """Set the hosted ranges, which do not overlap: trees of others are dropped, missing ones are begun."""
-        hosted = sorted(stretches)
+        hosted = sorted(ranges)
         trees = self._trees
-        self._trees = {stretch: trees.get(stretch) or Tree(stretch) for stretch in hosted}
+        self._trees = {token_range: trees.get(token_range) or Tree(token_range) for token_range in hosted}
         self._starts = hosted
         self._unfinished = {
-            stretch: self._unfinished.get(stretch)
-            for stretch in hosted
-            if stretch not in trees or stretch in self._unfinished
+            token_range: self._unfinished.get(token_range)
+            for token_range in hosted
+            if token_range not in trees or token_range in self._unfinished
         }
         if self._unfinished and not self._filling:
             self._filling = True
             self._background.soon(self._fill)
 
-    def tree(self, stretch: Range) -> Tree | None:
+    def tree(self, token_range: Range) -> Tree | None:
         """The tree of that range, if it is hosted and its tree finished."""
-        return None if stretch in self._unfinished else self._trees.get(stretch)
+        return None if token_range in self._unfinished else self._trees.get(token_range)
 
     @property
     def unfinished(self) -> int:
@@ -150,7 +150,7 @@ class Trees:
         return len(self._unfinished)
 
     @property
-    def stretches(self) -> list[Range]:
+    def ranges(self) -> list[Range]:
         """The hosted ranges, in ring order."""
         return list(self._starts)
 
@@ -160,9 +160,9 @@ class Trees:
             return digest(key, VersionSet(NOTHING, tuple(Version(0, 1, v.value, 0, "", 0) for v in state.versions)))
         return digest(key, state)
 
-    def listing(self, stretch: Range, leaf: int) -> Listing:
+    def listing(self, token_range: Range, leaf: int) -> Listing:
         """The keys of a finished tree's leaf. O(keys of the leaf)."""
-        tree = self._trees[stretch]
+        tree = self._trees[token_range]
         listed: Listing = {}
         total, after, more = 0, None, True
         while more:
@@ -179,31 +179,31 @@ class Trees:
         if not self._starts:
             return
         at = position(key)
-        stretch = self._starts[bisect_right(self._starts, (at, RING_SIZE)) - 1]
-        if not stretch[0] <= at < stretch[1]:
+        token_range = self._starts[bisect_right(self._starts, (at, RING_SIZE)) - 1]
+        if not token_range[0] <= at < token_range[1]:
             return
-        if stretch in self._unfinished:
-            counted = self._unfinished[stretch]
+        if token_range in self._unfinished:
+            counted = self._unfinished[token_range]
             if counted is None or (at, key) > (position(counted), counted):
                 return
         difference = self.hash(key, before.state) ^ self.hash(key, after.state)
-        tree = self._trees[stretch]
+        tree = self._trees[token_range]
         tree.change(tree.leaf(at), difference)
 
     def _fill(self) -> None:
         """Read on in the unfinished trees. An empty range costs as much as one key."""
         left = SLICE_KEYS
         while left > 0 and self._unfinished:
-            stretch, counted = next(iter(self._unfinished.items()))
-            tree = self._trees[stretch]
-            entries, last = self._replica.reported(stretch, counted, left)
+            token_range, counted = next(iter(self._unfinished.items()))
+            tree = self._trees[token_range]
+            entries, last = self._replica.reported(token_range, counted, left)
             for key, entry in entries.items():
                 tree.change(tree.leaf(position(key)), self.hash(key, entry.state))
             left -= len(entries) + 1
             if last is None:
-                del self._unfinished[stretch]
+                del self._unfinished[token_range]
             else:
-                self._unfinished[stretch] = last
+                self._unfinished[token_range] = last
         self._filling = bool(self._unfinished)
         if self._filling:
             self._background.soon(self._fill)

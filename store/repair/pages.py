@@ -14,12 +14,12 @@ PAGE_KEYS, PAGE_BYTES = 64, 64 << 10
 States = list[tuple[bytes, VersionSet]]
 
 
-def page_of(core: Core, stretch: Range, after: bytes | None) -> States:
+def page_of(core: Core, token_range: Range, after: bytes | None) -> States:
     """What is durable of the next keys of a range, behind the key `after`, as many as a page takes; empty at the end.
     """
     states: States = []
     size = 0
-    for key, entry in core.replica.stretch(stretch, after):
+    for key, entry in core.replica.scan(token_range, after):
         states.append((key, entry.state))
         size += len(key) + sum(len(version.value or b"") for version in entry.state.versions)
         if len(states) == PAGE_KEYS or size > PAGE_BYTES:

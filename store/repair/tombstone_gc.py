@@ -57,7 +57,7 @@ Keys = list[tuple[bytes, int]]
 """Dead keys, with the hashes of their states."""
 
 
-class Reaping:
+class TombstoneGc:
     """One node's part: passes over the keys of which it is the first primary replica, and answers to other nodes."""
 
     def __init__(self, core: Core, handoff: Handoff) -> None:
@@ -85,12 +85,12 @@ class Reaping:
         """Answer another node's question, or delete what it tells this node to."""
         core = self._core
         if request.view != core.membership.view:
-            core.exchange.answer(incoming, Failed("busy", f"{core.name} knows another membership; ask again later"))
+            core.rpc.answer(incoming, Failed("busy", f"{core.name} knows another membership; ask again later"))
         elif isinstance(request, AskQuiet):
-            core.exchange.answer(incoming, Quiet(self._answer_for_all(request.keys)))
+            core.rpc.answer(incoming, Quiet(self._answer_for_all(request.keys)))
         else:
             self._delete(request.keys)
-            core.exchange.answer(incoming, Written())
+            core.rpc.answer(incoming, Written())
 
     # The node that is asked
 
@@ -100,7 +100,7 @@ class Reaping:
     def _answer_for(self, key: bytes, value: int) -> int:
         core = self._core
         held = digest(key, core.replica.read(DATA, key).state)
-        if held != value and (held or core.name in core.ring.homes(key) or core.holdings.slot(key) is not None):
+        if held != value and (held or core.name in core.ring.homes(key) or core.ownership.slot(key) is not None):
             self._disturbed(key)
             return OTHER
         asked, durable = core.replica.progress
@@ -147,7 +147,7 @@ class Reaping:
         while self._partition < partitions and ring.homes_of(self._partition)[0] != core.name:
             self._partition, self._after = self._partition + 1, None
         if self._partition < partitions:
-            slice_ = list(islice(core.replica.stretch(ring.range(self._partition), self._after), SLICE_KEYS))
+            slice_ = list(islice(core.replica.scan(ring.range(self._partition), self._after), SLICE_KEYS))
             self._batch.update((key, entry.state) for key, entry in slice_ if self._dead(entry.state))
             if len(slice_) == SLICE_KEYS:
                 self._after = slice_[-1][0]

@@ -152,7 +152,7 @@ class Replica:
         """All durable keys of a space other than the data. O(n)."""
         return (key for key, _ in self._reader.scan(space))
 
-    def stretch(self, within: Range, after: bytes | None = None) -> Iterator[tuple[bytes, Entry]]:
+    def scan(self, within: Range, after: bytes | None = None) -> Iterator[tuple[bytes, Entry]]:
         """The durable data in a range of the ring, in the order of positions. O(1) a key.
 
         after: begin behind that key. Take a few and stop: an iterator left open holds up sqlite's checkpoints.
@@ -169,7 +169,7 @@ class Replica:
         read from the disk. Returns the entries, and the key to continue behind; None if that was all. O(limit + changes
         under way).
         """
-        entries = dict(islice(self.stretch(within, after), limit))
+        entries = dict(islice(self.scan(within, after), limit))
         last = list(entries)[-1] if len(entries) == limit else None
         start = (within[0], b"") if after is None else (position(after), after)
         end = (within[1], b"") if last is None else (position(last), last + b"\0")
@@ -267,10 +267,10 @@ class Replica:
         """Whether a change of the key is being written."""
         return (space, key) in self._pending
 
-    def unsettled(self, stretch: Range) -> bool:
+    def unsettled(self, token_range: Range) -> bool:
         """Whether a change of data in that range is not durable yet. O(changes under way)."""
         changing = chain((key for space, key in self._pending if space == DATA), self.buffered)
-        return any(stretch[0] <= position(key) < stretch[1] for key in changing)
+        return any(token_range[0] <= position(key) < token_range[1] for key in changing)
 
     @property
     def progress(self) -> tuple[int, int]:

@@ -24,16 +24,16 @@ from splitbrain.store.ring.ring import Range, Ring, position
 from splitbrain.store.storage.engine import DamagedRecord
 from splitbrain.store.storage.replica import Replica
 
-HOLDINGS = "holdings"
+OWNERSHIP = "holdings"
 """The engine's space for this node's tokens. Disks in use have it under this name."""
 RANGE_END_BYTES = 17
 """The bytes of a position where a range may end: one more than a key's, for the end of the ring, 2**128."""
 _FRESH = b"fresh"
 
 
-def pack(stretch: Range) -> tuple[bytes, bytes]:
+def pack(token_range: Range) -> tuple[bytes, bytes]:
     """A range as bytes, for messages and records."""
-    return stretch[0].to_bytes(RANGE_END_BYTES), stretch[1].to_bytes(RANGE_END_BYTES)
+    return token_range[0].to_bytes(RANGE_END_BYTES), token_range[1].to_bytes(RANGE_END_BYTES)
 
 
 def unpack(span: tuple[bytes, bytes]) -> Range:
@@ -49,12 +49,12 @@ class Token(NamedTuple):
     slot: int
 
     @property
-    def stretch(self) -> Range:
+    def range(self) -> Range:
         """The token's range."""
         return self.start, self.end
 
 
-class Holdings:
+class TokenOwnership:
     """The tokens that this node holds.
 
     fresh: see rule 4. version: grows with every change, so two looks can tell that nothing moved between them. known:
@@ -72,7 +72,7 @@ class Holdings:
         self.version = 0
         self.known = False
         try:
-            for key, value in reader.scan(HOLDINGS):
+            for key, value in reader.scan(OWNERSHIP):
                 self.known = True
                 if key == _FRESH:
                     self.fresh = True
@@ -92,13 +92,13 @@ class Holdings:
                 self._tokens = _with(self._tokens, Token(*ring.range(partition), homes.index(name)))
         self.fresh = self.known = True
         self._index()
-        self._replica.store((Record(HOLDINGS, _FRESH, b""), *self._plan(self._tokens)), lambda: None)
+        self._replica.store((Record(OWNERSHIP, _FRESH, b""), *self._plan(self._tokens)), lambda: None)
 
     def settle(self) -> None:
         """No other node holds the tokens that this node began with: it is not fresh any more."""
         if self.fresh:
             self.fresh = False
-            self._replica.store((Record(HOLDINGS, _FRESH, None),), lambda: None)
+            self._replica.store((Record(OWNERSHIP, _FRESH, None),), lambda: None)
 
     def slot(self, key: bytes) -> int | None:
         """The number of the key's token that this node holds; None if it holds none. O(log tokens)."""
@@ -114,23 +114,23 @@ class Holdings:
         at = position(key)
         return self.slot_at(at) is not None and not any(start <= at < end for start, end in self._closed)
 
-    def close(self, stretch: Range) -> None:
+    def close(self, token_range: Range) -> None:
         """Take no more writes in that range: its token is about to be given up."""
-        self._closed.append(stretch)
+        self._closed.append(token_range)
 
-    def reopen(self, stretch: Range) -> None:
+    def reopen(self, token_range: Range) -> None:
         """Undo `close`: the token stays, or is given up by now."""
-        if stretch in self._closed:
-            self._closed.remove(stretch)
+        if token_range in self._closed:
+            self._closed.remove(token_range)
 
-    def within(self, stretch: Range) -> list[Token]:
+    def within(self, token_range: Range) -> list[Token]:
         """The tokens held in a range, cut to it."""
-        first = max(0, bisect_right(self._starts, stretch[0]) - 1)
-        return _within(self._tokens[first:], stretch)
+        first = max(0, bisect_right(self._starts, token_range[0]) - 1)
+        return _within(self._tokens[first:], token_range)
 
-    def lacking(self, stretch: Range) -> list[Range]:
+    def lacking(self, token_range: Range) -> list[Range]:
         """The parts of a range without a token held here."""
-        return without(stretch, self.within(stretch))
+        return without(token_range, self.within(token_range))
 
     @property
     def tokens(self) -> list[Token]:
@@ -149,10 +149,10 @@ class Holdings:
 
         self._replica.store((*self._plan(_with(self._planned, token)), *beside), durable)
 
-    def drop(self, stretch: Range, beside: Iterable[Record], done: Callable[[], None]) -> None:
+    def drop(self, token_range: Range, beside: Iterable[Record], done: Callable[[], None]) -> None:
         """Give up the tokens of a range at once. done: called once that is durable."""
-        self._become(_without(self._tokens, stretch))
-        self._replica.store((*self._plan(_without(self._planned, stretch)), *beside), done)
+        self._become(_without(self._tokens, token_range))
+        self._replica.store((*self._plan(_without(self._planned, token_range)), *beside), done)
 
     def _become(self, tokens: list[Token]) -> None:
         self._tokens = tokens
@@ -162,7 +162,7 @@ class Holdings:
     def _plan(self, tokens: list[Token]) -> list[Record]:
         """The records that make the disk hold those tokens."""
         before, kept = set(self._planned), {token.start for token in tokens}
-        gone = [Record(HOLDINGS, _key(token.start), None) for token in self._planned if token.start not in kept]
+        gone = [Record(OWNERSHIP, _key(token.start), None) for token in self._planned if token.start not in kept]
         self._planned = list(tokens)
         return gone + [_record(token) for token in tokens if token not in before]
 
@@ -171,16 +171,16 @@ class Holdings:
         self._starts = [token.start for token in self._tokens]
 
 
-def without(stretch: Range, tokens: Iterable[Token]) -> list[Range]:
+def without(token_range: Range, tokens: Iterable[Token]) -> list[Range]:
     """The parts of a range that no token covers. tokens: in ring order, at most one for each position."""
-    left, at = [], stretch[0]
+    left, at = [], token_range[0]
     for token in tokens:
         if token.start > at:
-            left.append((at, min(token.start, stretch[1])))
+            left.append((at, min(token.start, token_range[1])))
         at = max(at, token.end)
-        if at >= stretch[1]:
+        if at >= token_range[1]:
             return left
-    return [*left, (at, stretch[1])]
+    return [*left, (at, token_range[1])]
 
 
 def overlap(token: Token, other: Token | Range) -> bool:
@@ -188,13 +188,13 @@ def overlap(token: Token, other: Token | Range) -> bool:
     return token.start < other[1] and other[0] < token.end
 
 
-def _within(tokens: Iterable[Token], stretch: Range) -> list[Token]:
-    start, end = stretch
+def _within(tokens: Iterable[Token], token_range: Range) -> list[Token]:
+    start, end = token_range
     return [Token(max(start, t.start), min(end, t.end), t.slot) for t in tokens if t.end > start and t.start < end]
 
 
-def _without(tokens: Iterable[Token], stretch: Range) -> list[Token]:
-    start, end = stretch
+def _without(tokens: Iterable[Token], token_range: Range) -> list[Token]:
+    start, end = token_range
     left = []
     for token in tokens:
         before = Token(token.start, min(token.end, start), token.slot)
@@ -218,4 +218,4 @@ def _key(at: int) -> bytes:
 
 
 def _record(token: Token) -> Record:
-    return Record(HOLDINGS, _key(token.start), msgspec.msgpack.encode((_key(token.end), token.slot)))
+    return Record(OWNERSHIP, _key(token.start), msgspec.msgpack.encode((_key(token.end), token.slot)))

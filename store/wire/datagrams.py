@@ -1,19 +1,22 @@
 """Datagrams: a message cut into fragments, each sealed under the cluster's key.
 
-    magic 2 | protocol version 1 | cluster 8 | boot 8 | sequence 4 | AES-GCM( fragment ) 16 more
+    magic 2 | protocol version 1 | cluster 8 | incarnation 8 | sequence 4 | AES-GCM( fragment ) 16 more
 
-    fragment: kind 1 | request id 8 | receiver's boot 8 | checksum 4 | index 2 | count 2 | name length 1 | name | chunk
+    fragment: kind 1 | request id 8 | receiver's incarnation 8 | checksum 4 | index 2 | count 2 | name length 1 | name
+        | chunk
 
 1. No datagram is longer than 1,200 bytes, which common networks carry without fragmenting them again.
-2. The nonce is the sender's boot id and its sequence number. It is never used twice: a boot id is random and new at
-   every start. A sender that runs out of sequence numbers (at 50,000 datagrams a second: once a day) takes a new one.
+2. The nonce is the sender's incarnation and its sequence number. It is never used twice: an incarnation is random and
+   new at every start. A sender that runs out of sequence numbers (at 50,000 datagrams a second: once a day) takes a new
+   one.
 3. Datagrams that fail authentication are dropped; `rejections` tells their senders why. A sender's own datagrams are
    dropped, too, if they are sent back to it.
-4. A replayed datagram is refused: for each sender boot, a window remembers the last 4,096 sequence numbers.
-5. Another node, or the same after a restart, has no such window. So a datagram names the boot id that it is meant for,
-   and is valid for that one only. A node that remembers too many senders takes a new boot id, and forgets them.
-6. Fragments belong together if sender boot, kind, request id and the whole message's checksum agree. A retry supplies
-   what the first try lost.
+4. A replayed datagram is refused: for each sender incarnation, a window remembers the last 4,096 sequence numbers.
+5. Another node, or the same after a restart, has no such window. So a datagram names the incarnation that it is meant
+   for, and is valid for that one only. A node that remembers too many senders takes a new incarnation, and forgets
+   them.
+6. Fragments belong together if sender incarnation, kind, request id and the whole message's checksum agree. A retry
+   supplies what the first try lost.
 """
 
 from __future__ import annotations
@@ -32,11 +35,11 @@ from splitbrain.store.actions import Bits
 DATAGRAM_BYTES_MAX = 1200
 KEY_BYTES = 32
 REQUEST, REPLY, RETRY, HELLO = range(4)
-"""RETRY: a request that was sent before, under the same id. HELLO: the answer to a request for another boot id."""
+"""RETRY: a request that was sent before, under the same id. HELLO: the answer to a request for another incarnation."""
 
 PROTOCOL = 3
 NONCE = slice(11, 23)
-"""Where boot id and sequence number are in a datagram, in every version of the protocol."""
+"""Where incarnation and sequence number are in a datagram, in every version of the protocol."""
 
 _MAGIC = b"sB"
 _OUTER = struct.Struct("!2sB8sQI")
@@ -48,7 +51,7 @@ _OUTER_BYTES, _INNER_BYTES, _TAG_BYTES = _OUTER.size, _INNER.size, 16
 _NAME_BYTES_MAX = 255
 _WINDOW = 4096
 _WINDOW_MASK = (1 << _WINDOW) - 1
-_BOOTS_REMEMBERED = 16_384
+_INCARNATIONS_REMEMBERED = 16_384
 
 
 class Refused(Exception):
@@ -62,12 +65,12 @@ class Refused(Exception):
 class Fragment(msgspec.Struct, frozen=True, gc=False):
     """An opened datagram.
 
-    boot: the sender's boot id. kind: REQUEST, REPLY or HELLO. request_id: 64 bits, chosen by the requester. meant_for:
-    the receiver's boot id; 0 if the sender does not know it. checksum: the whole message's. part, parts: the fragment's
-    index, and how many there are. retried: whether a request was sent before.
+    incarnation: the sender's incarnation. kind: REQUEST, REPLY or HELLO. request_id: 64 bits, chosen by the requester.
+    meant_for: the receiver's incarnation; 0 if the sender does not know it. checksum: the whole message's. part, parts:
+    the fragment's index, and how many there are. retried: whether a request was sent before.
     """
 
-    boot: int
+    incarnation: int
     name: str
     kind: int
     request_id: int
@@ -91,7 +94,7 @@ class Wire:
         if len(secret) != KEY_BYTES:
             raise ValueError(f"the cluster key has {len(secret)} bytes; it must have {KEY_BYTES}")
         self._bits = bits
-        self.boot = bits(64)
+        self.incarnation = bits(64)
         self._name = name.encode()
         if len(self._name) > _NAME_BYTES_MAX:
             raise ValueError(f"the name {name[:20]}... has {len(self._name)} bytes; give at most {_NAME_BYTES_MAX}")
@@ -117,23 +120,23 @@ class Wire:
         return self._sealed(inner + self._name + payload)
 
     def hello(self, request_id: int, meant_for: int) -> bytes:
-        """Answer a request for another boot id with this one. It has no name, so it is smaller than any request."""
+        """Answer a request for another incarnation with this one. It has no name, so it is smaller than any request."""
         return self._sealed(_INNER.pack(HELLO, request_id, meant_for, 0, 0, 1, 0))
 
     def open(self, datagram: bytes) -> Fragment:
         """Open a datagram. Raises Refused; costs at most one decryption."""
         if not _OUTER_BYTES + _TAG_BYTES + _INNER_BYTES <= len(datagram) <= DATAGRAM_BYTES_MAX:
             raise Refused("malformed")
-        magic, protocol, cluster, boot, sequence = _OUTER.unpack_from(datagram)
+        magic, protocol, cluster, incarnation, sequence = _OUTER.unpack_from(datagram)
         if magic != _MAGIC:
             raise Refused("malformed")
         if protocol != PROTOCOL:
             raise Refused("other_protocol")
         if cluster != self._cluster:
             raise Refused("other_cluster")
-        if boot == self.boot:
+        if incarnation == self.incarnation:
             raise Refused("reflected")
-        window = self._windows.get(boot)
+        window = self._windows.get(incarnation)
         if window is not None and window.has(sequence):
             raise Refused("replayed")
         try:
@@ -142,26 +145,27 @@ class Wire:
             raise Refused("forged") from None
         # Only now: a sender without the key must not push others out of the table.
         if window is None:
-            if len(self._windows) >= _BOOTS_REMEMBERED:
+            if len(self._windows) >= _INCARNATIONS_REMEMBERED:
                 # To forget some of them would admit their datagrams again.
                 self._windows.clear()
                 self._renew()
-            window = self._windows[fragment.boot] = _Window()
-        window.add(fragment.sequence)
+            window = self._windows[incarnation] = _Window()
+        window.add(sequence)
+        return _parse(incarnation, inner)
 
     def sent(self, nonce: bytes) -> bool:
-        """Whether a datagram of this boot id and sequence number was sent from here."""
-        boot, sequence = _NONCE.unpack(nonce)
-        return bool(boot == self.boot and 0 < sequence <= self._sequence)
+        """Whether a datagram of this incarnation and sequence number was sent from here."""
+        incarnation, sequence = _NONCE.unpack(nonce)
+        return bool(incarnation == self.incarnation and 0 < sequence <= self._sequence)
 
     def _renew(self) -> None:
-        # Answers under way are for the old boot id, and are dropped; the retries go out under the new one.
-        self.boot, self._sequence = self._bits(64), 0
+        # Answers under way are for the old incarnation, and are dropped; the retries go out under the new one.
+        self.incarnation, self._sequence = self._bits(64), 0
         self._head = self._heading()
 
     def _heading(self) -> bytes:
-        """The bytes with which all datagrams of this boot begin."""
-        return _OUTER.pack(_MAGIC, PROTOCOL, self._cluster, self.boot, 0)[:-_SEQUENCE_BYTES]
+        """The bytes with which all datagrams of this incarnation begin."""
+        return _OUTER.pack(_MAGIC, PROTOCOL, self._cluster, self.incarnation, 0)[:-_SEQUENCE_BYTES]
 
     def _sealed(self, inner: bytes) -> bytes:
         if self._sequence >= _SEQUENCE_MAX:
@@ -193,12 +197,7 @@ class _Window:
         self._seen |= 1 << -ahead
 
 
-def name_checksum(name: str) -> int:
-    """What a HELLO has in the place of its sender's name."""
-    return zlib.crc32(name.encode())
-
-
-def _parse(boot: int, sequence: int, inner: bytes) -> Fragment:
+def _parse(incarnation: int, inner: bytes) -> Fragment:
     kind, request_id, meant_for, checksum, index, count, name_length = _INNER.unpack_from(inner)
     body = _INNER_BYTES + name_length
     if kind > HELLO or index >= count or body > len(inner):
@@ -209,4 +208,4 @@ def _parse(boot: int, sequence: int, inner: bytes) -> Fragment:
         raise Refused("malformed") from None
     retried = kind == RETRY
     kind = REQUEST if retried else kind
-    return Fragment(boot, name, kind, request_id, meant_for, checksum, index, count, inner[body:], retried, sequence)
+    return Fragment(incarnation, name, kind, request_id, meant_for, checksum, index, count, inner[body:], retried)

@@ -1,7 +1,7 @@
 """Reassembly: fragments back into messages, within bounds.
 
-1. Partial messages are bounded in number and age for each sender boot, and in bytes for each sender boot and in all.
-   Every fragment also counts with its overhead. Over a bound the oldest partial messages are dropped.
+1. Partial messages are bounded in number and age for each sender incarnation, and in bytes for each sender incarnation
+   and in all. Every fragment also counts with its overhead. Over a bound the oldest partial messages are dropped.
 2. A message is complete once all its parts are there and its checksum agrees.
 """
 
@@ -55,26 +55,26 @@ class Reassembly:
         if fragment.parts == 1:
             return fragment.chunk if zlib.crc32(fragment.chunk) == fragment.checksum else None
         self._expire(now)
-        key = (fragment.boot, fragment.kind, fragment.request_id, fragment.checksum)
+        key = (fragment.incarnation, fragment.kind, fragment.request_id, fragment.checksum)
         partial = self._partials.get(key)
         if partial is None:
             if fragment.parts * len(fragment.chunk) > MESSAGE_BYTES_MAX + DATAGRAM_BYTES_MAX:
                 self.dropped += 1
                 return None
             partial = self._partials[key] = _Partial(fragment.parts, now)
-            self._by_sender.setdefault(fragment.boot, _Sender()).keys[key] = None
+            self._by_sender.setdefault(fragment.incarnation, _Sender()).keys[key] = None
         if fragment.parts != partial.count or fragment.part in partial.chunks:
             return None
         partial.chunks[fragment.part] = fragment.chunk
         size = len(fragment.chunk) + FRAGMENT_OVERHEAD_BYTES
         partial.bytes += size
-        self._by_sender[fragment.boot].bytes += size
+        self._by_sender[fragment.incarnation].bytes += size
         self._bytes += size
         if len(partial.chunks) == partial.count:
             self._forget(key)
             message = b"".join(partial.chunks[index] for index in range(partial.count))
             return message if zlib.crc32(message) == fragment.checksum else None
-        self._bound(fragment.boot)
+        self._bound(fragment.incarnation)
         return None
 
     @property
@@ -89,8 +89,8 @@ class Reassembly:
                 return
             self._drop(key)
 
-    def _bound(self, boot: int) -> None:
-        sender = self._by_sender[boot]
+    def _bound(self, incarnation: int) -> None:
+        sender = self._by_sender[incarnation]
         while len(sender.keys) > PARTIALS_PER_SENDER or sender.bytes > BYTES_PER_SENDER:
             self._drop(next(iter(sender.keys)))
         while self._bytes > BYTES_IN_ALL:

@@ -1,11 +1,11 @@
 """Rejections: tell the sender of a datagram that can't be opened why it gets no answer.
 
-    magic 2 | protocol version 1 | reason 1 | of the datagram it is about: boot 8, sequence number 4
+    magic 2 | protocol version 1 | reason 1 | of the datagram it is about: incarnation 8, sequence number 4
 
 1. A rejection is not sealed, since the two sides have no key, no cluster or no protocol in common: anyone can forge
    one. So it changes no outcome, no retry and no route. It is only shown, as what an address *says*, beside a timeout.
-2. It repeats boot id and sequence number of the datagram that it is about, and is believed only if that datagram was
-   sent. So an attacker who does not see our datagrams can't forge one.
+2. It repeats incarnation and sequence number of the datagram that it is about, and is believed only if that datagram
+   was sent. So an attacker who does not see our datagrams can't forge one.
 3. It is smaller than the datagram it is about, is never sent about another rejection, and a node sends a few a second
    in all.
 4. The node's own log says who sends such datagrams, and which peers reject its own: a line a minute for each kind.
@@ -57,7 +57,7 @@ def said(datagram: bytes, wire: Wire) -> str | None:
     return _SAYS[code].format(theirs=protocol, ours=PROTOCOL)
 
 
-class Notices:
+class Rejections:
     """A node's rejections: sends them, and logs those that it gets.
 
     send: sends a datagram. note: writes a line to the log.

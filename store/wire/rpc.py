@@ -1,16 +1,16 @@
 """RPC: requests that are retried until answered, and answers that are given once.
 
-1. A request keeps its id over every retry. An answer counts only from the address and the boot that were asked, to this
-   boot, for a request still open. Until that is known it has no effect whatever: recorded answers of a dead peer, sent
-   on from anywhere, would keep it alive.
+1. A request keeps its id over every retry. An answer counts only from the peer that was asked, to this incarnation, for
+   a request still open.
 2. Retries wait for an adaptive timeout (Jacobson and Karels; Karn's rule), doubled each time, capped, with jitter.
-3. A request that arrives again is not done again while it is being done, and a put not for as long as its sender
-   may retry it: its answer is sent again. Answers to what may be repeated (reads, merges) are not kept.
+3. A request that arrives again is not done again while it is being done, and a put not for as long as its sender may
+   retry it: its answer is sent again. Answers to what may be repeated (reads, merges) are not kept.
 4. A retry says that it is one: a peer that started only lately can tell that its previous incarnation may have done it.
-   A request is meant for one boot of its peer, so that it can't be replayed to another. A peer that it is not meant for
-   answers with its own boot id, and nothing else: then the request is sent again at once, and is no retry.
-5. At most 128 requests are under way to one peer; more wait their turn until their deadline, and past a bound fail
-   as `busy`. A request is not sent again while its answer is arriving.
+   A request is meant for one incarnation of its peer, so that it can't be replayed to another. A peer that it is not
+   meant for answers with its own incarnation, and nothing else: then the request is sent again at once, and is no
+   retry.
+5. At most 128 requests are under way to one peer; more wait their turn until their deadline, and past a bound fail as
+   `busy`. A request is not sent again while its answer is arriving.
 6. A long message is sent in bursts, so that it does not overrun the receiver's socket buffer.
 7. What can't be opened, or is no message, is counted and dropped. A peer's rejection of our own datagrams
    (`rejections`) is kept until its next answer, to explain why there was none, and changes nothing.
@@ -45,7 +45,7 @@ TAKEN_MAX = 50_000
 BURST, BURST_EVERY_S = 32, 0.001
 ARRIVING_S = 0.05
 HELLOS_MAX = 3
-"""How often a request is sent again at once; a peer with a new boot id each time has to wait for the retries."""
+"""How often a request is sent again at once; a peer with a new incarnation each time has to wait for the retries."""
 
 OnReply = Callable[[Reply | None], None]
 
@@ -73,8 +73,7 @@ class _Peer:
     smoothed_s: float | None = None
     variation_s: float = 0.0
     in_flight: int = 0
-    boot: int = 0
-    named: int | None = None
+    incarnation: int = 0
     says: str = ""
     waiting: OrderedDict[int, _Asked] = field(default_factory=OrderedDict)
 
@@ -94,9 +93,9 @@ class _Peer:
 
 
 class Incoming(msgspec.Struct, frozen=True, gc=False):
-    """A request to be answered with `Exchange.answer`. name: the sender's own. retried: it was sent before."""
+    """A request to be answered with `Rpc.answer`. name: the sender's own. retried: it was sent before."""
 
-    boot: int
+    incarnation: int
     name: str
     source: Address
     request_id: int
@@ -104,7 +103,7 @@ class Incoming(msgspec.Struct, frozen=True, gc=False):
     retried: bool
 
 
-class Exchange:
+class Rpc:
     """One side of every conversation. `out` collects what is to be sent; `counters` what happened."""
 
     def __init__(self, wire: Wire, timers: Timers, present: Present, bits: Bits, out: list[Action]) -> None:
@@ -122,7 +121,7 @@ class Exchange:
         self.on_request: Callable[[Incoming], None] = lambda incoming: None
         self.on_answer: Callable[[str, float], None] = lambda name, now: None
         self.on_refused: Callable[[str, bytes, Address], None] = lambda reason, datagram, source: None
-        self.on_notice: Callable[[Address, str], None] = lambda source, text: None
+        self.on_rejection: Callable[[Address, str], None] = lambda source, text: None
 
     def new_id(self) -> int:
         """A request id: counts from a random 64-bit number. Two writes of one id would be taken for one."""
@@ -167,16 +166,16 @@ class Exchange:
         if len(payload) > MESSAGE_BYTES_MAX:
             text = f"what is known of the key exceeds {MESSAGE_BYTES_MAX} bytes, more than a message holds"
             payload = encode(Failed("too_large", f"{text}; delete it with the context of one of its puts"))
-        key = (incoming.boot, incoming.request_id)
+        key = (incoming.incarnation, incoming.request_id)
         if isinstance(incoming.request, (Put, Forward)):
             self._taken[key] = (self._present.now.monotonic, payload)
         else:
             self._taken.pop(key, None)
-        self._transmit(incoming.source, REPLY, incoming.request_id, incoming.boot, payload)
+        self._transmit(incoming.source, REPLY, incoming.request_id, incoming.incarnation, payload)
 
     def forget(self, incoming: Incoming) -> None:
         """Leave a request unanswered, as if it had not come: if it is sent again it is taken again."""
-        self._taken.pop((incoming.boot, incoming.request_id), None)
+        self._taken.pop((incoming.incarnation, incoming.request_id), None)
 
     def receive(self, datagram: bytes, source: Address) -> None:
         """Take a datagram from the network, whatever it is."""
@@ -191,7 +190,7 @@ class Exchange:
         now = self._present.now.monotonic
         asked = None
         if fragment.kind == REQUEST:
-            if fragment.meant_for != self._wire.boot:
+            if fragment.meant_for != self._wire.incarnation:
                 self._greet(fragment, source)
                 return
             self._wire.accept(fragment)
@@ -249,7 +248,7 @@ class Exchange:
         peer = self._peers.get(source)
         if peer is not None and peer.in_flight:
             peer.says = text
-            self.on_notice(source, text)
+            self.on_rejection(source, text)
         return True
 
     def _begin(self, peer: _Peer, asked: _Asked) -> None:
@@ -289,9 +288,8 @@ class Exchange:
             self.counters["retries"] += 1
         peer = self._peers[asked.to]
         kind = RETRY if asked.attempts else REQUEST
-        boot = peer.boot if asked.named is None or asked.named == peer.named else 0
-        sent = self._transmit(asked.to, kind, asked.request_id, boot, asked.payload)
-        asked.sent_at, asked.sent_to = now, boot
+        sent = self._transmit(asked.to, kind, asked.request_id, peer.incarnation, asked.payload)
+        asked.sent_at, asked.sent_to = now, peer.incarnation
         patience = peer.timeout_s(asked.attempts) + sent / BURST * BURST_EVERY_S
         asked.attempts += 1
         jitter = 1 + self._bits(10) / 4096
@@ -313,26 +311,28 @@ class Exchange:
             self._fill(peer)
         asked.on_reply(reply)
 
-    def _is_answer(self, fragment: Fragment, asked: _Asked) -> bool:
-        """Whether a REPLY or HELLO, which has come from the right address, answers what was asked."""
-        if fragment.meant_for != self._wire.boot:
-            return False
-        if fragment.kind == REPLY:
-            return fragment.boot == asked.sent_to
-        return asked.named is None or asked.named == fragment.checksum
+    def _take_reply(self, fragment: Fragment, source: Address, payload: bytes) -> None:
+        asked = self._asked.get(fragment.request_id)
+        if asked is None or fragment.meant_for != self._wire.incarnation or asked.to != source:
+            self.counters["unasked_answers"] += 1
+            return
+        self._settle(asked, decode_reply(payload))
 
     def _greet(self, fragment: Fragment, source: Address) -> None:
-        """A request came for another boot: the peer does not know this one yet, or it is a replay."""
+        """A request came for another incarnation: the peer does not know this one yet, or it is a replay."""
         self.counters["hellos"] += 1
         if fragment.part == 0:
-            self._out.append(Send(source, self._wire.hello(fragment.request_id, fragment.boot)))
+            self._out.append(Send(source, self._wire.hello(fragment.request_id, fragment.incarnation)))
             self.counters["datagrams_out"] += 1
 
-    def _take_hello(self, fragment: Fragment, asked: _Asked) -> None:
-        if asked.sent_to == fragment.boot or asked.hellos == HELLOS_MAX:
+    def _take_hello(self, fragment: Fragment, source: Address) -> None:
+        asked = self._asked.get(fragment.request_id)
+        if asked is None or fragment.meant_for != self._wire.incarnation or asked.to != source:
+            self.counters["unasked_answers"] += 1
             return
-        peer = self._peers[asked.to]
-        peer.boot, peer.named = fragment.boot, fragment.checksum
+        if asked.sent_to == fragment.incarnation or asked.hellos == HELLOS_MAX:
+            return
+        self._peers[source].incarnation = fragment.incarnation
         asked.hellos += 1
         asked.attempts -= 1  # That one was not taken: it does not count.
         if asked.timer is not None:
@@ -340,17 +340,18 @@ class Exchange:
         self._send(asked)
 
     def _take_request(self, fragment: Fragment, source: Address, payload: bytes) -> None:
-        key = (fragment.boot, fragment.request_id)
+        key = (fragment.incarnation, fragment.request_id)
         taken = self._taken.get(key)
         if taken is not None:
             self.counters["repeated_requests"] += 1
             if taken[1] is not None:
-                self._transmit(source, REPLY, fragment.request_id, fragment.boot, taken[1])
+                self._transmit(source, REPLY, fragment.request_id, fragment.incarnation, taken[1])
             return
         request = decode_request(payload)
         self._forget_old()
         self._taken[key] = (self._present.now.monotonic, None)
-        self.on_request(Incoming(fragment.boot, fragment.name, source, fragment.request_id, request, fragment.retried))
+        sender, request_id = (fragment.incarnation, fragment.name), fragment.request_id
+        self.on_request(Incoming(*sender, source, request_id, request, fragment.retried))
 
     def _forget_old(self) -> None:
         horizon = self._present.now.monotonic - ANSWER_KEPT_S

@@ -34,8 +34,8 @@ def answers_to(box, name, datagrams):
     return answers
 
 
-def boot(box, name):
-    return box.hosts[name].node._wire.boot
+def incarnation(box, name):
+    return box.hosts[name].node._wire.incarnation
 
 
 def alive(box):
@@ -191,7 +191,7 @@ NONSENSE = [
 def test_a_key_holders_nonsense_is_counted_and_gets_no_answer(payload):
     box = Box(3)
     wire = Wire(SECRET, CLUSTER, "holder", random.Random(1).getrandbits)
-    assert answers_to(box, "n1", wire.datagrams(REQUEST, 1, boot(box, "n1"), payload)) == []
+    assert answers_to(box, "n1", wire.datagrams(REQUEST, 1, incarnation(box, "n1"), payload)) == []
     assert box.counter("n1", "malformed") == 1
     assert alive(box)
 
@@ -217,7 +217,7 @@ def test_no_message_of_any_shape_stops_a_node(messages):
     box = Box(3, settled=False)
     wire = Wire(SECRET, CLUSTER, "holder", random.Random(1).getrandbits)
     for number, (tag, fields) in enumerate(messages):
-        for datagram in wire.datagrams(REQUEST, number, boot(box, "n1"), raw(tag, *fields)):
+        for datagram in wire.datagrams(REQUEST, number, incarnation(box, "n1"), raw(tag, *fields)):
             box.inject(box.hosts["n1"].address, datagram, ATTACKER)
     box.run_for(2.0)
     assert alive(box)
@@ -337,7 +337,7 @@ def test_a_put_that_is_under_way_here_is_not_refused_as_busy_when_it_comes_again
     client = box.client("n1")
     call = client.begin(Put(b"k", b"v", None))
     box.run_for(0.05)
-    forward = Forward(client.core._exchange._next_id, Put(b"k", b"v", None))
+    forward = Forward(client.core._rpc._next_id, Put(b"k", b"v", None))
     twin = box.client("n1").begin(forward)
     box.run_for(0.05)
     assert not twin.done
@@ -350,7 +350,7 @@ def test_a_put_that_is_under_way_here_is_not_refused_as_busy_when_it_comes_again
 def test_two_clients_with_one_request_id_for_two_keys_are_two_puts():
     box = Box(3)
     one, other = box.client("n1"), box.client("n1")
-    other.core._exchange._next_id = one.core._exchange._next_id
+    other.core._rpc._next_id = one.core._rpc._next_id
     calls = [one.begin(Put(b"a", b"v", None)), other.begin(Put(b"b", b"w", None))]
     box.run_until(lambda: all(call.done for call in calls))
     assert one.get(b"a").values == [b"v"]

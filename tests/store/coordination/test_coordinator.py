@@ -464,7 +464,7 @@ def test_a_put_retried_through_two_coordinators_reads_as_one_value(box):
     put, number = Put(key, b"v", None), 12345
     client = box.client(homes[0])
     for home in homes[:2]:
-        client.core._exchange.ask(box.hosts[home].address, put, box.now + 3.0, lambda reply: None, number)
+        client.core._rpc.ask(box.hosts[home].address, put, box.now + 3.0, lambda reply: None, number)
         box._send_all(client.address, client.core._actions())
         box.run_until(lambda home=home: box.values(home, key) == [b"v"])
         box.run_for(0.5)

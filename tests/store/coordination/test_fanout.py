@@ -22,14 +22,14 @@ def asked(box, kind):
         if box.hosts[name].node is None:
             continue
         core = box.hosts[name].node._core
-        plain = core.exchange.ask
+        plain = core.rpc.ask
 
         def ask(to, request, deadline, on_reply, request_id=None, plain=plain):
             if isinstance(request, kind):
                 seen.append((box._owner[to], request))
             plain(to, request, deadline, on_reply, request_id)
 
-        core.exchange.ask = ask
+        core.rpc.ask = ask
     return seen
 
 
@@ -95,9 +95,9 @@ def test_a_home_that_refuses_gets_a_stand_in_and_counts_for_nothing(box):
     key = next(box.keys())
     homes = box.ring.homes(key)
     refusing = box.hosts[homes[1]].node
-    exchange = refusing._core.exchange
-    plain = exchange.answer
-    exchange.answer = lambda incoming, reply: plain(
+    rpc = refusing._core.rpc
+    plain = rpc.answer
+    rpc.answer = lambda incoming, reply: plain(
         incoming, Failed("busy", "no") if isinstance(reply, Written) else reply
     )
     seen = asked(box, Write)

@@ -137,7 +137,7 @@ def test_two_nodes_that_hand_on_the_same_put_cause_it_once(box):
     box.hold(homes[0])
     callers = [box.client(name) for name in strangers]
     for caller in callers[1:]:
-        caller.core._exchange._next_id = callers[0].core._exchange._next_id
+        caller.core._rpc._next_id = callers[0].core._rpc._next_id
     calls = [caller.begin(Put(key, b"v", None)) for caller in callers]
     box.run_for(0.1)
     box.release(homes[0])

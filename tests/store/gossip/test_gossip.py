@@ -44,8 +44,8 @@ def overhear(box, *kinds):
 
     def tap(source, target, datagram):
         fragment = opener.open(datagram)
-        asked = (fragment.boot, fragment.request_id)
-        # To a peer whose boot id is unknown a request goes out twice.
+        asked = (fragment.incarnation, fragment.request_id)
+        # To a peer whose incarnation is unknown a request goes out twice.
         again = fragment.kind == REQUEST and not fragment.retried and asked in sent
         sent.add(asked)
         if fragment.parts == 1 and fragment.kind != HELLO and not again:

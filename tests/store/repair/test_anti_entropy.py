@@ -16,7 +16,7 @@ from splitbrain.store.wire.client_messages import Failed, Join, Put
 from splitbrain.store.wire.datagrams import REPLY
 from splitbrain.store.wire.messages import decode_reply, decode_request, encode
 from splitbrain.store.wire.peer_messages import CompareLeaves, CompareNodes, CompareRoots, Listings, Swap
-from splitbrain.store.wire.rpc import Exchange
+from splitbrain.store.wire.rpc import Rpc
 from tests.store.box import Box, encoded
 
 EVERY_S = 2.0
@@ -51,17 +51,17 @@ class Meter:
 
     def __init__(self, box, monkeypatch):
         self.datagrams, self.messages = 0, []
-        transmit = Exchange._transmit
+        transmit = Rpc._transmit
 
-        def counted(exchange, to, kind, request_id, answered, payload):
-            sent = transmit(exchange, to, kind, request_id, answered, payload)
+        def counted(rpc, to, kind, request_id, answered, payload):
+            sent = transmit(rpc, to, kind, request_id, answered, payload)
             message = decode_reply(payload) if kind == REPLY else decode_request(payload)
             if type(message).__name__ in self.KINDS:
                 self.datagrams += sent
                 self.messages.append(message)
             return sent
 
-        monkeypatch.setattr(Exchange, "_transmit", counted)
+        monkeypatch.setattr(Rpc, "_transmit", counted)
 
     def of(self, kind):
         return [message for message in self.messages if isinstance(message, kind)]
@@ -171,15 +171,15 @@ def test_a_round_loses_and_moves_nothing_when_messages_are_lost_and_doubled():
 def test_every_two_nodes_that_share_a_partition_meet(monkeypatch):
     box = Box(5, seed=1, config=ALONE)
     met = set()
-    ask = Exchange.ask
+    ask = Rpc.ask
 
-    def noted(exchange, to, request, *rest):
+    def noted(rpc, to, request, *rest):
         if isinstance(request, CompareRoots):
-            asker = next(name for name, host in box.hosts.items() if host.node._core.exchange is exchange)
+            asker = next(name for name, host in box.hosts.items() if host.node._core.rpc is rpc)
             met.add((asker, box._owner[to]))
-        return ask(exchange, to, request, *rest)
+        return ask(rpc, to, request, *rest)
 
-    monkeypatch.setattr(Exchange, "ask", noted)
+    monkeypatch.setattr(Rpc, "ask", noted)
     box.run_for(4 * 1.25 * EVERY_S + 1.0)
     pairs = {(one, other) for p in range(64) for one in box.ring.homes_of(p) for other in box.ring.homes_of(p)}
     assert met == {(one, other) for one, other in pairs if one != other}
@@ -251,15 +251,15 @@ def test_what_was_asked_under_another_view_is_refused_and_compared_anew_later(mo
     box.add("n4")
     member = box.member("n4")
     joining = Join(member.name, member.address, member.zone, member.capacity)
-    calls, ask = [], Exchange.ask
+    calls, ask = [], Rpc.ask
 
-    def join_at_the_first_descent(exchange, to, request, *rest):
+    def join_at_the_first_descent(rpc, to, request, *rest):
         if isinstance(request, CompareNodes | CompareLeaves) and not calls:
             calls.append(None)
             box.at(box.now, lambda: calls.append(box.client("n3").begin(joining)))
-        return ask(exchange, to, request, *rest)
+        return ask(rpc, to, request, *rest)
 
-    monkeypatch.setattr(Exchange, "ask", join_at_the_first_descent)
+    monkeypatch.setattr(Rpc, "ask", join_at_the_first_descent)
     meter = Meter(box, monkeypatch)
     box.run_until(lambda: "n4" in box.ring.members and box.agree(*many), 60.0)
     assert len({request.view for request in meter.of(CompareRoots)}) == 2

@@ -248,7 +248,7 @@ def test_a_replica_that_is_not_told_to_delete_brings_the_tombstone_back_and_not_
     key = box.key()
     deleted(box, key)
     first, _, untold = box.ring.homes(key)
-    reaper = box.hosts[first].node._reaping
+    reaper = box.hosts[first].node._tombstone_gc
     told = reaper._answered
 
     def cut_off_before_the_order(*args, last):
@@ -325,7 +325,7 @@ def test_what_is_watched_is_bounded(box, monkeypatch):
     keys = [key for key, _ in zip(box.keys(), range(200), strict=False) if "n1" not in box.ring.homes(key)]
     reply = box.client("n1").ask(AskQuiet(view, [(key, 5) for key in keys])).reply
     assert isinstance(reply, Quiet) and set(reply.answers) == {WAIT}
-    assert len(box.hosts["n1"].node._reaping._watched) == 10
+    assert len(box.hosts["n1"].node._tombstone_gc._watched) == 10
 
 
 def test_thousands_of_tombstones_are_deleted_in_batches(monkeypatch):

@@ -73,14 +73,14 @@ class Outsider:
 def sealed(sender: Wire, inner: bytes) -> bytes:
     """A datagram with anything under the seal."""
     sender._sequence += 1
-    outer = datagrams._OUTER.pack(datagrams._MAGIC, datagrams.PROTOCOL, sender._cluster, sender.boot, sender._sequence)
+    outer = datagrams._OUTER.pack(datagrams._MAGIC, datagrams.PROTOCOL, sender._cluster, sender.incarnation, sender._sequence)
     return outer + sender._seal.encrypt(outer[datagrams.NONCE], inner, outer)
 
 
 class Mad:
     """A holder of the key that sends, under its seal, garbage and messages of every kind with extreme values.
 
-    names, keys: to make up values from. boot: of the node that it sends to.
+    names, keys: to make up values from. incarnation: of the node that it sends to.
     """
 
     def __init__(
@@ -90,13 +90,13 @@ class Mad:
         cluster: str,
         names: list[str],
         keys: list[bytes],
-        boot: Callable[[], int] = lambda: 0,
+        incarnation: Callable[[], int] = lambda: 0,
     ) -> None:
         self.rng = rng
         self.wire = Wire(secret, cluster, "mad", rng.getrandbits)
         self.names = names
         self.keys = keys
-        self.boot = boot
+        self.incarnation = incarnation
         self.requests = typing.get_args(messages.Request)
         self.replies = typing.get_args(messages.Reply)
 
@@ -107,7 +107,7 @@ class Mad:
             kind = rng.choice((REQUEST, REQUEST, REPLY))
             payload = self.payload(self.requests if kind == REQUEST else self.replies)
             kind = rng.choice((kind, kind, HELLO, RETRY))
-            parts = list(self.wire.datagrams(kind, rng.getrandbits(64), self.boot(), payload))
+            parts = list(self.wire.datagrams(kind, rng.getrandbits(64), self.incarnation(), payload))
             yield parts[rng.randrange(len(parts))] if len(parts) > 1 else parts[0]
             if rng.random() < 0.1:
                 yield sealed(self.wire, rng.randbytes(rng.randrange(26, 1100)))
@@ -229,15 +229,15 @@ def record(box: Box) -> list[bytes]:
 
 def held(node: Node) -> dict[str, int]:
     """How much the node keeps of what comes from the network."""
-    exchange = node._core.exchange
+    rpc = node._core.rpc
     return {
-        "senders": len(exchange._wire._windows),
-        "partial messages": exchange._reassembly.held[0],
-        "partial bytes": exchange._reassembly.held[1],
-        "requests taken": len(exchange._taken),
-        "peers": len(exchange._peers),
-        "asked": len(exchange._asked),
-        "counters": len(exchange.counters),
+        "senders": len(rpc._wire._windows),
+        "partial messages": rpc._reassembly.held[0],
+        "partial bytes": rpc._reassembly.held[1],
+        "requests taken": len(rpc._taken),
+        "peers": len(rpc._peers),
+        "asked": len(rpc._asked),
+        "counters": len(rpc.counters),
         "timers": len(node._timers._heap),
     }
 

@@ -41,8 +41,8 @@ def test_a_message_arrives_as_it_was_sent(kind, request_id, answered, payload):
     fragments = [receiver.open(datagram) for datagram in sender.datagrams(kind, request_id, answered, payload)]
     assert b"".join(fragment.chunk for fragment in fragments) == payload
     assert [fragment.part for fragment in fragments] == list(range(fragments[0].parts))
-    assert {(f.kind, f.request_id, f.meant_for, f.name, f.boot) for f in fragments} == {
-        (kind, request_id, answered, "n1", sender.boot)
+    assert {(f.kind, f.request_id, f.meant_for, f.name, f.incarnation) for f in fragments} == {
+        (kind, request_id, answered, "n1", sender.incarnation)
     }
 
 
@@ -155,7 +155,7 @@ def test_a_sender_out_of_sequence_numbers_continues_as_a_new_incarnation(monkeyp
     for i in range(10):
         (datagram,) = sender.datagrams(REQUEST, i, 0, b"p")
         nonces.add(datagram[11:23])
-        boots.add(receiver.open(datagram).boot)
+        boots.add(receiver.open(datagram).incarnation)
     assert len(nonces) == 10
     assert len(boots) == 4
 
@@ -171,13 +171,13 @@ def test_the_memory_of_senders_is_bounded(monkeypatch):
 def test_a_node_that_forgets_senders_becomes_a_new_incarnation_for_which_none_of_their_datagrams_is(monkeypatch):
     monkeypatch.setattr(datagrams, "_BOOTS_REMEMBERED", 5)
     receiver = make("n2")
-    boot = receiver.boot
-    recorded = [next(iter(make(seed=seed).datagrams(REQUEST, 1, boot, b"p"))) for seed in range(6)]
+    incarnation = receiver.incarnation
+    recorded = [next(iter(make(seed=seed).datagrams(REQUEST, 1, incarnation, b"p"))) for seed in range(6)]
     for datagram in recorded[:5]:
-        taken(receiver, datagram)
-    assert receiver.boot == boot
-    taken(receiver, recorded[5])
-    assert receiver.open(recorded[0]).meant_for == boot != receiver.boot
+        receiver.open(datagram)
+    assert receiver.incarnation == incarnation
+    receiver.open(recorded[5])
+    assert receiver.open(recorded[0]).meant_for == incarnation != receiver.incarnation
 
 
 def test_a_key_of_the_wrong_length_and_a_name_too_long_are_refused():
