@@ -59,7 +59,7 @@ class AddressType(click.ParamType[Address]):
 
 
 class MemberType(AddressType):
-    """name=host:port, with a zone and a capacity behind commas for those who have them."""
+    """name=host:port, optionally followed by a comma and the zone, and another and the capacity."""
 
     name = "name=host:port[,zone[,capacity]]"
 

@@ -20,7 +20,7 @@ BY_COLUMN = ("ring", "merkle")
 
 @dataclass(frozen=True)
 class Table:
-    """title: "" for none. rows: a cell a column."""
+    """A table as data. title: "" for none. rows: each with one cell a column."""
 
     title: str
     columns: tuple[str, ...]
@@ -70,7 +70,7 @@ def status_tables(report: Mapping[str, Any], *, verbose: bool) -> list[Table]:
 
 
 def _part(title: str, part: Mapping[str, Any]) -> list[Table]:
-    """One part of a status: its single values, then what it says of each node."""
+    """One part of a status: its single values, then its values by node."""
     single = {name: value for name, value in part.items() if not isinstance(value, Mapping)}
     nested = {name: value for name, value in part.items() if isinstance(value, Mapping)}
     tables = [table(title, ("", ""), single.items())] if single else []
@@ -101,7 +101,7 @@ def _plain(each: Table) -> str:
 
 
 def _draw_rich(tables: Iterable[Table]) -> None:
-    # Slow to import, and only a person wants it.
+    # Slow to import, and needed only on a terminal.
     from rich.console import Console
     from rich.table import Table as Drawing
     from rich.text import Text

@@ -28,7 +28,7 @@ LOOKED_AT_ONCE = 64
 
 
 class Cleanup:
-    """This node's cleanup."""
+    """One node's cleanup."""
 
     def __init__(self, core: Core, handoff: Handoff, reader: Reader) -> None:
         self._core = core
@@ -52,7 +52,7 @@ class Cleanup:
 
     @property
     def returning(self) -> bool:
-        """Whether this node was removed, and has not deleted what it had then."""
+        """Whether this node was removed, and has not deleted yet what it had then."""
         return self._core.membership.removals(self._core.name) > self._removals
 
     def clear(self) -> None:

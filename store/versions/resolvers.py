@@ -24,7 +24,7 @@ C = TypeVar("C", bound=Crdt)
 
 
 class Sibling(NamedTuple):
-    """One of the concurrent values of a key. stamp: its coordinator's clock, in nanoseconds (`versions.Version`)."""
+    """One of the concurrent values of a key. stamp: its coordinator's clock, in nanoseconds (`dotted.Version`)."""
 
     value: bytes
     stamp: int

@@ -34,7 +34,7 @@ class Kind(StrEnum):
 class Change(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """One change of the membership.
 
-    counter, issuer: a Lamport stamp, of the node that an operator told; changes are folded in the order of these.
+    counter, issuer: a Lamport stamp, from the node that an operator asked; changes are folded in this order.
     name, address, zone, capacity: the member's. issued_ns: the issuer's calendar clock.
     """
 
@@ -49,10 +49,10 @@ class Change(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields
 
     @property
     def member(self) -> Member:
-        """Raises ConfigError if it can't be one."""
+        """The member that the change is about. Raises ConfigError if it is malformed."""
         return Member(self.name, self.address, self.zone, self.capacity)
 
 
 def identity(change: Change) -> int:
-    """64 bits that tell the change from every other."""
+    """The change's identity: 64 bits, from a hash of its content."""
     return int.from_bytes(hashlib.blake2b(msgspec.msgpack.encode(change), digest_size=IDENTITY_BYTES).digest())

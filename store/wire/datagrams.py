@@ -7,13 +7,13 @@
 
 1. No datagram is longer than 1,200 bytes, which common networks carry without fragmenting them again.
 2. The nonce is the sender's incarnation and its sequence number. It is never used twice: an incarnation is random and
-   new at every start. A sender that runs out of sequence numbers (at 50,000 datagrams a second: once a day) takes a new
-   one.
+   new at every start. A sender that runs out of sequence numbers (at 50,000 datagrams a second: once a day) begins a
+   new incarnation.
 3. Datagrams that fail authentication are dropped; `rejections` tells their senders why. A sender's own datagrams are
    dropped, too, if they are sent back to it.
 4. A replayed datagram is refused: for each sender incarnation, a window remembers the last 4,096 sequence numbers.
 5. Another node, or the same after a restart, has no such window. So a datagram names the incarnation that it is meant
-   for, and is valid for that one only. A node that remembers too many senders takes a new incarnation, and forgets
+   for, and is valid for that one only. A node that remembers too many senders begins a new incarnation, and forgets
    them.
 6. Fragments belong together if sender incarnation, kind, request id and the whole message's checksum agree. A retry
    supplies what the first try lost.
@@ -65,9 +65,10 @@ class Refused(Exception):
 class Fragment(msgspec.Struct, frozen=True, gc=False):
     """An opened datagram.
 
-    incarnation: the sender's incarnation. kind: REQUEST, REPLY or HELLO. request_id: 64 bits, chosen by the requester.
-    meant_for: the receiver's incarnation; 0 if the sender does not know it. checksum: the whole message's. part, parts:
-    the fragment's index, and how many there are. retried: whether a request was sent before.
+    incarnation: the sender's, a random 64-bit number that is new at every start. kind: REQUEST, REPLY or HELLO.
+    request_id: 64 bits, chosen by the requester. meant_for: the receiver's incarnation; 0 if the sender does not know
+    it. checksum: the whole message's. part, parts: the fragment's index, and how many there are. retried: whether a
+    request was sent before.
     """
 
     incarnation: int

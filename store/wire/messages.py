@@ -87,11 +87,11 @@ T = TypeVar("T")
 
 
 class Malformed(ValueError):
-    """Bytes that are no message of the expected kind."""
+    """Bytes that do not decode to a message of the expected kind."""
 
 
 def after_others(reply: Reply) -> Reply:
-    """An answer to a put that other nodes were asked before: a refusal of this one says nothing of what those did."""
+    """The answer to a put for which other nodes were asked before: a refusal by this node does not cover those."""
     if isinstance(reply, Failed) and StoreError(reply.code, reply.message).kind.definite:
         return Failed("timeout", f"a node did not answer, and another refused ({reply.code}: {reply.message})")
     return reply

@@ -68,7 +68,7 @@ class _Asked:
 
 @dataclass(slots=True)
 class _Peer:
-    """How long a peer takes to answer, and what it has been asked. boot, named: from its last HELLO."""
+    """A peer's round trips, and the requests to it."""
 
     smoothed_s: float | None = None
     variation_s: float = 0.0
@@ -104,7 +104,7 @@ class Incoming(msgspec.Struct, frozen=True, gc=False):
 
 
 class Rpc:
-    """One side of every conversation. `out` collects what is to be sent; `counters` what happened."""
+    """One node's or client's requests and replies. out: collects what is to be sent. counters: what happened."""
 
     def __init__(self, wire: Wire, timers: Timers, present: Present, bits: Bits, out: list[Action]) -> None:
         self._wire = wire
@@ -174,11 +174,11 @@ class Rpc:
         self._transmit(incoming.source, REPLY, incoming.request_id, incoming.incarnation, payload)
 
     def forget(self, incoming: Incoming) -> None:
-        """Leave a request unanswered, as if it had not come: if it is sent again it is taken again."""
+        """Forget a request without an answer, as if it had not come: if it is sent again it is taken again."""
         self._taken.pop((incoming.incarnation, incoming.request_id), None)
 
     def receive(self, datagram: bytes, source: Address) -> None:
-        """Take a datagram from the network, whatever it is."""
+        """Process a datagram from the network, valid or not."""
         self.counters["datagrams_in"] += 1
         try:
             fragment = self._wire.open(datagram)
@@ -219,7 +219,7 @@ class Rpc:
 
     @property
     def queues(self) -> dict[str, int]:
-        """Lengths, for status."""
+        """The lengths of all queues, for the status."""
         partials, partial_bytes = self._reassembly.held
         return {
             "asked": len(self._asked),
@@ -268,7 +268,7 @@ class Rpc:
         asked.on_reply(None)
 
     def _fill(self, peer: _Peer) -> None:
-        """Begin what waits, as far as there is room; what has waited too long is left to expire by itself."""
+        """Begin waiting requests while there is room; those past their deadline expire by their own timers."""
         now = self._present.now.monotonic
         for asked in list(itertools.islice(peer.waiting.values(), IN_FLIGHT_MAX - peer.in_flight)):
             if asked.timer is not None and now < asked.deadline:
