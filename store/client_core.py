@@ -131,8 +131,8 @@ class ClientCore:
             names = list(members)
             return [members[names[self._bits(32) % len(names)]].address, *self._nodes]
         fastest = self._fastest(request)
-        homes = sorted(self._ring.homes(request.key), key=lambda home: home != fastest)
-        return [*(members[name].address for name in homes), *self._nodes]
+        primaries = sorted(self._ring.primaries(request.key), key=lambda primary: primary != fastest)
+        return [*(members[name].address for name in primaries), *self._nodes]
 
     def _fastest(self, request: Get | Put) -> str:
         """The replica that answered first in the get that gave the put's context; "" if there is none."""

@@ -282,7 +282,7 @@ class Node:
     def _read(self, request: Read) -> State | Moved:
         core, key = self._core, request.key
         state, slot = core.replica.visible(key), core.ownership.slot(key)
-        if slot is not None or core.name in core.ring.homes(key):
+        if slot is not None or core.name in core.ring.primaries(key):
             return State(state, slot)
         if request.owner is None:
             return Moved()
@@ -298,7 +298,7 @@ class Node:
         if core.membership.removed(incoming.name):
             text = f"{incoming.name} was removed from the cluster; what it holds may have been deleted since"
             core.rpc.answer(incoming, Failed("bad_request", text))
-        elif core.ownership.writable(key) or core.name in core.ring.homes(key):
+        elif core.ownership.writable(key) or core.name in core.ring.primaries(key):
             if not request.durable and core.buffer.merge(key, request.state):
                 core.rpc.answer(incoming, Written(core.ownership.slot(key), durable=False))
             else:
@@ -312,7 +312,7 @@ class Node:
             core.rpc.answer(incoming, Failed("bad_request", text))
 
     def _local(self, key: bytes) -> Held:
-        home = self._core.name in self._core.ring.homes(key)
+        home = self._core.name in self._core.ring.primaries(key)
         state = self._core.replica.read(DATA, key).state
         return Held(home, state, self._handoff.owners(key))
 

@@ -83,39 +83,39 @@ def versions(contact: Contact, as_json: bool, key: str) -> None:
     """Print what each node holds of KEY, side by side, and whether its homes agree."""
     cluster = look(contact)
     answers = ask_each(contact, cluster.addresses, lambda client: client.local(os.fsencode(key)))
-    homes = cluster.ring.homes(os.fsencode(key))
-    verdict, why = agreement(homes, answers)
+    primaries = cluster.ring.primaries(os.fsencode(key))
+    verdict, why = agreement(primaries, answers)
     if as_json:
         nodes = {
             name: _held(each) if isinstance(each, Held) else {"error": str(each)} for name, each in answers.items()
         }
-        click.echo(json.dumps({"key": key, "homes": homes, "agree": verdict, "why": why, "nodes": nodes}))
+        click.echo(json.dumps({"key": key, "homes": primaries, "agree": verdict, "why": why, "nodes": nodes}))
         return
-    draw([table("", ("node", "holds it as", *VERSION), _rows(homes, answers))])
+    draw([table("", ("node", "holds it as", *VERSION), _rows(primaries, answers))])
     click.echo(why)
 
 
-def agreement(homes: tuple[str, ...], answers: Mapping[str, Held | StoreError]) -> tuple[bool | None, str]:
+def agreement(primaries: tuple[str, ...], answers: Mapping[str, Held | StoreError]) -> tuple[bool | None, str]:
     """Whether the primary replicas of a key agree (None: not all of them answered), and a sentence that says so."""
-    held = {home: answer for home in homes if isinstance(answer := answers.get(home), Held)}
-    silent = ", ".join(home for home in homes if home not in held)
+    held = {primary: answer for primary in primaries if isinstance(answer := answers.get(primary), Held)}
+    silent = ", ".join(primary for primary in primaries if primary not in held)
     first = next(iter(held.values()), None)
-    differing = ", ".join(home for home, each in held.items() if first is not None and each.state != first.state)
+    differing = ", ".join(primary for primary, each in held.items() if first is not None and each.state != first.state)
     if differing:
         text = "the homes differ: a get repairs what it reads, anti-entropy the rest"
         return False, f"{text} ({differing} unlike {next(iter(held))})"
     if silent:
         return None, f"nobody knows whether the homes agree: no answer from {silent}"
     hints = sum(len(each.hints_for) for each in answers.values() if isinstance(each, Held))
-    return True, f"the {len(homes)} homes agree" + (f"; {hints} hints of it are not delivered yet" if hints else "")
+    return True, f"the {len(primaries)} homes agree" + (f"; {hints} hints of it are not delivered yet" if hints else "")
 
 
 VERSION = ("dot", "coordinator", "request", "wall time", "value")
 
 
-def _rows(homes: tuple[str, ...], answers: Mapping[str, Held | StoreError]) -> list[tuple[object, ...]]:
+def _rows(primaries: tuple[str, ...], answers: Mapping[str, Held | StoreError]) -> list[tuple[object, ...]]:
     rows: list[tuple[object, ...]] = []
-    rank = {home: place for place, home in enumerate(homes)}
+    rank = {primary: place for place, primary in enumerate(primaries)}
     for name, each in sorted(answers.items(), key=lambda item: (rank.get(item[0], len(rank)), item[0])):
         if isinstance(each, StoreError):
             rows.append((name, "no answer", None, None, None, None, each.message))

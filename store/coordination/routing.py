@@ -55,7 +55,7 @@ class Routing:
         self._dot: Dot | None = None
         self._coordinate = coordinate
         self._finish = finish
-        self._homes = list(core.ring.homes(request.key))
+        self._homes = list(core.ring.primaries(request.key))
         self._untried = list(self._homes)
         self._asked: str | None = None
         self._deadline = core.now + core.config.request_timeout_s + GRACE_S

@@ -93,7 +93,7 @@ class Cleanup:
         core, at = self._core, position(key)
         if core.ownership.slot_at(at) is not None or any(token.start <= at < token.end for token in self.in_transit()):
             return True
-        return not self.returning and core.name in core.ring.homes(key)
+        return not self.returning and core.name in core.ring.primaries(key)
 
     def _cleared(self) -> None:
         if self.returning and self._core.membership.standing is Standing.MEMBER:

@@ -100,7 +100,7 @@ class Receiver:
             return
         partition = core.ring.partition_at(start)
         lacking = core.ownership.lacking((start, min(end, core.ring.range(partition)[1])))
-        if core.name not in core.ring.homes_of(partition):
+        if core.name not in core.ring.primaries_of(partition):
             core.sync(incoming.name)
             core.rpc.answer(incoming, Declined(False))
         elif not lacking:

@@ -125,35 +125,35 @@ class Reclaim:
             self._judge()
 
     def _lacking(self) -> bool:
-        return any(self._core.ownership.lacking(token_range) for token_range, _ in self._home_of())
+        return any(self._core.ownership.lacking(token_range) for token_range, _ in self._primary_of())
 
-    def _home_of(self) -> list[tuple[Range, tuple[str, ...]]]:
+    def _primary_of(self) -> list[tuple[Range, tuple[str, ...]]]:
         """The ranges of which this node is a primary replica, each with all its primary replicas."""
         ring, name = self._core.ring, self._core.name
-        found = ((ring.range(p), ring.homes_of(p)) for p in range(ring.partitions))
-        return [(token_range, homes) for token_range, homes in found if name in homes]
+        found = ((ring.range(p), ring.primaries_of(p)) for p in range(ring.partitions))
+        return [(token_range, primaries) for token_range, primaries in found if name in primaries]
 
     def _neighbours(self) -> list[str]:
-        return sorted({home for _, homes in self._home_of() for home in homes} - {self._core.name})
+        return sorted({primary for _, primaries in self._primary_of() for primary in primaries} - {self._core.name})
 
     def _judge(self) -> None:
         """All nodes have answered: check each range."""
         well = self._reports == self._before
-        for token_range, homes in self._home_of():
-            well = self._judge_range(token_range, homes, self._reports == self._before) and well
+        for token_range, primaries in self._primary_of():
+            well = self._judge_range(token_range, primaries, self._reports == self._before) and well
         if well and not (self._sender.numbers or self._receiver.numbers or self._claims):
             self._settled = self._core.membership.view
             self._core.ownership.settle()
 
-    def _judge_range(self, token_range: Range, homes: tuple[str, ...], unmoved: bool) -> bool:
+    def _judge_range(self, token_range: Range, primaries: tuple[str, ...], unmoved: bool) -> bool:
         """Whether every token of the range is where it should be; claim what is lost if not."""
         core = self._core
         mine = self._core.ownership.within(token_range)
         theirs = {node: _within(report.tokens, token_range) for node, report in self._reports.items()}
         for token in mine:
             for node, tokens in theirs.items():
-                if any(other.slot == token.slot and overlap(token, other) for other in tokens) and node in homes:
-                    if self._yields_to(node, homes) and unmoved:
+                if any(other.slot == token.slot and overlap(token, other) for other in tokens) and node in primaries:
+                    if self._yields_to(node, primaries) and unmoved:
                         core.counters["tokens_yielded"] += 1
                         self._core.ownership.drop(token.range, [], lambda: None)
                     return False
@@ -161,17 +161,17 @@ class Reclaim:
         if not lacking:
             return True
         if unmoved and len(self._reports) == len(core.membership.others()) and not self._receiver.takes(lacking[0]):
-            self._claim_lost(lacking[0], homes, theirs)
+            self._claim_lost(lacking[0], primaries, theirs)
         return False
 
-    def _yields_to(self, other: str, homes: tuple[str, ...]) -> bool:
+    def _yields_to(self, other: str, primaries: tuple[str, ...]) -> bool:
         name = self._core.name
         own_fresh, other_fresh = self._core.ownership.fresh, self._reports[other].fresh
         if own_fresh != other_fresh:
             return own_fresh
-        return homes.index(name) > homes.index(other)
+        return primaries.index(name) > primaries.index(other)
 
-    def _claim_lost(self, token_range: Range, homes: tuple[str, ...], theirs: dict[str, list[Token]]) -> None:
+    def _claim_lost(self, token_range: Range, primaries: tuple[str, ...], theirs: dict[str, list[Token]]) -> None:
         core = self._core
         # Up to where any node's token begins or ends: in between, the same nodes hold the same tokens.
         start = token_range[0]
@@ -180,7 +180,7 @@ class Reclaim:
         holders = {node: [t.slot for t in tokens if overlap(t, part)] for node, tokens in theirs.items()}
         held = {slot for slots in holders.values() for slot in slots}
         lost = [slot for slot in range(core.ring.n) if slot not in held]
-        without_one = [home for home in homes if home == core.name or not holders[home]]
+        without_one = [primary for primary in primaries if primary == core.name or not holders[primary]]
         turn = without_one.index(core.name)
         if turn >= len(lost):
             return

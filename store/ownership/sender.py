@@ -99,33 +99,33 @@ class Sender:
         if self._looking or not ring.members:
             return
         for number, transfer in list(self._outbound.items()):
-            homes = ring.homes_of(ring.partition_at(transfer.token.start))
-            if not transfer.given_up and transfer.receiver not in (core.name, *homes):
+            primaries = ring.primaries_of(ring.partition_at(transfer.token.start))
+            if not transfer.given_up and transfer.receiver not in (core.name, *primaries):
                 self._end(number, transfer)
         self._looking = True
         for token in self._core.ownership.tokens:
             for partition in range(ring.partition_at(token.start), ring.partition_at(token.end - 1) + 1):
-                homes = ring.homes_of(partition)
-                if core.name not in homes:
+                primaries = ring.primaries_of(partition)
+                if core.name not in primaries:
                     start, end = ring.range(partition)
-                    self._offer(Token(max(start, token.start), min(end, token.end), token.slot), homes)
+                    self._offer(Token(max(start, token.start), min(end, token.end), token.slot), primaries)
         self._looking = False
 
-    def _offer(self, token: Token, homes: tuple[str, ...]) -> None:
+    def _offer(self, token: Token, primaries: tuple[str, ...]) -> None:
         if len(self._outbound) >= AT_ONCE or any(overlap(token, t.token) for t in self._outbound.values()):
             return
         number = self._core.rpc.new_id()
         transfer = self._outbound[number] = Outbound("", token)
-        self._ask_home(number, transfer, list(homes), all_hold=True)
+        self._ask_primary(number, transfer, list(primaries), all_hold=True)
 
-    def _ask_home(self, number: int, transfer: Outbound, homes: list[str], *, all_hold: bool) -> None:
-        if not homes:
+    def _ask_primary(self, number: int, transfer: Outbound, primaries: list[str], *, all_hold: bool) -> None:
+        if not primaries:
             if all_hold:
                 self._drop_surplus(number, transfer)
             else:
                 self._end(number, transfer)
             return
-        home = transfer.receiver = homes[0]
+        primary = transfer.receiver = primaries[0]
 
         def answered(reply: Reply | None) -> None:
             if self._outbound.get(number) is not transfer:
@@ -137,11 +137,11 @@ class Sender:
                 return
             holds = isinstance(reply, Declined) and reply.holds
             if reply is not None and not holds:
-                self._core.sync(home)
-            self._ask_home(number, transfer, homes[1:], all_hold=all_hold and holds)
+                self._core.sync(primary)
+            self._ask_primary(number, transfer, primaries[1:], all_hold=all_hold and holds)
 
         offer = Offer(number, pack(transfer.token.range), transfer.token.slot)
-        self._core.ask(home, offer, self._core.now + PATIENCE_S, answered)
+        self._core.ask(primary, offer, self._core.now + PATIENCE_S, answered)
 
     def _changed(self, key: bytes, before: Entry, after: Entry) -> None:
         at = position(key)

@@ -45,25 +45,25 @@ class Surplus:
         core = self._core
         core.ownership.close(self._range)
         self._outbound.scanned = True  # What becomes durable from now on shows in `changed`.
-        homes = core.ring.homes_of(core.ring.partition_at(self._range[0]))
-        self._send(list(homes), None)
+        primaries = core.ring.primaries_of(core.ring.partition_at(self._range[0]))
+        self._send(list(primaries), None)
 
-    def _send(self, homes: list[str], after: bytes | None) -> None:
+    def _send(self, primaries: list[str], after: bytes | None) -> None:
         """Send the next page of the range to the first of the nodes; go on to the next node at the range's end."""
         states = page_of(self._core, self._range, after)
-        if not homes:
+        if not primaries:
             self._sent_to_all()
         elif not states:
-            self._send(homes[1:], None)
+            self._send(primaries[1:], None)
         else:
 
             def answered(reply: Reply | None) -> None:
                 if isinstance(reply, Kept):
-                    self._core.background.soon(partial(self._send, homes, states[-1][0]))
+                    self._core.background.soon(partial(self._send, primaries, states[-1][0]))
                 elif self._is_current():
                     self._on_end(False)
 
-            self._core.ask(homes[0], Page(0, states), self._core.now + PATIENCE_S, answered)
+            self._core.ask(primaries[0], Page(0, states), self._core.now + PATIENCE_S, answered)
 
     def _sent_to_all(self) -> None:
         if not self._is_current():

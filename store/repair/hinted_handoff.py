@@ -64,8 +64,8 @@ class Handoff:
         self._scan()
 
     def _reassign(self) -> None:
-        homes = self._core.ring.homes
-        stale = ((owner, key) for owner, keys in self._keys.items() for key in keys if owner not in homes(key))
+        primaries = self._core.ring.primaries
+        stale = ((owner, key) for owner, keys in self._keys.items() for key in keys if owner not in primaries(key))
         some = list(islice(stale, PUSHES_AT_ONCE)) if self._core.ring.members else []
         left, freed = len(some), 0
 
@@ -85,8 +85,8 @@ class Handoff:
 
     def _keep_for_all(self, key: bytes, state: VersionSet, done: Callable[[], None]) -> None:
         """Keep a hint for every other primary replica; merge it here if this node is one. done: once all is durable."""
-        homes = self._core.ring.homes(key)
-        left = len(homes)
+        primaries = self._core.ring.primaries(key)
+        left = len(primaries)
 
         def kept() -> None:
             nonlocal left
@@ -94,11 +94,11 @@ class Handoff:
             if not left:
                 done()
 
-        for home in homes:
-            if home == self._core.name:
+        for primary in primaries:
+            if primary == self._core.name:
                 self._core.replica.merge(DATA, key, state, kept)
             else:
-                self.keep(home, key, state, kept)
+                self.keep(primary, key, state, kept)
 
     def spreading(self, key: bytes) -> Record:
         """A write of the key begins to spread: returns the note to store with it. A call of `spread` must follow."""

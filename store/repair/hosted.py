@@ -26,7 +26,7 @@ def hosted(core: Core) -> dict[int, Range]:
     return {
         partition: ring.range(partition)
         for partition in range(ring.partitions if ring.members else 0)
-        if core.name in ring.homes_of(partition) and not core.ownership.lacking(ring.range(partition))
+        if core.name in ring.primaries_of(partition) and not core.ownership.lacking(ring.range(partition))
     }
 
 
@@ -65,8 +65,8 @@ class Hosted:
         """The other primary replicas of the partitions hosted here, each with the partitions it shares."""
         shared: dict[str, list[int]] = {}
         for partition in self._ranges:
-            for home in self._core.ring.homes_of(partition):
-                shared.setdefault(home, []).append(partition)
+            for primary in self._core.ring.primaries_of(partition):
+                shared.setdefault(primary, []).append(partition)
         shared.pop(self._core.name, None)
         return shared
 

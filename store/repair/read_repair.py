@@ -31,7 +31,7 @@ class ReadRepair:
         self._pushed: dict[str, VersionSet] = {}
 
     def push(
-        self, homes: Iterable[str], states: Mapping[str, VersionSet | None], on_held: Callable[[set[str]], None]
+        self, primaries: Iterable[str], states: Mapping[str, VersionSet | None], on_held: Callable[[set[str]], None]
     ) -> None:
         """Bring the primary replicas that answered up to date.
 
@@ -47,24 +47,24 @@ class ReadRepair:
             holders.add(node)
             on_held(holders)
 
-        for home in homes:
-            if home in states and home not in holders and self._pushed.get(home) != state:
-                self._pushed[home] = state
+        for primary in primaries:
+            if primary in states and primary not in holders and self._pushed.get(primary) != state:
+                self._pushed[primary] = state
                 if self._core.config.read_repair == "blocking":
-                    self._write(home, state, held)
-                elif not self._core.background.spare(partial(self._write, home, state, held)):
+                    self._write(primary, state, held)
+                elif not self._core.background.spare(partial(self._write, primary, state, held)):
                     self._core.counters["read_repairs_left"] += 1
         on_held(holders)
 
-    def _write(self, home: str, state: VersionSet, held: Callable[[str], None]) -> None:
+    def _write(self, primary: str, state: VersionSet, held: Callable[[str], None]) -> None:
         core = self._core
         core.counters["read_repairs"] += 1
-        if home == core.name:
-            core.replica.merge(DATA, self._key, state, lambda: held(home))
+        if primary == core.name:
+            core.replica.merge(DATA, self._key, state, lambda: held(primary))
             return
 
         def answered(reply: Reply | None) -> None:
             if isinstance(reply, Written):
-                held(home)
+                held(primary)
 
-        core.ask(home, Write(self._key, state), core.now + core.config.request_timeout_s, answered)
+        core.ask(primary, Write(self._key, state), core.now + core.config.request_timeout_s, answered)

@@ -100,7 +100,7 @@ class TombstoneGc:
     def _answer_for(self, key: bytes, value: int) -> int:
         core = self._core
         held = digest(key, core.replica.read(DATA, key).state)
-        if held != value and (held or core.name in core.ring.homes(key) or core.ownership.slot(key) is not None):
+        if held != value and (held or core.name in core.ring.primaries(key) or core.ownership.slot(key) is not None):
             self._disturbed(key)
             return OTHER
         asked, durable = core.replica.progress
@@ -144,7 +144,7 @@ class TombstoneGc:
         """Look for dead keys in one slice of the data."""
         core, ring = self._core, self._core.ring
         partitions = ring.partitions if ring.members else 0
-        while self._partition < partitions and ring.homes_of(self._partition)[0] != core.name:
+        while self._partition < partitions and ring.primaries_of(self._partition)[0] != core.name:
             self._partition, self._after = self._partition + 1, None
         if self._partition < partitions:
             slice_ = list(islice(core.replica.scan(ring.range(self._partition), self._after), SLICE_KEYS))
@@ -197,9 +197,9 @@ class TombstoneGc:
             return
         ready = [each for number, each in enumerate(keys) if all(answer[number] == READY for answer in said.values())]
         for number, (key, _) in enumerate(keys):
-            for home in core.ring.homes(key):
-                if home != core.name and home in said and said[home][number] == OTHER:
-                    core.ask(home, Write(key, self._batch[key]), core.now + PATIENCE_S, lambda reply: None)
+            for primary in core.ring.primaries(key):
+                if primary != core.name and primary in said and said[primary][number] == OTHER:
+                    core.ask(primary, Write(key, self._batch[key]), core.now + PATIENCE_S, lambda reply: None)
         if ready:
             for node in core.membership.others():
                 core.ask(node, Reap(view, ready), core.now + PATIENCE_S, lambda reply: None)

@@ -5,7 +5,7 @@
 2. Tokens lie on the ring, each of one node. Walking clockwise from the end of a range, a node is reached at its first
    token (virtual node).
 3. A key's preference list is the distinct *physical* nodes in that order. The first N are its primary replicas (its
-   `homes`); the others are its fallbacks. No machine is in it twice, or W could be met by one machine.
+   `primaries`); the others are its fallbacks. No machine is in it twice, or W could be met by one machine.
 4. If members lie in different zones, a node is passed over while its zone has a primary replica already and another
    zone has none. Nodes passed over fill up the N, in order, and come before the fallbacks.
 5. How the ring is cut, and who gets the tokens, is the strategy (section 6.2). Strategy 1: T random tokens a node;
@@ -64,7 +64,7 @@ class Ring:
         self.n = config.n
         self._config = config
         self._dealt = dealt
-        self._homes: dict[int, tuple[str, ...]] = {}
+        self._primaries: dict[int, tuple[str, ...]] = {}
         self._preferences: dict[int, tuple[str, ...]] = {}
 
     def joined(self, member: Member) -> Ring:
@@ -107,24 +107,24 @@ class Ring:
         """The first primary replica of each partition; none without members."""
         return [self._clockwise[first] for first in self._first]
 
-    def homes_of(self, partition: int) -> tuple[str, ...]:
+    def primaries_of(self, partition: int) -> tuple[str, ...]:
         """The N primary replicas of a partition, its owner first. O(N) the first time, without zones."""
-        homes = self._homes.get(partition)
-        if homes is None:
-            homes = self._homes[partition] = self._spread(self._met(partition))
-        return homes
+        primaries = self._primaries.get(partition)
+        if primaries is None:
+            primaries = self._primaries[partition] = self._spread(self._met(partition))
+        return primaries
 
     def preference_of(self, partition: int) -> tuple[str, ...]:
         """All nodes in the partition's order of preference."""
         preference = self._preferences.get(partition)
         if preference is None:
-            met = chain(self.homes_of(partition), self._met(partition))
+            met = chain(self.primaries_of(partition), self._met(partition))
             preference = self._preferences[partition] = tuple(dict.fromkeys(met))
         return preference
 
-    def homes(self, key: bytes) -> tuple[str, ...]:
+    def primaries(self, key: bytes) -> tuple[str, ...]:
         """The N primary replicas of a key."""
-        return self.homes_of(self.partition(key))
+        return self.primaries_of(self.partition(key))
 
     def preference(self, key: bytes) -> tuple[str, ...]:
         """All nodes in the key's order of preference, each once; the first N are its primary replicas."""
@@ -175,14 +175,14 @@ class Ring:
 
     def _spread(self, met: Iterable[str]) -> tuple[str, ...]:
         """The primary replicas, of nodes in the order in which they are met."""
-        homes: dict[str, str] = {}
+        primaries: dict[str, str] = {}
         passed: list[str] = []
         for name in met:
-            if homes.setdefault(self.members[name].zone, name) != name:
+            if primaries.setdefault(self.members[name].zone, name) != name:
                 passed.append(name)
-            if len(homes) == min(self.n, self._zones) and len(homes) + len(passed) >= self.n:
+            if len(primaries) == min(self.n, self._zones) and len(primaries) + len(passed) >= self.n:
                 break
-        return (*homes.values(), *passed)[: self.n]
+        return (*primaries.values(), *passed)[: self.n]
 
 
 def clockwise(tokens: Sequence[str], start: int) -> Iterator[str]:

@@ -87,9 +87,9 @@ class TokenOwnership:
     def begin(self, ring: Ring, name: str) -> None:
         """Hold the tokens that the ring of a new cluster gives this node."""
         for partition in range(ring.partitions):
-            homes = ring.preference_of(partition)[: ring.n]
-            if name in homes:
-                self._tokens = _with(self._tokens, Token(*ring.range(partition), homes.index(name)))
+            primaries = ring.preference_of(partition)[: ring.n]
+            if name in primaries:
+                self._tokens = _with(self._tokens, Token(*ring.range(partition), primaries.index(name)))
         self.fresh = self.known = True
         self._index()
         self._replica.store((Record(OWNERSHIP, _FRESH, b""), *self._plan(self._tokens)), lambda: None)

@@ -397,7 +397,7 @@ class Box:
     def key(self, homes: str = "", others: str = "") -> bytes:
         """A key whose homes include those (space-separated) and none of the others."""
         wanted, unwanted = set(homes.split()), set(others.split())
-        return next(key for key in self.keys() if wanted <= set(h := self.ring.homes(key)) and not unwanted & set(h))
+        return next(key for key in self.keys() if wanted <= set(h := self.ring.primaries(key)) and not unwanted & set(h))
 
     # To be inspected
 
@@ -446,7 +446,7 @@ class Box:
 
     def agree(self, *keys: bytes) -> bool:
         """Whether all homes of each key hold the same, and no hints are left."""
-        homes_equal = all(len({encoded(self.state(n, key)) for n in self.ring.homes(key)}) == 1 for key in keys)
+        homes_equal = all(len({encoded(self.state(n, key)) for n in self.ring.primaries(key)}) == 1 for key in keys)
         return homes_equal and not self.hints()
 
     def counter(self, name: str, counter: str) -> int:

@@ -270,7 +270,7 @@ def test_every_kind_of_request_is_answered_in_kind():
     box.run_for(0.5)
     state = box.state("n1", b"k")
     assert client.ask(Ping()).reply == Pong()
-    slot = box.ring.homes(b"k").index("n1")
+    slot = box.ring.primaries(b"k").index("n1")
     assert client.ask(Read(b"k")).reply == State(state, slot)
     assert client.ask(Write(b"k", state)).reply == Written(slot)
     assert client.ask(Local(b"k")).reply == Held(True, state, [])
@@ -281,20 +281,20 @@ def test_every_kind_of_request_is_answered_in_kind():
     assert {"name", "boot", "config", "ring", "peers", "hints", "queues", "counters", "latency_ms"} <= set(status)
 
 
-def test_a_stand_in_asked_for_a_key_answers_with_its_hints_and_no_home_does():
+def test_a_fallback_asked_for_a_key_answers_with_its_hints_and_no_primary_does():
     box = Box(4, seed=3)
     key = next(box.keys())
-    (stand_in,) = [name for name in box.names if name not in box.ring.homes(key)]
-    home = box.ring.homes(key)[0]
+    (stand_in,) = [name for name in box.names if name not in box.ring.primaries(key)]
+    primary = box.ring.primaries(key)[0]
     state, _ = write(EMPTY, NOTHING, dot=(1, 1), value=b"v", request_id=1, coordinator="n", wall_ns=0)
-    box.isolate(home)
+    box.isolate(primary)
     assert box.client(stand_in).ask(Read(key)).reply == Moved()
     assert box.client(stand_in).ask(Write(key, state)).reply == Moved()
-    assert box.client(stand_in).ask(Read(key, home)).reply == State(None)
-    assert box.client(stand_in).ask(Write(key, state, home)).reply == Written()
-    assert box.client(stand_in).ask(Read(key, home)).reply == State(state)
-    assert box.client(stand_in).ask(Local(key)).reply == Held(False, EMPTY, [home])
-    assert box.client(home).ask(Read(key)).reply == State(EMPTY, 0)
+    assert box.client(stand_in).ask(Read(key, primary)).reply == State(None)
+    assert box.client(stand_in).ask(Write(key, state, primary)).reply == Written()
+    assert box.client(stand_in).ask(Read(key, primary)).reply == State(state)
+    assert box.client(stand_in).ask(Local(key)).reply == Held(False, EMPTY, [primary])
+    assert box.client(primary).ask(Read(key)).reply == State(EMPTY, 0)
 
 
 @pytest.mark.parametrize("key", [b"", b"k" * (KEY_BYTES_MAX + 1)])

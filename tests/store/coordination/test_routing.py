@@ -19,7 +19,7 @@ def box():
 
 def stranger_and_homes(box):
     key = next(box.keys())
-    homes = box.ring.homes(key)
+    homes = box.ring.primaries(key)
     return key, [name for name in box.names if name not in homes], homes
 
 
@@ -225,7 +225,7 @@ def share_that_reads_its_own_write(seed, *, fastest):
     readers = {name: box.client(name) for name in box.names}
     writers = {name: box.client(name) for name in box.names}
     for key in keys:
-        reader = readers[box.rng.choice(box.ring.homes(key))]
+        reader = readers[box.rng.choice(box.ring.primaries(key))]
         context = reader.get(key).context
         if not fastest:
             context = without_fastest(key, context)

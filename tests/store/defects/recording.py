@@ -51,7 +51,7 @@ class Recording:
     def key(self) -> tuple[bytes, list[str], list[str]]:
         """A key, its homes and the other nodes."""
         key = self.box.key()
-        homes = list(self.box.ring.homes(key))
+        homes = list(self.box.ring.primaries(key))
         return key, homes, [name for name in self.box.names if name not in homes]
 
     # Faults

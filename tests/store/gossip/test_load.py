@@ -112,16 +112,16 @@ def test_requests_a_second_are_averaged_and_forgotten(box):
     assert {node["requests_per_s"] for node in shown(box, "n2").values()} == {0}
 
 
-def test_a_hot_key_puts_its_homes_out_of_balance():
+def test_a_hot_key_puts_its_primaries_out_of_balance():
     box = Box(5, config=Config(partitions=16, anti_entropy_s=0))
     key = next(box.keys())
-    homes = box.ring.homes(key)
-    clients = [box.client(home) for home in homes]
+    primaries = box.ring.primaries(key)
+    clients = [box.client(primary) for primary in primaries]
     for _ in range(600):
         for client in clients:
             client.begin(Get(key))
         box.run_for(0.1)
-    found = box.hosts[homes[0]].node.status()["balance"]
+    found = box.hosts[primaries[0]].node.status()["balance"]
     assert found["by"] == "requests"
-    assert all(found["nodes"][name]["off_mean"] > OFF_MEAN_MAX for name in homes)
-    assert all(found["nodes"][name]["off_mean"] < -OFF_MEAN_MAX for name in box.names if name not in homes)
+    assert all(found["nodes"][name]["off_mean"] > OFF_MEAN_MAX for name in primaries)
+    assert all(found["nodes"][name]["off_mean"] < -OFF_MEAN_MAX for name in box.names if name not in primaries)

@@ -232,10 +232,10 @@ def test_an_idle_cluster_notices_a_death_and_a_return():
 def test_a_node_that_waits_long_for_a_quorum_is_not_suspected_by_the_one_that_forwarded_to_it():
     box = Box(3, config=Config(n=2, sloppy=False))
     key = box.key(others="n3")
-    coordinator, other = box.ring.homes(key)
+    coordinator, other = box.ring.primaries(key)
     box.crash(other)
     client = box.client("n3")
-    # It goes to the coordinator, which waits in vain for the other home until its deadline.
+    # It goes to the coordinator, which waits in vain for the other primary replica until its deadline.
     call = client.begin(Put(key, b"v", None))
     box.run_for(0.95)
     assert not call.done

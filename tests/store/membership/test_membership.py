@@ -89,7 +89,7 @@ def folded(changes):
     ring, nodes = fold(changes, CONFIG)
     return (
         ring.members,
-        [ring.homes_of(partition) for partition in range(ring.partitions)] if ring.members else [],
+        [ring.primaries_of(partition) for partition in range(ring.partitions)] if ring.members else [],
         nodes,
     )
 

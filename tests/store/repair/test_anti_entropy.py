@@ -181,7 +181,7 @@ def test_every_two_nodes_that_share_a_partition_meet(monkeypatch):
 
     monkeypatch.setattr(Rpc, "ask", noted)
     box.run_for(4 * 1.25 * EVERY_S + 1.0)
-    pairs = {(one, other) for p in range(64) for one in box.ring.homes_of(p) for other in box.ring.homes_of(p)}
+    pairs = {(one, other) for p in range(64) for one in box.ring.primaries_of(p) for other in box.ring.primaries_of(p)}
     assert met == {(one, other) for one, other in pairs if one != other}
 
 
@@ -384,7 +384,7 @@ def after_faults(seed, every_s):
 
 
 @pytest.mark.parametrize("seed", range(100))
-def test_after_faults_that_lose_disks_and_hints_all_homes_are_equal_within_a_meeting_of_every_pair(seed):
+def test_after_faults_that_lose_disks_and_hints_all_primaries_are_equal_within_a_meeting_of_every_pair(seed):
     box = after_faults(seed, EVERY_S)
     box.run_until(lambda: box.agree(*KEYS), BOUND_S)
 

@@ -209,7 +209,7 @@ def test_a_join_leaves_the_trees_of_ranges_that_stay_as_they_are():
     after = before.joined(Member("n6", ("h", 6)))
 
     def hosted(ring):
-        return [ring.range(p) for p in range(ring.partitions) if "n1" in ring.homes_of(p)]
+        return [ring.range(p) for p in range(ring.partitions) if "n1" in ring.primaries_of(p)]
 
     stand = Stand(hosted(before))
     for number in range(300):

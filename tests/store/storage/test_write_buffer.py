@@ -203,11 +203,11 @@ def test_a_write_that_comes_again_once_it_is_durable_is_not_held_for_ever():
 def test_a_hint_is_durable_whatever_the_put_asks_for():
     box = Box(5, config=buffered(dw=0, partitions=64))
     key = next(box.keys())
-    homes = box.ring.homes(key)
-    box.crash(homes[2])
+    primaries = box.ring.primaries(key)
+    box.crash(primaries[2])
     box.run_for(3.0)
-    assert box.client(homes[0]).put(key, b"v", w=3).ok
-    assert (homes[2], key) in box.hints()
+    assert box.client(primaries[0]).put(key, b"v", w=3).ok
+    assert (primaries[2], key) in box.hints()
 
 
 def test_a_write_between_nodes_is_durable_unless_it_says_otherwise(box):
