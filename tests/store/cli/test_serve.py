@@ -143,7 +143,7 @@ def _delete(context, *more):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_a_node_with_0_and_no_word_of_complaint(cluster, number):
+def test_a_signal_ends_a_node_with_0_and_an_empty_error_log(cluster, number):
     process = cluster.start(1, *cluster.members(1), *ALONE)
     process.send_signal(number)
     code, log = cluster.ended(process)

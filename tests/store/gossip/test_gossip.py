@@ -238,7 +238,7 @@ def test_a_change_is_told_for_some_rounds_and_not_for_ever():
     assert not any(message.changes for _, _, _, message in heard)
 
 
-def test_many_changes_at_once_are_not_told_by_rumour():
+def test_many_changes_at_once_are_reconciled_and_not_told_one_by_one():
     box = Box(4, config=RAPID)
     heard = overhear(box, Tell)
     box.membership("n1").merge(joins(HOT_MAX))
@@ -557,7 +557,7 @@ def test_a_restarted_nodes_heartbeat_counts_from_its_start():
     assert "n3" in {node for node, _ in told}
 
 
-def test_a_node_whose_clock_was_set_back_is_heard_again_after_a_word_with_the_others():
+def test_a_node_whose_clock_was_set_back_is_heard_again_after_one_exchange():
     box = Box(3, config=RAPID)
     box.crash("n3")
     box.hosts["n3"].clock_ahead_s = -100_000.0

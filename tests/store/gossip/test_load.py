@@ -44,7 +44,7 @@ def test_the_mean_is_in_proportion_to_capacity():
 
 
 @pytest.mark.parametrize("loads", [requests(9, 1, 0, 0, 30), requests(100, 100, 100, 100), {}])
-def test_too_few_requests_or_a_node_unheard_of_leave_the_ring_to_tell_by(loads):
+def test_with_few_requests_or_a_silent_node_load_is_measured_by_the_ring(loads):
     found = balance(ring(), loads)
     assert found["by"] == "ring"
     assert unbalanced(found) == []

@@ -279,7 +279,7 @@ def test_what_can_be_no_member_is_not_learnt(copy):
     assert copy.membership.view == view
 
 
-def test_missing_known_and_unknown_changes_are_told_apart(copy):
+def test_missing_known_and_unknown_changes_are_distinguished(copy):
     other = Copy("n2")
     other.sync()
     ours, theirs = change(1, Kind.JOIN, 5), change(1, Kind.JOIN, 6, issuer="n2")
@@ -319,7 +319,7 @@ def test_damaged_changes_are_noted_and_the_others_kept(copy):
     assert again.restarted().membership.view == copy.membership.view
 
 
-def test_a_history_of_a_thousand_changes_is_not_folded_anew_for_each(copy, monkeypatch):
+def test_a_history_of_a_thousand_changes_is_folded_incrementally(copy, monkeypatch):
     folds = []
     monkeypatch.setattr("splitbrain.store.membership.membership.fold", lambda *given: folds.append(given) or fold(*given))
     for counter in range(1, 1001, 2):
@@ -392,7 +392,7 @@ def test_a_change_with_no_effect_is_noted_once(copy):
     )
 
 
-def test_a_change_tells_itself_from_every_other():
+def test_every_change_has_an_identity_of_its_own():
     one = change(1, Kind.JOIN, 5)
     others = [
         msgspec.structs.replace(one, **{name: value})

@@ -193,7 +193,7 @@ def test_with_an_interval_of_0_replicas_stay_different():
     assert counter(box, "anti_entropy_rounds") == 0
 
 
-def test_an_unfinished_tree_is_not_compared_and_holds_up_no_request(monkeypatch):
+def test_an_unfinished_tree_is_not_compared_and_delays_no_request(monkeypatch):
     monkeypatch.setattr(merkle, "SLICE_KEYS", 1)
     box = Box(2, config=PAIR)
     many = {b"%d" % i: state(b"v") for i in range(400)}
@@ -244,7 +244,7 @@ def test_nothing_is_given_away_that_a_crash_would_undo():
     assert box.state("n2", b"k") == EMPTY
 
 
-def test_what_was_asked_under_another_view_is_refused_and_compared_anew_later(monkeypatch):
+def test_a_request_under_another_view_is_refused_and_the_comparison_repeated_later(monkeypatch):
     box = Box(3, seed=1, config=ALONE)
     many = {b"%d" % i: state(b"v") for i in range(300)}
     fill(box, {"n1": many, "n2": {}, "n3": {}})

@@ -182,7 +182,7 @@ def test_hints_of_a_node_that_is_no_member_any_more_do_no_harm(box):
     assert node.status()["hints"] == {"n1": 1}
 
 
-def test_a_coordinator_that_crashes_before_all_primaries_have_the_write_owes_them_hints():
+def test_a_coordinator_that_crashes_before_all_primaries_have_the_write_keeps_hints_for_them():
     box = Box(3, seed=2)
     key = next(box.keys())
     coordinator, other, cut_off = box.ring.primaries(key)

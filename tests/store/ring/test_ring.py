@@ -95,7 +95,7 @@ def test_strategies_1_and_2_depend_on_who_is_a_member_and_not_on_how_it_became_o
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
-def test_nodes_told_of_the_members_in_another_order_agree(strategy):
+def test_nodes_given_the_members_in_another_order_agree(strategy):
     one = Ring(members(5), Config(strategy=strategy))
     two = Ring(reversed(members(5)), Config(strategy=strategy))
     assert one.owners == two.owners

@@ -170,7 +170,7 @@ def test_under_a_load_that_leaves_room_all_the_work_is_done():
     assert machine.p99 < THRESHOLD_S
 
 
-def test_the_status_tells_what_clients_see_and_how_far_work_holds_back():
+def test_the_status_shows_client_latency_and_the_pause_of_background_work():
     machine = Machine()
     machine.work("transfer", 1000)
     for _ in range(20):

@@ -244,6 +244,6 @@ def test_without_a_buffer_everything_is_durable_even_with_dw_0():
     assert durable_everywhere(box, b"k")
 
 
-def test_the_status_shows_how_much_only_memory_holds(box):
+def test_the_status_shows_how_many_writes_are_only_in_memory(box):
     box.client("n1").put(b"k", b"v", w=3)
     assert box.hosts["n1"].node.status()["buffer"] == {"objects": 1, "room": 100, "flushes": 0}
