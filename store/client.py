@@ -78,7 +78,7 @@ class Client:
         self._core = core
         self._clock = clock
         self._endpoint: Endpoint | None = None
-        self._alarm = Alarm(self._wake, lambda: clock().monotonic, _later)
+        self._alarm = Alarm(self._wake, lambda: clock().monotonic, asyncio.get_running_loop)
         self._refresh: asyncio.Task[None] | None = None
         self._open: set[asyncio.Future[Reply | None]] = set()
 
@@ -231,7 +231,3 @@ class Client:
 
     def _wake(self) -> None:
         self._do(self._core.wake(self._clock()))
-
-
-def _later(delay_s: float, callback: Callable[[], None]) -> asyncio.TimerHandle:
-    return asyncio.get_running_loop().call_later(delay_s, callback)

@@ -77,7 +77,7 @@ class Server:
         self._engine = engine
         self._listen = listen
         self._persists: queue.SimpleQueue[Persist | None] = queue.SimpleQueue()
-        self._alarm = Alarm(self._wake, time.monotonic, _later)
+        self._alarm = Alarm(self._wake, time.monotonic, asyncio.get_running_loop)
         self._serving = False
         self._failed: asyncio.Future[None]
 
@@ -190,10 +190,6 @@ class Server:
                 break
             batch.append(following)
         return batch
-
-
-def _later(delay_s: float, callback: Callable[[], None]) -> asyncio.TimerHandle:
-    return asyncio.get_running_loop().call_later(delay_s, callback)
 
 
 def _fail(failed: asyncio.Future[None], problem: Exception) -> None:

@@ -17,17 +17,19 @@ class Handle(Protocol):
     def cancel(self) -> None: ...
 
 
-Later = Callable[[float, Callable[[], None]], Handle]
-"""Runs the callback after that many seconds: an event loop's `call_later`."""
+class Loop(Protocol):
+    """The part of an event loop that an alarm needs."""
+
+    def call_later(self, delay: float, callback: Callable[[], None], /) -> Handle: ...
 
 
 class Alarm:
-    """One core's alarm. wake: what it calls. clock: monotonic seconds."""
+    """One core's alarm. wake: what it calls. clock: monotonic seconds. loop: gives the running event loop."""
 
-    def __init__(self, wake: Callable[[], None], clock: Callable[[], float], later: Later) -> None:
+    def __init__(self, wake: Callable[[], None], clock: Callable[[], float], loop: Callable[[], Loop]) -> None:
         self._wake = wake
         self._clock = clock
-        self._later = later
+        self._loop = loop
         self._due: float | None = None
         self._handle: Handle | None = None
 
@@ -38,7 +40,7 @@ class Alarm:
         if self._handle is not None:
             self._handle.cancel()
         self._due = due
-        self._handle = self._later(max(0.0, due - self._clock()), self._ring)
+        self._handle = self._loop().call_later(max(0.0, due - self._clock()), self._ring)
 
     def cancel(self) -> None:
         """Ring no more."""
