@@ -60,7 +60,7 @@ class Core:
             self.timers.at(self.now, lambda: on_reply(None))
             return
         self.detector.sent(node, self.now)
-        self.rpc.ask(address, request, deadline, on_reply)
+        self.rpc.ask(address, request, deadline, on_reply, name=node)
 
     def hand(self, node: str, request: Request, deadline: float, on_reply: OnReply) -> None:
         """Send a request whose answer may rightly take long: whether the peer lives is asked apart."""
@@ -69,7 +69,7 @@ class Core:
             self.timers.at(self.now, lambda: on_reply(None))
             return
         self.ask(node, Ping(), deadline, lambda reply: None)
-        self.rpc.ask(address, request, deadline, on_reply)
+        self.rpc.ask(address, request, deadline, on_reply, name=node)
 
     def suspects(self, node: str) -> bool:
         """Whether routing should pass the node by; never this one."""

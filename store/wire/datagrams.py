@@ -11,7 +11,9 @@
    new incarnation.
 3. Datagrams that fail authentication are dropped; `rejections` tells their senders why. A sender's own datagrams are
    dropped, too, if they are sent back to it.
-4. A replayed datagram is refused: for each sender incarnation, a window remembers the last 4,096 sequence numbers.
+4. A replayed datagram is refused: for each sender incarnation, a window remembers the last 4,096 sequence numbers that
+   were accepted. Opening a datagram is remembered nowhere: otherwise a stray copy could push known senders out of the
+   table, or shut out its original.
 5. Another node, or the same after a restart, has no such window. So a datagram names the incarnation that it is meant
    for, and is valid for that one only. A node that remembers too many senders begins a new incarnation, and forgets
    them.
@@ -67,8 +69,8 @@ class Fragment(msgspec.Struct, frozen=True, gc=False):
 
     incarnation: the sender's, a random 64-bit number that is new at every start. kind: REQUEST, REPLY or HELLO.
     request_id: 64 bits, chosen by the requester. meant_for: the receiver's incarnation; 0 if the sender does not know
-    it. checksum: the whole message's. part, parts: the fragment's index, and how many there are. retried: whether a
-    request was sent before.
+    it. checksum: the whole message's; in a HELLO, that of the sender's name. part, parts: the fragment's index, and how
+    many there are. retried: whether a request was sent before. sequence: the datagram's number within that incarnation.
     """
 
     incarnation: int
@@ -121,11 +123,11 @@ class Wire:
         return self._sealed(inner + self._name + payload)
 
     def hello(self, request_id: int, meant_for: int) -> bytes:
-        """Answer a request for another incarnation with this one. It has no name, so it is smaller than any request."""
-        return self._sealed(_INNER.pack(HELLO, request_id, meant_for, 0, 0, 1, 0))
+        """Tell the sender of that request this incarnation, and its name as a checksum: smaller than any request."""
+        return self._sealed(_INNER.pack(HELLO, request_id, meant_for, self._name_checksum, 0, 1, 0))
 
     def open(self, datagram: bytes) -> Fragment:
-        """Open a datagram. Raises Refused; costs at most one decryption."""
+        """Open a datagram. Raises Refused; costs at most one decryption, and changes nothing: see `accept`."""
         if not _OUTER_BYTES + _TAG_BYTES + _INNER_BYTES <= len(datagram) <= DATAGRAM_BYTES_MAX:
             raise Refused("malformed")
         magic, protocol, cluster, incarnation, sequence = _OUTER.unpack_from(datagram)
@@ -144,15 +146,18 @@ class Wire:
             inner = self._seal.decrypt(datagram[NONCE], datagram[_OUTER_BYTES:], datagram[:_OUTER_BYTES])
         except InvalidTag:
             raise Refused("forged") from None
-        # Only now: a sender without the key must not push others out of the table.
+        return _parse(incarnation, sequence, inner)
+
+    def accept(self, fragment: Fragment) -> None:
+        """Refuse that datagram from now on. Only what is meant for this incarnation may be accepted, and only once."""
+        window = self._windows.get(fragment.incarnation)
         if window is None:
             if len(self._windows) >= _INCARNATIONS_REMEMBERED:
                 # To forget some of them would admit their datagrams again.
                 self._windows.clear()
                 self._renew()
-            window = self._windows[incarnation] = _Window()
-        window.add(sequence)
-        return _parse(incarnation, inner)
+            window = self._windows[fragment.incarnation] = _Window()
+        window.add(fragment.sequence)
 
     def sent(self, nonce: bytes) -> bool:
         """Whether a datagram of this incarnation and sequence number was sent from here."""
@@ -198,7 +203,12 @@ class _Window:
         self._seen |= 1 << -ahead
 
 
-def _parse(incarnation: int, inner: bytes) -> Fragment:
+def name_checksum(name: str) -> int:
+    """What a HELLO has in the place of its sender's name."""
+    return zlib.crc32(name.encode())
+
+
+def _parse(incarnation: int, sequence: int, inner: bytes) -> Fragment:
     kind, request_id, meant_for, checksum, index, count, name_length = _INNER.unpack_from(inner)
     body = _INNER_BYTES + name_length
     if kind > HELLO or index >= count or body > len(inner):
@@ -209,4 +219,5 @@ def _parse(incarnation: int, inner: bytes) -> Fragment:
         raise Refused("malformed") from None
     retried = kind == RETRY
     kind = REQUEST if retried else kind
-    return Fragment(incarnation, name, kind, request_id, meant_for, checksum, index, count, inner[body:], retried)
+    chunk = inner[body:]
+    return Fragment(incarnation, name, kind, request_id, meant_for, checksum, index, count, chunk, retried, sequence)

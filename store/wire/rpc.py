@@ -1,14 +1,16 @@
 """RPC: requests that are retried until answered, and answers that are given once.
 
-1. A request keeps its id over every retry. An answer counts only from the peer that was asked, to this incarnation, for
-   a request still open.
+1. A request keeps its id over every retry. An answer counts only from the address and the incarnation that were asked,
+   to this incarnation, for a request still open. Until that is known it has no effect at all: otherwise recorded
+   answers of a dead peer, sent on from anywhere, would keep it alive.
 2. Retries wait for an adaptive timeout (Jacobson and Karels; Karn's rule), doubled each time, capped, with jitter.
 3. A request that arrives again is not done again while it is being done, and a put not for as long as its sender may
    retry it: its answer is sent again. Answers to what may be repeated (reads, merges) are not kept.
 4. A retry says that it is one: a peer that started only lately can tell that its previous incarnation may have done it.
    A request is meant for one incarnation of its peer, so that it can't be replayed to another. A peer that it is not
    meant for answers with its own incarnation, and nothing else: then the request is sent again at once, and is no
-   retry.
+   retry. If the peer's name is known, only an incarnation of that name is believed: otherwise one node could be made to
+   answer for another.
 5. At most 128 requests are under way to one peer; more wait their turn until their deadline, and past a bound fail as
    `busy`. A request is not sent again while its answer is arriving.
 6. A long message is sent in bursts, so that it does not overrun the receiver's socket buffer.
@@ -29,7 +31,7 @@ import msgspec
 from splitbrain.store.actions import Action, Address, Bits, Send
 from splitbrain.store.scheduling.timers import Present, Timer, Timers
 from splitbrain.store.wire.client_messages import Failed, Put
-from splitbrain.store.wire.datagrams import HELLO, REPLY, REQUEST, RETRY, Fragment, Refused, Wire
+from splitbrain.store.wire.datagrams import HELLO, REPLY, REQUEST, RETRY, Fragment, Refused, Wire, name_checksum
 from splitbrain.store.wire.messages import Malformed, Reply, Request, decode_reply, decode_request, encode
 from splitbrain.store.wire.peer_messages import Forward
 from splitbrain.store.wire.reassembly import MESSAGE_BYTES_MAX, Reassembly
@@ -68,12 +70,13 @@ class _Asked:
 
 @dataclass(slots=True)
 class _Peer:
-    """A peer's round trips, and the requests to it."""
+    """A peer's round trips, and the requests to it. incarnation, named: from its last HELLO."""
 
     smoothed_s: float | None = None
     variation_s: float = 0.0
     in_flight: int = 0
     incarnation: int = 0
+    named: int | None = None
     says: str = ""
     waiting: OrderedDict[int, _Asked] = field(default_factory=OrderedDict)
 
@@ -288,8 +291,9 @@ class Rpc:
             self.counters["retries"] += 1
         peer = self._peers[asked.to]
         kind = RETRY if asked.attempts else REQUEST
-        sent = self._transmit(asked.to, kind, asked.request_id, peer.incarnation, asked.payload)
-        asked.sent_at, asked.sent_to = now, peer.incarnation
+        incarnation = peer.incarnation if asked.named is None or asked.named == peer.named else 0
+        sent = self._transmit(asked.to, kind, asked.request_id, incarnation, asked.payload)
+        asked.sent_at, asked.sent_to = now, incarnation
         patience = peer.timeout_s(asked.attempts) + sent / BURST * BURST_EVERY_S
         asked.attempts += 1
         jitter = 1 + self._bits(10) / 4096
@@ -311,12 +315,13 @@ class Rpc:
             self._fill(peer)
         asked.on_reply(reply)
 
-    def _take_reply(self, fragment: Fragment, source: Address, payload: bytes) -> None:
-        asked = self._asked.get(fragment.request_id)
-        if asked is None or fragment.meant_for != self._wire.incarnation or asked.to != source:
-            self.counters["unasked_answers"] += 1
-            return
-        self._settle(asked, decode_reply(payload))
+    def _is_answer(self, fragment: Fragment, asked: _Asked) -> bool:
+        """Whether a REPLY or HELLO, which has come from the right address, answers what was asked."""
+        if fragment.meant_for != self._wire.incarnation:
+            return False
+        if fragment.kind == REPLY:
+            return fragment.incarnation == asked.sent_to
+        return asked.named is None or asked.named == fragment.checksum
 
     def _greet(self, fragment: Fragment, source: Address) -> None:
         """A request came for another incarnation: the peer does not know this one yet, or it is a replay."""
@@ -325,14 +330,11 @@ class Rpc:
             self._out.append(Send(source, self._wire.hello(fragment.request_id, fragment.incarnation)))
             self.counters["datagrams_out"] += 1
 
-    def _take_hello(self, fragment: Fragment, source: Address) -> None:
-        asked = self._asked.get(fragment.request_id)
-        if asked is None or fragment.meant_for != self._wire.incarnation or asked.to != source:
-            self.counters["unasked_answers"] += 1
-            return
+    def _take_hello(self, fragment: Fragment, asked: _Asked) -> None:
         if asked.sent_to == fragment.incarnation or asked.hellos == HELLOS_MAX:
             return
-        self._peers[source].incarnation = fragment.incarnation
+        peer = self._peers[asked.to]
+        peer.incarnation, peer.named = fragment.incarnation, fragment.checksum
         asked.hellos += 1
         asked.attempts -= 1  # That one was not taken: it does not count.
         if asked.timer is not None:

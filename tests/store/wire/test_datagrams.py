@@ -100,13 +100,13 @@ def test_a_stray_copy_that_was_opened_and_not_accepted_does_not_shut_out_the_ori
 
 
 def test_datagrams_that_are_opened_and_not_accepted_never_make_a_node_forget_its_senders(monkeypatch):
-    """Those of many former clients, recorded and replayed, made it take a new boot id at will."""
-    monkeypatch.setattr(datagrams, "_BOOTS_REMEMBERED", 5)
+    """Those of many former clients, recorded and replayed, made it take a new incarnation at will."""
+    monkeypatch.setattr(datagrams, "_INCARNATIONS_REMEMBERED", 5)
     receiver = make("n2")
-    boot = receiver.boot
+    incarnation = receiver.incarnation
     for seed in range(20):
-        receiver.open(next(iter(make(seed=seed).datagrams(REQUEST, 1, boot ^ 1, b"p"))))
-    assert receiver.boot == boot
+        receiver.open(next(iter(make(seed=seed).datagrams(REQUEST, 1, incarnation ^ 1, b"p"))))
+    assert receiver.incarnation == incarnation
     assert not receiver._windows
 
 
@@ -161,7 +161,7 @@ def test_a_sender_out_of_sequence_numbers_continues_as_a_new_incarnation(monkeyp
 
 
 def test_the_memory_of_senders_is_bounded(monkeypatch):
-    monkeypatch.setattr(datagrams, "_BOOTS_REMEMBERED", 5)
+    monkeypatch.setattr(datagrams, "_INCARNATIONS_REMEMBERED", 5)
     receiver = make("n2")
     for seed in range(20):
         taken(receiver, next(iter(make(seed=seed).datagrams(REQUEST, 1, 0, b"p"))))
@@ -169,14 +169,14 @@ def test_the_memory_of_senders_is_bounded(monkeypatch):
 
 
 def test_a_node_that_forgets_senders_becomes_a_new_incarnation_for_which_none_of_their_datagrams_is(monkeypatch):
-    monkeypatch.setattr(datagrams, "_BOOTS_REMEMBERED", 5)
+    monkeypatch.setattr(datagrams, "_INCARNATIONS_REMEMBERED", 5)
     receiver = make("n2")
     incarnation = receiver.incarnation
     recorded = [next(iter(make(seed=seed).datagrams(REQUEST, 1, incarnation, b"p"))) for seed in range(6)]
     for datagram in recorded[:5]:
-        receiver.open(datagram)
+        taken(receiver, datagram)
     assert receiver.incarnation == incarnation
-    receiver.open(recorded[5])
+    taken(receiver, recorded[5])
     assert receiver.open(recorded[0]).meant_for == incarnation != receiver.incarnation
 
 

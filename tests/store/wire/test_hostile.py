@@ -173,8 +173,8 @@ class LyingPeer:
             return []
         if asked.kind != REQUEST or asked.parts > 1:
             return []
-        if asked.meant_for != self.mad.wire.boot:
-            return [Send(source, self.mad.wire.hello(asked.request_id, asked.boot))]
+        if asked.meant_for != self.mad.wire.incarnation:
+            return [Send(source, self.mad.wire.hello(asked.request_id, asked.incarnation))]
         decode_request(asked.chunk)
         payload = self.mad.payload(self.mad.replies)
         self.answered += 1

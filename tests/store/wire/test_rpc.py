@@ -275,29 +275,27 @@ def test_a_flood_of_requests_that_are_never_answered_is_forgotten_in_part(pair, 
 
 
 def test_an_answer_from_another_address_does_not_count(pair):
-    replies = pair.a.ask(pair.b, Ping())
-    (_, request), *_ = pair.sent
-    asked = pair.b.wire.open(request)
+    replies, asked = pair.greeted(Ping())
     (forged,) = pair.b.wire.datagrams(REPLY, asked.request_id, asked.incarnation, encode(Pong()))
     pair.a.rpc.receive(forged, ("elsewhere", 1))
     assert replies == []
     assert pair.a.rpc.counters["unasked_answers"] == 1
+    pair.a.rpc.receive(forged, pair.b.address)
+    assert replies == [Pong()], "the copy shut out the original"
 
 
 def test_an_answer_to_a_previous_incarnation_does_not_count(pair):
-    replies = pair.a.ask(pair.b, Ping())
-    (_, request), *_ = pair.sent
-    asked = pair.b.wire.open(request)
+    replies, asked = pair.greeted(Ping())
     (stale,) = pair.b.wire.datagrams(REPLY, asked.request_id, asked.incarnation ^ 1, encode(Pong()))
     pair.a.rpc.receive(stale, pair.b.address)
     assert replies == []
 
 
 def test_an_answer_of_a_boot_that_was_not_asked_does_not_count(pair):
-    """A late one of the peer's former self, which is dead."""
+    """A late one of the peer's previous incarnation, which is dead."""
     replies, asked = pair.greeted(Ping())
     other = Wire(SECRET, "c", "b", random.Random(1).getrandbits)
-    pair.a.exchange.receive(other.datagram(REPLY, asked.request_id, asked.boot, encode(Pong())), pair.b.address)
+    pair.a.rpc.receive(other.datagram(REPLY, asked.request_id, asked.incarnation, encode(Pong())), pair.b.address)
     assert replies == []
 
 
@@ -306,21 +304,21 @@ def test_an_answer_that_does_not_count_is_no_sign_of_life_and_takes_no_memory(pa
     """Recorded answers of a dead peer, replayed from a stray socket, kept it trusted."""
     replies, asked = pair.greeted(Ping())
     heard = []
-    pair.a.exchange.on_answer = lambda name, now: heard.append(name)
-    queues, windows = pair.a.exchange.queues, repr(pair.a.wire._windows[pair.b.wire.boot]._seen)
+    pair.a.rpc.on_answer = lambda name, now: heard.append(name)
+    queues, windows = pair.a.rpc.queues, repr(pair.a.wire._windows[pair.b.wire.incarnation]._seen)
     wire = Wire(SECRET, "c", "b", random.Random(1).getrandbits) if fault == "of another boot" else pair.b.wire
     request_id = asked.request_id ^ (fault == "no longer asked")
-    boot = asked.boot ^ (fault == "to another boot")
+    incarnation = asked.incarnation ^ (fault == "to another boot")
     payload = encode(Report(bytes(9000))) if fault == "long" else encode(Pong())
     source = ("elsewhere", 1) if fault in ("elsewhere", "long") else pair.b.address
-    for datagram in list(wire.datagrams(REPLY, request_id, boot, payload))[:-1] or [
-        wire.datagram(REPLY, request_id, boot, payload)
+    for datagram in list(wire.datagrams(REPLY, request_id, incarnation, payload))[:-1] or [
+        wire.datagram(REPLY, request_id, incarnation, payload)
     ]:
-        pair.a.exchange.receive(datagram, source)
+        pair.a.rpc.receive(datagram, source)
     assert (replies, heard) == ([], [])
-    assert pair.a.exchange.queues == queues
-    assert repr(pair.a.wire._windows[pair.b.wire.boot]._seen) == windows
-    assert pair.a.exchange.counters["unasked_answers"] >= 1
+    assert pair.a.rpc.queues == queues
+    assert repr(pair.a.wire._windows[pair.b.wire.incarnation]._seen) == windows
+    assert pair.a.rpc.counters["unasked_answers"] >= 1
 
 
 def test_one_node_can_not_be_made_to_answer_for_another(pair):
@@ -329,15 +327,15 @@ def test_one_node_can_not_be_made_to_answer_for_another(pair):
     replies = pair.a.ask(pair.b, PUT, name="b")
     other = Side(pair, "other", ("other", 1)).answer_with(Stored(b"c"))
     for _ in range(3):
-        other.exchange.receive(pair.sent[-1][1], ("relay", 1))
+        other.rpc.receive(pair.sent[-1][1], ("relay", 1))
         for send in other.out:
-            pair.a.exchange.receive(send.datagram, pair.b.address)
+            pair.a.rpc.receive(send.datagram, pair.b.address)
         other.out.clear()
         pair.run(pair.now + 0.3)
-    assert other.exchange.counters["hellos"] == 3
+    assert other.rpc.counters["hellos"] == 3
     assert other.taken == []
     assert replies == []
-    assert pair.a.exchange.counters["unasked_answers"] == 3
+    assert pair.a.rpc.counters["unasked_answers"] == 3
 
 
 def test_who_answers_at_an_address_is_not_taken_for_the_node_that_is_asked_there_by_name(pair):
