@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check image oracle proof bench clean
+.PHONY: demo test test-simulated test-containers test-browser check coverage image nightly oracle proof bench dist clean
 
 demo: $(READY)
 	@echo "== sets, siblings kept, a partition: nothing may be lost"
@@ -19,12 +19,31 @@ demo: $(READY)
 test: $(READY) check
 	$(BIN)/pytest
 
+# The parts of `test`, for where one of them is wanted alone. No engine answers at /dev/null, so what needs one skips.
+test-simulated: $(READY)
+	DOCKER_HOST=unix:///dev/null $(BIN)/pytest --ignore tests/browser
+
+test-containers: image
+	SPLITBRAIN_REQUIRE_DOCKER=1 $(BIN)/pytest tests/harness/hosts tests/jepsen/test_containers.py tests/jepsen/test_membership.py
+
+test-browser: $(READY)
+	SPLITBRAIN_REQUIRE_BROWSER=1 $(BIN)/pytest tests/browser
+
 check: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
+# Of what `test-simulated` reaches, subprocesses included.
+coverage: $(READY)
+	$(BIN)/coverage erase
+	DOCKER_HOST=unix:///dev/null $(BIN)/coverage run -m pytest -q --ignore tests/browser
+	$(BIN)/coverage combine --quiet
+	$(BIN)/python -m tests.coverage_by_folder
+
 image: $(READY)
 	$(BIN)/python -m splitbrain.harness.hosts.image
+
+nightly: oracle proof
 
 oracle: $(READY)
 	$(BIN)/python -m tests.checkers.oracle_run 100000
@@ -45,8 +64,12 @@ bench: $(READY)
 	$(BIN)/python -m benchmarks.gossip
 	$(BIN)/python -m benchmarks.placement
 
+# The sdist, and the wheel built from it.
+dist: $(READY)
+	$(BIN)/python -m build --outdir dist .
+
 clean:
-	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) build dist .coverage .coverage.* *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 $(READY): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \

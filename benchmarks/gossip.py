@@ -20,11 +20,11 @@ from collections import Counter
 from collections.abc import Callable
 
 from splitbrain.store.actions import Action, Address, Instant, Persist, Send
-from splitbrain.store.client import ClientCore
+from splitbrain.store.client_core import ClientCore
 from splitbrain.store.config import Config, Member
 from splitbrain.store.node import Node
 from splitbrain.store.storage.engine import MemoryEngine
-from splitbrain.store.wire.messages import Leave
+from splitbrain.store.wire.client_messages import Leave
 
 NODES = 1000
 SECRET = bytes(32)

@@ -6,14 +6,14 @@ from random import Random
 from typing import Any
 
 from splitbrain.checkers import History
-from splitbrain.checkers.histories.builder import Gatherer
-from splitbrain.checkers.histories.history import Event
+from splitbrain.checkers.histories.builder import HistoryBuilder
+from splitbrain.checkers.histories.event import Event
 
 
 def kv_history(clients: int, operations: int, keys: int, *, seed: int, lost: bool = False) -> History:
     """A history of that many operations. lost: one append near the end is acknowledged and forgotten."""
     random = Random(seed)
-    gatherer = Gatherer(numbered=False)
+    builder = HistoryBuilder(numbered=False)
     held = dict.fromkeys(map(str, range(keys)), "")
     open_: dict[int, tuple[str, str, Any, bool]] = {}
     invoked = lines = 0
@@ -43,5 +43,5 @@ def kv_history(clients: int, operations: int, keys: int, *, seed: int, lost: boo
             del open_[client]
             type_ = "ok"
         lines += 1
-        gatherer.add(lines, Event(lines - 1, lines * 1000, client, type_, f, key, value))  # type: ignore[arg-type]
-    return History.of(gatherer)
+        builder.add(lines, Event(lines - 1, lines * 1000, client, type_, f, key, value))  # type: ignore[arg-type]
+    return History.of(builder)

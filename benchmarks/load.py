@@ -21,7 +21,8 @@ from dataclasses import dataclass, field
 
 from benchmarks.processes import HOST, Cluster, Process
 from splitbrain.store.actions import Address
-from splitbrain.store.client import Client, ClientCore
+from splitbrain.store.client import Client
+from splitbrain.store.client_core import ClientCore
 from splitbrain.store.errors import StoreError
 from splitbrain.store.server import present
 from splitbrain.store.wire.udp import UdpSocket

@@ -50,11 +50,11 @@ def members(ring: int, nodes: int) -> list[Member]:
 
 
 def efficiency(widths_homes: Iterable[tuple[int, Iterable[str]]]) -> float:
-    """Mean load over greatest load, given how wide each range is and who its homes are."""
+    """Mean load over greatest load, given how wide each range is and who its primary replicas are."""
     loads: Counter[str] = Counter()
-    for width, homes in widths_homes:
-        for home in homes:
-            loads[home] += width
+    for width, primaries in widths_homes:
+        for primary in primaries:
+            loads[primary] += width
     return sum(loads.values()) / NODES / max(loads.values())
 
 
@@ -62,7 +62,7 @@ def random_tokens(strategy: int, ring: int, entries: int) -> float:
     """Strategies 1 and 2."""
     made = Ring(members(ring, NODES), Config(strategy=strategy, tokens=entries // NODES, partitions=PARTITIONS))
     ranges = map(made.range, range(made.partitions))
-    return efficiency((end - start, made.homes_of(partition)) for partition, (start, end) in enumerate(ranges))
+    return efficiency((end - start, made.primaries_of(partition)) for partition, (start, end) in enumerate(ranges))
 
 
 def equal_partitions(owners: list[str]) -> float:
@@ -118,7 +118,7 @@ def moved(before: Ring, newcomer: Member) -> tuple[float, float, int]:
     for partition in range(after.partitions):
         # Ranges after a join are those before it, or parts of them.
         start, end = after.range(partition)
-        new = set(after.homes_of(partition)).difference(before.homes_of(before.partition_at(start)))
+        new = set(after.primaries_of(partition)).difference(before.primaries_of(before.partition_at(start)))
         got += (end - start) * (newcomer.name in new)
         others += (end - start) * len(new - {newcomer.name})
     ends = {before.range(partition)[1] for partition in range(before.partitions)}

@@ -11,8 +11,8 @@ from random import Random
 from typing import Any
 
 from splitbrain.checkers import History
-from splitbrain.checkers.histories.builder import Gatherer
-from splitbrain.checkers.histories.history import Event
+from splitbrain.checkers.histories.builder import HistoryBuilder
+from splitbrain.checkers.histories.event import Event
 
 Draw = Callable[[Random, int], tuple[str, Any]]
 """(random, number of the operation) -> f and argument."""
@@ -34,7 +34,7 @@ def with_cas(random: Random, number: int) -> tuple[str, Any]:
 def register_history(clients: int, operations: int, draw: Draw, *, seed: int, stale: bool = False) -> History:
     """A history of that many operations. stale: one read near the end answers what was overwritten long before."""
     random = Random(seed)
-    gatherer = Gatherer(numbered=False)
+    builder = HistoryBuilder(numbered=False)
     held: Any = None
     written: list[Any] = []
     open_: dict[int, tuple[str, Any, bool, str]] = {}
@@ -71,5 +71,5 @@ def register_history(clients: int, operations: int, draw: Draw, *, seed: int, st
             del open_[client]
         event = Event(lines, lines * 1000, client, type_, f, None, value)  # type: ignore[arg-type]
         lines += 1
-        gatherer.add(lines, event)
-    return History.of(gatherer)
+        builder.add(lines, event)
+    return History.of(builder)

@@ -14,7 +14,8 @@ from __future__ import annotations
 from random import Random
 from typing import Any, Literal
 
-from splitbrain.checkers.histories.history import Event, History
+from splitbrain.checkers.histories.event import Event
+from splitbrain.checkers.histories.history import History
 
 Store = Literal["strict-serializable", "snapshot-isolation", "suffix"]
 _LIVE_KEYS = 10

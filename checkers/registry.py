@@ -1,10 +1,11 @@
 """The checkers, by name.
 
-1. A checker is a function from a history to a verdict; what follows the history are its options,
-   keyword-only, annotated and with defaults. The annotations are the whole truth about options: they are what
-   values are checked against.
+1. A checker is a function from a history to a verdict. Its options follow the history: keyword-only, annotated, with
+   defaults. Values are checked against the annotations, and nothing else describes the options.
 2. A name or an option that doesn't exist, or a value of the wrong type, is a ValueError that names those that
    do.
+3. Other packages add checkers through the entry-point group `splitbrain.checkers`; each entry names a `Checker`. They
+   come after ours, and can't take the name of one of ours. One that can't be loaded is named, and hides no other.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import types
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 import msgspec
@@ -30,7 +32,7 @@ from splitbrain.checkers.verdict import Verdict
 
 @dataclass(frozen=True)
 class Checker:
-    """name and summary: for people. judge: the history, then options by keyword -> verdict."""
+    """name, summary: for people. judge: takes the history and options by keyword, returns the verdict."""
 
     name: str
     summary: str
@@ -44,7 +46,7 @@ class Checker:
         return {p.name: hints[p.name] for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY}
 
     def accept(self, options: Mapping[str, Any]) -> dict[str, Any]:
-        """The options with their values converted. Raises ValueError naming what is wrong and what exists."""
+        """The options with their values converted. Raises ValueError naming what is wrong and what is valid."""
         known = self.options
         accepted = {}
         for name, value in options.items():
@@ -64,10 +66,10 @@ def _shown(value: Any) -> str:
 
 
 def _converted(value: Any, annotation: Any) -> Any:
-    """The value as the annotation wants it. Raises msgspec.ValidationError.
+    """The value, converted to the annotation. Raises msgspec.ValidationError.
 
-    What only a program can give (a model of its own, an executor) is taken as it is; it stands in a union, beside None
-    or what a name stands for, and msgspec can't tell the two apart.
+    An object that only a program can pass (a model of its own, an executor) is taken as it is. In a union, it stands
+    beside None or the type of its name, and msgspec can't distinguish the two.
     """
     choices = typing.get_args(annotation) if isinstance(annotation, types.UnionType) else (annotation,)
     objects = tuple(each for each in choices if isinstance(each, type) and each.__module__ != "builtins")
@@ -98,6 +100,8 @@ _ALL = (
     Checker("log-patterns", "no line of the nodes' logs matches a pattern", log_patterns.check),
     Checker("stats", "operations by kind and outcome; every kind succeeded at least once", stats.check),
 )
+GROUP = "splitbrain.checkers"
+"""The entry-point group of checkers that other packages add."""
 ALIASES: Mapping[str, str] = {
     "linearizability": "linearizable",
     "elle": "transactions",
@@ -114,28 +118,58 @@ CHECKERS: Mapping[str, Checker] = {checker.name: checker for checker in _ALL}
 
 
 def names() -> tuple[str, ...]:
-    """The names of all checkers."""
-    return tuple(CHECKERS)
+    """The names of all checkers: ours, then those that other packages register."""
+    return (*CHECKERS, *sorted(_registered()))
 
 
 def catalogue() -> dict[str, str]:
     """Each checker's name and what it judges, in a line."""
-    return {checker.name: checker.summary for checker in CHECKERS.values()}
+    return {name: _summary(name) for name in names()}
 
 
 def find(name: str) -> Checker:
-    """The checker of that name. Raises ValueError naming those that exist."""
+    """The checker of that name. Raises ValueError: there is none, naming those that exist, or it can't be loaded."""
     name = ALIASES.get(name, name)
-    if name not in CHECKERS:
-        raise ValueError(f"there is no checker {name!r}; there are {', '.join(CHECKERS)}")
-    return CHECKERS[name]
+    if name in CHECKERS:
+        return CHECKERS[name]
+    entry = _registered().get(name)
+    if entry is None:
+        raise ValueError(f"there is no checker {name!r}; there are {', '.join(names())}")
+    return _loaded(entry)
+
+
+def _registered() -> dict[str, EntryPoint]:
+    taken = CHECKERS.keys() | ALIASES.keys()
+    return {entry.name: entry for entry in entry_points(group=GROUP) if entry.name not in taken}
+
+
+def _loaded(entry: EntryPoint) -> Checker:
+    """The checker an entry point names. Raises ValueError naming the entry and what is wrong with it."""
+    named = f"the checker {entry.name!r} ({entry.value}, from the entry points {GROUP})"
+    try:
+        found = entry.load()
+    except (Exception, SystemExit) as problem:  # It is somebody else's module, so it may raise anything.
+        reason = f"{type(problem).__name__}: {problem}"
+        raise ValueError(f"{named} can't be loaded ({reason}); mend or uninstall its package") from None
+    if not isinstance(found, Checker):
+        raise ValueError(f"{named} is of type {type(found).__name__}; it must be a splitbrain.Checker")
+    if found.name != entry.name:
+        raise ValueError(f"{named} calls itself {found.name!r}; give the entry point and the checker one name")
+    return found
+
+
+def _summary(name: str) -> str:
+    try:
+        return find(name).summary
+    except ValueError as problem:
+        return str(problem)
 
 
 def check(name: str, history: History, /, **options: Any) -> Verdict:
     """Let one checker judge a history.
 
-    options: the checker's own. Raises ValueError for a name or an option that doesn't exist or a value of the
-    wrong type, HistoryError (a ValueError too) for a history that the checker can't read.
+    options: the checker's own. Raises ValueError for a name or an option that doesn't exist or a value of the wrong
+    type, and HistoryError (a ValueError too) for a history that the checker can't read.
     """
     checker = find(name)
     return checker.judge(history, **checker.accept(options))

@@ -1,8 +1,9 @@
-"""The verdict: what a checker says of a history, and why.
+"""The verdict: what a checker concludes about a history, and why.
 
-1. A verdict is never a bare bool: it has an outcome, a reason, evidence, and where it is invalid a witness.
+1. A verdict is never a bare bool. It has an outcome, a reason, evidence and, where it is invalid, a witness.
 2. A checker that saw too little says `unknown`, never `valid`.
-3. A checker that crashed is `broken`: named apart, and it never hides an anomaly that another one found.
+3. A checker that crashed is `broken`. That is named apart from the outcome, and never hides an anomaly that another
+   checker found.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ _OWN_FIELDS = frozenset({"verdict", "reason", "witness", "checkers", "broken"})
 
 
 class Outcome(enum.StrEnum):
-    """What a checker can say. `broken` is no outcome: it is the harness's own failure."""
+    """What a checker can conclude. `broken` is no outcome: it is the harness's own failure."""
 
     VALID = "valid"
     INVALID = "invalid"
@@ -27,7 +28,7 @@ class Outcome(enum.StrEnum):
 class Witness:
     """The smallest evidence of an anomaly.
 
-    text: what happened, in prose that a person can follow; may span lines.
+    text: what happened, in sentences that a person can follow; it may have several lines.
     events: indices of the history's events that show it, ascending.
     data: the same as JSON-able data, for the report to draw.
     """
@@ -42,10 +43,10 @@ class Verdict:
     """One checker's verdict, or several composed (`parts`).
 
     outcome, reason: what, and why in one sentence.
-    evidence: JSON-able counts and figures the verdict rests on; not named as the verdict's own fields are.
+    evidence: JSON-able counts and figures that the verdict rests on. No name may be one of the verdict's own fields.
     witness: present when invalid.
-    parts: verdicts by checker name, of a composition.
-    broken: error text by checker name, of checkers that failed themselves.
+    parts: of a composition, verdicts by checker name.
+    broken: error text of checkers that failed, by checker name.
     """
 
     outcome: Outcome

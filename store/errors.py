@@ -3,11 +3,11 @@
     StoreError
     ├── definite: it certainly did not happen
     │   busy, bad_context, bad_key, bad_request, not_member, too_large
-    └── indefinite: it may have happened, or may still
+    └── indeterminate: it may have happened, or may still happen
         timeout, quorum_failed
 
 1. A definite error was raised before anything was stored or sent to a replica.
-2. Everything that came too late or from too few replicas is indefinite: a write that missed its quorum is still on
+2. An answer that came too late or from too few replicas is indeterminate: a write that missed its quorum is still on
    the replicas it reached, and will spread.
 3. A message names the cause, then the remedy.
 """
@@ -46,7 +46,7 @@ class StoreError(Exception):
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
-        # A newer peer may know codes that we don't: nobody knows what those mean for the outcome.
+        # A newer peer may send codes that this version does not know: the outcome is indeterminate.
         self.kind = REGISTRY.get(code) or ErrorKind(code, False, "unknown to this version")
         self.message = message
 

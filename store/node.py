@@ -28,58 +28,60 @@ from splitbrain.store.gossip.load import Load, balance
 from splitbrain.store.membership.failure_detector import PING_EVERY_S, Detector
 from splitbrain.store.membership.history import Standing
 from splitbrain.store.membership.membership import Membership
-from splitbrain.store.ownership.cleanup import Leftovers
-from splitbrain.store.ownership.receiver import Taker
-from splitbrain.store.ownership.reclaim import Claims
-from splitbrain.store.ownership.sender import Giver
+from splitbrain.store.ownership.cleanup import Cleanup
+from splitbrain.store.ownership.receiver import Receiver
+from splitbrain.store.ownership.reclaim import Reclaim
+from splitbrain.store.ownership.sender import Sender
 from splitbrain.store.parts import Core
 from splitbrain.store.repair.anti_entropy import AntiEntropy
 from splitbrain.store.repair.hinted_handoff import Handoff
-from splitbrain.store.repair.tombstone_gc import Reaping
+from splitbrain.store.repair.tombstone_gc import TombstoneGc
 from splitbrain.store.scheduling.background import Background
-from splitbrain.store.scheduling.timers import Timers
+from splitbrain.store.scheduling.timers import Present, Timers
 from splitbrain.store.status import status
 from splitbrain.store.storage.replica import DATA, Replica
-from splitbrain.store.storage.tokens import Holdings
+from splitbrain.store.storage.tokens import TokenOwnership
 from splitbrain.store.storage.write_buffer import WriteBuffer
-from splitbrain.store.wire.datagrams import Wire
-from splitbrain.store.wire.limits import KEY_RULE, is_key
-from splitbrain.store.wire.messages import (
-    AskQuiet,
-    CompareLeaves,
-    CompareNodes,
-    CompareRoots,
+from splitbrain.store.wire.client_messages import (
     Failed,
-    Fetch,
-    Forward,
     Get,
     Held,
     Join,
     Leave,
     Local,
     Members,
+    Put,
+    Report,
+    Status,
+    View,
+)
+from splitbrain.store.wire.datagrams import Wire
+from splitbrain.store.wire.limits import KEY_RULE, is_key
+from splitbrain.store.wire.peer_messages import (
+    AskQuiet,
+    CompareLeaves,
+    CompareNodes,
+    CompareRoots,
+    Fetch,
+    Forward,
     Moved,
     Offer,
     Page,
     Ping,
     Pong,
-    Put,
     Read,
     Reap,
     Reconcile,
-    Report,
     Serve,
     State,
-    Status,
     Swap,
     Tell,
     Tokens,
-    View,
     Write,
     Written,
 )
-from splitbrain.store.wire.rejections import Notices
-from splitbrain.store.wire.rpc import Exchange, Incoming, Present
+from splitbrain.store.wire.rejections import Rejections
+from splitbrain.store.wire.rpc import Incoming, Rpc
 
 STALL_S = 0.25
 """A timer this late means that the node did not run."""
@@ -117,7 +119,7 @@ class Node:
         self._present = Present(Instant(0.0, 0))
         self._timers = Timers()
         self._wire = Wire(secret, cluster, name, bits)
-        exchange = Exchange(self._wire, self._timers, self._present, bits, self._out)
+        rpc = Rpc(self._wire, self._timers, self._present, bits, self._out)
         replica = Replica(reader, name, config, bits, self._out, fresh=fresh or config.write_buffer > 0)
         membership = Membership(name, beginning, config, reader, replica, self._note)
         detector = Detector(membership.others(), self._returned, config.gossip_s)
@@ -127,10 +129,10 @@ class Node:
             secret,
             config,
             membership,
-            Holdings(reader, replica),
+            TokenOwnership(reader, replica),
             replica,
             WriteBuffer(config, replica, self._timers, self._present),
-            exchange,
+            rpc,
             detector,
             self._timers,
             self._present,
@@ -143,22 +145,22 @@ class Node:
         self._gossip = Gossip(self._core, seeds, bits)
         self._admission = Admission(self._core, self._gossip)
         self._handoff = Handoff(self._core)
-        self._leftovers = Leftovers(self._core, self._handoff, reader)
-        self._giver = Giver(self._core, self._leftovers, reader, drained=lambda: self._handoff.drained)
-        self._taker = Taker(self._core, self._leftovers, reader)
-        self._claims = Claims(self._core, self._giver, self._taker)
+        self._cleanup = Cleanup(self._core, self._handoff, reader)
+        self._sender = Sender(self._core, self._cleanup, reader, drained=lambda: self._handoff.drained)
+        self._receiver = Receiver(self._core, self._cleanup, reader)
+        self._reclaim = Reclaim(self._core, self._sender, self._receiver)
         self._antientropy = AntiEntropy(self._core, bits)
-        self._reaping = Reaping(self._core, self._handoff)
+        self._tombstone_gc = TombstoneGc(self._core, self._handoff)
         self._intake = Intake(self._core, self._handoff, bits)
         self._load = Load(replica, background)
         self._gossip.load = lambda: self._load.report(self._core.now)
         self.environment: Callable[[], dict[str, object]] = dict
         """What the shell adds to `status`."""
-        exchange.on_request = self._request
-        exchange.on_answer = detector.heard
-        notices = Notices(lambda to, datagram: self._out.append(Send(to, datagram)), self._core.note)
-        exchange.on_refused = lambda reason, datagram, source: notices.refused(reason, datagram, source, self._core.now)
-        exchange.on_notice = lambda source, text: notices.heard(source, text, self._core.now)
+        rpc.on_request = self._request
+        rpc.on_answer = detector.heard
+        rejections = Rejections(lambda to, datagram: self._out.append(Send(to, datagram)), self._core.note)
+        rpc.on_refused = lambda reason, datagram, source: rejections.refused(reason, datagram, source, self._core.now)
+        rpc.on_rejection = lambda source, text: rejections.heard(source, text, self._core.now)
 
     def start(self, now: Instant) -> list[Action]:
         """Begin. Called once, before anything else."""
@@ -170,23 +172,23 @@ class Node:
             self._core.note(f"WARNING: defect={defect} is on. {DEFECTS[defect].wrong} Keep nothing here.")
         self._core.membership.start()
         self._core.buffer.start()
-        if not self._core.holdings.known and self._core.ring.members:
-            self._core.holdings.begin(self._core.ring, self._core.name)
+        if not self._core.ownership.known and self._core.ring.members:
+            self._core.ownership.begin(self._core.ring, self._core.name)
         self._tick()
         self._gossip.start()
         self._ping()
         self._handoff.start()
-        self._leftovers.start()
-        self._giver.start()
-        self._claims.start()
+        self._cleanup.start()
+        self._sender.start()
+        self._reclaim.start()
         self._antientropy.start()
-        self._reaping.start()
+        self._tombstone_gc.start()
         return self._actions()
 
     def receive(self, datagram: bytes, source: Address, now: Instant) -> list[Action]:
         """A datagram has come, from whomever."""
         self._enter(now)
-        self._core.exchange.receive(datagram, source)
+        self._core.rpc.receive(datagram, source)
         return self._actions()
 
     def wake(self, now: Instant) -> list[Action]:
@@ -221,7 +223,7 @@ class Node:
         if due is not None and now - due > STALL_S:
             self._core.counters["stalls"] += 1
             self._core.detector.stalled(now - due)
-            self._reaping.stalled()
+            self._tombstone_gc.stalled()
             self._intake.stalled(now)
 
     def _tick(self) -> None:
@@ -238,9 +240,9 @@ class Node:
 
     def _request(self, incoming: Incoming) -> None:
         request = incoming.request
-        exchange = self._core.exchange
+        rpc = self._core.rpc
         if isinstance(request, (Read, Write, Local)) and not is_key(request.key):
-            exchange.answer(incoming, Failed("bad_key", KEY_RULE))
+            rpc.answer(incoming, Failed("bad_key", KEY_RULE))
             return
         match request:
             case Get() | Put() | Forward():
@@ -248,24 +250,24 @@ class Node:
                 self._intake.take(incoming)
             case Read():
                 self._load.served(self._core.now)
-                exchange.answer(incoming, self._read(request))
+                rpc.answer(incoming, self._read(request))
             case Write():
                 self._load.served(self._core.now)
                 self._write(incoming, request)
             case Offer() | Page() | Serve():
-                self._taker.take(incoming, request)
+                self._receiver.take(incoming, request)
             case Tokens() | Fetch():
-                self._claims.answer(incoming, request)
+                self._reclaim.answer(incoming, request)
             case CompareRoots() | CompareNodes() | CompareLeaves() | Swap():
                 self._antientropy.take(incoming, request)
             case AskQuiet() | Reap():
-                self._reaping.take(incoming, request)
+                self._tombstone_gc.take(incoming, request)
             case Ping():
-                exchange.answer(incoming, Pong())
+                rpc.answer(incoming, Pong())
             case Local():
-                exchange.answer(incoming, self._local(request.key))
+                rpc.answer(incoming, self._local(request.key))
             case Status():
-                exchange.answer(incoming, Report(msgspec.json.encode(self.status())))
+                rpc.answer(incoming, Report(msgspec.json.encode(self.status())))
             case Tell() | Reconcile():
                 self._gossip.take(incoming, request)
             case Join() | Leave():
@@ -273,14 +275,14 @@ class Node:
             case Members():
                 membership = self._core.membership
                 changes = [] if request.view == membership.view else membership.changes
-                exchange.answer(incoming, View(changes, self._core.config.settings()))
+                rpc.answer(incoming, View(changes, self._core.config.settings()))
             case _:
                 assert_never(request)
 
     def _read(self, request: Read) -> State | Moved:
         core, key = self._core, request.key
-        state, slot = core.replica.visible(key), core.holdings.slot(key)
-        if slot is not None or core.name in core.ring.homes(key):
+        state, slot = core.replica.visible(key), core.ownership.slot(key)
+        if slot is not None or core.name in core.ring.primaries(key):
             return State(state, slot)
         if request.owner is None:
             return Moved()
@@ -291,26 +293,26 @@ class Node:
         core, key = self._core, request.key
 
         def done() -> None:
-            core.exchange.answer(incoming, Written(core.holdings.slot(key)))
+            core.rpc.answer(incoming, Written(core.ownership.slot(key)))
 
         if core.membership.removed(incoming.name):
             text = f"{incoming.name} was removed from the cluster; what it holds may have been deleted since"
-            core.exchange.answer(incoming, Failed("bad_request", text))
-        elif core.holdings.writable(key) or core.name in core.ring.homes(key):
+            core.rpc.answer(incoming, Failed("bad_request", text))
+        elif core.ownership.writable(key) or core.name in core.ring.primaries(key):
             if not request.durable and core.buffer.merge(key, request.state):
-                core.exchange.answer(incoming, Written(core.holdings.slot(key), durable=False))
+                core.rpc.answer(incoming, Written(core.ownership.slot(key), durable=False))
             else:
                 core.replica.merge(DATA, key, request.state, done)
         elif request.owner is None:
-            core.exchange.answer(incoming, Moved())
+            core.rpc.answer(incoming, Moved())
         elif core.membership.address(request.owner) is not None:
-            self._handoff.keep(request.owner, key, request.state, lambda: core.exchange.answer(incoming, Written()))
+            self._handoff.keep(request.owner, key, request.state, lambda: core.rpc.answer(incoming, Written()))
         else:
             text = f"{core.name} knows no node {request.owner!r} to keep a hint for"
-            core.exchange.answer(incoming, Failed("bad_request", text))
+            core.rpc.answer(incoming, Failed("bad_request", text))
 
     def _local(self, key: bytes) -> Held:
-        home = self._core.name in self._core.ring.homes(key)
+        home = self._core.name in self._core.ring.primaries(key)
         state = self._core.replica.read(DATA, key).state
         return Held(home, state, self._handoff.owners(key))
 
@@ -335,7 +337,7 @@ class Node:
         """JSON-able: see `status`, and what the shell adds."""
         return {
             "name": self._core.name,
-            "boot": f"{self._wire.boot:016x}",
+            "boot": f"{self._wire.incarnation:016x}",
             **status(self._core, self._handoff, self._intake.latencies, self._intake.ongoing),
             "balance": balance(self._core.ring, self._gossip.loads),
             "merkle": self._antientropy.status(),

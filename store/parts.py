@@ -11,12 +11,13 @@ from splitbrain.store.membership.failure_detector import Detector
 from splitbrain.store.membership.membership import Membership
 from splitbrain.store.ring.ring import Ring
 from splitbrain.store.scheduling.background import Background
-from splitbrain.store.scheduling.timers import Timer, Timers
+from splitbrain.store.scheduling.timers import Present, Timer, Timers
 from splitbrain.store.storage.replica import Replica
-from splitbrain.store.storage.tokens import Holdings
+from splitbrain.store.storage.tokens import TokenOwnership
 from splitbrain.store.storage.write_buffer import WriteBuffer
-from splitbrain.store.wire.messages import Ping, Request
-from splitbrain.store.wire.rpc import Exchange, OnReply, Present
+from splitbrain.store.wire.messages import Request
+from splitbrain.store.wire.peer_messages import Ping
+from splitbrain.store.wire.rpc import OnReply, Rpc
 
 
 @dataclass(frozen=True)
@@ -30,10 +31,10 @@ class Core:
     secret: bytes
     config: Config
     membership: Membership
-    holdings: Holdings
+    ownership: TokenOwnership
     replica: Replica
     buffer: WriteBuffer
-    exchange: Exchange
+    rpc: Rpc
     detector: Detector
     timers: Timers
     present: Present
@@ -59,7 +60,7 @@ class Core:
             self.timers.at(self.now, lambda: on_reply(None))
             return
         self.detector.sent(node, self.now)
-        self.exchange.ask(address, request, deadline, on_reply, name=node)
+        self.rpc.ask(address, request, deadline, on_reply, name=node)
 
     def hand(self, node: str, request: Request, deadline: float, on_reply: OnReply) -> None:
         """Send a request whose answer may rightly take long: whether the peer lives is asked apart."""
@@ -68,7 +69,7 @@ class Core:
             self.timers.at(self.now, lambda: on_reply(None))
             return
         self.ask(node, Ping(), deadline, lambda reply: None)
-        self.exchange.ask(address, request, deadline, on_reply, name=node)
+        self.rpc.ask(address, request, deadline, on_reply, name=node)
 
     def suspects(self, node: str) -> bool:
         """Whether routing should pass the node by; never this one."""

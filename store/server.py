@@ -1,11 +1,11 @@
 """The server: the shell that gives a node its socket, its clock and its disk.
 
 1. One loop thread runs the node. One writer thread commits: all that queued while it was syncing goes into the next
-   commit together (group commit), in order, and only then does the node hear that it is durable. An engine that waits
-   for no disk commits at once.
+   commit together (group commit), in order. Only then does the node hear that it is durable. An engine that waits for
+   no disk commits at once.
 2. If a commit fails the server stops: a node that can't store must not answer as if it could.
-3. If the node breaks off in the middle of anything the server stops as well: nobody knows what state it is in. What
-   was acknowledged is on the disk, and a restart begins from there.
+3. If the node raises an exception the server stops as well: the node's state may be inconsistent. What was acknowledged
+   is on the disk, and a restart begins from there.
 4. A damaged record is named in the log once, and counted.
 """
 
@@ -23,15 +23,14 @@ from splitbrain.store.actions import Action, Address, Instant, Note, Persist, Re
 from splitbrain.store.config import Config, Member
 from splitbrain.store.membership.history import Standing
 from splitbrain.store.node import Node
+from splitbrain.store.scheduling.alarm import Alarm
 from splitbrain.store.storage.engine import DamagedRecord, Engine
-from splitbrain.store.storage.replica import DATA
+from splitbrain.store.storage.replica import DATA, KEY_POSITION_BYTES
 from splitbrain.store.wire.udp import UdpSocket
 
 COMMIT_MAX = 1000
-"""Persists in one commit: bounds how long the first of them waits."""
+"""The most `Persist` actions in one commit: it bounds how long the first of them waits."""
 DAMAGE_NOTED_MAX = 1000
-POSITION_BYTES = 16
-"""Of its position on the ring, before each key of the data (`replica.place`)."""
 
 
 def present() -> Instant:
@@ -78,8 +77,7 @@ class Server:
         self._engine = engine
         self._listen = listen
         self._persists: queue.SimpleQueue[Persist | None] = queue.SimpleQueue()
-        self._timer: asyncio.TimerHandle | None = None
-        self._due: float | None = None
+        self._alarm = Alarm(self._wake, time.monotonic, asyncio.get_running_loop)
         self._serving = False
         self._failed: asyncio.Future[None]
 
@@ -103,21 +101,19 @@ class Server:
         finally:
             self._serving = False
             self._socket.close()
-            if self._timer is not None:
-                self._timer.cancel()
+            self._alarm.cancel()
             self._persists.put(None)
             writer.join()
 
     @property
     def standing(self) -> Standing | None:
-        """The node's own (`node.Node.standing`)."""
+        """The node's standing in the cluster (`node.Node.standing`)."""
         return self._node.standing
 
     def _received(self, datagram: bytes, source: Address) -> None:
         self._enter(self._node.receive, datagram, source)
 
     def _wake(self) -> None:
-        self._due = None
         self._enter(self._node.wake)
 
     def _persisted(self, tickets: list[int]) -> None:
@@ -140,7 +136,7 @@ class Server:
         self._damaged.add(met)
         key, source = damage.key, "the node makes it anew, with what the others tell"
         if damage.space == DATA:
-            key, source = key[POSITION_BYTES:], "its replicas bring it back"
+            key, source = key[KEY_POSITION_BYTES:], "its replicas bring it back"
         self._note(
             f"the record of {key!r} in {damage.space!r} is damaged (its checksum does not match): it counts as not"
             f" there, and {source}; if there are more, replace the disk"
@@ -160,15 +156,7 @@ class Server:
                     self._note(action.text)
                 case _:
                     assert_never(action)
-        due = self._node.next_wake
-        # To be woken too early now and then costs less than to move the alarm at every datagram.
-        if due is None or (self._due is not None and self._due <= due):
-            return
-        if self._timer is not None:
-            self._timer.cancel()
-        self._due = due
-        loop = asyncio.get_running_loop()
-        self._timer = loop.call_later(max(0.0, due - time.monotonic()), self._wake)
+        self._alarm.set(self._node.next_wake)
 
     def _commit(self, persist: Persist) -> None:
         try:
@@ -185,7 +173,7 @@ class Server:
                 records += persist.records
             try:
                 self._engine.commit(records)
-            except Exception as problem:  # Whatever it is: without this thread nothing would be stored any more.
+            except Exception as problem:  # Any exception: without this thread nothing would be stored any more.
                 loop.call_soon_threadsafe(_fail, failed, problem)
                 return
             loop.call_soon_threadsafe(self._persisted, [persist.ticket for persist in batch])

@@ -32,8 +32,8 @@ def status(core: Core, handoff: Handoff, latencies: Mapping[str, Latencies], req
         "hints": handoff.count(),
         "buffer": core.buffer.status(),
         "background": core.background.status(),
-        "queues": {"requests": requests, "unsynced": core.replica.unsynced, **core.exchange.queues},
-        "counters": dict(sorted((core.exchange.counters + core.counters + core.replica.counters).items())),
+        "queues": {"requests": requests, "unsynced": core.replica.unsynced, **core.rpc.queues},
+        "counters": dict(sorted((core.rpc.counters + core.counters + core.replica.counters).items())),
         "latency_ms": {kind: _quantiles(taken, core.now) for kind, taken in latencies.items() if taken.count},
     }
 
@@ -42,8 +42,8 @@ def _peers(core: Core) -> dict[str, dict[str, object]]:
     known = {}
     for peer, opinion in core.detector.opinions(core.now).items():
         address = core.membership.address(peer)
-        round_trip_s = None if address is None else core.exchange.round_trip_s(address)
-        says = None if address is None else core.exchange.says(address) or None
+        round_trip_s = None if address is None else core.rpc.round_trip_s(address)
+        says = None if address is None else core.rpc.says(address) or None
         known[peer] = {**opinion, "round_trip_ms": _ms(round_trip_s), "says": says}
     return known
 

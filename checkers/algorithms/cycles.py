@@ -1,4 +1,4 @@
-"""Cycles in a graph of precedence: which edges lie on one, and a shortest through one of them.
+"""Cycles in a directed graph: which edges lie on one, and a shortest cycle through a given edge.
 
 Nodes are numbers from 0; edges are two arrays, `source` and `target`.
 """
@@ -29,7 +29,7 @@ def on_cycle(nodes: int, source: Integers, target: Integers) -> NDArray[np.bool_
 def shortest_cycle(source: Integers, target: Integers, first: int) -> list[int]:
     """Edges of a shortest cycle that begins with the edge `first`, in order. O(edges), breadth first.
 
-    Raises ValueError if that edge lies on none.
+    Raises ValueError if that edge lies on no cycle.
     """
     return [first, *shortest_path(source, target, int(target[first]), int(source[first]))]
 
@@ -40,7 +40,7 @@ def shortest_path(source: Integers, target: Integers, start: int, end: int) -> l
     Raises ValueError if there is none.
     """
     graph: nx.DiGraph[int] = nx.DiGraph()
-    # Of parallel edges the first is taken: added last, it stays.
+    # Added in reverse, so that the first of parallel edges stays.
     for edge in range(len(source) - 1, -1, -1):
         graph.add_edge(int(source[edge]), int(target[edge]), number=edge)
     try:

@@ -1,6 +1,6 @@
-"""Dominance: how many entries from some place on are below a bound, and the least of them, for many at once.
+"""Dominance counting: for many ranges at once, how many entries are below a bound, and the first of them.
 
-The entries are in groups that lie side by side; "on" ends with the group.
+Entries belong to groups that are stored side by side. A range reaches to the end of a group.
 """
 
 from __future__ import annotations
@@ -13,16 +13,17 @@ from splitbrain.checkers.histories.columns import Integers
 def below(
     values: Integers, group: Integers, begin: Integers, end: Integers, bound: Integers
 ) -> tuple[Integers, Integers]:
-    """Of each stretch the number of entries below its bound, and the least entry if that is, else -1.
+    """For each range, the number of entries below its bound, and the least entry if it is below, else -1.
 
-    values: not negative. group: of each value, ascending from 0. begin, end: of the stretches; each ends where a group
-    does. O((values + stretches) * log of the largest bound), by a wavelet matrix (Claude, Navarro and Ordóñez,
-    Information Systems 2015).
+    values: not negative. group: of each value, ascending from 0. begin, end: of the ranges; each ends where a group
+    does.
+    bound: of each range. O((values + ranges) * log of the largest bound), by a wavelet matrix (Claude, Navarro and
+    Ordóñez, Information Systems 2015).
     """
     number, least = np.zeros(len(begin), dtype=np.int64), np.full(len(begin), -1, dtype=np.int64)
     if not len(values):
         return number, least
-    # What is out of every bound might as well be just out of it: groups can then be told apart by an offset.
+    # Values above every bound are all alike. Once capped, an offset distinguishes the groups.
     highest = int(bound.max(initial=0))
     capped = np.minimum(values, highest)
     span = highest + 1

@@ -1,4 +1,4 @@
-"""The latest of a group before a moment: a sorted table of (group, row), asked for many at once."""
+"""Predecessor search: the last row of a group before a given row, for many queries at once."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ import numpy as np
 from splitbrain.checkers.histories.columns import Integers
 
 
-class Latest:
-    """Of each group the rows, ascending. group, row: one entry each, both not negative."""
+class PredecessorTable:
+    """Rows by group, sorted for binary search.
+
+    group, row: one entry each, neither negative.
+    """
 
     def __init__(self, group: Integers, row: Integers) -> None:
         order = np.lexsort((row, group))
@@ -17,7 +20,7 @@ class Latest:
         self._places = self.group * self._span + self.row
 
     def before(self, group: Integers, row: Integers) -> Integers:
-        """Each group's last row below the one given, or -1. O(log n) each."""
+        """The last row of each given group below the given row, or -1. O(log n) each."""
         at = np.searchsorted(self._places, group * self._span + np.minimum(row, self._span), side="left") - 1
         found = np.maximum(at, 0)
         there = (at >= 0) & (self.group[found] == group) if len(self.row) else np.zeros(len(at), dtype=bool)

@@ -1,4 +1,4 @@
-"""Pruning: of things that can't all be right, so few that without any one of them the rest could be."""
+"""Minimal conflicting subsets (QuickXplain: Junker, AAAI 2004)."""
 
 from __future__ import annotations
 
@@ -9,17 +9,19 @@ T = TypeVar("T")
 
 
 def pruned(things: Sequence[T], wrong: Callable[[Sequence[T]], bool]) -> list[T]:
-    """Few of the things that are wrong by themselves, in their order; the earlier rather than the later.
+    """A minimal subset of the things that is still wrong: without any one of them it would not be.
 
-    wrong: whether things, in their order, can't all be right. It must hold of all of them, and of more things wherever
-    it holds of fewer. To keep k of n things it is asked O(k log n) times (as Junker's QuickXplain, 2004).
+    things: in an order of preference; earlier ones are rather kept. wrong: whether some of the things, in their order,
+    are in conflict. It must be true of all of them, and of whatever contains a conflict. It is called O(k log n) times
+    to keep k of n things.
+    Returns the subset, in the order of the things.
 
     >>> pruned(range(100), lambda some: 7 in some and 40 in some)
     [7, 40]
     """
     kept: list[T] = []
     while not wrong(kept):
-        # The shortest beginning that makes it go wrong: its last thing is needed, those after it are not.
+        # The shortest prefix that conflicts with what is kept: its last thing is needed, those after it are not.
         few, enough = 0, len(things)
         while enough - few > 1:
             middle = (few + enough) // 2

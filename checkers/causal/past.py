@@ -1,10 +1,10 @@
-"""Causal pasts: for each operation, how much of every session lies before it.
+"""Causal pasts: for each operation, how much of every session precedes it.
 
-1. An operation is causally after what its session did before, after the writes it read or had seen, and after all
-   that those are after (Lamport 1978; Ahamad and others 1995).
-2. A past is a clock: the last row of each session that belongs to it, or -1. A session's rows ascend, so that row and
-   all the session's rows below it are in the past (Mattern 1989; Fidge 1988).
-3. If operations precede one another in a circle, there are no pasts.
+1. An operation is causally after what its session did before, after the writes it read or had seen, and after
+   everything that those are after (Lamport 1978; Ahamad and others 1995).
+2. A past is a vector clock: the last row of each session that belongs to it, or -1. A session's rows ascend, so the
+   past holds that row and all the session's rows below it (Mattern 1989; Fidge 1988).
+3. Operations that precede one another in a cycle have no pasts.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ from splitbrain.checkers.histories.columns import Integers
 
 @dataclass(frozen=True)
 class Pasts:
-    """clock: [rows, sessions]; the operation itself counts. done: which rows have a clock, all unless in or after a
-    circle."""
+    """clock: [rows, sessions]; the operation itself counts. done: which rows have a clock; all but those on or after a
+    cycle.
+    """
 
     clock: NDArray[np.int32]
     done: NDArray[np.bool_]
@@ -31,14 +32,14 @@ class Pasts:
         return not bool(self.done.all())
 
     def precedes(self, earlier: Integers, later: Integers, session: Integers) -> NDArray[np.bool_]:
-        """Whether each `earlier` row is, or is causally before, the `later` one of its place."""
+        """Whether each `earlier` row is the `later` one at its place, or is causally before it."""
         return np.asarray(self.clock[later, session[earlier]] >= earlier)
 
 
 def pasts(session: Integers, sessions: int, sources: Mapping[int, Sequence[int]]) -> Pasts:
     """The pasts of all rows. O(rows * sessions + sources) time, 4 bytes a row and session.
 
-    session: of each row. sources: the rows that a row follows directly, besides its session's one before.
+    session: of each row. sources: the rows that a row directly follows, besides the previous row of its session.
     """
     clock = np.full((len(session), sessions), -1, dtype=np.int32)
     done = np.zeros(len(session), dtype=bool)

@@ -1,4 +1,4 @@
-"""What was looked for in a history, what was found, and a witness of the first."""
+"""What was searched for in a history, how often it was found, and a witness of the first."""
 
 from __future__ import annotations
 
@@ -20,9 +20,13 @@ Pattern = Literal[
 
 
 @dataclass
-class Finding:
-    """reads, writes: as many there were. reads_of_written: of keys that were written. counts: by pattern looked for.
-    unprovable: reads of which nobody knows what they covered. witness: of the first pattern found."""
+class PatternFinding:
+    """How often each bad pattern was found.
+
+    reads, writes: how many there were. reads_of_written: reads of keys that were written. counts: by pattern searched
+    for.
+    unprovable: reads whose coverage can't be known. witness: of the first pattern found.
+    """
 
     reads: int
     reads_of_written: int
@@ -32,7 +36,7 @@ class Finding:
     witness: Witness | None = None
 
     def note(self, pattern: Pattern, number: int) -> bool:
-        """Note how many were found; whether a witness is still wanted of it."""
+        """Record how many were found. Returns whether a witness is still wanted."""
         self.counts[pattern] = number
         return number > 0 and self.witness is None
 

@@ -12,19 +12,22 @@ from typing import Any
 
 import numpy as np
 
-from splitbrain.checkers.causal.edges import Edges
+from splitbrain.checkers.causal.edges import CausalEdges
 from splitbrain.checkers.causal.past import Pasts, pasts
-from splitbrain.checkers.causal.pattern_finding import Finding, Pattern
+from splitbrain.checkers.causal.pattern_finding import Pattern, PatternFinding
 from splitbrain.checkers.histories.columns import Integers
 from splitbrain.checkers.histories.history import History, Operation
 from splitbrain.checkers.histories.prose import at, key_name, listing
-from splitbrain.checkers.versions.reads import KeySightings, Sightings
+from splitbrain.checkers.versions.reads import KeyReads, VersionedReads
 from splitbrain.checkers.versions.writes import Versions
 
 
 @dataclass(frozen=True)
 class VersionedRows:
-    """Puts and `ok` reads, in the order of their invocations; a row each. named: what each returned or had seen."""
+    """Puts and `ok` reads in the order of their invocations, a row each.
+
+    named: the ids that each returned or had seen.
+    """
 
     operations: Sequence[Operation]
     named: Sequence[tuple[int, ...]]
@@ -55,7 +58,7 @@ class VersionedRows:
 
     @cached_property
     def sources(self) -> dict[int, Sequence[int]]:
-        """What each row follows directly: the writes it returned or had seen, but for itself (a second try)."""
+        """What each row directly follows: the writes that it returned or had seen, without itself (a retried put)."""
         row = {invoked: at_ for at_, invoked in enumerate(self.invoked.tolist())}
         writes = self.versions.writes
         found: dict[int, Sequence[int]] = {}
@@ -70,10 +73,10 @@ class VersionedRows:
     def pasts(self) -> Pasts:
         return pasts(self.session, self.sessions, self.sources)
 
-    def order(self) -> Edges:
-        return Edges.causal(self.session, self.sources)
+    def order(self) -> CausalEdges:
+        return CausalEdges.causal(self.session, self.sources)
 
-    def told(self, row: int) -> str:
+    def describe(self, row: int) -> str:
         operation, name = self.operations[row], key_name(self.operations[row].key)
         who, moment = f"process {operation.process}", at(operation.invocation)
         if operation.f == "read":
@@ -93,35 +96,35 @@ class VersionedRows:
         return {**who, "value": value, "index": index, "time": time}
 
 
-def judge(history: History) -> Finding:
-    """Look for what versioned registers can't show. O((puts + reads) * (sessions + chains))."""
+def judge(history: History) -> PatternFinding:
+    """Search for the bad patterns of versioned registers. O((puts + reads) * (sessions + chains))."""
     versions = Versions.of(history)
     rows = VersionedRows.of(versions)
     shown = {id_ for _, siblings in versions.reads for id_ in siblings}
     happened = [write for write in versions.writes.values() if write.outcome == "ok" or write.id in shown]
     written = {write.key for write in happened}
-    finding = Finding(len(versions.reads), sum(read.key in written for read, _ in versions.reads), len(happened))
+    finding = PatternFinding(len(versions.reads), sum(read.key in written for read, _ in versions.reads), len(happened))
     strays = [row for row in range(len(rows)) if _thin_air(rows, row)]
     if finding.note("ThinAirRead", len(strays)):
-        text = f"{rows.told(strays[0])}; no put of {listing(_thin_air(rows, strays[0]))} there may have happened"
-        finding.witness = Edges.joined(()).witness(rows, "ThinAirRead", text, strays[0])
+        text = f"{rows.describe(strays[0])}; no put of {listing(_thin_air(rows, strays[0]))} there may have happened"
+        finding.witness = CausalEdges.joined(()).witness(rows, "ThinAirRead", text, strays[0])
     known = rows.pasts()
     if known.circular:
-        looped = rows.order().looped(len(rows))
-        if finding.note("CyclicCO", len(set(looped.source.tolist()))):
-            circle = looped.circle()
-            text = f"operations came before themselves: {'; '.join(circle.story(rows))}"
-            finding.witness = circle.witness(rows, "CyclicCO", text)
+        cyclic = rows.order().on_cycles(len(rows))
+        if finding.note("CyclicCO", len(set(cyclic.source.tolist()))):
+            cycle = cyclic.shortest_cycle()
+            text = f"operations came before themselves: {'; '.join(cycle.clauses(rows))}"
+            finding.witness = cycle.witness(rows, "CyclicCO", text)
         return finding
     finding.note("CyclicCO", 0)
-    sightings = Sightings.of(versions)
+    reads = VersionedReads.of(versions)
     found: list[tuple[int, int]] = []
-    for of in sightings.keys.values():
-        lacks, perhaps = _lacking(rows, known, of)
-        finding.unprovable += int((perhaps & (lacks < 0)).sum())
-        place = np.searchsorted(rows.invoked, of.invoked)
-        put = np.searchsorted(rows.invoked, of.put_invoked)
-        found += [(int(place[read]), int(put[lacks[read]])) for read in np.flatnonzero(lacks >= 0).tolist()]
+    for key_reads in reads.by_key.values():
+        missed, maybe = _missing(rows, known, key_reads)
+        finding.unprovable += int((maybe & (missed < 0)).sum())
+        place = np.searchsorted(rows.invoked, key_reads.invoked)
+        put = np.searchsorted(rows.invoked, key_reads.put_invoked)
+        found += [(int(place[read]), int(put[missed[read]])) for read in np.flatnonzero(missed >= 0).tolist()]
     found.sort()
     empty = [pair for pair in found if not rows.named[pair[0]]]
     some = [pair for pair in found if rows.named[pair[0]]]
@@ -131,13 +134,15 @@ def judge(history: History) -> Finding:
             read, write = pairs[0]
             path = rows.order().path(write, read)
             id_ = rows.operations[write].invocation.value["write"]
-            text = f"{rows.told(write)}; then {'; then '.join(path.story(rows))}: neither {id_} nor what had seen it"
+            text = (
+                f"{rows.describe(write)}; then {'; then '.join(path.clauses(rows))}: neither {id_} nor what had seen it"
+            )
             finding.witness = path.witness(rows, pattern, text)
     return finding
 
 
 def _thin_air(rows: VersionedRows, row: int) -> list[int]:
-    """What a read returned though no put of it to that key may have happened."""
+    """The ids that a read returned although no put of them to that key may have happened."""
     operation, versions = rows.operations[row], rows.versions
     if operation.f != "read":
         return []
@@ -145,23 +150,26 @@ def _thin_air(rows: VersionedRows, row: int) -> list[int]:
     return [id_ for id_ in ids if not versions.known(id_, operation.key) or versions.writes[id_].outcome == "fail"]
 
 
-def _lacking(
-    rows: VersionedRows, known: Pasts, of: KeySightings
+def _missing(
+    rows: VersionedRows, known: Pasts, key_reads: KeyReads
 ) -> tuple[Integers, np.ndarray[Any, np.dtype[np.bool_]]]:
-    """For each read of a key: a write of it that is causally before and surely not covered, or -1; and whether one of
-    these may or may not be."""
-    lacks, perhaps = np.full(len(of.reads), -1), np.zeros(len(of.reads), dtype=bool)
-    reads, puts = np.searchsorted(rows.invoked, of.invoked), np.searchsorted(rows.invoked, of.put_invoked)
-    possible = of.possible
+    """For each read of a key: a write that is causally before it and certainly not covered, or -1; and whether one may
+    be.
+    """
+    missed, maybe = np.full(len(key_reads.reads), -1), np.zeros(len(key_reads.reads), dtype=bool)
+    reads, puts = np.searchsorted(rows.invoked, key_reads.invoked), np.searchsorted(rows.invoked, key_reads.put_invoked)
+    possible = key_reads.possible
     writer = rows.session[puts[possible]]
     order = np.argsort(writer, kind="stable")
     for some in np.split(order, np.flatnonzero(np.diff(writer[order])) + 1) if len(order) else []:
-        needed = np.maximum.accumulate(of.lineage.alone(possible[some]), axis=0)
+        needed = np.maximum.accumulate(key_reads.order.chain_prefixes(possible[some]), axis=0)
         seen = known.clock[reads, writer[some[0]]]
         last = np.searchsorted(puts[possible[some]], seen, side="right") - 1
         asked = np.flatnonzero(last >= 0)
-        some_lack, some_may = of.lineage.lacking(of.clock[asked], of.horizon[asked], needed[last[asked]])
-        fewer = (some_lack >= 0) & ((lacks[asked] < 0) | (some_lack < lacks[asked]))
-        lacks[asked[fewer]] = some_lack[fewer]
-        perhaps[asked] |= some_may
-    return lacks, perhaps
+        some_lack, some_may = key_reads.order.missing(
+            key_reads.clock[asked], key_reads.horizon[asked], needed[last[asked]]
+        )
+        fewer = (some_lack >= 0) & ((missed[asked] < 0) | (some_lack < missed[asked]))
+        missed[asked[fewer]] = some_lack[fewer]
+        maybe[asked] |= some_may
+    return missed, maybe

@@ -31,9 +31,10 @@ from typing import Annotated, Any
 from msgspec import Meta
 
 from splitbrain.checkers.algorithms.quantiles import quantiles_ms
+from splitbrain.checkers.histories.event import NEMESIS, Event
 from splitbrain.checkers.histories.faults import LOST, faults, stages, unhealed
 from splitbrain.checkers.histories.final_reads import WRITES, Key
-from splitbrain.checkers.histories.history import NEMESIS, Event, History
+from splitbrain.checkers.histories.history import History
 from splitbrain.checkers.histories.prose import count, key_name, key_names, listing, milliseconds, seconds
 from splitbrain.checkers.histories.replica_polls import Poll, polls
 from splitbrain.checkers.verdict import Verdict, Witness

@@ -35,9 +35,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from splitbrain.checkers.algorithms.quantiles import quantiles_ms
+from splitbrain.checkers.histories.event import HistoryError
 from splitbrain.checkers.histories.faults import faults, meanwhile
-from splitbrain.checkers.histories.final_reads import FinalReads, Key, disagreement, last_words
-from splitbrain.checkers.histories.history import History, HistoryError, Operation
+from splitbrain.checkers.histories.final_reads import FinalReads, Key, concluding_reads, disagreement
+from splitbrain.checkers.histories.history import History, Operation
 from splitbrain.checkers.histories.prose import at, count, key_name, key_names, listing, seconds
 from splitbrain.checkers.verdict import Verdict, Witness
 
@@ -196,7 +197,7 @@ def _judge(each: SetKey) -> None:
     indeterminate = set(each.with_outcome("info"))
     sighted: dict[Element, Operation] = {}
     finals = {read.invocation.index for read in each.final}
-    last = {read.invocation.index for read in last_words(each.final)}
+    last = {read.invocation.index for read in concluding_reads(each.final)}
     lacked: dict[Element, Operation] = {}
     promised = set(each.acknowledged)
     known = set(acknowledged)  # Acknowledged before the read at hand was invoked; shrinks as the walk goes back.
@@ -343,7 +344,7 @@ def _lost_witness(history: History, each: SetKey, element: Element, data: dict[s
         sight = f"was last read at {at(seen.completion)} and is gone from the read at {gone}"
     else:
         sight = "was in no read at any time"
-    words = last_words(each.final)
+    words = concluding_reads(each.final)
     nodes = sorted({node for read in words if (node := read.invocation.node)})
     through = f" (through {listing(nodes)})" if nodes else ""
     last = "" if len(words) == len(each.final) else "last "
@@ -361,7 +362,7 @@ def _lost_witness(history: History, each: SetKey, element: Element, data: dict[s
 
 def _missing_witness(each: SetKey, element: Element, data: dict[str, Any]) -> Witness:
     add, lacking = each.adds[element], each.missing[element]
-    holding = next(read for read in reversed(last_words(each.final)) if element in elements(read))
+    holding = next(read for read in reversed(concluding_reads(each.final)) if element in elements(read))
     assert add.completion and lacking.completion and holding.completion
     text = (
         f"process {add.process} was told at {at(add.completion)} that {element} was added to {key_name(each.key)}; "

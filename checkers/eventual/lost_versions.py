@@ -39,13 +39,13 @@ from typing import Any
 
 from splitbrain.checkers.algorithms.quantiles import quantiles_ms
 from splitbrain.checkers.histories.faults import faults, meanwhile
-from splitbrain.checkers.histories.final_reads import FinalReads, Key, disagreement, last_words
+from splitbrain.checkers.histories.final_reads import FinalReads, Key, concluding_reads, disagreement
 from splitbrain.checkers.histories.history import History, Operation
 from splitbrain.checkers.histories.prose import at, count, key_name, key_names, listing
 from splitbrain.checkers.verdict import Verdict, Witness
-from splitbrain.checkers.versions.reads import Sightings
+from splitbrain.checkers.versions.reads import VersionedReads
 from splitbrain.checkers.versions.version_order import Circular
-from splitbrain.checkers.versions.visibility import settling
+from splitbrain.checkers.versions.visibility import visibility
 from splitbrain.checkers.versions.writes import Coverage, Versions, Write
 
 _LISTED = 100  # A report shows so many anomalies in full; the counts are always complete.
@@ -153,7 +153,7 @@ def check(history: History) -> Verdict:
 
 
 def _judge(each: RegisterKey, versions: Versions) -> None:
-    last = {read.invocation.index for read in last_words(each.final)}
+    last = {read.invocation.index for read in concluding_reads(each.final)}
     siblings: set[int] = set()
     shown: list[tuple[Operation, Coverage]] = []
     for read, returned in each.reads:
@@ -222,7 +222,7 @@ def _note_impossible(each: RegisterKey, versions: Versions, operation: Operation
 def _latencies(keys: Mapping[Key, RegisterKey], versions: Versions) -> dict[str, dict[str, float]]:
     """Stable and lost latency."""
     try:
-        known = settling(Sightings.of(versions))
+        known = visibility(VersionedReads.of(versions))
     except Circular:
         known = {}
     stable: list[int] = []
@@ -232,9 +232,9 @@ def _latencies(keys: Mapping[Key, RegisterKey], versions: Versions) -> dict[str,
             if id_ not in known:
                 continue
             if fate == "lost":
-                lost.append(_since_ack(versions.writes[id_], known[id_].held))
+                lost.append(_since_ack(versions.writes[id_], known[id_].last_seen))
             elif fate in ("surviving", "superseded") and id_ not in each.missing:
-                stable.append(_since_ack(versions.writes[id_], known[id_].lacked))
+                stable.append(_since_ack(versions.writes[id_], known[id_].last_missed))
     return {"stable_latency_ms": quantiles_ms(stable), "lost_latency_ms": quantiles_ms(lost)}
 
 
@@ -306,7 +306,7 @@ def _lost_witness(
     replaced = covering[-1] if covering and covering[-1] is not last else None
     since = max(write.ended, covering[-1].invocation.index if covering else -1)
     missed = next(read for read, _ in each.reads if read.invocation.index > since)
-    words = last_words(each.final)
+    words = concluding_reads(each.final)
     sight = f"was last read at {at(last.completion)}" if last and last.completion else "was in no read at any time"
     if replaced and replaced.completion:
         sight += f", and what had replaced it at {at(replaced.completion)}"
@@ -348,7 +348,7 @@ def _missing_witness(each: RegisterKey, write: Write, versions: Versions, data: 
     returned = {read.invocation.index: siblings for read, siblings in each.reads}
     holding = next(
         read
-        for read in reversed(last_words(each.final))
+        for read in reversed(concluding_reads(each.final))
         if write.id in versions.coverage(returned[read.invocation.index], each.key).ids
     )
     assert put.completion and lacking.completion and holding.completion

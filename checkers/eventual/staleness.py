@@ -47,7 +47,7 @@ from splitbrain.checkers.histories.history import History
 from splitbrain.checkers.histories.prose import at, count, key_name, key_names, literal, milliseconds
 from splitbrain.checkers.verdict import Verdict, Witness
 from splitbrain.checkers.versions.distinct_writes import STRAY, DistinctWrites
-from splitbrain.checkers.versions.reads import Sightings, is_versioned
+from splitbrain.checkers.versions.reads import VersionedReads, is_versioned
 from splitbrain.checkers.versions.version_order import Circular
 from splitbrain.checkers.versions.writes import Versions
 
@@ -98,7 +98,7 @@ def check(
     if is_versioned(history):
         kind, f = "versioned", "put"
         try:
-            missed = _of_versions(Sightings.of(Versions.of(history)), columns)
+            missed = _of_versions(VersionedReads.of(Versions.of(history)), columns)
         except Circular as problem:
             return Verdict.unknown(f"nothing is newer or older: {problem}", registers=kind)
     else:
@@ -152,17 +152,17 @@ def _of_distinct(of: DistinctWrites) -> Missed:
     return Missed(of.invoked[reads], of.key[reads], number, since)
 
 
-def _of_versions(sightings: Sightings, columns: Columns) -> Missed:
+def _of_versions(reads: VersionedReads, columns: Columns) -> Missed:
     """O(reads * chains * log n)."""
     codes = {key: code for code, key in enumerate(columns.keys)}
     parts = []
-    for key, of in sightings.keys.items():
-        lineage = of.lineage
+    for key, of in reads.by_key.items():
+        lineage = of.order
         ended = np.array([w.ended if w.outcome == "ok" else FOREVER for w in lineage.writes], dtype=np.int64)
         number, since = np.zeros(len(of.reads), dtype=np.int64), np.full(len(of.reads), -1, dtype=np.int64)
         for chain, members in enumerate(lineage.members):
             # What came late enough not to be covered by a write of which nobody knows what it had seen.
-            sure = np.searchsorted(lineage.born[members], of.horizon, side="left")
+            sure = np.searchsorted(lineage.not_before[members], of.horizon, side="left")
             begin = np.maximum(of.clock[:, chain] + 1, sure)
             group, end = np.zeros_like(members), np.full_like(begin, len(members))
             some, first = below(ended[members], group, np.minimum(begin, end), end, of.invoked)

@@ -1,39 +1,28 @@
-"""Gathering: events as they are read become columns, and are held to the rules of a history.
+"""The history builder: turns events into columns as they are read, and checks the rules of a history.
 
-1. A process has one operation open at a time; after `info` its number is never used again.
-2. A completion has its invocation's `f` and, if it names one, its key.
+1. A process has one operation open at a time. After `info` its number is never used again.
+2. A completion has the `f` of its invocation and, if it names a key, its key.
 3. Nemesis events have process "nemesis" and type `info`.
-4. Where lines carry an index, it is the event's position: one that isn't means that lines are missing or reordered.
+4. Where lines carry an index, it is the event's position. Any other index means that lines are missing or reordered.
 5. `due` is on invocations only, and not after their time.
-6. What breaks a rule first, in the order of the lines, is the error; it names its line.
+6. The error is the first event that breaks a rule, in the order of the lines. It names its line.
 """
 
 from __future__ import annotations
 
 from array import array
 from collections.abc import Hashable, Iterable
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import numpy as np
 
 from splitbrain.checkers.histories.columns import FAIL, INFO, INVOKE, NEMESIS_PROCESS, OK, TYPES, Columns
-
-if TYPE_CHECKING:
-    from splitbrain.checkers.histories.history import Event
+from splitbrain.checkers.histories.event import Event, HistoryError
 
 T = TypeVar("T", bound=Hashable)
 _CODES = {"invoke": INVOKE, "ok": OK, "fail": FAIL, "info": INFO}
 _NO_PROCESS = -2  # Stands for every number that no process can have.
 _BATCH = 8192  # Columns are filled some events at a time: a list comprehension a field beats a loop over events.
-
-
-class HistoryError(ValueError):
-    """A history that can't be read: `line` (from 1) and what is wrong with it."""
-
-    def __init__(self, line: int, problem: str) -> None:
-        super().__init__(f"line {line}: {problem}")
-        self.line = line
-        self.problem = problem
 
 
 class _Table(dict[T, int]):
@@ -44,15 +33,15 @@ class _Table(dict[T, int]):
         return code
 
 
-class Gatherer:
+class HistoryBuilder:
     """Takes events one by one and makes columns of them.
 
-    numbered: the events' own indices count (rule 4); otherwise positions do.
+    numbered: check the events' own indices (rule 4); otherwise they are ignored.
     """
 
     def __init__(self, *, numbered: bool) -> None:
         self._numbered = numbered
-        self._waiting: list[Event] = []
+        self._pending: list[Event] = []
         self._lines = array("q")
         self._index, self._time, self._process = array("q"), array("q"), array("q")
         self._type, self._f, self._key = array("b"), array("i"), array("i")
@@ -65,19 +54,19 @@ class Gatherer:
         self._errors = _Table[str | None]({None: 0})
 
     def add(self, line: int, event: Event) -> None:
-        """The next event, read from that line. Raises HistoryError if a number in it is out of range."""
-        self._waiting.append(event)
+        """Add an event that was read from that line. Raises HistoryError if a number in it is out of range."""
+        self._pending.append(event)
         self._lines.append(line)
-        if len(self._waiting) == _BATCH:
+        if len(self._pending) == _BATCH:
             self._flush()
 
     def extend(self, events: Iterable[Event]) -> None:
-        """The next events, one a line."""
+        """Add events, one a line."""
         for event in events:
             self.add(len(self._lines) + 1, event)
 
     def columns(self) -> Columns:
-        """All of them. O(n log n). Raises HistoryError for the first that breaks a rule."""
+        """The columns of all events so far. O(n log n). Raises HistoryError for the first event that breaks a rule."""
         self._flush()
         columns = Columns(
             time=_numbers(self._time),
@@ -94,17 +83,17 @@ class Gatherer:
             errors=list(self._errors),
             due=self._due,
         )
-        self._hold_to_rules(columns)
+        self._check_rules(columns)
         return columns
 
     def _flush(self) -> None:
-        batch, self._waiting = self._waiting, []
+        batch, self._pending = self._pending, []
         first = len(self._time)
         self._due.update((at, event.due) for at, event in enumerate(batch, first) if event.due is not None)
         try:
             self._index.extend([event.index for event in batch])
             self._time.extend([event.time for event in batch])
-            # A negative number, which no process may have, must not be taken for the nemesis's.
+            # No process may have a negative number, and none must be taken for the nemesis's.
             self._process.extend(
                 [
                     NEMESIS_PROCESS if p == "nemesis" else p if p >= 0 else _NO_PROCESS
@@ -113,15 +102,15 @@ class Gatherer:
             )
             self._type.extend([_CODES[event.type] for event in batch])
         except (OverflowError, TypeError, KeyError):
-            self._name_misfit(batch)
+            self._raise_out_of_range(batch)
         self._f.extend(map(self._fs.__getitem__, [event.f for event in batch]))
         self._key.extend(map(self._keys.__getitem__, [event.key for event in batch]))
         self._node.extend(map(self._nodes.__getitem__, [event.node for event in batch]))
         self._error.extend(map(self._errors.__getitem__, [event.error for event in batch]))
         self._value.extend([event.value for event in batch])
 
-    def _name_misfit(self, batch: list[Event]) -> NoReturn:
-        """Raise HistoryError for the first event that has a field no column can hold."""
+    def _raise_out_of_range(self, batch: list[Event]) -> NoReturn:
+        """Raise HistoryError for the first event with a field that no column can hold."""
         first = len(self._lines) - len(batch)
         for offset, event in enumerate(batch):
             numbers = {"index": event.index, "time": event.time}
@@ -135,7 +124,7 @@ class Gatherer:
                 raise HistoryError(self._lines[first + offset], problem)
         raise AssertionError("a field did not fit, and then all did")
 
-    def _hold_to_rules(self, columns: Columns) -> None:
+    def _check_rules(self, columns: Columns) -> None:
         found = [problem for problem in (self._misnumbered(), self._misplaced(columns), self._misdue()) if problem]
         if found:
             at, problem = min(found)
@@ -160,7 +149,7 @@ class Gatherer:
         return None
 
     def _misplaced(self, columns: Columns) -> tuple[int, str] | None:
-        """The first event that may not follow what its process did before."""
+        """The first event that may not follow the one before it in its process."""
         client = columns.process != NEMESIS_PROCESS
         wrong = np.flatnonzero(np.where(client, columns.process < 0, columns.type != INFO))
         order = np.flatnonzero(client)
@@ -186,7 +175,7 @@ class Gatherer:
 
 
 def _problem(columns: Columns, at: int, earlier: int) -> str:
-    """What is wrong with the event, of which `earlier` is the one before in its process, if there is one."""
+    """What is wrong with an event. earlier: the event before it in its process, or itself if there is none."""
     kind, f, process = columns.type[at], columns.fs[columns.f[at]], int(columns.process[at])
     if process == NEMESIS_PROCESS:
         return f"a nemesis event has type {TYPES[kind]!r}; it must be 'info'"

@@ -1,8 +1,8 @@
-"""A history by columns: what numpy and checks of a million operations work on.
+"""A history as columns, for numpy and for checks of a million operations.
 
-1. Events are numbered from 0 in the order of the history; operations from 0 in the order of their invocations.
-2. Strings and keys are codes into a table of what occurs, in the order of their first occurrence.
-3. No completion at all counts as `info`, as everywhere.
+1. Events are numbered from 0 in the order of the history, operations from 0 in the order of their invocations.
+2. Strings and keys are codes into a table of the values that occur, in the order of their first occurrence.
+3. An operation without a completion counts as `info`.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ Codes = NDArray[np.int32]
 
 @dataclass(frozen=True)
 class Columns:
-    """Events by field; all of one length.
+    """Events by field; all columns have one length.
 
-    time: nanoseconds. process: its number, NEMESIS_PROCESS for the nemesis. type: INVOKE, OK, FAIL or INFO.
-    f, key, node, error: codes into fs, keys, nodes, errors; the first key, node and error are None. value: as recorded.
+    time: nanoseconds. process: its number, or NEMESIS_PROCESS. type: INVOKE, OK, FAIL or INFO.
+    f, key, node, error: codes into fs, keys, nodes, errors. The first key, node and error are None. value: as recorded.
     due: `Event.due` of the few events that have it, by index.
     """
 
@@ -53,7 +53,7 @@ class Columns:
     def operations(self) -> OperationColumns:
         """The clients' operations. O(n log n)."""
         client = np.flatnonzero(self.process != NEMESIS_PROCESS)
-        # By process, each one's events in their order: then a completion follows its invocation directly.
+        # Sorted by process, a completion directly follows its invocation.
         order = client[np.argsort(self.process[client], kind="stable")]
         types, processes = self.type[order], self.process[order]
         opens = types == INVOKE
@@ -70,11 +70,10 @@ class Columns:
 
 @dataclass(frozen=True)
 class OperationColumns:
-    """Operations by field; all of one length, in the order of invocation.
+    """Operations by field, in the order of their invocations; all columns have one length.
 
-    invoked: index of the invocation's event. completed: that of the completion's, of whatever type;
-    FOREVER if none came. outcome: OK, FAIL or INFO.
-    Process, f, key and argument are at `invoked` in the columns of events.
+    invoked: event index of the invocation. completed: that of the completion, of whatever type; FOREVER if none came.
+    outcome: OK, FAIL or INFO. Process, f, key and argument are in the columns of events, at `invoked`.
     """
 
     invoked: Integers

@@ -1,13 +1,14 @@
-"""EDN: the notation of Jepsen's histories, as plain Python values, and back.
+"""EDN, the notation of Jepsen's histories, to plain Python values and back.
 
-1. nil, true, false, integers and strings are what they look like. A keyword or symbol is a plain string without its
-   colon, a character a string of length one.
-2. Lists, vectors and sets are lists, in the order written. Maps are dicts; of a key that occurs twice the last entry
-   counts. Keys are strings and integers; any other key is its EDN text, so that JSON can hold it.
-3. A decimal (`1.5M`) is a float; a ratio (`22/7`) is its text, as no JSON number is exact.
-4. A tag is dropped and its value used (`#inst "2015"`, `#jepsen.history.Op{...}`). `#_` discards what follows.
-5. Hexadecimal integers are read as well: Clojure prints them for objects. Other Clojure that EDN lacks is refused.
-6. Nesting is limited by memory alone, unless the reader is told a limit.
+1. nil, true, false, integers and strings become what they look like. A keyword or symbol becomes a plain string,
+   without its colon. A character becomes a string of length one.
+2. Lists, vectors and sets become lists, in the order written. Maps become dicts; the last entry of a repeated key
+   counts. Keys are strings and integers. Any other key is its EDN text, so that JSON can hold it.
+3. A decimal (`1.5M`) becomes a float. A ratio (`22/7`) stays text, because no JSON number is exact.
+4. A tag is dropped and its value kept (`#inst "2015"`, `#jepsen.history.Op{...}`). `#_` discards what follows.
+5. Hexadecimal integers are read too: Clojure prints them for objects. Any other Clojure syntax that is not EDN is
+   refused.
+6. Only memory limits nesting, unless the reader is given a limit.
 
 The format: https://github.com/edn-format/edn.
 """
@@ -43,7 +44,7 @@ _REMEMBERED = 1 << 16  # Atoms: keywords and small numbers come again and again,
 
 
 class EdnError(ValueError):
-    """Text that is no EDN. line, column: from 1. incomplete: more text might have made it good."""
+    """Text that is not EDN. line, column: from 1. incomplete: more text might have made it EDN."""
 
     def __init__(self, line: int, column: int, problem: str, *, incomplete: bool = False) -> None:
         super().__init__(f"line {line}, column {column}: {problem}")
@@ -53,7 +54,7 @@ class EdnError(ValueError):
 class _Frame:
     """An open bracket, or a tag or discard that waits for its value.
 
-    opener: the token; "" for a tag. items: where the next value simply goes; None where it takes more than that.
+    opener: the token; "" for a tag. items: the list to append the next value to; None where that takes more.
     """
 
     __slots__ = ("collected", "items", "line", "namespace", "opener", "spliced")
@@ -65,9 +66,9 @@ class _Frame:
 
 
 class Reader:
-    """Takes text a line at a time and gives the values in it, each as soon as it is complete.
+    """Takes text a line at a time and yields each value as soon as it is complete.
 
-    splice: give the elements of a vector or list at the top rather than it. deepest: refuse deeper nesting.
+    splice: yield the elements of a top-level vector or list, not the vector. deepest: refuse deeper nesting.
     """
 
     def __init__(self, *, splice: bool = False, deepest: int | None = None) -> None:
@@ -86,12 +87,12 @@ class Reader:
 
     @property
     def finished(self) -> bool:
-        """Whether nothing is open: the text may end here."""
+        """Whether nothing is open, so that the text may end here."""
         return self._string is None and not self._stack
 
     @property
     def opened(self) -> int:
-        """The line on which what is still open began."""
+        """The line on which the outermost open value begins."""
         frames = [frame for frame in self._stack if not frame.spliced] or self._stack
         return frames[0].line if frames else self._string_line
 
@@ -101,29 +102,33 @@ class Reader:
             yield from frame.collected
 
     def swallowed(self, pattern: re.Pattern[str]) -> bool:
-        """Whether a string is open, and one of the lines after its first begins with the pattern."""
+        """Whether a string is open, and one of its lines after the first begins with the pattern."""
         return any(map(pattern.match, (self._string or [])[1:]))
 
     def skip(self, lines: int) -> None:
-        """Count lines that someone else read."""
+        """Count lines that were read elsewhere."""
         self._line += lines
 
     def feed(self, text: str) -> Iterator[tuple[int, Any]]:
-        """The next line's values: (line where it starts, value). O(n) for n characters. Raises EdnError.
+        """Read the next line and yield its values, with the line on which each begins. O(n) for n characters.
 
-        text: one line, with or without its end. What it holds is read as the values are taken: take them all.
+        text: one line, with or without its end. It is read as the values are taken: take them all. Raises EdnError.
         """
         self._line += 1
+        start = 0
+        if self._string is not None:
+            start = self._end_of_string(text)
+            if not start:
+                return
+            yield from self._close_string(text)
+        yield from self._read_tokens(text, start)
+
+    def _read_tokens(self, text: str, start: int) -> Iterator[tuple[int, Any]]:
+        """Read a line from `start` on, outside any string."""
         stack, atoms = self._stack, self._atoms
-        start, number, token = 0, -1, ""
+        items = stack[-1].items if stack else None
+        number, token = -1, ""
         try:
-            if self._string is not None:
-                start = self._end_of_string(text)
-                if not start:
-                    return
-                content, self._string = "".join(self._string), None
-                yield from self._settle(string(content), self._string_line)
-            items = stack[-1].items if stack else None
             for number, token in enumerate(_tokens.findall(text, start)):
                 line = self._line
                 if token in atoms:
@@ -139,34 +144,60 @@ class Reader:
                     if frame.spliced:
                         continue
                     value, line = _collected(frame), frame.line
-                elif not token or token[0] == ";":
-                    continue
                 elif token == '"':
-                    # The rest of the line is the string's, whatever tokens it looked like.
+                    # The rest of the line belongs to the string, even where it looks like other tokens.
                     self._string, self._string_line = [text[_offset(text, start, number) + 1 :]], line
                     return
-                elif token[0] == "#" and token not in SYMBOLIC:
-                    stack.append(_prefix(token, line))
-                    items = None
-                    continue
+                elif _is_atom(token):
+                    value = self._atom(token)
                 else:
-                    value = atom(token)
-                    self._remember(token, value)
+                    items = self._prefix(token, items)
+                    continue
                 if items is not None:
                     items.append(value)
                 else:
-                    if token[0] == ":" and stack and stack[-1].namespace and len(stack[-1].collected) % 2 == 0:
-                        value = _qualified(value, stack[-1].namespace)
-                    yield from self._settle(value, line)
+                    yield from self._deliver(self._in_namespace(token, value), line)
                     items = stack[-1].items if stack else None
         except NotEdn as problem:
-            at = _offset(text, start, number) if number >= 0 else 0
-            # A token that reaches the end of a text may have gone on.
+            column = _offset(text, start, number) + 1
+            # A token at the end of a text may be incomplete.
             incomplete = text.endswith(token) and token[-1:] not in tuple('()[]{}"') and token != ""
-            raise EdnError(self._line, at + 1, str(problem), incomplete=incomplete) from None
+            raise EdnError(self._line, column, str(problem), incomplete=incomplete) from None
+
+    def _close_string(self, text: str) -> Iterator[tuple[int, Any]]:
+        """Deliver the string that ended in this line. An error in it is reported at the beginning of the line."""
+        assert self._string is not None
+        content, self._string = "".join(self._string), None
+        try:
+            yield from self._deliver(string(content), self._string_line)
+        except NotEdn as problem:
+            raise EdnError(self._line, 1, str(problem), incomplete=False) from None
+
+    def _atom(self, token: str) -> Any:
+        """What a keyword, symbol, number or character means; remembered for the next time."""
+        value = atom(token)
+        if len(self._atoms) >= _REMEMBERED:
+            self._atoms.clear()
+            self._atoms.update(_CONSTANTS)
+        self._atoms[token] = value
+        return value
+
+    def _prefix(self, token: str, items: list[Any] | None) -> list[Any] | None:
+        """Take a token that is no value: a comment, tag or discard. Returns the list to append the next value to."""
+        if not token or token[0] == ";":
+            return items
+        self._stack.append(_prefix(token, self._line))
+        return None
+
+    def _in_namespace(self, token: str, value: Any) -> Any:
+        """The value; if it is the keyword of a map with a namespace, its qualified name."""
+        frame = self._stack[-1] if self._stack else None
+        if token[0] == ":" and frame is not None and frame.namespace and len(frame.collected) % 2 == 0:
+            return _qualified(value, frame.namespace)
+        return value
 
     def _end_of_string(self, text: str) -> int:
-        """Where the text goes on after the open string's end, 0 if it does not end in this text."""
+        """Where the text continues after the end of the open string, or 0 if it does not end in this text."""
         assert self._string is not None
         found = _rest_of_string.match(text)
         end = found.end() if found else 0
@@ -176,8 +207,8 @@ class Reader:
         self._string.append(text[end:])
         return 0
 
-    def _settle(self, value: Any, line: int) -> Iterator[tuple[int, Any]]:
-        """Put a value where it belongs, which is outside at the top."""
+    def _deliver(self, value: Any, line: int) -> Iterator[tuple[int, Any]]:
+        """Append a value to what encloses it, or yield it if nothing does."""
         stack = self._stack
         while stack and stack[-1].opener == "":
             if stack.pop().namespace:
@@ -191,7 +222,7 @@ class Reader:
 
     def _open(self, token: str) -> list[Any] | None:
         stack = self._stack
-        # What holds nothing (tags) or all (what is spliced) is no level of any value.
+        # Tags and spliced vectors are no level of any value.
         if (
             self._deepest is not None
             and len(stack) >= self._deepest
@@ -218,15 +249,9 @@ class Reader:
             raise NotEdn(f"{token} can't close the {frame.opener} of line {frame.line}")
         return stack.pop()
 
-    def _remember(self, token: str, value: Any) -> None:
-        if len(self._atoms) >= _REMEMBERED:
-            self._atoms.clear()
-            self._atoms.update(_CONSTANTS)
-        self._atoms[token] = value
-
 
 def read(text: str) -> Any:
-    """The one value that a text holds. O(n). Raises EdnError, also for none and for several.
+    """The one value that a text holds. O(n). Raises EdnError, also if there is none or several.
 
     >>> read("{:f :cas, :value [1 2]} ; a comment")
     {'f': 'cas', 'value': [1, 2]}
@@ -257,7 +282,7 @@ def write(value: Any) -> str:
     Raises TypeError for a value of another type.
     """
     pieces: list[str] = []
-    # What is still to be written, last first: text as (text,), and values.
+    # What remains to be written, in reverse: values, and text as (text,).
     waiting: list[Any] = [value]
     while waiting:
         match waiting.pop():
@@ -291,6 +316,11 @@ def _collected(frame: _Frame) -> Any:
     if not all(type(key) is str or type(key) is int for key in keys):
         keys = [key if type(key) in (str, int) else write(key) for key in keys]
     return dict(zip(keys, items[1::2], strict=True))
+
+
+def _is_atom(token: str) -> bool:
+    """Whether a token that is neither bracket nor string is a value, not a comment, tag or discard."""
+    return token in SYMBOLIC or token[:1] not in ("", ";", "#")
 
 
 def _prefix(token: str, line: int) -> _Frame:

@@ -1,16 +1,16 @@
-"""A quick way through plain EDN: one operation a line becomes JSON by a few replacements, which C code then decodes.
+"""A fast path for plain EDN: one operation a line is rewritten to JSON by a few replacements, and C code decodes it.
 
-1. The translation goes token by token and keeps their order: brackets stay, keywords become strings, nil null, and
-   what separates becomes a comma, or a colon after a key. Whatever it gets wrong is then no JSON, because JSON has its
-   separators in one way only. What it is not sure of it refuses, and the full reader takes the lines.
-2. So it may refuse what is good, but never reads anything else than the full reader does.
+1. The translation keeps the order of the tokens. Brackets stay, keywords become strings, nil becomes null. A separator
+   becomes a comma, or a colon after a key. JSON allows a separator in one place only, so a wrong translation is not
+   valid JSON. Where the translator is not sure it refuses, and the full reader takes the lines.
+2. So it may refuse good EDN, but never reads anything different from the full reader.
 """
 
 from __future__ import annotations
 
 import re
 
-# In EDN's place, where none of them can stand outside strings: a string that was put aside, and what follows a key.
+# Placeholders that EDN can't have outside strings: for a string that was taken out, and for the end of a key.
 _STRING, _COLON = b"\x00", b"\x02"
 _SEPARATORS = bytes.maketrans(b" \n" + _COLON, b",,:")
 _NAME = rb":([A-Za-z_][A-Za-z0-9_.*+!?/-]*)"
@@ -23,7 +23,7 @@ _LEARNT_MOST = 64  # Histories name a dozen fields and functions; where keywords
 
 
 class Translator:
-    """Learns the keywords that occur, in their contexts: replacing a known one is ten times as fast as finding it."""
+    """Learns the keywords that occur, in context: replacing a known one is ten times as fast as finding it."""
 
     def __init__(self) -> None:
         self._keys: dict[bytes, bytes] = {}
@@ -32,7 +32,7 @@ class Translator:
     def operations(self, lines: list[bytes]) -> bytes | None:
         """The maps on these lines, one on each, as a JSON array; None if they may be anything else. O(n).
 
-        Whether it is JSON only a decoder can say.
+        Only decoding it tells whether it is valid JSON.
         """
         text = b"".join(lines)
         if b"\\" in text or _STRING in text or _COLON in text or b"null" in text:

@@ -1,4 +1,4 @@
-"""Single EDN values: what one token means, and how one value is written. `edn` has the rules."""
+"""Single EDN tokens: what one means, and how one value is written. `edn` has the rules."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _ESCAPED = {"\n": "\\n", "\t": "\\t", "\r": "\\r", '"': '\\"', "\\": "\\\\"}
 
 
 class NotEdn(ValueError):
-    """A token that can't be read: why."""
+    """A token that can't be read, and why."""
 
 
 def atom(token: str) -> Any:
@@ -42,24 +42,24 @@ def atom(token: str) -> Any:
 
 
 def string(content: str) -> str:
-    """What stands between the quotes of a string, without its escapes. Raises NotEdn."""
+    """The content of a string without its escapes. Raises NotEdn."""
     if "\\" not in content:
         return content
     text = _escape.sub(_meant, content)
     try:
-        # Java writes what lies beyond 16 bits as two escapes, which are one character.
+        # Java writes a character beyond 16 bits as two escapes.
         return text.encode("utf-16", "surrogatepass").decode("utf-16")
     except UnicodeDecodeError:
         raise NotEdn("a string has half of a surrogate pair") from None
 
 
 def keyword(name: str) -> str:
-    """The name as a keyword if it can be one, else as a string: reading gives the same name."""
+    """The name as a keyword if it can be one, else as a string. Reading either gives the same name."""
     return f":{name}" if _keyword.fullmatch(name) else scalar(name)
 
 
 def scalar(value: Any) -> str:
-    """A value that holds no others, as EDN. Raises TypeError for one that JSON lacks."""
+    """A value that holds no others, as EDN. Raises TypeError for a type that JSON lacks."""
     if value is None:
         return "nil"
     if isinstance(value, bool):
@@ -74,7 +74,7 @@ def scalar(value: Any) -> str:
 
 
 def shown(token: str) -> str:
-    """The token in an error."""
+    """A token as it appears in an error."""
     text = token if token.isprintable() else ascii(token)[1:-1]
     return text if len(text) <= 40 else text[:37] + "..."
 

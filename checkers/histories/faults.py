@@ -1,22 +1,21 @@
-"""What the nemesis did: faults, from when to when, and the stages of the run.
+"""What the nemesis did: the faults, from when to when, and the stages of the run.
 
-1. An action is an invocation and, unless the run ended first, a completion with the same `f`: the next event
-   of that `f`. A completion carries `evidence` or an error; an action that failed, or whose evidence says so,
-   had no effect.
-2. A fault is known by its family, `value.fault`. It stands from the completion of its start to the invocation
-   of the stop that ends it, or of the last of the stops if it took several to bring back all its nodes. A
-   stop that names no nodes ends everything of its family.
-3. An operation was struck by a fault if it was under way at any moment while that stood: invoked before the
-   fault ended, and completed after it began or never. Order decides, not time.
-4. A stage is an event `f: "stage"`; if one comes twice the last counts. A history with the stage "environment-lost"
-   ends with machines or links gone that neither the nemesis nor the system took away: what was not seen then proves
-   nothing.
-5. A stop that had no effect leaves its fault unhealed, unless a later stop of that family covers its nodes, or it
-   names nodes and the stage "recovered" comes later: then every node answered, and a restart or a resume is for that.
-6. Evidence of a stop may say `stood`: false if the fault was found gone before it was ended; and `died`: the
-   nodes whose processes died by themselves.
-7. Other nemesis events (Jepsen's own histories) are nobody's start and nobody's stop.
-8. Nodes are named by lists of strings, in an action's `nodes` and in the evidence's `died`; anything else is refused.
+1. An action is an invocation and, unless the run ended first, a completion with the same `f`: the next event of that
+   `f`. A completion carries `evidence` or an error. An action that failed, or whose evidence says so, had no effect.
+2. A fault belongs to a family, `value.fault`. It holds from the completion of its start to the invocation of the stop
+   that ends it. If several stops brought its nodes back, the last of them ends it. A stop that names no nodes ends
+   every fault of its family.
+3. A fault struck an operation that was under way while it held: invoked before the fault ended, and completed after the
+   fault began or never. Order decides, not time.
+4. A stage is an event `f: "stage"`. If a stage occurs twice the last counts. In a history with the stage
+   "environment-lost", machines or links vanished that neither the nemesis nor the system took away. What was not seen
+   after that proves nothing.
+5. A stop without effect leaves its fault unhealed, unless a later stop of that family covers its nodes. A stop that
+   names nodes, a restart or a resume, is made up for by the stage "recovered" as well: then every node answered.
+6. Evidence of a stop may say `stood`: false if the fault had ended before the stop. It may say `died`: the nodes whose
+   processes died by themselves.
+7. Other nemesis events, as in Jepsen's own histories, neither start nor stop a fault.
+8. Nodes are named by lists of strings, in an action's `nodes` and in the evidence's `died`. Anything else is refused.
 """
 
 from __future__ import annotations
@@ -28,7 +27,8 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from splitbrain.checkers.histories.history import Event, History, HistoryError, Operation
+from splitbrain.checkers.histories.event import Event, HistoryError
+from splitbrain.checkers.histories.history import History, Operation
 from splitbrain.checkers.histories.prose import listing, seconds
 
 NEVER = np.iinfo(np.int64).max
@@ -37,9 +37,9 @@ LOST = "environment-lost"
 
 @dataclass(slots=True, eq=False)
 class Action:
-    """Something the nemesis did: one half of a fault.
+    """Something that the nemesis did: it started or stopped a fault.
 
-    fault: the family. phase: whether it begins or ends one. nodes: those it names, if any.
+    fault: the family. phase: whether it starts or stops one. nodes: the nodes that it names, if any.
     """
 
     fault: str
@@ -53,7 +53,7 @@ class Action:
 
     @property
     def effective(self) -> bool | None:
-        """Whether it took effect; None where nothing tells."""
+        """Whether it took effect; None if nothing says."""
         if self.completion is None:
             return None
         if self.completion.error is not None:
@@ -63,17 +63,17 @@ class Action:
 
     @property
     def gone_before(self) -> bool:
-        """Whether the fault that this was to end was found gone already."""
+        """Whether the fault that it was to end had already ended."""
         return self.completion is not None and _evidence(self.completion).get("stood") is False
 
     @property
     def died(self) -> frozenset[str]:
-        """Nodes whose processes were found dead though nobody had killed them."""
+        """Nodes whose processes were found dead although no fault had killed them."""
         return frozenset((self.completion is not None and _evidence(self.completion).get("died")) or ())
 
     @property
     def detail(self) -> str:
-        """What was seen of it, or its error."""
+        """The evidence of it, or its error."""
         if self.completion is None:
             return "the run ended before it was done"
         return self.completion.error or str(_evidence(self.completion).get("detail", "nothing was looked at"))
@@ -81,9 +81,9 @@ class Action:
 
 @dataclass(slots=True, eq=False)
 class Fault:
-    """One fault, as long as it stood.
+    """One fault, from its start to its stop.
 
-    start: the action that made it. stop: the one that ended it, or None if it stood until the end.
+    start: the action that caused it. stop: the action that ended it, or None if it held until the end.
     """
 
     start: Action
@@ -114,7 +114,7 @@ class Fault:
 
 
 def actions(history: History) -> list[Action]:
-    """Everything the nemesis did that begins or ends a fault, in order. O(n). Raises HistoryError by rule 8."""
+    """Every action that starts or stops a fault, in order. O(n). Raises HistoryError by rule 8."""
     done: list[Action] = []
     waiting: dict[str, Action] = {}
     for event in history.nemesis:
@@ -154,7 +154,7 @@ def faults(history: History) -> list[Fault]:
 
 
 def unhealed(history: History) -> str | None:
-    """Why nothing may be asked of the system in the end: a heal without effect; None if there is none. O(n)."""
+    """Why nothing may be demanded at the end: a heal had no effect. None if every heal had one. O(n)."""
     recovered = stages(history).get("recovered")
     since = recovered.index if recovered else -1
     left = [stop for stop in vain_stops(history) if not stop.nodes or stop.invocation.index > since]
@@ -164,7 +164,7 @@ def unhealed(history: History) -> str | None:
 
 
 def vain_stops(history: History) -> list[Action]:
-    """The stops that had no effect and that no later stop makes up for. O(actions)."""
+    """The stops that had no effect, and that no later stop makes up for. O(actions)."""
     left: list[Action] = []
     for action in actions(history):
         if action.phase == "stop":
@@ -180,7 +180,7 @@ def _makes_up_for(action: Action, failed: Action) -> bool:
 
 
 def stages(history: History) -> dict[str, Event]:
-    """The stages reached, by name. O(n)."""
+    """The stages that were reached, by name. O(n)."""
     return {event.value: event for event in history.nemesis if event.f == "stage" and isinstance(event.value, str)}
 
 
@@ -199,13 +199,13 @@ class Span:
         )
 
     def struck(self, fault: Fault) -> npt.NDArray[np.bool_]:
-        """Which of the operations were under way while the fault stood. O(n)."""
+        """Which of the operations were under way while the fault held. O(n)."""
         began = fault.began.index
         ended = fault.ended.index if fault.ended else NEVER
         return np.asarray((self.invoked < ended) & (self.completed > began), dtype=np.bool_)
 
     def struck_by_any(self, some: Iterable[Fault]) -> npt.NDArray[np.bool_]:
-        """Which of the operations were struck by at least one of the faults. O(n * faults)."""
+        """Which of the operations at least one of the faults struck. O(n * faults)."""
         mask = np.zeros(len(self.invoked), dtype=np.bool_)
         for fault in some:
             mask |= self.struck(fault)
@@ -213,7 +213,7 @@ class Span:
 
 
 def meanwhile(found: Iterable[Fault], since: int, until: int, limit: int = 3) -> str:
-    """The faults that stood at some moment between two events, in prose; "no fault stood" if none did."""
+    """The faults that held at some time between two events, in a sentence; "no fault stood meanwhile" if none did."""
     stood = [f for f in found if f.began.index < until and (f.ended is None or f.ended.index > since)]
     if not stood:
         return "no fault stood meanwhile"

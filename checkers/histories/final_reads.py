@@ -1,15 +1,12 @@
-"""Final reads: what the clients could still see once all was over.
+"""Final reads: what clients could still see when everything was over.
 
-1. A final read is an `ok` read that was invoked after the stage "final-reads" and after the last acknowledged
-   write.
-2. In a history without stages, "after the last nemesis event, with no fault left standing" takes the stage's
-   place.
-3. Where there is none, it is said why: a history that ended early proves no loss, nor does one whose environment was
-   lost, for what is missing may be on what is gone, nor one whose last heal had no effect (`faults`), for the
-   fault may still have stood.
-4. The last words of a node on a key are the final reads of that key through it after which no other was begun: the
-   last one, and those that overlap it, for nobody knows which of these saw the later state. Reads that name no node
-   count as one node's.
+1. A final read is an `ok` read that was invoked after the stage "final-reads" and after the last acknowledged write.
+2. In a history without stages, a final read comes after the last nemesis event, and no fault may hold at the end.
+3. Where there is none, `missing` says why. A history that ended early proves no loss. Neither does one whose
+   environment was lost: what is missing may be on what vanished. Neither does one whose last heal had no effect
+   (`faults`), because the fault may still have held.
+4. A node's *concluding reads* of a key are its last final read, plus any that overlap it: either may have seen the
+   later state. Reads that name no node count as one node's.
 """
 
 from __future__ import annotations
@@ -26,14 +23,14 @@ Key = str | int | None
 
 @dataclass(frozen=True, slots=True)
 class FinalReads:
-    """by_key: final reads of each key, in order. missing: why a key without any has none."""
+    """by_key: final reads of each key, in order. missing: why a key without final reads has none."""
 
     by_key: dict[Key, list[Operation]] = field(default_factory=dict)
     missing: str = "it was not read after the last acknowledged write"
 
     @classmethod
     def of(cls, history: History) -> FinalReads:
-        """Find them. O(n)."""
+        """Find the final reads of a history. O(n)."""
         broken = unhealed(history)
         if broken is not None:
             return cls(missing=broken)
@@ -59,22 +56,24 @@ class FinalReads:
         return cls(by_key)
 
 
-def last_words(final: list[Operation]) -> list[Operation]:
-    """Of final reads of one key, in order: the last words of every node. O(n)."""
+def concluding_reads(final: list[Operation]) -> list[Operation]:
+    """The concluding reads of every node, out of the final reads of one key in their order. O(n)."""
     begun = {node_of(read): read.invocation.index for read in final}
     return [read for read in final if read.completion and read.completion.index > begun[node_of(read)]]
 
 
 def node_of(read: Operation) -> str | None:
-    """The node that answered, or else that was asked."""
+    """The node that answered, or else the one that was asked."""
     answered = read.completion.node if read.completion else None
     return answered or read.invocation.node
 
 
 def disagreement(history: History, missing: int, noun: str) -> tuple[bool, str]:
-    """What to say of acknowledged writes that the last words of some nodes lack: is it invalid, and the reason.
+    """How to judge acknowledged writes that the concluding reads of some nodes miss: whether it is invalid, and the
+    reason.
 
-    It is where replicas were given the time to converge (stage "convergence"); else they may merely have lagged.
+    It is invalid where replicas were given time to converge (stage "convergence"). Otherwise they may merely have
+    lagged.
     """
     if "convergence" in stages(history):
         return True, f"{count(missing, f'acknowledged {noun}')} missing from some final reads"

@@ -1,10 +1,10 @@
-"""The formats of histories, told apart by their beginnings.
+"""The formats of histories, distinguished by how a file begins.
 
-1. `{"` begins JSONL, one event a line (`history`). Any other `{`, `[`, `(`, `#` or `;` begins EDN
-   (`jepsen`). Everything else must be a log of Jepsen's (`jepsen_log`), with operations in it.
-2. Blank lines and a byte order mark before the beginning do not count. What begins with bytes that no text has is
-   refused, so that rubbish is not taken for a history that was cut off.
-3. A file with nothing in it is a history with nothing in it.
+1. `{"` begins JSONL, one event a line (`history`). Any other `{`, `[`, `(`, `#` or `;` begins EDN (`jepsen`). Anything
+   else must be a Jepsen log (`jepsen_log`) with operations in it.
+2. Blank lines and a byte order mark before the beginning are ignored. A file that begins with bytes that no text has is
+   refused, so that garbage is not taken for a history that was cut off.
+3. An empty file is an empty history.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import Any
 
-from splitbrain.checkers.histories.builder import Gatherer, HistoryError
+from splitbrain.checkers.histories.builder import HistoryBuilder
+from splitbrain.checkers.histories.event import HistoryError
 from splitbrain.checkers.histories.history import History
-from splitbrain.checkers.histories.jepsen import read_operations, separated
+from splitbrain.checkers.histories.jepsen import read_operations, split_independent
 from splitbrain.checkers.histories.jepsen_log import read_log
 
 EXPECTED = "JSONL (one event a line), Jepsen's EDN, or a log of Jepsen's"
@@ -28,12 +29,12 @@ _not_text = re.compile(rb"[\x00-\x08\x0e-\x1f\x7f]")
 
 
 def read(lines: Iterable[bytes] | Iterable[str], *, independent: bool = False) -> History:
-    """A history in any format. O(n log n) for n events.
+    """Read a history in any format. O(n log n) for n events.
 
-    lines: in order, each with its end; an open file will do, best one opened for bytes. independent: values are
-    [key value], as jepsen.independent has them, and become key and value.
-    Raises HistoryError naming the line that can't be read, or the event that may not follow those before it, TypeError
-    for what are no lines.
+    lines: in order, each with its end. An open file will do, best opened for bytes.
+    independent: values are [key value], as jepsen.independent writes them; they become key and value. Raises
+    HistoryError naming the line that can't be read, or the event that may not follow those before it; TypeError for
+    what are no lines, such as a path.
     """
     source = _as_bytes(lines)
     blank: list[bytes] = []
@@ -76,10 +77,10 @@ def _read(beginning: bytes, number: int, lines: Iterator[bytes], independent: bo
 
 
 def _separated(history: History) -> History:
-    gatherer = Gatherer(numbered=True)
+    builder = HistoryBuilder(numbered=True)
     for event in history.events:
-        gatherer.add(event.index + 1, separated(event.index + 1, event))
-    return History.of(gatherer, cut_at=history.cut_at)
+        builder.add(event.index + 1, split_independent(event.index + 1, event))
+    return History.of(builder, cut_at=history.cut_at)
 
 
 def _is_utf8(beginning: bytes) -> bool:

@@ -1,13 +1,13 @@
-"""The history: what clients asked, what they were told, and what was done to the system meanwhile.
+"""The history: what clients asked, what they were answered, and what was done to the system meanwhile.
 
-1. The order of events is the order of lines; `time` is for durations only.
-2. An operation is an invocation and, if one came, its completion by the same process: `ok` it happened, `fail` it
-   certainly did not, `info` nobody knows. No completion at all counts as `info`.
-3. What a process may do when, `builder` says; whatever breaks its rules is an error which names the line.
-4. A last line that was cut off is the crash it is: it is dropped and `truncated` says so. Only what more text could
-   have made an event was cut off; everything else is malformed.
+1. The order of events is the order of the lines. `time` is for durations only.
+2. An operation is an invocation and, if one came, its completion by the same process. `ok`: it happened. `fail`: it
+   certainly did not happen. `info`, or no completion at all: its outcome is indeterminate.
+3. `builder` checks what a process may do when. An event that breaks a rule is an error that names its line.
+4. A last line that was cut off is what a crash leaves: it is dropped, and `truncated` says so. A line was cut off only
+   if more text could have made it an event. Any other bad line is malformed.
 5. Values are nested 200 levels deep at most (`nesting`).
-6. A history that was read is kept by columns: an event is made when it is asked for, and not kept.
+6. A history that was read is kept as columns. An event is made when it is asked for, and is not kept.
 """
 
 from __future__ import annotations
@@ -21,41 +21,12 @@ from typing import Any, Literal, overload
 
 import msgspec
 
-from splitbrain.checkers.histories.builder import Gatherer
-from splitbrain.checkers.histories.builder import HistoryError as HistoryError
+from splitbrain.checkers.histories.builder import HistoryBuilder
 from splitbrain.checkers.histories.columns import FOREVER, NEMESIS_PROCESS, TYPES, Columns
+from splitbrain.checkers.histories.event import NEMESIS, Event, HistoryError
 from splitbrain.checkers.histories.nesting import SHORT, TOO_DEEP, too_deep
 
-EventType = Literal["invoke", "ok", "fail", "info"]
-NEMESIS: Literal["nemesis"] = "nemesis"
 _ENDED = "Input data was truncated"  # In the words of the decoder.
-
-
-# gc=False: JSON has no cycles, and tracking a million events would slow every collection.
-class Event(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
-    """One line of a history.
-
-    index: position, from 0. time: nanoseconds since the start, on one monotonic clock.
-    process: a client process's number, or "nemesis". f: what was asked. key, node, error: optional;
-    error opens with its code (`timeout: no answer within 1 s`).
-    due: of an invocation that had to wait for a free client: when it should have started, on the clock of `time`.
-    """
-
-    index: int
-    time: int
-    process: int | Literal["nemesis"]
-    type: EventType
-    f: str
-    key: str | int | None = None
-    value: Any = None
-    node: str | None = None
-    error: str | None = None
-    due: int | None = None
-
-    @property
-    def intended_time(self) -> int:
-        """When it should have started: `due` if it waited for a free client, else `time`."""
-        return self.time if self.due is None else self.due
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +74,7 @@ class _Events(Sequence[Event]):
         return len(self.columns.time)
 
     def __iter__(self) -> Iterator[Event]:
-        # Some at a time: a numpy array gives up its numbers fastest as a list, and a list of all would be large.
+        # In batches: a numpy array is read fastest as a list, and a list of all events would be large.
         return chain.from_iterable(self._made(at, at + 4096) for at in range(0, len(self), 4096))
 
     @overload
@@ -137,10 +108,11 @@ class _Events(Sequence[Event]):
 
 @dataclass(frozen=True)
 class History:
-    """Events in order, and the operations they make up.
+    """Events in order, and the operations that they make up.
 
-    events: as recorded. truncated: the last event was cut off and dropped. cut_at: the line, from 1, on which it
-    begins; 0 if it is not known, or nothing was cut off.
+    events: as recorded. truncated: the end was cut off and dropped. cut_at: the line, from 1, on which the event that
+    was cut off begins, or on which the text ends inside a vector or list; 0 if nothing was cut off or the line is not
+    known.
     """
 
     events: Sequence[Event]
@@ -148,19 +120,21 @@ class History:
     cut_at: int = 0
 
     @classmethod
-    def of(cls, gatherer: Gatherer, *, cut_at: int = 0) -> History:
-        """What was gathered; cut_at: see above. Raises HistoryError for the first event that breaks a rule."""
-        return cls(_Events(gatherer.columns()), cut_at > 0, cut_at)
+    def of(cls, builder: HistoryBuilder, *, cut_at: int = 0) -> History:
+        """The history of a builder's events. cut_at: see above. Raises HistoryError for the first event that breaks a
+        rule.
+        """
+        return cls(_Events(builder.columns()), cut_at > 0, cut_at)
 
     @classmethod
     def parse(cls, lines: Iterable[bytes | str]) -> History:
-        """Read JSONL. O(n log n); a million operations take some three seconds and 250 MB.
+        """Read JSONL. O(n log n); a million operations take about three seconds and 250 MB.
 
-        lines: one JSON object each; an open binary file will do.
-        Raises HistoryError naming the line that can't be read or doesn't follow from those before it.
+        lines: one JSON object each; an open binary file will do. Raises HistoryError naming the line that can't be
+        read, or that does not follow from those before it.
         """
         decode = msgspec.json.Decoder(Event).decode
-        gatherer = Gatherer(numbered=True)
+        builder = HistoryBuilder(numbered=True)
         failure: HistoryError | None = None
         cut_at = 0
         for number, line in enumerate(lines, 1):
@@ -169,30 +143,30 @@ class History:
                 break
             if not line.strip():
                 continue
-            # Asked of few lines only: there may be a million.
+            # Most lines are short enough to need no further check: there may be a million.
             if len(line) > SHORT and too_deep(_as_bytes(line)):
                 raise HistoryError(number, TOO_DEEP)
             try:
-                gatherer.add(number, decode(line))
+                builder.add(number, decode(line))
             except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as problem:
                 failure = HistoryError(number, _plainly(problem, line))
                 cut_at = number if _cut_off(problem, line) else 0
-        history = cls.of(gatherer, cut_at=cut_at)
+        history = cls.of(builder, cut_at=cut_at)
         if failure is not None and not cut_at:
             raise failure
         return history
 
     @cached_property
     def columns(self) -> Columns:
-        """The events by field. O(n log n) once, where the history was not read from lines.
+        """The events by field. O(n log n) once, for a history that was not read from lines.
 
         Raises HistoryError for the first event that breaks a rule.
         """
         if isinstance(self.events, _Events):
             return self.events.columns
-        gatherer = Gatherer(numbered=False)
-        gatherer.extend(self.events)
-        return gatherer.columns()
+        builder = HistoryBuilder(numbered=False)
+        builder.extend(self.events)
+        return builder.columns()
 
     @cached_property
     def operations(self) -> Sequence[Operation]:
@@ -211,20 +185,15 @@ class History:
         return (event for event in self.events if event.process == NEMESIS)
 
 
-def encode(event: Event) -> bytes:
-    """The event as one line of JSONL, newline included."""
-    return msgspec.json.encode(event) + b"\n"
-
-
 def _cut_off(problem: Exception, line: bytes | str) -> bool:
-    """Whether this is a line that a crash in mid-write left: no newline, and the beginning of an object.
+    """Whether a crash in the middle of a write left this line: it has no newline, and is the beginning of an object.
 
-    A complete object of the wrong shape is a mistake of whoever wrote it, not of a crash.
+    A complete object of the wrong shape is a mistake of its writer, not of a crash.
     """
     data = _as_bytes(line)
     if data.endswith(b"\n") or not data.lstrip().startswith(b"{"):
         return False
-    # The decoder says of `-` and of `1.` that they are no numbers, where they are none yet.
+    # The decoder calls `-` and `1.` invalid numbers where they may only be incomplete.
     ends = (_ENDED, f"JSON is malformed: invalid number (byte {len(data)})")
     return str(problem) in ends and not _has_half_a_pair(problem, data)
 
@@ -234,7 +203,7 @@ def _as_bytes(line: bytes | str) -> bytes:
 
 
 def _has_half_a_pair(problem: Exception, line: bytes | str) -> bool:
-    """Whether the decoder stumbled over half of a surrogate pair, for which it has no words of its own."""
+    """Whether the decoder met half of a surrogate pair, for which it has no message of its own."""
     if "surrogate" in str(problem):
         return True
     try:

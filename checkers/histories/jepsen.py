@@ -1,19 +1,18 @@
-"""Jepsen's operations: EDN maps -> History, and History -> EDN.
+"""Jepsen's operations: EDN maps to a History, and a History to EDN.
 
-1. An operation is a map with :type, :process and :f. Of its other fields :value, :time, :key, :node, :error and :due
-   count.
-   A tag (`#jepsen.history.Op{...}`) changes nothing. Operations stand one after the other, a line each or as many lines
-   as they like, or all in one vector or list.
-2. The order of operations is the order of the text. :index may be absent, sparse or out of order: it is not looked at.
-   Without :time an operation's time is its position, in nanoseconds.
-3. :process is a number from 0 or :nemesis; no other name is a process. Where an operation has neither :process nor :f,
-   as in histories written by hand, it is a transaction (`txn`) of process 0.
-4. :error is text that opens with its code: `[:no-client "Connection refused"]` is "no-client: Connection refused".
-   An f, a key or a node that is neither text nor number is its EDN text.
+1. An operation is a map with :type, :process and :f. Of its other fields :value, :time, :key, :node, :error and
+   :due are read. A tag (`#jepsen.history.Op{...}`) changes nothing. Operations follow one another, on one line or several each,
+   or are all in one vector or list.
+2. The order of operations is the order of the text. :index may be absent, sparse or out of order; it is ignored.
+   Without :time, an operation's time is its position, in nanoseconds.
+3. :process is a number from 0 or :nemesis; no other name is a process. An operation with neither :process nor :f, as in
+   histories written by hand, is a transaction (`txn`) of process 0.
+4. :error becomes text that opens with its code: `[:no-client "Connection refused"]` is "no-client: Connection refused".
+   An f, a key or a node that is neither text nor number becomes its EDN text.
 5. Independent keys (jepsen.independent): the value of a client's operation is [key value], which becomes both. A
    completion may have nil instead.
-6. A text that ends inside an operation, vector or list was cut off: what was complete counts. An operation that others
-   begin inside of was not cut off but never closed, which is an error, as is all else.
+6. A text that ends inside an operation, vector or list was cut off. What was complete counts, and `cut_at` says where
+   the rest is missing. An operation inside which others begin was never closed; that is an error, as is anything else.
 """
 
 from __future__ import annotations
@@ -25,19 +24,20 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from splitbrain.checkers.histories.builder import Gatherer, HistoryError
+from splitbrain.checkers.histories.builder import HistoryBuilder
 from splitbrain.checkers.histories.columns import TYPES
 from splitbrain.checkers.histories.edn import EdnError, Reader, write
 from splitbrain.checkers.histories.edn_fast import Translator
 from splitbrain.checkers.histories.edn_scalars import keyword, scalar
-from splitbrain.checkers.histories.history import NEMESIS, Event, History
+from splitbrain.checkers.histories.event import NEMESIS, Event, HistoryError
+from splitbrain.checkers.histories.history import History
 from splitbrain.checkers.histories.nesting import DEEPEST, too_deep
 
 _BATCH = 256  # Lines: few enough that what they decode to dies young, many enough to share the cost of a call.
 
 
 class Record(Event, kw_only=True, frozen=True, gc=False):
-    """An event as Jepsen writes it: time may be absent, an error anything, and the index is nowhere looked for."""
+    """An event as Jepsen writes it: time may be absent, an error may be anything, and the index is ignored."""
 
     index: int = msgspec.field(default=0, name="#")
     time: int | None = None  # type: ignore[assignment]
@@ -49,17 +49,17 @@ _begins = re.compile(r"\s*(?:#jepsen\.history\.Op)?\{\s*:")
 _FIELDS = frozenset(Record.__struct_fields__) - {"index"}
 
 
-class Operations:
-    """The operations in lines of EDN, as they come: (line, event). Raises HistoryError.
+class EdnOperations:
+    """The operations in lines of EDN: (line, event), as they are read. Raises HistoryError.
 
-    quick: try the quick way where it can be taken; it changes nothing but the time. cut_at: after the last, the line on
-    which begins what the text ends inside of; 0 if it ends between operations.
+    fast: try the fast path; it changes nothing but the time. cut_at: set after the last operation. The line on which
+    the operation that was cut off begins, or on which the text ends inside a vector or list; 0 if nothing was cut off.
     """
 
-    def __init__(self, lines: Iterable[bytes], *, quick: bool = True) -> None:
+    def __init__(self, lines: Iterable[bytes], *, fast: bool = True) -> None:
         self.cut_at = 0
         self._lines = iter(lines)
-        self._translator = Translator() if quick else None
+        self._translator = Translator() if fast else None
         self._decode = msgspec.json.Decoder(list[Record]).decode
         self._reader = Reader(splice=True, deepest=DEEPEST)
 
@@ -67,28 +67,29 @@ class Operations:
         at = 1
         while batch := list(islice(self._lines, _BATCH)):
             for lines in (batch,) if self._reader.between else ([line] for line in batch):
-                quick = self._quickly(lines)
-                if quick is not None:
-                    yield from zip(count(at), quick)
+                fast = self._read_fast(lines)
+                if fast is not None:
+                    yield from zip(count(at), fast)
                 elif len(lines) == 1:
-                    yield from self._slowly(at, lines[0])
+                    yield from self._read_in_full(at, lines[0])
                 else:
-                    yield from self._apart(at, lines)
+                    yield from self._read_one_by_one(at, lines)
                 at += len(lines)
         if not self._reader.finished:
             if self._reader.swallowed(_begins) or any(map(_is_operation, self._reader.held())):
                 raise HistoryError(self._reader.opened, "this is never closed, and other operations begin in it")
-            self.cut_at = self._reader.opened
+            # Between the operations of a vector there is no operation to name, only where the text ends.
+            self.cut_at = at - 1 if self._reader.between else self._reader.opened
 
-    def _apart(self, at: int, lines: list[bytes]) -> Iterator[tuple[int, Record]]:
+    def _read_one_by_one(self, at: int, lines: list[bytes]) -> Iterator[tuple[int, Record]]:
         for number, line in enumerate(lines, at):
-            quick = self._quickly([line])
-            if quick is not None:
-                yield number, quick[0]
+            fast = self._read_fast([line])
+            if fast is not None:
+                yield number, fast[0]
             else:
-                yield from self._slowly(number, line)
+                yield from self._read_in_full(number, line)
 
-    def _quickly(self, lines: list[bytes]) -> list[Record] | None:
+    def _read_fast(self, lines: list[bytes]) -> list[Record] | None:
         if self._translator is None or not self._reader.between:
             return None
         if any(map(too_deep, lines)):
@@ -105,7 +106,7 @@ class Operations:
         self._reader.skip(len(lines))
         return found
 
-    def _slowly(self, at: int, line: bytes) -> Iterator[tuple[int, Record]]:
+    def _read_in_full(self, at: int, line: bytes) -> Iterator[tuple[int, Record]]:
         ended = line.endswith(b"\n")
         try:
             text = line.decode()
@@ -123,25 +124,25 @@ class Operations:
 
 
 def read_operations(lines: Iterable[bytes], *, independent: bool = False) -> History:
-    """A history from EDN. O(n log n); two million plain lines take some ten seconds.
+    """A history from EDN. O(n log n); two million plain lines take about ten seconds.
 
-    lines: in order, each with its end. independent: see rule 5.
-    Raises HistoryError naming the line that can't be read, or an operation that may not follow those before it.
+    lines: in order, each with its end. independent: see rule 5. Raises HistoryError naming the line that can't be read,
+    or an operation that may not follow those before it.
     """
-    gatherer = Gatherer(numbered=False)
-    operations = Operations(lines)
+    builder = HistoryBuilder(numbered=False)
+    operations = EdnOperations(lines)
     for position, (line, record) in enumerate(operations):
         event: Event = record
         if record.time is None or (record.error is not None and type(record.error) is not str):
-            event = settled(record, position)
-        gatherer.add(line, separated(line, event) if independent else event)
-    return History.of(gatherer, cut_at=operations.cut_at)
+            event = normalized(record, position)
+        builder.add(line, split_independent(line, event) if independent else event)
+    return History.of(builder, cut_at=operations.cut_at)
 
 
 def edn_lines(history: History) -> Iterator[bytes]:
     """The history as EDN, an operation a line, newline included; reading it gives the same events. O(n).
 
-    What Jepsen has as keywords is written as such: types, fs, names of fields, and what a transaction does.
+    Types, fs, names of fields and the micro-operations of transactions are written as keywords, as Jepsen does.
     """
     for event in history.events:
         process = f":{event.process}" if isinstance(event.process, str) else event.process
@@ -155,8 +156,8 @@ def edn_lines(history: History) -> Iterator[bytes]:
         yield f"{{{', '.join(fields)}}}\n".encode()
 
 
-def settled(record: Event, position: int) -> Event:
-    """The event with its time and its error as a history has them."""
+def normalized(record: Event, position: int) -> Event:
+    """The event with the time and error that a history has."""
     time = position if record.time is None else record.time
     error, due = error_text(record.error), record.due
     return Event(
@@ -165,7 +166,7 @@ def settled(record: Event, position: int) -> Event:
 
 
 def error_text(error: Any) -> str | None:
-    """An error as Jepsen has it, as text that opens with its code.
+    """A Jepsen error as text that opens with its code.
 
     >>> error_text(["no-client", "Connection refused"]), error_text("timeout"), error_text(["busy", None])
     ('no-client: Connection refused', 'timeout', 'busy')
@@ -178,8 +179,8 @@ def error_text(error: Any) -> str | None:
     return write(error)
 
 
-def separated(line: int, event: Event) -> Event:
-    """The event with its [key value] apart. Raises HistoryError if a client's value is none."""
+def split_independent(line: int, event: Event) -> Event:
+    """The event with its [key value] as key and value. Raises HistoryError if a client's value is not a pair."""
     value = event.value
     if event.process == NEMESIS or (value is None and event.type != "invoke"):
         return event

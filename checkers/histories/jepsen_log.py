@@ -1,14 +1,14 @@
-"""The operations in a log of Jepsen's, for runs of which only the log was kept.
+"""The operations in a Jepsen log, for runs of which only the log was kept.
 
-1. An operation's line ends in process, type, f and value, then perhaps an error: `INFO  jepsen.util - 4 :ok :read 1`,
-   with tabs or spaces between. Jepsen has changed what stands before; whatever it is, it names jepsen. Other lines are
-   no operations.
+1. An operation's line ends in process, type, f and value, and perhaps an error: `INFO  jepsen.util - 4 :ok :read 1`,
+   separated by tabs or spaces. What precedes them has changed over the years, but always names jepsen. Other lines are
+   ignored.
 2. An `info` or `fail` with a keyword for a value has an error there and no value (`:info :read :timed-out`), unless the
-   keyword is what was asked.
-3. A `cas` that fails without an error met another value than it expected: that is an observation, and its error says
+   keyword is the argument of the operation.
+3. A `cas` that fails without an error met another value than it expected. That is an observation, and its error says
    `mismatch`.
 4. Logs have no clock that a history could use: an operation's time is its position, in nanoseconds.
-5. A last line that has no end and no value was cut off.
+5. A last line without a newline and without a value was cut off.
 
 The format is that of the etcd logs in Porcupine's test_data, and of jepsen.util's log-op.
 """
@@ -19,11 +19,12 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from splitbrain.checkers.histories.builder import Gatherer, HistoryError
+from splitbrain.checkers.histories.builder import HistoryBuilder
 from splitbrain.checkers.histories.columns import TYPES
 from splitbrain.checkers.histories.edn import EdnError, read_all, write
-from splitbrain.checkers.histories.history import NEMESIS, Event, History
-from splitbrain.checkers.histories.jepsen import clipped, error_text, separated
+from splitbrain.checkers.histories.event import NEMESIS, Event, HistoryError
+from splitbrain.checkers.histories.history import History
+from splitbrain.checkers.histories.jepsen import clipped, error_text, split_independent
 from splitbrain.checkers.histories.nesting import DEEPEST
 
 _operation = re.compile(
@@ -37,7 +38,7 @@ def read_log(lines: Iterable[bytes], *, independent: bool = False) -> History:
     lines: in order, each with its end. independent: values are [key value] (see `jepsen`).
     Raises HistoryError naming the line that can't be read, or an operation that may not follow those before it.
     """
-    gatherer = Gatherer(numbered=False)
+    builder = HistoryBuilder(numbered=False)
     asked: dict[int | str, Any] = {}
     cut_at = 0
     position = 0
@@ -51,9 +52,9 @@ def read_log(lines: Iterable[bytes], *, independent: bool = False) -> History:
         event = _event(number, position, found, asked)
         if event.type == "invoke":
             asked[event.process] = event.value
-        gatherer.add(number, separated(number, event) if independent else event)
+        builder.add(number, split_independent(number, event) if independent else event)
         position += 1
-    return History.of(gatherer, cut_at=cut_at)
+    return History.of(builder, cut_at=cut_at)
 
 
 def _event(line: int, position: int, found: re.Match[str], asked: dict[int | str, Any]) -> Event:
@@ -61,7 +62,7 @@ def _event(line: int, position: int, found: re.Match[str], asked: dict[int | str
     if type_ not in TYPES:
         raise HistoryError(line, f"type is :{type_}; it must be one of {', '.join(':' + each for each in TYPES)}")
     if name == ":nemesis":
-        return Event(position, position, NEMESIS, type_, f, value=_told(text))
+        return Event(position, position, NEMESIS, type_, f, value=_nemesis_value(text))
     process = int(name)
     try:
         values = read_all(text, deepest=DEEPEST)
@@ -79,8 +80,8 @@ def _event(line: int, position: int, found: re.Match[str], asked: dict[int | str
     return Event(position, position, process, type_, f, value=value, error=error)
 
 
-def _told(text: str) -> Any:
-    """What the nemesis said, which is often no EDN."""
+def _nemesis_value(text: str) -> Any:
+    """What the nemesis logged, which is often not EDN."""
     try:
         values = read_all(text, deepest=DEEPEST)
     except EdnError:

@@ -1,7 +1,7 @@
-"""How deep values may be nested: checkers compare and print them by recursion, which must not end a check halfway.
+"""How deep values may be nested. Checkers compare and print values by recursion, which must not end a check halfway.
 
-1. Brackets and braces count, an event's own among them; those in strings do not.
-2. The limit is one for all formats, far beyond what histories hold and far below what recursion stands.
+1. Brackets and braces count, an event's own included. Those inside strings do not.
+2. One limit holds for all formats. It is far beyond what histories hold, and far below what recursion can take.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _alike = bytes.maketrans(b"{}", b"[]")
 def too_deep(line: bytes) -> bool:
     """Whether a line of JSON, or of EDN that is written like it, is nested too deep. O(n) for what histories hold.
 
-    What is not closed in it does not count.
+    Brackets that are not closed in the line do not count.
     """
     if len(line) <= SHORT or line.count(b"[") + line.count(b"{") <= DEEPEST:
         return False

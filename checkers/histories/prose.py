@@ -1,8 +1,8 @@
-"""How checkers write: counts, moments and lists, the same in every sentence.
+"""Counts, times and lists in sentences, the same for every checker.
 
-1. Moments are seconds since the start of the run with three decimals; the history's own clock.
-2. A list in a sentence is short; what it leaves out is counted.
-3. Different keys have different names where they stand side by side, as the fields of an object do.
+1. Times are seconds since the start of the run with three decimals, by the history's own clock.
+2. A list in a sentence is short; what it omits is counted.
+3. Different keys have different names where they are the fields of one object.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ import json
 from collections.abc import Hashable, Iterable
 from typing import TypeVar
 
-from splitbrain.checkers.histories.history import Event
+from splitbrain.checkers.histories.event import Event
 
 NS_PER_MS = 1_000_000
 K = TypeVar("K", bound=Hashable)
 
 
 def seconds(time_ns: int) -> str:
-    """A moment of the run.
+    """A time of the run.
 
     >>> seconds(12_345_678_901)
     '12.346 s'
@@ -55,12 +55,13 @@ def listing(items: Iterable[object], limit: int = 5, last: str = "and") -> str:
 
 
 def key_name(key: object) -> str:
-    """A key in a sentence or as a JSON field; histories of a single object have none."""
+    """A key in a sentence or as a JSON field. Histories of a single object have no key."""
     return "the only key" if key is None else str(key)
 
 
 def key_names(keys: Iterable[K]) -> dict[K, str]:
-    """Names of keys as the fields of one JSON object: all different. Strings are quoted if they weren't otherwise.
+    """Names of keys as the fields of one JSON object, all different. Where two names would be the same, strings are
+    quoted.
 
     >>> key_names(["x", 1, None]), key_names(["x", 1, "1"])
     ({'x': 'x', 1: '1', None: 'the only key'}, {'x': '"x"', 1: '1', '1': '"1"'})
@@ -72,16 +73,16 @@ def key_names(keys: Iterable[K]) -> dict[K, str]:
 
 
 def literal(value: object) -> str:
-    """A value of a history in a sentence, as JSON writes it; long ones are cut short.
+    """A value in a sentence, as JSON writes it; long ones are shortened.
 
     >>> literal(None), literal((1, "a", (True,))), literal("x" * 99)
     ('null', '[1, "a", [true]]', '"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx...')
     """
-    # A model's TRUE and FALSE are written as what they stand for.
+    # A model's TRUE and FALSE are written as true and false.
     text = json.dumps(value, ensure_ascii=False, default=lambda each: getattr(each, "value", str(each)))
     return text if len(text) <= 60 else text[:57] + "..."
 
 
 def at(event: Event) -> str:
-    """When, and through which node if the event says: `12.345 s (n2)`."""
+    """When an event happened, and through which node if it says: `12.345 s (n2)`."""
     return f"{seconds(event.time)} ({event.node})" if event.node else seconds(event.time)

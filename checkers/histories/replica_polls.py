@@ -1,11 +1,12 @@
-"""Replica polls: what each node, asked by itself, held of a key.
+"""Replica polls: what each node, asked directly, held of a key.
 
-1. A poll is an operation `f: "replica"`; only a home replica's `ok` answer says anything about agreement.
-2. Replicas are equal if they hold the same versions and the same value for each: an id says what a version
-   ought to hold, not what it does.
-3. An `ok` answer is an object with "versions", a list of ids (strings or integers); it may have "values", a list no
-   longer than that, and "home", true or false, and true if it isn't there. Any other is refused.
-4. Polls are the harness looking, not a client asking: they are no client operations to other checkers.
+1. A poll is an operation `f: "replica"`. Only an `ok` answer of a primary replica says anything about agreement.
+2. Replicas are equal if they hold the same versions with the same values. An id says what a version should hold, not
+   what it does hold.
+3. An `ok` answer is an object with "versions", a list of ids (strings or integers). It may have "values", a list no
+   longer than "versions". It may have "home": true (the default) on a primary replica of the key, false elsewhere. Any
+   other answer is refused.
+4. The harness polls, not a client. To other checkers, polls are no client operations.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-from splitbrain.checkers.histories.history import History, HistoryError, Operation
+from splitbrain.checkers.histories.event import HistoryError
+from splitbrain.checkers.histories.history import History, Operation
 
 POLL = "replica"
 Version = str | int
@@ -21,9 +23,9 @@ Version = str | int
 
 @dataclass(frozen=True, slots=True)
 class Poll:
-    """One node's answer, or that none came.
+    """One node's answer, or the fact that none came.
 
-    versions: the versions it held, sorted; None if it did not answer or is no home replica of the key.
+    versions: the versions it held, sorted; None if it did not answer or is no primary replica of the key.
     values: the value of each as canonical JSON, in the same order; "null" where the answer gives none.
     """
 
@@ -34,14 +36,14 @@ class Poll:
 
     @property
     def held(self) -> tuple[tuple[Version, str], ...] | None:
-        """What to compare replicas by: each version with its value."""
+        """The versions with their values, to compare replicas by."""
         return None if self.versions is None else tuple(zip(self.versions, self.values, strict=True))
 
 
 def polls(history: History) -> list[Poll]:
-    """All polls, in the order of their completions; those never completed last. O(n log n).
+    """All polls, in the order of their completions, followed by those that never completed. O(n log n).
 
-    Raises HistoryError for an `ok` answer that isn't one.
+    Raises HistoryError for an `ok` answer of the wrong shape.
     """
     found = [_poll(operation) for operation in history.operations if operation.f == POLL]
     last = len(history.events)
@@ -50,7 +52,7 @@ def polls(history: History) -> list[Poll]:
 
 
 def client_operations(history: History) -> list[Operation]:
-    """The operations that clients asked for: all but the polls. O(n)."""
+    """The operations of clients: all but the polls. O(n)."""
     return [operation for operation in history.operations if operation.f != POLL]
 
 

@@ -1,10 +1,10 @@
-"""Values: when two of a history are the same, and the refusal of those of the wrong shape.
+"""Values: when two are the same, and the refusal of those of the wrong shape.
 
-1. Two values are the same if they are the same JSON, whatever the order of an object's fields: `true` is not 1, and
-   neither 1.0 nor "1" is.
+1. Two values are the same if they are the same JSON, whatever the order of an object's fields. `true` is not 1, and
+   neither is 1.0 or "1".
 2. A value of the wrong shape is refused with its line, the rule that it breaks, the operation, and the value.
-3. An operation that the object in question doesn't have is refused too: nobody knows what it did to the object. Polls
-   of replicas (`replica_polls`) are no operations of clients and change nothing; they are passed over.
+3. An operation that the object does not have is refused too: its effect on the object is not defined. Replica polls
+   (`replica_polls`) are no client operations and change nothing; they are ignored.
 """
 
 from __future__ import annotations
@@ -13,13 +13,14 @@ import json
 from collections.abc import Hashable
 from typing import Any
 
-from splitbrain.checkers.histories.history import Event, History, HistoryError, Operation
+from splitbrain.checkers.histories.event import Event, HistoryError
+from splitbrain.checkers.histories.history import History, Operation
 from splitbrain.checkers.histories.prose import literal
 from splitbrain.checkers.histories.replica_polls import client_operations
 
 
 def identity(value: Any) -> Hashable:
-    """Something to compare and to look up by: equal for the same values and for no others. O(size).
+    """A key to compare and look up a value by: equal for the same values, and for no others. O(size).
 
     >>> identity(True) == identity(1), identity({"a": [], "b": 2}) == identity({"b": 2, "a": []})
     (False, True)
@@ -30,7 +31,7 @@ def identity(value: Any) -> Hashable:
 
 
 def _named(value: Any) -> Any:
-    """The value with strings for all names of fields: those of other notations than JSON may be integers."""
+    """The value with all field names as strings. Other notations than JSON allow integers."""
     match value:
         case dict():
             return {str(name): _named(each) for name, each in value.items()}
@@ -41,7 +42,7 @@ def _named(value: Any) -> Any:
 
 
 def is_integer(value: Any) -> bool:
-    """Whether it is an integer; true and false are none.
+    """Whether a value is an integer; true and false are not.
 
     >>> is_integer(1), is_integer(True), is_integer(1.0)
     (True, False, False)
@@ -50,19 +51,19 @@ def is_integer(value: Any) -> bool:
 
 
 def is_name(value: Any) -> bool:
-    """Whether it can name something, such as an account: an integer or a string."""
+    """Whether a value can name something, such as an account: an integer or a string."""
     return type(value) is int or type(value) is str
 
 
 def refusal(event: Event, rule: str) -> HistoryError:
-    """The error of an event whose value breaks a rule (`an add needs an integer`)."""
+    """The error for an event whose value breaks a rule (`an add needs an integer`)."""
     return HistoryError(event.index + 1, f"{rule}; {event.f!r} of process {event.process} has {literal(event.value)}")
 
 
 def operations_of(history: History, what: str, known: tuple[str, ...]) -> list[Operation]:
-    """The clients' operations, every one of which the object has. O(n).
+    """The clients' operations, after checking that the object has them all. O(n).
 
-    what: the object (`a counter`). known: what it can be asked. Raises HistoryError for the first other operation.
+    what: the object (`a counter`). known: the operations it has. Raises HistoryError for the first other operation.
     """
     found = client_operations(history)
     for operation in found:

@@ -28,8 +28,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from splitbrain.checkers.histories.event import Event
 from splitbrain.checkers.histories.final_reads import Key
-from splitbrain.checkers.histories.history import Event, History, Operation
+from splitbrain.checkers.histories.history import History, Operation
 from splitbrain.checkers.histories.prose import at, count, key_name, listing, literal
 from splitbrain.checkers.histories.values import is_integer, is_name, operations_of, refusal
 from splitbrain.checkers.verdict import Verdict, Witness

@@ -34,8 +34,9 @@ from typing import Annotated, Any
 
 from msgspec import Meta
 
+from splitbrain.checkers.histories.event import Event, HistoryError
 from splitbrain.checkers.histories.final_reads import Key
-from splitbrain.checkers.histories.history import Event, History, HistoryError, Operation
+from splitbrain.checkers.histories.history import History, Operation
 from splitbrain.checkers.histories.prose import at, count, listing, literal
 from splitbrain.checkers.histories.values import identity, is_name, operations_of, refusal
 from splitbrain.checkers.verdict import Verdict, Witness

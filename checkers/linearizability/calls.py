@@ -1,9 +1,9 @@
-"""Calls: a history's operations as models see them, the parts of the object apart.
+"""Calls: a history's operations as models see them, by part of the object.
 
-1. `ok` operations are calls, `info` ones and those that were never completed are calls whose result nobody knows.
-2. `fail` operations did not happen: no calls, but for those that the model takes as observations.
-3. A call that nobody knows and that reads only changes nothing, whether or not it happened: left out.
-4. Polls of single replicas (`replica`, what a harness asks nodes behind the clients' back) are no calls.
+1. An `ok` operation is a call. So is an `info` one, and one that was never completed, but its outcome is indeterminate.
+2. A `fail` operation did not happen and is no call, unless the model takes the failure as an observation.
+3. An indeterminate call that only reads is left out: it changes nothing, whether or not it happened.
+4. Polls of single replicas (`replica`, with which a harness looks behind the clients' interface) are no calls.
 """
 
 from __future__ import annotations
@@ -11,15 +11,18 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping
 
 from splitbrain.checkers.histories.columns import FAIL, FOREVER, OK
-from splitbrain.checkers.histories.history import History, HistoryError
+from splitbrain.checkers.histories.event import HistoryError
+from splitbrain.checkers.histories.history import History
 from splitbrain.checkers.histories.replica_polls import POLL
-from splitbrain.checkers.linearizability.model import Call, Model, ModelError, freeze
+from splitbrain.checkers.linearizability.frozen_values import freeze
+from splitbrain.checkers.linearizability.model import Call, Model, ModelError
 
 
 def calls_of(history: History, model: Model) -> Mapping[Hashable, list[Call]]:
-    """The calls of each part, in the order of their invocations; parts in that of their first. O(n).
+    """The calls of each part, in the order of their invocations. Parts come in the order of their first call. O(n).
 
-    Raises HistoryError for an operation that the model doesn't know, or that it says has the wrong shape.
+    Raises HistoryError for an operation that the model doesn't have, or that it calls malformed, and ModelError if the
+    model fails.
     """
     columns = history.columns
     operations = columns.operations
@@ -31,7 +34,7 @@ def calls_of(history: History, model: Model) -> Mapping[Hashable, list[Call]]:
                 exist = ", ".join(sorted(model.fs))
                 raise HistoryError(int(used.argmax()) + 1, f"a {model.name} has no operation {asked!r}; it has {exist}")
     parts: dict[Hashable, list[Call]] = {}
-    # What a model leaves as it is need not be asked a million times.
+    # A hook that the model doesn't override is not called for each of a million operations.
     shaped, divided = type(model).malformed is not Model.malformed, type(model).part is not Model.part
     invoked = operations.invoked
     for at, returned, outcome, f_code, key_code in zip(

@@ -1,7 +1,7 @@
-"""Calls laid out in time, as the search walks along them.
+"""The timeline of calls: their invocations and returns in order, as the search walks along them.
 
-1. A step is an invocation or a return; a crashed call has no return.
-2. A call that is open has two bits of its own, next to each other. Bits are used again after a return.
+1. A step is an invocation or a return. A crashed call has no return.
+2. An open call has two adjacent bits of its own. They are used again after its return.
 3. Calls that are alike (same operation, argument, result and key) are of one kind.
 """
 
@@ -18,9 +18,9 @@ from splitbrain.checkers.linearizability.model import Call, Model
 class Layout:
     """Calls laid out in time.
 
-    calls: in the order of their invocations. kinds: which of them are alike. bits: the lower bit of a call while it is
-    open; used again after its return. beyond: a bit that none has. steps: invocations as the call's number, returns as
-    its complement, in order.
+    calls: in the order of their invocations. kinds: the number of each call's kind. bits: the lower bit of each call
+    while it is open. beyond: a bit that no call has. steps: in order, an invocation as the call's number, a return as
+    the complement of that number.
     """
 
     calls: Sequence[Call]
@@ -34,7 +34,7 @@ class Layout:
         self.kinds = [
             known.setdefault((c.f, c.argument, c.result, c.known, c.failed, c.key), len(known)) for c in self.calls
         ]
-        # One integer a step, since those are sorted fastest: the event's index, the call's number, whether it returns.
+        # Integers are sorted fastest. Each holds the event's index, the call's number, and whether it is a return.
         marks = [(call.invoked << 33) + (number << 1) for number, call in enumerate(self.calls)]
         marks += [
             (call.returned << 33) + (number << 1) + 1
@@ -57,7 +57,7 @@ class Layout:
         self.beyond = 1 << most
 
 
-def tellable(layout: Layout, model: Model) -> int:
+def informative_steps(layout: Layout, model: Model) -> int:
     """How many steps there are up to the last return of a call that is not blind (rule 8)."""
     for position in range(len(layout.steps) - 1, -1, -1):
         step = layout.steps[position]
@@ -67,14 +67,14 @@ def tellable(layout: Layout, model: Model) -> int:
 
 
 def horizons(layout: Layout, model: Model) -> list[int]:
-    """By step, the event that ends what a state of that moment can be seen by: no read invoked later, unless an earlier
-    one was answered by then, or an overwriting call took effect.
+    """By step, the event after which a state of that moment can no longer be observed by reads still to be invoked.
 
-    That is the first return of such a read, or such a call, among those still to be invoked.
+    It is the first return of a read or of an overwriting call among those still to be invoked. A read that is invoked
+    after that return can't observe the state unless that read did. If the call overwrote the state, nothing can.
     """
     found = [FOREVER] * len(layout.steps)
     if type(model).leads_to is Model.leads_to:
-        return found  # Nobody will ask.
+        return found  # Such a model never loses a state, so the horizons are not used.
     ends = FOREVER
     for position in range(len(found) - 1, -1, -1):
         found[position] = ends

@@ -1,13 +1,13 @@
 """The witness of a history that is not linearizable: the call that can't be placed, and the few that show why.
 
 1. The walk stopped at the return of a *blocked* call: all returns before it can be put in an order, this one in none.
-2. The witness begins at most some returns earlier, from all configurations the object could be in by then; from the
-   start where that is near. Whatever follows is tried out on that window alone.
-3. The window is *relaxed*: a call that reads is left out, any other may take effect at any time from its invocation on,
-   or never. That only ever allows more. The core are a few calls that, as recorded, still can't all have happened,
-   whatever the relaxed ones did; without any one of them they could.
-4. What the object could be as the window begins was found out with all calls as recorded. Where that is not the start
-   of the history, the core is tried once more on all of it. If that fails, or the budget ends, nothing is relaxed.
+2. The witness begins a bounded number of returns earlier, with all configurations the object could be in by then, or at
+   the start if that is nearer. What follows is judged on that window alone.
+3. Calls of the window are *relaxed*: one that reads is left out, and any other may take effect at any time from its
+   invocation on, or never. Relaxing only allows more. The *core* is a minimal set of calls that, as recorded, can't all
+   have happened, whatever the relaxed ones did.
+4. The configurations at the beginning of the window follow from all calls as recorded. Unless the window begins at the
+   start, the core is therefore confirmed on the whole history. If that fails, or the budget ends, nothing is relaxed.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from splitbrain.checkers.budget import Budget
 from splitbrain.checkers.histories.columns import FOREVER
 from splitbrain.checkers.histories.history import History
 from splitbrain.checkers.histories.prose import at, count, listing
-from splitbrain.checkers.linearizability.finding import told
-from splitbrain.checkers.linearizability.model import Call, Model, State
-from splitbrain.checkers.linearizability.search import LOST, Frontier, Moment, Outcome, walk
+from splitbrain.checkers.linearizability.configurations import LOST, Frontier
+from splitbrain.checkers.linearizability.model import Call, Model, State, call_text
+from splitbrain.checkers.linearizability.search import Moment, Outcome, walk
 from splitbrain.checkers.linearizability.timeline import Layout
 
-_TRIAL_MB = 2.0  # A trial that takes more configurations than this holds is given up, and nothing is relaxed.
+_TRIAL_MB = 2.0  # A trial that needs more memory for its configurations is given up, and nothing is relaxed.
 _STATES_SHOWN = 5
 
 
 class _TooMuch(Exception):
-    """A trial came to the end of its budget."""
+    """A trial ran out of its budget."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +41,9 @@ class Blocked:
     """Why the calls of one part can't be put in an order.
 
     core: the calls that suffice to show it, in the order of their invocations. certain: the event at which no order
-    was left. text: why, where an algorithm says so; else blocked: the call that can't be placed, and states: what the
-    object could be just before the certain event. begin: what it could be when the window begins, empty where that is
-    the start of the history. relaxed: how many others of the window may do what they like. returns: how many came
+    was left. text: the reason, if an algorithm gave one. Otherwise blocked: the call that can't be placed; states: what
+    the object could be just before the certain event; begin: what it could be as the window begins, empty if that is
+    the start of the history; relaxed: how many other calls of the window are relaxed; returns: how many calls returned
     before.
     """
 
@@ -58,10 +58,10 @@ class Blocked:
 
 
 def explain(calls: Sequence[Call], model: Model, outcome: Outcome, budget: Budget) -> Blocked:
-    """Minimise what the search found. calls: those that were searched."""
+    """Explain what the search found, with as few calls as the budget has time for. calls: those that were searched."""
     assert outcome.blocked is not None
     blocked = outcome.blocked
-    # Lost states are nothing to begin from: which they are hangs on reads that may be relaxed.
+    # A window can't begin with lost states: which states are lost depends on reads that may be relaxed.
     moment = next((each for each in outcome.moments if LOST not in each.frontier), outcome.moments[-1])
     whole = moment is outcome.moments[0] and len(outcome.moments) > outcome.returns
     recorded = [c for c in calls if c.returned >= moment.returned and c.invoked < blocked.returned]
@@ -69,6 +69,8 @@ def explain(calls: Sequence[Call], model: Model, outcome: Outcome, budget: Budge
     known = [call for call in recorded if call.known]
 
     def wrong(kept: Sequence[Call]) -> bool:
+        if budget.spent():
+            raise _TooMuch
         return window.blocked(_relaxed(recorded, kept, blocked.returned, model))
 
     try:
@@ -94,7 +96,7 @@ def _relaxed(calls: Sequence[Call], kept: Sequence[Call], until: int, model: Mod
     found = []
     for call in calls:
         if call.invoked in as_recorded:
-            # What returned only later was open then: it may have happened by then or not.
+            # A call that returned later was open then: it may have taken effect by then or not.
             found.append(call if call.returned <= until else msgspec.structs.replace(call, returned=FOREVER))
         elif not model.read_only(call):
             found.append(
@@ -108,7 +110,7 @@ def _relaxed(calls: Sequence[Call], kept: Sequence[Call], until: int, model: Mod
 def _wrong_throughout(
     calls: Sequence[Call], window: Sequence[Call], core: Sequence[Call], until: int, model: Model, budget: Budget
 ) -> bool:
-    """Whether the whole history up to an event is wrong too, with that window relaxed but for its core."""
+    """Whether the whole history up to an event is not linearizable, with the window relaxed except for its core."""
     free = {call.invoked for call in window} - {call.invoked for call in core}
     kept = [call for call in calls if call.known and call.invoked not in free]
     relaxed = _relaxed([call for call in calls if call.invoked < until], kept, until, model)
@@ -120,7 +122,7 @@ def _wrong_throughout(
 class _Window:
     """The configurations as the window begins.
 
-    by_state: the open calls, by their invocations, that have taken effect, and those that are hidable.
+    by_state: which open calls have taken effect, and which are hidable, each named by its invocation.
     """
 
     by_state: Mapping[State, Sequence[tuple[frozenset[int], frozenset[int]]]]
@@ -162,14 +164,14 @@ class _Window:
         return walk(layout, self.model, Budget(self.budget.left_s, _TRIAL_MB), frontier, losing=losing)
 
     def blocked(self, calls: Sequence[Call]) -> bool:
-        """Whether the calls can't be put in an order. Raises _TooMuch if that isn't found out cheaply."""
+        """Whether the calls can't be put in an order. Raises _TooMuch if a trial doesn't suffice to decide that."""
         found = self.walk(calls).linearizable
         if found is None:
             raise _TooMuch
         return not found
 
     def states_before(self, calls: Sequence[Call], outcome: Outcome) -> Frontier:
-        """What the object could be just before the end, with lost states as they are if they can be told."""
+        """What the object could be just before the end. Lost states are shown as they are, if the budget allows."""
         found = self.walk(calls, losing=False)
         return found.moments[-1].frontier if found.linearizable is False else outcome.moments[-1].frontier
 
@@ -188,7 +190,7 @@ def text_of(blocked: Blocked, model: Model, history: History) -> str:
     states = listing(blocked.states, _STATES_SHOWN, "or")
     opening = (
         f"the first {count(blocked.returns, 'operation')} to return can be put in an order; "
-        f"then {told(blocked.blocked)} can't: just before event {blocked.certain} "
+        f"then {call_text(blocked.blocked)} can't: just before event {blocked.certain} "
         f"the {model.name} could only hold {states}"
     )
     whatever = f", whatever {count(blocked.relaxed, 'other operation')} around did" if blocked.relaxed else ""
@@ -198,7 +200,7 @@ def text_of(blocked: Blocked, model: Model, history: History) -> str:
 
 
 def data_of(blocked: Blocked, history: History) -> dict[str, Any]:
-    """The same as data, for a report to draw."""
+    """The witness as data, for a report to draw."""
     events = history.events
     return {
         "kind": "not linearizable",
@@ -212,7 +214,7 @@ def data_of(blocked: Blocked, history: History) -> dict[str, Any]:
         "calls": [
             {
                 "process": events[call.invoked].process,
-                "call": told(call),
+                "call": call_text(call),
                 "key": call.key,
                 "invoked": call.invoked,
                 "returned": call.returned if call.returned != FOREVER else None,
@@ -234,7 +236,7 @@ def events_of(blocked: Blocked) -> tuple[int, ...]:
 def _line(call: Call, history: History) -> str:
     begun = history.events[call.invoked]
     if call.returned == FOREVER:
-        return f"  process {begun.process}: {told(call)}, event {call.invoked} at {at(begun)}, and never returned"
+        return f"  process {begun.process}: {call_text(call)}, event {call.invoked} at {at(begun)}, and never returned"
     ended = history.events[call.returned]
     when = f"events {call.invoked}–{call.returned}, {at(begun)} to {at(ended)}"
-    return f"  process {begun.process}: {told(call)}, {when}"
+    return f"  process {begun.process}: {call_text(call)}, {when}"

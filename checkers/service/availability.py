@@ -24,8 +24,9 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import Meta
 
+from splitbrain.checkers.histories.event import Event
 from splitbrain.checkers.histories.faults import Fault, Span, faults, stages
-from splitbrain.checkers.histories.history import Event, History, Operation
+from splitbrain.checkers.histories.history import History, Operation
 from splitbrain.checkers.histories.prose import count, milliseconds, seconds
 from splitbrain.checkers.histories.replica_polls import POLL, client_operations
 from splitbrain.checkers.verdict import Verdict, Witness

@@ -17,7 +17,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from splitbrain.checkers.histories.history import NEMESIS, Event, History
+from splitbrain.checkers.histories.event import NEMESIS, Event
+from splitbrain.checkers.histories.history import History
 from splitbrain.checkers.histories.prose import at, count, listing
 from splitbrain.checkers.verdict import Verdict, Witness
 

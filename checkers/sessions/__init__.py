@@ -1,7 +1,9 @@
-"""Session guarantees (Terry and others 1994), of registers with distinct writes and of versioned registers.
+"""Session guarantees (Terry and others 1994) for registers with distinct writes and for versioned registers.
 
-`guarantees` has the rules and the checker. `inferred` judges where the order of versions has to be inferred,
-`versioned` where writers say what they had seen.
+- `guarantees`: the rules and the checker. Begin here.
+- `inferred`: judges distinct writes, where the order of versions must be inferred
+- `recorded`: judges versioned registers, where writers record what they had seen
+- `guarantee_finding`: the outcome of one guarantee
 """
 
 from splitbrain.checkers.sessions.guarantees import check

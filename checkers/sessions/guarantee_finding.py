@@ -1,4 +1,4 @@
-"""A finding: what became of one guarantee in a history."""
+"""The finding of one session guarantee in a history: how often it was at stake, and how often it was broken."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ GUARANTEES: tuple[Guarantee, ...] = (
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    """Counts of demands, which are what a read must not be older than, and a witness if one was broken.
+class GuaranteeFinding:
+    """Counts of demands, and a witness if one was broken. A demand is a write that a read must not be older than.
 
-    checked: all of them. violations: broken. contradictory: in conflict with one another (registers with distinct
-    writes only). unprovable: nobody knows. assumed: there are contradictory ones only, and they would not be so if each
-    session could have an order of its own.
+    checked: all demands. violations: those that were broken. contradictory: those that contradict one another
+    (registers with distinct writes only). unprovable: those whose outcome can't be known from the history.
+    assumed: demands were contradictory, none was violated, and no demands of a single session contradict one another.
     """
 
     checked: int
@@ -37,9 +37,9 @@ class Finding:
         return self.violations + self.contradictory > 0
 
     def as_data(self) -> dict[str, Any]:
-        told = "violated" if self.broken else "unknown" if self.unprovable or not self.checked else "held"
+        verdict = "violated" if self.broken else "unknown" if self.unprovable or not self.checked else "held"
         return {
-            "verdict": told,
+            "verdict": verdict,
             "checked": self.checked,
             "violations": self.violations,
             "contradictory": self.contradictory,

@@ -1,15 +1,16 @@
 """Anomalies: what can be wrong with transactions, by the field's names.
 
-1. A cycle of dependencies has the name of the least that it needs: G0 only ww, G1c ww and wr, G-single one rw,
-   G-nonadjacent several rw no two of which follow each other, G2-item any.
-2. `-process` and `-realtime` after it: the cycle needs the order of one process's transactions as well, or that one
-   transaction was over before another began. The first is part of the second. A crashed one was never over.
-3. An anomaly implies those that every history with it has too. Every read here names its key (there are no
-   predicates), so that a G-single or G-nonadjacent is a G2-item as well: newer Elle calls these G-single-item and
+1. A cycle of dependencies is named after the weakest kind of dependencies that it needs. G0: only ww. G1c: ww and wr.
+   G-single: one rw. G-nonadjacent: several rw, no two in a row. G2-item: any.
+2. `-process` after the name: the cycle also needs the order of one process's transactions. `-realtime`: it also needs
+   that one transaction was over before another began. The process order is part of the real-time order. A crashed
+   transaction was never over.
+3. An anomaly implies those that every history with it has too. Every read here names its key, since there are no
+   predicates. So a G-single or G-nonadjacent is a G2-item as well; newer versions of Elle call these G-single-item and
    G-nonadjacent-item.
 
-Sources: Adya, Weak Consistency (1999), chapters 3 and 4; Cerone and Gotsman, Analysing Snapshot Isolation (2016), for
-G-nonadjacent; Cerone, Bernardi and Gotsman (2015) for `internal`; Kingsbury and Alvaro, Elle (VLDB 2020), and
+Sources: Adya, Weak Consistency (1999), chapters 3 and 4. Cerone and Gotsman, Analysing Snapshot Isolation (2016), for
+G-nonadjacent. Cerone, Bernardi and Gotsman (2015) for `internal`. Kingsbury and Alvaro, Elle (VLDB 2020), and
 elle/consistency_model.clj (implied-anomalies) for the rest. `garbage-read` implies G1a as `incompatible-order` does
 there: what was never written was never committed either.
 """
@@ -24,7 +25,7 @@ LEVELS = ("", "-process", "-realtime")
 
 _CYCLE_MEANING = {
     "G0": "a cycle of writes over writes",
-    "G1c": "a circle of information: each saw or overwrote the one before",
+    "G1c": "circular information flow: each saw or overwrote the one before",
     "G-single": "read skew: a cycle with a single read of what was then overwritten",
     "G-nonadjacent": "a cycle with several reads of what was then overwritten, no two of them in a row",
     "G2-item": "write skew: a cycle with reads of what was then overwritten, two of them in a row",
@@ -81,7 +82,7 @@ IMPLIES: Mapping[str, tuple[str, ...]] = _implications()
 
 
 def implied(names: Iterable[str]) -> frozenset[str]:
-    """Those anomalies and all that they imply.
+    """The anomalies with all that they imply.
 
     >>> sorted(implied(["incompatible-order"]) - {"G1-process", "G1-realtime"})
     ['G1', 'G1a', 'incompatible-order']

@@ -1,24 +1,24 @@
 """Consistency models: which of them a history rules out, given the anomalies found in it.
 
-1. A model is at least as strong as those it is listed with: a history that has the one has the others.
-2. A model forbids what it is listed with, what the weaker ones forbid, and every anomaly that implies any of these.
-3. An anomaly rules out the models that forbid it and all stronger ones. `weakest` are those ruled out of which no
-   weaker one is; they say the most.
-4. Models have several names. The ones given out are those that people use (`repeatable-read`, not `PL-2.99`).
-5. Of a model that forbids nothing that can be found here (`linearizable` of single objects, `causal`), nothing can be
-   said: `forbids` is empty.
-6. Of some models all that they forbid can be found (`searched_whole`), as far as the order of versions is known. Of the
-   others there is more that nobody searches for: fractured reads, say, are a G-single, but a G-single need be none.
-   That nothing was found against such a model says nothing.
+1. A model is at least as strong as those listed with it: a history that satisfies the one satisfies the others.
+2. A model forbids what is listed with it, what the weaker ones forbid, and every anomaly that implies any of these.
+3. An anomaly rules out the models that forbid it and all stronger ones. `weakest` are the ruled-out models without a
+   weaker ruled-out one; they say the most.
+4. Models have several names. Output uses the common ones (`repeatable-read`, not `PL-2.99`).
+5. Of some models, nothing that they forbid is searched for here (`linearizable` of single objects, `causal`). Their
+   `forbids` is empty, and nothing can be said of them.
+6. Of some models, all that they forbid is searched for (`searched_whole`), as far as the order of versions is known.
+   Others forbid more. Fractured reads, say, are a G-single, but a G-single need not be one. Finding nothing against
+   such a model says nothing.
 
-"Serializable" is conflict serializability (Bernstein), "strict" and "strong" serializable are one. Predicates don't
-occur, so G2 is only ever a G2-item.
+"Serializable" is conflict serializability (Bernstein). "Strict" and "strong" serializable are the same. There are no
+predicates, so G2 is only ever a G2-item.
 
 Sources: elle/consistency_model.clj (models, direct-proscribed-anomalies), after Adya 1999; Bailis and others 2014
 (Highly Available Transactions); Cerone, Bernardi and Gotsman 2015; Daudjee and Salem 2006 (strong session snapshot
-isolation); Jepsen's map of models. Anomalies that nobody searches for (G-cursor, G-MSR, G-monotonic, G-update, GSI) are
-left out. That parallel snapshot isolation forbids G-single: Cerone and Gotsman 2016 (every cycle has two rw).
-Its sessions are not looked at. `garbage-read` stands beside `duplicate-elements`: Adya's histories can't have either.
+isolation); Jepsen's map of models. Anomalies that are not searched for (G-cursor, G-MSR, G-monotonic, G-update, GSI)
+are left out. Parallel snapshot isolation forbids G-single by Cerone and Gotsman 2016 (every cycle has two rw); its
+sessions are ignored. `garbage-read` stands beside `duplicate-elements`: Adya's histories can have neither.
 """
 
 from __future__ import annotations
@@ -136,7 +136,7 @@ _WHOLE = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class RuledOut:
-    """Models that a history can't have.
+    """Models that a history can't satisfy.
 
     weakest: those that say the most. stronger: the rest, which follow. Both weakest first.
     """
@@ -146,7 +146,7 @@ class RuledOut:
 
 
 def canonical(name: str) -> str:
-    """The model's own name. Raises ValueError naming those that exist.
+    """The model's usual name. Raises ValueError naming those that exist.
 
     >>> canonical("PL-2.99"), canonical("strong-serializable")
     ('repeatable-read', 'strict-serializable')
@@ -158,12 +158,12 @@ def canonical(name: str) -> str:
 
 
 def names() -> list[str]:
-    """Every name a model has, the weakest first, then the other names."""
+    """Every name of a model: the usual ones, weakest first, then the others."""
     return [*sorted(_WEAKER, key=_strength), *_ALIASES]
 
 
 def weaker(model: str) -> frozenset[str]:
-    """The models that a history with `model` has too, itself included."""
+    """The models that a history which satisfies `model` satisfies too, itself included."""
     found: set[str] = set()
     left = [canonical(model)]
     while left:
@@ -175,20 +175,21 @@ def weaker(model: str) -> frozenset[str]:
 
 
 def forbids(model: str) -> frozenset[str]:
-    """The anomalies, of those that can be found, which no history with that model has."""
+    """The anomalies, of those searched for, that no history with that model has."""
     forbidden = {anomaly for each in weaker(model) for anomaly in _FORBIDDEN.get(each, ())}
     return frozenset(anomaly for anomaly in MEANING if implied([anomaly]) & forbidden)
 
 
 def searched_whole(model: str) -> bool:
-    """Whether all that the model forbids is searched for (rule 6)."""
+    """Whether everything that the model forbids is searched for (rule 6)."""
     return canonical(model) in _WHOLE
 
 
 def ruled_out(anomalies: Iterable[str], least: Mapping[str, str] | None = None) -> RuledOut:
-    """The models that a history with these anomalies can't have.
+    """The models that a history with these anomalies can't satisfy.
 
-    least: by anomaly, the weakest model that it can speak against, where what it was found by holds from there on only.
+    least: for anomalies found by an assumption, the weakest model that guarantees it. They speak against that model and
+    stronger ones only.
 
     >>> ruled_out(["G2-item-realtime"])
     RuledOut(weakest=('strict-serializable',), stronger=())

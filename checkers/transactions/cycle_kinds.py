@@ -1,22 +1,23 @@
 """Which kinds of cycles there are, in polynomial time however large the components.
 
-Every ww, wr and rw is charged with the first kind of cycle it is on, level by level (data alone, then with the order
-within processes, then with real time), and at each level in this order:
+Every ww, wr and rw is charged with the first kind of cycle that it is on. Levels come in this order: data alone, then
+with the order within processes, then with real time. At each level, kinds come in this order:
 
 1. G0: a ww whose ends are in one component of ww. G1c: a wr whose ends are in one component of ww and wr.
 2. G-single: a read whose version was overwritten by a transaction from which ww and wr lead back to the reader.
-3. For the other two, transactions on a cycle of ww and wr and the reads of rule 2 are set aside, at this level or a
-   lesser one. In what remains, a component of ww, wr and rw that has a closed path on which no two rw are neighbours is
-   G-nonadjacent, with all its reads: such a path holds a cycle like it, because any way of cutting it leaves one.
+3. For the other two kinds, transactions on a cycle of ww and wr are set aside, and so are the reads of rule 2 at this
+   level or a lesser one. In what remains, take a component of ww, wr and rw that has a closed path without two rw in a
+   row. It is G-nonadjacent, with all its reads. Such a path holds a cycle of the kind, because any way of cutting it
+   leaves one.
 4. Then these reads are set aside too, and those of G2-item at lesser levels. Any component left is a G2-item.
-5. So a kind is found if and only if a cycle shows it that nothing worse or simpler explains. What is set aside loses
-   no consistency model: each kind that explains another forbids what that forbids.
+5. So a kind is found if and only if some cycle shows it that nothing worse or simpler explains. Setting aside loses no
+   consistency model: a kind that explains another forbids what that forbids.
 
-Components are found in linear time. Only rule 2 asks for more: which reads lie on a closed path without neighbouring rw
-(linear: components of pairs of a node and whether an rw led there), and of these, which are led back to
+Components are found in linear time. Only rule 2 needs more. First, which reads lie on a closed path without two rw in a
+row: linear, by components of pairs of a node and whether an rw led there. Then, which of these are led back to
 (`reachability`).
 
-Elle searches for each kind of cycle with a time limit, and so may find less than there is: elle/txn.clj.
+Elle searches for each kind of cycle with a time limit, and so may find fewer: elle/txn.clj.
 """
 
 from __future__ import annotations
@@ -39,10 +40,10 @@ Watch = Callable[[str], None]
 class Kind:
     """A kind of cycle that was found.
 
-    charged: the numbers of the ww, wr or anti-dependencies charged with it; every one is on such a cycle, but for those
-    of G-nonadjacent, which share a component with one: of these, `core` are on closed paths of the kind.
-    components: how many components of the level's whole graph they are in. free, live: the transactions and the
-    anti-dependencies that its cycles may use.
+    charged: the numbers of the ww, wr or anti-dependencies charged with it. Each is on such a cycle, except that those
+    of G-nonadjacent share a component with one. core: those of them that are on closed paths of the kind.
+    components: how many components of the level's whole graph they are in.
+    free, live: the transactions and the anti-dependencies that its cycles may use.
     """
 
     name: str
@@ -55,7 +56,7 @@ class Kind:
 
 
 def kinds(graph: Graph, watch: Watch) -> list[Kind]:
-    """All kinds of cycles in the graph, by level and severity. watch: is told what comes next, raises to end it."""
+    """All kinds of cycles in the graph, by level and severity. watch: called with the next stage; raises to stop."""
     found: list[Kind] = []
     charged = _Charged(graph, watch)
     if len(graph):
@@ -65,7 +66,7 @@ def kinds(graph: Graph, watch: Watch) -> list[Kind]:
 
 
 class _Charged:
-    """What has been charged so far."""
+    """The dependencies charged so far."""
 
     def __init__(self, graph: Graph, watch: Watch) -> None:
         self.graph, self.watch = graph, watch
@@ -118,7 +119,7 @@ class _Charged:
         return [kind for kind in found if len(kind.charged)]
 
     def _entries(self, live: Flags, free: Flags) -> tuple[Pairs, Integers]:
-        """The edges of live anti-dependencies among free transactions, and whose edges they are."""
+        """The edges of live anti-dependencies among free transactions, and the anti-dependency of each."""
         graph = self.graph
         source, target = graph.entries
         into = np.concatenate((free, np.ones(graph.size - len(graph), bool)))
@@ -130,12 +131,12 @@ class _Charged:
         graph = self.graph
         closed = np.zeros(len(graph.rw), bool)
         entries, entered = self._entries(~self.single, np.ones(len(graph), bool))
-        paths = _two_storeys(size, steps, graph.fans, entries)
+        paths = _by_last_step(size, steps, graph.fans, entries)
         on_path = np.flatnonzero(paths[entries[0]] == paths[entries[1] + size])
         if not len(on_path):
             return closed
         several = np.bincount(paths) > 1
-        # A path back uses nothing but what is on closed paths itself.
+        # A path back uses only edges that are on closed paths themselves.
         near = several[paths[:size]] | several[paths[size:]]
         edges = _among(_joined(steps, graph.fans), near)
         edges = (labels[edges[0]], labels[edges[1]])
@@ -146,7 +147,7 @@ class _Charged:
         asked = number[labels[entries[1][on_path]]], number[labels[entries[0][on_path]]]
         time = np.full(size, np.iinfo(np.int64).max)
         np.minimum.at(time, labels[: len(graph)], graph.invoked)
-        # Helpers come just before those that they lead to.
+        # A helper node comes just before the transactions that it leads to.
         helped = _joined(order, graph.fans)
         into = (helped[0] >= len(graph)) & (helped[1] < len(graph))
         np.minimum.at(time, labels[helped[0][into]], graph.invoked[helped[1][into]] - 1)
@@ -155,9 +156,9 @@ class _Charged:
         return closed
 
     def _nonadjacent(self, size: int, steps: Pairs, fans: Pairs, live: Flags, free: Flags) -> tuple[Flags, Integers]:
-        """Rule 3: the anti-dependencies charged, and those of them that are on closed paths of the kind."""
+        """Rule 3: the anti-dependencies charged, and those of them on closed paths of the kind."""
         entries, entered = self._entries(live, free)
-        paths = _two_storeys(size, steps, fans, entries)
+        paths = _by_last_step(size, steps, fans, entries)
         on_path = paths[entries[0]] == paths[entries[1] + size]
         labels = components(size, steps, fans, entries)
         shown = np.zeros(size, bool)
@@ -168,10 +169,12 @@ class _Charged:
         return charged, np.unique(entered[on_path])
 
 
-def _two_storeys(size: int, steps: Pairs, fans: Pairs, entries: Pairs) -> Integers:
-    """Components of paths without neighbouring rw: node n if another step led there, node size + n if an rw did."""
+def _by_last_step(size: int, steps: Pairs, fans: Pairs, entries: Pairs) -> Integers:
+    """Components of paths without two rw in a row, by how a node was reached: node n by another step, node size + n by
+    an rw.
+    """
     source, target = steps
-    # The upper storey is left by any other step; a fan is all upper storey until it has led somewhere.
+    # Any other step leads back to the lower half. The edges of a fan belong to the rw, and stay in the upper half.
     return components(
         2 * size,
         (source, target),

@@ -1,13 +1,13 @@
-"""Dependencies between transactions, and what was found wrong on the way to them.
+"""Dependencies between transactions, and the findings that are not cycles.
 
-1. Transactions that count are those that committed: the ok ones, and the crashed ones of which an ok one read a write.
-   Failed ones have no dependencies, nor do crashed ones nobody saw: nothing would follow from them.
-2. ww: the second wrote the version after the first's. wr: the second read the first's version, or one that has the
-   first's for its last. rw (anti-dependency): the first read a version, the second wrote the one after. None leads from
-   a transaction to itself.
-3. A version may have several that come right after it where the order is known in part. All readers of a version have
-   rw to all of these, so rw is kept as (reader, version) and (version, writers): neither a list of a million appends
-   nobody saw nor a million readers of an empty one makes it quadratic.
+1. Only committed transactions count: the ok ones, and crashed ones of which an ok one read a write. Failed ones have no
+   dependencies, and neither have crashed ones that nobody saw: nothing would follow from them.
+2. ww: the second wrote the version after the first's. wr: the second read the first's version, or a list whose last
+   element is the first's. rw (anti-dependency): the first read a version, and the second wrote the one after. No
+   dependency leads from a transaction to itself.
+3. Where the order is known in part, several versions may come right after one. All its readers then have rw to all of
+   these. So rw is kept as two tables, (reader, version) and (version, writers). Otherwise a list with a million appends
+   that nobody saw, or a million readers of an empty one, would make it quadratic.
 
 Adya 1999, section 4.2 (direct serialization graph).
 """
@@ -28,8 +28,8 @@ EXAMPLES = 8  # A report shows so many of each anomaly; the counts are always co
 
 
 @dataclass(frozen=True)
-class Edges:
-    """ww or wr: from source to target, transactions; by and of: the micro-operations of each that show it."""
+class DependencyEdges:
+    """ww or wr edges, from source to target, both transactions. by, of: the micro-operations of each that show it."""
 
     source: Integers
     target: Integers
@@ -37,8 +37,8 @@ class Edges:
     of: Integers
 
     @classmethod
-    def between(cls, source: Integers, target: Integers, by: Integers, of: Integers, count: int) -> Edges:
-        """Once each, none to itself; of several that say the same, the first. count: of transactions."""
+    def between(cls, source: Integers, target: Integers, by: Integers, of: Integers, count: int) -> DependencyEdges:
+        """Each edge once, none to itself; of several equal ones the first. count: of transactions."""
         kept = np.flatnonzero(source != target)
         _, first = np.unique(source[kept] * count + target[kept], return_index=True)
         kept = kept[first]
@@ -49,12 +49,12 @@ class Edges:
 
 
 @dataclass(frozen=True)
-class Overwritten:
-    """rw: the versions read, and who overwrote them.
+class AntiDependencies:
+    """rw: the versions that were read, and who overwrote them.
 
-    reader, read, version: by anti-dependency; the transaction, its read, and the number of the version it read.
-    first: by version, where its overwriters begin, with the total at the end. writer, write: by overwriter; the
-    transaction and its write.
+    reader, read, version: by anti-dependency. The transaction, its read, and the number of the version that it read.
+    first: by version, where its overwriters begin, with the total at the end.
+    writer, write: by overwriter. The transaction and its write.
     """
 
     reader: Integers
@@ -67,8 +67,8 @@ class Overwritten:
     @classmethod
     def between(
         cls, reader: Integers, read: Integers, version: Integers, first: Integers, writer: Integers, write: Integers
-    ) -> Overwritten:
-        """Once each, and none that only the reader itself overwrote."""
+    ) -> AntiDependencies:
+        """Each once, and none that only the reader itself overwrote."""
         size = np.diff(first)[version]
         some = np.flatnonzero(size > 0)
         alone = (size[some] == 1) & (writer[first[version[some]]] == reader[some])
@@ -99,30 +99,30 @@ class Example:
 
 
 @dataclass(frozen=True)
-class Finding:
-    """An anomaly found: how often, counted in what (`reads`), and the first few occurrences."""
+class AnomalyFinding:
+    """How often an anomaly was found, in what unit (`reads`), and the first few occurrences."""
 
     count: int
     of: str
     examples: list[Example]
 
 
-def finding(where: Sequence[Occurrence], of: str, tell: Callable[[Occurrence], Example]) -> Finding:
-    """The finding of these occurrences, the first few of which are told."""
-    return Finding(len(where), of, [tell(each) for each in where[:EXAMPLES]])
+def finding(where: Sequence[Occurrence], of: str, describe: Callable[[Occurrence], Example]) -> AnomalyFinding:
+    """The finding of these occurrences, with descriptions of the first few."""
+    return AnomalyFinding(len(where), of, [describe(each) for each in where[:EXAMPLES]])
 
 
 @dataclass(frozen=True)
 class Analysis:
-    """What a model's values say.
+    """The dependencies of a history, and its findings other than cycles.
 
-    committed: by transaction (rule 1). findings: anomalies other than cycles, by name. why: of two writes that are
-    neighbours, how that is known, as the end of a sentence; nothing where there is one way only.
+    committed: by transaction (rule 1). findings: by name of the anomaly.
+    why: how it is known that two writes are neighbours, as the end of a sentence; empty where there is one way only.
     """
 
     committed: Flags
-    ww: Edges
-    wr: Edges
-    rw: Overwritten
-    findings: dict[str, Finding] = field(default_factory=dict)
+    ww: DependencyEdges
+    wr: DependencyEdges
+    rw: AntiDependencies
+    findings: dict[str, AnomalyFinding] = field(default_factory=dict)
     why: Callable[[int, int], str] = lambda by, of: ""

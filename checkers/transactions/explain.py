@@ -1,7 +1,7 @@
-"""A cycle explained: a paragraph that a person can follow, and the same as nodes and edges.
+"""Explaining a cycle: as a paragraph for people, and as nodes and edges.
 
-1. Transactions of a cycle are named T1, T2, ... in its order.
-2. Each step says why the one must have come before the other. They can't all have: that is the contradiction.
+1. The transactions of a cycle are named T1, T2, ... in its order.
+2. Each step says why one must precede the next. They can't all: that is the contradiction.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ import numpy as np
 from splitbrain.checkers.histories.prose import count, seconds
 from splitbrain.checkers.transactions import wording
 from splitbrain.checkers.transactions.anomalies import MEANING
-from splitbrain.checkers.transactions.dependencies import Analysis, Edges, Example
+from splitbrain.checkers.transactions.dependencies import Analysis, DependencyEdges, Example
 from splitbrain.checkers.transactions.graph import Graph
 from splitbrain.checkers.transactions.micro_operations import Transactions
 from splitbrain.checkers.transactions.shortest import Cycle
 
-_TOLD = 12  # Transactions of a cycle that a paragraph tells; the data has a few more.
+_SHOWN = 12  # Transactions of a cycle in a paragraph; the data has more.
 _DRAWN = 200
 
 
@@ -28,24 +28,24 @@ def explain(name: str, cycle: Cycle, graph: Graph, analysis: Analysis, transacti
     numbers = [int(graph.transactions[txn]) for txn in cycle.transactions]
     size = len(numbers)
     edges = []
-    # Of a longer cycle, what begins and ends among the transactions that are drawn.
+    # If the cycle is longer than what is drawn: the edges between transactions that are.
     for at in range(size if size <= _DRAWN else _DRAWN - 1):
         following = (at + 1) % size
         edge = steps.why(cycle.steps[at], cycle.transactions[at], cycle.transactions[following], at + 1, following + 1)
         edges.append({"from": f"T{at + 1}", "to": f"T{following + 1}", "type": cycle.steps[at], **edge})
     meaning = _meaning(name, cycle)
     lines = [f"{name} ({meaning}): {count(size, 'transaction')}, each of which must come before the next."]
-    for at in range(min(size, _TOLD)):
+    for at in range(min(size, _SHOWN)):
         lines.append(
             f"T{at + 1} is {wording.who(transactions, numbers[at])}: {wording.what(transactions, numbers[at])}."
         )
-    if size > _TOLD:
-        lines.append(f"{count(size - _TOLD, 'more transaction')} follow, which the data has.")
-    for at, edge in enumerate(edges[:_TOLD]):
+    if size > _SHOWN:
+        lines.append(f"{count(size - _SHOWN, 'more transaction')} follow, which the data has.")
+    for at, edge in enumerate(edges[:_SHOWN]):
         last = at == size - 1
         lines.append(f"{'But ' if last else ''}{edge['from']} comes before {edge['to']}: {edge['why']}.")
-    if size > _TOLD:
-        lines.append(f"So it goes on, until T{size} comes before T1.")
+    if size > _SHOWN:
+        lines.append(f"And so on, until T{size} comes before T1.")
     lines.append("They can't all be true: a contradiction.")
     nodes = [{"name": f"T{at + 1}", **wording.node(transactions, txn)} for at, txn in enumerate(numbers[:_DRAWN])]
     data = {"nodes": nodes, "edges": edges, "length": size}
@@ -53,7 +53,9 @@ def explain(name: str, cycle: Cycle, graph: Graph, analysis: Analysis, transacti
 
 
 def _meaning(name: str, cycle: Cycle) -> str:
-    """What it is in a line. If the one overwrote what the other came to read only afterwards, that is a stale read."""
+    """What the anomaly is, in a line. If one transaction overwrote what the other came to read only afterwards, that is
+    a stale read.
+    """
     match sorted(cycle.steps):
         case ["realtime", "rw"]:
             return "a stale read: what overwrote it was over before the reader began"
@@ -68,7 +70,9 @@ class _Steps:
         self.graph, self.analysis, self.t = graph, analysis, transactions
 
     def why(self, step: str, source: int, target: int, first: int, second: int) -> dict[str, Any]:
-        """Why the one transaction comes before the other: key, values, and a sentence. first, second: their names."""
+        """Why one transaction precedes the other: key, values, and a sentence. first, second: their numbers in the
+        cycle.
+        """
         one, two = f"T{first}", f"T{second}"
         match step:
             case "ww":
@@ -89,7 +93,7 @@ class _Steps:
                 why = f"{one} was over at {seconds(ended)}, before {two} began at {seconds(began)}"
                 return {"ended_ns": ended, "began_ns": began, "why": why}
 
-    def _micro_operations(self, edges: Edges, source: int, target: int) -> tuple[int, int]:
+    def _micro_operations(self, edges: DependencyEdges, source: int, target: int) -> tuple[int, int]:
         at = int(np.flatnonzero((edges.source == source) & (edges.target == target))[0])
         return int(edges.by[at]), int(edges.of[at])
 

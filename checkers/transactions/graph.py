@@ -1,11 +1,12 @@
-"""The graph of dependencies, small enough for its components to be found.
+"""The dependency graph, small enough to find its components.
 
-1. Nodes are transactions, and helpers that stand for many edges. Barriers stand for real time: one that ended leads to
-   the barrier after it, barriers lead on, and a barrier leads to those that began after it. Fans stand for a version
-   with several writers right after it: a reader leads to the fan, and it leads on to every writer but the reader.
-2. So the graph of n transactions and m dependencies has O(n + m) edges, real time included (pairs would be n squared).
-3. Barriers pass on any path. A fan is entered by an anti-dependency only, and all of it is that one step.
-4. A transaction on a cycle is in a component with another transaction; so only those need looking at.
+1. Nodes are transactions, and helper nodes that each stand for many edges. Barriers stand for real time: a transaction
+   that ended leads to the next barrier, barriers lead on, and a barrier leads to the transactions that began after it.
+   Fans stand for a version with several writers right after it: a reader leads to the fan, and the fan to every writer
+   but the reader.
+2. So the graph of n transactions and m dependencies has O(n + m) edges, real time included. Pairs would be n squared.
+3. Any path may pass a barrier. Only an anti-dependency enters a fan, and passing the whole fan is that one step.
+4. A transaction on a cycle shares a component with another transaction. So only those need to be looked at.
 """
 
 from __future__ import annotations
@@ -18,11 +19,11 @@ from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import connected_components
 
 from splitbrain.checkers.histories.columns import FOREVER, OK, Integers
-from splitbrain.checkers.transactions.dependencies import Analysis, Edges, Overwritten
+from splitbrain.checkers.transactions.dependencies import Analysis, AntiDependencies, DependencyEdges
 from splitbrain.checkers.transactions.micro_operations import Flags, Transactions
 
 Pairs = tuple[Integers, Integers]
-"""Edges: sources and targets."""
+"""DependencyEdges: sources and targets."""
 
 
 def components(size: int, *edges: Pairs) -> Integers:
@@ -37,19 +38,19 @@ def components(size: int, *edges: Pairs) -> Integers:
 class Graph:
     """Dependencies among some transactions, which are numbered from 0 here.
 
-    transactions: their numbers in the history. process, invoked: of each, as in the history. completed: when it was
-    certainly over: FOREVER of a crashed one.
-    ww, wr: edges. rw: anti-dependencies. entries, entered: their edges, and by such an edge the anti-dependency it
-    belongs to. fans: edges that lead on from a fan. size: of nodes, fans included, barriers not.
+    transactions: their numbers in the history. process, invoked: of each, as in the history.
+    completed: when each was certainly over; FOREVER for a crashed one. ww, wr: edges. rw: anti-dependencies.
+    entries, entered: the edges of anti-dependencies, and for each the anti-dependency it belongs to.
+    fans: edges that lead on from a fan. size: of nodes, fans included, barriers not.
     """
 
     transactions: Integers
     process: Integers
     invoked: Integers
     completed: Integers
-    ww: Edges
-    wr: Edges
-    rw: Overwritten
+    ww: DependencyEdges
+    wr: DependencyEdges
+    rw: AntiDependencies
     entries: Pairs
     entered: Integers
     fans: Pairs
@@ -57,7 +58,7 @@ class Graph:
 
     @classmethod
     def of(cls, transactions: Transactions, analysis: Analysis) -> Graph:
-        """The graph of the transactions that count."""
+        """The graph of the committed transactions."""
         t = transactions
         everyone = np.arange(len(t))
         # A crashed transaction may take effect long after its client gave up: it comes before nothing in real time.
@@ -65,18 +66,20 @@ class Graph:
         return cls._only(analysis.committed, parts, analysis.ww, analysis.wr, analysis.rw)
 
     @classmethod
-    def _only(cls, kept: Flags, parts: tuple[Integers, ...], ww: Edges, wr: Edges, rw: Overwritten) -> Graph:
-        """The graph of the transactions kept, with new numbers. parts: as its first four fields, of all."""
+    def _only(
+        cls, kept: Flags, parts: tuple[Integers, ...], ww: DependencyEdges, wr: DependencyEdges, rw: AntiDependencies
+    ) -> Graph:
+        """The graph of the transactions kept, renumbered. parts: its first four fields, for all transactions."""
         number = np.cumsum(kept) - 1
 
-        def edges(some: Edges) -> Edges:
+        def edges(some: DependencyEdges) -> DependencyEdges:
             both = kept[some.source] & kept[some.target]
-            return Edges(number[some.source[both]], number[some.target[both]], some.by[both], some.of[both])
+            return DependencyEdges(number[some.source[both]], number[some.target[both]], some.by[both], some.of[both])
 
         writers = kept[rw.writer]
         first = np.concatenate(([0], np.cumsum(writers)))[rw.first]
         readers = kept[rw.reader]
-        rw = Overwritten.between(
+        rw = AntiDependencies.between(
             number[rw.reader[readers]],
             rw.read[readers],
             rw.version[readers],
@@ -94,15 +97,15 @@ class Graph:
         process: Integers,
         invoked: Integers,
         completed: Integers,
-        ww: Edges,
-        wr: Edges,
-        rw: Overwritten,
+        ww: DependencyEdges,
+        wr: DependencyEdges,
+        rw: AntiDependencies,
     ) -> Graph:
         count = len(transactions)
         sizes = np.diff(rw.first)
         shared = sizes[rw.version] > 1
         alone = np.flatnonzero(~shared)
-        # A fan has two nodes for each of its writers: one leads to it and those after it, one to it and those before.
+        # A fan has two nodes for each writer: one leads to it and the writers after it, one to it and those before it.
         fanned = np.repeat(sizes > 1, sizes)
         place = np.flatnonzero(fanned)
         rank = np.full(len(rw.writer), -1)
@@ -137,7 +140,7 @@ class Graph:
         return len(self.transactions)
 
     def order(self, level: str) -> tuple[int, Pairs]:
-        """The order that a level takes for granted: the number of nodes with its helpers, and edges."""
+        """The order that a level assumes: the number of nodes with its helpers, and edges."""
         match level:
             case "-process":
                 return self.size, self._process()
@@ -154,7 +157,7 @@ class Graph:
     def _realtime(self) -> tuple[int, Pairs]:
         ended = np.flatnonzero(self.completed != FOREVER)
         begun = np.argsort(self.invoked, kind="stable")
-        # How many had begun when it ended: those that end between the same two invocations share a barrier.
+        # How many had begun when it ended. Transactions that end between the same two invocations share a barrier.
         slots = np.searchsorted(self.invoked[begun], self.completed[ended])
         ended, slots = ended[slots < len(begun)], slots[slots < len(begun)]
         used, barrier = np.unique(slots, return_inverse=True)
@@ -167,7 +170,7 @@ class Graph:
         )
 
     def cyclic(self) -> Graph:
-        """The part of it where there are cycles: the transactions whose component, real time included, has others."""
+        """The part with cycles: transactions whose component, real time included, has others."""
         size, order = self.order("-realtime")
         every = (*self.dependencies(), self.entries, self.fans, order)
         labels = components(size, *every)
@@ -180,8 +183,8 @@ class Graph:
         return (self.ww.source, self.ww.target), (self.wr.source, self.wr.target)
 
 
-def _own(rw: Overwritten, among: Integers, place: Integers, version: Integers) -> Integers:
-    """By anti-dependency of `among`, where its reader is among the writers of the version it read; -1 if nowhere."""
+def _own(rw: AntiDependencies, among: Integers, place: Integers, version: Integers) -> Integers:
+    """For each of `among`, where its reader is among the writers of the version it read; -1 if nowhere."""
     if not len(place):
         return np.full(len(among), -1)
     width = 1 + int(max(rw.writer.max(initial=0), rw.reader.max(initial=0)))

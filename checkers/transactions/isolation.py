@@ -1,20 +1,22 @@
-"""Transactions: which anomalies a history has, and which consistency models that rules out.
+"""Transactions: which anomalies a history has, and which consistency models they rule out.
 
-1. Micro-operations, and what is refused: `micro_operations`. Versions and what they show: `list_append`, `rw_register`.
-   Which transactions count, and how they depend on each other: `dependencies`. Cycles of these: `cycles`. What forbids
-   what: `consistency`.
-2. Invalid if an anomaly is there that the consistency model forbids. Anomalies that it allows are in the evidence too;
-   `implied_types` are those that every history with these has as well, named for whoever reports them instead.
-3. If nothing forbidden was found: unknown if no transaction succeeded, or none read, or no two depend on each other, as
-   nothing was at stake. Unknown as well if not all that the model forbids is searched for (`consistency`), and if time
-   or memory ran out; then the evidence says how far it came, and its anomalies are those found by then.
-4. A list is recovered from its reads as they are: nothing is assumed. Of registers, what the promised model makes
-   certain is (`keys`): what is found by that speaks only against models that make it certain too.
+1. `micro_operations` says what is refused. `list_append` and `rw_register` derive dependencies from versions.
+   `dependencies` says which transactions count. `cycle_kinds` finds cycles. `consistency_models` says which model
+   forbids which anomaly.
+2. Invalid if an anomaly is there that the consistency model forbids. Anomalies that it allows are in the evidence too.
+   `implied_types` are the anomalies that every history with these has as well; other tools may report those instead.
+3. If nothing forbidden was found: unknown if no transaction succeeded, if none read, or if no two depend on each other,
+   because then nothing was tested. Unknown too if only part of what the model forbids is searched for
+   (`consistency_models`). Unknown too if time or memory ran out. The evidence then says how far the check came, and has
+   the anomalies found by then.
+4. The versions of a list follow from its reads, without assumptions. The versions of a register follow only with what
+   the promised model guarantees (`keys`). What is found that way speaks only against models with that guarantee.
 
-An anomaly that is found is there: nothing that the models it rules out allow explains the history. Valid says as much
-in one case only: a history of lists that is valid as serializable or more is explained by some order of transactions.
-Of weaker models, and of registers, it says that nothing forbidden follows from what was read. The order of appends that
-nobody read is not known, for one: each order may have a cycle that snapshot isolation forbids, and no cycle be in all.
+An anomaly that is found is there: nothing that the ruled-out models allow explains the history. Valid means as much in
+one case only. If a history of lists is valid as serializable or stronger, some order of the transactions explains it.
+For weaker models, and for registers, it means that nothing forbidden follows from what was read. One reason: the order
+of appends that nobody read is not known. Each such order may have a cycle that snapshot isolation forbids, without any
+cycle being in all of them.
 
 Kingsbury and Alvaro, Elle (VLDB 2020).
 """
@@ -28,21 +30,23 @@ from splitbrain.checkers.budget import Budget, Megabytes, Seconds
 from splitbrain.checkers.histories.columns import FAIL, INFO, OK
 from splitbrain.checkers.histories.history import History
 from splitbrain.checkers.histories.prose import count, listing
-from splitbrain.checkers.transactions import list_append, rw_register, wording
+from splitbrain.checkers.transactions import wording
 from splitbrain.checkers.transactions.anomalies import CYCLES, MEANING, implied, worst_first
 from splitbrain.checkers.transactions.consistency_models import canonical, forbids, ruled_out, searched_whole, weaker
 from splitbrain.checkers.transactions.cycle_kinds import kinds
-from splitbrain.checkers.transactions.dependencies import Finding
+from splitbrain.checkers.transactions.dependencies import AnomalyFinding
 from splitbrain.checkers.transactions.explain import explain
 from splitbrain.checkers.transactions.graph import Graph
-from splitbrain.checkers.transactions.keys import KEPT_FROM, Keys, kept_by, up_to
+from splitbrain.checkers.transactions.lists import list_append
 from splitbrain.checkers.transactions.micro_operations import Model, Transactions, parse
+from splitbrain.checkers.transactions.registers import rw_register
+from splitbrain.checkers.transactions.registers.keys import KEPT_FROM, Keys, kept_by, up_to
 from splitbrain.checkers.transactions.shortest import shortest
 from splitbrain.checkers.verdict import Verdict, Witness
 
 
 class _OutOfBudget(Exception):
-    """Time or memory ran out: why, and what came next."""
+    """Time or memory ran out: why, and before which stage."""
 
     def __init__(self, why: str, stage: str) -> None:
         super().__init__(why)
@@ -60,25 +64,26 @@ def check(
 ) -> Verdict:
     """Judge the transactions of a history.
 
-    model: list-append or rw-register; None to be told by the operations. consistency: the model that was promised, by
-    any of its names. keys: what may be taken for granted of registers; None for what the promise makes certain, see
-    `keys`. timeout_s, memory_mb: when to give up (`budget`). Raises ValueError for a consistency model that
-    doesn't exist, HistoryError for what `micro_operations` refuses. O(m log m) in micro-operations and elements read,
-    and see `cycles`.
+    model: list-append or rw-register; None to infer it from the operations.
+    consistency: the model that was promised, by any of its names.
+    keys: what may be assumed of registers; None for what the promised model guarantees, see `keys`.
+    timeout_s, memory_mb: when to give up (`budget`). Raises ValueError for a consistency model that doesn't exist,
+    HistoryError for what `micro_operations` refuses. O(m log m) in micro-operations and elements read; for cycles see
+    `cycle_kinds`.
     """
     name = canonical(consistency)
     return _Check(history, name, model, keys or kept_by(name), Budget(timeout_s, memory_mb)).verdict()
 
 
 class _Check:
-    """least: by anomaly of registers, the weakest model that makes certain what it was found by."""
+    """least: for each anomaly of registers, the weakest model under which what it was found by holds."""
 
     def __init__(self, history: History, consistency: str, model: Model | None, keys: Keys, budget: Budget) -> None:
         self.history, self.model, self.keys, self.budget = history, model, keys, budget
         self.consistency, self.forbidden = consistency, forbids(consistency)
         self.held = 0
         self.evidence: dict[str, Any] = {"consistency": consistency}
-        self.found: dict[str, Finding] = {}
+        self.found: dict[str, AnomalyFinding] = {}
         self.components: dict[str, int] = {}
         self.least: dict[str, str] = {}
 
@@ -98,8 +103,8 @@ class _Check:
         return self._conclude(transactions, nothing, stopped)
 
     def _search(self, transactions: Transactions) -> str | None:
-        """Find the anomalies. Returns why there was nothing to judge, if so."""
-        # Flat columns of micro-operations, about ten numbers each with what sorting needs.
+        """Find the anomalies. Returns why there was nothing to judge, or None."""
+        # Columns of micro-operations: about ten numbers each, including what sorting needs.
         self.held = 80 * len(transactions.txn)
         self.evidence |= _figures(transactions)
         self.watch("the order of versions")
@@ -128,7 +133,7 @@ class _Check:
         self.evidence["transactions"]["on_cycles"] = len(graph)
         for kind in kinds(graph, self.watch):
             examples = [explain(kind.name, each, graph, analysis, transactions) for each in shortest(graph, kind)]
-            self.found[kind.name] = Finding(len(kind.charged), "dependencies", examples)
+            self.found[kind.name] = AnomalyFinding(len(kind.charged), "dependencies", examples)
             self.components[kind.name] = kind.components
         if transactions.model == "rw-register":
             self._least_of(self.components)
@@ -138,12 +143,12 @@ class _Check:
         return None
 
     def _least_of(self, found: Iterable[str], keys: Keys | None = None) -> None:
-        """Note those of the anomalies that depend on what is taken for granted of keys."""
+        """Record which of the anomalies depend on what is assumed of keys."""
         depend = (name for name in found if name == "cyclic-versions" or name.startswith(CYCLES))
         self.least |= dict.fromkeys(depend, KEPT_FROM[keys or self.keys])
 
     def _take_less(self, transactions: Transactions) -> None:
-        """Find which anomalies are there even if less is taken for granted of keys: these speak against more models."""
+        """Find which anomalies remain if less is assumed of keys. These speak against more models."""
         more, *rules = reversed(up_to(self.keys))
         for rule in rules:
             if KEPT_FROM[more] not in self.least.values():

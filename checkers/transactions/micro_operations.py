@@ -1,15 +1,18 @@
-"""Transactions taken apart: every micro-operation of a history, by columns.
+"""Micro-operations: the transactions of a history as columns.
 
-1. A client's operation is a transaction, whatever its `f`: its value lists micro-operations, `["r", key, value]`,
-   `["append", key, element]` or `["w", key, value]`. An invocation's reads hold null.
-2. An `ok` transaction did what its completion says. Of one that failed or crashed, the invocation says what it would
-   have written; what it read nobody knows.
-3. Keys are integers or strings, and 1 is not "1". What is written is a number, a string, true, false or (appended)
-   null; two are the same only if they are the same JSON (`values`).
-4. Refused with the line, the rule and the micro-operation: another shape; a completion that has other micro-operations
-   than its invocation; appends and register writes in one history; an element appended, or a value written, twice to a
-   key, by whomever and with whatever outcome, for then nobody knows whose write a read saw (Elle refuses these too);
-   null written to a register, which is how a register says that nobody wrote it.
+1. A client's operation is a transaction, whatever its `f`. Its value lists micro-operations: `["r", key, value]`,
+   `["append", key, element]` or `["w", key, value]`. The reads of an invocation hold null.
+2. An `ok` transaction did what its completion says. For one that failed or crashed, the invocation says what it would
+   have written. What it read is unknown.
+3. Keys are integers or strings, and 1 is not "1". Written values are numbers, strings, true, false or, if appended,
+   null. Two are the same only if they are the same JSON (`values`).
+4. A malformed transaction is refused with its line, the rule and the micro-operation. Malformed are:
+   - a value of another shape;
+   - a completion whose micro-operations differ from its invocation's;
+   - appends and register writes in one history;
+   - an element appended, or a value written, twice to a key, whatever the outcome. A read would not say which write it
+     saw. (Elle refuses these too.)
+   - null written to a register, because null is what an unwritten register holds.
 """
 
 from __future__ import annotations
@@ -25,7 +28,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splitbrain.checkers.histories.columns import OK, Columns, Integers
-from splitbrain.checkers.histories.history import History, HistoryError
+from splitbrain.checkers.histories.event import HistoryError
+from splitbrain.checkers.histories.history import History
 from splitbrain.checkers.histories.prose import literal
 from splitbrain.checkers.histories.values import identity
 
@@ -41,10 +45,11 @@ _ELEMENTS = {int, str, float, bool, type(None)}
 class Transactions:
     """The transactions of a history in the order of their invocations, and their micro-operations in order.
 
-    columns: of the events. model: what they write. process, invoked, completed, outcome: by transaction; as in
-    `OperationColumns`. first: the number of each one's first micro-operation, with the total at the end.
-    txn, write, key, value: by micro-operation; the transaction it is in, whether it writes, the key's code in keys, and
-    what was written, or read as its completion says (None where nobody knows, see `known`).
+    columns: of the events. model: what they write.
+    process, invoked, completed, outcome: by transaction, as in `OperationColumns`.
+    first: by transaction, the number of its first micro-operation, with the total at the end.
+    txn, write, key, value: by micro-operation. The transaction it is in, whether it writes, the key's code in keys, and
+    the value that it wrote, or that it read by its completion (None if that is not known, see `known`).
     """
 
     columns: Columns
@@ -65,13 +70,15 @@ class Transactions:
 
     @cached_property
     def known(self) -> Flags:
-        """By micro-operation: a read of which it is known what it returned."""
+        """By micro-operation: whether it is a read whose result is known."""
         found: Flags = ~self.write & (self.outcome[self.txn] == OK)
         return found
 
     @cached_property
-    def meetings(self) -> tuple[Integers, Flags, Integers]:
-        """Micro-operations by transaction and key, in order; which of these opens a pair; and the pair's number."""
+    def accesses(self) -> tuple[Integers, Flags, Integers]:
+        """Micro-operations sorted by transaction and key; which of them are the first of their pair; and each one's
+        pair, by number.
+        """
         pair = self.txn * len(self.keys) + self.key
         order = np.argsort(pair, kind="stable")
         opens = np.diff(pair[order], prepend=-1) != 0
@@ -79,17 +86,18 @@ class Transactions:
 
     @cached_property
     def final(self) -> Flags:
-        """By micro-operation: a write after which its transaction doesn't write that key again."""
-        order, _, pair = self.meetings
+        """By micro-operation: a write after which its transaction does not write that key again."""
+        order, _, pair = self.accesses
         writes = np.flatnonzero(self.write[order])
         found = np.zeros(len(self.txn), bool)
         found[order[writes[np.diff(pair[writes], append=-1) != 0]]] = True
         return found
 
-    def rereading(self) -> Iterator[list[tuple[int, int, bool, Any]]]:
-        """Of each ok transaction that could contradict itself, as it reads a key that it met before or writes one that
-        it read: number, key, whether it writes, and value of its micro-operations."""
-        order, opens, _ = self.meetings
+    def repeated_accesses(self) -> Iterator[list[tuple[int, int, bool, Any]]]:
+        """The ok transactions that could contradict themselves: they read a key that they accessed before, or write one
+        that they read. Of each, the micro-operations: number, key, whether it writes, and value.
+        """
+        order, opens, _ = self.accesses
         again = np.flatnonzero(~opens)
         mixed = again[~(self.write[order[again - 1]] & self.write[order[again]])]
         found = np.unique(self.txn[order[mixed]])
@@ -100,7 +108,7 @@ class Transactions:
             yield list(zip(range(begin, end), key[part], write[part], self.value[part], strict=True))
 
     def of(self, txn: int) -> range:
-        """The numbers of its micro-operations."""
+        """The numbers of a transaction's micro-operations."""
         return range(int(self.first[txn]), int(self.first[txn + 1]))
 
     def last_line(self, txn: int) -> int:
@@ -108,7 +116,7 @@ class Transactions:
         return int(self.completed[txn] if self.outcome[txn] == OK else self.invoked[txn]) + 1
 
     def refuse(self, micro_operation: int, rule: str) -> NoReturn:
-        """Raise the error of a micro-operation that breaks a rule."""
+        """Raise the HistoryError of a micro-operation that breaks a rule."""
         txn = int(self.txn[micro_operation])
         name = "r" if not self.write[micro_operation] else "append" if self.model == "list-append" else "w"
         shown = literal([name, self.keys[self.key[micro_operation]], self.value[micro_operation]])
@@ -116,33 +124,34 @@ class Transactions:
 
 
 def parse(history: History, model: Model | None = None) -> Transactions:
-    """Take the transactions of a history apart. O(micro-operations).
+    """Parse the transactions of a history. O(micro-operations).
 
-    model: what they must write; None to be told by what they do. Raises HistoryError (rule 4).
+    model: what they must write; None to infer it from what they do. Raises HistoryError (rule 4).
     """
     columns = history.columns
     found = columns.operations
     values = columns.value
     asked = [values[at] for at in found.invoked.tolist()]
     ok = found.outcome == OK
-    told = list(asked)
+    done = list(asked)
     for at, event in zip(np.flatnonzero(ok).tolist(), found.completed[ok].tolist(), strict=True):
-        told[at] = values[event]
+        done[at] = values[event]
     lines = np.where(ok, found.completed, found.invoked) + 1
     invoked = _Flat.of(asked, found.invoked + 1, columns)
-    flat = _Flat.of(told, lines, columns)
+    flat = _Flat.of(done, lines, columns)
     _agree(invoked, flat, ok)
     names = set(flat.names)
-    told_by = [name for name in WRITES if name in names]
-    if len(told_by) > 1 or (model is not None and told_by and WRITES[told_by[0]] != model):
+    write_names = [name for name in WRITES if name in names]
+    if len(write_names) > 1 or (model is not None and write_names and WRITES[write_names[0]] != model):
         wanted = model or WRITES[flat.names[next(at for at, name in enumerate(flat.names) if name in WRITES)]]
         at = next(at for at, name in enumerate(flat.names) if WRITES.get(name, wanted) != wanted)
         flat.refuse(at, f"transactions of a {wanted} history don't have {flat.names[at]!r}")
     if model is None:
         reads_lists = any(type(value) in _LISTS for value in flat.values)
-        model = WRITES[told_by[0]] if told_by else "list-append" if reads_lists or not flat.values else "rw-register"
+        of_reads: Model = "list-append" if reads_lists or not flat.values else "rw-register"
+        model = WRITES[write_names[0]] if write_names else of_reads
     table = {key: code for code, key in enumerate(dict.fromkeys(flat.keys))}
-    txn = np.repeat(np.arange(len(told)), flat.lengths)
+    txn = np.repeat(np.arange(len(done)), flat.lengths)
     write = np.fromiter((name != "r" for name in flat.names), bool, len(flat.names))
     transactions = Transactions(
         columns,
@@ -158,13 +167,16 @@ def parse(history: History, model: Model | None = None) -> Transactions:
         flat.values,
         list(table),
     )
-    _hold_to_rules(transactions)
+    _check_shapes(transactions)
     return transactions
 
 
 @dataclass(frozen=True)
 class _Flat:
-    """Micro-operations of some transactions, one after the other: lengths by transaction, the rest by each."""
+    """The micro-operations of some transactions in one sequence.
+
+    lengths: by transaction. The rest: by micro-operation.
+    """
 
     lengths: Integers
     names: list[str]
@@ -175,7 +187,7 @@ class _Flat:
 
     @classmethod
     def of(cls, transactions: Sequence[Any], lines: Integers, columns: Columns) -> _Flat:
-        # Types of everything at once: a loop in C, where a million shapes looked at one by one would take seconds.
+        # All types at once, in a C loop: checking a million shapes one by one would take seconds.
         if not set(map(type, transactions)) <= _LISTS:
             at = next(at for at, each in enumerate(transactions) if type(each) not in _LISTS)
             _refuse(columns, int(lines[at]), "a transaction is a list of micro-operations", transactions[at])
@@ -211,32 +223,32 @@ def _refuse(columns: Columns, line: int, rule: str, shown: Any) -> NoReturn:
     raise HistoryError(line, f"{rule}; a transaction of process {columns.process[line - 1]} has {literal(shown)}")
 
 
-def _agree(asked: _Flat, told: _Flat, ok: Flags) -> None:
-    """Raise unless every ok completion has its invocation's micro-operations, reads filled in."""
-    if not np.array_equal(asked.lengths, told.lengths):
-        at = int(np.flatnonzero(asked.lengths != told.lengths)[0])
-        process = told.columns.process[told.lines[at] - 1]
-        had = f"process {process} asked for {asked.lengths[at]} of them and was told of {told.lengths[at]}"
+def _agree(asked: _Flat, done: _Flat, ok: Flags) -> None:
+    """Raise unless every ok completion has its invocation's micro-operations, with reads filled in."""
+    if not np.array_equal(asked.lengths, done.lengths):
+        at = int(np.flatnonzero(asked.lengths != done.lengths)[0])
+        process = done.columns.process[done.lines[at] - 1]
+        had = f"process {process} asked for {asked.lengths[at]} of them and was told of {done.lengths[at]}"
         rule = "a completion has its invocation's micro-operations, reads filled in"
-        raise HistoryError(int(told.lines[at]), f"{rule}; {had}")
-    if asked.names == told.names and asked.keys == told.keys:
-        same = [a is b or (a == b and type(a) is type(b)) for a, b in zip(asked.values, told.values, strict=True)]
+        raise HistoryError(int(done.lines[at]), f"{rule}; {had}")
+    if asked.names == done.names and asked.keys == done.keys:
+        same = [a is b or (a == b and type(a) is type(b)) for a, b in zip(asked.values, done.values, strict=True)]
         doubtful = [
-            at for at, (good, name) in enumerate(zip(same, told.names, strict=True)) if not good and name != "r"
+            at for at, (good, name) in enumerate(zip(same, done.names, strict=True)) if not good and name != "r"
         ]
     else:
-        doubtful = list(range(len(told.names)))
+        doubtful = list(range(len(done.names)))
     for at in doubtful:
         mine = (asked.names[at], identity(asked.keys[at]))
-        its = (told.names[at], identity(told.keys[at]))
-        written = told.names[at] == "r" or identity(asked.values[at]) == identity(told.values[at])
+        its = (done.names[at], identity(done.keys[at]))
+        written = done.names[at] == "r" or identity(asked.values[at]) == identity(done.values[at])
         if mine != its or not written:
             shown = literal([asked.names[at], asked.keys[at], asked.values[at]])
-            told.refuse(at, f"a completion has its invocation's micro-operations, which asked for {shown}")
+            done.refuse(at, f"a completion has its invocation's micro-operations, which asked for {shown}")
 
 
-def _hold_to_rules(transactions: Transactions) -> None:
-    """Raise unless what was written and read has the shape that the model's values have."""
+def _check_shapes(transactions: Transactions) -> None:
+    """Raise unless what was written and read has the shape of the model's values."""
     writes = np.flatnonzero(transactions.write).tolist()
     written = [transactions.value[at] for at in writes]
     if not set(map(type, written)) <= _ELEMENTS:
@@ -266,10 +278,10 @@ def same(one: Sequence[Any], two: Sequence[Any]) -> bool:
 
 
 def plain(values: Iterable[Any]) -> bool:
-    """Whether they are integers and strings only, which can be compared and looked up as they are."""
+    """Whether they are all integers and strings, which can be compared and looked up as they are."""
     return set(map(type, values)) <= _NAMES
 
 
 def codes(values: list[Any]) -> list[Any]:
-    """The values, or where some are neither integers nor strings, something of each to compare and look up by."""
+    """The values; if some are neither integers nor strings, a key to compare and look up each by."""
     return values if plain(values) else [identity(value) for value in values]

@@ -1,10 +1,10 @@
 """Reachability in an acyclic graph, for many pairs at once.
 
-1. A node has a place in an order in which every edge leads on; of those that could come next, the earliest in time
-   does. A path between two nodes never leaves the stretch between their places.
-2. Sources are taken some thousand at a time, in their order, a bit of an integer each. A sweep over the stretch of a
-   batch hands every node's bits on to where its edges lead. Where time and dependencies agree, stretches are short and
-   all sweeps together see each node a few times; at worst a batch sees every edge: O(edges * sources / 64).
+1. Nodes are sorted topologically; of those that could come next, the earliest in time does. A path between two nodes
+   never leaves the range between their places.
+2. Sources are taken some thousand at a time, in their order, one bit of an integer each. A sweep over the range of a
+   batch passes every node's bits along its edges. Where time and dependencies agree, ranges are short, and all sweeps
+   together see each node a few times. At worst a batch sees every edge: O(edges * sources / 64).
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ _BATCH = 4096
 
 
 def reaches(edges: Pairs, time: Integers, asked: Pairs, watch: Callable[[str], None]) -> Flags:
-    """Whether a path leads from the first to the second of each pair asked; from a node to itself, one does.
+    """Whether a path leads from the first to the second of each pair; a node reaches itself.
 
-    edges: of an acyclic graph. time: by node, about when; any will do. watch: is told now and then how far this came,
-    and raises to end it.
+    edges: of an acyclic graph. time: by node, approximate times suffice. asked: the pairs. watch: called now and then
+    with the progress; raises to stop.
     """
     size = len(time)
     source, target = (part.tolist() for part in _once(edges, size))

@@ -1,14 +1,14 @@
-"""Short cycles of a kind, to show it by.
+"""Short cycles of a kind, as examples of it.
 
-1. From a dependency that is charged with the kind, the search goes level by level until it is back where the
-   dependency began; the first way back found is a shortest one. The orders of processes and of real time are taken at
-   once, however many transactions lie between: one step.
-2. The charged dependencies are tried in the order of the history, and only cycles no longer than the shortest so far
-   are looked for, until there are enough of the shortest possible or the work allowed for one kind is done.
-3. Of a closed path for G-nonadjacent that meets a transaction twice, the part that is still of the kind is kept.
+1. The search starts at a dependency that is charged with the kind. It proceeds level by level until it is back where
+   the dependency began. The first way back is a shortest one. The process and real-time orders count as one step,
+   however many transactions lie between.
+2. The charged dependencies are tried in the order of the history. Only cycles no longer than the shortest so far are
+   searched for. The search ends when there are enough of the shortest possible, or the work allowed for a kind is done.
+3. A closed path for G-nonadjacent may meet a transaction twice. Then the part that is still of the kind is kept.
 
-No networkx here: it wants a graph of objects, and its shortest paths don't know of rw that must not be neighbours, nor
-of a real-time order that has no edges.
+networkx would not do: it needs a graph of objects, and its shortest paths know neither of rw that must not be in a row
+nor of a real-time order without edges.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import numpy as np
 
 from splitbrain.checkers.histories.columns import FOREVER
 from splitbrain.checkers.transactions.cycle_kinds import Kind
-from splitbrain.checkers.transactions.dependencies import EXAMPLES, Edges
+from splitbrain.checkers.transactions.dependencies import EXAMPLES, DependencyEdges
 from splitbrain.checkers.transactions.graph import Graph
 
 _WORK = 400_000  # Steps a kind: about a second.
@@ -32,15 +32,17 @@ _LEAST = {"G-nonadjacent": 4}  # Two rw with something between them, and again. 
 
 @dataclass(frozen=True)
 class Cycle:
-    """Transactions, numbered as in the graph, each with how it leads to the next, and the last to the first:
-    `ww`, `wr`, `rw`, `process` or `realtime`."""
+    """Transactions, numbered as in the graph, and how each leads to the next, the last one to the first.
+
+    steps: `ww`, `wr`, `rw`, `process` or `realtime`.
+    """
 
     transactions: tuple[int, ...]
     steps: tuple[str, ...]
 
 
 def shortest(graph: Graph, kind: Kind) -> list[Cycle]:
-    """A few cycles of that kind, the shortest first; at least one. Work is bounded for what follows the first."""
+    """A few cycles of that kind, the shortest first; at least one. The work after the first is bounded."""
     search = _Search(graph, kind)
     least = _LEAST.get(kind.name.removesuffix(kind.level), 2)
     found: dict[frozenset[int], Cycle] = {}
@@ -57,7 +59,7 @@ def shortest(graph: Graph, kind: Kind) -> list[Cycle]:
     return [first, *(cycle for cycle in others if len(cycle.steps) <= _LONG)]
 
 
-def _following(edges: Edges, count: int) -> list[list[int]]:
+def _following(edges: DependencyEdges, count: int) -> list[list[int]]:
     order = np.argsort(edges.source, kind="stable")
     starts = np.searchsorted(edges.source[order], np.arange(count + 1)).tolist()
     targets = edges.target[order].tolist()
@@ -65,7 +67,7 @@ def _following(edges: Edges, count: int) -> list[list[int]]:
 
 
 class _Search:
-    """A state is a transaction, doubled, plus 1 if an rw led there and that matters."""
+    """A state is twice a transaction, plus 1 if an rw led there and that matters."""
 
     def __init__(self, graph: Graph, kind: Kind) -> None:
         self.graph, self.kind, self.work = graph, kind, 0
@@ -89,7 +91,7 @@ class _Search:
         self.turn = {txn: turn for line in self.by_process.values() for turn, txn in enumerate(line)}
 
     def starts(self) -> Iterator[tuple[int, list[int], str]]:
-        """Charged dependencies: where each begins, where it leads, and what it is."""
+        """Charged dependencies: where each begins, where it leads, and its step."""
         rw = self.graph.rw
         edges = {"G0": ("ww", self.graph.ww), "G1c": ("wr", self.graph.wr)}.get(self.name)
         for number in self.kind.core.tolist():
@@ -135,7 +137,7 @@ class _Search:
             yield from self._overwritten(txn)
         if not self.kind.level:
             return
-        # What comes later in the same order was reached already, by whoever came before.
+        # Anything later in the same order was already reached from an earlier transaction.
         line, turn = self.by_process[self.process[txn]], self.turn[txn] + 1
         for each in line[turn : self.turns[self.process[txn]]]:
             if free[each]:
@@ -151,7 +153,7 @@ class _Search:
     def _overwritten(self, txn: int) -> Iterator[tuple[int, str]]:
         for number in self.reads.get(txn, ()):
             version = int(self.graph.rw.version[number])
-            # The first reader leads to all but itself. A second can only add that one, and a third nothing.
+            # The first reader leads to all writers but itself. A second can add only the first, and a third nothing.
             first = self.spread.setdefault(version, txn)
             if first == txn:
                 following = self._overwriters(number, txn)
@@ -172,13 +174,13 @@ class _Search:
             steps.append(how)
             transactions.append(state >> 1)
             state = state_before
-        # Walked backwards: the goal is the source, and the step into each target left the one before it.
+        # Walked backwards: the goal is the source, and each step leads from the transaction before.
         transactions = [transactions[0], *reversed(transactions[1:])]
         return _simple(Cycle(tuple(transactions), tuple(reversed(steps))))
 
 
 def _simple(cycle: Cycle) -> Cycle:
-    """The cycle, or a part of it that meets no transaction twice and has no neighbouring rw as the whole has none."""
+    """The cycle; or if it meets a transaction twice, a part that does not, without two rw in a row if it had none."""
     seen: dict[int, int] = {}
     for at, txn in enumerate(cycle.transactions):
         if txn not in seen:

@@ -1,7 +1,7 @@
-"""How transactions are told of, in sentences and as data.
+"""Rendering transactions: as text and as JSON.
 
-1. A transaction is known by its number among the operations of the history.
-2. A long list is told by its end, where what matters is; what is left out is counted.
+1. A transaction is named by its number among the operations of the history.
+2. A long list is shown by its end, where the relevant elements are. The elements left out are counted.
 """
 
 from __future__ import annotations
@@ -47,18 +47,18 @@ def who(transactions: Transactions, txn: int) -> str:
 
 def what(transactions: Transactions, txn: int) -> str:
     """Its micro-operations in a sentence: `append 5 to x, read y as [1]`."""
-    told = []
+    clauses = []
     for at in list(transactions.of(txn))[:_SHOWN]:
         name = key(transactions, int(transactions.key[at]))
         if transactions.write[at]:
             verb = "append" if transactions.model == "list-append" else "write"
-            told.append(f"{verb} {value(transactions.value[at])} to {name}")
+            clauses.append(f"{verb} {value(transactions.value[at])} to {name}")
         elif transactions.known[at]:
-            told.append(f"read {name} as {read(transactions, at)}")
+            clauses.append(f"read {name} as {read(transactions, at)}")
         else:
-            told.append(f"read {name}")
-    left = len(transactions.of(txn)) - len(told)
-    return ", ".join(told) + (f" and {left} more" if left else "")
+            clauses.append(f"read {name}")
+    left = len(transactions.of(txn)) - len(clauses)
+    return ", ".join(clauses) + (f" and {left} more" if left else "")
 
 
 def read(transactions: Transactions, at: int) -> str:
@@ -84,7 +84,8 @@ def node(transactions: Transactions, txn: int) -> dict[str, Any]:
         "invoked_ns": int(columns.time[began]),
         "completed_ns": int(columns.time[ended]) if over else None,
         "micro_operations": [
-            _micro_operation(transactions, at, told) for at, told in zip(every[:_SHOWN], known, strict=False)
+            _micro_operation(transactions, at, read_known)
+            for at, read_known in zip(every[:_SHOWN], known, strict=False)
         ],
         "micro_operations_left_out": max(0, len(every) - _SHOWN),
     }
@@ -101,12 +102,12 @@ def _micro_operation(transactions: Transactions, at: int, known: bool) -> dict[s
 
 
 def events(transactions: Transactions, operations: Iterable[int]) -> tuple[int, ...]:
-    """The indices of their invocations and completions, ascending."""
+    """The event indices of the transactions' invocations and completions, ascending."""
     found = {int(at) for txn in operations for at in (transactions.invoked[txn], transactions.completed[txn])}
     return tuple(sorted(found - {FOREVER}))
 
 
 def example(transactions: Transactions, text: str, operations: Iterable[int], **data: Any) -> Example:
-    """An occurrence of an anomaly that is no cycle: its transactions become the data's nodes."""
+    """An occurrence of an anomaly other than a cycle. Its transactions become the nodes of the data."""
     involved = tuple(dict.fromkeys(operations))
     return Example(text, involved, {"nodes": [node(transactions, txn) for txn in involved], "edges": [], **data})

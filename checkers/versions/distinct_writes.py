@@ -1,16 +1,16 @@
-"""Registers with distinct writes: which write each read returned, by columns.
+"""Registers with distinct writes: which write each read returned, as columns.
 
-Operations: `write` with a value, `read` whose completion has the value read; null is what a key holds before any write.
-Polls of replicas are passed over.
+Operations: `write` with a value, `read` whose completion has the value read. A key holds null before its first write.
+Polls of replicas are ignored.
 
-1. Values written to one key differ, so a read says which write it saw. A value written twice is refused, naming both
-   lines, and so is a written null. Values are the same as `values` says. Failed writes don't count: a client
-   may try again with the value of a write that certainly did not happen.
-2. A write that is `info` or was never completed happened if a read returned its value. Otherwise nobody can tell, and
-   since it can't change any verdict it is left out.
-3. A stray is a read that returned a value that no `ok` or `info` write wrote to that key: nobody did, or only one that
-   had failed.
-4. Any operation but these is refused (`refuse_others`): nobody knows what it did to a register.
+1. Values written to one key differ, so a read names the write that it returned. A value written twice is refused, with
+   both lines. A write of null is refused too. `values` defines when two values are the same. Failed writes do not
+   count: a client may retry with the value of a write that certainly did not happen.
+2. A write with an indeterminate outcome (`info`, or never completed) happened if a read returned its value. Otherwise
+   its outcome stays ambiguous. It can't change any verdict, so it is left out.
+3. A stray is a read of a value that no `ok` or `info` write wrote to that key: either nobody wrote it, or only a write
+   that had failed.
+4. Any other operation is refused (`refuse_others`), because its effect on a register is not defined.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splitbrain.checkers.histories.columns import FAIL, FOREVER, OK, Columns, Integers
-from splitbrain.checkers.histories.history import History, HistoryError
+from splitbrain.checkers.histories.event import HistoryError
+from splitbrain.checkers.histories.history import History
 from splitbrain.checkers.histories.prose import at, key_name, literal
 from splitbrain.checkers.histories.replica_polls import POLL
 from splitbrain.checkers.histories.values import identity
@@ -36,10 +37,10 @@ STRAY = -2
 class DistinctWrites:
     """Operations by field, all of one length, in the order of their invocations; a row each.
 
-    Rows are the `ok` reads, the `ok` writes, and those `info` writes that were read. session: code of the process, from
-    0. key: code. read: or else a write. version: the row of the write that was read (of a write, its own), INITIAL or
-    STRAY. invoked, completed: event indices; `completed` is FOREVER for an `info` write. unread: `info` writes left
-    out.
+    Rows are the `ok` reads, the `ok` writes, and the `info` writes that were read.
+    session: code of the process, from 0. key: its code. read: true for a read, false for a write.
+    version: of a read, the row of the write that it returned, or INITIAL or STRAY; of a write, its own row.
+    invoked, completed: event indices; `completed` is FOREVER for an `info` write. unread: `info` writes left out.
     """
 
     history: History
@@ -54,7 +55,7 @@ class DistinctWrites:
 
     @classmethod
     def of(cls, history: History) -> DistinctWrites:
-        """Gather them. O(n log n). Raises HistoryError where rule 1 is broken."""
+        """Read the history's registers. O(n log n). Raises HistoryError where rule 1 is broken."""
         columns = history.columns
         operations = columns.operations
         f = columns.f[operations.invoked]
@@ -67,21 +68,21 @@ class DistinctWrites:
         version = _versions(columns, key, read, invoked, completed)
         seen = np.zeros(len(kept), dtype=bool)
         seen[version[read & (version >= 0)]] = True
-        told = read | acknowledged | seen
-        row = np.cumsum(told) - 1
+        happened = read | acknowledged | seen
+        row = np.cumsum(happened) - 1
         version = np.where(version >= 0, row[np.maximum(version, 0)], version)
         completed = np.where(acknowledged, completed, FOREVER)
-        processes, session = np.unique(columns.process[invoked][told], return_inverse=True)
+        processes, session = np.unique(columns.process[invoked][happened], return_inverse=True)
         return cls(
             history,
             session.astype(np.int64),
-            key[told],
-            read[told],
-            version[told],
-            invoked[told],
-            completed[told],
+            key[happened],
+            read[happened],
+            version[happened],
+            invoked[happened],
+            completed[happened],
             len(processes),
-            int((~told).sum()),
+            int((~happened).sum()),
         )
 
     @property
@@ -93,7 +94,7 @@ class DistinctWrites:
 
     @property
     def acknowledged(self) -> NDArray[np.bool_]:
-        """Which rows are writes that were `ok`."""
+        """Which rows are acknowledged (`ok`) writes."""
         return ~self.read & (self.completed < FOREVER)
 
     def process(self, row: int) -> int:
@@ -109,7 +110,7 @@ class DistinctWrites:
         """The value read or written, as JSON."""
         return literal(self.columns.value[self.completed[row] if self.read[row] else self.invoked[row]])
 
-    def told(self, row: int) -> str:
+    def describe(self, row: int) -> str:
         """What it did, as a clause: `process 3 read 7 from x at 0.015 s (n1)`."""
         key, value = key_name(self.key_of(row)), self.value(row)
         moment = at(self.history.events[int(self.invoked[row])])
@@ -138,7 +139,7 @@ class DistinctWrites:
 
 
 def refuse_others(columns: Columns, known: tuple[str, ...], what: str) -> None:
-    """Raise HistoryError for the first client's operation that is none of `known` and no poll of a replica. O(n)."""
+    """Raise HistoryError for the first client operation that is neither one of `known` nor a replica poll. O(n)."""
     codes = [code for code, name in enumerate(columns.fs) if name not in (*known, POLL)]
     wrong = np.flatnonzero(np.isin(columns.f, codes) & (columns.process >= 0))
     if len(wrong):

@@ -1,8 +1,8 @@
-"""Settling: the last read that held a versioned write, and the last that lacked it.
+"""Visibility of versioned writes: the last read that saw each write, and the last read that missed it.
 
-1. A read held a write if it covered it for certain: returned it, or a write that had (transitively) seen it.
-2. A read lacked an acknowledged write if it was invoked after the acknowledgement and didn't hold it. A read of which
-   it isn't known all that it covered (`version_order`) lacks nothing.
+1. A read saw a write if it covered it for certain: it returned the write, or one that had seen it, directly or not.
+2. A read missed an acknowledged write if it was invoked after the acknowledgement and did not see it. A read whose
+   coverage is not fully known (`version_order`) misses nothing.
 """
 
 from __future__ import annotations
@@ -13,41 +13,41 @@ import numpy as np
 
 from splitbrain.checkers.histories.columns import Integers
 from splitbrain.checkers.histories.history import Operation
-from splitbrain.checkers.versions.reads import KeySightings, Sightings
+from splitbrain.checkers.versions.reads import KeyReads, VersionedReads
 
 
 @dataclass(frozen=True, slots=True)
-class Settling:
-    """Of a write: the last read that held it, and the last that lacked it."""
+class Visibility:
+    """Last read that saw, and last read that missed, one acknowledged write."""
 
-    held: Operation | None
-    lacked: Operation | None
+    last_seen: Operation | None
+    last_missed: Operation | None
 
 
-def settling(sightings: Sightings) -> dict[int, Settling]:
-    """That of every acknowledged write, by its id. O(reads * chains + writes)."""
-    found: dict[int, Settling] = {}
-    for of in sightings.keys.values():
-        for chain, members in enumerate(of.lineage.members):
-            held, lacked = _last(of, of.clock[:, chain].astype(np.int64), len(members))
+def visibility(reads: VersionedReads) -> dict[int, Visibility]:
+    """Last read that saw, and last that missed, each acknowledged write, by its id. O(reads * chains + writes)."""
+    found: dict[int, Visibility] = {}
+    for key_reads in reads.by_key.values():
+        for chain, members in enumerate(key_reads.order.members):
+            last_seen, last_missed = _last(key_reads, key_reads.clock[:, chain].astype(np.int64), len(members))
             for at, write in enumerate(members.tolist()):
-                put = of.lineage.writes[write]
+                put = key_reads.order.writes[write]
                 if put.outcome != "ok":
                     continue
-                last = of.reads[lacked[at]] if lacked[at] >= 0 else None
+                last = key_reads.reads[last_missed[at]] if last_missed[at] >= 0 else None
                 if last is not None and last.invocation.index < put.ended:
                     last = None
-                found[put.id] = Settling(of.reads[held[at]] if held[at] >= 0 else None, last)
+                found[put.id] = Visibility(key_reads.reads[last_seen[at]] if last_seen[at] >= 0 else None, last)
     return found
 
 
-def _last(of: KeySightings, reached: Integers, positions: int) -> tuple[list[int], list[int]]:
-    """For each position of a chain the last read that reached it, and the last that for certain did not; or -1."""
-    held, lacked = np.full(positions + 1, -1), np.full(positions + 1, -1)
+def _last(key_reads: KeyReads, reached: Integers, positions: int) -> tuple[list[int], list[int]]:
+    """For each position of a chain: the last read that reached it, and the last that certainly did not; or -1."""
+    last_seen, last_missed = np.full(positions + 1, -1), np.full(positions + 1, -1)
     reads = np.arange(len(reached))
-    # A read that reached position p is one that reached all up to p, and lacked all from p + 1.
-    np.maximum.at(held, np.where(reached >= 0, reached, positions), reads)
-    sure = of.horizon < 0
-    np.maximum.at(lacked, reached[sure] + 1, reads[sure])
-    held = np.maximum.accumulate(held[:positions][::-1])[::-1]
-    return held.tolist(), np.maximum.accumulate(lacked)[:positions].tolist()
+    # A read that reached position p saw all writes up to p, and missed all from p + 1.
+    np.maximum.at(last_seen, np.where(reached >= 0, reached, positions), reads)
+    sure = key_reads.horizon < 0
+    np.maximum.at(last_missed, reached[sure] + 1, reads[sure])
+    last_seen = np.maximum.accumulate(last_seen[:positions][::-1])[::-1]
+    return last_seen.tolist(), np.maximum.accumulate(last_missed)[:positions].tolist()

@@ -1,17 +1,16 @@
-"""Versioned registers: writes, what each had seen, and what therefore supersedes what.
+"""Versioned registers: the writes, what each had seen, and so which versions supersede which.
 
-Operations: `put` with value {"write": id}, whose completion says in "seen" which writes its context covered
-directly; `read` returns the ids of the siblings.
+Operations: `put` with value {"write": id}; its completion lists in "seen" the writes that its context covered directly.
+`read` returns the ids of the siblings.
 
-1. A write's id is an integer (true and false are none), unique in the history. A write had *seen* another if that is in
-   its "seen", or in that of a write that it had seen: a later version then supersedes the earlier one (Dynamo, SOSP
+1. A write's id is an integer (not true or false), unique in the history. A write had *seen* another that is in its
+   "seen", or in the "seen" of a write that it had seen. The later version then supersedes the earlier one (Dynamo, SOSP
    2007, section 4.4).
-2. A completion without "seen", or no completion, leaves open what the write had seen. Whatever it was had
-   been invoked before the put completed, and so had everything seen through it: the context was in the
-   client's hands by then. So such a write may have seen any write of its key invoked before its own end, and
-   no other.
-3. A write's own id in its "seen" says nothing: a client that tried again had read its first try.
-4. A "seen" naming a write invoked only after the put was completed is no anomaly but a broken history.
+2. Without a completion, or without "seen" in it, what a write had seen is unknown. The client held the context when the
+   put completed, so everything in it had been invoked by then. Such a write may have seen any write of its key that was
+   invoked before its own end, and no other.
+3. A write's own id in its "seen" means nothing: a client that retried had read its first attempt.
+4. A "seen" that names a write invoked only after the put completed is no anomaly. The history itself is wrong.
 """
 
 from __future__ import annotations
@@ -19,15 +18,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from splitbrain.checkers.histories.columns import FOREVER
+from splitbrain.checkers.histories.event import HistoryError
 from splitbrain.checkers.histories.final_reads import Key
-from splitbrain.checkers.histories.history import History, HistoryError, Operation
-
-FOREVER = 1 << 62
+from splitbrain.checkers.histories.history import History, Operation
 
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """A put. seen: the ids its context covered directly, or None if nobody recorded them."""
+    """A put. seen: the ids that its context covered directly, or None if that was not recorded."""
 
     id: int
     operation: Operation
@@ -54,11 +53,11 @@ class Write:
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """What some versions stand for.
+    """What a set of versions covers.
 
-    ids: they themselves and every write they had seen, for certain. horizon: any write of the key invoked
-    before this event index may be covered as well, through a write whose "seen" nobody recorded; -1 if there
-    is none such.
+    ids: the versions themselves and every write that they had certainly seen. horizon: an event index; any write of the
+    key invoked before it may be covered too, through a write whose "seen" was not recorded. -1 if there is no such
+    write.
     """
 
     ids: frozenset[int]
@@ -67,14 +66,14 @@ class Coverage:
 
 @dataclass(frozen=True)
 class Versions:
-    """The writes of a history by id, and its ok reads with the siblings they returned."""
+    """The writes of a history by id, and its `ok` reads with the siblings that they returned."""
 
     writes: Mapping[int, Write]
     reads: tuple[tuple[Operation, tuple[int, ...]], ...]
 
     @classmethod
     def of(cls, history: History) -> Versions:
-        """Gather them. O(n). Raises HistoryError where a value has the wrong shape, or rule 1 or 4 is broken."""
+        """Read the history. O(n). Raises HistoryError where a value has the wrong shape, or rule 1 or 4 is broken."""
         writes: dict[int, Write] = {}
         reads: list[tuple[Operation, tuple[int, ...]]] = []
         for operation in history.operations:
@@ -94,11 +93,11 @@ class Versions:
         return cls(writes, tuple(reads))
 
     def known(self, id_: int, key: Key) -> bool:
-        """Whether anybody ever put that write to that key."""
+        """Whether anybody put that write to that key."""
         return id_ in self.writes and self.writes[id_].key == key
 
     def coverage(self, siblings: Iterable[int], key: Key) -> Coverage:
-        """What these versions of a key stand for. O(writes and "seen" entries reached)."""
+        """What these versions of a key cover. O(writes and "seen" entries reached)."""
         reached: set[int] = set()
         horizon = -1
         ahead = list(siblings)
@@ -115,7 +114,7 @@ class Versions:
         return Coverage(frozenset(reached), horizon)
 
     def superseded(self, siblings: Iterable[int], key: Key) -> tuple[int, int] | None:
-        """A pair of the siblings of which the second's writer had seen the first, or None.
+        """A pair of siblings of which the second supersedes the first, or None.
 
         O(S * writes of the key since the earliest of the S siblings was invoked).
         """

@@ -27,7 +27,7 @@ from typing import Any
 import msgspec
 
 from splitbrain.checkers import History, HistoryError, Outcome, Verdict, check_all
-from splitbrain.checkers.compose import compose, told
+from splitbrain.checkers.compose import compose, describe_error
 from splitbrain.checkers.linearizability import MODELS, Model
 from splitbrain.checkers.registry import Checker, find, names
 from splitbrain.harness.running.experiment import UsageProblem
@@ -154,7 +154,7 @@ def workers(jobs: int) -> Iterator[Executor | None]:
         yield executor
     finally:
         executor.shutdown(wait=False, cancel_futures=True)
-        # What they are in the middle of may take hours, and nobody waits for it any more.
+        # What they still judge may take hours, and its result is no longer needed.
         for child in multiprocessing.active_children():
             child.kill()
 
@@ -189,7 +189,7 @@ def judged(name: str, history: History, checkers: Sequence[Checker], options: Ma
     except KeyboardInterrupt:
         raise
     except BaseException as problem:  # Its own failure is no verdict, and must not look like one.
-        return compose({}, {checker.name: told(problem)})
+        return compose({}, {checker.name: describe_error(problem)})
 
 
 def status(verdict: Verdict) -> Status:
@@ -200,8 +200,8 @@ def status(verdict: Verdict) -> Status:
 
 
 def as_json(verdict: Verdict, history: History) -> str:
-    """One JSON object on one line. What JSON lacks (NaN, infinity) is null. `truncated` is there if it is true."""
-    cut_off = {"truncated": True} if history.truncated else {}
+    """One JSON object on one line. What JSON lacks (NaN, infinity) is null. `truncated` and `cut_at`: of a cut file."""
+    cut_off = {"truncated": True, "cut_at": history.cut_at} if history.truncated else {}
     return msgspec.json.encode({**verdict.as_dict(), "verdict": status(verdict), **cut_off}).decode()
 
 
@@ -218,19 +218,19 @@ def as_text(verdict: Verdict, history: History) -> str:
     shown += [line if len(line) <= WIDTH else line[: WIDTH - 1] + "…" for line in parts]
     if history.truncated:
         where = f" at line {history.cut_at:,}" if history.cut_at else ""
-        shown.append(f"the file ends inside an event{where}; what came before was judged")
+        shown.append(f"the file was cut off{where}; what came before was judged")
     return "\n".join(shown)
 
 
 def _begin() -> None:
-    threading.Thread(target=_outlive_nobody, args=(os.getppid(),), daemon=True).start()
+    threading.Thread(target=_exit_with_parent, args=(os.getppid(),), daemon=True).start()
     # A Ctrl-C reaches every process of a terminal: the first one ends the others.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
-def _outlive_nobody(parent: int) -> None:
-    # Whoever is killed with SIGKILL can't end its children; they are given another parent, and can see that.
+def _exit_with_parent(parent: int) -> None:
+    # A process that is killed with SIGKILL can't end its children, but they see that they get another parent.
     while os.getppid() == parent:
         time.sleep(_GLANCE_S)
     os._exit(1)

@@ -123,11 +123,11 @@ def run(
 )
 @click.option("--model", help="Model of the object: a name, or your own as package.module:ATTRIBUTE.")
 @click.option("--consistency", help="The consistency model that transactions were promised.")
-@click.option("--timeout", type=click.FloatRange(0, min_open=True), help="Seconds that checking may take.")
+@click.option("--timeout", type=click.FloatRange(0, min_open=True), help="Seconds for checking, witness included.")
 @click.option("--memory", type=click.FloatRange(0, min_open=True), help="Megabytes that checking may take.")
 @click.option("--jobs", default=1, show_default=True, type=words.Whole(1, 256), help="Processes to check with.")
 @click.option("--independent", is_flag=True, help="Values are [key value], as jepsen.independent has them.")
-@click.option("--option", "options", multiple=True, metavar="KEY=JSON", help="A checker's option, such as sla_ms=300.")
+@click.option("--option", "options", multiple=True, metavar="KEY=JSON", help="For the checker: sla_ms=300, initial=5.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object, for programs.")
 def check(
     history: Path,

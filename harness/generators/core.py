@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol
 
-from splitbrain.checkers.histories.history import NEMESIS, Event
+from splitbrain.checkers.histories.event import NEMESIS, Event
 from splitbrain.harness.operation import Invocation
 
 Thread = int | Literal["nemesis"]

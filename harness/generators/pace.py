@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from splitbrain.checkers.histories.history import Event
+from splitbrain.checkers.histories.event import Event
 from splitbrain.harness.generators.core import Context, Generator, Pending, Source, Step, Test, at_ns, lift, seconds
 from splitbrain.harness.operation import Invocation
 from splitbrain.harness.seeds import fraction, split

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
-from splitbrain.checkers.histories.history import NEMESIS, Event
+from splitbrain.checkers.histories.event import NEMESIS, Event
 from splitbrain.harness.generators.core import (
     NOTHING,
     PENDING,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from splitbrain.checkers.histories.history import NEMESIS, Event
+from splitbrain.checkers.histories.event import NEMESIS, Event
 from splitbrain.harness.generators.core import Context, Generator, Pending, Source, Step, Test, lift
 from splitbrain.harness.generators.order import any_of, sequence, unfold
 from splitbrain.harness.generators.threads import on_threads

@@ -11,7 +11,7 @@ import random
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
-from splitbrain.checkers.histories.history import NEMESIS
+from splitbrain.checkers.histories.event import NEMESIS
 from splitbrain.harness.environment import Environment, Link, LinkSight, Network
 from splitbrain.harness.nemesis.package import FaultFamily, observed
 from splitbrain.harness.operation import Invocation

@@ -13,7 +13,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from splitbrain.checkers.histories.history import NEMESIS
+from splitbrain.checkers.histories.event import NEMESIS
 from splitbrain.harness.environment import Environment, EnvironmentLost
 from splitbrain.harness.nemesis.package import FaultFamily, observed
 from splitbrain.harness.operation import Invocation

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from splitbrain.checkers.histories import faults as recorded
-from splitbrain.checkers.histories.history import Event, History
+from splitbrain.checkers.histories.event import Event
+from splitbrain.checkers.histories.history import History
 
 
 @dataclass(frozen=True)

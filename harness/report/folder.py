@@ -14,7 +14,8 @@ from typing import Any
 
 from jinja2 import TemplateError
 
-from splitbrain.checkers.histories.history import History, HistoryError
+from splitbrain.checkers.histories.event import HistoryError
+from splitbrain.checkers.histories.history import History
 from splitbrain.harness.report.page import render
 
 LOG_TAIL_BYTES = 32 * 1024

@@ -2,7 +2,8 @@
 
 1. Same experiment, same simulated run, byte for byte.
 2. What can't be done is refused before anything starts, by name: an unknown workload, system, fault, environment or
-   configuration key; a fault the environment has no means for; an interface the system lacks.
+   configuration key; a fault the environment has no means for; an interface the system lacks. So are a workload's
+   checkers: one that does not exist, or an option that it does not have.
 3. `command` is the shell line that runs it again.
 """
 
@@ -12,6 +13,7 @@ import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from splitbrain.checkers.registry import find
 from splitbrain.harness.catalogue import UnknownName, system, workload
 from splitbrain.harness.environment import Environment
 from splitbrain.harness.nemesis import FaultPackage, fault_package
@@ -114,6 +116,8 @@ class Experiment:
                 commands_s=kind.fault_commands_s,
             )
             chosen.generator(plan)
+            for name, options in chosen.checkers.items():
+                find(name).accept(options)
         except ValueError as problem:
             raise UsageProblem(str(problem)) from None
         environment = kind.make(self.names, configured, split(self.seed, "environment"))

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from splitbrain.checkers.histories.history import Event
+from splitbrain.checkers.histories.event import Event
 from splitbrain.checkers.histories.replica_polls import POLL
 from splitbrain.harness.generators import (
     PENDING,

@@ -23,7 +23,7 @@ from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
-from splitbrain.checkers.histories.history import NEMESIS, Event, EventType
+from splitbrain.checkers.histories.event import NEMESIS, Event, EventType
 from splitbrain.harness.environment import EnvironmentFailure
 from splitbrain.harness.generators import NOTES, Context, Generator, Pending, Test, Thread
 from splitbrain.harness.operation import Completion, Invocation

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from splitbrain.checkers.histories.history import Event, encode
+from splitbrain.checkers.histories.event import Event, encode
 
 
 class HistoryWriter:

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from splitbrain.checkers import History, Outcome, Verdict, check_all
+from splitbrain.checkers.histories.event import Event
 from splitbrain.checkers.histories.faults import LOST
-from splitbrain.checkers.histories.history import Event
 from splitbrain.harness.environment import Environment, EnvironmentFailure, EnvironmentLost
 from splitbrain.harness.generators import Test, any_of, clients, nemesis, stagger, time_limit
 from splitbrain.harness.report import write as write_report
@@ -53,11 +53,12 @@ class Interrupted(Exception):
     """The user ended the run."""
 
 
-def run(experiment: Experiment, *, out: Path, progress: Progress) -> Result:
+def run(experiment: Experiment, *, out: Path = Path("runs"), progress: Progress | None = None) -> Result:
     """Run the experiment.
 
-    out: the folder that runs go to. Raises UsageProblem or ResultsError before anything started, and KeyboardInterrupt
-    (or what else a signal's handler raised) after everything was cleaned up. Whatever else fails is a `broken` result.
+    out: the folder that runs go to. progress: told what goes on; None: nobody is. Raises UsageProblem or ResultsError
+    before anything started, and KeyboardInterrupt (or what else a signal's handler raised) after everything was cleaned
+    up. Whatever else fails is a `broken` result.
     """
     if asyncio._get_running_loop() is not None:
         raise UsageProblem(
@@ -70,7 +71,7 @@ def run(experiment: Experiment, *, out: Path, progress: Progress) -> Result:
         folder = RunFolder.create(out, experiment.workload)
         folder.write_run(facts(prepared))
         interrupts.check()
-        return _Run(prepared, folder, progress, interrupts).go()
+        return _Run(prepared, folder, progress or Progress(quiet=True), interrupts).go()
 
 
 class HarnessError(Exception):

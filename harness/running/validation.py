@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from splitbrain.checkers.histories.history import NEMESIS, Event
+from splitbrain.checkers.histories.event import NEMESIS, Event
 from splitbrain.harness.generators import Context, Generator, Pending, Source, Step, Test, lift
 from splitbrain.harness.operation import Invocation
 from splitbrain.harness.workload import Schema

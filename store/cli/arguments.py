@@ -1,7 +1,7 @@
 """Arguments: what `splitbrain-store` accepts on its command line, and how it refuses the rest.
 
-1. What is wrong is said before anything is sent, with the cause and the remedy, as a usage error.
-2. A host name becomes an address here, once: answers are matched on the address they come from.
+1. A mistake is reported before anything is sent, with the cause and the remedy, as a usage error.
+2. A host name is resolved to an address here, once: answers are matched on the address they come from.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class AddressType(click.ParamType[Address]):
 
 
 class MemberType(AddressType):
-    """name=host:port, with a zone and a capacity behind commas for those who have them."""
+    """name=host:port, optionally followed by a comma and the zone, and another and the capacity."""
 
     name = "name=host:port[,zone[,capacity]]"
 
@@ -99,7 +99,7 @@ def key_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def contact_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """What every command needs that talks to a cluster: a `contact`, and `as_json`."""
+    """The options of every command that talks to a cluster: a `contact`, and `as_json`."""
 
     @functools.wraps(command)
     def with_contact(secret: bytes, cluster: str, nodes: tuple[Address, ...], **others: Any) -> Any:
@@ -144,7 +144,7 @@ def _counts(command: Callable[..., Any], *counts: tuple[str, int, str]) -> Calla
 
 
 def configuration(settings: tuple[str, ...]) -> Config:
-    """Of `--config key=value` options."""
+    """The configuration that `--config key=value` options make."""
     pairs = [setting.partition("=") for setting in settings]
     for name, equals, _ in pairs:
         if not equals:
@@ -156,7 +156,7 @@ def configuration(settings: tuple[str, ...]) -> Config:
 
 
 def context_of(text: str | None) -> bytes | None:
-    """A context as a get prints it."""
+    """The bytes of a context as a get prints it."""
     try:
         return None if text is None else base64.b64decode(text, validate=True)
     except ValueError:

@@ -1,6 +1,6 @@
 """Commands on keys: get, put, delete, and what every node holds of one.
 
-Values that are no text are shown with backslashes; `--json` has them in base64 as well.
+Bytes of a value that are no text are shown with backslashes; `--json` has values in base64 as well.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from splitbrain.store.cli.queries import ask, ask_each, look
 from splitbrain.store.cli.tables import draw, table
 from splitbrain.store.errors import StoreError
 from splitbrain.store.versions.dotted import Version
-from splitbrain.store.wire.messages import Held
+from splitbrain.store.wire.client_messages import Held
 
 
 @click.command()
@@ -83,39 +83,39 @@ def versions(contact: Contact, as_json: bool, key: str) -> None:
     """Print what each node holds of KEY, side by side, and whether its homes agree."""
     cluster = look(contact)
     answers = ask_each(contact, cluster.addresses, lambda client: client.local(os.fsencode(key)))
-    homes = cluster.ring.homes(os.fsencode(key))
-    verdict, why = agreement(homes, answers)
+    primaries = cluster.ring.primaries(os.fsencode(key))
+    verdict, why = agreement(primaries, answers)
     if as_json:
         nodes = {
             name: _held(each) if isinstance(each, Held) else {"error": str(each)} for name, each in answers.items()
         }
-        click.echo(json.dumps({"key": key, "homes": homes, "agree": verdict, "why": why, "nodes": nodes}))
+        click.echo(json.dumps({"key": key, "homes": primaries, "agree": verdict, "why": why, "nodes": nodes}))
         return
-    draw([table("", ("node", "holds it as", *VERSION), _rows(homes, answers))])
+    draw([table("", ("node", "holds it as", *VERSION), _rows(primaries, answers))])
     click.echo(why)
 
 
-def agreement(homes: tuple[str, ...], answers: Mapping[str, Held | StoreError]) -> tuple[bool | None, str]:
-    """Whether the homes of a key hold the same; None if not all of them answered; and a sentence that says so."""
-    held = {home: answer for home in homes if isinstance(answer := answers.get(home), Held)}
-    silent = ", ".join(home for home in homes if home not in held)
+def agreement(primaries: tuple[str, ...], answers: Mapping[str, Held | StoreError]) -> tuple[bool | None, str]:
+    """Whether the primary replicas of a key agree (None: not all of them answered), and a sentence that says so."""
+    held = {primary: answer for primary in primaries if isinstance(answer := answers.get(primary), Held)}
+    silent = ", ".join(primary for primary in primaries if primary not in held)
     first = next(iter(held.values()), None)
-    differing = ", ".join(home for home, each in held.items() if first is not None and each.state != first.state)
+    differing = ", ".join(primary for primary, each in held.items() if first is not None and each.state != first.state)
     if differing:
         text = "the homes differ: a get repairs what it reads, anti-entropy the rest"
         return False, f"{text} ({differing} unlike {next(iter(held))})"
     if silent:
         return None, f"nobody knows whether the homes agree: no answer from {silent}"
     hints = sum(len(each.hints_for) for each in answers.values() if isinstance(each, Held))
-    return True, f"the {len(homes)} homes agree" + (f"; {hints} hints of it are not delivered yet" if hints else "")
+    return True, f"the {len(primaries)} homes agree" + (f"; {hints} hints of it are not delivered yet" if hints else "")
 
 
 VERSION = ("dot", "coordinator", "request", "wall time", "value")
 
 
-def _rows(homes: tuple[str, ...], answers: Mapping[str, Held | StoreError]) -> list[tuple[object, ...]]:
+def _rows(primaries: tuple[str, ...], answers: Mapping[str, Held | StoreError]) -> list[tuple[object, ...]]:
     rows: list[tuple[object, ...]] = []
-    rank = {home: place for place, home in enumerate(homes)}
+    rank = {primary: place for place, primary in enumerate(primaries)}
     for name, each in sorted(answers.items(), key=lambda item: (rank.get(item[0], len(rank)), item[0])):
         if isinstance(each, StoreError):
             rows.append((name, "no answer", None, None, None, None, each.message))
@@ -131,12 +131,12 @@ def _rows(homes: tuple[str, ...], answers: Mapping[str, Held | StoreError]) -> l
 
 
 def _row(version: Version) -> tuple[object, ...]:
-    told = _told(version)
-    value = "(tombstone)" if version.value is None else told["value"]
-    return (told["dot"], told["coordinator"], told["request"], _moment(version.wall_ns), value)
+    described = _described(version)
+    value = "(tombstone)" if version.value is None else described["value"]
+    return (described["dot"], described["coordinator"], described["request"], _moment(version.wall_ns), value)
 
 
-def _told(version: Version) -> dict[str, Any]:
+def _described(version: Version) -> dict[str, Any]:
     return {
         "dot": f"{version.actor:x}:{version.counter}",
         "value": None if version.value is None else _text(version.value),
@@ -147,8 +147,8 @@ def _told(version: Version) -> dict[str, Any]:
 
 
 def _held(held: Held) -> dict[str, object]:
-    told = [_told(version) for version in held.state.versions]
-    return {"home": held.home, "hints_for": held.hints_for, "versions": told}
+    described = [_described(version) for version in held.state.versions]
+    return {"home": held.home, "hints_for": held.hints_for, "versions": described}
 
 
 def _moment(wall_ns: int) -> str:

@@ -1,7 +1,7 @@
-"""Asking: one request from a shell to a node, or to each of several at the same time.
+"""Queries: one request from a shell to a node, or to each of several nodes at once.
 
 1. A failed request ends the command with exit code 1, and one line that says whether it happened.
-2. Asked of several nodes, a failure is an answer like others: a cluster with a dead node must still be looked into.
+2. If several nodes are asked a failure is an answer like others: a cluster with a dead node can still be inspected.
 """
 
 from __future__ import annotations
@@ -16,12 +16,14 @@ import click
 
 from splitbrain.store.actions import Address
 from splitbrain.store.cli.arguments import Contact
-from splitbrain.store.client import Client, ClientCore
+from splitbrain.store.client import Client
+from splitbrain.store.client_core import ClientCore
 from splitbrain.store.config import Config, ConfigError, Member
 from splitbrain.store.errors import StoreError
-from splitbrain.store.membership.history import Standing, fold, identity
+from splitbrain.store.membership.history import Standing, fold
 from splitbrain.store.ring.ring import Ring
 from splitbrain.store.server import present
+from splitbrain.store.wire.changes import identity
 from splitbrain.store.wire.udp import UdpSocket
 
 USAGE, FAILED, BROKEN = 64, 1, 3
@@ -32,7 +34,7 @@ Question = Callable[[Client], Awaitable[T]]
 
 @dataclass(frozen=True)
 class Cluster:
-    """As one node knows it. nodes: every one that its history names. view: the history's digest."""
+    """The cluster as one node knows it. nodes: every one that its history names. view: the history's digest."""
 
     config: Config
     ring: Ring
@@ -41,12 +43,12 @@ class Cluster:
 
     @property
     def addresses(self) -> dict[str, Address]:
-        """Of the nodes that can be asked: members, and those that are leaving."""
+        """The addresses of the nodes that can be asked: members, and those that are leaving."""
         return {name: m.address for name, (m, standing) in sorted(self.nodes.items()) if standing is not Standing.GONE}
 
 
 def ask(contact: Contact, question: Question[T]) -> T:
-    """The answer of the first node that gives one; ends the command if none does."""
+    """Ask the nodes in turn; ends the command if none answers. Returns the first answer."""
     try:
         return asyncio.run(_ask(contact, question))
     except StoreError as problem:
@@ -57,7 +59,7 @@ def ask(contact: Contact, question: Question[T]) -> T:
 
 
 def ask_each(contact: Contact, nodes: Mapping[str, Address], question: Question[T]) -> dict[str, T | StoreError]:
-    """What each of the named nodes itself answers, or how it failed to."""
+    """Ask each of the named nodes itself. Returns each answer, or the error, by name."""
 
     async def one(address: Address) -> T | StoreError:
         try:

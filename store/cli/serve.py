@@ -1,7 +1,7 @@
 """`splitbrain-store serve`: a node as a process.
 
-1. Whatever ends a node, its log's last line names the cause and the remedy; a signal ends it with exit code 0.
-2. A node that is no member yet says so, with the command that has it join.
+1. However a node ends, the last line of its log names the cause and the remedy. A signal ends it with exit code 0.
+2. A node that is no member yet says so, with the command that makes it join.
 """
 
 from __future__ import annotations
@@ -124,11 +124,11 @@ async def _serve(server: Server, where: str) -> None:
 
 def _tune() -> None:
     """The interpreter's own settings, for a process that does nothing else."""
-    # What is there by now stays for good: no need to look through it for garbage again and again. What comes is mostly
-    # freed without that; the first generation's default of 700 is half a dozen requests.
+    # What exists by now stays for good: garbage collection need not scan it. Most later objects are freed without it;
+    # the first generation's default of 700 is half a dozen requests.
     gc.freeze()
     gc.set_threshold(10_000, 20, 100)
-    # The thread that commits takes the interpreter several times for a moment. It would wait 5 ms each time.
+    # The thread that commits needs the interpreter several times for a moment. It would wait 5 ms each time.
     sys.setswitchinterval(0.000_5)
 
 
@@ -162,7 +162,7 @@ def _shown(address: Address) -> str:
 
 
 def _note(text: str) -> None:
-    # Whoever read the log may have gone (a closed pipe); the node has better things to do than to die of it.
+    # The reader of the log may have gone (a closed pipe); that must not end the node.
     with contextlib.suppress(OSError):
         click.echo(text, err=True)
 

@@ -1,9 +1,9 @@
 """Tables: what a person sees of a cluster, from the reports that programs get.
 
-1. A table is data: a title, column names and cells. Drawing it is one function's business: in colour and boxes on a
-   terminal, as aligned text, never cut off, where the output goes into a file or a pipe.
-2. What a node reports and this version doesn't know is shown as it is, and what it doesn't report is left out.
-3. Cells come from other machines: what is not printable is escaped, and is no markup.
+1. A table is data: a title, column names and cells. `draw` alone renders it: with colours and boxes on a terminal, as
+   aligned text that is never cut off into a file or a pipe.
+2. What a node reports and this version doesn't know is shown as it is. What it doesn't report is left out.
+3. Cells come from other machines: unprintable characters are escaped, and markup is not interpreted.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from typing import Any
 
 VERBOSE = ("config", "merkle")
-"""Parts of a status that fill a screen, and that only who looks for them wants."""
+"""Parts of a status that fill a screen, shown with `--verbose` only."""
 BY_COLUMN = ("ring", "merkle")
 
 
 @dataclass(frozen=True)
 class Table:
-    """title: "" for none. rows: a cell a column."""
+    """A table as data. title: "" for none. rows: each with one cell a column."""
 
     title: str
     columns: tuple[str, ...]
@@ -48,7 +48,7 @@ def cell(value: object) -> str:
 
 
 def draw(tables: Iterable[Table]) -> None:
-    """Onto standard output."""
+    """Render tables to standard output."""
     drawn = [each for each in tables if each.rows]
     if sys.stdout.isatty():
         _draw_rich(drawn)
@@ -70,7 +70,7 @@ def status_tables(report: Mapping[str, Any], *, verbose: bool) -> list[Table]:
 
 
 def _part(title: str, part: Mapping[str, Any]) -> list[Table]:
-    """One part of a status: its single values, then what it says of each node."""
+    """One part of a status: its single values, then its values by node."""
     single = {name: value for name, value in part.items() if not isinstance(value, Mapping)}
     nested = {name: value for name, value in part.items() if isinstance(value, Mapping)}
     tables = [table(title, ("", ""), single.items())] if single else []
@@ -101,7 +101,7 @@ def _plain(each: Table) -> str:
 
 
 def _draw_rich(tables: Iterable[Table]) -> None:
-    # Slow to import, and only a person wants it.
+    # Slow to import, and needed only on a terminal.
     from rich.console import Console
     from rich.table import Table as Drawing
     from rich.text import Text

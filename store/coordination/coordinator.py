@@ -41,7 +41,9 @@ from splitbrain.store.versions.dotted import (
     newest_stamp,
     next_dot,
 )
-from splitbrain.store.wire.messages import Failed, Read, Reply, State, Stored, Values, Write, Written
+from splitbrain.store.wire.client_messages import Failed, Stored, Values
+from splitbrain.store.wire.messages import Reply
+from splitbrain.store.wire.peer_messages import Read, State, Write, Written
 
 STATE_BYTES_MAX = 16 * VALUE_BYTES_MAX
 """All siblings of a key together: half of what reassembly takes."""
@@ -94,10 +96,10 @@ class PutRequest:
     def start(self) -> None:
         """Make the version and store it here."""
         core = self._core
-        if core.name in self._fanout.homes or core.holdings.writable(self._key):
+        if core.name in self._fanout.primaries or core.ownership.writable(self._key):
             owner, entry = None, core.replica.newest(DATA, self._key)
         else:
-            owner = _stands_in_for(core, self._fanout.homes)
+            owner = _stands_in_for(core, self._fanout.primaries)
             entry = Entry(0, self._handoff.newest(owner, self._key))
         actor = self._make_version(entry)
         if sum(VERSION_BYTES + len(v.value or b"") for v in self._state.versions) > STATE_BYTES_MAX:
@@ -145,9 +147,9 @@ class PutRequest:
 
     def _held_here(self, durable: bool = True) -> None:
         core = self._core
-        slot, self._version = core.holdings.slot(self._key), core.holdings.version
+        slot, self._version = core.ownership.slot(self._key), core.ownership.version
         self._count(core.name, None, slot, durable)
-        is_home = core.name in self._fanout.homes
+        is_home = core.name in self._fanout.primaries
         self._tell_others(besides=core.name if is_home else None)
         if slot is None:
             self._fanout.seek()
@@ -176,7 +178,7 @@ class PutRequest:
     def _provide(self, home: str) -> None:
         """The home has the write, or somebody keeps a hint for it."""
         self._provided.add(home)
-        if not self._spread and self._provided.issuperset(self._fanout.homes):
+        if not self._spread and self._provided.issuperset(self._fanout.primaries):
             self._spread = True
             self._handoff.spread(self._key)
             self._rest()
@@ -198,16 +200,16 @@ class PutRequest:
     def _check(self) -> None:
         if self._answered:
             return
-        holdings = self._core.holdings
-        if holdings.version != self._version and self._core.name in self._provided:
-            self._version, slot = holdings.version, holdings.slot(self._key)
+        ownership = self._core.ownership
+        if ownership.version != self._version and self._core.name in self._provided:
+            self._version, slot = ownership.version, ownership.slot(self._key)
             if slot is not None:
                 # It has come to this node since the write did.
                 self._tally.holder(self._core.name, slot)
         replicas, primaries, durable = self._counts()
         if self._quorum.met(replicas, primaries, durable):
             self._fanout.enough()
-            coordinator = self._core.name if self._core.name in self._fanout.homes else ""
+            coordinator = self._core.name if self._core.name in self._fanout.primaries else ""
             context = issue(
                 self._core.secret, self._key, Context(self._covered, newest_stamp(self._state), coordinator)
             )
@@ -219,12 +221,12 @@ class PutRequest:
             self._timer.cancel()
 
     def _time_up(self) -> None:
-        missing = ", ".join(home for home in self._fanout.homes if home not in self._provided)
+        missing = ", ".join(home for home in self._fanout.primaries if home not in self._provided)
         text = f"{self._quorum.missed(*self._counts())} hold it after {self._core.config.request_timeout_s:g} s"
         if missing:
             text += f" ({missing} did not answer)"
         self._answer(Failed("quorum_failed", f"{text}; get the key before you retry"))
-        for home in self._fanout.homes:
+        for home in self._fanout.primaries:
             if home in self._provided:
                 continue
             if home == self._core.name:
@@ -263,9 +265,9 @@ class GetRequest:
     def start(self) -> None:
         """Read here, and ask the others."""
         core = self._core
-        homes = self._fanout.homes
+        homes = self._fanout.primaries
         self._timer = core.timers.at(self._deadline, self._time_up)
-        slot, self._version = core.holdings.slot(self._key), core.holdings.version
+        slot, self._version = core.ownership.slot(self._key), core.ownership.version
         if core.name in homes or slot is not None:
             self._count(core.name, None, slot, core.replica.visible(self._key))
             self._fanout.start(besides=core.name if core.name in homes else None)
@@ -279,7 +281,7 @@ class GetRequest:
 
     def _count(self, node: str, owner: str | None, slot: int | None, state: VersionSet | None) -> None:
         self._states[node] = state
-        if not self._fastest and node in self._fanout.homes:
+        if not self._fastest and node in self._fanout.primaries:
             self._fastest = node
         if slot is not None:
             self._tally.holder(node, slot)
@@ -308,9 +310,9 @@ class GetRequest:
     def _check(self) -> None:
         if self._met or self._answered:
             return
-        holdings = self._core.holdings
-        if holdings.version != self._version and self._core.name in self._states:
-            self._version, slot = holdings.version, holdings.slot(self._key)
+        ownership = self._core.ownership
+        if ownership.version != self._version and self._core.name in self._states:
+            self._version, slot = ownership.version, ownership.slot(self._key)
             if slot is not None:
                 # It has come to this node since it was asked, and with it what the others had acknowledged.
                 self._count(self._core.name, None, slot, self._core.replica.visible(self._key))
@@ -321,7 +323,7 @@ class GetRequest:
         state = self._core.replica.combine(self._states.values())
         if self._core.config.read_repair == "blocking":
             self._repair.push(
-                self._fanout.homes, dict(self._states), lambda holders: self._answer_once_held(state, holders)
+                self._fanout.primaries, dict(self._states), lambda holders: self._answer_once_held(state, holders)
             )
         else:
             self._answer(state)
@@ -331,7 +333,7 @@ class GetRequest:
         if self._stragglers is not None:
             self._stragglers.cancel()
         if self._core.config.read_repair != "off":
-            self._repair.push(self._fanout.homes, self._states, lambda holders: None)
+            self._repair.push(self._fanout.primaries, self._states, lambda holders: None)
 
     def _answer_once_held(self, state: VersionSet, holders: set[str]) -> None:
         if len(holders) >= self._quorum.replicas:
@@ -354,7 +356,7 @@ class GetRequest:
         if self._answered:
             return
         self._answered = True
-        silent = ", ".join(home for home in self._fanout.homes if home not in self._states) or "stale replicas"
+        silent = ", ".join(home for home in self._fanout.primaries if home not in self._states) or "stale replicas"
         missed = self._quorum.missed(self._counted(), self._tally.primaries)
         text = f"{missed} answered within {self._core.config.request_timeout_s:g} s"
         self._finish(Failed("quorum_failed", f"{text} (not {silent}); retry, or lower R"))

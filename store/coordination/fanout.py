@@ -18,7 +18,9 @@ from collections.abc import Callable
 
 from splitbrain.store.parts import Core
 from splitbrain.store.scheduling.timers import Timer
-from splitbrain.store.wire.messages import Failed, Moved, Reply, Request, State, Written
+from splitbrain.store.wire.client_messages import Failed
+from splitbrain.store.wire.messages import Reply, Request
+from splitbrain.store.wire.peer_messages import Moved, State, Written
 
 STAND_IN_AFTER_S = 0.25
 """Well over a round trip and a sync to disk, well under a client's patience."""
@@ -59,10 +61,10 @@ class Fanout:
         self._make = make
         self._on_answer = on_answer
         self._on_given_up = on_given_up
-        self.homes = preference[: core.ring.n]
+        self.primaries = preference[: core.ring.n]
         spare = preference[core.ring.n :] if sloppy else ()
         self._spare = [name for name in spare if name != core.name]
-        self.silent = set(self.homes)
+        self.silent = set(self.primaries)
         self.hopeful: set[str] = set()
         self._asked_themselves: dict[str, None] = {}
         self._lost: set[str] = set()
@@ -77,7 +79,7 @@ class Fanout:
         if besides is not None:
             self.silent.discard(besides)
             self._asked_themselves[besides] = None
-        for home in self.homes:
+        for home in self.primaries:
             if home != besides:
                 self._ask_home(home)
 
@@ -97,7 +99,7 @@ class Fanout:
             return
         self._seeking = True
         membership = self._core.membership
-        former = [home for ring in reversed(membership.past) for home in ring.homes(self._key)]
+        former = [home for ring in reversed(membership.past) for home in ring.primaries(self._key)]
         preference = self._core.ring.preference(self._key)
         others = [*former, *membership.leaving(), *preference[self._core.ring.n :][:SPARE_ASKED]]
         for node in dict.fromkeys(others):
@@ -121,10 +123,10 @@ class Fanout:
             self.seek()
 
     def _follow_ring(self) -> None:
-        homes = self._core.ring.homes(self._key)
-        if homes != self.homes:
-            self.silent = (self.silent & set(homes)) | (set(homes) - set(self.homes) - set(self._asked_themselves))
-            self.homes = homes
+        homes = self._core.ring.primaries(self._key)
+        if homes != self.primaries:
+            self.silent = (self.silent & set(homes)) | (set(homes) - set(self.primaries) - set(self._asked_themselves))
+            self.primaries = homes
             for home in homes:
                 if home not in self._asked_themselves and home != self._core.name:
                     self._ask_home(home)

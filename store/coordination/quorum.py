@@ -15,7 +15,7 @@ from functools import lru_cache
 
 from splitbrain.store.config import Config
 from splitbrain.store.errors import StoreError
-from splitbrain.store.wire.messages import Get, Put
+from splitbrain.store.wire.client_messages import Get, Put
 
 
 @dataclass(frozen=True, slots=True)

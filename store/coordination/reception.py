@@ -28,8 +28,10 @@ from splitbrain.store.scheduling.latencies import Latencies
 from splitbrain.store.versions.context import Context, accept
 from splitbrain.store.versions.dots import Dots
 from splitbrain.store.versions.dotted import Dot
+from splitbrain.store.wire.client_messages import Failed, Get, Put
 from splitbrain.store.wire.limits import check_key, check_value
-from splitbrain.store.wire.messages import Failed, Forward, Get, Put, Reply
+from splitbrain.store.wire.messages import Reply
+from splitbrain.store.wire.peer_messages import Forward
 from splitbrain.store.wire.rpc import ANSWER_KEPT_S, Incoming
 
 REQUESTS_MAX = 1000
@@ -71,13 +73,13 @@ class Intake:
         try:
             context, asked = self._admit(request)
         except StoreError as refusal:
-            self._core.exchange.answer(incoming, Failed(refusal.code, refusal.message))
+            self._core.rpc.answer(incoming, Failed(refusal.code, refusal.message))
             return
         if isinstance(request, Put) and not self._is_timely(incoming, forward):
             return
         if self.ongoing >= REQUESTS_MAX:
             text = f"{self._core.name} has {REQUESTS_MAX} requests under way; wait and retry"
-            self._core.exchange.answer(incoming, Failed("busy", text))
+            self._core.rpc.answer(incoming, Failed("busy", text))
             return
         self._do(incoming, forward, request, request_id, context, asked)
 
@@ -100,11 +102,11 @@ class Intake:
         core = self._core
         if incoming.retried and (forward is None or forward.dot is None) and core.now - self._started < ANSWER_KEPT_S:
             text = f"{core.name} started while this put was under way; get the key before you retry"
-            core.exchange.answer(incoming, Failed("timeout", text))
+            core.rpc.answer(incoming, Failed("timeout", text))
             return False
         if core.now < self._catching_up_until:
             core.counters["stale_puts"] += 1
-            core.exchange.forget(incoming)
+            core.rpc.forget(incoming)
             return False
         return True
 
@@ -129,16 +131,16 @@ class Intake:
             now = core.now
             self.latencies[kind].observe(now - began, now)
             core.background.observe(now - began, now)
-            core.exchange.answer(incoming, reply)
+            core.rpc.answer(incoming, reply)
             for other in self._putting.pop(place, ()) if isinstance(request, Put) else ():
-                core.exchange.answer(other, reply)
+                core.rpc.answer(other, reply)
 
         def coordinate(dot: Dot | None, finish: Callable[[Reply], None]) -> None:
             if isinstance(request, Put):
                 value = request.value
                 id_, given = request_id, dot
                 if core.config.defect == RETRY_WITHOUT_DEDUPLICATION:
-                    id_, given = core.exchange.new_id(), None
+                    id_, given = core.rpc.new_id(), None
                 put = PutRequest(core, self._handoff, request.key, value, context, asked, id_, given, finish)
                 put.start()
             else:

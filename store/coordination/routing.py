@@ -19,7 +19,9 @@ from splitbrain.store.parts import Core
 from splitbrain.store.versions.clocks import gives_dots
 from splitbrain.store.versions.dots import Dots
 from splitbrain.store.versions.dotted import Dot
-from splitbrain.store.wire.messages import Failed, Forward, Get, Put, Reply, Stored, after_others
+from splitbrain.store.wire.client_messages import Failed, Get, Put, Stored
+from splitbrain.store.wire.messages import Reply, after_others
+from splitbrain.store.wire.peer_messages import Forward
 
 LOOK_EVERY_S = 0.1
 GRACE_S = 0.5
@@ -53,7 +55,7 @@ class Routing:
         self._dot: Dot | None = None
         self._coordinate = coordinate
         self._finish = finish
-        self._homes = list(core.ring.homes(request.key))
+        self._homes = list(core.ring.primaries(request.key))
         self._untried = list(self._homes)
         self._asked: str | None = None
         self._deadline = core.now + core.config.request_timeout_s + GRACE_S

@@ -1,9 +1,10 @@
-"""Admission: joins and leaves, as an operator asks any member for them.
+"""Admission: joins and leaves that an operator asks of any member.
 
-1. Nothing changes before it is known to be possible. A node that is to join runs already: it has answered at its
-   address, under its name, and is configured as the cluster is. Else a mistyped address would take over keys.
-2. The operator hears that it is done once the change is durable here. It spreads by gossip, first to whom it concerns.
-3. Asking again for what is so already does nothing.
+1. Nothing changes before it is known to be possible. A node that is to join must be running. It has answered at its
+   address, under its name, and is configured as the cluster is. Otherwise a mistyped address would take over keys.
+2. The operator gets an answer once the change is durable here. The change spreads by gossip, first to the node that it
+   is about.
+3. To ask again for what is the case already does nothing.
 
 Dynamo (SOSP 2007), section 4.8.1.
 """
@@ -16,25 +17,29 @@ from splitbrain.store.config import ConfigError, Member
 from splitbrain.store.errors import StoreError
 from splitbrain.store.gossip.gossip import Gossip
 from splitbrain.store.parts import Core
-from splitbrain.store.wire.messages import Changed, Failed, Join, Leave, Reply, Told
+from splitbrain.store.wire.client_messages import Changed, Failed, Join, Leave
+from splitbrain.store.wire.messages import Reply
+from splitbrain.store.wire.peer_messages import Told
 from splitbrain.store.wire.rpc import Incoming
 
 ANSWER_S = 1.5
-"""For a node that is to join; shorter than a client waits before it asks another member (`client.FAILOVER_S`)."""
+"""How long a joining node may take to answer: less than a client waits before it asks another member
+(`client_core.FAILOVER_S`).
+"""
 
 
 class Admission:
-    """What a member does for an operator."""
+    """A member's handling of joins and leaves."""
 
     def __init__(self, core: Core, gossip: Gossip) -> None:
         self._core = core
         self._gossip = gossip
 
     def take(self, incoming: Incoming, request: Join | Leave) -> None:
-        """Answers Changed, or Failed with the reason."""
+        """Answer a request with Changed, or with Failed and the reason."""
         refusal = self._core.membership.refusal
         if refusal is not None:
-            self._core.exchange.answer(incoming, Failed("not_member", refusal))
+            self._core.rpc.answer(incoming, Failed("not_member", refusal))
             return
         try:
             match request:
@@ -45,10 +50,10 @@ class Admission:
                     done = partial(self._done, incoming, None if request.gone else request.name)
                     self._core.membership.leave(request.name, wall_ns, done, gone=request.gone)
         except (StoreError, ConfigError) as refusal_:
-            self._core.exchange.answer(incoming, _failed(refusal_))
+            self._core.rpc.answer(incoming, _failed(refusal_))
 
     def _look_at(self, incoming: Incoming, member: Member) -> None:
-        """Have the member join, if it is there."""
+        """Have the member join, if it answers."""
         core = self._core
         if core.membership.has(member):
             self._done(incoming, None)
@@ -62,22 +67,22 @@ class Admission:
                         done = partial(self._done, incoming, member.name)
                         core.membership.join(member, core.present.now.wall_ns, done)
                     except StoreError as refusal:
-                        core.exchange.answer(incoming, _failed(refusal))
+                        core.rpc.answer(incoming, _failed(refusal))
                     return
                 case Told():
                     text = f"the node there is {reply.name!r}; give that name, or another address"
                 case Failed():
                     text = f"it refuses: {reply.message}"
                 case _:
-                    says = core.exchange.says(member.address)
+                    says = core.rpc.says(member.address)
                     text = f"it does not answer; {says or 'start it first, with the address of a member as --seed'}"
-            core.exchange.answer(incoming, Failed("bad_request", f"{node} can't join: {text}"))
+            core.rpc.answer(incoming, Failed("bad_request", f"{node} can't join: {text}"))
 
         self._gossip.greet(member.address, core.now + ANSWER_S, answered)
 
     def _done(self, incoming: Incoming, concerned: str | None) -> None:
         core = self._core
-        core.exchange.answer(incoming, Changed(core.membership.view))
+        core.rpc.answer(incoming, Changed(core.membership.view))
         if concerned is not None and concerned != core.name:
             self._gossip.tell(concerned)
 

@@ -1,14 +1,14 @@
-"""Gossip: how nodes hear of changes of the membership, and of each other's lives.
+"""Gossip: how nodes learn of changes of the membership, and of each other's heartbeats.
 
-1. Once every `gossip_s`, at moments of its own, a node picks one peer at random and both tell: the digest of their
-   history, the few changes they learnt last, the freshest heartbeats. Where all know the same, that is all.
-2. Where digests differ then, one side lists the changes that it knows, and each gets what it lacks: six messages at
+1. Once every `gossip_s`, at moments of its own, a node picks one peer at random. Each tells the other the digest of its
+   history, the few changes it learnt last, and the freshest heartbeats. If both know the same, that is all.
+2. If the digests still differ, one side lists the changes that it knows, and each gets what it lacks: six messages at
    most, for a history of any length.
-3. A change is told only once it is durable here (`membership`). Histories merge by union and of two heartbeats the
-   later counts, so messages that are lost, late or repeated do no harm.
-4. Seeds are addresses that all nodes are given. A member asks one now and then, so that clusters which never heard of
-   each other meet there; a node outside the ring finds it through them.
-5. Only nodes of one configuration (`config.COMMON`) hear each other out: elsewhere keys lie on other nodes, and
+3. A change is told only once it is durable here (`membership`). Histories merge by union, and the later of two
+   heartbeats counts. So messages that are lost, late or repeated do no harm.
+4. Seeds are addresses that all nodes are given. A member asks one now and then, so clusters that never heard of each
+   other meet there. A node outside the ring finds it through them.
+5. Nodes whose configurations differ in `config.COMMON` reject each other's gossip: keys lie on other nodes there, and
    versions mean something else.
 6. Heartbeats are for the failure detector. They never change the membership.
 
@@ -24,33 +24,34 @@ from functools import partial
 
 from splitbrain.store.actions import Address, Bits
 from splitbrain.store.config import COMMON
-from splitbrain.store.membership.history import IDENTITY_BYTES, Change
 from splitbrain.store.parts import Core
 from splitbrain.store.ring.ring import Ring
-from splitbrain.store.wire.messages import BEAT_MAX, Failed, Heartbeat, History, Reconcile, Reply, Request, Tell, Told
+from splitbrain.store.wire.changes import IDENTITY_BYTES, Change
+from splitbrain.store.wire.client_messages import Failed
+from splitbrain.store.wire.messages import Reply, Request
+from splitbrain.store.wire.peer_messages import BEAT_MAX, Heartbeat, History, Reconcile, Tell, Told
 from splitbrain.store.wire.rpc import Incoming, OnReply
 
 HEARTBEATS_MAX = 32
-"""In a message: what fits into one datagram, with names of ordinary length."""
+"""How many heartbeats a message has: what fits into one datagram, with names of ordinary length."""
 HOT_ROUNDS, HOT_MAX = 10, 8
-"""A change is told for that many rounds after it was learnt; more than `HOT_MAX` at once are left to rule 2."""
+"""For how many rounds a change is told after it was learnt. If more than `HOT_MAX` are new, rule 2 spreads them."""
 SEED_BITS = 3
 """A member asks a seed in one round of 2**3."""
 PATIENCE_S = 0.5
-"""At the least: for a peer that has to make a change durable before it answers."""
+"""How long to wait for an answer, at least: a peer makes a change durable before it answers."""
 NOTE_EVERY_S = 60.0
 OUTLIVED_MAX = 3
-"""One correction is a clock that was set back; that many are a second node of the name."""
+"""How many corrections of its own heartbeat mean a second node of the name; one may be a clock that was set back."""
 
 Peer = str | Address
 """A node that the history names, or a seed."""
 
 
 class Gossip:
-    """One node's part in it. seeds: where the cluster may be found. bits: randomness.
+    """One node's gossip. seeds: addresses at which the cluster may be found. bits: randomness.
 
-    load: what this node reports of its own load, by the names in `loads`. loads: of every node that was heard of, by
-    its name: `keys`, `requests_per_s`.
+    load: what this node reports of its own load, by the names in `loads`.
     """
 
     def __init__(self, core: Core, seeds: Iterable[Address], bits: Bits) -> None:
@@ -62,7 +63,7 @@ class Gossip:
         self._learnt: list[tuple[float, Change]] = []
         self._own = Heartbeat(core.name, 0, 0)
         self._beats: dict[str, Heartbeat] = {}
-        """Of the others, the freshest last."""
+        """The other nodes' heartbeats, the freshest last."""
         self._outlived = 0
         self._synced: dict[Peer, float] = {}
         self._noted: dict[str, float] = {}
@@ -70,7 +71,7 @@ class Gossip:
         core.membership.on_change.append(self._changed)
 
     def start(self) -> None:
-        """Begin."""
+        """Begin the rounds."""
         core = self._core
         self._own = Heartbeat(core.name, core.present.now.wall_ns // 10**9, 0)
         if core.membership.refusal is not None:
@@ -78,7 +79,7 @@ class Gossip:
         core.after(core.config.gossip_s * self._share(), self._round)
 
     def take(self, incoming: Incoming, request: Tell | Reconcile) -> None:
-        """Another node's gossip."""
+        """Answer another node's gossip."""
         core, membership = self._core, self._core.membership
         difference = _difference(request.settings, self._settings)
         if difference:
@@ -87,7 +88,7 @@ class Gossip:
                 incoming.name, f"{incoming.name} is not heard out, it is configured otherwise: {difference}"
             )
             text = f"{core.name} is configured otherwise: {_difference(self._settings, request.settings)}"
-            core.exchange.answer(incoming, Failed("bad_request", text))
+            core.rpc.answer(incoming, Failed("bad_request", text))
             return
         match request:
             case Tell():
@@ -96,29 +97,29 @@ class Gossip:
                 def durable() -> None:
                     changes = [] if request.view == membership.view else self._hot()
                     told_back = Told(core.name, membership.view, changes, self._heartbeats())
-                    core.exchange.answer(incoming, told_back)
+                    core.rpc.answer(incoming, told_back)
 
                 membership.merge(request.changes, durable)
             case Reconcile():
                 theirs = _unpack(request.identities)
                 history = History(membership.missing(theirs), _pack(membership.unknown(theirs)))
-                core.exchange.answer(incoming, history)
+                core.rpc.answer(incoming, history)
 
     def tell(self, peer: Peer, changes: list[Change] | None = None) -> None:
-        """Gossip with that peer now. changes: what to tell it; None: what was learnt last."""
+        """Gossip with that peer now. changes: what to tell it; None: the changes learnt last."""
         self._ask(peer, self._message(changes), partial(self._told, peer))
 
     def greet(self, address: Address, deadline: float, on_reply: OnReply) -> None:
-        """Gossip with whoever is at that address, and hand on the answer, or None if none came by the deadline."""
+        """Gossip with the node at that address, and pass its answer on; None if none came by the deadline."""
 
         def answered(reply: Reply | None) -> None:
             self._told(address, reply)
             on_reply(reply)
 
-        self._core.exchange.ask(address, self._message(None), deadline, answered)
+        self._core.rpc.ask(address, self._message(None), deadline, answered)
 
     def sync(self, peer: Peer) -> None:
-        """Make the peer's history and this node's one, now; not more than once a round."""
+        """Make the peer's history and this node's equal, now; not more than once a round."""
         core = self._core
         last = self._synced.get(peer)
         if last is not None and core.now - last < core.config.gossip_s:
@@ -130,7 +131,7 @@ class Gossip:
 
     @property
     def loads(self) -> dict[str, dict[str, int]]:
-        """By node, this one's among them, what it said last."""
+        """The load that each node reported last, this one included: `keys` and `requests_per_s`, by name."""
         beats = sorted([*self._beats.values(), self._own], key=lambda beat: beat.node)
         return {beat.node: {"keys": beat.keys, "requests_per_s": beat.requests_per_s} for beat in beats}
 
@@ -150,7 +151,7 @@ class Gossip:
             self.tell(peer)
 
     def _share(self) -> float:
-        """Of an interval: random, in [0, 1)."""
+        """A random share of an interval, in [0, 1)."""
         return self._bits(16) / 65536
 
     def _pick(self) -> Peer | None:
@@ -168,7 +169,7 @@ class Gossip:
         if isinstance(peer, str):
             core.ask(peer, request, deadline, on_reply)
         else:
-            core.exchange.ask(peer, request, deadline, on_reply)
+            core.rpc.ask(peer, request, deadline, on_reply)
 
     def _told(self, peer: Peer, reply: Reply | None) -> None:
         match reply:
@@ -203,7 +204,7 @@ class Gossip:
         self._note_now_and_then(name, f"{name} does not hear this node out: {reply.message}")
 
     def _note_now_and_then(self, about: str, text: str) -> None:
-        """A line a minute about each peer."""
+        """Log at most a line a minute about each peer."""
         now = self._core.now
         self._noted = {name: at for name, at in self._noted.items() if now - at < NOTE_EVERY_S}
         if about not in self._noted:
@@ -225,7 +226,7 @@ class Gossip:
         self._beats = {name: beat for name, beat in self._beats.items() if membership.address(name) is not None}
         peer = self._pick()
         if peer is not None and any(change.issuer == self._core.name for change in new):
-            # Not in the next round: an operator who was told "done" may switch this node off.
+            # Now, not in the next round: an operator who was told "done" may switch this node off.
             self.tell(peer)
 
     def _hot(self) -> list[Change]:
@@ -248,14 +249,16 @@ class Gossip:
                 continue
             self._beats.pop(beat.node, None)
             self._beats[beat.node] = beat
-            if known is not None or beat.node == sender:  # Else it may be what is remembered of a dead one.
+            if known is not None or beat.node == sender:  # Otherwise it may be an old heartbeat of a dead node.
                 core.detector.heartbeat(beat.node, core.now)
 
     def _outlive(self, beat: Heartbeat) -> None:
-        """Rise above a heartbeat of this name that it did not send: its clock was set back, or it has a double."""
+        """Outbid a heartbeat under this name that this node did not send: its clock was set back, or another node has
+        its name.
+        """
         if _age(beat) <= _age(self._own):
             return
-        # Past the last number there is, nobody could read it.
+        # A number past the last could not be decoded.
         incarnation = min(beat.incarnation + 1, BEAT_MAX)
         self._own = Heartbeat(self._core.name, incarnation, 0, self._own.keys, self._own.requests_per_s)
         self._outlived += 1
@@ -269,7 +272,7 @@ def _age(beat: Heartbeat) -> tuple[int, int]:
 
 
 def _difference(theirs: list[str], ours: list[str]) -> str:
-    """Where the settings differ, in words; "" if they don't."""
+    """The settings that differ, as a sentence; "" if none do."""
     if len(theirs) != len(ours):
         return "it is of another version of the store; use the same everywhere"
     compared = zip(COMMON, theirs, ours, strict=True)

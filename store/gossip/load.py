@@ -1,10 +1,10 @@
-"""Load: what this node bears, told to the others by gossip, and whether the cluster's load is in balance.
+"""Load: what this node serves, reported by gossip, and whether the cluster's load is balanced.
 
-1. A node counts the keys it holds, in the background after its start and exactly from then on, and the requests that it
+1. A node counts its keys, in the background after its start and exactly from then on. It counts the requests that it
    serves or coordinates, averaged over about a minute.
 2. A node is out of balance if its load is more than `OFF_MEAN_MAX` off its part: the mean, in proportion to capacity.
-3. Load is requests, if there are enough of them to tell by, and every member's are known. Otherwise it is what a node
-   owns of the ring: that is what requests for evenly chosen keys would come to.
+3. Load means requests, if there are enough of them and every member's count is known. Otherwise it means what a node
+   owns of the ring: the share of requests that evenly chosen keys would bring it.
 
 Dynamo (SOSP 2007), section 6.2.
 """
@@ -21,12 +21,12 @@ from splitbrain.store.storage.replica import ABSENT, Entry, Replica, place
 AVERAGED_OVER_S = 60.0
 OFF_MEAN_MAX = 0.15
 ENOUGH_PER_S = 10.0
-"""Requests a second, in the mean of the nodes: of fewer, chance alone makes some nodes busier than others."""
+"""Requests a second, in the mean of the nodes. With fewer, chance alone makes some nodes busier than others."""
 KEYS_A_SLICE = 256
 
 
 class Load:
-    """This node's own."""
+    """This node's own load."""
 
     def __init__(self, replica: Replica, background: Background) -> None:
         self._replica = replica
@@ -48,7 +48,7 @@ class Load:
         self._at = now
 
     def report(self, now: float) -> dict[str, int]:
-        """For gossip: `keys`, and `requests_per_s`."""
+        """This node's load as gossip reports it: `keys`, and `requests_per_s`."""
         rate = self._requests * _left(now - self._at) / AVERAGED_OVER_S
         return {"keys": self._keys, "requests_per_s": round(rate)}
 
@@ -71,9 +71,11 @@ def _left(seconds: float) -> float:
 
 
 def balance(ring: Ring, loads: Mapping[str, Mapping[str, int]]) -> dict[str, object]:
-    """JSON-able: `by`, which is "requests" or "ring", and of every member in `nodes`: its `keys` and `requests_per_s`
-    (None: unheard of), its `share` of the load, how far that is `off_mean` (0.2: a fifth above), and whether it is
-    `balanced`. O(partitions).
+    """For the status: how the load is spread over the members. O(partitions).
+
+    Returns `by`, which is "requests" or "ring", and `nodes`: each member's `keys` and `requests_per_s` (None: not
+    reported yet), its `share` of the load, how far that is `off_mean` (0.2: a fifth above), and whether it is
+    `balanced`.
     """
     members = ring.members.values()
     heard = [loads[member.name]["requests_per_s"] for member in members if member.name in loads]

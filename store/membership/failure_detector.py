@@ -1,20 +1,20 @@
 """Failure detection: this node's own opinion of which peers answer.
 
 1. A peer is suspected once something sent to it has gone unanswered for `SUSPECT_AFTER_S`, and trusted again at its
-   next answer. Its requests don't count: under a one-way cut they arrive, while nothing reaches it.
-2. A peer is suspected too once its heartbeat, which gossip carries, is overdue beyond `PHI_MAX`, until the next
-   heartbeat or answer. So the death of a peer that this node has nothing to say to is noticed as well.
-3. Every `PING_EVERY_S` those not heard of lately are pinged, suspected or not, `PINGS_MAX` at most and by turns: a
-   return is noticed, and a cluster of a thousand does not ping itself to death.
+   next answer. Its requests don't count: under a one-way cut they arrive, while nothing reaches the peer.
+2. A peer is also suspected once its heartbeat, which gossip carries, is overdue beyond `PHI_MAX`, until the next
+   heartbeat or answer. So this node notices the death of a peer to which it sends nothing.
+3. Every `PING_EVERY_S` the peers not heard of lately are pinged, suspected or not, at most `PINGS_MAX` and in turns. So
+   a return is noticed, and a cluster of a thousand nodes is not flooded with pings.
 4. While this node itself did not run, silence proves nothing.
-5. It steers *routing* only. It never changes the ring: a detector that did would move ranges at every hiccup.
+5. The detector affects *routing* only. It never changes the ring: otherwise every hiccup would move ranges.
 
-phi is how improbable a silence is, as a power of ten: at 8, a live peer would be silent for that long once in 10^8
-times. Inter-arrival times are taken to be exponential, as in Cassandra, not normal: every node gossips with one random
-peer at a time, so each round brings a peer's news with some probability, whatever the rounds before brought, and now
-and then a live one's stay away for several rounds. A normal distribution would take that for a death; an exponential
-one has one parameter, the mean, which few samples tell well. It is slow (18 means until phi is 8), which rule 1 makes
-up for where it matters.
+phi says how improbable a silence is, as a power of ten: at 8, a live peer would be silent for that long once in 10^8
+times. Inter-arrival times are assumed to be exponential, as in Cassandra, not normal. Every node gossips with one
+random peer at a time. So each round brings a peer's heartbeat with some probability, whatever the rounds before
+brought, and now and then a live peer's heartbeat stays away for several rounds. A normal distribution would take that
+for a death. An exponential one has one parameter, the mean, which a few samples estimate well. It is slow (18 means
+until phi is 8), which rule 1 makes up for where it matters.
 
 Hayashibara, Defago, Yared, Katayama: The phi Accrual Failure Detector (2004); Dynamo (SOSP 2007), section 4.8.3.
 """
@@ -31,16 +31,17 @@ SUSPECT_AFTER_S = 0.6
 PHI_MAX = 8.0
 LN_10 = math.log(10)
 WINDOW = 64
-"""About so many heartbeats the mean remembers."""
+"""About how many heartbeats the mean covers."""
 FIRST_WEIGHT = 4
-"""As so many samples counts what the mean is taken to be at first: two rapid heartbeats are no habit."""
+"""How many samples the first estimate counts as: two rapid heartbeats are no habit."""
 
 
 @dataclass(slots=True)
 class _Peer:
-    """heard_at: its last answer. unanswered_since: the first request after that. beat_at: its last heartbeat.
+    """One peer, as far as this node knows.
 
-    alive_at: the later of heartbeat and answer. mean_s: between two heartbeats, over `samples` of them.
+    mean_s: the mean time between two heartbeats, over `samples` of them. heard_at: its last answer. unanswered_since:
+    the first request after that. beat_at: its last heartbeat. alive_at: the later of heartbeat and answer.
     """
 
     mean_s: float
@@ -52,15 +53,15 @@ class _Peer:
     suspected: bool = False
 
     def phi(self, now: float) -> float:
-        """0 before the first heartbeat: then nothing is overdue."""
+        """The suspicion level; 0 before the first heartbeat, since nothing is overdue then."""
         return 0.0 if self.beat_at is None else (now - self.alive_at) / (self.mean_s * LN_10)
 
 
 class Detector:
-    """Opinions about peers, by name.
+    """This node's opinion of its peers, by name.
 
-    on_return: told of a peer that was suspected and is trusted again. heartbeat_s: how often a heartbeat may be
-    expected, before any came (`config.gossip_s`).
+    on_return: called with a peer that was suspected and is trusted again. heartbeat_s: how often a heartbeat may be
+    expected before any came (`config.gossip_s`).
     """
 
     def __init__(self, peers: Iterable[str], on_return: Callable[[str], None], heartbeat_s: float = 1.0) -> None:
@@ -70,7 +71,7 @@ class Detector:
         self.watch(peers)
 
     def watch(self, peers: Iterable[str]) -> None:
-        """These are the peers from now on."""
+        """Replace the set of peers."""
         # In the order of the last ping: new ones come first.
         now = set(peers)
         new = sorted(now - self._peers.keys())
@@ -78,13 +79,13 @@ class Detector:
         self._peers = {name: _Peer(2 * self._heartbeat_s) for name in new} | kept
 
     def sent(self, peer: str, now: float) -> None:
-        """Something that wants an answer was sent to the peer."""
+        """A request was sent to the peer."""
         known = self._peers.get(peer)
         if known is not None and known.unanswered_since is None:
             known.unanswered_since = now
 
     def heard(self, peer: str, now: float) -> None:
-        """An answer came from that name; names that are no peer's are ignored."""
+        """The peer answered. Names that are no peer's are ignored."""
         known = self._peers.get(peer)
         if known is None:
             return
@@ -93,21 +94,21 @@ class Detector:
         self._trust(peer, known)
 
     def heartbeat(self, peer: str, now: float) -> None:
-        """The peer was alive lately, as gossip has it: its heartbeat advanced. O(1)."""
+        """The peer's heartbeat advanced, as gossip has it. O(1)."""
         known = self._peers.get(peer)
         if known is None:
             return
         suspected = self.suspects(peer, now)
-        if known.beat_at is not None and not suspected:  # The silence of a dead peer is no interval of a live one.
+        if known.beat_at is not None and not suspected:  # A silence while it was suspected is no sample.
             known.samples = min(known.samples + 1, WINDOW)
             known.mean_s += (now - known.beat_at - known.mean_s) / known.samples
         known.beat_at = known.alive_at = now
-        # Where our own requests go unanswered it is out of reach, however well others hear it.
+        # If our own requests go unanswered the peer can't be reached from here, however well others hear it.
         if known.unanswered_since is None or now - known.unanswered_since <= SUSPECT_AFTER_S:
             self._trust(peer, known)
 
     def stalled(self, seconds: float) -> None:
-        """This node did not run for that long."""
+        """This node did not run for that many seconds."""
         for peer in self._peers.values():
             peer.alive_at += seconds
             if peer.beat_at is not None:
@@ -116,7 +117,7 @@ class Detector:
                 peer.unanswered_since += seconds
 
     def suspects(self, peer: str, now: float) -> bool:
-        """Whether routing should pass the peer by. O(1)."""
+        """Whether routing should avoid the peer. O(1)."""
         known = self._peers.get(peer)
         if known is None or known.suspected:
             return known is not None
@@ -125,7 +126,7 @@ class Detector:
         return known.suspected
 
     def to_ping(self, now: float) -> list[str]:
-        """Peers not heard of for a ping interval, those first whose last turn is the longest ago."""
+        """Peers not heard of for `PING_EVERY_S`; those pinged the longest ago come first."""
         silent: list[str] = []
         for name, peer in self._peers.items():
             if peer.heard_at is None or now - peer.heard_at >= PING_EVERY_S:

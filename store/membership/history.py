@@ -1,86 +1,46 @@
-"""The history of a cluster's membership: changes, and the ring that they amount to.
+"""The history of a cluster's membership: how changes fold into a ring.
 
-1. What a history amounts to is a function of the set of its changes: in what order they were learnt, and how often,
-   makes no difference. They are folded in the order of their Lamport stamps.
-2. A change that can't be, where the fold comes to it, is passed over: a name or an address that is taken, a leave that
-   would leave fewer than N members. So a ring of fewer than N never exists.
+1. The result is a function of the set of changes. In what order they were learnt, and how often, makes no difference.
+   They are folded in the order of their Lamport stamps.
+2. An impossible change is skipped when the fold comes to it: a name or an address that is taken, or a leave that would
+   leave fewer than N members. So a ring of fewer than N never exists.
 
 Dynamo (SOSP 2007), section 4.8.1.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
 from operator import itemgetter
-from typing import Annotated
 
 import msgspec
 
 from splitbrain.store.actions import Address
 from splitbrain.store.config import Config, Member
 from splitbrain.store.ring.ring import Ring
-
-CHANGES_MAX = 1 << 53
-IDENTITY_BYTES = 8
-
-
-class Kind(StrEnum):
-    """What a change does. START: a member from the cluster's beginning."""
-
-    START = "start"
-    JOIN = "join"
-    LEAVE = "leave"
-    GONE = "gone"
+from splitbrain.store.wire.changes import Change, Kind
 
 
 class Standing(StrEnum):
-    """What a node that the history names is. LEAVING: no member any more, but holds data that it hands over."""
+    """The standing of a node in the history. LEAVING: no member any more, but still handing over data."""
 
     MEMBER = "member"
     LEAVING = "leaving"
     GONE = "gone"
 
 
-class Change(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """One change of the membership.
-
-    counter, issuer: a Lamport stamp, of the node that an operator told; changes are folded in the order of these.
-    name, address, zone, capacity: the member's. issued_ns: the issuer's calendar clock.
-    """
-
-    counter: Annotated[int, msgspec.Meta(ge=0, le=CHANGES_MAX)]
-    issuer: str
-    kind: Kind
-    name: str
-    address: Address
-    zone: str = ""
-    capacity: int = 1
-    issued_ns: Annotated[int, msgspec.Meta(ge=0, le=1 << 62)] = 0
-
-    @property
-    def member(self) -> Member:
-        """Raises ConfigError if it can't be one."""
-        return Member(self.name, self.address, self.zone, self.capacity)
-
-
-def identity(change: Change) -> int:
-    """64 bits that tell the change from every other."""
-    return int.from_bytes(hashlib.blake2b(msgspec.msgpack.encode(change), digest_size=IDENTITY_BYTES).digest())
-
-
 Nodes = dict[str, tuple[Member, Standing]]
 OnPass = Callable[[Change, str], None]
-"""Told of a change that is passed over, and why."""
+"""Called with a change that is skipped, and the reason."""
 
 
 def fold(
     changes: Iterable[Change], config: Config, on_pass: OnPass = lambda change, reason: None
 ) -> tuple[Ring, Nodes]:
-    """What a history amounts to: the ring, and every node it names with its standing. O(changes * partitions).
+    """Fold a history into the ring, and every node that it names with its standing. O(changes * partitions).
 
-    A function of the set: in what order the changes are given, and how often, makes no difference.
+    The result is a function of the set: in what order the changes are given, and how often, makes no difference.
     """
     ordered = sorted(changes, key=order)
     nodes: Nodes = {}
@@ -100,13 +60,13 @@ def fold(
 
 
 def order(change: Change) -> tuple[object, ...]:
-    """What changes are folded by."""
-    # Of the stamp first, then of all else: two changes of one stamp (a node that lost its disk) need an order, too.
+    """The sort key of changes."""
+    # The stamp first, then all else: two changes with one stamp (a node that lost its disk) need an order, too.
     return msgspec.structs.astuple(change)
 
 
 def resume(ordered: Iterable[Change], ring: Ring, nodes: Nodes, on_pass: OnPass) -> tuple[Ring, Nodes]:
-    """Where later changes lead from there, given in their order; those of a beginning are in it already."""
+    """Fold further changes, given in order, on top of a result; the beginning's are in it already."""
     nodes, taken = dict(nodes), listening(nodes)
     for change in ordered:
         if change.kind is Kind.START:
@@ -137,12 +97,12 @@ def resume(ordered: Iterable[Change], ring: Ring, nodes: Nodes, on_pass: OnPass)
 
 
 def listening(nodes: Nodes) -> dict[Address, str]:
-    """The addresses that nodes listen on, and whose they are."""
+    """The addresses in use, and the nodes that use them."""
     return {member.address: name for name, (member, standing) in nodes.items() if standing is not Standing.GONE}
 
 
 def objection_to(member: Member, nodes: Nodes, taken: Mapping[Address, str]) -> str | None:
-    """Why the member can't join: its name or its address is another's. A leaving node may come back to where it is."""
+    """Why the member can't join; None if it can. A leaving node may join again at the same address."""
     known, standing = nodes.get(member.name, (member, Standing.GONE))
     if standing is Standing.MEMBER:
         return f"the name {member.name!r} is taken by the node at {shown(known.address)}; choose another"
@@ -155,5 +115,5 @@ def objection_to(member: Member, nodes: Nodes, taken: Mapping[Address, str]) -> 
 
 
 def shown(address: Address) -> str:
-    """As people write it."""
+    """The address as people write it."""
     return f"{address[0]}:{address[1]}"

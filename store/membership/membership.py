@@ -1,17 +1,18 @@
 """Membership: who is in the ring, as a history of changes that nodes keep, gossip and merge.
 
 1. Nodes join and leave because an operator says so, on any node; nothing else changes the ring. A node that does not
-   answer is passed by (`failure_detector`), and stays a member.
-2. Every change is kept for good, with the time of its issue: nodes that hold the same changes fold them in the same
-   order to the same ring, so the assignment of partitions travels with the history and two operators at once agree.
+   answer is avoided (`failure_detector`), and stays a member.
+2. Every change is kept for good, with its time of issue. Nodes that hold the same changes fold them to the same ring,
+   so the assignment of partitions travels with the history and two concurrent operators end up agreeing.
 3. Histories merge by union: in any order, any number of times, also those of two clusters that never met.
-4. A change that can't be (a name that is taken, a leave that would leave fewer than N nodes) is passed over by the
-   fold, alike on every node, and noted in its log. One that an operator asks for is refused with the reason.
-5. A leaving node hands over what it holds (`sender`) and then is gone. One that is gone stays out, whatever it
-   gossips itself, until an operator has it join again: its old changes are older than the one that removed it.
-6. A change is durable before anybody hears of it, but for a cluster's beginning, which all its nodes were given.
-7. A node that is no member serves no clients. Nor does one whose name turns out to be another's: two nodes that answer
-   as one would both count toward a quorum.
+4. An impossible change (a name that is taken, a leave that would leave fewer than N nodes) is skipped by the fold,
+   alike on every node, and logged. If an operator asks for one it is refused with the reason.
+5. A leaving node hands over what it holds (`sender`) and then is gone. A node that is gone stays out, whatever it
+   gossips, until an operator has it join again: its old changes are older than the one that removed it.
+6. A change is durable before any other node hears of it. The exception is a cluster's beginning, which all its nodes
+   were given.
+7. A node that is no member serves no clients. Nor does a node whose name belongs to another: two nodes that answer
+   under one name would both count toward a quorum.
 
 Dynamo (SOSP 2007), sections 4.8.1 and 4.9.
 """
@@ -26,40 +27,28 @@ import msgspec
 from splitbrain.store.actions import Address, Reader, Record
 from splitbrain.store.config import Config, ConfigError, Member
 from splitbrain.store.errors import StoreError
-from splitbrain.store.membership.history import (
-    CHANGES_MAX,
-    IDENTITY_BYTES,
-    Change,
-    Kind,
-    Standing,
-    fold,
-    identity,
-    listening,
-    objection_to,
-    order,
-    resume,
-    shown,
-)
+from splitbrain.store.membership.history import Standing, fold, listening, objection_to, order, resume, shown
 from splitbrain.store.ring.ring import Ring
 from splitbrain.store.storage.engine import DamagedRecord
 from splitbrain.store.storage.replica import RING, Replica
+from splitbrain.store.wire.changes import CHANGES_MAX, IDENTITY_BYTES, Change, Kind, identity
 
 RINGS_REMEMBERED = 8
-"""Rings before the one in force, for coordinators that look for who held a key."""
+"""How many former rings are kept, for coordinators that look for who held a key."""
 
 _DISPLACED = b"displaced"
 _changes = msgspec.msgpack.Decoder(Change)
 
 
 class Membership:
-    """One node's copy of the history, and what it amounts to.
+    """One node's copy of the history, and the ring that it folds into.
 
-    name: the node's own. members: of the cluster's beginning, for a node whose disk has no history yet; none: the
-    node is outside until it learns of one. note: writes a line to the node's log.
-    ring: in force. nodes: all that the history names, with their standing. view: the digest of the history; nodes of
-    one view have one ring. refusal: why this node serves no clients, and the remedy; None: it does.
-    past: the rings before this one, since the start.
-    on_change: called after each change of the history, with the ring as it was before.
+    name: the node's own. members: of the cluster's beginning, for a node without a stored history; none: the node is
+    outside until it learns of one. note: writes a line to the node's log.
+
+    ring: in force. nodes: all that the history names, with their standing. view: the digest of the history; nodes with
+    one view have one ring. refusal: why this node serves no clients, and the remedy; None: it does. past: the former
+    rings, since the start. on_change: listeners, called after each change of the history with the ring before it.
     """
 
     def __init__(
@@ -97,12 +86,12 @@ class Membership:
             self._compare(set(beginning))
 
     def start(self) -> None:
-        """Make the cluster's beginning durable, if this is it."""
+        """Make the cluster's beginning durable, if this node begins one."""
         if self._begin:
             self._replica.store(tuple(map(_record, self._begin)), lambda: None)
 
     def leaving(self) -> list[str]:
-        """Nodes that are no members any more, and may hold something still."""
+        """Nodes that are leaving: no members any more, but they may still hold something."""
         return sorted(name for name, (_, standing) in self.nodes.items() if standing is Standing.LEAVING)
 
     @property
@@ -112,19 +101,19 @@ class Membership:
 
     @property
     def standing(self) -> Standing | None:
-        """This node's own; None: the history does not name it."""
+        """This node's own standing; None: the history does not name it."""
         return self.nodes[self._name][1] if self._name in self.nodes else None
 
     def removed(self, name: str) -> bool:
-        """Whether that node was one of the cluster's, and is no more."""
+        """Whether that node was removed from the cluster."""
         return name in self.nodes and self.nodes[name][1] is Standing.GONE
 
     def removals(self, name: str) -> int:
-        """How often a node of that name was removed: what it held before the last time is void."""
+        """How often a node of that name was removed. What it held before the last time is void."""
         return sum(change.kind is Kind.GONE and change.name == name for change in self._changes.values())
 
     def address(self, name: str) -> Address | None:
-        """Where a node listens that is a member or still hands over."""
+        """The address of a node that is a member or leaving; None for any other."""
         known = self.nodes.get(name)
         return None if known is None or known[1] is Standing.GONE else known[0].address
 
@@ -172,20 +161,20 @@ class Membership:
         return [change for known, change in self._changes.items() if known not in theirs]
 
     def known(self, identities: Iterable[int]) -> list[Change]:
-        """Those of the changes that are known here."""
+        """The changes of these identities that are known here."""
         return [self._changes[name] for name in identities if name in self._changes]
 
     def unknown(self, identities: Iterable[int]) -> list[int]:
-        """Those of the changes that are not known here."""
+        """The identities whose changes are not known here."""
         return [name for name in identities if name not in self._changes]
 
     @property
     def identities(self) -> list[int]:
-        """Of every change known, in the order in which they were learnt."""
+        """The identities of all known changes, in the order in which they were learnt."""
         return list(self._changes)
 
     def merge(self, changes: Iterable[Change], done: Callable[[], None] = lambda: None) -> None:
-        """Learn changes; `done` and listeners are called once they are durable. Ones that can't be are passed over."""
+        """Learn changes. `done` and the listeners are called once they are durable. Malformed ones are dropped."""
         new = [change for change in changes if identity(change) not in self._changes and _sound(change)]
         if not new:
             done()
@@ -200,7 +189,7 @@ class Membership:
     def _issue(self, kind: Kind, member: Member, now_ns: int, done: Callable[[], None]) -> None:
         counter = 1 + max((change.counter for change in self._changes.values()), default=0)
         if counter > CHANGES_MAX:
-            # Some holder of the key made up a change of the last number: nobody could read one that comes after it.
+            # A holder of the key made up a change with the last number: no node could read a change after it.
             raise StoreError("bad_request", "the history's numbers are used up; begin a new cluster, and copy the data")
         self.merge(
             [Change(counter, self._name, kind, member.name, member.address, member.zone, member.capacity, now_ns)], done
@@ -214,7 +203,7 @@ class Membership:
         self.past.append(before)
         later = order(new[0]) > self._last and all(change.kind is not Kind.START for change in new)
         if later and self.ring.members:
-            # The usual case, and what spares a long history the whole fold at each of its changes.
+            # The usual case. It avoids folding a long history anew at each change.
             self.ring, self.nodes = resume(new, self.ring, self.nodes, self._pass)
         else:
             self.ring, self.nodes = fold(self._changes.values(), self._config, self._pass)
@@ -231,7 +220,7 @@ class Membership:
             self._note(f"the {change.kind} of {node}, {by}, has no effect: {reason}")
 
     def _see_to_itself(self, before: tuple[Member, Standing] | None) -> None:
-        """What the change means for this node. before: its own standing until now."""
+        """Adjust to what the change means for this node. before: its own standing until now."""
         now = self.nodes.get(self._name)
         if (
             before is not None
@@ -240,7 +229,7 @@ class Membership:
             and before[0].address != now[0].address
             and not self._displaced
         ):
-            # In the ring before and after, and somewhere else: not this node, but one of the same name.
+            # In the ring before and after, at another address: not this node, but another of the same name.
             self._displaced = True
             self._replica.store((Record(RING, _DISPLACED, b""),), lambda: None)
         refused, self.refusal = self.refusal, self._refusal()
@@ -262,14 +251,14 @@ class Membership:
         return None
 
     def _compare(self, given: set[Member]) -> None:
-        """Say so if the members that the node was started with are neither the beginning's nor those of today."""
+        """Log it if the members given at the start are neither the beginning's nor today's."""
         began = {change.member for change in self._changes.values() if change.kind is Kind.START}
         if given != began and given != set(self.ring.members.values()):
             text = "the members given at the start are ignored: the stored history of joins and leaves has"
             self._note(f"{text} {', '.join(self.ring.members)}; change that with join and leave")
 
     def _read(self, reader: Reader) -> list[Change]:
-        """The stored history. What is damaged counts as not there: the other nodes bring it back."""
+        """The stored history. Damaged changes count as absent: other nodes bring them back."""
         changes, damaged = [], 0
         try:
             for key, stored in reader.scan(RING):
@@ -302,7 +291,7 @@ def _sound(change: Change) -> bool:
 
 
 def _marked(reader: Reader) -> bool:
-    """Whether this node was found to bear another's name."""
+    """Whether the disk says that this node's name belongs to another."""
     try:
         return reader.get(RING, _DISPLACED) is not None
     except DamagedRecord:

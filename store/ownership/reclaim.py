@@ -1,16 +1,16 @@
-"""Claims: who holds which token, and what becomes of a token that nobody holds.
+"""Reclaim: finds out which node holds which token, and takes tokens that no node holds.
 
-1. A home that lacks a token asks every node of the cluster, twice. Only if all have answered, of one view, nothing
-   moved in between, and nobody holds or passes on a certain token, that token is lost: its node was removed, or lost
-   its disk.
-2. The homes that lack one take the lost tokens in the order of preference. Each first fetches all keys of the stretch
-   from every other holder: what a quorum had acknowledged is on one of them. Then it holds the token.
-3. Of two holders of one token (two clusters met, or a disk was lost) one gives it up and claims another: one that is
-   fresh, else the later in the order of preference.
-4. It is the operator's removal that makes a node's tokens lost, never its silence: while one node does not answer,
+1. A primary replica that lacks a token asks every node of the cluster, twice. A token is lost only if all have
+   answered, in one view, nothing moved in between, and no node holds it or passes it on. Then its node was removed, or
+   lost its disk.
+2. The primary replicas that lack a token take the lost ones in the order of preference. Each first fetches all keys of
+   the range from every other holder: what a quorum had acknowledged is on one of them. Then it holds the token.
+3. If two nodes hold one token (two clusters met, or a disk was lost) one of them gives it up and claims another: the
+   one that is fresh, or else the later in the order of preference.
+4. A node's tokens are lost because an operator removed it, never because it is silent: while one node does not answer,
    nothing is claimed.
 
-Dynamo (SOSP 2007), section 4.9, moves ranges between nodes that live; this is what it leaves open.
+Dynamo (SOSP 2007), section 4.9, moves ranges between live nodes; this is what it leaves open.
 """
 
 from __future__ import annotations
@@ -19,13 +19,14 @@ from dataclasses import dataclass
 from functools import partial
 
 from splitbrain.store.membership.history import Standing
-from splitbrain.store.ownership.receiver import Taker
-from splitbrain.store.ownership.sender import Giver
+from splitbrain.store.ownership.receiver import Receiver
+from splitbrain.store.ownership.sender import Sender
 from splitbrain.store.parts import Core
 from splitbrain.store.repair.pages import keep, page_of
 from splitbrain.store.ring.ring import Range
 from splitbrain.store.storage.tokens import Token, overlap, pack, unpack, without
-from splitbrain.store.wire.messages import Fetch, Fetched, Holding, Reply, Tokens
+from splitbrain.store.wire.messages import Reply
+from splitbrain.store.wire.peer_messages import Fetch, Fetched, Holding, Tokens
 from splitbrain.store.wire.rpc import Incoming
 
 ASK_EVERY_S = 1.0
@@ -35,7 +36,7 @@ FLUSHED_AFTER_S = 0.1
 
 @dataclass(frozen=True)
 class _Report:
-    """What a node said that it holds."""
+    """The tokens that a node said it holds."""
 
     version: int
     fresh: bool
@@ -44,43 +45,43 @@ class _Report:
 
 @dataclass
 class _Claim:
-    """A token being claimed. holders: whose keys are still to be fetched."""
+    """A token being claimed. holders: the nodes whose keys are still to be fetched."""
 
     token: Token
     view: int
     holders: list[str]
 
 
-class Claims:
-    """This node's look at all tokens, and its claims."""
+class Reclaim:
+    """This node's inspection of all tokens, and its claims."""
 
-    def __init__(self, core: Core, giver: Giver, taker: Taker) -> None:
+    def __init__(self, core: Core, sender: Sender, receiver: Receiver) -> None:
         self._core = core
-        self._giver = giver
-        self._taker = taker
+        self._sender = sender
+        self._receiver = receiver
         self._asked_of: set[str] = set()
         self._reports: dict[str, _Report] = {}
         self._before: dict[str, _Report] = {}
         self._claims: list[_Claim] = []
         self._settled: int | None = None
-        """The view under which all was found well."""
-        taker.claimed = lambda stretch: any(overlap(claim.token, stretch) for claim in self._claims)
+        """The view under which every token was found where it should be."""
+        receiver.claimed = lambda token_range: any(overlap(claim.token, token_range) for claim in self._claims)
 
     def start(self) -> None:
-        """Begin to look."""
+        """Begin to inspect the tokens."""
         self._tick()
 
     def answer(self, incoming: Incoming, request: Tokens | Fetch) -> None:
-        """Another node's question."""
+        """Answer another node's question."""
         match request:
             case Tokens():
-                tokens = [(*pack(t.stretch), t.slot) for t in [*self._core.holdings.tokens, *self._giver.limbo]]
-                view, version = self._core.membership.view, self._core.holdings.version
-                holding = Holding(view, version, self._core.holdings.fresh, tokens, self._giver.numbers)
-                self._core.exchange.answer(incoming, holding)
+                tokens = [(*pack(t.range), t.slot) for t in [*self._core.ownership.tokens, *self._sender.in_transit]]
+                view, version = self._core.membership.view, self._core.ownership.version
+                holding = Holding(view, version, self._core.ownership.fresh, tokens, self._sender.numbers)
+                self._core.rpc.answer(incoming, holding)
             case Fetch():
                 if request.after is None and self._core.replica.unsettled(unpack(request.span)):
-                    # Pages show what is durable; what a buffer holds may be acknowledged as well.
+                    # Pages show what is durable; what the write buffer holds may be acknowledged as well.
                     self._core.buffer.flush()
                     self._core.after(FLUSHED_AFTER_S, partial(self._fetched, incoming, request))
                 else:
@@ -88,7 +89,7 @@ class Claims:
 
     def _fetched(self, incoming: Incoming, request: Fetch) -> None:
         states = page_of(self._core, unpack(request.span), request.after)
-        self._core.exchange.answer(incoming, Fetched(states, bool(states)))
+        self._core.rpc.answer(incoming, Fetched(states, bool(states)))
 
     def _tick(self) -> None:
         core = self._core
@@ -97,8 +98,8 @@ class Claims:
             self._claims = [claim for claim in self._claims if claim.view == view]
             if self._settled != view and not self._claims:
                 self._ask_all()
-        # Not in step with the others: they would all ask the same node at once.
-        core.after(ASK_EVERY_S * (1 + core.exchange.jitter() / 2), self._tick)
+        # At a time of its own: otherwise all nodes would ask at once.
+        core.after(ASK_EVERY_S * (1 + core.rpc.jitter() / 2), self._tick)
 
     def _ask_all(self) -> None:
         core = self._core
@@ -106,12 +107,12 @@ class Claims:
         self._before, self._reports = self._reports, {}
         asked = self._asked_of = set(others)
         view = core.membership.view
-        taking = self._taker.numbers
+        taking = self._receiver.numbers
 
         def answered(node: str, reply: Reply | None) -> None:
             if self._asked_of is not asked or not isinstance(reply, Holding):
                 return
-            self._taker.forget(node, (number for number in taking if number not in reply.transfers))
+            self._receiver.forget(node, (number for number in taking if number not in reply.transfers))
             if reply.view == view == core.membership.view:
                 tokens = tuple(Token(*unpack((start, end)), slot) for start, end, slot in reply.tokens)
                 self._reports[node] = _Report(reply.version, reply.fresh, tokens)
@@ -124,62 +125,62 @@ class Claims:
             self._judge()
 
     def _lacking(self) -> bool:
-        return any(self._core.holdings.lacking(stretch) for stretch, _ in self._home_of())
+        return any(self._core.ownership.lacking(token_range) for token_range, _ in self._primary_of())
 
-    def _home_of(self) -> list[tuple[Range, tuple[str, ...]]]:
-        """The stretches whose home this node is, each with all its homes."""
+    def _primary_of(self) -> list[tuple[Range, tuple[str, ...]]]:
+        """The ranges of which this node is a primary replica, each with all its primary replicas."""
         ring, name = self._core.ring, self._core.name
-        found = ((ring.range(p), ring.homes_of(p)) for p in range(ring.partitions))
-        return [(stretch, homes) for stretch, homes in found if name in homes]
+        found = ((ring.range(p), ring.primaries_of(p)) for p in range(ring.partitions))
+        return [(token_range, primaries) for token_range, primaries in found if name in primaries]
 
     def _neighbours(self) -> list[str]:
-        return sorted({home for _, homes in self._home_of() for home in homes} - {self._core.name})
+        return sorted({primary for _, primaries in self._primary_of() for primary in primaries} - {self._core.name})
 
     def _judge(self) -> None:
-        """All have answered."""
+        """All nodes have answered: check each range."""
         well = self._reports == self._before
-        for stretch, homes in self._home_of():
-            well = self._judge_stretch(stretch, homes, self._reports == self._before) and well
-        if well and not (self._giver.numbers or self._taker.numbers or self._claims):
+        for token_range, primaries in self._primary_of():
+            well = self._judge_range(token_range, primaries, self._reports == self._before) and well
+        if well and not (self._sender.numbers or self._receiver.numbers or self._claims):
             self._settled = self._core.membership.view
-            self._core.holdings.settle()
+            self._core.ownership.settle()
 
-    def _judge_stretch(self, stretch: Range, homes: tuple[str, ...], unmoved: bool) -> bool:
-        """Whether all is well there; claim what is lost if not."""
+    def _judge_range(self, token_range: Range, primaries: tuple[str, ...], unmoved: bool) -> bool:
+        """Whether every token of the range is where it should be; claim what is lost if not."""
         core = self._core
-        mine = self._core.holdings.within(stretch)
-        theirs = {node: _within(report.tokens, stretch) for node, report in self._reports.items()}
+        mine = self._core.ownership.within(token_range)
+        theirs = {node: _within(report.tokens, token_range) for node, report in self._reports.items()}
         for token in mine:
             for node, tokens in theirs.items():
-                if any(other.slot == token.slot and overlap(token, other) for other in tokens) and node in homes:
-                    if self._yields_to(node, homes) and unmoved:
+                if any(other.slot == token.slot and overlap(token, other) for other in tokens) and node in primaries:
+                    if self._yields_to(node, primaries) and unmoved:
                         core.counters["tokens_yielded"] += 1
-                        self._core.holdings.drop(token.stretch, [], lambda: None)
+                        self._core.ownership.drop(token.range, [], lambda: None)
                     return False
-        lacking = without(stretch, mine)
+        lacking = without(token_range, mine)
         if not lacking:
             return True
-        if unmoved and len(self._reports) == len(core.membership.others()) and not self._taker.takes(lacking[0]):
-            self._claim_lost(lacking[0], homes, theirs)
+        if unmoved and len(self._reports) == len(core.membership.others()) and not self._receiver.takes(lacking[0]):
+            self._claim_lost(lacking[0], primaries, theirs)
         return False
 
-    def _yields_to(self, other: str, homes: tuple[str, ...]) -> bool:
+    def _yields_to(self, other: str, primaries: tuple[str, ...]) -> bool:
         name = self._core.name
-        own_fresh, other_fresh = self._core.holdings.fresh, self._reports[other].fresh
+        own_fresh, other_fresh = self._core.ownership.fresh, self._reports[other].fresh
         if own_fresh != other_fresh:
             return own_fresh
-        return homes.index(name) > homes.index(other)
+        return primaries.index(name) > primaries.index(other)
 
-    def _claim_lost(self, stretch: Range, homes: tuple[str, ...], theirs: dict[str, list[Token]]) -> None:
+    def _claim_lost(self, token_range: Range, primaries: tuple[str, ...], theirs: dict[str, list[Token]]) -> None:
         core = self._core
-        # Up to where somebody's token begins or ends: in between, the same nodes hold the same tokens.
-        start = stretch[0]
-        ends = [at for tokens in theirs.values() for t in tokens for at in t.stretch if start < at < stretch[1]]
-        part = (start, min(ends, default=stretch[1]))
+        # Up to where any node's token begins or ends: in between, the same nodes hold the same tokens.
+        start = token_range[0]
+        ends = [at for tokens in theirs.values() for t in tokens for at in t.range if start < at < token_range[1]]
+        part = (start, min(ends, default=token_range[1]))
         holders = {node: [t.slot for t in tokens if overlap(t, part)] for node, tokens in theirs.items()}
         held = {slot for slots in holders.values() for slot in slots}
         lost = [slot for slot in range(core.ring.n) if slot not in held]
-        without_one = [home for home in homes if home == core.name or not holders[home]]
+        without_one = [primary for primary in primaries if primary == core.name or not holders[primary]]
         turn = without_one.index(core.name)
         if turn >= len(lost):
             return
@@ -191,12 +192,12 @@ class Claims:
         self._fetch(claim, None)
 
     def _fetch(self, claim: _Claim, after: bytes | None) -> None:
-        """The next page from the first of the holders; the token, once there is none left."""
+        """Fetch the next page from the first of the holders; take the token once no holder is left."""
         core = self._core
         if claim not in self._claims:
             return
         if not claim.holders:
-            core.holdings.take(claim.token, [], partial(self._end, claim))
+            core.ownership.take(claim.token, [], partial(self._end, claim))
             return
 
         def answered(reply: Reply | None) -> None:
@@ -210,12 +211,12 @@ class Claims:
             states = reply.states
             keep(core, states, lambda: core.background.soon(partial(self._fetch, claim, states[-1][0])))
 
-        core.ask(claim.holders[0], Fetch(pack(claim.token.stretch), after), core.now + PATIENCE_S, answered)
+        core.ask(claim.holders[0], Fetch(pack(claim.token.range), after), core.now + PATIENCE_S, answered)
 
     def _end(self, claim: _Claim) -> None:
         if claim in self._claims:
             self._claims.remove(claim)
 
 
-def _within(tokens: tuple[Token, ...], stretch: Range) -> list[Token]:
-    return [t for t in tokens if t.start < stretch[1] and stretch[0] < t.end]
+def _within(tokens: tuple[Token, ...], token_range: Range) -> list[Token]:
+    return [t for t in tokens if t.start < token_range[1] and token_range[0] < t.end]

@@ -1,17 +1,18 @@
-"""Anti-entropy: pairs of replicas compare their Merkle trees, and move only what differs.
+"""Anti-entropy: pairs of replicas compare their Merkle trees, and transfer only what differs.
 
-1. Every `anti_entropy_s`, give or take a quarter, a node compares with one peer all partitions that both host: first
-   the roots, in one message; where those differ, level by level, all partitions together, down to the leaves; there
-   the keys with their hashes; and of those that differ the states, both ways.
-2. Peers take turns, so every two nodes that share a partition meet. One meeting leaves both with all that either had.
-   Hence the bound: once faults have ended and trees are filled, all homes are equal after one meeting of every pair,
-   `1.25 * anti_entropy_s`, and an exchange's own time, for each peer.
-3. The answering side keeps no state: a request says in which view of the membership it names partitions. After a change
-   of the ring what was asked under the old one is refused, and the exchange ends; the next begins anew.
-4. What is merged is durable before the exchange goes on. Doing any of it twice changes nothing.
-5. An exchange that moved something compares the roots again, until they are equal; what still differs after
-   `PASSES_MAX` comparisons is being written faster than compared, and left to the next round.
-6. Each step is a slice of background work, and bounded: in tree nodes, in keys and in bytes.
+1. Every `anti_entropy_s`, plus or minus a quarter, a node compares all partitions that it shares with one peer. The
+   roots come first, in one message. Where they differ the comparison descends level by level, for all partitions
+   together, down to the leaves. It then compares keys with their hashes, and of those that differ the states go both
+   ways.
+2. Peers take turns, so every two nodes that share a partition meet. After a comparison both have all that either had.
+3. Hence a bound: once faults have ended and trees are filled, all primary replicas are equal after one comparison of
+   every pair. That takes `1.25 * anti_entropy_s`, plus the time of the comparison, for each peer.
+4. The answering side keeps no state: a request says under which view of the membership it numbers partitions. After a
+   change of the ring a request under the old view is refused and the comparison ends; the next one begins anew.
+5. What is merged is durable before the comparison continues. To repeat any step changes nothing.
+6. A comparison that moved something compares the roots again, until they are equal. What still differs after
+   `PASSES_MAX` passes is being written faster than compared, and is left to the next round.
+7. Each step is a slice of background work, and bounded: in tree nodes, in keys and in bytes.
 
 Dynamo (SOSP 2007), section 4.7.
 """
@@ -28,16 +29,15 @@ from splitbrain.store.repair.hosted import Hosted
 from splitbrain.store.repair.merkle import FANOUT
 from splitbrain.store.storage.replica import DATA
 from splitbrain.store.versions.dotted import VersionSet
-from splitbrain.store.wire.messages import (
+from splitbrain.store.wire.client_messages import Failed
+from splitbrain.store.wire.messages import Reply, Request
+from splitbrain.store.wire.peer_messages import (
     Children,
     CompareLeaves,
     CompareNodes,
     CompareRoots,
     Differing,
-    Failed,
     Listings,
-    Reply,
-    Request,
     Swap,
     Swapped,
     Sync,
@@ -56,7 +56,7 @@ R = TypeVar("R", bound=Reply)
 
 
 class AntiEntropy:
-    """A node's rounds, and its answers in those of others."""
+    """One node's rounds, and its answers in those of its peers."""
 
     def __init__(self, core: Core, bits: Bits) -> None:
         self._core = core
@@ -65,35 +65,35 @@ class AntiEntropy:
         self._last = core.name
 
     def start(self) -> None:
-        """Begin to fill the trees, and wait for the first round. With an `anti_entropy_s` of 0, never."""
+        """Begin to fill the trees, and wait for the first round; never with an `anti_entropy_s` of 0."""
         if self._core.config.anti_entropy_s:
             self._hosted.refresh()
             self._core.membership.on_change.append(lambda before: self._hosted.refresh())
             self._rest()
 
     def take(self, incoming: Incoming, request: Sync) -> None:
-        """A peer's request."""
+        """Answer a peer's request."""
         core, hosted = self._core, self._hosted
         if request.view != core.membership.view:
             text = f"{core.name} knows another membership than was asked about; compare again once they agree"
-            core.exchange.answer(incoming, Failed("busy", text))
+            core.rpc.answer(incoming, Failed("busy", text))
             return
         match request:
             case CompareRoots():
                 mine = hosted.roots()
                 differing = [p for p, root in request.roots.items() if p in mine and mine[p] != root]
-                core.exchange.answer(incoming, Differing(differing))
+                core.rpc.answer(incoming, Differing(differing))
             case CompareNodes():
-                core.exchange.answer(incoming, Children(list(map(hosted.children, request.nodes[:NODES_AT_ONCE]))))
+                core.rpc.answer(incoming, Children(list(map(hosted.children, request.nodes[:NODES_AT_ONCE]))))
             case CompareLeaves():
-                core.exchange.answer(incoming, Listings(hosted.listings(request.leaves)))
+                core.rpc.answer(incoming, Listings(hosted.listings(request.leaves)))
             case Swap():
                 given = [(key, state) for key, state in request.states if key in hosted]
                 wanted = request.wanted[:SWAP_KEYS]
-                _merge(core, given, lambda: core.exchange.answer(incoming, Swapped(_durable(core, wanted))))
+                _merge(core, given, lambda: core.rpc.answer(incoming, Swapped(_durable(core, wanted))))
 
     def status(self) -> dict[str, object]:
-        """JSON-able: the roots of the finished trees by partition, in hexadecimal, and how many are not finished."""
+        """For the status: the roots of the finished trees by partition, in hexadecimal, and how many are unfinished."""
         roots = {str(partition): f"{root:016x}" for partition, root in self._hosted.roots().items()}
         return {"roots": roots, "unfinished": self._hosted.unfinished}
 
@@ -112,14 +112,14 @@ class AntiEntropy:
         Comparison(self._core, self._hosted, peer, self._rest).start()
 
     def _next_peer(self) -> str | None:
-        """Whose turn it is, of those that share a partition and are not suspected."""
+        """The next peer in turn, of those that share a partition and are not suspected."""
         peers = sorted(peer for peer in self._hosted.shared() if not self._core.suspects(peer))
         behind = [peer for peer in peers if peer > self._last]
         return next(iter(behind or peers), None)
 
 
 class Comparison:
-    """One exchange with a peer. on_end: called once, when they are equal, or it can't go on."""
+    """One comparison with a peer. on_end: called once, when the two are equal or it can't continue."""
 
     def __init__(self, core: Core, hosted: Hosted, peer: str, on_end: Callable[[], None]) -> None:
         self._core = core
@@ -132,7 +132,7 @@ class Comparison:
         self._nodes: list[TreeNode] = []
         self._leaves: list[TreeNode] = []
         self._keys: deque[tuple[bytes, bool]] = deque()
-        """Keys that differ, and whether this node holds something of them."""
+        """Keys that differ, and whether this node holds something of each."""
 
     def start(self) -> None:
         """Compare the roots."""
@@ -148,7 +148,7 @@ class Comparison:
         self._ask(CompareRoots(self._view, compared), Differing, take)
 
     def _ask(self, request: Request, expected: type[R], take: Callable[[R], None], *, then_step: bool = True) -> None:
-        """Send; go on once `take` had the answer."""
+        """Send a request; continue once `take` had the answer."""
 
         def answered(reply: Reply | None) -> None:
             if not isinstance(reply, expected):
@@ -163,7 +163,7 @@ class Comparison:
         send(self._peer, request, self._core.now + PATIENCE_S, answered)
 
     def _step(self) -> None:
-        """The next question. What is furthest down comes first, so that there is never much to keep in mind."""
+        """Ask the next question. The deepest level comes first, so that there is never much to remember."""
         if self._keys:
             self._swap()
         elif self._leaves and (len(self._leaves) >= NODES_AT_ONCE or not self._nodes):
@@ -233,11 +233,11 @@ class Comparison:
 
 
 def _durable(core: Core, keys: Iterable[bytes]) -> list[VersionSet]:
-    """What is durable of the first of the keys: of one at least, and `SWAP_BYTES` or so."""
+    """What is durable of the first keys: of one at least, and about `SWAP_BYTES`."""
     states: list[VersionSet] = []
     weight = 0
     for key in keys:
-        # Not the newest: a dot that a crash makes this node forget must not be out there.
+        # Not the newest: a dot that a crash makes this node forget must not be known elsewhere.
         states.append(core.replica.read(DATA, key).state)
         weight += _weight(key, states[-1])
         if weight > SWAP_BYTES:
@@ -246,7 +246,7 @@ def _durable(core: Core, keys: Iterable[bytes]) -> list[VersionSet]:
 
 
 def _merge(core: Core, states: States, done: Callable[[], None]) -> None:
-    """Merge the states; done once all of them are durable."""
+    """Merge the states. done: called once all of them are durable."""
     left = 1
 
     def merged() -> None:

@@ -1,16 +1,17 @@
-"""Hinted handoff: writes kept for a home that could not be reached.
+"""Hinted handoff: writes kept for a primary replica that could not be reached.
 
 1. A hint names its owner, lives in a space of its own, and is as durable as any write before it is acknowledged.
 2. Two hints for one key and owner are merged, never replaced.
-3. The holder *pushes*, in slices of background work: every `SCAN_EVERY_S`, and when an owner answers again. Only what
-   is durable here is pushed: a dot that a crash makes the holder forget must not be out there.
+3. The holder *pushes* hints, in slices of background work: every `SCAN_EVERY_S`, and when an owner answers again. It
+   pushes only what is durable here: a dot that a crash makes the holder forget must not be known elsewhere.
 4. A hint is deleted only after its owner said that it is durable there, and only if it is still the state that was
-   sent: one that has grown meanwhile is sent again. Nor while a write of its key still spreads from here (rule 5): a
-   stand-in that coordinates has it nowhere else.
-5. A coordinator notes in one commit with a write that the write is still spreading, and takes the note back once every
-   home has it or somebody keeps a hint. One that crashes in between owes every home a hint when it is back: else
-   a home that was cut off at the time would never hear of the write.
-6. When the ring has changed, what is kept for a node that is no home of the key any more is owed to those that are.
+   sent. One that has grown meanwhile is sent again.
+5. A hint stays while a write of its key still spreads from here (rule 6): a fallback that coordinates has the write
+   nowhere else.
+6. A coordinator stores, in one commit with a write, a note that the write is still spreading. It deletes the note once
+   every primary replica has the write or some node keeps a hint. A coordinator that crashes in between keeps a hint for
+   every primary replica once it is back. Otherwise a replica that was cut off at the time would never get the write.
+7. If the ring has changed, hints for a node that is no primary replica of the key any more go to those that are.
 
 Dynamo (SOSP 2007), section 4.6.
 """
@@ -27,14 +28,15 @@ from splitbrain.store.defects import HINT_DELETED_BEFORE_ACK
 from splitbrain.store.parts import Core
 from splitbrain.store.storage.replica import DATA, HINTS, SPREADING
 from splitbrain.store.versions.dotted import VersionSet
-from splitbrain.store.wire.messages import Reply, Write, Written
+from splitbrain.store.wire.messages import Reply
+from splitbrain.store.wire.peer_messages import Write, Written
 
 SCAN_EVERY_S = 1.0
 PUSH_TIMEOUT_S = 2.0
 TAKE_BACK_AFTER_S = 0.1
-"""Notes are taken back some together: a commit for each would make the next put's wait for it."""
+"""How long deletions of notes are collected: the next put would wait for a commit of each."""
 PUSHES_AT_ONCE = 16
-"""Hints under way to one owner: a node that returns must not drown in what it missed."""
+"""Hints under way to one owner: a node that returns must not be overloaded with what it missed."""
 
 
 class Handoff:
@@ -42,32 +44,32 @@ class Handoff:
 
     def __init__(self, core: Core) -> None:
         self._core = core
-        # Ordered: delivering from the front of a plain dict takes time quadratic in its size.
+        # Ordered: deleting from the front of a plain dict takes time quadratic in its size.
         self._keys: dict[str, OrderedDict[bytes, None]] = {}
         self._due: set[str] = set()
         self._pushing: set[tuple[str, bytes]] = set()
         self._spreading: Counter[bytes] = Counter()
         self._spread: dict[bytes, None] = {}
         self.on_kept: list[Callable[[bytes], None]] = []
-        """Told of every key of which a hint is kept or grows."""
+        """Listeners, called with every key of which a hint is kept or grows."""
         for place in core.replica.keys(HINTS):
             owner, key = place.split(b"\0", 1)
             self._keys.setdefault(owner.decode(), OrderedDict())[key] = None
 
     def start(self) -> None:
-        """Begin to scan; owe hints for what a crash left half spread."""
+        """Begin to scan, and keep hints for the writes that were spreading when the node stopped."""
         for key in list(self._core.replica.keys(SPREADING)):
             self._resume(key)
-        self._core.membership.on_change.append(lambda before: self._owe_anew())
+        self._core.membership.on_change.append(lambda before: self._reassign())
         self._scan()
 
-    def _owe_anew(self) -> None:
-        homes = self._core.ring.homes
-        stale = ((owner, key) for owner, keys in self._keys.items() for key in keys if owner not in homes(key))
+    def _reassign(self) -> None:
+        primaries = self._core.ring.primaries
+        stale = ((owner, key) for owner, keys in self._keys.items() for key in keys if owner not in primaries(key))
         some = list(islice(stale, PUSHES_AT_ONCE)) if self._core.ring.members else []
         left, freed = len(some), 0
 
-        def owed(owner: str, key: bytes, state: VersionSet) -> None:
+        def reassigned(owner: str, key: bytes, state: VersionSet) -> None:
             nonlocal left, freed
             left -= 1
             if self._deliver(owner, key, state):
@@ -75,16 +77,16 @@ class Handoff:
             elif key in self._keys[owner]:
                 self._keys[owner].move_to_end(key)
             if not left and freed:
-                self._core.background.soon(self._owe_anew)
+                self._core.background.soon(self._reassign)
 
         for owner, key in some:
             state = self.newest(owner, key)
-            self._owe(key, state, partial(owed, owner, key, state))
+            self._keep_for_all(key, state, partial(reassigned, owner, key, state))
 
-    def _owe(self, key: bytes, state: VersionSet, done: Callable[[], None]) -> None:
-        """Keep it for every home but this node, which merges it; done once all of that is durable."""
-        homes = self._core.ring.homes(key)
-        left = len(homes)
+    def _keep_for_all(self, key: bytes, state: VersionSet, done: Callable[[], None]) -> None:
+        """Keep a hint for every other primary replica; merge it here if this node is one. done: once all is durable."""
+        primaries = self._core.ring.primaries(key)
+        left = len(primaries)
 
         def kept() -> None:
             nonlocal left
@@ -92,19 +94,19 @@ class Handoff:
             if not left:
                 done()
 
-        for home in homes:
-            if home == self._core.name:
+        for primary in primaries:
+            if primary == self._core.name:
                 self._core.replica.merge(DATA, key, state, kept)
             else:
-                self.keep(home, key, state, kept)
+                self.keep(primary, key, state, kept)
 
     def spreading(self, key: bytes) -> Record:
-        """A write of the key begins to spread: the note to store with it. `spread` must follow."""
+        """A write of the key begins to spread: returns the note to store with it. A call of `spread` must follow."""
         self._spreading[key] += 1
         return Record(SPREADING, key, b"")
 
     def spread(self, key: bytes) -> None:
-        """A write of the key is everywhere, or hinted."""
+        """A write of the key is on every primary replica, or hinted."""
         self._spreading[key] -= 1
         if not self._spreading[key]:
             del self._spreading[key]
@@ -121,7 +123,7 @@ class Handoff:
     def keep(
         self, owner: str, key: bytes, state: VersionSet, done: Callable[[], None], *, beside: Record | None = None
     ) -> None:
-        """Add what the state knows to the hint for that owner; done once it is durable. `beside`: see `Replica.put`."""
+        """Merge the state into the hint for that owner; done once it is durable. `beside`: see `Replica.put`."""
         self._keys.setdefault(owner, OrderedDict())[key] = None
         self._core.counters["hints_kept"] += 1
         for listener in self.on_kept:
@@ -133,22 +135,22 @@ class Handoff:
         return self._core.replica.newest(HINTS, _place(owner, key)).state
 
     def held(self, key: bytes) -> VersionSet | None:
-        """All that is durable of a key in hints, whoever owns them; None if there is none."""
+        """All that is durable of a key in hints, for any owner; None if there is none."""
         replica = self._core.replica
         owners = self.owners(key)
         return replica.combine(replica.read(HINTS, _place(owner, key)).state for owner in owners) if owners else None
 
     def owners(self, key: bytes) -> list[str]:
-        """For whom a hint of the key is kept."""
+        """The nodes for which a hint of the key is kept."""
         return [owner for owner, keys in self._keys.items() if key in keys]
 
     @property
     def drained(self) -> bool:
-        """Whether nothing is kept for others, and no write spreads from here."""
+        """Whether no hint is kept here, and no write spreads from here."""
         return not self._spreading and not any(self._keys.values())
 
     def void(self) -> None:
-        """This node was removed: its hints may be older than tombstones that were reaped meanwhile."""
+        """Delete all hints: this node was removed, and they may be older than tombstones that were deleted since."""
         for owner, keys in self._keys.items():
             for key in keys:
                 self._core.replica.delete(HINTS, _place(owner, key), lambda: None)
@@ -159,11 +161,11 @@ class Handoff:
         return key in self._spreading or any(key in keys for keys in self._keys.values())
 
     def count(self) -> dict[str, int]:
-        """Hints by owner."""
+        """The number of hints by owner."""
         return {owner: len(keys) for owner, keys in sorted(self._keys.items()) if keys}
 
     def push(self, owner: str) -> None:
-        """Send the owner what is kept for it, some at a time."""
+        """Push the owner's hints, some at a time."""
         if self._keys.get(owner) and owner not in self._due:
             self._due.add(owner)
             self._core.background.soon(partial(self._push_some, owner))
@@ -187,7 +189,7 @@ class Handoff:
         core = self._core
         known = core.replica.combine([core.replica.read(DATA, key).state, self.held(key)])
         self.spreading(key)
-        self._owe(key, known, partial(self.spread, key))
+        self._keep_for_all(key, known, partial(self.spread, key))
 
     def _push_key(self, owner: str, key: bytes) -> None:
         state = self.newest(owner, key)
@@ -196,7 +198,7 @@ class Handoff:
             self._pushing.discard((owner, key))
             if isinstance(reply, Written) and self._deliver(owner, key, state):
                 self.push(owner)
-            elif key in self._keys[owner]:  # Unless it was owed anew meanwhile.
+            elif key in self._keys[owner]:  # It may have gone to other owners meanwhile.
                 self._keys[owner].move_to_end(key)
 
         deadline = self._core.now + PUSH_TIMEOUT_S
@@ -207,11 +209,11 @@ class Handoff:
         self._core.ask(owner, Write(key, state), deadline, answered)
 
     def _deliver(self, owner: str, key: bytes, state: VersionSet) -> bool:
-        """The owner has that state: delete the hint, if that is all there is to it."""
+        """The owner has that state: delete the hint, if it has not grown. Returns whether it was deleted."""
         place = _place(owner, key)
         settled = self._core.replica.settled(HINTS, place)
-        # While a put still spreads from here, the hint may be this coordinator's only copy: what it would owe the other
-        # homes from, should it crash now.
+        # While a put still spreads from here, the hint may be this coordinator's only copy. If it crashes now, it
+        # makes the other replicas' hints from that.
         if not settled or key in self._spreading or self.newest(owner, key) != state:
             return False
         self._core.counters["hints_delivered"] += 1
@@ -220,7 +222,7 @@ class Handoff:
         return True
 
     def _scan(self) -> None:
-        self._owe_anew()
+        self._reassign()
         for owner in list(self._keys):
             self.push(owner)
         self._core.after(SCAN_EVERY_S, self._scan)

@@ -1,4 +1,4 @@
-"""Pages: what is stored of a stretch of the ring, a bounded piece at a time."""
+"""Pages: what is stored of a range of the ring, a bounded piece at a time."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ PAGE_KEYS, PAGE_BYTES = 64, 64 << 10
 States = list[tuple[bytes, VersionSet]]
 
 
-def page_of(core: Core, stretch: Range, after: bytes | None) -> States:
-    """What is durable of the next keys of a stretch, behind that one, as many as a page takes; empty at its end."""
+def page_of(core: Core, token_range: Range, after: bytes | None) -> States:
+    """What is durable of the next keys of a range, behind the key `after`, as many as a page takes; empty at the end.
+    """
     states: States = []
     size = 0
-    for key, entry in core.replica.stretch(stretch, after):
+    for key, entry in core.replica.scan(token_range, after):
         states.append((key, entry.state))
         size += len(key) + sum(len(version.value or b"") for version in entry.state.versions)
         if len(states) == PAGE_KEYS or size > PAGE_BYTES:
@@ -27,7 +28,7 @@ def page_of(core: Core, stretch: Range, after: bytes | None) -> States:
 
 
 def keep(core: Core, states: States, done: Callable[[], None]) -> None:
-    """Merge them here; done once all are durable."""
+    """Merge the states here. done: called once all are durable."""
     left = len(states)
 
     def kept() -> None:

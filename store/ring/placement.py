@@ -1,14 +1,15 @@
 """Placement: where nodes' tokens lie on the ring, and how strategy 3 deals out its partitions.
 
-1. All of it follows from the members and, for strategy 3, from the order in which they joined and left: nodes that
-   know the same history agree without talking.
-2. A node's share of the partitions is in proportion to its capacity (section 4.2). A deal leaves nobody a whole
-   partition off, and no join or leave does among nodes of one capacity. Capacities that differ may drift a little
-   further over a long history, as whole partitions that move only to or from one node can't always even them out.
-3. A join moves only what the newcomer gets, taken from those furthest above their shares. A leave moves only what
-   the leaver had, given to those furthest below theirs.
-4. Within reach of a walk, N partitions in a row, one node owns two only where that can't be helped, and one zone as
-   few as can be. Which nodes follow each other on the ring varies, so that many share the load of one that fails.
+1. The result follows from the members and, for strategy 3, from the order in which they joined and left. So nodes that
+   know the same history agree without exchanging anything.
+2. A node's share of the partitions is in proportion to its capacity (section 4.2). After a deal no node is a whole
+   partition off its share. Nor is it after a join or leave among nodes of one capacity.
+3. If capacities differ, shares may drift a little further over a long history: whole partitions that move only to or
+   from one node can't always even them out.
+4. A join moves only the newcomer's partitions, taken from the nodes furthest above their shares. A leave moves only the
+   leaver's, given to the nodes furthest below theirs.
+5. Within N consecutive partitions one node owns two only if that can't be avoided, and one zone owns as few as
+   possible. The order in which nodes follow each other varies, so many nodes share the load of one that fails.
 
 Dynamo (SOSP 2007), sections 4.2 and 6.2.
 """
@@ -26,8 +27,9 @@ Members = Mapping[str, Member]
 """By name."""
 
 _AHEAD = 32
-"""How many tokens that are to be dealt next are tried on a partition, for one that no near one has: a search through
-all would be quadratic where capacities or zones leave none."""
+"""How many of the next tokens are tried on a partition before one that crowds is taken. To search all of them would be
+quadratic where capacities or zones leave no better one.
+"""
 
 
 def tokens(members: Iterable[Member], each: int) -> list[tuple[int, str]]:
@@ -51,8 +53,8 @@ def deal(members: Members, partitions: int, n: int) -> list[str]:
 def take(owners: Sequence[str], members: Members, newcomer: Member, n: int) -> list[str]:
     """Owners by partition after the newcomer has joined.
 
-    It takes the partitions where its coming crowds its neighbours least. O(partitions * N) at worst; with many
-    members only the partitions of those that give are looked at.
+    It takes the partitions where it crowds its neighbours least. O(partitions * N) at worst; with many members only the
+    partitions of the nodes that give are looked at.
     """
     owners = list(owners)
     members = {**members, newcomer.name: newcomer}
@@ -91,9 +93,10 @@ def hand_on(owners: Sequence[str], members: Members, leaver: str, n: int) -> lis
 
 
 def _given(counts: Mapping[str, int], members: Members, partitions: int) -> dict[str, int]:
-    """How many partitions each gets of those that nobody owns: each goes to the one furthest below its share.
+    """How many of the partitions without an owner each node gets: each goes to the node furthest below its share.
 
-    counts: what each owns already. Distances are in units of one partition over the total capacity, so as to be whole.
+    counts: what each owns already. Distances are in units of one partition over the total capacity, so they are
+    integers.
     """
     total = sum(member.capacity for member in members.values())
     surplus = [(counts[name] * total - member.capacity * partitions, name) for name, member in members.items()]
@@ -107,8 +110,10 @@ def _given(counts: Mapping[str, int], members: Members, partitions: int) -> dict
 
 
 def _taken(owners: Sequence[str], members: Members, newcomer: Member) -> dict[str, int]:
-    """How many partitions each gives to the newcomer: the one furthest above its share does, as long as that leaves
-    the two closer to each other."""
+    """How many partitions each node gives to the newcomer.
+
+    The node furthest above its share gives, for as long as that brings the two closer to each other.
+    """
     counts = Counter(owners)
     total = sum(member.capacity for member in members.values())
     surplus = [
@@ -128,7 +133,7 @@ def _taken(owners: Sequence[str], members: Members, newcomer: Member) -> dict[st
 
 
 def _shuffled(counts: Mapping[str, int]) -> list[str]:
-    """Each name that many times, at even distances but for a random part of each, so that neighbours vary."""
+    """Each name as often as it counts, at even distances with a random offset, so that neighbours vary."""
     order = sorted(
         ((number + _draw(f"{name}/{number}") / 2**128) / count, name)
         for name, count in counts.items()
@@ -138,7 +143,7 @@ def _shuffled(counts: Mapping[str, int]) -> list[str]:
 
 
 def _seat(owners: list[str], vacant: Sequence[int], waiting: list[str], members: Members, n: int) -> list[str]:
-    """Fill the vacant partitions with those who wait, about in their order."""
+    """Fill the vacant partitions with the waiting names, about in their order."""
     for at in vacant:
         best, least = 0, -1
         for index, name in enumerate(waiting[:_AHEAD]):
@@ -174,9 +179,9 @@ def _gain(owners: Sequence[str], at: int, giver: str, taker: str, members: Membe
 
 
 def _crowding(owners: Sequence[str], at: int, name: str, members: Members, n: int) -> int:
-    """How much a node would meet itself, and its zone, within reach of a walk, as the owner of a partition.
+    """How often a node would meet itself, or its zone, within N partitions, as the owner of this partition.
 
-    The nearer the worse; any meeting of itself is worse than all of its zone. 0: not at all. O(N).
+    A nearer meeting weighs more; any meeting of itself weighs more than all of its zone. 0: none. O(N).
     """
     zone = members[name].zone
     crowding = 0

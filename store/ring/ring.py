@@ -1,17 +1,17 @@
 """The ring: which nodes hold a key.
 
-1. A key's position is the MD5 of it, 128 bits. Ranges tile the ring from 0 to 2**128; each key falls into one. None
+1. A key's position is its MD5, 128 bits. Ranges tile the ring from 0 to 2**128, and each key falls into one. No range
    wraps over 0: one that would is cut there in two.
-2. Tokens lie on the ring, each of one node. A node is met clockwise from a range's end where its first token lies.
-   A key's preference list is the distinct *physical* nodes met: the first N are its homes (primaries), the others
-   stand in for them, in that order. One machine is never met twice, or W would be met by one machine.
-3. Where members lie in different zones, a home is passed over while its zone has one already and another zone none.
-   Those passed over fill up the N, in order, and go before the others.
-4. How the ring is cut and who gets the tokens is the strategy (section 6.2):
-   1: T tokens a node, at random; ranges are cut at the tokens, so a join cuts ranges of others.
-   2: T tokens a node, at random; Q equal ranges.
-   3: Q equal ranges with a token at the end of each; Q/S of them a node, whole ones changing hands (`placement`).
-   Strategies 1 and 2 depend on who is a member; 3 also on the order of joins and leaves.
+2. Tokens lie on the ring, each of one node. Walking clockwise from the end of a range, a node is reached at its first
+   token (virtual node).
+3. A key's preference list is the distinct *physical* nodes in that order. The first N are its primary replicas (its
+   `primaries`); the others are its fallbacks. No machine is in it twice, or W could be met by one machine.
+4. If members lie in different zones, a node is passed over while its zone has a primary replica already and another
+   zone has none. Nodes passed over fill up the N, in order, and come before the fallbacks.
+5. How the ring is cut, and who gets the tokens, is the strategy (section 6.2). Strategy 1: T random tokens a node;
+   ranges end at tokens, so a join cuts ranges of others. Strategy 2: T random tokens a node; Q equal ranges. Strategy
+   3: Q equal ranges with a token at the end of each, Q/S of them a node, and whole ranges change hands (`placement`).
+6. Strategies 1 and 2 depend on who is a member; strategy 3 also on the order of joins and leaves.
 
 Dynamo (SOSP 2007), sections 4.2, 4.3, 4.6 and 6.2.
 """
@@ -36,15 +36,18 @@ def position(key: bytes) -> int:
 
 RING_SIZE = 1 << 128
 Range = tuple[int, int]
-"""A stretch of the ring: from the first position up to and without the second."""
+"""A range of positions: from the first up to and without the second."""
 
 
 class Ring:
-    """An assignment of partitions to members. A partition's walk is made when it is first asked for, then kept.
+    """An assignment of partitions to members. A partition's preference list is made when it is first asked for, and
+    kept.
 
-    No members: the ring of a node that knows no cluster yet; no key has a home there.
-    dealt: for strategy 3, the owners by partition as a history of joins and leaves has left them.
-    n: the number of homes. partitions: how many ranges there are.
+    members: none make the ring of a node that knows no cluster yet; no key has a replica there. dealt: for strategy 3,
+    the owners by partition after a history of joins and leaves.
+
+    n: the number of primary replicas. partitions: how many ranges there are.
+
     Raises ConfigError for fewer than N members, or two of one name or one address: such a machine would count twice
     toward a quorum.
     """
@@ -61,7 +64,7 @@ class Ring:
         self.n = config.n
         self._config = config
         self._dealt = dealt
-        self._homes: dict[int, tuple[str, ...]] = {}
+        self._primaries: dict[int, tuple[str, ...]] = {}
         self._preferences: dict[int, tuple[str, ...]] = {}
 
     def joined(self, member: Member) -> Ring:
@@ -101,30 +104,30 @@ class Ring:
 
     @cached_property
     def owners(self) -> list[str]:
-        """The first home of each partition; none without members."""
+        """The first primary replica of each partition; none without members."""
         return [self._clockwise[first] for first in self._first]
 
-    def homes_of(self, partition: int) -> tuple[str, ...]:
-        """The N nodes that should hold the partition's keys, its owner first. O(N) the first time, without zones."""
-        homes = self._homes.get(partition)
-        if homes is None:
-            homes = self._homes[partition] = self._spread(self._met(partition))
-        return homes
+    def primaries_of(self, partition: int) -> tuple[str, ...]:
+        """The N primary replicas of a partition, its owner first. O(N) the first time, without zones."""
+        primaries = self._primaries.get(partition)
+        if primaries is None:
+            primaries = self._primaries[partition] = self._spread(self._met(partition))
+        return primaries
 
     def preference_of(self, partition: int) -> tuple[str, ...]:
         """All nodes in the partition's order of preference."""
         preference = self._preferences.get(partition)
         if preference is None:
-            met = chain(self.homes_of(partition), self._met(partition))
+            met = chain(self.primaries_of(partition), self._met(partition))
             preference = self._preferences[partition] = tuple(dict.fromkeys(met))
         return preference
 
-    def homes(self, key: bytes) -> tuple[str, ...]:
-        """The N nodes that should hold the key."""
-        return self.homes_of(self.partition(key))
+    def primaries(self, key: bytes) -> tuple[str, ...]:
+        """The N primary replicas of a key."""
+        return self.primaries_of(self.partition(key))
 
     def preference(self, key: bytes) -> tuple[str, ...]:
-        """All nodes in the key's order of preference, each once; the first N are its homes."""
+        """All nodes in the key's order of preference, each once; the first N are its primary replicas."""
         return self.preference_of(self.partition(key))
 
     @cached_property
@@ -148,7 +151,7 @@ class Ring:
 
     @cached_property
     def _first(self) -> Sequence[int]:
-        """Of each partition, the number of the token that is met first from its end; none without members."""
+        """The number of the first token after each partition's end; none without members."""
         if self._config.strategy == 3 or not self.members:
             return range(len(self._clockwise))
         at = [at for at, _ in self._tokens]
@@ -160,7 +163,7 @@ class Ring:
 
     @cached_property
     def _tokenless(self) -> list[str]:
-        """With fewer partitions than members some own none; they still stand in, last."""
+        """Members without a partition, where there are fewer partitions than members: the last fallbacks."""
         return sorted(self.members.keys() - set(self._clockwise))
 
     def _met(self, partition: int) -> Iterator[str]:
@@ -171,15 +174,15 @@ class Ring:
         return chain(islice(met, len(self.members) - len(self._tokenless)), self._tokenless)
 
     def _spread(self, met: Iterable[str]) -> tuple[str, ...]:
-        """The homes among nodes in the order in which they are met."""
-        homes: dict[str, str] = {}
+        """The primary replicas, of nodes in the order in which they are met."""
+        primaries: dict[str, str] = {}
         passed: list[str] = []
         for name in met:
-            if homes.setdefault(self.members[name].zone, name) != name:
+            if primaries.setdefault(self.members[name].zone, name) != name:
                 passed.append(name)
-            if len(homes) == min(self.n, self._zones) and len(homes) + len(passed) >= self.n:
+            if len(primaries) == min(self.n, self._zones) and len(primaries) + len(passed) >= self.n:
                 break
-        return (*homes.values(), *passed)[: self.n]
+        return (*primaries.values(), *passed)[: self.n]
 
 
 def clockwise(tokens: Sequence[str], start: int) -> Iterator[str]:

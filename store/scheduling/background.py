@@ -1,16 +1,17 @@
-"""Background work: handoff, repair, anti-entropy and transfer in slices, so that clients come first.
+"""Background work: handoff, repair, anti-entropy and transfer run in slices, so that clients come first.
 
-1. A mechanism does a small slice at a time, and asks for the next through `soon`. Slices run one by one in the order
-   in which they were asked for: mechanisms take turns.
-2. While clients' requests take well less than the threshold at the 99th percentile over the last minute, slices run as
-   fast as they come, `PAUSE_MIN_S` apart. Once they take longer, the pause doubles every quarter of a second for as
-   long as what was recorded lately is too slow as well; then it stays until the minute as a whole is fast again, and
-   shrinks by and by, up to where the percentile comes close to the threshold.
-3. The pause never exceeds `PAUSE_MAX_S`: a cluster that is too slow for its clients still hands off and transfers,
-   or it would never get out of that.
-4. Gets may cause more repairs than slices run: such work is taken only while fewer than `SPARE_MAX` slices wait.
+1. A mechanism does a small slice at a time, and asks for the next through `soon`. Slices run one by one in the order in
+   which they were asked for, so mechanisms take turns.
+2. Client requests are fast while their 99th percentile over the last minute is well below the threshold. Then slices
+   run as fast as they come, `PAUSE_MIN_S` apart.
+3. While they are too slow, and those of the last second are as well, the pause doubles every quarter of a second. Then
+   it stays until the whole minute is fast again, and shrinks slowly, until the percentile comes close to the threshold.
+4. The pause never exceeds `PAUSE_MAX_S`: a cluster that is too slow for its clients still hands off and transfers, or
+   it would never recover.
+5. Gets may cause more repairs than slices run. Such work is taken only while fewer than `SPARE_MAX` slices wait.
 
-Dynamo (SOSP 2007), section 6.5. Multiplicative both ways, slowly towards more work: the minute forgives no overshoot.
+Dynamo (SOSP 2007), section 6.5. The pause changes by factors, slowly towards more work: the minute forgives no
+overshoot.
 """
 
 from __future__ import annotations
@@ -19,8 +20,7 @@ from collections import deque
 from collections.abc import Callable
 
 from splitbrain.store.scheduling.latencies import Latencies
-from splitbrain.store.scheduling.timers import Timers
-from splitbrain.store.wire.rpc import Present
+from splitbrain.store.scheduling.timers import Present, Timers
 
 PAUSE_MIN_S, PAUSE_MAX_S = 0.002, 0.25
 ADJUST_EVERY_S = 0.25
@@ -29,11 +29,11 @@ SLOWER, FASTER = 2.0, 0.97
 SHARE = 0.99
 SPARE_MAX = 100
 CLOSE = 0.7
-"""From this share of the threshold on, clients can spare no more."""
+"""The share of the threshold from which on clients can spare no more."""
 
 
 class Background:
-    """Decides when the next slice runs. threshold_s: what the clients' 99th percentile may take."""
+    """Decides when the next slice runs. threshold_s: the latency that clients may see at the 99th percentile."""
 
     def __init__(self, timers: Timers, present: Present, threshold_s: float) -> None:
         self._timers = timers
@@ -46,24 +46,24 @@ class Background:
         self._ran = 0
 
     def observe(self, seconds: float, now: float) -> None:
-        """A client's get or put took that long. O(1)."""
+        """A client's get or put took that many seconds. O(1)."""
         self._latencies.observe(seconds, now)
 
     def soon(self, slice_of_work: Callable[[], None]) -> None:
-        """Run the slice, once clients can spare the time: at the next wake-up at the earliest."""
+        """Run the slice once clients can spare the time: at the next wake-up at the earliest."""
         self._slices.append(slice_of_work)
         if len(self._slices) == 1:
             self._arm()
 
     def spare(self, slice_of_work: Callable[[], None]) -> bool:
-        """The same for work that something else makes up for: False, and never run, if too much waits already."""
+        """Run optional work as `soon` does. Returns False, and never runs it, if too many slices wait already."""
         if len(self._slices) >= SPARE_MAX:
             return False
         self.soon(slice_of_work)
         return True
 
     def status(self) -> dict[str, object]:
-        """JSON-able: what clients see, how far apart slices run, how many wait, how many ran."""
+        """For the status: the clients' latency, the pause, how many slices wait, how many ran."""
         p99_s = self._latencies.quantile(SHARE, self._present.now.monotonic)
         return {
             "p99_ms": None if p99_s is None else round(p99_s * 1000, 3),

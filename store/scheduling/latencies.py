@@ -20,7 +20,7 @@ _Slot = tuple[int, dict[int, int]]
 
 
 class Latencies:
-    """A ring of histograms, one a second; and their sum."""
+    """One histogram a second, and their sum."""
 
     def __init__(self) -> None:
         self._slots: deque[_Slot] = deque()
@@ -28,7 +28,7 @@ class Latencies:
         self.count = 0
 
     def observe(self, seconds: float, now: float) -> None:
-        """Something took that long. now: monotonic seconds, never less than before. O(1) amortized."""
+        """Record one latency. now: monotonic seconds, never less than before. O(1) amortized."""
         second = int(now)
         if not self._slots or self._slots[-1][0] != second:
             self._expire(second)
@@ -40,12 +40,14 @@ class Latencies:
         self.count += 1
 
     def quantile(self, share: float, now: float) -> float | None:
-        """What that share of them did not exceed, in seconds; None if there was none. O(buckets), some dozens."""
+        """The latency that this share of them did not exceed, in seconds; None if there was none. O(buckets), some
+        dozens.
+        """
         self._expire(int(now))
         return _quantile(self._sum, share)
 
     def recent(self, share: float, seconds: int, now: float) -> float | None:
-        """The same of the last few seconds only. O(seconds * buckets)."""
+        """The same for the last few seconds only. O(seconds * buckets)."""
         together: dict[int, int] = {}
         for second, slot in self._slots:
             if second > int(now) - seconds:

@@ -1,7 +1,8 @@
-"""Timers for a core that has no clock: callbacks at moments it is told have come.
+"""Timers for a core that has no clock: callbacks at moments that it is told have come.
 
-1. Callbacks run in the order of their times, equal times in the order they were set.
+1. Callbacks run in the order of their times; equal times in the order in which they were set.
 2. A cancelled timer never runs.
+3. `Present` is the core's only clock: whoever enters the core sets it first.
 """
 
 from __future__ import annotations
@@ -10,9 +11,18 @@ import heapq
 from collections.abc import Callable
 from itertools import count
 
+from splitbrain.store.actions import Instant
+
+
+class Present:
+    """The moment that the core is in: set at every entry, read by all that runs then."""
+
+    def __init__(self, now: Instant) -> None:
+        self.now = now
+
 
 class Timer:
-    """A callback to come."""
+    """A callback that has not run yet."""
 
     __slots__ = ("callback",)
 
@@ -37,7 +47,7 @@ class Timers:
         return timer
 
     def run(self, now: float) -> None:
-        """Run all that is due, also what running sets for now or earlier."""
+        """Run all timers that are due, including those set meanwhile for now or earlier."""
         while self._heap and self._heap[0][0] <= now:
             callback = heapq.heappop(self._heap)[2].callback
             if callback is not None:

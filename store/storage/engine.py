@@ -2,10 +2,10 @@
 
 1. `commit` returns once all its records are durable, and makes them durable all or none.
 2. `get` and `scan` show committed records only; they may run while another thread commits.
-3. A record that does not match its checksum is reported (`on_damage`), never returned: `get` raises DamagedRecord,
+3. A record that does not match its checksum is reported (`on_damage`) and never returned: `get` raises DamagedRecord,
    `scan` passes it over.
-4. What can't be written is an error and not a delay: a node whose disk is full stops, and others stand in for it. One
-   that stayed, unable to store, would be asked for every write and hold each up. What was committed before stays.
+4. A failed write is an error and not a delay. A node whose disk is full stops, and fallbacks take its place. If it
+   stayed, it would be asked for every write of its keys and hold each up. What was committed before stays.
 5. One process at a time uses a folder: two nodes with one identity would give one dot to two writes.
 
 Dynamo (SOSP 2007), section 5: the local persistence component is pluggable.
@@ -30,7 +30,7 @@ from splitbrain.store.actions import Record
 
 MOVE_AWAY = "the file is damaged: move it away, then the node starts empty and its replicas bring the data back"
 SCANNED_AT_ONCE = 64
-"""Keys that a scan takes out of memory at once: while it does, a commit waits."""
+"""Keys that a scan copies at once; a commit waits meanwhile."""
 _NO_RECORDS: SortedDict[bytes, bytes] = SortedDict()
 DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT)
 
@@ -49,8 +49,10 @@ class EngineError(Exception):
 
 
 class Engine(Protocol):
-    """Durable spaces of key and value. waits: a commit waits for a disk. on_damage: told of every damaged record that
-    is met."""
+    """Durable spaces of key and value.
+
+    waits: whether a commit waits for a disk. on_damage: called with every damaged record that is met.
+    """
 
     waits: bool
     on_damage: Callable[[DamagedRecord], None]
@@ -62,9 +64,9 @@ class Engine(Protocol):
 
 
 class MemoryEngine:
-    """Keeps records for as long as the process lives: for caches and for measuring what durability costs.
+    """Keeps records while the process lives: for caches, and to measure what durability costs.
 
-    In the order of their keys, so that a scan costs what it yields: O(log n) for the first record, O(1) for the next.
+    Records are sorted by key, so a scan costs what it yields: O(log n) for the first record, O(1) for the next.
     """
 
     waits = False
@@ -78,7 +80,7 @@ class MemoryEngine:
         return self._spaces.get(space, _NO_RECORDS).get(key)
 
     def scan(self, space: str, start: bytes = b"", end: bytes | None = None) -> Iterator[tuple[bytes, bytes]]:
-        """Records by key, some at a time: what is committed meanwhile further on is there, too."""
+        """Yield records by key, some at a time; what is committed meanwhile further on is included."""
         at = start
         while True:
             with self._changing:
@@ -103,9 +105,9 @@ class MemoryEngine:
 
 
 class SqliteEngine:
-    """One sqlite database: write-ahead log, synced at every commit, a checksum a record.
+    """One sqlite database: write-ahead log, synced at every commit, a checksum for each record.
 
-    folder: made if missing. sqlite's own integrity check passes a flipped bit inside a value, hence our checksum.
+    folder: created if missing. sqlite's own integrity check passes a flipped bit inside a value, hence our checksum.
     Raises EngineError if the database can't be opened, or is no database.
     """
 
@@ -178,7 +180,7 @@ class SqliteEngine:
 
     def _open(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self._path, check_same_thread=False)
-        # One flipped bit makes text of a blob, which need not be UTF-8: let it come, to be found damaged.
+        # One flipped bit makes text of a blob, which need not be UTF-8. Let it through: the checksum finds it damaged.
         connection.text_factory = lambda text: text.decode(errors="surrogateescape")
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
@@ -201,7 +203,7 @@ def _locked(path: Path) -> TextIO:
 
 
 def _checksum(space: str, key: bytes, value: bytes) -> int:
-    # Over the key too, so that a record that turns up under another's key does not pass.
+    # Over the key too: a record that appears under another's key must not pass.
     return zlib.crc32(value, zlib.crc32(key, zlib.crc32(space.encode())))
 
 

@@ -1,16 +1,16 @@
-"""The replica: what this node holds, and how that changes.
+"""The replica: the versions that this node holds, and how they change.
 
-1. A read for others shows what is durable. A change starts from the newest state, durable yet or not, so that two
-   changes in flight never undo each other.
-2. `done` of a change runs once the state that includes it is durable, and not before.
-3. An actor, the maker of dots, is one node's hold on one key for as long as the node holds it: where it holds
-   nothing of a key, it makes dots under a fresh name. A reused dot would silently swallow a write (Riak issue 679).
-   Actors are a random 40-bit name made with the data directory, and 24 bits that count in it. A directory restored
-   from a backup needs a new name (`fresh`), since dots made after the backup are out there already.
-4. A record that is damaged counts as not there (the other replicas bring it back), and rule 3 then applies.
+1. A read for others shows what is durable. A change starts from the newest state, durable or not, so two concurrent
+   changes never undo each other.
+2. The callback `done` of a change runs once the state that includes the change is durable, and not before.
+3. An actor, the maker of dots, belongs to one node and one key for as long as the node holds the key. A node that holds
+   nothing of a key makes dots under a fresh actor. A reused dot would silently swallow a write (Riak issue 679).
+4. Actors are a random 40-bit name made with the data directory, and 24 bits that count in it. A directory restored from
+   a backup needs a new name (`fresh`): other nodes have dots made after the backup.
+5. A damaged record counts as absent (the other replicas bring it back), and rule 3 then applies.
 
-Spaces: "data" by position on the ring and key, so that a partition is a stretch of it; "hints" by owner and key,
-"spreading" by key (`hinted_handoff`); "ring" (`membership`, `tokens`); "meta".
+The engine's spaces: "data" by position on the ring and key, so that the keys of a range are adjacent; "hints" by owner
+and key; "spreading" by key (`hinted_handoff`); "ring" (`membership`, `tokens`); "meta".
 """
 
 from __future__ import annotations
@@ -32,19 +32,21 @@ from splitbrain.store.versions.dotted import EMPTY, VersionSet
 
 DATA, HINTS, SPREADING, META, RING = "data", "hints", "spreading", "meta", "ring"
 
+KEY_POSITION_BYTES = 16
+"""The bytes of a key's position on the ring, which stand before the key in the engine (`place`)."""
 _COUNTED = 24
 _IDENTITY = b"identity"
 
 
 class Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """What is stored of a key. actor: this node's name for its dots of this key; 0 if it made none."""
+    """What is stored of a key. actor: this node's actor for its dots of this key; 0 if it made none."""
 
     actor: int
     state: VersionSet
 
 
 class Identity(msgspec.Struct, frozen=True, array_like=True):
-    """Of a data directory. node: whose it is. actors: the last actor given away."""
+    """Whose a data directory is. node: the node's name. actors: the last actor that was assigned."""
 
     node: str
     actors: int
@@ -59,7 +61,7 @@ ABSENT = Entry(0, EMPTY)
 
 @dataclass(slots=True)
 class _Change:
-    """On its way to the disk. where: space and key; before: what it changes, after: to what."""
+    """A change that is being written. where: space and key; before, after: the entry without and with it."""
 
     where: tuple[str, bytes] | None
     before: Entry
@@ -76,17 +78,17 @@ Done = Callable[[], None]
 
 
 OnDurable = Callable[[bytes, Entry, Entry], None]
-"""Given a key of the data, what was durable of it before, and what is now."""
+"""Called with a key of the data, what was durable of it before, and what is now."""
 
 
 class Replica:
-    """A node's records. `out` collects what is to be made durable.
+    """A node's records. out: collects what is to be made durable.
 
-    on_durable: told of every change of the data, in the order in which they became durable. buffered: data that only
-    memory holds (`write_buffer`), by key.
+    on_durable: listeners, called with every change of the data in the order in which they became durable. buffered:
+    data that is only in memory (`write_buffer`), by key. fresh: the records may be older than what this node once held,
+    so the actors made with them are given up.
 
-    fresh: the records may be older than what this node once held; give up the actors made with them.
-    Raises IdentityError if they are another node's.
+    Raises IdentityError if the records are another node's.
     """
 
     def __init__(
@@ -107,7 +109,7 @@ class Replica:
         self._pending: dict[tuple[str, bytes], tuple[int, Entry]] = {}
         self._waiting: dict[int, _Change] = {}
         self._last_read = _NOTHING_READ
-        """Space, key and entry: a change reads what it is made from twice. Good until something becomes durable."""
+        """Space, key and entry of the last read: a change reads twice. Valid until something becomes durable."""
         self.buffered: dict[bytes, Entry] = {}
         self.on_durable: list[OnDurable] = []
         self.counters: Counter[str] = Counter()
@@ -121,7 +123,7 @@ class Replica:
         self._actors_stored = -1 if identity is None or fresh else identity.actors
 
     def read(self, space: str, key: bytes) -> Entry:
-        """What is durable of a key."""
+        """Read what is durable of a key."""
         last_space, last_key, entry = self._last_read
         if key == last_key and space == last_space:
             return entry
@@ -135,11 +137,11 @@ class Replica:
         return entry
 
     def visible(self, key: bytes) -> VersionSet:
-        """What a read shows of a key's data: what the write buffer holds, or else what is durable."""
+        """Read a key's data as clients see it: what the write buffer holds, or else what is durable."""
         return (self.buffered.get(key) or self.read(DATA, key)).state
 
     def newest(self, space: str, key: bytes) -> Entry:
-        """The newest state of a key, which may not be durable yet."""
+        """Read the newest state of a key, which may not be durable yet."""
         pending = self._pending.get((space, key))
         if pending is not None:
             return pending[1]
@@ -147,26 +149,27 @@ class Replica:
         return self.read(space, key) if held is None else held
 
     def keys(self, space: str) -> Iterator[bytes]:
-        """Every durable key of a space other than the data. O(n)."""
+        """All durable keys of a space other than the data. O(n)."""
         return (key for key, _ in self._reader.scan(space))
 
-    def stretch(self, within: Range, after: bytes | None = None) -> Iterator[tuple[bytes, Entry]]:
-        """The durable data in a stretch of the ring, in the order of its positions. O(1) a key.
+    def scan(self, within: Range, after: bytes | None = None) -> Iterator[tuple[bytes, Entry]]:
+        """The durable data in a range of the ring, in the order of positions. O(1) a key.
 
-        after: begin behind that key. Take a few and let go: an iterator left open holds up sqlite's checkpoints.
+        after: begin behind that key. Take a few and stop: an iterator left open holds up sqlite's checkpoints.
         """
-        start = within[0].to_bytes(16) if after is None else place(after) + b"\0"
-        end = None if within[1] >= 1 << 128 else within[1].to_bytes(16)
+        start = within[0].to_bytes(KEY_POSITION_BYTES) if after is None else place(after) + b"\0"
+        end = None if within[1] >= 1 << 128 else within[1].to_bytes(KEY_POSITION_BYTES)
         for at, stored in self._reader.scan(DATA, start, end):
-            yield at[16:], _entries.decode(stored)
+            yield at[KEY_POSITION_BYTES:], _entries.decode(stored)
 
     def reported(self, within: Range, after: bytes | None, limit: int) -> tuple[dict[bytes, Entry], bytes | None]:
-        """The next data of a stretch, as the listeners of `on_durable` have been told of it.
+        """The next data of a range, as the listeners of `on_durable` know it.
 
-        The disk is ahead of them by the changes that are on their way to it, or back. `limit`: keys to take from the
-        disk. Returns the entries, and the key to go on behind; None if that was all. O(limit + changes under way).
+        The disk is ahead of the listeners by the changes whose completion has not been reported yet. limit: keys to
+        read from the disk. Returns the entries, and the key to continue behind; None if that was all. O(limit + changes
+        under way).
         """
-        entries = dict(islice(self.stretch(within, after), limit))
+        entries = dict(islice(self.scan(within, after), limit))
         last = list(entries)[-1] if len(entries) == limit else None
         start = (within[0], b"") if after is None else (position(after), after)
         end = (within[1], b"") if last is None else (position(last), last + b"\0")
@@ -180,7 +183,7 @@ class Replica:
         return entries, last
 
     def actor(self, entry: Entry) -> int:
-        """The name under which this node makes dots on top of that entry; a new one is durable with the next change."""
+        """The actor for this node's dots on top of that entry; a new one becomes durable with the next change."""
         if self._defect == REUSED_DOT:
             return position(self._name.encode()) >> 65
         if entry.actor >> _COUNTED == self._actors >> _COUNTED:
@@ -189,7 +192,7 @@ class Replica:
         return self._actors
 
     def merge(self, space: str, key: bytes, state: VersionSet, done: Done, *, beside: Record | None = None) -> None:
-        """Add what the state knows; `beside` as in `put`."""
+        """Merge a state into what is stored; `beside`, `done`: as in `put`."""
         entry = self.newest(space, key)
         merged = self.combine([entry.state, state])
         if merged == entry.state and self.settled(space, key):
@@ -198,7 +201,7 @@ class Replica:
             self.put(space, key, Entry(entry.actor, merged), done, beside=beside)
 
     def combine(self, states: Iterable[VersionSet | None]) -> VersionSet:
-        """All that any of them knows, under the cluster's rule for conflicts. None: nothing."""
+        """Merge states, under the cluster's rule for conflicts. None: nothing is known."""
         known = EMPTY
         for state in states:
             if state is not None:
@@ -206,7 +209,10 @@ class Replica:
         return known
 
     def put(self, space: str, key: bytes, entry: Entry, done: Done, *, beside: Record | None = None) -> None:
-        """Store the entry, unless it is stored already; `beside`: one more record, in the same commit."""
+        """Store the entry, unless it is stored already. done: called once it is durable.
+
+        beside: one more record, in the same commit.
+        """
         if self._defect == PHYSICAL_DELETE and all(version.value is None for version in entry.state.versions):
             self.delete(space, key, done)
             return
@@ -231,15 +237,15 @@ class Replica:
         """Remove a key."""
         pending = self._pending.get((space, key))
         before = (self.read(space, key) if pending is None else pending[1]) if space == DATA else ABSENT
-        # Remembered as pending, so that the same entry stored again meanwhile is not taken for one still there.
+        # Pending, so that the same entry, if it is stored again meanwhile, is not taken for the one that goes.
         self._change(space, key, before, ABSENT, (Record(space, place(key) if space == DATA else key, None),), done)
 
     def store(self, records: tuple[Record, ...], done: Done) -> None:
-        """Make records of the nodes' own durable, all or none: not for spaces of keys and their states."""
+        """Make other records durable, all or none: not those of keys and their states."""
         self._persist(_Change(None, ABSENT, ABSENT, [done]), records)
 
     def persisted(self, ticket: int) -> None:
-        """The records of that ticket are durable."""
+        """The records with that ticket are durable: call what waits for them."""
         change = self._waiting.pop(ticket)
         self._last_read = _NOTHING_READ
         if change.where is not None:
@@ -247,7 +253,7 @@ class Replica:
             if pending is not None and pending[0] == ticket:
                 del self._pending[change.where]
             if change.where[0] == DATA:
-                self.buffered.pop(change.where[1], None)  # Whatever it held, the change was made from it.
+                self.buffered.pop(change.where[1], None)  # The change was made from what the buffer held.
                 for listener in self.on_durable:
                     listener(change.where[1], change.before, change.after)
         for done in change.waiting:
@@ -261,14 +267,14 @@ class Replica:
         """Whether a change of the key is being written."""
         return (space, key) in self._pending
 
-    def unsettled(self, stretch: Range) -> bool:
-        """Whether a change of data in that stretch is not durable yet. O(changes under way)."""
+    def unsettled(self, token_range: Range) -> bool:
+        """Whether a change of data in that range is not durable yet. O(changes under way)."""
         changing = chain((key for space, key in self._pending if space == DATA), self.buffered)
-        return any(stretch[0] <= position(key) < stretch[1] for key in changing)
+        return any(token_range[0] <= position(key) < token_range[1] for key in changing)
 
     @property
     def progress(self) -> tuple[int, int]:
-        """How many changes were asked for, and how many of the first of those are durable, all of them."""
+        """How many changes were begun, and up to which number all are durable."""
         return self._ticket, next(iter(self._waiting), self._ticket + 1) - 1
 
     @property
@@ -305,5 +311,5 @@ class Replica:
 
 
 def place(key: bytes) -> bytes:
-    """Under what the data of a key is stored: its position on the ring first."""
-    return position(key).to_bytes(16) + key
+    """The engine's key for the data of a key: its position on the ring, then the key."""
+    return position(key).to_bytes(KEY_POSITION_BYTES) + key

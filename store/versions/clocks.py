@@ -1,18 +1,19 @@
 """Clocks: which of a key's versions a cluster keeps, by its configuration.
 
-1. `clocks=dotted`: a write replaces what its context covers and nothing else (`versions`).
-2. `clocks=server-id`, the paper's vector clocks: a version's clock has one counter a server, and a version replaces
-   those whose clock its own dominates. A counter without gaps cannot say "not what I did just before": of two puts
-   with one context through one coordinator, the second silently replaces the first. A server's id is its actor of
-   the key (`Replica.actor`): the same for as long as the node holds the key, and another once it may have
-   forgotten its counter.
-3. `conflicts=lww` keeps only the newest version, by stamp. `lww_clock=hybrid`: stamps of a hybrid logical clock
-   (`hlc`), after all that the write has seen. `lww_clock=wall`, the paper's: the coordinator's wall clock as it is,
-   so that a write through a coordinator whose clock lags is acknowledged and lost.
-4. `clock_limit` bounds the entries of a clock (`truncation`).
-5. Dots are given away with forwarded puts (`dots`) only where nothing forbids gaps: not with server ids, nor with a
-   limit, under which an actor that was cut off could never close its gap. There every coordinator makes its own, and
-   a put that two of them take on may come back as a sibling of its own successors.
+1. `clocks=dotted`: a write replaces what its context covers and nothing else (`dotted`).
+2. `clocks=server-id`, the paper's vector clocks: a version's clock has one counter a server. A version replaces those
+   whose clock its own dominates. A counter without gaps can't say "all but what I did just before". So of two puts with
+   one context through one coordinator, the second silently replaces the first.
+3. A server's id is its actor of the key (`Replica.actor`). It stays the same for as long as the node holds the key, and
+   changes once the node may have forgotten its counter.
+4. `conflicts=lww` keeps only the newest version, by stamp. With `lww_clock=hybrid` stamps come from a hybrid logical
+   clock (`hlc`), after all that the write has seen. With `lww_clock=wall`, the paper's way, they are the coordinator's
+   wall clock, so a write through a coordinator whose clock lags is acknowledged and lost.
+5. `clock_limit` bounds the entries of a clock (`truncation`).
+6. A node assigns dots to the puts it forwards (`dots`) only where gaps in an actor's dots do no harm. They do with
+   server ids. They also do with a limit: an actor whose entry was dropped could never close its gap. In these modes
+   every coordinator makes its own dot, and a put that two of them take may come back as a sibling of its own
+   successors.
 
 Dynamo (SOSP 2007), section 4.4.
 """
@@ -38,15 +39,15 @@ from splitbrain.store.versions.truncation import merged_ages, truncate, written_
 
 
 def gives_dots(config: Config) -> bool:
-    """Whether a node that forwards a put gives it its dot."""
+    """Whether a node that forwards a put assigns its dot."""
     return config.clocks == "dotted" and not config.clock_limit
 
 
 class Clocks:
-    """One node's way with versions.
+    """One node's versions, under the cluster's configuration.
 
-    merge(left, right): two states in one, all that both know, under the cluster's rule for conflicts.
-    counters: of the node; `stamps_far_ahead` counts the stamps that its hybrid clock did not follow.
+    merge(left, right): all that both states know, in one state, under the cluster's rule for conflicts. counters: the
+    node's; `stamps_far_ahead` counts stamps that its hybrid clock did not follow.
     """
 
     def __init__(self, config: Config, counters: Counter[str]) -> None:
@@ -56,7 +57,7 @@ class Clocks:
         self._hybrid = HybridClock() if config.lww_clock == "hybrid" else None
         self._counters = counters
         self._plain = merge_latest if self._latest_only else dotted.merge
-        # An attribute and no method: without a limit nothing stands between a caller and the merge itself.
+        # An attribute and no method: without a limit callers get the plain merge, without one more call.
         self.merge = self._merge_truncated if self._limit else self._plain
 
     def write(
@@ -71,7 +72,7 @@ class Clocks:
         coordinator: str,
         wall_ns: int,
     ) -> tuple[VersionSet, Seen]:
-        """`versions.write` under the cluster's rules. newest: the newest stamp that the context covers."""
+        """`dotted.write` under the cluster's rules. newest: the newest stamp that the context covers."""
         clock = None
         if self._server_id:
             clock = _vector_clock(context, dot)
@@ -92,8 +93,8 @@ class Clocks:
             clock=clock,
         )
         if self._latest_only:
-            # By date alone, as every other replica will: one that lets the write win because it has seen what it
-            # replaces would stay different from them.
+            # By stamp alone, as on every other replica. One that let the write win because it has seen what it
+            # replaces would stay different from the others.
             after = merge_latest(state, after)
         if self._limit:
             after = truncate(after, written_ages(state, after, dot, stamp), self._limit)

@@ -1,11 +1,11 @@
-"""The context: what a get hands to the client, and the client hands back with its put.
+"""The context: what a get returns to the client, and the client passes to its put.
 
-1. It is opaque to clients: a format version, the dots of what was read, the date of the newest, who answered first, and
-   a seal.
-2. The seal is keyed with the cluster's key and covers the key it was read from: a forged or damaged context, or
-   another key's, is refused.
-3. A write is dated after all that its context covers, also where its coordinator lacks those versions and its clock
-   lags: else "last write wins" would prefer what the write replaced (`hlc`; not so with the paper's wall clock).
+1. It is opaque to clients. It holds a format version, the dots of what was read, the stamp of the newest, which replica
+   answered first, and a seal.
+2. The seal is keyed with the cluster's key and covers the key that was read. A forged or damaged context is refused,
+   and so is another key's.
+3. A write is stamped after all that its context covers, even if its coordinator lacks those versions and its clock
+   lags. Otherwise "last write wins" would prefer what the write replaced (`hlc`; not so with the paper's wall clock).
 
 Dynamo (SOSP 2007), section 4.1.
 """
@@ -25,9 +25,10 @@ SEAL_BYTES = 16
 
 
 class Context(msgspec.Struct, frozen=True, array_like=True):
-    """seen: the dots it covers. newest_ns: the stamp of the newest version among them; 0 if there is none.
+    """What a client knows of a key.
 
-    fastest: the home that answered that get first, or that coordinated that put; "" if it was none (section 5).
+    seen: the dots it covers. newest_ns: the stamp of the newest version among them; 0 if there is none. fastest: the
+    primary replica that answered that get first, or that coordinated that put; "" if it was none (section 5).
     """
 
     seen: Seen = NOTHING
@@ -41,13 +42,13 @@ _encode = msgspec.msgpack.Encoder().encode
 
 
 def issue(secret: bytes, key: bytes, context: Context) -> bytes:
-    """The context of that key as bytes for a client."""
+    """Seal a context of that key, as bytes for a client."""
     body = FORMAT + _encode(context)
     return body + _seal(secret, key, body)
 
 
 def accept(secret: bytes, key: bytes, context: bytes | None) -> Context:
-    """The context in those bytes; `BLIND` for None. Raises StoreError `bad_context`."""
+    """Open a sealed context; `BLIND` for None. Raises StoreError `bad_context`."""
     if context is None:
         return BLIND
     body, seal = context[:-SEAL_BYTES], context[-SEAL_BYTES:]

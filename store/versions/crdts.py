@@ -1,19 +1,19 @@
-"""CRDTs: values whose siblings always merge into one, and never lose an update.
+"""CRDTs: values whose siblings always merge into one, without losing an update.
 
-A client that reads siblings has to make one value of them (`resolvers`). Whatever rule it uses, other clients use it
-too, on other sets of siblings, in another order, on values merged before. All of them come to the same value if
+A client that reads siblings has to make one value of them (`resolvers`). Other clients do the same, with other
+siblings, in another order, and with values that were merged before. All of them arrive at the same value if
 
 1. the values form a *semilattice*: `merge` is commutative, associative and idempotent, and gives the least value that
    contains both (Shapiro, Preguiça, Baquero, Zawirski: A comprehensive study of Convergent and Commutative Replicated
    Data Types, INRIA RR-7506, 2011; section 2, state-based objects);
-2. every update only adds: what it makes contains what it was made from.
+2. every update only adds: the new value contains the old one.
 
-Nothing can be taken away, then; what looks like it is added as well. A counter counts down by adding to a second
-counter that is subtracted; a set removes by adding the *tags* of what is removed.
+So nothing can be taken away; what looks like a removal is an addition as well. A counter counts down by adding to a
+second counter, which is subtracted. A set removes an element by adding the *tags* of what is removed.
 
-Values are immutable: an update returns a new one. Equal values encode to equal bytes: kind, format version, msgpack.
-Why not the plain set union of a shopping cart? An item that one client has removed is still in the sibling of another,
-and union takes it back in: Dynamo's carts lost no additions, but removed items came back (section 4.4).
+Values are immutable: an update returns a new one. Equal values encode to equal bytes: kind, format version, msgpack. A
+plain set union would not do for a shopping cart. An item that one client has removed is still in another client's
+sibling, and the union takes it back in: Dynamo's carts lost no additions, but removed items came back (section 4.4).
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ T = TypeVar("T")
 
 
 class CrdtError(ValueError):
-    """The stored bytes are not the CRDT that was asked for: names the cause and the remedy."""
+    """The stored bytes are not the expected CRDT: names the cause and the remedy."""
 
 
 class Crdt(Protocol):
-    """Made with no arguments: the value of a key that holds nothing, which merges with any other to that other."""
+    """A value that merges. Without arguments: the value of a key that holds nothing, the merge's neutral element."""
 
     def __init__(self) -> None: ...
     def merge(self, other: Self, /) -> Self: ...
@@ -76,13 +76,14 @@ class GrowSet:
 
 @dataclass(frozen=True, slots=True)
 class ORSet:
-    """A set with add and remove in which adding wins: the OR-Set, observed-remove (Shapiro et al., section 3.3.5).
+    """A set with add and remove in which adds win: the OR-Set, observed-remove (Shapiro et al., section 3.3.5).
 
-    Every add puts the element in under a tag that no other add has. Remove takes away the tags that it can see, and so
-    not those of adds that it has not seen: of an add and a remove at once, the add stays.
+    Every add enters the element under a tag that no other add has. A remove deletes the tags that it can see, and no
+    others: if an add and a remove are concurrent, the add stays.
 
-    tags: of each element, those under which it is in. removed: tags that were taken away. They stay for good, or a
-    sibling that still has one would bring the element back (Bieniusa et al., 2012, put version vectors in their place).
+    tags: the tags under which each element is in the set. removed: the tags that were removed. They are kept for good:
+    otherwise a sibling that still has one would bring the element back (Bieniusa et al., 2012, replaced them by version
+    vectors).
 
     >>> cart = ORSet().add(b"milk", b"tag 1")
     >>> one, other = cart.remove(b"milk"), cart.add(b"eggs", b"tag 2")
@@ -104,8 +105,8 @@ class ORSet:
     def add(self, element: bytes, tag: bytes) -> ORSet:
         """With the element. tag: one that no other add has, such as 16 random bytes.
 
-        The same add once more changes nothing, also where the element was removed since. An element that is in keeps
-        only the new tag: less to remember, and a concurrent remove of the old ones does not take it.
+        To repeat an add changes nothing, even if the element was removed since. An element that is in the set already
+        keeps only the new tag: that is less to store, and a concurrent remove of the old tags does not remove it.
         """
         if tag in self.removed:
             return self
@@ -118,7 +119,7 @@ class ORSet:
         return ORSet(tags, self.removed | self.tags.get(element, frozenset()))
 
     def merge(self, other: ORSet) -> ORSet:
-        """What either has seen added, but for what either has seen removed."""
+        """The elements that either has seen added, without the tags that either has seen removed."""
         removed = self.removed | other.removed
         tags = {}
         for element in {**self.tags, **other.tags}:
@@ -144,11 +145,11 @@ class ORSet:
 class PNCounter:
     """A counter that goes up and down: the PN-Counter (Shapiro et al., section 3.1.3).
 
-    Each actor has a count of its own, which only it changes and which only grows; the larger of two is the later one.
-    One count for all would not do: two clients that both make 3 of a 2 have counted one between them.
+    Each actor has a count of its own, which only this actor changes and which only grows, so the larger of two is the
+    later one. A single count would not do: if two clients each make 3 of a 2, one step is lost.
 
-    An actor is one writer that makes a change only on top of its own last one. A read may miss that one (a sloppy
-    quorum, or an answer that came after a timeout), and a change on top of such a read counts as the same step again:
+    An actor is one writer that makes each change on top of its own last one. A read may miss that last change (a sloppy
+    quorum, or an answer that came after a timeout). A change on top of such a read counts as the same step again. So
     merge what you wrote last into what you read, or take a new actor.
 
     added, subtracted: by actor, at least 1.
@@ -170,13 +171,13 @@ class PNCounter:
         return sum(self.added.values()) - sum(self.subtracted.values())
 
     def add(self, actor: bytes, amount: int = 1) -> PNCounter:
-        """Counted further by the amount, which may be negative, on the actor's account."""
+        """The counter plus the amount, which may be negative, in the actor's count."""
         if amount < 0:
             return PNCounter(self.added, {**self.subtracted, actor: self.subtracted.get(actor, 0) - amount})
         return PNCounter({**self.added, actor: self.added.get(actor, 0) + amount}, self.subtracted) if amount else self
 
     def merge(self, other: PNCounter) -> PNCounter:
-        """Of each actor's counts the later."""
+        """The later of each actor's counts."""
         return PNCounter(_larger(self.added, other.added), _larger(self.subtracted, other.subtracted))
 
     def encode(self) -> bytes:

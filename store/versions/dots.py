@@ -1,11 +1,11 @@
 """Dots for puts that another node coordinates.
 
-1. A node that forwards a put gives it its dot, and keeps to it whichever coordinator it goes to: one that is given up
-   on may still store the put, later, and all must then know it for the same write. Under a dot of each
-   coordinator's own, the one that stored it late would bring it back as a sibling of its own successors.
-2. Of one actor the dots of a key have no gaps, but for puts under way: a put that failed takes its actor with it, since
-   nobody knows whether its dot was used.
-3. Actors are random at every start, and 24 bits that count: nothing here needs to be durable.
+1. A node that forwards a put assigns its dot, and keeps it whichever coordinator the put goes to. A coordinator that
+   was given up on may still store the put later, and all replicas must then recognize it as the same write. Under a
+   second dot it would come back as a sibling of its own successors.
+2. The dots that one actor makes for a key have no gaps, except for puts under way. A put that failed retires its actor:
+   its outcome is indeterminate, so its dot may be used.
+3. Actors are random at every start, with 24 bits that count. So nothing here has to be durable.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from splitbrain.store.actions import Bits
 from splitbrain.store.versions.dotted import Dot
 
 KEYS_MAX = 100_000
-"""Of keys beyond this the longest unused goes; it gets a fresh actor when it comes back."""
+"""Beyond this many keys the least recently used is forgotten; it gets a fresh actor when it comes back."""
 
 
 class Dots:
-    """The dots one node gives away, from its start to its end."""
+    """The dots that one node assigns to forwarded puts, from its start to its end."""
 
     def __init__(self, bits: Bits) -> None:
         self._actors = bits(40) << 24
@@ -38,7 +38,7 @@ class Dots:
         return self._last[key]
 
     def failed(self, key: bytes, dot: Dot) -> None:
-        """The put with that dot failed, or nobody knows."""
+        """The put with that dot failed, or its outcome is indeterminate."""
         last = self._last.get(key)
         if last is not None and last[0] == dot[0]:
             del self._last[key]

@@ -1,18 +1,19 @@
 """Versions of one key: dotted version vectors.
 
-1. A write has a dot, `(actor, counter)`, which no other write has, ever.
-2. A replica's state for a key is the set of dots it has seen, and the versions among those that no later write has
+1. A write has a dot, `(actor, counter)`, which no other write ever has.
+2. A replica's state for a key is the set of dots that it has seen, and the versions among those that no later write has
    replaced.
-3. Merging keeps a version that both hold, or that one holds and the other has never seen. It is commutative,
+3. Merging keeps a version that both states hold, or that one holds and the other has never seen. It is commutative,
    associative and idempotent, so replicas converge whatever the order of messages.
-4. A write replaces exactly the versions its context covers. A blind write (no context) replaces nothing: it becomes
-   a sibling. A context of a get covers all siblings that it returned; that of a put covers what the put replaced and
-   itself, and not a sibling which the same coordinator stored just before.
-5. A write stored twice under one dot, by two coordinators, is one version. A client that goes to another node with a
-   request may get two dots for it: they merge as two versions but read as one (`siblings`), and a write that
-   replaces either replaces both.
+4. A write replaces exactly the versions that its context covers. A blind write (no context) replaces nothing: it
+   becomes a sibling.
+5. The context of a get covers all siblings that it returned. The context of a put covers what the put replaced and
+   itself, and not a sibling that the same coordinator stored just before.
+6. A write that two coordinators store under one dot is one version. A client that goes to another node with a request
+   may get two dots for it. They merge as two versions but read as one (`siblings`), and a write that replaces either
+   replaces both.
 
-`clocks` makes the cluster's choice among these: the paper's clocks, fewer entries, only the newest version.
+`clocks` selects the cluster's mode: these, the paper's clocks, fewer entries, or only the newest version.
 
 Preguiça, Baquero, Almeida, Fonte, Gonçalves: Dotted Version Vectors (2010); Almeida, Shoker, Baquero: Delta State
 Replicated Data Types (2018), section 7.2, for the causal context; Dynamo (SOSP 2007), section 4.4.
@@ -33,15 +34,15 @@ Counter = Annotated[int, msgspec.Meta(ge=1, le=COUNTER_MAX)]
 WALL_NS_MAX = 1 << 62
 WallNs = Annotated[int, msgspec.Meta(ge=0, le=WALL_NS_MAX)]
 STAMP_MAX = 2 * WALL_NS_MAX - 1
-"""Past the last wall time there are as many stamps again, so that what such a clock has dated can still be replaced."""
+"""There are as many stamps again after the last wall time, so a version stamped by such a clock can be replaced."""
 Stamp = Annotated[int, msgspec.Meta(ge=0, le=STAMP_MAX)]
 Dot = tuple[Actor, Counter]
 
 
 class Seen(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """A set of dots. clock: of each actor the dots 1..n. cloud: dots beyond those, sorted, with gaps below them.
+    """A set of dots. clock: for each actor in it the dots 1..n. cloud: further dots, sorted, with gaps below them.
 
-    Built by `seen` and `join`, which keep it in one form, so that equal sets are equal values.
+    `add` and `join` build it in a normal form, so equal sets are equal values.
     """
 
     clock: dict[Actor, Counter] = {}
@@ -60,9 +61,9 @@ class Version(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One write of a key.
 
     actor, counter: its dot. value: None is a tombstone. request_id: the client's, the same over every retry.
-    coordinator: the node that made it. wall_ns: that node's calendar clock, in nanoseconds, as it was. ahead_ns: by how
-    much the stamp is ahead of that clock (`hlc`): how far the clock lagged behind what the node knew of; mostly 0.
-    clock: its vector clock, where the cluster has the paper's (`clocks`).
+    coordinator: the node that made it. wall_ns: that node's calendar clock, in nanoseconds. ahead_ns: how far the stamp
+    is ahead of that clock (`hlc`), in nanoseconds; mostly 0. clock: its vector clock, if the cluster has the paper's
+    (`clocks`).
     """
 
     actor: Actor
@@ -85,16 +86,22 @@ class Version(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class Ages(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """Kept only where clocks are cut short (`truncation`). dates: of each actor in the clock the stamp of the last
-    write that used its entry. cut: date and actor of the newest entry that was ever dropped."""
+    """How old the entries of a clock are; kept only where clocks are truncated (`truncation`).
+
+    dates: for each actor in the clock, the stamp of the last write that used its entry. cut: date and actor of the
+    newest entry that was ever dropped.
+    """
 
     dates: dict[Actor, Stamp] = {}
     cut: tuple[Stamp, Actor] = (0, 0)
 
 
 class VersionSet(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """All a replica knows of a key. Built by the functions below, which keep the versions in the order of their
-    dots, so that equal states are equal values and encode to equal bytes."""
+    """All that a replica knows of a key.
+
+    The functions below keep the versions in the order of their dots, so equal states are equal values and encode to
+    equal bytes.
+    """
 
     seen: Seen = Seen()
     versions: tuple[Version, ...] = ()
@@ -106,7 +113,7 @@ EMPTY = VersionSet()
 
 
 def join(left: Seen, right: Seen) -> Seen:
-    """The dots of both. O(actors + cloud)."""
+    """The union of two sets. O(actors + cloud)."""
     if not left.cloud and not right.cloud:
         if dominates(left.clock, right.clock):
             return left
@@ -120,7 +127,7 @@ def join(left: Seen, right: Seen) -> Seen:
 
 
 def merge(left: VersionSet, right: VersionSet) -> VersionSet:
-    """The least state that knows all that both know. O(actors + versions)."""
+    """Merge two states: the least state that knows all that both know. O(actors + versions)."""
     if left is EMPTY or left == right:
         return right
     theirs = {(v.actor, v.counter): v for v in right.versions}
@@ -148,10 +155,10 @@ def write(
     ahead_ns: int = 0,
     clock: dict[int, int] | None = None,
 ) -> tuple[VersionSet, Seen]:
-    """One more write, under that dot, which replaces what `context` covers; none if the state has seen the dot.
+    """Add a write under that dot, which replaces what `context` covers. A dot that was seen before changes nothing.
 
-    A dot must be one write's only: given to two, it makes replicas take the second for the first.
-    Returns the state after it, and the context that covers the write and what it replaced.
+    A dot must belong to one write only: replicas would take a second write under it for the first. Returns the state
+    with the write, and the context that covers the write and what it replaced.
     """
     covered = add(context, dot)
     if dot in state.seen:
@@ -163,7 +170,7 @@ def write(
 
 
 def next_dot(state: VersionSet, context: Seen, actor: int) -> Dot:
-    """The actor's next dot of a key. The actor must hold the whole state in which it last made one."""
+    """The actor's next dot for a key. The actor must hold the whole state in which it last made one."""
     return (actor, max(state.seen.last(actor), context.last(actor)) + 1)
 
 
@@ -178,23 +185,23 @@ def add(seen: Seen, dot: Dot) -> Seen:
 
 
 def latest(state: VersionSet) -> VersionSet:
-    """Last write wins: only the newest version by its stamp, dots breaking ties alike everywhere."""
+    """Last write wins: only the newest version by its stamp; dots break ties alike on every replica."""
     if len(state.versions) < 2:
         return state
     return VersionSet(state.seen, (max(state.versions, key=_age),))
 
 
 def merge_latest(left: VersionSet, right: VersionSet) -> VersionSet:
-    """Merge two states of which each keeps its newest version only."""
+    """Merge two states that each keep only their newest version."""
     if left == right:
         return left
-    # By date alone. Where dates contradict what was seen (two coordinators dated one write on either side of another's
-    # date), `merge` would drop both, or replicas would differ by the order in which states came.
+    # By stamp alone. Stamps may contradict what was seen: two coordinators can stamp one write before and after
+    # another. Then `merge` would drop both, or replicas would differ by the order in which states came.
     return latest(VersionSet(join(left.seen, right.seen), (*left.versions, *right.versions)))
 
 
 def live(state: VersionSet) -> list[Version]:
-    """The versions a client sees: no tombstones, one version a request, in the order of dots."""
+    """The versions that a client sees, in the order of dots: no tombstones, one version a request."""
     there = [v for v in state.versions if v.value is not None]
     return there if len(there) < 2 else list({v.request_id: v for v in reversed(there)}.values())[::-1]
 
@@ -222,12 +229,12 @@ def _age(version: Version) -> tuple[int, Dot, int, str]:
 
 
 def _origin(version: Version) -> tuple[int, int, str]:
-    # Two coordinators that stored one write dated it differently; every replica must keep the same of the two.
+    # Two coordinators that stored one write stamped it differently; every replica must keep the same of the two.
     return (version.stamp, version.wall_ns, version.coordinator)
 
 
 def _seen(clock: dict[int, int], cloud: Iterable[Dot]) -> Seen:
-    """Takes the clock over. Dots that follow on from the clock move into it."""
+    """The normal form; takes the clock over. Dots that follow on from the clock move into it."""
     apart = []
     for actor, counter in sorted(cloud):
         last = clock.get(actor, 0)

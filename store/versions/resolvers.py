@@ -1,12 +1,12 @@
 """Resolvers: how a client makes one value of the siblings that a get returned.
 
-The store reconciles what it can tell apart, syntactically: a version that another has replaced is gone. What is left is
-concurrent, and only the application knows what that means (semantic reconciliation). A resolver
+The store reconciles syntactically: a version that another one replaced is gone. The rest is concurrent, and only the
+application knows what that means (semantic reconciliation). A resolver
 
-1. takes *all* siblings of one get, and the put that follows takes the one context that covers them all: with the
-   context of only some, the others would stand beside the merged value again, and be merged into it again;
-2. gives the same for the same siblings in any order, so that two clients that resolve at once don't disagree;
-3. makes nothing up from nothing: a key without a value has the resolver's empty value.
+1. takes *all* siblings of one get, and the put that follows takes the one context that covers them all. With the
+   context of only some, the others would again be siblings of the merged value, and be merged into it again;
+2. gives the same result for the same siblings in any order, so that two clients that resolve at once agree;
+3. has an empty value, for a key without a value.
 
 Dynamo (SOSP 2007), sections 2.3 and 4.4.
 """
@@ -24,7 +24,7 @@ C = TypeVar("C", bound=Crdt)
 
 
 class Sibling(NamedTuple):
-    """One of the concurrent values of a key. stamp: its coordinator's clock, in nanoseconds (`versions.Version`)."""
+    """One of the concurrent values of a key. stamp: its coordinator's clock, in nanoseconds (`dotted.Version`)."""
 
     value: bytes
     stamp: int
@@ -32,8 +32,11 @@ class Sibling(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Resolver(Generic[T]):
-    """resolve: siblings, none for a key without a value, to what the application works with. encode: that, to be
-    stored; None deletes the key."""
+    """How to resolve, and how to store the result.
+
+    resolve: from the siblings (none for a key without a value) to what the application works with. encode: the bytes to
+    store; None deletes the key.
+    """
 
     resolve: Callable[[Sequence[Sibling]], T]
     encode: Callable[[T], bytes | None]
@@ -41,7 +44,7 @@ class Resolver(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Resolved(Generic[T]):
-    """value: of all siblings. context: covers them all."""
+    """What a resolver made of one get. value: resolved from all siblings. context: covers all of them."""
 
     value: T
     context: bytes
@@ -69,8 +72,10 @@ writes it prefers whichever coordinator's clock was ahead."""
 
 
 def merge(function: Callable[[list[bytes]], bytes]) -> Resolver[bytes | None]:
-    """The application's own rule, given all siblings, sorted, if there are several. It should be commutative,
-    associative and idempotent (`crdts`): what it gives is a sibling for the next."""
+    """The application's own rule. function: called with all siblings, sorted, if there are several.
+
+    It should be commutative, associative and idempotent (`crdts`): its result is a sibling for the next merge.
+    """
 
     def resolve(found: Sequence[Sibling]) -> bytes | None:
         values = sorted(sibling.value for sibling in found)
@@ -80,7 +85,7 @@ def merge(function: Callable[[list[bytes]], bytes]) -> Resolver[bytes | None]:
 
 
 def crdt(kind: type[C]) -> Resolver[C]:
-    """Values that merge by themselves. `resolve` raises `crdts.CrdtError` where a sibling is none of that kind."""
+    """CRDTs of that kind. `resolve` raises `crdts.CrdtError` if a sibling is not of that kind."""
 
     def resolve(found: Sequence[Sibling]) -> C:
         value = kind()

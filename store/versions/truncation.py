@@ -1,18 +1,19 @@
 """Clock truncation: a bound on the entries of a key's clock.
 
-1. A clock has at most `limit` entries, or one for each actor of a live version if those are more: what a version
-   stands on is never dropped, so truncation loses no write.
-2. Of the others the oldest goes first: an entry is dated by the last write that added to it or replaced a version of
-   it, later than all entries that write saw. Ties are broken by actor, alike on every replica.
-3. What was dropped stays dropped: `Ages.cut` is the newest entry that ever was, and no entry as old comes back from a
-   replica that still has it. Hence replicas that go on exchanging states end with equal ones, byte for byte.
-4. With its entry a state forgets that it has replaced a version: a replica that missed both brings it back as a
-   *false sibling*. And the order of merges decides whether one that did remember is heard first: merging stays
+1. A clock has at most `limit` entries, or one for each actor of a live version if those are more. Entries of live
+   versions are never dropped, so truncation loses no write.
+2. Of the other entries the oldest is dropped first. An entry is dated by the last write that added to it or replaced a
+   version of it, later than all entries that this write saw. Ties are broken by actor, alike on every replica.
+3. What was dropped stays dropped. `Ages.cut` is the newest entry that was ever dropped, and no entry that is as old
+   comes back from a replica that still has it. So replicas that keep exchanging states end with equal ones, byte for
+   byte.
+4. With its entry a state forgets that it has replaced a version. A replica that missed both brings that version back as
+   a *false sibling*. The order of merges decides whether a replica that did remember is heard first. So merging stays
    commutative and idempotent, and is no longer associative.
-5. An actor whose entry is dropped is given up by its node (`Replica.put`): it would count from 1 again.
+5. A node gives up an actor whose entry is dropped (`Replica.put`): it would count from 1 again.
 
-Dynamo (SOSP 2007), section 4.4, which cuts at ten entries. There every version has a clock of its own; here the
-versions of a key share one, and the limit is on that.
+Dynamo (SOSP 2007), section 4.4, truncates at ten entries. There every version has a clock of its own. Here the versions
+of a key share one clock, and the limit is on that.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ _NONE = Ages()
 
 
 def merged_ages(left: VersionSet, right: VersionSet) -> Ages:
-    """The ages of what both know. O(actors)."""
+    """Merge the ages of two states. O(actors)."""
     mine, theirs = left.ages or _NONE, right.ages or _NONE
     dates = dict(mine.dates)
     for actor, date in theirs.dates.items():
@@ -32,17 +33,17 @@ def merged_ages(left: VersionSet, right: VersionSet) -> Ages:
 
 
 def written_ages(before: VersionSet, after: VersionSet, dot: Dot, stamp: int) -> Ages:
-    """The ages once the write under that dot, and of that stamp, has led from one state to the other. O(actors)."""
+    """The ages after a write under that dot, and of that stamp, that led from one state to the other. O(actors)."""
     ages = before.ages or _NONE
     date = min(max([stamp, *(date + 1 for date in ages.dates.values())]), STAMP_MAX)
-    # Were the entries of what it replaced left as old as they are, they might go at once, and the replaced versions
-    # come back from the next replica, at every attempt to merge them.
+    # If the entries of what it replaced kept their age they might be dropped at once. The next replica would then bring
+    # the replaced versions back, at every attempt to merge them.
     replaced = {v.actor for v in before.versions} - {v.actor for v in after.versions}
     return Ages({**ages.dates, **dict.fromkeys(replaced, date), dot[0]: date}, ages.cut)
 
 
 def truncate(state: VersionSet, ages: Ages, limit: int) -> VersionSet:
-    """The state with those ages, and its clock cut to `limit` entries. O(actors log actors)."""
+    """Set the state's ages, and cut its clock to `limit` entries. O(actors log actors)."""
     seen = state.seen
     actors = {*seen.clock, *(actor for actor, _ in seen.cloud)}
     standing = {version.actor for version in state.versions}

@@ -1,20 +1,24 @@
 """Datagrams: a message cut into fragments, each sealed under the cluster's key.
 
-    magic 2 | protocol version 1 | cluster 8 | boot 8 | sequence 4 | AES-GCM( fragment ) 16 more
+    magic 2 | protocol version 1 | cluster 8 | incarnation 8 | sequence 4 | AES-GCM( fragment ) 16 more
 
-    fragment: kind 1 | request id 8 | receiver's boot 8 | checksum 4 | index 2 | count 2 | name length 1 | name | chunk
+    fragment: kind 1 | request id 8 | receiver's incarnation 8 | checksum 4 | index 2 | count 2 | name length 1 | name
+        | chunk
 
-1. No datagram is longer than 1,200 bytes: a size that no network on earth splits again.
-2. The nonce is the sender's boot id and its sequence number: never used twice, since a boot id is random and new at
-   every start, and a sender out of sequence numbers takes a new one (at 50,000 datagrams a second: once a day).
-3. Datagrams that fail authentication are dropped (`rejections` tells their senders why, as
-   far as they may know). So are a sender's own datagrams, if somebody throws them back at it.
-4. A replayed datagram is refused: per sender boot, a window remembers the last 4,096 sequence numbers that were
-   accepted. At another node, or after a restart, there is no window that knows it: so a datagram names the boot id it
-   is meant for, and is good for that one only. Who remembers too many senders takes a new boot id, and begins anew.
-   Opening alone is remembered nowhere: else a stray copy would push friends out of the table, or shut out its original.
-5. Fragments belong together if sender boot, kind, request id and the whole message's checksum agree. A retry fills
-   in what the first try lost.
+1. No datagram is longer than 1,200 bytes, which common networks carry without fragmenting them again.
+2. The nonce is the sender's incarnation and its sequence number. It is never used twice: an incarnation is random and
+   new at every start. A sender that runs out of sequence numbers (at 50,000 datagrams a second: once a day) begins a
+   new incarnation.
+3. Datagrams that fail authentication are dropped; `rejections` tells their senders why. A sender's own datagrams are
+   dropped, too, if they are sent back to it.
+4. A replayed datagram is refused: for each sender incarnation, a window remembers the last 4,096 sequence numbers that
+   were accepted. Opening a datagram is remembered nowhere: otherwise a stray copy could push known senders out of the
+   table, or shut out its original.
+5. Another node, or the same after a restart, has no such window. So a datagram names the incarnation that it is meant
+   for, and is valid for that one only. A node that remembers too many senders begins a new incarnation, and forgets
+   them.
+6. Fragments belong together if sender incarnation, kind, request id and the whole message's checksum agree. A retry
+   supplies what the first try lost.
 """
 
 from __future__ import annotations
@@ -33,11 +37,11 @@ from splitbrain.store.actions import Bits
 DATAGRAM_BYTES_MAX = 1200
 KEY_BYTES = 32
 REQUEST, REPLY, RETRY, HELLO = range(4)
-"""RETRY: a request that was sent before, under the same id. HELLO: the answer to one meant for another boot id."""
+"""RETRY: a request that was sent before, under the same id. HELLO: the answer to a request for another incarnation."""
 
 PROTOCOL = 3
 NONCE = slice(11, 23)
-"""Where a datagram has boot id and sequence number, in every version of the protocol."""
+"""Where incarnation and sequence number are in a datagram, in every version of the protocol."""
 
 _MAGIC = b"sB"
 _OUTER = struct.Struct("!2sB8sQI")
@@ -49,11 +53,11 @@ _OUTER_BYTES, _INNER_BYTES, _TAG_BYTES = _OUTER.size, _INNER.size, 16
 _NAME_BYTES_MAX = 255
 _WINDOW = 4096
 _WINDOW_MASK = (1 << _WINDOW) - 1
-_BOOTS_REMEMBERED = 16_384
+_INCARNATIONS_REMEMBERED = 16_384
 
 
 class Refused(Exception):
-    """A datagram that is dropped. `reason` is the counter it goes under."""
+    """A datagram that is dropped. `reason` is the counter to increment."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -63,13 +67,13 @@ class Refused(Exception):
 class Fragment(msgspec.Struct, frozen=True, gc=False):
     """An opened datagram.
 
-    boot: the sender's boot id. kind: REQUEST, REPLY or HELLO. request_id: 64 bits, the requester's choice.
-    meant_for: the boot id of the receiver; 0 if the sender does not know it. checksum: of the whole message; in a
-    HELLO, of the sender's name. part of parts: which one. retried: of a request, whether it was sent before.
-    sequence: the datagram's number under that boot id.
+    incarnation: the sender's, a random 64-bit number that is new at every start. kind: REQUEST, REPLY or HELLO.
+    request_id: 64 bits, chosen by the requester. meant_for: the receiver's incarnation; 0 if the sender does not know
+    it. checksum: the whole message's; in a HELLO, that of the sender's name. part, parts: the fragment's index, and how
+    many there are. retried: whether a request was sent before. sequence: the datagram's number within that incarnation.
     """
 
-    boot: int
+    incarnation: int
     name: str
     kind: int
     request_id: int
@@ -85,14 +89,15 @@ class Fragment(msgspec.Struct, frozen=True, gc=False):
 class Wire:
     """Seals and opens datagrams for one sender, from its start to its end.
 
-    secret: the cluster's key, 32 bytes. cluster: its name. name: the sender's, at most 255 bytes.
+    secret: the cluster's key, 32 bytes. cluster: its name. name: the sender's, at most 255 bytes. Raises ValueError for
+    a key or a name of another length.
     """
 
     def __init__(self, secret: bytes, cluster: str, name: str, bits: Bits) -> None:
         if len(secret) != KEY_BYTES:
             raise ValueError(f"the cluster key has {len(secret)} bytes; it must have {KEY_BYTES}")
         self._bits = bits
-        self.boot = bits(64)
+        self.incarnation = bits(64)
         self._name = name.encode()
         if len(self._name) > _NAME_BYTES_MAX:
             raise ValueError(f"the name {name[:20]}... has {len(self._name)} bytes; give at most {_NAME_BYTES_MAX}")
@@ -105,7 +110,7 @@ class Wire:
         self.chunk_bytes = DATAGRAM_BYTES_MAX - _OUTER_BYTES - _TAG_BYTES - _INNER_BYTES - len(self._name)
 
     def datagrams(self, kind: int, request_id: int, meant_for: int, payload: bytes) -> Iterator[bytes]:
-        """The message as sealed datagrams, freshly numbered. payload: at most 65,535 chunks."""
+        """Seal a message as datagrams, freshly numbered. payload: at most 65,535 chunks."""
         checksum, length, step = zlib.crc32(payload), len(self._name), self.chunk_bytes
         count = max(1, -(-len(payload) // step))
         for index in range(count):
@@ -113,60 +118,60 @@ class Wire:
             yield self._sealed(inner + self._name + payload[index * step : (index + 1) * step])
 
     def datagram(self, kind: int, request_id: int, meant_for: int, payload: bytes) -> bytes:
-        """The same of a message that is one chunk at most, as nearly all are: without the detour of a generator."""
+        """Seal a message of at most one chunk, as nearly all are: `datagrams` without a generator."""
         inner = _INNER.pack(kind, request_id, meant_for, zlib.crc32(payload), 0, 1, len(self._name))
         return self._sealed(inner + self._name + payload)
 
     def hello(self, request_id: int, meant_for: int) -> bytes:
-        """Tells who sent that request this boot id, and of the name its checksum: so it is smaller than any request."""
+        """Tell the sender of that request this incarnation, and its name as a checksum: smaller than any request."""
         return self._sealed(_INNER.pack(HELLO, request_id, meant_for, self._name_checksum, 0, 1, 0))
 
     def open(self, datagram: bytes) -> Fragment:
-        """The fragment inside. Raises Refused; costs at most one decryption, and changes nothing: see `accept`."""
+        """Open a datagram. Raises Refused; costs at most one decryption, and changes nothing: see `accept`."""
         if not _OUTER_BYTES + _TAG_BYTES + _INNER_BYTES <= len(datagram) <= DATAGRAM_BYTES_MAX:
             raise Refused("malformed")
-        magic, protocol, cluster, boot, sequence = _OUTER.unpack_from(datagram)
+        magic, protocol, cluster, incarnation, sequence = _OUTER.unpack_from(datagram)
         if magic != _MAGIC:
             raise Refused("malformed")
         if protocol != PROTOCOL:
             raise Refused("other_protocol")
         if cluster != self._cluster:
             raise Refused("other_cluster")
-        if boot == self.boot:
+        if incarnation == self.incarnation:
             raise Refused("reflected")
-        window = self._windows.get(boot)
+        window = self._windows.get(incarnation)
         if window is not None and window.has(sequence):
             raise Refused("replayed")
         try:
             inner = self._seal.decrypt(datagram[NONCE], datagram[_OUTER_BYTES:], datagram[:_OUTER_BYTES])
         except InvalidTag:
             raise Refused("forged") from None
-        return _parse(boot, sequence, inner)
+        return _parse(incarnation, sequence, inner)
 
     def accept(self, fragment: Fragment) -> None:
-        """Refuse that datagram from now on. Only what is meant for this boot may be accepted, and only once."""
-        window = self._windows.get(fragment.boot)
+        """Refuse that datagram from now on. Only what is meant for this incarnation may be accepted, and only once."""
+        window = self._windows.get(fragment.incarnation)
         if window is None:
-            if len(self._windows) >= _BOOTS_REMEMBERED:
-                # To forget some would let their datagrams in again.
+            if len(self._windows) >= _INCARNATIONS_REMEMBERED:
+                # To forget some of them would admit their datagrams again.
                 self._windows.clear()
                 self._renew()
-            window = self._windows[fragment.boot] = _Window()
+            window = self._windows[fragment.incarnation] = _Window()
         window.add(fragment.sequence)
 
     def sent(self, nonce: bytes) -> bool:
-        """Whether a datagram of this boot id and sequence number went out from here."""
-        boot, sequence = _NONCE.unpack(nonce)
-        return bool(boot == self.boot and 0 < sequence <= self._sequence)
+        """Whether a datagram of this incarnation and sequence number was sent from here."""
+        incarnation, sequence = _NONCE.unpack(nonce)
+        return bool(incarnation == self.incarnation and 0 < sequence <= self._sequence)
 
     def _renew(self) -> None:
-        # Whoever has just been asked answers the old boot id, in vain; the retry then goes out under the new one.
-        self.boot, self._sequence = self._bits(64), 0
+        # Answers under way are for the old incarnation, and are dropped; the retries go out under the new one.
+        self.incarnation, self._sequence = self._bits(64), 0
         self._head = self._heading()
 
     def _heading(self) -> bytes:
-        """What all datagrams of this boot begin with."""
-        return _OUTER.pack(_MAGIC, PROTOCOL, self._cluster, self.boot, 0)[:-_SEQUENCE_BYTES]
+        """The bytes with which all datagrams of this incarnation begin."""
+        return _OUTER.pack(_MAGIC, PROTOCOL, self._cluster, self.incarnation, 0)[:-_SEQUENCE_BYTES]
 
     def _sealed(self, inner: bytes) -> bytes:
         if self._sequence >= _SEQUENCE_MAX:
@@ -177,7 +182,7 @@ class Wire:
 
 
 class _Window:
-    """Which of the last sequence numbers of a sender have come; older ones count as come."""
+    """Which of a sender's last sequence numbers have come; older ones count as having come."""
 
     __slots__ = ("_highest", "_seen")
 
@@ -203,7 +208,7 @@ def name_checksum(name: str) -> int:
     return zlib.crc32(name.encode())
 
 
-def _parse(boot: int, sequence: int, inner: bytes) -> Fragment:
+def _parse(incarnation: int, sequence: int, inner: bytes) -> Fragment:
     kind, request_id, meant_for, checksum, index, count, name_length = _INNER.unpack_from(inner)
     body = _INNER_BYTES + name_length
     if kind > HELLO or index >= count or body > len(inner):
@@ -214,4 +219,5 @@ def _parse(boot: int, sequence: int, inner: bytes) -> Fragment:
         raise Refused("malformed") from None
     retried = kind == RETRY
     kind = REQUEST if retried else kind
-    return Fragment(boot, name, kind, request_id, meant_for, checksum, index, count, inner[body:], retried, sequence)
+    chunk = inner[body:]
+    return Fragment(incarnation, name, kind, request_id, meant_for, checksum, index, count, chunk, retried, sequence)

@@ -1,4 +1,4 @@
-"""Limits: what may be a key, and what a value."""
+"""Limits: the size of keys and values."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ KEY_RULE = f"give a key of 1 to {KEY_BYTES_MAX} bytes"
 
 
 def is_key(key: bytes) -> bool:
-    """Whether it may be one."""
+    """Whether the bytes may be a key."""
     return 1 <= len(key) <= KEY_BYTES_MAX
 
 
 def check_key(key: bytes) -> None:
-    """Raises StoreError `bad_key` for an empty or oversized key."""
+    """Check a key. Raises StoreError `bad_key` for an empty or oversized one."""
     if not is_key(key):
         raise StoreError("bad_key", f"the key has {len(key)} bytes; {KEY_RULE}")
 
 
 def check_value(value: bytes) -> None:
-    """Raises StoreError `too_large` for a value over the limit."""
+    """Check a value. Raises StoreError `too_large` for one over the limit."""
     if len(value) > VALUE_BYTES_MAX:
         text = f"the value has {len(value)} bytes, the limit is {VALUE_BYTES_MAX}; split it over several keys"
         raise StoreError("too_large", text)

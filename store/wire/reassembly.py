@@ -1,8 +1,8 @@
 """Reassembly: fragments back into messages, within bounds.
 
-1. Partial messages are bounded in number and age, per sender boot, and in bytes, per sender boot and in all, where
-   every fragment counts for its bookkeeping too; over a bound the oldest go.
-2. A message is handed out once all parts are there and its checksum agrees.
+1. Partial messages are bounded in number and age for each sender incarnation, and in bytes for each sender incarnation
+   and in all. Every fragment also counts with its overhead. Over a bound the oldest partial messages are dropped.
+2. A message is complete once all its parts are there and its checksum agrees.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ BYTES_PER_SENDER = 40 << 20
 BYTES_IN_ALL = 128 << 20
 AGE_MAX_S = 5.0
 FRAGMENT_OVERHEAD_BYTES = 128
-"""Else 65,535 empty fragments would cost megabytes and count for nothing."""
+"""The memory that a fragment takes beside its bytes: 65,535 empty ones would take megabytes."""
 
 _Key = tuple[int, int, int, int]
 
@@ -42,7 +42,7 @@ class _Sender:
 
 
 class Reassembly:
-    """Messages in the making, oldest first. `dropped` counts those given up."""
+    """Partial messages, oldest first. dropped: how many were given up."""
 
     def __init__(self) -> None:
         self._partials: OrderedDict[_Key, _Partial] = OrderedDict()
@@ -51,35 +51,35 @@ class Reassembly:
         self.dropped = 0
 
     def add(self, fragment: Fragment, now: float) -> bytes | None:
-        """The whole message, if this was its last missing part. Amortised O(1) a fragment."""
+        """Add a fragment. Returns the message if this was its last missing part. Amortised O(1) a fragment."""
         if fragment.parts == 1:
             return fragment.chunk if zlib.crc32(fragment.chunk) == fragment.checksum else None
         self._expire(now)
-        key = (fragment.boot, fragment.kind, fragment.request_id, fragment.checksum)
+        key = (fragment.incarnation, fragment.kind, fragment.request_id, fragment.checksum)
         partial = self._partials.get(key)
         if partial is None:
             if fragment.parts * len(fragment.chunk) > MESSAGE_BYTES_MAX + DATAGRAM_BYTES_MAX:
                 self.dropped += 1
                 return None
             partial = self._partials[key] = _Partial(fragment.parts, now)
-            self._by_sender.setdefault(fragment.boot, _Sender()).keys[key] = None
+            self._by_sender.setdefault(fragment.incarnation, _Sender()).keys[key] = None
         if fragment.parts != partial.count or fragment.part in partial.chunks:
             return None
         partial.chunks[fragment.part] = fragment.chunk
         size = len(fragment.chunk) + FRAGMENT_OVERHEAD_BYTES
         partial.bytes += size
-        self._by_sender[fragment.boot].bytes += size
+        self._by_sender[fragment.incarnation].bytes += size
         self._bytes += size
         if len(partial.chunks) == partial.count:
             self._forget(key)
             message = b"".join(partial.chunks[index] for index in range(partial.count))
             return message if zlib.crc32(message) == fragment.checksum else None
-        self._bound(fragment.boot)
+        self._bound(fragment.incarnation)
         return None
 
     @property
     def held(self) -> tuple[int, int]:
-        """How many partial messages, and their bytes."""
+        """The number of partial messages, and their bytes."""
         return len(self._partials), self._bytes
 
     def _expire(self, now: float) -> None:
@@ -89,8 +89,8 @@ class Reassembly:
                 return
             self._drop(key)
 
-    def _bound(self, boot: int) -> None:
-        sender = self._by_sender[boot]
+    def _bound(self, incarnation: int) -> None:
+        sender = self._by_sender[incarnation]
         while len(sender.keys) > PARTIALS_PER_SENDER or sender.bytes > BYTES_PER_SENDER:
             self._drop(next(iter(sender.keys)))
         while self._bytes > BYTES_IN_ALL:

@@ -1,15 +1,16 @@
-"""Notices: why a node does not answer, told to whoever sends what it can't open.
+"""Rejections: tell the sender of a datagram that can't be opened why it gets no answer.
 
-    magic 2 | protocol version 1 | reason 1 | of the datagram it is about: boot 8, sequence number 4
+    magic 2 | protocol version 1 | reason 1 | of the datagram it is about: incarnation 8, sequence number 4
 
-1. A notice is not sealed, since the two sides have no key, no cluster or no protocol in common: anybody can make one.
-   So it changes nothing, no outcome, no retry, no route: it is shown, as what an address *says*, beside a timeout.
-2. It repeats boot id and sequence number of the datagram it is about, and is believed to be about one only then: who
-   does not see our datagrams can't put words into a node's mouth.
-3. It is smaller than what it is about, never about another notice, and a node sends a few a second in all.
-4. The node's own log says who sends such datagrams, and which peers say so of its own: a line a minute of each kind.
+1. A rejection is not sealed, since the two sides have no key, no cluster or no protocol in common: anyone can forge
+   one. So it changes no outcome, no retry and no route. It is only shown, as what an address *says*, beside a timeout.
+2. It repeats incarnation and sequence number of the datagram that it is about, and is believed only if that datagram
+   was sent. So an attacker who does not see our datagrams can't forge one.
+3. It is smaller than the datagram it is about, is never sent about another rejection, and a node sends a few a second
+   in all.
+4. The node's own log says who sends such datagrams, and which peers reject its own: a line a minute for each kind.
 
-Every protocol version keeps to this layout, and to the first 23 bytes of `wire`'s.
+Every protocol version keeps to this layout, and to the first 23 bytes of a datagram (`datagrams`).
 """
 
 from __future__ import annotations
@@ -20,11 +21,11 @@ from collections.abc import Callable
 from splitbrain.store.actions import Address
 from splitbrain.store.wire.datagrams import NONCE, PROTOCOL, Wire
 
-NOTICES_A_SECOND = 5
+REJECTIONS_A_SECOND = 5
 NOTE_EVERY_S = 60.0
 
 _MAGIC = b"sN"
-_NOTICE = struct.Struct("!2sBB12s")
+_REJECTION = struct.Struct("!2sBB12s")
 _REASONS = {"other_protocol": 1, "other_cluster": 2, "forged": 3}
 _SAYS = {
     1: "it speaks version {theirs} of the protocol, this program speaks {ours}: use the same version of splitbrain",
@@ -39,27 +40,27 @@ _SENDS = {
 }
 
 
-def notice(reason: str, datagram: bytes) -> bytes | None:
-    """What to answer a datagram that was refused for that reason (`wire.Refused`); None: nothing."""
+def rejection(reason: str, datagram: bytes) -> bytes | None:
+    """The rejection of a datagram that was refused for that reason (`datagrams.Refused`); None: there is none."""
     code = _REASONS.get(reason)
-    # A datagram that is refused for one of these reasons is longer than any notice, as `Wire.open` sees to it.
-    return None if code is None else _NOTICE.pack(_MAGIC, PROTOCOL, code, datagram[NONCE])
+    # A datagram refused for one of these reasons is longer than any rejection: `Wire.open` checks its length first.
+    return None if code is None else _REJECTION.pack(_MAGIC, PROTOCOL, code, datagram[NONCE])
 
 
 def said(datagram: bytes, wire: Wire) -> str | None:
-    """What a notice about one of `wire`'s own datagrams says; None if the datagram is no such notice."""
-    if len(datagram) != _NOTICE.size:
+    """The text of a rejection of one of `wire`'s own datagrams; None if the datagram is no such rejection."""
+    if len(datagram) != _REJECTION.size:
         return None
-    magic, protocol, code, nonce = _NOTICE.unpack(datagram)
+    magic, protocol, code, nonce = _REJECTION.unpack(datagram)
     if magic != _MAGIC or code not in _SAYS or not wire.sent(nonce):
         return None
     return _SAYS[code].format(theirs=protocol, ours=PROTOCOL)
 
 
-class Notices:
-    """A node's side: answers strangers, and keeps its log informed.
+class Rejections:
+    """A node's rejections: sends them, and logs those that it gets.
 
-    send: puts a datagram on the wire. note: writes a line to the log.
+    send: sends a datagram. note: writes a line to the log.
     """
 
     def __init__(self, send: Callable[[Address, bytes], None], note: Callable[[str], None]) -> None:
@@ -71,22 +72,22 @@ class Notices:
         self._unnoted: dict[str, int] = {}
 
     def refused(self, reason: str, datagram: bytes, source: Address, now: float) -> None:
-        """A datagram could not be opened."""
-        answer = notice(reason, datagram)
+        """A datagram from that address could not be opened."""
+        answer = rejection(reason, datagram)
         if answer is not None and self._may_send(now):
             self._send(source, answer)
         if reason in _SENDS:
             self._count(reason, f"{source[0]}:{source[1]} sends datagrams {_SENDS[reason]}", now)
 
     def heard(self, source: Address, text: str, now: float) -> None:
-        """A notice about one of this node's own datagrams has come."""
+        """A rejection of one of this node's own datagrams has come."""
         self._count("says", f"{source[0]}:{source[1]} says: {text}", now)
 
     def _may_send(self, now: float) -> bool:
         if int(now) != self._second:
             self._second, self._sent = int(now), 0
         self._sent += 1
-        return self._sent <= NOTICES_A_SECOND
+        return self._sent <= REJECTIONS_A_SECOND
 
     def _count(self, kind: str, text: str, now: float) -> None:
         noted = self._noted.get(kind)

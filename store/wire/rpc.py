@@ -1,20 +1,21 @@
-"""The exchange: requests that are retried until answered, and answers that are given once.
+"""RPC: requests that are retried until answered, and answers that are given once.
 
-1. A request keeps its id over every retry. An answer counts only from the address and the boot that were asked, to this
-   boot, for a request still open. Until that is known it has no effect whatever: recorded answers of a dead peer, sent
-   on from anywhere, would keep it alive.
+1. A request keeps its id over every retry. An answer counts only from the address and the incarnation that were asked,
+   to this incarnation, for a request still open. Until that is known it has no effect at all: otherwise recorded
+   answers of a dead peer, sent on from anywhere, would keep it alive.
 2. Retries wait for an adaptive timeout (Jacobson and Karels; Karn's rule), doubled each time, capped, with jitter.
-3. A request that arrives again is not done again while it is being done, and a put not for as long as its sender
-   may retry it: its answer is sent again. Answers to what may be repeated (reads, merges) are not kept.
-4. A retry says that it is one: a peer that started only lately can tell that its former self may have done it.
-   A request is meant for one boot of its peer, so that nobody can replay it to another. A peer that it is not meant for
-   answers with its own boot id, and nothing else: then the request is sent again at once, and is no retry. If the
-   peer's name is known, only a boot of that name is believed: else one node could be made to answer for another.
-5. At most 128 requests are under way to one peer; more wait their turn until their deadline, and past a bound fail
-   as `busy`. A request is not sent again while its answer is arriving.
+3. A request that arrives again is not done again while it is being done, and a put not for as long as its sender may
+   retry it: its answer is sent again. Answers to what may be repeated (reads, merges) are not kept.
+4. A retry says that it is one: a peer that started only lately can tell that its previous incarnation may have done it.
+   A request is meant for one incarnation of its peer, so that it can't be replayed to another. A peer that it is not
+   meant for answers with its own incarnation, and nothing else: then the request is sent again at once, and is no
+   retry. If the peer's name is known, only an incarnation of that name is believed: otherwise one node could be made to
+   answer for another.
+5. At most 128 requests are under way to one peer; more wait their turn until their deadline, and past a bound fail as
+   `busy`. A request is not sent again while its answer is arriving.
 6. A long message is sent in bursts, so that it does not overrun the receiver's socket buffer.
-7. What can't be opened, or is no message, is counted and dropped. What a peer says of our own datagrams (`rejections`)
-   is kept until its next answer, for whoever wonders why there was none, and changes nothing.
+7. What can't be opened, or is no message, is counted and dropped. A peer's rejection of our own datagrams
+   (`rejections`) is kept until its next answer, to explain why there was none, and changes nothing.
 """
 
 from __future__ import annotations
@@ -27,20 +28,12 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from splitbrain.store.actions import Action, Address, Bits, Instant, Send
-from splitbrain.store.scheduling.timers import Timer, Timers
+from splitbrain.store.actions import Action, Address, Bits, Send
+from splitbrain.store.scheduling.timers import Present, Timer, Timers
+from splitbrain.store.wire.client_messages import Failed, Put
 from splitbrain.store.wire.datagrams import HELLO, REPLY, REQUEST, RETRY, Fragment, Refused, Wire, name_checksum
-from splitbrain.store.wire.messages import (
-    Failed,
-    Forward,
-    Malformed,
-    Put,
-    Reply,
-    Request,
-    decode_reply,
-    decode_request,
-    encode,
-)
+from splitbrain.store.wire.messages import Malformed, Reply, Request, decode_reply, decode_request, encode
+from splitbrain.store.wire.peer_messages import Forward
 from splitbrain.store.wire.reassembly import MESSAGE_BYTES_MAX, Reassembly
 from splitbrain.store.wire.rejections import said
 
@@ -48,22 +41,15 @@ IN_FLIGHT_MAX = 128
 WAITING_MAX = 4096
 FIRST_TIMEOUT_S, TIMEOUT_MIN_S, TIMEOUT_MAX_S = 0.15, 0.03, 0.6
 ANSWER_KEPT_S = 10.0
-"""Longer than any client retries (`client.TIMEOUT_S`)."""
+"""Longer than any client retries (`client_core.TIMEOUT_S`)."""
 TAKEN_MAX = 50_000
 """Puts a node can coordinate in `ANSWER_KEPT_S`, several times over."""
 BURST, BURST_EVERY_S = 32, 0.001
 ARRIVING_S = 0.05
 HELLOS_MAX = 3
-"""Times a request is sent again at once; a peer with a new boot id at every turn has to wait for the retries."""
+"""How often a request is sent again at once; a peer with a new incarnation each time has to wait for the retries."""
 
 OnReply = Callable[[Reply | None], None]
-
-
-class Present:
-    """The moment the core is in: set once at every entry, read by whatever runs then."""
-
-    def __init__(self, now: Instant) -> None:
-        self.now = now
 
 
 @dataclass(slots=True)
@@ -84,12 +70,12 @@ class _Asked:
 
 @dataclass(slots=True)
 class _Peer:
-    """How long a peer takes to answer, and what it has been asked. boot, named: from its last HELLO."""
+    """A peer's round trips, and the requests to it. incarnation, named: from its last HELLO."""
 
     smoothed_s: float | None = None
     variation_s: float = 0.0
     in_flight: int = 0
-    boot: int = 0
+    incarnation: int = 0
     named: int | None = None
     says: str = ""
     waiting: OrderedDict[int, _Asked] = field(default_factory=OrderedDict)
@@ -110,9 +96,9 @@ class _Peer:
 
 
 class Incoming(msgspec.Struct, frozen=True, gc=False):
-    """A request to be answered with `Exchange.answer`. name: the sender's own. retried: it was sent before."""
+    """A request to be answered with `Rpc.answer`. name: the sender's own. retried: it was sent before."""
 
-    boot: int
+    incarnation: int
     name: str
     source: Address
     request_id: int
@@ -120,8 +106,8 @@ class Incoming(msgspec.Struct, frozen=True, gc=False):
     retried: bool
 
 
-class Exchange:
-    """One side of every conversation. `out` collects what is to be sent; `counters` what happened."""
+class Rpc:
+    """One node's or client's requests and replies. out: collects what is to be sent. counters: what happened."""
 
     def __init__(self, wire: Wire, timers: Timers, present: Present, bits: Bits, out: list[Action]) -> None:
         self._wire = wire
@@ -138,7 +124,7 @@ class Exchange:
         self.on_request: Callable[[Incoming], None] = lambda incoming: None
         self.on_answer: Callable[[str, float], None] = lambda name, now: None
         self.on_refused: Callable[[str, bytes, Address], None] = lambda reason, datagram, source: None
-        self.on_notice: Callable[[Address, str], None] = lambda source, text: None
+        self.on_rejection: Callable[[Address, str], None] = lambda source, text: None
 
     def new_id(self) -> int:
         """A request id: counts from a random 64-bit number. Two writes of one id would be taken for one."""
@@ -183,19 +169,19 @@ class Exchange:
         if len(payload) > MESSAGE_BYTES_MAX:
             text = f"what is known of the key exceeds {MESSAGE_BYTES_MAX} bytes, more than a message holds"
             payload = encode(Failed("too_large", f"{text}; delete it with the context of one of its puts"))
-        key = (incoming.boot, incoming.request_id)
+        key = (incoming.incarnation, incoming.request_id)
         if isinstance(incoming.request, (Put, Forward)):
             self._taken[key] = (self._present.now.monotonic, payload)
         else:
             self._taken.pop(key, None)
-        self._transmit(incoming.source, REPLY, incoming.request_id, incoming.boot, payload)
+        self._transmit(incoming.source, REPLY, incoming.request_id, incoming.incarnation, payload)
 
     def forget(self, incoming: Incoming) -> None:
-        """Leave a request unanswered, as if it had not come: if it is sent again it is taken again."""
-        self._taken.pop((incoming.boot, incoming.request_id), None)
+        """Forget a request without an answer, as if it had not come: if it is sent again it is taken again."""
+        self._taken.pop((incoming.incarnation, incoming.request_id), None)
 
     def receive(self, datagram: bytes, source: Address) -> None:
-        """Take a datagram from the network, whatever it is."""
+        """Process a datagram from the network, valid or not."""
         self.counters["datagrams_in"] += 1
         try:
             fragment = self._wire.open(datagram)
@@ -207,7 +193,7 @@ class Exchange:
         now = self._present.now.monotonic
         asked = None
         if fragment.kind == REQUEST:
-            if fragment.meant_for != self._wire.boot:
+            if fragment.meant_for != self._wire.incarnation:
                 self._greet(fragment, source)
                 return
             self._wire.accept(fragment)
@@ -236,7 +222,7 @@ class Exchange:
 
     @property
     def queues(self) -> dict[str, int]:
-        """Lengths, for status."""
+        """The lengths of all queues, for the status."""
         partials, partial_bytes = self._reassembly.held
         return {
             "asked": len(self._asked),
@@ -253,7 +239,7 @@ class Exchange:
         return peer.smoothed_s if peer else None
 
     def says(self, to: Address) -> str:
-        """What a peer says of our datagrams instead of answering; unauthenticated, for people only. "": nothing."""
+        """What a peer says of our datagrams instead of answering (`rejections`), for people only; "" if nothing."""
         peer = self._peers.get(to)
         return peer.says if peer else ""
 
@@ -265,7 +251,7 @@ class Exchange:
         peer = self._peers.get(source)
         if peer is not None and peer.in_flight:
             peer.says = text
-            self.on_notice(source, text)
+            self.on_rejection(source, text)
         return True
 
     def _begin(self, peer: _Peer, asked: _Asked) -> None:
@@ -285,7 +271,7 @@ class Exchange:
         asked.on_reply(None)
 
     def _fill(self, peer: _Peer) -> None:
-        """Begin what waits, as far as there is room; what has waited too long is left to expire by itself."""
+        """Begin waiting requests while there is room; those past their deadline expire by their own timers."""
         now = self._present.now.monotonic
         for asked in list(itertools.islice(peer.waiting.values(), IN_FLIGHT_MAX - peer.in_flight)):
             if asked.timer is not None and now < asked.deadline:
@@ -305,9 +291,9 @@ class Exchange:
             self.counters["retries"] += 1
         peer = self._peers[asked.to]
         kind = RETRY if asked.attempts else REQUEST
-        boot = peer.boot if asked.named is None or asked.named == peer.named else 0
-        sent = self._transmit(asked.to, kind, asked.request_id, boot, asked.payload)
-        asked.sent_at, asked.sent_to = now, boot
+        incarnation = peer.incarnation if asked.named is None or asked.named == peer.named else 0
+        sent = self._transmit(asked.to, kind, asked.request_id, incarnation, asked.payload)
+        asked.sent_at, asked.sent_to = now, incarnation
         patience = peer.timeout_s(asked.attempts) + sent / BURST * BURST_EVERY_S
         asked.attempts += 1
         jitter = 1 + self._bits(10) / 4096
@@ -331,24 +317,24 @@ class Exchange:
 
     def _is_answer(self, fragment: Fragment, asked: _Asked) -> bool:
         """Whether a REPLY or HELLO, which has come from the right address, answers what was asked."""
-        if fragment.meant_for != self._wire.boot:
+        if fragment.meant_for != self._wire.incarnation:
             return False
         if fragment.kind == REPLY:
-            return fragment.boot == asked.sent_to
+            return fragment.incarnation == asked.sent_to
         return asked.named is None or asked.named == fragment.checksum
 
     def _greet(self, fragment: Fragment, source: Address) -> None:
-        """A request came that is meant for another boot: of a peer that does not know this one yet, or replayed."""
+        """A request came for another incarnation: the peer does not know this one yet, or it is a replay."""
         self.counters["hellos"] += 1
         if fragment.part == 0:
-            self._out.append(Send(source, self._wire.hello(fragment.request_id, fragment.boot)))
+            self._out.append(Send(source, self._wire.hello(fragment.request_id, fragment.incarnation)))
             self.counters["datagrams_out"] += 1
 
     def _take_hello(self, fragment: Fragment, asked: _Asked) -> None:
-        if asked.sent_to == fragment.boot or asked.hellos == HELLOS_MAX:
+        if asked.sent_to == fragment.incarnation or asked.hellos == HELLOS_MAX:
             return
         peer = self._peers[asked.to]
-        peer.boot, peer.named = fragment.boot, fragment.checksum
+        peer.incarnation, peer.named = fragment.incarnation, fragment.checksum
         asked.hellos += 1
         asked.attempts -= 1  # That one was not taken: it does not count.
         if asked.timer is not None:
@@ -356,17 +342,18 @@ class Exchange:
         self._send(asked)
 
     def _take_request(self, fragment: Fragment, source: Address, payload: bytes) -> None:
-        key = (fragment.boot, fragment.request_id)
+        key = (fragment.incarnation, fragment.request_id)
         taken = self._taken.get(key)
         if taken is not None:
             self.counters["repeated_requests"] += 1
             if taken[1] is not None:
-                self._transmit(source, REPLY, fragment.request_id, fragment.boot, taken[1])
+                self._transmit(source, REPLY, fragment.request_id, fragment.incarnation, taken[1])
             return
         request = decode_request(payload)
         self._forget_old()
         self._taken[key] = (self._present.now.monotonic, None)
-        self.on_request(Incoming(fragment.boot, fragment.name, source, fragment.request_id, request, fragment.retried))
+        sender, request_id = (fragment.incarnation, fragment.name), fragment.request_id
+        self.on_request(Incoming(*sender, source, request_id, request, fragment.retried))
 
     def _forget_old(self) -> None:
         horizon = self._present.now.monotonic - ANSWER_KEPT_S

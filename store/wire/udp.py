@@ -1,7 +1,7 @@
 """A UDP socket on an asyncio loop, drained in one go.
 
-1. When the socket is readable it is read until it is empty, or `DRAIN_MAX` datagrams: about four times the
-   throughput of `asyncio.DatagramProtocol`, which goes back to the selector after each.
+1. When the socket is readable it is read until it is empty, or `DRAIN_MAX` datagrams. That has about four times the
+   throughput of asyncio's own datagram protocol, which goes back to the selector after each one.
 2. What the kernel has no room to send waits in a bounded queue; over the bound it is dropped, as a network would.
 """
 
@@ -24,7 +24,7 @@ _SO_RCVBUFFORCE = 33  # linux/socket.h; not in the socket module
 
 
 class UdpSocket:
-    """A bound socket. receive: gets each datagram and its source. address: where to bind; port 0 picks one.
+    """A bound socket. receive: called with each datagram and its source. address: where to bind; port 0 picks one.
 
     Raises OSError if the address can't be bound.
     """
@@ -46,7 +46,7 @@ class UdpSocket:
         self._loop.add_reader(self._socket, self._drain)
 
     def send(self, datagram: bytes, to: Address) -> None:
-        """Put a datagram on the wire, now or soon."""
+        """Send a datagram, now or soon."""
         if self._unsent:
             self._unsent.append((datagram, to))
             return
@@ -60,7 +60,7 @@ class UdpSocket:
             pass
 
     def close(self) -> None:
-        """Stop receiving and let the port go."""
+        """Stop receiving, and free the port."""
         if self._socket.fileno() >= 0:
             self._loop.remove_reader(self._socket)
             self._loop.remove_writer(self._socket)

@@ -9,14 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from splitbrain.checkers.histories.history import History, encode
+from splitbrain.checkers.histories.event import encode
+from splitbrain.checkers.histories.history import History
 
 
 class Disagreement(AssertionError):
     """The history, and what the two said of it."""
 
-    def __init__(self, history: History, told: object) -> None:
-        super().__init__(f"{show(history)}{told}")
+    def __init__(self, history: History, verdicts: object) -> None:
+        super().__init__(f"{show(history)}{verdicts}")
 
 
 @dataclass(frozen=True)

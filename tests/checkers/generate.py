@@ -14,7 +14,8 @@ from typing import Any
 
 import msgspec
 
-from splitbrain.checkers.histories.history import Event, History
+from splitbrain.checkers.histories.event import Event
+from splitbrain.checkers.histories.history import History
 
 NODES = ("n1", "n2", "n3", "n4")  # n4 is nobody's home.
 SHAPES = ("sets", "registers")

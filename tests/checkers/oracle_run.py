@@ -54,8 +54,8 @@ def main(examples: int, first_seed: int, names: Sequence[str] = ("",)) -> int:
                 print(problem)
                 executor.shutdown(cancel_futures=True)
                 return 1
-            told = ", ".join(f"{number:,} {outcome}" for outcome, number in sorted(seen.items()))
-            print(f"{comparison.name}: agrees with its oracle on {seen.total():,} histories ({told})", flush=True)
+            counts = ", ".join(f"{number:,} {outcome}" for outcome, number in sorted(seen.items()))
+            print(f"{comparison.name}: agrees with its oracle on {seen.total():,} histories ({counts})", flush=True)
     return 0
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
-from splitbrain.checkers.histories.history import Event, History
+from splitbrain.checkers.histories.event import Event
+from splitbrain.checkers.histories.history import History
 
 
 class Op(NamedTuple):
@@ -133,7 +134,7 @@ def final_reads(history: History) -> list[Op]:
     ]
 
 
-def last_words(history: History, key: object) -> list[Op]:
+def concluding_reads(history: History, key: object) -> list[Op]:
     final = [op for op in final_reads(history) if op.inv.key == key]
     return [op for op in final if not any(o.node == op.node and o.inv.index > op.end for o in final)]
 
@@ -173,7 +174,7 @@ def _lost_elements(history: History) -> dict[str, Any]:
     judged = [op for op in acked if of(op.inv.key, final)]
 
     def remains(op: Op) -> bool:
-        return any(op.inv.value in value for value in of(op.inv.key, last_words(history, op.inv.key)))
+        return any(op.inv.value in value for value in of(op.inv.key, concluding_reads(history, op.inv.key)))
 
     lost = [op for op in judged if not remains(op)]
     stable = [op for op in judged if all(op.inv.value in value for value in of(op.inv.key, final))]
@@ -193,7 +194,7 @@ def _lost_elements(history: History) -> dict[str, Any]:
         op
         for op in judged
         if op not in lost
-        and any(read.comp and op.inv.value not in read.comp.value for read in last_words(history, op.inv.key))
+        and any(read.comp and op.inv.value not in read.comp.value for read in concluding_reads(history, op.inv.key))
     ]
     vanished = [
         op
@@ -201,7 +202,7 @@ def _lost_elements(history: History) -> dict[str, Any]:
         if op.outcome == "info"
         and of(op.inv.key, final)
         and not remains(op)
-        and any(holds(r, op) and all(r.end < w.inv.index for w in last_words(history, op.inv.key)) for r in reads)
+        and any(holds(r, op) and all(r.end < w.inv.index for w in concluding_reads(history, op.inv.key)) for r in reads)
     ]
     stale = [
         op
@@ -260,7 +261,7 @@ def _lost_versions(history: History) -> dict[str, Any]:
             continue
         key = put.inv.key
         mine = [op for op in final if op.inv.key == key]
-        siblings = {sibling for op in last_words(history, key) if op.comp for sibling in op.comp.value}
+        siblings = {sibling for op in concluding_reads(history, key) if op.comp for sibling in op.comp.value}
 
         def stands(some: Iterable[int], key: object = key, id_: int = id_, put: Op = put) -> str:
             if any(_reaches(puts, sibling, id_, key) for sibling in some):
@@ -270,10 +271,10 @@ def _lost_versions(history: History) -> dict[str, Any]:
 
         if put.outcome == "info":
             shown = [op for op in reads if op.inv.key == key and op.comp and id_ in op.comp.value]
-            before = any(all(op.end < word.inv.index for word in last_words(history, key)) for op in shown)
+            before = any(all(op.end < word.inv.index for word in concluding_reads(history, key)) for op in shown)
             vanished += bool(mine) and before and stands(siblings) == "no"
             continue
-        words = [stands(op.comp.value) for op in last_words(history, key) if op.comp]
+        words = [stands(op.comp.value) for op in concluding_reads(history, key) if op.comp]
         if not mine:
             fates["never_read"] += 1
         elif stands(siblings) == "no":

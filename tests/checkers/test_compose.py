@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 from concurrent.futures import BrokenExecutor
+from typing import Any
 
 import pytest
 
 from splitbrain import checkers
-from splitbrain.checkers.compose import compose, told
-from splitbrain.checkers.histories.history import Event, History
+from splitbrain.checkers.compose import compose, describe_error
+from splitbrain.checkers.histories.event import Event
+from splitbrain.checkers.histories.history import History
 from splitbrain.checkers.linearizability import Call, Model
 from splitbrain.checkers.verdict import Outcome, Verdict, Witness
 from tests.checkers.script import Script
@@ -54,11 +56,11 @@ def test_a_checker_that_can_not_read_the_history_is_contained_and_the_others_sti
     assert verdict.broken["lost-writes"].startswith("line 4: an ok read of a set needs a list")
 
 
-def test_what_the_caller_can_correct_is_told_without_the_kind_of_error() -> None:
+def test_an_error_that_the_caller_can_correct_is_reported_without_its_type() -> None:
     verdict = checkers.check_all(History([]), {"log-patterns": {"pattern": "("}})
     assert verdict.broken["log-patterns"].startswith("log-patterns: '(' is no regular expression")
-    assert told(KeyError("x")) == "KeyError: 'x'"
-    assert told(BrokenExecutor()).startswith("a worker process died (out of memory?); try one job")
+    assert describe_error(KeyError("x")) == "KeyError: 'x'"
+    assert describe_error(BrokenExecutor()).startswith("a worker process died (out of memory?); try one job")
 
 
 class Leaving(Model):
@@ -87,6 +89,27 @@ def test_a_wrong_name_or_option_raises_before_anything_is_judged() -> None:
         checkers.check_all(History([]), {"latency": {}, "nonsense": {}})
     with pytest.raises(ValueError, match="no option 'sla'"):
         checkers.check_all(History([]), {"latency": {"sla": 1}})
+
+
+@pytest.mark.parametrize("chosen", [["latency", "stats"], ("latency", "stats"), {"latency": {}, "stats": {}}])
+def test_checkers_without_options_may_be_given_by_name_alone(chosen: Any) -> None:
+    history = Script().add(1, at=0).read([1], at=5).history
+    verdict = checkers.check_all(history, chosen)
+    assert list(verdict.parts) == ["latency", "stats"]
+    assert verdict.outcome is Outcome.VALID
+    assert checkers.check_all(history, (name for name in chosen)) == verdict
+    with pytest.raises(ValueError, match="no checker 'nonsense'"):
+        checkers.check_all(history, [*chosen, "nonsense"])
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [("stats", "'stats'"), (None, "None"), ([{"stats": {}}], "{'stats': {}}"), ({"stats": None}, "'stats': None")],
+)
+def test_what_is_neither_names_nor_options_by_name_says_what_is_wanted(given: Any, shown: str) -> None:
+    with pytest.raises(TypeError) as caught:
+        checkers.check_all(History([]), given)
+    assert str(caught.value) == f"check_all takes names, such as ['stats'], or options by name; not {shown}"
 
 
 def test_too_little_evidence_makes_the_whole_unknown_unless_something_is_invalid() -> None:

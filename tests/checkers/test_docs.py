@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -17,8 +18,28 @@ ROW = re.compile(r"^\| `([a-z-]+)` \|.*\|([^|]*)\|([^|]*)\|$", re.MULTILINE)
 
 
 def test_the_page_lists_every_checker_with_all_its_options() -> None:
-    told = {name: set(re.findall(r"`(\w+)`", options)) for name, options, _ in ROW.findall(PAGE)}
-    assert told == {name: set(checker.options) for name, checker in CHECKERS.items()}
+    listed = {name: set(re.findall(r"`(\w+)`", options)) for name, options, _ in ROW.findall(PAGE)}
+    assert listed == {name: set(checker.options) for name, checker in CHECKERS.items()}
+
+
+def test_its_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "history.edn").write_text(
+        "{:process 0, :type :invoke, :f :txn, :value [[:append 1 1] [:r 1 nil]]}\n"
+        "{:process 0, :type :ok, :f :txn, :value [[:append 1 1] [:r 1 [1]]]}\n"
+    )
+    (example,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    found: dict[str, Any] = {}
+    exec(example, found)
+    assert list(found["several"].parts) == ["stats"]
+    assert list(found["plain"].parts) == ["stats", "unhandled-errors"]
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("*.md")), ids=lambda page: page.name)
+def test_a_page_imports_the_house_as_splitbrain(page: Path) -> None:
+    # `from checkers import ...` finds a user's own folder of that name.
+    wrong = re.findall(r"^(?:from|import) (?:checkers|harness|store|workloads)\b.*$", page.read_text(), re.MULTILINE)
+    assert wrong == []
 
 
 def test_the_rules_are_where_the_page_says() -> None:
@@ -30,5 +51,5 @@ def test_the_rules_are_where_the_page_says() -> None:
 
 def test_the_readme_shows_what_a_check_prints(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
-    command, told = re.findall(r"^```\n\$ splitbrain (check .*)\n([^`]*)```$", (ROOT / "README.md").read_text(), re.M)[0]
-    assert CliRunner().invoke(cli, command.split()).output == told
+    command, printed = re.findall(r"^```\n\$ splitbrain (check .*)\n([^`]*)```$", (ROOT / "README.md").read_text(), re.M)[0]
+    assert CliRunner().invoke(cli, command.split()).output == printed

@@ -84,9 +84,9 @@ def named(case: Any) -> str | None:
     return str(case) if isinstance(case, str | dict) and case else None
 
 
-@pytest.mark.parametrize(("file", "name", "options", "outcome", "evidence", "told"), CASES, ids=named)
+@pytest.mark.parametrize(("file", "name", "options", "outcome", "evidence", "phrase"), CASES, ids=named)
 def test_a_golden_history_has_the_verdict_reasoned_by_hand(
-    file: str, name: str, options: dict[str, Any], outcome: str, evidence: dict[str, Any], told: str
+    file: str, name: str, options: dict[str, Any], outcome: str, evidence: dict[str, Any], phrase: str
 ) -> None:
     with (GOLDEN / f"{file}.jsonl").open("rb") as lines:
         verdict = checkers.check(name, checkers.History.parse(lines), **options)
@@ -96,14 +96,14 @@ def test_a_golden_history_has_the_verdict_reasoned_by_hand(
         if isinstance(expected, dict):
             found = {part: found[part] for part in expected}
         assert found == expected, field
-    assert told in (verdict.witness.text if verdict.witness else "")
+    assert phrase in (verdict.witness.text if verdict.witness else "")
 
 
 def test_every_golden_history_is_judged() -> None:
     assert {path.stem for path in GOLDEN.glob("*.jsonl")} == {case[0] for case in CASES}
 
 
-def test_the_witness_of_a_lost_element_tells_its_whole_story() -> None:
+def test_the_witness_of_a_lost_element_says_when_it_was_acknowledged_read_and_gone() -> None:
     with (GOLDEN / "sets-lost.jsonl").open("rb") as lines:
         verdict = checkers.check(LOST, checkers.History.parse(lines))
     assert verdict.witness is not None

@@ -56,9 +56,9 @@ def test_the_oracles_of_the_main_job_meet_every_fate_of_a_write() -> None:
 
 def test_the_large_run_reports_what_it_compared(capsys: pytest.CaptureFixture[str]) -> None:
     assert oracle_run.main(20, 0, ["latency", "linearizable kv"]) == 0
-    told = capsys.readouterr().out.splitlines()
-    assert [line.split(":")[0] for line in told] == ["latency", "linearizable kv"]
-    assert all("agrees with its oracle on 20 histories" in line for line in told)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(":")[0] for line in lines] == ["latency", "linearizable kv"]
+    assert all("agrees with its oracle on 20 histories" in line for line in lines)
 
 
 def test_the_large_run_stops_at_a_disagreement_and_names_its_seed(

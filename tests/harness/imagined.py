@@ -8,7 +8,7 @@ from dataclasses import replace
 from itertools import count
 from typing import Any
 
-from splitbrain.checkers.histories.history import NEMESIS, Event
+from splitbrain.checkers.histories.event import NEMESIS, Event
 from splitbrain.harness.generators import NOTES, Context, Generator, Pending, Test, Thread
 from splitbrain.harness.operation import Completion, Invocation
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from splitbrain.checkers.histories.history import NEMESIS, Event, History, encode
+from splitbrain.checkers.histories.event import NEMESIS, Event, encode
+from splitbrain.checkers.histories.history import History
 from splitbrain.harness.generators import Generator, Test
 from splitbrain.harness.operation import Completion, Invocation
 from splitbrain.harness.running.interpreter import Interpreter

@@ -17,7 +17,7 @@ from itertools import count
 import msgspec
 
 from splitbrain.store.actions import Action, Address, Instant, Note, Persist, Record, Send
-from splitbrain.store.client import ClientCore
+from splitbrain.store.client_core import ClientCore
 from splitbrain.store.config import Config, Member
 from splitbrain.store.membership.membership import Membership
 from splitbrain.store.node import Node
@@ -25,7 +25,8 @@ from splitbrain.store.ring.ring import Ring
 from splitbrain.store.storage.engine import MemoryEngine
 from splitbrain.store.storage.replica import DATA, HINTS, Entry, place
 from splitbrain.store.versions.dotted import EMPTY, Version, VersionSet, siblings
-from splitbrain.store.wire.messages import Changed, ClientRequest, Failed, Get, Join, Leave, Put, Reply, Stored, Values
+from splitbrain.store.wire.client_messages import Changed, ClientRequest, Failed, Get, Join, Leave, Put, Stored, Values
+from splitbrain.store.wire.messages import Reply
 
 SECRET = bytes(range(32))
 CLUSTER = "box"
@@ -396,7 +397,7 @@ class Box:
     def key(self, homes: str = "", others: str = "") -> bytes:
         """A key whose homes include those (space-separated) and none of the others."""
         wanted, unwanted = set(homes.split()), set(others.split())
-        return next(key for key in self.keys() if wanted <= set(h := self.ring.homes(key)) and not unwanted & set(h))
+        return next(key for key in self.keys() if wanted <= set(h := self.ring.primaries(key)) and not unwanted & set(h))
 
     # To be inspected
 
@@ -445,7 +446,7 @@ class Box:
 
     def agree(self, *keys: bytes) -> bool:
         """Whether all homes of each key hold the same, and no hints are left."""
-        homes_equal = all(len({encoded(self.state(n, key)) for n in self.ring.homes(key)}) == 1 for key in keys)
+        homes_equal = all(len({encoded(self.state(n, key)) for n in self.ring.primaries(key)}) == 1 for key in keys)
         return homes_equal and not self.hints()
 
     def counter(self, name: str, counter: str) -> int:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from splitbrain.store.wire.messages import Get, Put, Stored, Values
+from splitbrain.store.wire.client_messages import Get, Put, Stored, Values
 from tests.store.box import Box, Call, Caller
 
 
@@ -42,7 +42,7 @@ class Ledger:
 
     def check(self, key: bytes) -> None:
         """Fails if an acknowledged write of the key is lost, or a value turned up that nobody wrote."""
-        live = {value for home in self.box.ring.homes(key) for value in self.box.values(home, key)}
+        live = {value for primary in self.box.ring.primaries(key) for value in self.box.values(primary, key)}
         there = {value for k, value in self.writes if k == key}
         assert live <= there
         lost = self.acknowledged(key) - self.past(key, [*live, *self.deleted.get(key, ())])

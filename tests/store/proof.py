@@ -2,7 +2,7 @@
 
     python -m tests.store.proof [changes|outages|crashes] N [FIRST]
 
-changes: the ring changes under load (`test_transfer`). outages: `test_outages`. crashes: a kill -9 at N of the commits of
+changes: the ring changes under load (`test_sender`). outages: `test_outages`. crashes: a kill -9 at N of the commits of
 many runs, with and without a change of the membership (`test_crash_points`, `test_crash_transfer`). Prints the seeds that
 fail, and exits with 1 if any does. SPLITBRAIN_PROOF_JOBS: processes (default: as many as there are cores).
 """

@@ -9,13 +9,14 @@ import msgspec
 import pytest
 
 from splitbrain.store.actions import Instant
-from splitbrain.store.client import FAILOVER_S, TIMEOUT_S, Client, ClientCore
+from splitbrain.store.client import Client
+from splitbrain.store.client_core import FAILOVER_S, TIMEOUT_S, ClientCore
 from splitbrain.store.config import KEY_BYTES_MAX, VALUE_BYTES_MAX, Config
 from splitbrain.store.errors import REGISTRY, StoreError
-from splitbrain.store.membership.history import Change, Kind
 from splitbrain.store.node import Node
+from splitbrain.store.wire.changes import Change, Kind
+from splitbrain.store.wire.client_messages import Get, Members, Put, Report, Status, Stored, Values, View
 from splitbrain.store.wire.datagrams import Wire
-from splitbrain.store.wire.messages import Get, Members, Put, Report, Status, Stored, Values, View
 from tests.store.box import CLUSTER, SECRET, Box
 
 
@@ -49,7 +50,7 @@ def test_a_request_keeps_its_id_to_whichever_node_it_goes():
     assert len(set(ids)) == 1
 
 
-def test_a_client_that_knows_the_members_goes_straight_to_a_home():
+def test_a_client_that_knows_the_members_goes_straight_to_a_primary():
     box = Box(5)
     client = box.client("n1")
     view = client.ask(Members()).reply
@@ -91,16 +92,16 @@ def test_the_registry_says_of_each_error_whether_it_is_definite():
     assert not StoreError("from_the_future", "?").kind.definite
 
 
-def test_a_direct_clients_put_goes_to_the_home_that_answered_the_get_before_it():
+def test_a_direct_clients_put_goes_to_the_primary_that_answered_the_get_before_it():
     box = Box(5)
     client = box.client("n1")
     client.core.learn(client.ask(Members()).reply)
     key = next(box.keys())
-    homes = box.ring.homes(key)
-    context = box.client(homes[2]).get(key).context
+    primaries = box.ring.primaries(key)
+    context = box.client(primaries[2]).get(key).context
     assert client.put(key, b"v", context).ok
     assert client.put(b"other", b"v").ok
-    assert {version.coordinator for version in box.versions(homes[2], key)} == {homes[2]}
+    assert {version.coordinator for version in box.versions(primaries[2], key)} == {primaries[2]}
     assert sum(box.counter(name, "forwarded") for name in box.names) == 0
 
 

@@ -82,9 +82,9 @@ def run(seed, config, faults=True):
 
 
 @pytest.mark.parametrize("seed", range(200))
-def test_after_faults_end_all_homes_agree_and_no_acknowledged_write_is_lost(seed):
+def test_after_faults_end_all_primaries_agree_and_no_acknowledged_write_is_lost(seed):
     box, ledger, dots = run(seed, CONFIGS[seed % len(CONFIGS)])
-    # No read helps: writes reach every home by themselves.
+    # No read helps: writes reach every primary replica by themselves.
     box.run_until(lambda: box.agree(*KEYS), 15.0)
     for key in KEYS:
         ledger.check(key)
@@ -101,12 +101,12 @@ def test_without_faults_every_operation_succeeds(seed):
 
 
 @pytest.mark.parametrize("seed", range(30))
-def test_under_lww_all_homes_come_to_hold_one_and_the_same_version(seed):
+def test_under_lww_all_primaries_come_to_hold_one_and_the_same_version(seed):
     box, _, _ = run(2000 + seed, Config(conflicts="lww", anti_entropy_s=0))
     box.run_until(lambda: box.agree(*KEYS), 15.0)
     for key in KEYS:
-        for home in box.ring.homes(key):
-            assert len(box.versions(home, key)) <= 1
+        for primary in box.ring.primaries(key):
+            assert len(box.versions(primary, key)) <= 1
 
 
 def test_the_run_can_lose_writes_so_that_the_check_means_something():

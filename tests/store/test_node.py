@@ -1,4 +1,4 @@
-"""A node against whatever the network brings: strangers, replays, and key holders that send nonsense."""
+"""A node against whatever the network brings: senders without the key, replays, and key holders that send nonsense."""
 
 from __future__ import annotations
 
@@ -9,31 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from splitbrain.store.client import ClientCore
+from splitbrain.store.client_core import ClientCore
 from splitbrain.store.config import KEY_BYTES_MAX, Config
 from splitbrain.store.coordination import reception as module
 from splitbrain.store.versions.dotted import COUNTER_MAX, EMPTY, NOTHING, Seen, Version, VersionSet, write
+from splitbrain.store.wire.client_messages import Failed, Get, Held, Local, Members, Put, Report, Status, View
 from splitbrain.store.wire.datagrams import REQUEST, Wire
-from splitbrain.store.wire.messages import (
-    Failed,
-    Forward,
-    Get,
-    Held,
-    Local,
-    Members,
-    Moved,
-    Ping,
-    Pong,
-    Put,
-    Read,
-    Report,
-    State,
-    Status,
-    View,
-    Write,
-    Written,
-    encode,
-)
+from splitbrain.store.wire.messages import encode
+from splitbrain.store.wire.peer_messages import Forward, Moved, Ping, Pong, Read, State, Write, Written
 from splitbrain.store.wire.rejections import said
 from tests.store.box import CLUSTER, SECRET, START_S, Box
 
@@ -51,8 +34,8 @@ def answers_to(box, name, datagrams):
     return answers
 
 
-def boot(box, name):
-    return box.hosts[name].node._wire.boot
+def incarnation(box, name):
+    return box.hosts[name].node._wire.incarnation
 
 
 def alive(box):
@@ -73,7 +56,7 @@ def captured():
 
 @settings(max_examples=60, deadline=None)
 @given(st.data())
-def test_damaged_truncated_and_oversized_datagrams_get_a_short_notice_at_most_and_are_counted(captured, data):
+def test_damaged_truncated_and_oversized_datagrams_get_a_short_rejection_at_most_and_are_counted(captured, data):
     box = Box(1, config=ALONE, settled=False)
     datagram = bytearray(data.draw(st.sampled_from(captured)))
     match data.draw(st.sampled_from(["flip", "cut", "extend", "noise"])):
@@ -106,7 +89,7 @@ def test_a_replayed_put_is_counted_and_does_nothing_and_a_first_contact_gets_a_h
     assert client.get(b"k").values == [b"new"]
 
 
-def test_a_strangers_requests_get_a_notice_and_no_answer():
+def test_requests_without_the_key_get_a_rejection_and_no_answer():
     box = Box(3)
     wire = Wire(b"x" * 32, CLUSTER, "stranger", random.Random(1).getrandbits)
     (answer,) = answers_to(box, "n1", wire.datagrams(REQUEST, 1, 0, encode(Put(b"k", b"v", None))))
@@ -208,7 +191,7 @@ NONSENSE = [
 def test_a_key_holders_nonsense_is_counted_and_gets_no_answer(payload):
     box = Box(3)
     wire = Wire(SECRET, CLUSTER, "holder", random.Random(1).getrandbits)
-    assert answers_to(box, "n1", wire.datagrams(REQUEST, 1, boot(box, "n1"), payload)) == []
+    assert answers_to(box, "n1", wire.datagrams(REQUEST, 1, incarnation(box, "n1"), payload)) == []
     assert box.counter("n1", "malformed") == 1
     assert alive(box)
 
@@ -234,7 +217,7 @@ def test_no_message_of_any_shape_stops_a_node(messages):
     box = Box(3, settled=False)
     wire = Wire(SECRET, CLUSTER, "holder", random.Random(1).getrandbits)
     for number, (tag, fields) in enumerate(messages):
-        for datagram in wire.datagrams(REQUEST, number, boot(box, "n1"), raw(tag, *fields)):
+        for datagram in wire.datagrams(REQUEST, number, incarnation(box, "n1"), raw(tag, *fields)):
             box.inject(box.hosts["n1"].address, datagram, ATTACKER)
     box.run_for(2.0)
     assert alive(box)
@@ -287,7 +270,7 @@ def test_every_kind_of_request_is_answered_in_kind():
     box.run_for(0.5)
     state = box.state("n1", b"k")
     assert client.ask(Ping()).reply == Pong()
-    slot = box.ring.homes(b"k").index("n1")
+    slot = box.ring.primaries(b"k").index("n1")
     assert client.ask(Read(b"k")).reply == State(state, slot)
     assert client.ask(Write(b"k", state)).reply == Written(slot)
     assert client.ask(Local(b"k")).reply == Held(True, state, [])
@@ -298,20 +281,20 @@ def test_every_kind_of_request_is_answered_in_kind():
     assert {"name", "boot", "config", "ring", "peers", "hints", "queues", "counters", "latency_ms"} <= set(status)
 
 
-def test_a_stand_in_asked_for_a_key_answers_with_its_hints_and_no_home_does():
+def test_a_fallback_asked_for_a_key_answers_with_its_hints_and_no_primary_does():
     box = Box(4, seed=3)
     key = next(box.keys())
-    (stand_in,) = [name for name in box.names if name not in box.ring.homes(key)]
-    home = box.ring.homes(key)[0]
+    (stand_in,) = [name for name in box.names if name not in box.ring.primaries(key)]
+    primary = box.ring.primaries(key)[0]
     state, _ = write(EMPTY, NOTHING, dot=(1, 1), value=b"v", request_id=1, coordinator="n", wall_ns=0)
-    box.isolate(home)
+    box.isolate(primary)
     assert box.client(stand_in).ask(Read(key)).reply == Moved()
     assert box.client(stand_in).ask(Write(key, state)).reply == Moved()
-    assert box.client(stand_in).ask(Read(key, home)).reply == State(None)
-    assert box.client(stand_in).ask(Write(key, state, home)).reply == Written()
-    assert box.client(stand_in).ask(Read(key, home)).reply == State(state)
-    assert box.client(stand_in).ask(Local(key)).reply == Held(False, EMPTY, [home])
-    assert box.client(home).ask(Read(key)).reply == State(EMPTY, 0)
+    assert box.client(stand_in).ask(Read(key, primary)).reply == State(None)
+    assert box.client(stand_in).ask(Write(key, state, primary)).reply == Written()
+    assert box.client(stand_in).ask(Read(key, primary)).reply == State(state)
+    assert box.client(stand_in).ask(Local(key)).reply == Held(False, EMPTY, [primary])
+    assert box.client(primary).ask(Read(key)).reply == State(EMPTY, 0)
 
 
 @pytest.mark.parametrize("key", [b"", b"k" * (KEY_BYTES_MAX + 1)])
@@ -354,7 +337,7 @@ def test_a_put_that_is_under_way_here_is_not_refused_as_busy_when_it_comes_again
     client = box.client("n1")
     call = client.begin(Put(b"k", b"v", None))
     box.run_for(0.05)
-    forward = Forward(client.core._exchange._next_id, Put(b"k", b"v", None))
+    forward = Forward(client.core._rpc._next_id, Put(b"k", b"v", None))
     twin = box.client("n1").begin(forward)
     box.run_for(0.05)
     assert not twin.done
@@ -367,7 +350,7 @@ def test_a_put_that_is_under_way_here_is_not_refused_as_busy_when_it_comes_again
 def test_two_clients_with_one_request_id_for_two_keys_are_two_puts():
     box = Box(3)
     one, other = box.client("n1"), box.client("n1")
-    other.core._exchange._next_id = one.core._exchange._next_id
+    other.core._rpc._next_id = one.core._rpc._next_id
     calls = [one.begin(Put(b"a", b"v", None)), other.begin(Put(b"b", b"w", None))]
     box.run_until(lambda: all(call.done for call in calls))
     assert one.get(b"a").values == [b"v"]

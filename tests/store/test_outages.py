@@ -76,8 +76,8 @@ def run(seed, kind):
     box.run_until(lambda: box.agree(*KEYS), BOUND_S)
     for key in KEYS:
         ledger.check(key)
-        for home in box.ring.homes(key):
-            assert not false_siblings(ledger, key, siblings(box.state(home, key)))
+        for primary in box.ring.primaries(key):
+            assert not false_siblings(ledger, key, siblings(box.state(primary, key)))
     assert max(len(ids) for ids in dots.values()) == 1, "a dot was given to two writes"
     if kind == "wiped":
         assert old

@@ -16,7 +16,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from splitbrain.store.client import Client, ClientCore
+from splitbrain.store.client import Client
+from splitbrain.store.client_core import ClientCore
 from splitbrain.store.config import Config, Member
 from splitbrain.store.errors import StoreError
 from splitbrain.store.server import Server, present
@@ -242,8 +243,8 @@ def test_noise_from_the_network_is_counted_and_gets_no_answer():
     run(scenario)
 
 
-def test_a_client_with_another_key_is_a_stranger(monkeypatch):
-    monkeypatch.setattr("splitbrain.store.client.TIMEOUT_S", 0.3)
+def test_a_client_with_another_key_times_out_and_is_told_why(monkeypatch):
+    monkeypatch.setattr("splitbrain.store.client_core.TIMEOUT_S", 0.3)
 
     async def scenario():
         async with cluster(1, ALONE) as (_, _, (port,)):

@@ -1,31 +1,33 @@
 """Models of containers: set, FIFO queue, priority queue and stack.
 
-1. A set: `add` puts an element in and `remove` takes it out, whether or not it was there; `contains` answers whether it
-   is there; `read` answers all of it, in any order and each element once (a read with an element twice is an anomaly).
-2. A queue: `enqueue` puts its element in; `dequeue` takes one out and answers it, or null where it found none. A stack
-   says `push` and `pop`. Null can't be put in: nobody could tell it from the answer of an empty container.
-3. A FIFO queue gives the element that is in it the longest; a priority queue the least, and its elements are whole
-   numbers; a stack the one that came last. A null from one that isn't empty is an anomaly.
-4. An operation that failed did not happen. That holds of a dequeue too, where Jepsen's queues say `fail` for empty: it
-   tells nothing. A dequeue whose answer nobody knows may have taken what it would have got, or found nothing.
+1. A set: `add` inserts an element and `remove` deletes it, whether or not it was there. `contains` answers whether it
+   is there. `read` answers all elements, in any order and each once; a read with an element twice is an anomaly.
+2. A queue: `enqueue` inserts its element. `dequeue` removes one and answers it, or null if it found none. A stack has
+   `push` and `pop`. Null can't be inserted: it could not be distinguished from the answer of an empty container.
+3. A FIFO queue gives the element that has been in it the longest, and a stack the one that came last. A priority queue
+   gives the least; its elements are whole numbers. A null from one that isn't empty is an anomaly.
+4. An operation that failed did not happen. That holds for a dequeue too: Jepsen's queues answer `fail` for empty, and
+   it tells nothing here. An indeterminate dequeue may have removed what it would have got, or found nothing.
+5. The initial value is a list of the elements, by default empty, in the order in which they were inserted. The first of
+   a FIFO queue is the next to leave, and the last of a stack is its top. In sets and priority queues the order is free.
 """
 
 from __future__ import annotations
 
 from bisect import bisect
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from typing import Any
 
 from splitbrain.checkers.histories.prose import listing, literal
-from splitbrain.checkers.linearizability.finding import Finding
-from splitbrain.checkers.linearizability.model import FALSE, TRUE, Call, Model, State
-from splitbrain.checkers.linearizability.polynomial import grow_sets, memberships, priority_queues, queues, stacks
+from splitbrain.checkers.linearizability.frozen_values import FALSE, TRUE
+from splitbrain.checkers.linearizability.model import Call, Finding, Model, State
+from splitbrain.checkers.linearizability.polynomial import grow_sets, priority_queues, queues, stacks
 
 _SHOWN = 20
 
 
 class SetModel(Model):
-    """A set of elements. The state: a frozenset of them."""
+    """A set of elements. The state is a frozenset of them."""
 
     name = "set"
     initial: State = frozenset()
@@ -39,6 +41,15 @@ class SetModel(Model):
         if call.f == "contains" and call.result is not TRUE and call.result is not FALSE:
             return f"a contains answers true or false, not {literal(call.result)}"
         return None
+
+    def malformed_initial(self, value: Hashable) -> str | None:
+        if not isinstance(value, tuple) or len(frozenset(value)) < len(value):
+            return "a list of its elements, each once"
+        return None
+
+    def initial_state(self, value: Hashable, calls: Sequence[Call]) -> State:
+        assert isinstance(value, tuple)
+        return frozenset(value)
 
     def step(self, state: State, call: Call) -> Sequence[State]:
         f, each = call.f, call.argument
@@ -57,14 +68,14 @@ class SetModel(Model):
         return call.f in ("read", "contains")
 
     def commutes(self, call: Call) -> bool:
-        """Adds among each other; an add and a remove of one element don't."""
+        """Adds commute with each other; an add and a remove of one element don't."""
         return call.f == "add"
 
     def blind(self, call: Call) -> bool:
         return call.f in ("add", "remove")
 
     def shortcut(self, calls: Sequence[Call]) -> Finding | None:
-        return grow_sets.judge(calls) or memberships.judge(calls, self)
+        return grow_sets.judge(calls, self.initial)
 
     def describe(self, state: State) -> str:
         # The order of a set of strings differs from run to run.
@@ -76,11 +87,13 @@ def _once(read: Call) -> bool:
 
 
 class _Sequential(Model):
-    """What queues and stacks share. The state: a tuple of the elements, in the order in which they would leave."""
+    """What queues and stacks share. The state is a tuple of the elements, in the order in which they would leave."""
 
     initial: State = ()
     insertion: str
     removal: str
+    order: str = "the next to leave first"
+    """Where an initial value begins, as part of a sentence."""
 
     def put(self, state: tuple[Any, ...], each: Any) -> State:
         raise NotImplementedError
@@ -89,6 +102,18 @@ class _Sequential(Model):
         if call.f == self.insertion and call.argument is None:
             return f"{self.insertion} of null, which is what an empty {self.name} answers"
         return None
+
+    def malformed_initial(self, value: Hashable) -> str | None:
+        if not isinstance(value, tuple) or None in value:
+            return f"a list of its elements, none of them null, {self.order}"
+        return None
+
+    def initial_state(self, value: Hashable, calls: Sequence[Call]) -> State:
+        assert isinstance(value, tuple)
+        state: State = ()
+        for each in value:
+            state = self.put(state, each)
+        return state
 
     def step(self, state: State, call: Call) -> Sequence[State]:
         if call.f == self.insertion:
@@ -100,7 +125,7 @@ class _Sequential(Model):
         return (state[1:],) if state and state[0] == call.result else ()
 
     def read_only(self, call: Call) -> bool:
-        """A removal that found nothing."""
+        """A removal that found the container empty."""
         return call.f == self.removal and call.known and call.result is None
 
     def blind(self, call: Call) -> bool:
@@ -111,7 +136,7 @@ class _Sequential(Model):
 
 
 class FifoQueue(_Sequential):
-    """A first-in, first-out queue; its state opens with the element that is in it the longest."""
+    """A first-in, first-out queue. Its state begins with the element that has been in it the longest."""
 
     name = "fifo-queue"
     fs = frozenset({"enqueue", "dequeue"})
@@ -121,11 +146,11 @@ class FifoQueue(_Sequential):
         return (*state, each)
 
     def shortcut(self, calls: Sequence[Call]) -> Finding | None:
-        return queues.judge(calls)
+        return queues.judge(calls, self.initial)
 
 
 class PriorityQueue(_Sequential):
-    """A queue of whole numbers that gives the least first; its state is sorted."""
+    """A queue of whole numbers that gives the least first. Its state is sorted."""
 
     name = "priority-queue"
     fs = frozenset({"enqueue", "dequeue"})
@@ -136,30 +161,36 @@ class PriorityQueue(_Sequential):
             return f"a priority queue holds whole numbers, each its own priority, not {literal(call.argument)}"
         return None
 
+    def malformed_initial(self, value: Hashable) -> str | None:
+        if not isinstance(value, tuple) or not all(type(each) is int for each in value):
+            return "a list of whole numbers, in any order"
+        return None
+
     def put(self, state: tuple[Any, ...], each: Any) -> State:
         at = bisect(state, each)
         return (*state[:at], each, *state[at:])
 
     def commutes(self, call: Call) -> bool:
-        """Enqueues among each other: the queue orders them itself."""
+        """Enqueues commute with each other, since the queue orders its elements itself."""
         return call.f == "enqueue"
 
     def shortcut(self, calls: Sequence[Call]) -> Finding | None:
-        return priority_queues.judge(calls)
+        return priority_queues.judge(calls, self.initial)
 
 
 class Stack(_Sequential):
-    """A last-in, first-out stack; its state opens with the top."""
+    """A last-in, first-out stack. Its state begins with the top."""
 
     name = "stack"
     fs = frozenset({"push", "pop"})
     insertion, removal = "push", "pop"
+    order = "the top last"
 
     def put(self, state: tuple[Any, ...], each: Any) -> State:
         return (each, *state)
 
     def shortcut(self, calls: Sequence[Call]) -> Finding | None:
-        return stacks.judge(calls)
+        return stacks.judge(calls, self.initial[::-1])
 
 
 def _shown(state: Sequence[Any]) -> Iterator[str]:

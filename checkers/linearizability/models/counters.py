@@ -1,14 +1,15 @@
 """A counter and a mutex, as models.
 
-1. A counter starts at 0: `add` n (a negative n takes away), `read` the sum. What a completed `add` answers is not
-   looked at: systems repeat the argument there, or answer nothing.
-2. A mutex is free at first: `acquire` takes it and can't while it is taken; `release` frees it and can't while it is
-   free.
+1. A counter starts at its initial value, an integer, by default 0. `add` n (a negative n subtracts), `read` the sum.
+   What a completed `add` answers is ignored: systems repeat the argument there, or answer nothing.
+2. `acquire` takes a mutex that is free, and `release` frees one that is taken. Neither can happen otherwise.
+3. The initial value of a mutex is its holder (a number or a name), or null if it is free, as by default. The model
+   does not care who holds it: any process may release.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 
 from splitbrain.checkers.histories.prose import literal
 from splitbrain.checkers.linearizability.model import Call, Model, State
@@ -25,6 +26,9 @@ class Counter(Model):
         if call.f == "add" and type(call.argument) is not int:
             return f"an add needs an integer, has {literal(call.argument)}"
         return None
+
+    def malformed_initial(self, value: Hashable) -> str | None:
+        return None if type(value) is int else "an integer"
 
     def step(self, state: State, call: Call) -> Sequence[State]:
         if call.f == "add":
@@ -44,6 +48,12 @@ class Mutex(Model):
     name = "mutex"
     initial: State = "free"
     fs = frozenset({"acquire", "release"})
+
+    def malformed_initial(self, value: Hashable) -> str | None:
+        return None if type(value) in (int, str) else "its holder (a number or a name), or null"
+
+    def initial_state(self, value: Hashable, calls: Sequence[Call]) -> State:
+        return "taken"
 
     def step(self, state: State, call: Call) -> Sequence[State]:
         needed, left = ("free", "taken") if call.f == "acquire" else ("taken", "free")

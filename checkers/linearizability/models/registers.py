@@ -1,18 +1,20 @@
 """Registers, as models: plain, with compare-and-set, and several at once.
 
-1. A register is empty (null) until it is written; a read of an empty one answers null.
-2. A `cas` [old, new] that is `ok` met old and left new. One that failed with the error code `mismatch` is an
-   observation: the value was another then. With any other error it did not happen, and says nothing.
+1. A register holds its initial value until it is written. By default that is null: the register is empty.
+2. A `cas` [old, new] that is `ok` found old and left new. One that failed with the error code `mismatch` is an
+   observation: the register held another value. With any other error it did not happen, and tells nothing.
 3. A multi-register's `txn` is a list of ["r", name, value] and ["w", name, value], all at one moment, in that order.
+4. The initial value of a multi-register is an object from name to value. Names that are no texts are named as JSON
+   writes them: 1 is "1". All others are empty.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 
 from splitbrain.checkers.histories.prose import literal
-from splitbrain.checkers.linearizability.finding import Finding
-from splitbrain.checkers.linearizability.model import Call, Model, State
+from splitbrain.checkers.linearizability.frozen_values import Fields
+from splitbrain.checkers.linearizability.model import Call, Finding, Model, State
 from splitbrain.checkers.linearizability.polynomial import zones
 
 MISMATCH = "mismatch"
@@ -39,7 +41,7 @@ class Register(Model):
         return bool(state == call.result)
 
     def shortcut(self, calls: Sequence[Call]) -> Finding | None:
-        return zones.judge(calls, write="write", read="read", empty=frozenset({None}))
+        return zones.judge(calls, write="write", read="read", initial=self.initial)
 
 
 class CasRegister(Register):
@@ -64,7 +66,7 @@ class CasRegister(Register):
     def read_only(self, call: Call) -> bool:
         return call.f == "read" or call.failed
 
-    # By way of other values a cas can lead from any state to any other.
+    # By way of other values, calls of cas can lead from any state to any other.
     leads_to = Model.leads_to
 
     def observes(self, f: str, error: str | None) -> bool:
@@ -89,6 +91,14 @@ class MultiRegister(Model):
             return f"a txn answers what it was asked, {literal(asked)}, and not {literal(answered)}"
         return None
 
+    def malformed_initial(self, value: Hashable) -> str | None:
+        return None if isinstance(value, Fields) else "an object from name to value"
+
+    def initial_state(self, value: Hashable, calls: Sequence[Call]) -> State:
+        assert isinstance(value, Fields)
+        names = {name: _text(name) for call in calls for _, name, _ in call.argument}
+        return _sorted({name: value[text] for name, text in names.items() if text in value})
+
     def step(self, state: State, call: Call) -> Sequence[State]:
         held = dict(state)
         for f, name, value in call.result if call.known else call.argument:
@@ -96,7 +106,7 @@ class MultiRegister(Model):
                 held[name] = value
             elif call.known and held.get(name) != value:
                 return ()
-        return (tuple(sorted(held.items(), key=lambda pair: repr(pair[0]))),)
+        return (_sorted(held),)
 
     def read_only(self, call: Call) -> bool:
         return all(f in _READ for f, _, _ in call.argument)
@@ -108,8 +118,17 @@ class MultiRegister(Model):
         return ", ".join(f"{name} = {literal(value)}" for name, value in state) or "nothing"
 
 
+def _sorted(held: Mapping[Hashable, Hashable]) -> tuple[tuple[Hashable, Hashable], ...]:
+    # Names of different types can't be compared, but how they are written can.
+    return tuple(sorted(held.items(), key=lambda pair: repr(pair[0])))
+
+
+def _text(name: Hashable) -> str:
+    return name if isinstance(name, str) else literal(name)
+
+
 def _fixed(micro: tuple[str, Hashable, Hashable]) -> tuple[object, ...]:
-    """What an answer can't change: all of a write, of a read what it reads."""
+    """What an answer can't change: a write as a whole, and the name that is read."""
     return (micro[0] in _WRITE, micro[1], micro[2] if micro[0] in _WRITE else None)
 
 

@@ -4,10 +4,10 @@
    first, and an element is added after the last read that lacks it and before the first that holds it. So each call has
    a *stage*: adds of what the shortest read holds; that read, with those that answer the same; adds of what the next
    one holds besides; and so on; last, adds of elements that were never read.
-2. Calls of one stage can trade places. So the calls are linearizable if and only if the reads form a chain, hold
-   elements once and only such as may have been added, and no call returned before one of an earlier stage was invoked:
-   the stages one after the other, each in the order of its invocations, are then an order that real time allows.
-3. Adds of the same element count as one, from the first invocation to the first return among them: at some moment of
+2. Calls of one stage can trade places. So the calls are linearizable if and only if three things hold: the reads form a
+   chain; they hold elements once, and only such as may have been added; no call returned before one of an earlier
+   stage was invoked. The stages one after the other, each in the order of its invocations, are then a legal order.
+3. Adds of the same element count as one, from the first invocation to the first return among them. At some moment of
    this time one takes effect, and the others, after it, change nothing.
 4. A crashed add happened if its element was read; else it is left out. So are crashed reads.
 """
@@ -15,48 +15,53 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 
 from splitbrain.checkers.histories.prose import literal
-from splitbrain.checkers.linearizability.finding import Finding
-from splitbrain.checkers.linearizability.model import Call
+from splitbrain.checkers.linearizability.model import Call, Finding
+from splitbrain.checkers.linearizability.polynomial.initial_elements import insertions, recorded
 
 
 @dataclass(slots=True)
 class _Adding:
-    """The adds of one element, as one (rule 3). first: invoked first. done: returned first, None if all crashed.
-    stage: in which they take effect, None if no read holds the element."""
+    """The adds of one element, as one (rule 3).
+
+    first: the one invoked first. done: the one that returned first, None if all crashed. stage: in which they take
+    effect, None if no read holds the element.
+    """
 
     first: Call
     done: Call | None = None
     stage: int | None = None
 
 
-def judge(calls: Sequence[Call]) -> Finding | None:
+def judge(calls: Sequence[Call], initial: Iterable[Hashable] = ()) -> Finding | None:
     """Calls of one set, in the order of their invocations. O(n log n + r), r the elements of all reads together.
 
-    Returns None where there are other operations.
+    initial: the elements inside at first. Returns None if there are other operations.
     """
     if not {call.f for call in calls} <= {"add", "read"}:
         return None
     adds: dict[Hashable, _Adding] = {}
     reads = []
-    for call in calls:
+    for call in (*insertions("add", sorted(initial, key=repr)), *calls):
         if call.f == "add":
             each = adds.setdefault(call.argument, _Adding(call))
             if call.known and (each.done is None or call.returned < each.done.returned):
                 each.done = call
         elif call.known:
             reads.append(call)
-    reads.sort(key=lambda read: len(read.result))  # Of reads of one length the first invoked comes first.
+    reads.sort(key=lambda read: len(read.result))  # Stable: of reads of one length the first invoked comes first.
     chain = _chain(reads, adds)
     return chain if isinstance(chain, Finding) else _overtaken(reads, chain, adds) or Finding(True)
 
 
 def _chain(reads: Sequence[Call], adds: dict[Hashable, _Adding]) -> list[Call] | Finding:
-    """The reads that answered what none before them did, the shortest first; elements learn their stages: what number n
-    of these reads holds and those before it don't is added at stage 2n. Or a Finding, if the reads are no chain."""
+    """The reads that answered what none before them did, the shortest first; or a Finding, if they are no chain.
+
+    Elements are given their stages: what the n-th of these reads is the first to hold is added at stage 2n.
+    """
     chain: list[Call] = []
     held: frozenset[Hashable] = frozenset()
     for read in reads:
@@ -87,7 +92,7 @@ def _chain(reads: Sequence[Call], adds: dict[Hashable, _Adding]) -> list[Call] |
 
 
 def _overtaken(reads: Sequence[Call], chain: Sequence[Call], adds: dict[Hashable, _Adding]) -> Finding | None:
-    """The first call to be invoked after one of a later stage had returned."""
+    """The finding against the first call that was invoked after one of a later stage had returned."""
     lengths = {len(read.result): 2 * number + 1 for number, read in enumerate(chain)}
     # (event, whether it is an invocation, stage, call)
     events: list[tuple[int, bool, int, Call]] = []
@@ -111,8 +116,11 @@ def _overtaken(reads: Sequence[Call], chain: Sequence[Call], adds: dict[Hashable
 
 
 def _against(before: Call, after: Call, shown: Call, adds: dict[Hashable, _Adding]) -> Finding:
-    """before: returned before `after` was invoked, though its stage is later. shown: a read of the stage of `after`,
-    or of the one that follows."""
+    """The finding against two calls in the wrong order.
+
+    before: it returned before `after` was invoked, though its stage is later. shown: a read of the stage of `after`, or
+    of the one that follows.
+    """
     added = before.argument
     if before.f == "add" and after.f == "add":
         one, other = literal(added), literal(after.argument)
@@ -138,4 +146,4 @@ def _adds(adds: dict[Hashable, _Adding], elements: Sequence[Hashable]) -> list[C
 
 
 def _finding(text: str, calls: Sequence[Call]) -> Finding:
-    return Finding(False, text, tuple(sorted(calls, key=lambda call: call.invoked)))
+    return Finding(False, text, recorded(calls))

@@ -1,16 +1,16 @@
 """Lifetimes: when each value of a queue or stack came, and when it left. For calls whose values are all distinct.
 
 1. A value comes with its insertion and leaves with its removal, each at a moment within that call's duration. Moments
-   lie between events: moment p is after event p and before the next. From a to b: the moments a <= p < b.
-2. A value is surely inside from the return of its insertion (of its removal, if that returned sooner: it came before it
-   left) to the invocation of its removal (of its insertion, if that came later).
-3. An insertion that nobody knows of happened if its value was taken out. If not, it is left out: take a value, with its
-   insertion and its removal, out of a legal order, and the order stays legal. Values that nobody took out leave after
-   the last event, all at once: taking them out there is always possible.
-4. A removal that found nothing is possible if at some moment of its duration no value is surely inside: each value can
-   then be done with by that moment, or not have come yet. And if that holds for each such removal by itself and the
-   calls without them are linearizable, all of them are: what lies between two such moments is whole lifetimes, legal by
-   themselves (rule 3), and can be moved in between.
+   lie between events: moment p is after event p and before the next. From a to b means the moments a <= p < b.
+2. A value is surely inside from the return of its insertion to the invocation of its removal. A removal that returned
+   sooner than the insertion, or was invoked before it, bounds that time too: the value came before it left.
+3. An indeterminate insertion happened if its value was removed. If not, it is left out: a legal order without a value,
+   its insertion and its removal is still legal. Values that were never removed leave after the last event, all at
+   once: removing them there is always possible.
+4. A removal that found nothing is possible if at some moment of its duration no value is surely inside: by that moment
+   each value may have left, or not have come yet. If each such removal is possible by itself and the other calls are
+   linearizable, all of them are. What lies between two such moments is whole lifetimes, legal by themselves (rule 3),
+   and can be moved in between.
 
 Rules 3 and 4: Lee and Mathur 2025, Efficient Decrease-and-Conquer Linearizability Monitoring, "Simplifying histories".
 """
@@ -24,18 +24,20 @@ from itertools import accumulate
 
 from splitbrain.checkers.histories.columns import FOREVER
 from splitbrain.checkers.histories.prose import listing, literal
-from splitbrain.checkers.linearizability.finding import Finding
-from splitbrain.checkers.linearizability.model import Call
+from splitbrain.checkers.linearizability.model import Call, Finding
+from splitbrain.checkers.linearizability.polynomial.initial_elements import insertions, recorded
 
 LINEARIZABLE = Finding(True)
 END = FOREVER
-"""The moment after every event, at which whatever is still inside leaves."""
+"""The moment after the last event, at which whatever is still inside leaves."""
 
 
 @dataclass(frozen=True, slots=True)
 class Lifetime:
-    """A value's. It comes at a moment from `begin` to `inside` and leaves at one from `leaving` to `gone`; from
-    `inside` to `leaving` it is surely inside (rule 2). removal: None where nobody took it out."""
+    """When a value came and left: at a moment from `begin` to `inside`, and at one from `leaving` to `gone`.
+
+    From `inside` to `leaving` it is surely inside (rule 2). removal: None if it was never removed.
+    """
 
     value: Hashable
     insertion: Call
@@ -60,25 +62,30 @@ class Lifetime:
 
 @dataclass(frozen=True, slots=True)
 class Lifetimes:
-    """Of one object. values: in the order of their insertions. empties: removals that found nothing. unknown: removals
-    whose answers nobody knows. Both in the order of their invocations."""
+    """The lifetimes of one object's values, in the order of their insertions.
+
+    empties: removals that found nothing. unknown: indeterminate removals. Both are in the order of their invocations.
+    """
 
     values: Sequence[Lifetime]
     empties: Sequence[Call]
     unknown: Sequence[Call]
 
 
-def gather(calls: Sequence[Call], insertion: str, removal: str) -> Lifetimes | Finding | None:
+def gather(
+    calls: Sequence[Call], insertion: str, removal: str, initial: Sequence[Hashable]
+) -> Lifetimes | Finding | None:
     """The lifetimes of the values of these calls. O(n).
 
-    insertion, removal: the names of the two operations.
-    Returns a Finding where a value came out that can't have, None where one was put in twice.
+    insertion, removal: the names of the two operations. initial: the values inside at first, in the order in which they
+    were inserted.
+    Returns a Finding if a value was removed that can't have been, None if one was inserted twice.
     """
     inserted: dict[Hashable, Call] = {}
     removed: dict[Hashable, Call] = {}
     empties, unknown = [], []
     twice: tuple[Hashable, Call] | None = None
-    for call in calls:
+    for call in (*insertions(insertion, initial), *calls):
         if call.f == insertion:
             if inserted.setdefault(call.argument, call) is not call:
                 return None
@@ -110,9 +117,8 @@ def gather(calls: Sequence[Call], insertion: str, removal: str) -> Lifetimes | F
 
 
 def unlinearizable(text: str, calls: Iterable[Call]) -> Finding:
-    """A finding against these calls, each once and in the order of their invocations."""
-    # Calls have an identity only, and an invocation is one call's.
-    return Finding(False, text, tuple({call.invoked: call for call in sorted(calls, key=_invoked)}.values()))
+    """The finding that these calls are not linearizable."""
+    return Finding(False, text, recorded(calls))
 
 
 class Presence:
@@ -121,24 +127,25 @@ class Presence:
     def __init__(self, values: Iterable[Lifetime]) -> None:
         self._values = sorted((each for each in values if each.inside < each.leaving), key=lambda each: each.inside)
         self._starts = [each.inside for each in self._values]
-        # Of the values up to each, the one that leaves last.
+        # For each value, the one that leaves last among it and those before it.
         self._last: list[Lifetime] = list(accumulate(self._values, _later))
-        # The stretches of moments at which always one is inside.
-        self._stretches: list[tuple[int, int]] = []
+        # The maximal intervals throughout which some value is inside.
+        self._intervals: list[tuple[int, int]] = []
         for at, each in enumerate(self._values):
             if not at or self._last[at - 1].leaving < each.inside:
-                self._stretches.append((each.inside, each.leaving))
+                self._intervals.append((each.inside, each.leaving))
             else:
-                self._stretches[-1] = self._stretches[-1][0], self._last[at].leaving
-        self._begun = [start for start, _ in self._stretches]
+                self._intervals[-1] = self._intervals[-1][0], self._last[at].leaving
+        self._begun = [start for start, _ in self._intervals]
 
     def always(self, start: int, stop: int) -> bool:
         """Whether at every moment from start to stop (there is at least one) some value is inside. O(log n)."""
         at = bisect_right(self._begun, start) - 1
-        return at >= 0 and stop <= self._stretches[at][1]
+        return at >= 0 and stop <= self._intervals[at][1]
 
     def cover(self, start: int, stop: int) -> list[Lifetime]:
-        """The fewest values of which always one is inside from start to stop; there must be such. O(log n) each."""
+        """The fewest values that keep the object from being empty from start to stop. There must be such. O(log n)
+        each."""
         chosen: list[Lifetime] = []
         while start < stop:
             chosen.append(self._last[bisect_right(self._starts, start) - 1])
@@ -147,8 +154,10 @@ class Presence:
 
 
 def found_nothing(values: Sequence[Lifetime], empties: Sequence[Call]) -> Finding | None:
-    """Against the first removal that found nothing though at every moment something was inside; None if there is none
-    (rule 4). O(n log n)."""
+    """The finding against the first removal that found nothing though something was inside all the time (rule 4).
+
+    None if there is none. O(n log n).
+    """
     presence = Presence(values)
     call = next((each for each in empties if presence.always(each.invoked, each.returned)), None)
     if call is None:
@@ -161,7 +170,7 @@ def found_nothing(values: Sequence[Lifetime], empties: Sequence[Call]) -> Findin
 def during(values: Sequence[Lifetime]) -> str:
     """When values were inside, in a sentence."""
     spans = (
-        f"{literal(each.value)} was surely inside from event {each.inside} "
+        f"{literal(each.value)} was surely inside from {'the start' if each.inside < 0 else f'event {each.inside}'} "
         + ("on" if each.leaving == END else f"to event {each.leaving}")
         for each in values
     )
@@ -169,11 +178,8 @@ def during(values: Sequence[Lifetime]) -> str:
 
 
 def calls_of(values: Iterable[Lifetime]) -> list[Call]:
+    """The insertions and removals of the values."""
     return [call for each in values for call in each.calls]
-
-
-def _invoked(call: Call) -> int:
-    return call.invoked
 
 
 def _later(one: Lifetime, other: Lifetime) -> Lifetime:

@@ -1,12 +1,13 @@
 """Priority queues whose values are distinct: linearizability in O(n log n).
 
-1. Not linearizable is a queue that gave a value which nobody put in, or before it was put in, or twice; or that gave a
-   value (or nothing) while at every moment of that dequeue some lesser value (or any) was surely inside.
-2. Why nothing else: take the largest value out, with its two calls. If the rest is linearizable, and the dequeue has a
-   moment at which each other value can be done with or not have come yet, the rest can be split at that moment, and
-   the dequeue put there; when its value was enqueued hinders nobody. And so on with the largest of the rest. (Lee and
-   Mathur 2025, Efficient Decrease-and-Conquer Linearizability Monitoring, section on priority queues.)
-3. `deadlines` says what crashed dequeues may have taken; they may leave it open: None.
+1. Three anomalies are all there are. A value was dequeued that was never enqueued, or before it was, or twice. A value
+   was dequeued while a lesser one was surely inside at every moment of that dequeue. A dequeue found nothing while
+   something was surely inside at every moment of it.
+2. Why nothing else: leave out the largest value with its two calls. Let the rest be linearizable, and let the dequeue
+   have a moment at which each other value may have left or not have come yet. The rest can then be split at that
+   moment and the dequeue put there; where its enqueue stands affects no other call. So on with the largest of the rest.
+   (Lee and Mathur 2025, Efficient Decrease-and-Conquer Linearizability Monitoring, section on priority queues.)
+3. `deadlines` says what crashed dequeues may have removed. They may leave the verdict open: None.
 """
 
 from __future__ import annotations
@@ -14,9 +15,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from splitbrain.checkers.histories.prose import literal
-from splitbrain.checkers.linearizability.finding import Finding
-from splitbrain.checkers.linearizability.model import Call
-from splitbrain.checkers.linearizability.polynomial.deadlines import Sight, decide
+from splitbrain.checkers.linearizability.model import Call, Finding
+from splitbrain.checkers.linearizability.polynomial.deadlines import Evidence, decide
 from splitbrain.checkers.linearizability.polynomial.lifetimes import (
     LINEARIZABLE,
     Lifetime,
@@ -29,12 +29,13 @@ from splitbrain.checkers.linearizability.polynomial.lifetimes import (
 )
 
 
-def judge(calls: Sequence[Call]) -> Finding | None:
+def judge(calls: Sequence[Call], initial: Sequence[int] = ()) -> Finding | None:
     """Calls of one priority queue (`enqueue`, `dequeue`), in the order of their invocations. O(n log n).
 
-    Returns None where a value was enqueued twice, and where crashed dequeues leave it open (rule 3).
+    initial: the values inside at first.
+    Returns None if a value was enqueued twice, or if crashed dequeues leave the verdict open (rule 3).
     """
-    return decide(gather(calls, "enqueue", "dequeue"), _judge, _sights, lambda each: -_priority(each))
+    return decide(gather(calls, "enqueue", "dequeue", initial), _judge, _evidence, lambda each: -_priority(each))
 
 
 def _judge(values: Sequence[Lifetime], empties: Sequence[Call]) -> Finding:
@@ -42,10 +43,10 @@ def _judge(values: Sequence[Lifetime], empties: Sequence[Call]) -> Finding:
 
 
 def _preferred(values: Sequence[Lifetime]) -> Finding | None:
-    """The least value whose dequeue had no moment without a lesser one inside."""
+    """The finding against the least value whose dequeue had no moment without a lesser one inside."""
     moments = sorted({moment for v in values for moment in (v.inside, v.leaving, v.gone)})
     rank = {moment: at for at, moment in enumerate(moments)}
-    # From each moment, a way to the next at which nothing is inside; ways are shortened as they are walked.
+    # For each moment a link towards the next at which nothing is inside (union-find, with path compression).
     free = list(range(len(moments) + 1))
 
     def next_free(at: int) -> int:
@@ -70,9 +71,9 @@ def _preferred(values: Sequence[Lifetime]) -> Finding | None:
     return None
 
 
-def _sights(values: Sequence[Lifetime]) -> list[Sight]:
+def _evidence(values: Sequence[Lifetime]) -> list[Evidence]:
     """A lesser value inside before a dequeue could begin had to leave before it ended."""
-    return [Sight(-_priority(each), each.leaving, each.gone, each.calls) for each in values]
+    return [Evidence(-_priority(each), each.leaving, each.gone, each.calls) for each in values]
 
 
 def _priority(each: Lifetime) -> int:

@@ -1,28 +1,28 @@
 """Stacks whose values are distinct: linearizability in O(n log n).
 
-1. Not linearizable is a stack that gave a value which nobody pushed, or before it was pushed, or twice; that was found
-   empty while at every moment of that pop some value was surely inside; or some of whose values can't be *peeled*.
-2. Peeling: a value can lie at the bottom, under all others, if its push has a moment at which no other value is
-   surely inside, and its pop has one. It is taken away, with its two calls; then the next, until none is left, or none
-   can go.
-3. Why that is right: in a legal order the value pushed first is such a one: at its push nothing else is inside, and
-   what came on top of it has left at its pop. Without it the order is still legal, so peeling gets through. The other
-   way round: if the rest is linearizable, each of its values can be done with by the moment of the push, or come
-   between the push and the pop, or after the pop; what lies in between is whole lifetimes, and legal by itself. Which
-   value goes first makes no difference: what can go, can go later too. (Lee and Mathur 2025, Efficient Decrease-and-
-   Conquer Linearizability Monitoring, section on stacks.)
-4. `deadlines` says what crashed calls may have taken. Crashed pops may leave it open: None.
+1. Three anomalies are all there are. A value was popped that was never pushed, or before it was, or twice. A pop found
+   nothing while some value was surely inside at every moment of it. Some values can't be *peeled*.
+2. Peeling: a value can lie at the bottom, below all others, if its push has a moment at which no other value is surely
+   inside, and its pop has one. It is removed with its two calls; then the next, until none is left or none can go.
+3. Peeling finds every legal order: the value pushed first in it can be peeled, since nothing else is inside at its push
+   and what came on top of it has left at its pop. Without it the order is still legal.
+4. Peeling finds only legal orders: if the rest is linearizable, each of its values can leave before the push, or come
+   between the push and the pop, or after the pop. What lies in between is whole lifetimes, legal by themselves. Which
+   value goes first makes no difference: one that can be peeled now can be peeled later too.
+5. `deadlines` says what crashed calls may have removed. Crashed pops may leave the verdict open: None.
+
+Rules 2 to 4: Lee and Mathur 2025, Efficient Decrease-and-Conquer Linearizability Monitoring, section on stacks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 
 from splitbrain.checkers.algorithms.quickxplain import pruned
 from splitbrain.checkers.histories.prose import listing, literal
-from splitbrain.checkers.linearizability.finding import Finding
-from splitbrain.checkers.linearizability.model import Call
-from splitbrain.checkers.linearizability.polynomial.deadlines import Sight, decide
+from splitbrain.checkers.linearizability.model import Call, Finding
+from splitbrain.checkers.linearizability.polynomial.deadlines import Evidence, decide
+from splitbrain.checkers.linearizability.polynomial.initial_elements import during as when
 from splitbrain.checkers.linearizability.polynomial.lifetimes import (
     LINEARIZABLE,
     Lifetime,
@@ -34,17 +34,18 @@ from splitbrain.checkers.linearizability.polynomial.lifetimes import (
     unlinearizable,
 )
 
-_SEEDS = 50  # A witness is grown from so many of the values that can't be peeled.
+_SEEDS = 50  # From so many of the values that can't be peeled a witness is grown, and the smallest is kept.
 _PRUNED_MAX = 500  # A witness of more values is given as it was found.
-_TOLD = 4  # Of so many values the text says what kept them from the bottom.
+_EXPLAINED = 4  # For so many values the text says what kept them from the bottom.
 
 
-def judge(calls: Sequence[Call]) -> Finding | None:
+def judge(calls: Sequence[Call], initial: Sequence[Hashable] = ()) -> Finding | None:
     """Calls of one stack (`push`, `pop`), in the order of their invocations. O(n log n).
 
-    Returns None where a value was pushed twice, and where crashed pops leave it open (rule 4).
+    initial: the values inside at first, the top last.
+    Returns None if a value was pushed twice, or if crashed pops leave the verdict open (rule 5).
     """
-    return decide(gather(calls, "push", "pop"), _judge, _sights, lambda each: each.begin)
+    return decide(gather(calls, "push", "pop", initial), _judge, _evidence, lambda each: each.begin)
 
 
 def _judge(values: Sequence[Lifetime], empties: Sequence[Call]) -> Finding:
@@ -54,9 +55,9 @@ def _judge(values: Sequence[Lifetime], empties: Sequence[Call]) -> Finding:
     return found_nothing(values, empties) or LINEARIZABLE
 
 
-def _sights(values: Sequence[Lifetime]) -> list[Sight]:
-    """What was pushed on top of a value had to leave before that was gone."""
-    return [Sight(each.inside, each.leaving, each.gone, each.calls) for each in values]
+def _evidence(values: Sequence[Lifetime]) -> list[Evidence]:
+    """What was pushed on top of a value had to leave before it did."""
+    return [Evidence(each.inside, each.leaving, each.gone, each.calls) for each in values]
 
 
 def _stuck(values: Sequence[Lifetime]) -> list[Lifetime]:
@@ -67,9 +68,10 @@ def _stuck(values: Sequence[Lifetime]) -> list[Lifetime]:
 class _Peeling:
     """Values are peeled until no more can be.
 
-    A binary tree over the moments: leaf p, at `_leaves + p`, is the moment from the p-th event to the next. A span of
-    moments is made up of O(log n) nodes. A node is *clear* if no value that is left is surely inside for all of it, nor
-    for all of a node above it; a clear leaf is a moment at which nothing is surely inside. Each becomes clear once.
+    It keeps a binary tree over the moments. Leaf p, at `_leaves + p`, is the moment from the p-th event to the next. A
+    span of moments is made up of O(log n) nodes. A node is *clear* if no value that is left is surely inside for all
+    of it, nor for all of a node above it. A clear leaf is a moment at which nothing is surely inside. A node becomes
+    clear once.
     """
 
     def __init__(self, values: Sequence[Lifetime]) -> None:
@@ -77,13 +79,13 @@ class _Peeling:
         moments = sorted({m for v in values for m in (v.begin, v.inside, v.leaving, v.gone)})
         self._rank = {moment: at for at, moment in enumerate(moments)}
         self._leaves = 1 << len(moments).bit_length()
-        # Of each node: how many values it is part of the presence of; the calls that it is part of the duration of;
-        # whether it is clear; whether a leaf below it is.
+        # By node: how many values are surely inside for all of it; the calls that may take effect during it; whether it
+        # is clear; whether a leaf below it is.
         self._covers = [0] * (2 * self._leaves)
         self._waiting: list[list[int] | None] = [None] * (2 * self._leaves)
         self._clear = bytearray(2 * self._leaves)
         self._open = bytearray(2 * self._leaves)
-        # Of each call whether it has a clear moment: the push of value v is call 2v, its pop 2v + 1.
+        # By call, whether it has a clear moment: the push of value v is call 2v, its pop 2v + 1.
         self._served = bytearray(2 * len(values))
         for number, each in enumerate(values):
             for node in self._span(each.inside, each.leaving):
@@ -123,8 +125,10 @@ class _Peeling:
             high >>= 1
 
     def _uncover(self, top: int) -> list[int]:
-        """Clear the node, whose parent is clear, and those below it, as far as nothing covers them. Returns the values
-        that can be peeled now and could not before."""
+        """Clear the node, whose parent is clear, and those below it, as far as nothing covers them.
+
+        Returns the values that can be peeled now and could not before.
+        """
         ready: list[int] = []
         todo = [top]
         while todo:
@@ -147,8 +151,11 @@ class _Peeling:
 
 
 def _unpeelable(stuck: Sequence[Lifetime]) -> Finding:
-    """Against a few values that can't be peeled: of one of them, those that keep it from the bottom, those that keep
-    them from it, and so on; and of these as many as it takes."""
+    """The finding against a few values that can't be peeled.
+
+    These are one of them, those that keep it from the bottom, those that keep these from it, and so on; and of all of
+    them a minimal subset that can't be peeled.
+    """
     presence = Presence(stuck)
     few: Sequence[Lifetime] = stuck
     for seed in stuck[:_SEEDS]:
@@ -158,21 +165,23 @@ def _unpeelable(stuck: Sequence[Lifetime]) -> Finding:
     names = listing(literal(each.value) for each in few)
     text = (
         f"of {names} the one pushed first had none of the others on the stack at its push, nor at its pop; but that is "
-        f"true of none: {'; '.join(_kept(each, Presence(few)) for each in few[:_TOLD])}"
+        f"true of none: {'; '.join(_kept(each, Presence(few)) for each in few[:_EXPLAINED])}"
     )
     return unlinearizable(text, calls_of(few))
 
 
 def _blocked(each: Lifetime, presence: Presence) -> tuple[str, int, int]:
-    """That call of the value at every moment of which another one was inside: its f, start and stop."""
+    """The call of the value during which another one was always inside: its name, start and stop."""
     if presence.always(each.begin, each.inside):
         return "push", each.begin, each.inside
     return "pop", each.leaving, each.gone
 
 
 def _closed(seed: Lifetime, presence: Presence, limit: int) -> list[Lifetime] | None:
-    """The seed, the values that keep it from the bottom, those that keep these from it, and so on; None where they are
-    no fewer than the limit."""
+    """The seed, the values that keep it from the bottom, those that keep these from it, and so on.
+
+    None if they are no fewer than the limit.
+    """
     chosen = {seed.begin: seed}
     todo = [seed]
     while todo:
@@ -187,4 +196,4 @@ def _closed(seed: Lifetime, presence: Presence, limit: int) -> list[Lifetime] | 
 
 def _kept(each: Lifetime, presence: Presence) -> str:
     f, start, stop = _blocked(each, presence)
-    return f"at the {f} of {literal(each.value)} (events {start} to {stop}) {during(presence.cover(start, stop))}"
+    return f"at the {f} of {literal(each.value)} {when(start, stop)} {during(presence.cover(start, stop))}"

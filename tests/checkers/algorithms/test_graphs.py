@@ -9,11 +9,11 @@ import pytest
 
 from splitbrain.checkers.algorithms.cycles import on_cycle, shortest_cycle, shortest_path
 from splitbrain.checkers.algorithms.dominance import below
-from splitbrain.checkers.algorithms.predecessors import Latest
+from splitbrain.checkers.algorithms.predecessors import PredecessorTable
 from splitbrain.checkers.causal.past import pasts
 
 
-def test_edges_within_a_circle_lie_on_a_cycle_and_others_do_not() -> None:
+def test_edges_within_a_component_lie_on_a_cycle_and_others_do_not() -> None:
     source, target = np.array([0, 1, 2, 2, 4]), np.array([1, 2, 0, 3, 4])
     assert on_cycle(5, source, target).tolist() == [True, True, True, False, True]
 
@@ -46,21 +46,21 @@ def test_a_past_holds_what_the_session_did_and_what_that_had_read() -> None:
 
 
 def test_pasts_do_not_depend_on_the_order_of_the_rows() -> None:
-    # Row 0 read row 3, which its session invoked only later: a store may answer before its client was told.
+    # Row 0 read row 3, which its session invoked only later: a store may answer before its client hears of it.
     assert pasts(np.array([0, 1, 1, 1]), 2, {0: (3,)}).clock[0].tolist() == [0, 3]
 
 
-def test_operations_in_a_circle_and_what_follows_have_no_past() -> None:
+def test_operations_in_a_cycle_and_what_follows_have_no_past() -> None:
     known = pasts(np.array([0, 0, 1, 1, 2]), 3, {0: (3,), 2: (1,)})
     assert known.circular
     assert known.done.tolist() == [False, False, False, False, True]
 
 
 def test_the_latest_of_a_group_before_a_row() -> None:
-    latest = Latest(np.array([5, 1, 5]), np.array([7, 3, 2]))
+    latest = PredecessorTable(np.array([5, 1, 5]), np.array([7, 3, 2]))
     group, row = np.array([5, 5, 5, 1, 1, 2, 9]), np.array([8, 7, 2, 100, 3, 5, 5])
     assert latest.before(group, row).tolist() == [7, 2, -1, 3, -1, -1, -1]
-    assert Latest(group[:0], row[:0]).before(group, row).tolist() == [-1] * 7
+    assert PredecessorTable(group[:0], row[:0]).before(group, row).tolist() == [-1] * 7
 
 
 def test_what_lies_below_a_bound_is_counted_as_by_hand() -> None:

@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 
 from splitbrain.checkers import causal
+from tests.checkers.golden_histories import load
 from tests.checkers.script import Script
-from tests.checkers.sessions.test_golden import load
-from tests.checkers.sessions.test_sessions import Registers
+from tests.checkers.versions.register_script import Registers
 
 
 def found(verdict: object) -> dict[str, int]:
@@ -13,13 +13,13 @@ def found(verdict: object) -> dict[str, int]:
 
 
 def test_each_level_looks_for_its_own_patterns() -> None:
-    history = load("distinct-forwards")
+    history = load("sessions/distinct-forwards")
     asked = {level: set(causal.check(history, level=level).evidence["patterns"]) for level in ("cc", "ccv", "cm")}
     basis = {"ThinAirRead", "CyclicCO", "WriteCOInitRead", "WriteCORead"}
     assert asked == {"cc": basis, "ccv": basis | {"CyclicCF"}, "cm": basis | {"CyclicHB", "WriteHBInitRead"}}
 
 
-def test_reads_of_keys_that_nobody_wrote_say_nothing() -> None:
+def test_reads_of_unwritten_keys_leave_the_verdict_unknown() -> None:
     script = Registers().write(0, 1).reads(1, None, None, key="y").write(0, 2, "y", type_="fail")
     verdict = causal.check(script.history)
     assert (verdict.outcome, verdict.reason) == ("unknown", "no key that was written was read")
@@ -27,7 +27,7 @@ def test_reads_of_keys_that_nobody_wrote_say_nothing() -> None:
     assert causal.check(script.reads(2, 1).history).outcome == "valid"
 
 
-def test_siblings_of_a_key_whose_puts_nobody_knows_of_say_nothing() -> None:
+def test_reads_of_a_key_with_only_indeterminate_puts_leave_the_verdict_unknown() -> None:
     script = Script().put(1, [], at=0, key="x").put(2, [], at=10, type_="info", process=1, key="y")
     script.read([], at=20, process=2, key="y")
     assert causal.check(script.history).outcome == "unknown"
@@ -57,7 +57,7 @@ def test_every_read_that_shows_a_pattern_is_counted_once() -> None:
     assert found(causal.check(script.history)) == {"WriteCORead": 2}
 
 
-def test_a_session_is_told_as_it_goes_on_where_nothing_of_its_own_matters() -> None:
+def test_a_witness_omits_the_steps_within_a_session_that_do_not_matter() -> None:
     script = Registers().write(0, 1).reads(0, None, None, key="z").write(0, 2, "y").reads(1, 2, key="y").reads(1, None)
     verdict = causal.check(script.history)
     assert verdict.witness is not None
@@ -67,7 +67,7 @@ def test_a_session_is_told_as_it_goes_on_where_nothing_of_its_own_matters() -> N
 
 def test_the_weaker_pattern_is_reported_where_a_stronger_level_was_asked_for() -> None:
     for level in ("ccv", "cm"):
-        verdict = causal.check(load("distinct-backwards"), level=level)
+        verdict = causal.check(load("sessions/distinct-backwards"), level=level)
         assert found(verdict) == {"WriteCORead": 1}
         assert "CyclicCF" not in verdict.evidence["patterns"] and "CyclicHB" not in verdict.evidence["patterns"]
 
@@ -81,8 +81,8 @@ def test_what_follows_from_happened_before_counts_as_before_in_turn() -> None:
     assert found(causal.check(script.reads(9, 1, key="x").history, level="cm")) == {"CyclicHB": 1}
 
 
-def test_the_circle_of_conflicts_is_told() -> None:
-    verdict = causal.check(load("distinct-orders-differ"), level="ccv")
+def test_the_witness_shows_the_cycle_of_conflicts() -> None:
+    verdict = causal.check(load("sessions/distinct-orders-differ"), level="ccv")
     assert verdict.witness is not None
     assert verdict.witness.text == (
         "no one order of the writes explains every read: process 0 wrote 1 to x at 0.010 s (n1); that must come before "
@@ -92,7 +92,7 @@ def test_the_circle_of_conflicts_is_told() -> None:
     assert [edge["why"] for edge in verdict.witness.data["edges"]] == ["conflict", "conflict"]
 
 
-def test_a_failed_put_needs_to_be_covered_by_nobody() -> None:
+def test_no_read_has_to_cover_a_failed_put() -> None:
     script = Script().put(1, [], at=0, type_="fail").put(2, [], at=10).read([2], at=20, key="r0")
     assert causal.check(script.history).outcome == "valid"
 
@@ -113,6 +113,6 @@ def test_where_no_put_says_what_it_had_seen_a_read_is_unprovable() -> None:
 
 
 @pytest.mark.parametrize("level", ["cc", "ccv", "cm"])
-def test_an_unread_write_that_nobody_knows_of_binds_nobody(level: str) -> None:
+def test_an_unread_indeterminate_write_constrains_no_read(level: str) -> None:
     script = Registers().write(0, 1, type_="info").write(1, 2).reads(2, 2, 2)
     assert causal.check(script.history, level=level).outcome == "valid"  # type: ignore[arg-type]

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 from splitbrain.checkers.eventual.siblings import check
-from splitbrain.checkers.histories.history import Event, History
+from splitbrain.checkers.histories.event import Event
+from splitbrain.checkers.histories.history import History
 from tests.checkers.script import Script
 
 

@@ -3,14 +3,14 @@ from __future__ import annotations
 import pytest
 
 from splitbrain.checkers.eventual import staleness
-from splitbrain.checkers.histories.history import HistoryError
+from splitbrain.checkers.histories.event import HistoryError
+from tests.checkers.golden_histories import load
 from tests.checkers.script import Script
-from tests.checkers.sessions.test_golden import load
-from tests.checkers.sessions.test_sessions import Registers
+from tests.checkers.versions.register_script import Registers
 
 
 def test_a_bound_that_is_met_is_valid_and_one_that_is_not_names_the_worst_read() -> None:
-    history = load("versioned-stale")
+    history = load("staleness/versioned-stale")
     assert staleness.check(history, max_k=2, max_t_ms=15).outcome == "valid"
     verdict = staleness.check(history, max_k=1, max_t_ms=14.9)
     assert (verdict.outcome, verdict.reason) == (
@@ -54,7 +54,7 @@ def test_a_stray_is_counted_and_not_judged() -> None:
     assert (verdict.evidence["strays"], verdict.evidence["reads"], verdict.outcome) == (1, 1, "valid")
 
 
-def test_the_stalest_keys_are_told_first() -> None:
+def test_the_stalest_keys_are_reported_first() -> None:
     script = Registers().write(0, 1, "a").write(0, 1, "b").reads(1, 1, key="a").reads(1, None, key="b")
     assert list(staleness.check(script.history).evidence["keys"].items()) == [
         ("b", {"reads": 1, "stale": 1, "max_k": 1, "max_t_ms": 39.0}),
@@ -62,7 +62,7 @@ def test_the_stalest_keys_are_told_first() -> None:
     ]
 
 
-def test_the_number_and_the_string_are_told_under_names_of_their_own() -> None:
+def test_the_keys_1_and_string_1_are_reported_under_different_names() -> None:
     script = Registers().write(0, 1, 1).reads(0, 1, key=1).write(0, 1, "1").reads(0, 1, key="1")  # type: ignore[arg-type]
     assert sorted(staleness.check(script.history).evidence["keys"]) == ['"1"', "1"]
 

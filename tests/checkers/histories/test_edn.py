@@ -180,7 +180,7 @@ def test_nesting_is_limited_by_nothing_but_memory() -> None:
     assert value == 1
 
 
-def test_a_reader_can_be_told_how_deep_to_go() -> None:
+def test_a_reader_may_limit_nesting() -> None:
     assert list(Reader(deepest=3).feed("[[[1]]]")) == [(1, [[[1]]])]
     with pytest.raises(EdnError, match="line 1, column 4: nested deeper than 3 levels"):
         list(Reader(deepest=3).feed("[[[[1]]]]"))

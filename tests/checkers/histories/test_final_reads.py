@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from splitbrain.checkers import check
-from splitbrain.checkers.histories.final_reads import FinalReads, last_words
+from splitbrain.checkers.histories.final_reads import FinalReads, concluding_reads
 from tests.checkers.script import Script
 
 
@@ -81,13 +81,13 @@ def test_where_the_environment_was_lost_what_is_missing_is_not_proven_to_be_lost
 
 def test_the_last_word_of_each_node_is_its_last_final_read() -> None:
     script = Script().read([1], at=0, node="n1").read([2], at=2, node="n2").read([3], at=4, node="n1")
-    assert [read.value for read in last_words(FinalReads.of(script.history).by_key["s0"])] == [[2], [3]]
+    assert [read.value for read in concluding_reads(FinalReads.of(script.history).by_key["s0"])] == [[2], [3]]
 
 
-def test_final_reads_of_a_node_that_overlap_are_all_its_last_words() -> None:
+def test_final_reads_of_a_node_that_overlap_are_all_concluding() -> None:
     script = Script().invoke(0, "read", "s0", at=0).invoke(1, "read", "s0", at=1)
     script.complete(1, "ok", [2], at=2).complete(0, "ok", [1], at=3)
-    assert [read.value for read in last_words(FinalReads.of(script.history).by_key["s0"])] == [[1], [2]]
+    assert [read.value for read in concluding_reads(FinalReads.of(script.history).by_key["s0"])] == [[1], [2]]
 
 
 def test_without_stages_a_fault_left_standing_leaves_no_final_read() -> None:

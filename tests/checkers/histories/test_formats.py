@@ -7,9 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from splitbrain.checkers.histories.builder import HistoryError
+from splitbrain.checkers.histories.event import Event, HistoryError, encode
 from splitbrain.checkers.histories.formats import read
-from splitbrain.checkers.histories.history import Event, encode
 from splitbrain.checkers.histories.jepsen import edn_lines, read_operations
 from tests.checkers.script import Script
 
@@ -47,7 +46,7 @@ def lines(text: bytes) -> list[bytes]:
 @pytest.mark.parametrize(
     "before", [b"", b"\n  \n", b"\xef\xbb\xbf", b"\xef\xbb\xbf\n"], ids=["", "blank", "mark", "both"]
 )
-def test_a_format_is_told_by_its_beginning(text: bytes, count: int, before: bytes) -> None:
+def test_a_format_is_recognized_by_its_beginning(text: bytes, count: int, before: bytes) -> None:
     history = read(lines(before + text))
     assert len(history.events) == count
     assert list(history.events) == list(read(lines(text)).events)

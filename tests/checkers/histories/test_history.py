@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from splitbrain.checkers.histories.event import Event, HistoryError, encode
 from splitbrain.checkers.histories.formats import read
-from splitbrain.checkers.histories.history import Event, History, HistoryError, encode
+from splitbrain.checkers.histories.history import History
 from splitbrain.checkers.histories.jepsen import edn_lines
 from tests.checkers import generate
 from tests.checkers.script import Script

@@ -8,9 +8,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from splitbrain.checkers.histories.builder import HistoryError
-from splitbrain.checkers.histories.history import Event, History
-from splitbrain.checkers.histories.jepsen import Operations, edn_lines, error_text, read_operations
+from splitbrain.checkers.histories.event import Event, HistoryError
+from splitbrain.checkers.histories.history import History
+from splitbrain.checkers.histories.jepsen import EdnOperations, edn_lines, error_text, read_operations
 from tests.checkers import generate
 from tests.checkers.histories.written import operation
 from tests.checkers.shared import SHARED, needs_histories
@@ -178,6 +178,13 @@ def test_a_text_cut_off_anywhere_counts_up_to_there(whole: str) -> None:
         assert history.truncated == bool(length and not complete)
 
 
+def test_an_unclosed_vector_was_cut_off_where_the_text_ends_and_not_where_it_begins() -> None:
+    for opener, closer in ("[]", "()"):
+        text = f"{opener}{PAIR[0]}\n{PAIR[1]}\n"
+        assert read_operations(text.encode().splitlines(keepends=True)).cut_at == 2
+        assert read_operations(f"{text}{closer}".encode().splitlines(keepends=True)).cut_at == 0
+
+
 def test_where_a_text_was_cut_off_is_the_line_on_which_the_operation_begins() -> None:
     assert read_operations(f"{PAIR[0]}\n{{:type :ok\n :f :re".encode().splitlines(keepends=True)).cut_at == 2
     assert read_operations(f"{PAIR[0]}\n{{:type".encode().splitlines(keepends=True)).cut_at == 2
@@ -238,10 +245,10 @@ def test_transactions_are_written_as_jepsen_has_them() -> None:
     ]
 
 
-def outcome(text: str, *, quick: bool) -> tuple[object, ...]:
+def outcome(text: str, *, fast: bool) -> tuple[object, ...]:
     """What an iteration over the operations gives, and how it ends."""
     found: list[object] = []
-    operations = Operations(lines(text), quick=quick)
+    operations = EdnOperations(lines(text), fast=fast)
     try:
         found += [(line, repr(record)) for line, record in operations]
     except HistoryError as problem:
@@ -253,7 +260,7 @@ def outcome(text: str, *, quick: bool) -> tuple[object, ...]:
 @given(st.lists(operation(), max_size=6), st.sampled_from(["", "[", "("]))
 def test_the_quick_way_reads_nothing_else_than_the_full_reader(texts: list[str], opening: str) -> None:
     text = opening + "".join(texts)
-    assert outcome(text, quick=True) == outcome(text, quick=False)
+    assert outcome(text, fast=True) == outcome(text, fast=False)
 
 
 @settings(max_examples=500, deadline=None)
@@ -268,7 +275,7 @@ def test_the_quick_way_reads_nothing_else_where_plain_lines_were_spoiled(spots: 
     )
     for at, character in spots:
         text = text[:at] + character + text[at + 1 :]
-    assert outcome(text, quick=True) == outcome(text, quick=False)
+    assert outcome(text, fast=True) == outcome(text, fast=False)
 
 
 @pytest.mark.parametrize(
@@ -288,7 +295,7 @@ def test_values_that_look_like_json_but_are_not_are_read_as_edn(value: str) -> N
         f"{{:type :{type_}, :f :read, :value {value}, :process 0, :time {at}}}\n"
         for at, type_ in enumerate(["invoke", "ok"])
     )
-    assert outcome(text, quick=True) == outcome(text, quick=False)
+    assert outcome(text, fast=True) == outcome(text, fast=False)
 
 
 def test_the_quick_way_is_taken_for_what_jepsen_writes() -> None:
@@ -298,7 +305,7 @@ def test_the_quick_way_is_taken_for_what_jepsen_writes() -> None:
         for f in ("read", "write", "cas", "txn", "transfer", "enqueue")
         for v in ("nil", "3", "[1 2]", "[[:append 3 4] [:r 5 nil]]", '"x 1 2 y"', "{:from 1, :to 2}", "[:a :b]")
     )
-    operations = Operations(lines(text))
+    operations = EdnOperations(lines(text))
     operations._slowly = None  # type: ignore[assignment, method-assign]
     assert sum(1 for _ in operations) == 4 * 6 * 7
 

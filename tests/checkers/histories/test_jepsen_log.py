@@ -2,8 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from splitbrain.checkers.histories.builder import HistoryError
-from splitbrain.checkers.histories.history import Event
+from splitbrain.checkers.histories.event import Event, HistoryError
 from splitbrain.checkers.histories.jepsen_log import read_log
 from tests.checkers.shared import SHARED, needs_histories
 
@@ -63,7 +62,7 @@ def test_an_operation_is_read_whatever_stands_before_it(before: str, between: st
         ("4 :fail :cas [1 2] :refused", "fail", [1, 2], "refused"),
     ],
 )
-def test_errors_are_told_from_values(line: str, type_: str, value: object, error: str | None) -> None:
+def test_errors_are_distinguished_from_values(line: str, type_: str, value: object, error: str | None) -> None:
     found = completion(f"{INVOKED}INFO  jepsen.util - {line}\n")
     assert (found.type, found.value, found.error) == (type_, value, error)
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from splitbrain.checkers.histories.history import Event, History, encode
+from splitbrain.checkers.histories.event import Event, encode
+from splitbrain.checkers.histories.history import History
 
 _MS = 1_000_000
 

@@ -13,7 +13,8 @@ import msgspec
 import pytest
 
 from splitbrain.checkers.eventual import convergence, lost_writes, siblings
-from splitbrain.checkers.histories.history import History, HistoryError
+from splitbrain.checkers.histories.event import HistoryError
+from splitbrain.checkers.histories.history import History
 from splitbrain.checkers.invariants import bank, counter, long_fork, total_queue, unique_ids
 from splitbrain.checkers.service import availability, evidence, latency, log_patterns, stats, unhandled_errors
 from splitbrain.checkers.verdict import Verdict

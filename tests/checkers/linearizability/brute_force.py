@@ -8,8 +8,11 @@ from splitbrain.checkers.histories.columns import FOREVER
 from splitbrain.checkers.linearizability.model import Call, Model, State
 
 
-def linearizable(calls: Sequence[Call], model: Model) -> bool:
-    """Whether some order of all returned calls and any of the crashed ones is one that the model allows."""
+def linearizable(calls: Sequence[Call], model: Model, initial: State = None) -> bool:
+    """Whether some order of all returned calls and any of the crashed ones is one that the model allows.
+
+    initial: the state before them, if it is not the model's own.
+    """
 
     def placed(left: frozenset[int], states: tuple[State, ...]) -> bool:
         if not states:
@@ -24,7 +27,7 @@ def linearizable(calls: Sequence[Call], model: Model) -> bool:
                     return True
         return False
 
-    return placed(frozenset(range(len(calls))), (model.initial,))
+    return placed(frozenset(range(len(calls))), (model.initial if initial is None else initial,))
 
 
 def linearizable_remembering(calls: Sequence[Call], model: Model) -> bool:

@@ -12,14 +12,14 @@ from splitbrain.checkers.histories.columns import FOREVER
 from splitbrain.checkers.histories.history import History
 from splitbrain.checkers.linearizability.calls import calls_of
 from splitbrain.checkers.linearizability.linearizable import check, judge, why
-from splitbrain.checkers.linearizability.model import Call, Model
+from splitbrain.checkers.linearizability.model import Call, Model, State, started
 from splitbrain.checkers.linearizability.search import search
 from tests.checkers.comparison import Comparison, Disagreement
 from tests.checkers.linearizability.brute_force import linearizable, linearizable_remembering
-from tests.checkers.linearizability.objects import KINDS, Kind, distinct, history
+from tests.checkers.linearizability.objects import KINDS, Kind, Start, distinct, distinct_puts, history
 
 
-def _witnessed(calls: Sequence[Call], core: Sequence[Call], model: Model) -> bool:
+def _witnessed(calls: Sequence[Call], core: Sequence[Call], model: Model, initial: State = None) -> bool:
     """Whether the core can't have happened, whatever the others did: those that read left out, the rest free."""
     kept = {call.invoked for call in core}
     free = [
@@ -29,15 +29,16 @@ def _witnessed(calls: Sequence[Call], core: Sequence[Call], model: Model) -> boo
         for call in calls
         if call.invoked in kept or not model.read_only(call)
     ]
-    return not linearizable(free, model)
+    return not linearizable(free, model, initial)
 
 
-def _compare(kind: Kind, recorded: History) -> str:
-    model = kind.model
-    parts = calls_of(recorded, model)
+def _compare(kind: Kind, recorded: History, start: Start | None = None) -> str:
+    parts = calls_of(recorded, kind.model)
     right = True
     for part, calls in parts.items():
-        truth = linearizable(calls, model)
+        initial = start.states[str(part)] if start else None
+        model = started(kind.model, initial) if start else kind.model
+        truth = linearizable(calls, kind.model, initial)
         right = right and truth
         found = search(calls, model, Budget()).linearizable
         if found is not truth:
@@ -45,9 +46,11 @@ def _compare(kind: Kind, recorded: History) -> str:
         judged = judge(calls, model, Budget())
         if judged.linearizable is not truth:
             raise Disagreement(recorded, f"part {part}: judged {judged.linearizable}, truth {truth}")
-        if not truth and not _witnessed(calls, (blocked := why(calls, model, judged, Budget())).core, model):
+        if not truth and not _witnessed(
+            calls, (blocked := why(calls, model, judged, Budget())).core, kind.model, initial
+        ):
             raise Disagreement(recorded, f"part {part}: the witness {blocked} shows nothing")
-    said = check(recorded, model=model).outcome.value
+    said = check(recorded, model=kind.model, initial=start.given if start else None).outcome.value
     if said != "unknown" and (said == "valid") is not right:
         raise Disagreement(recorded, f"the verdict is {said}, linearizable is {right}")
     return said
@@ -59,6 +62,27 @@ def _comparison(name: str) -> Comparison:
         return _compare(KINDS[name], history(random, KINDS[name], keys=random.choice([1, 1, 2])))
 
     return Comparison(f"linearizable {name}", compare)
+
+
+def _comparison_from(name: str) -> Comparison:
+    """From initial states."""
+
+    def compare(seed: int) -> str:
+        random, kind = Random(seed), KINDS[name]
+        assert kind.begin is not None
+        start = kind.begin(random)
+        return _compare(kind, history(random, kind, keys=random.choice([1, 1, 2]), start=start), start)
+
+    return Comparison(f"linearizable initial {name}", compare)
+
+
+def _zones_from(seed: int) -> str:
+    random = Random(seed)
+    kind = distinct(KINDS["register"]) if random.random() < 0.5 else distinct_puts(KINDS["kv"])
+    assert kind.begin is not None
+    start = kind.begin(random)
+    recorded = history(random, kind, operations=9, start=start)
+    return _compare(kind, recorded, start)
 
 
 def _zones(seed: int) -> str:
@@ -93,4 +117,6 @@ COMPARISONS = (
     *map(_larger, KINDS),
     *(_comparison(name) for name in KINDS),
     Comparison("linearizable by zones", _zones),
+    *map(_comparison_from, KINDS),
+    Comparison("linearizable initial, by zones", _zones_from),
 )

@@ -5,7 +5,7 @@ A dishonest one is an honest one with a few answers changed, or two of its event
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import count
 from random import Random
@@ -13,7 +13,9 @@ from typing import Any
 
 import msgspec
 
-from splitbrain.checkers.histories.history import Event, History
+from splitbrain.checkers.histories.event import Event
+from splitbrain.checkers.histories.history import History
+from splitbrain.checkers.linearizability.frozen_values import TRUE
 from splitbrain.checkers.linearizability.model import Call, Model, State
 from splitbrain.checkers.linearizability.models.counters import Counter, Mutex
 from splitbrain.checkers.linearizability.models.kv import KeyValue
@@ -53,8 +55,24 @@ class Kind:
     act: Callable[[Any, str, Any, Random], tuple[Any, Answer]]
     spoil: Callable[[Random, Event], Any]
     initial: Any = None
+    begin: Callable[[Random], Start] | None = None
 
 
+@dataclass(frozen=True)
+class Start:
+    """An initial state. given: as `initial=` has it. held: by key, what the object of `Kind.act` holds. states: by key,
+    the model's state."""
+
+    given: Any
+    held: Mapping[str, Any]
+    states: Mapping[str, State]
+
+
+def _everywhere(given: Any, held: Any, state: State) -> Start:
+    return Start(given, dict.fromkeys(_KEYS, held), dict.fromkeys(_KEYS, state))
+
+
+_KEYS = ("k0", "k1")
 _VALUES = (0, 1, 1, 2, 2, True, None)  # true is not 1, and an empty register may have been written so.
 
 
@@ -124,27 +142,66 @@ def _dice_act(state: Any, f: str, argument: Any, random: Random) -> tuple[Any, A
     return state, ("ok", state, None)
 
 
+def _register_begin(random: Random) -> Start:
+    value = random.choice([0, 1, 2, True, "x", [1, True]])
+    return _everywhere(value, value, {"True": TRUE, "[1, True]": (1, TRUE)}.get(str(value), value))
+
+
+def _kv_begin(random: Random) -> Start:
+    given = {key: random.choice(["", "a", "b", "ab"]) for key in random.sample(_KEYS, random.randint(0, 2))}
+    held = {key: given.get(key, "") for key in _KEYS}
+    return Start({"another": "c", **given}, held, held)
+
+
+def _multi_begin(random: Random) -> Start:
+    given = {name: random.choice([0, 1]) for name in random.sample(["x", "y"], random.randint(1, 2))}
+    return _everywhere(given, given, tuple(sorted(given.items())))
+
+
+def _counter_begin(random: Random) -> Start:
+    value = random.choice([-2, 1, 2])
+    return _everywhere(value, value, value)
+
+
 def _small(random: Random, event: Event) -> Any:
     return random.choice([*_VALUES]) if event.f in ("read", "look") else event.value
 
 
 KINDS: Mapping[str, Kind] = {
-    "register": Kind(Register(), lambda r: _register_ask(r, False), _register_act, _small),
-    "cas-register": Kind(CasRegister(), lambda r: _register_ask(r, True), _register_act, _small),
+    "register": Kind(Register(), lambda r: _register_ask(r, False), _register_act, _small, begin=_register_begin),
+    "cas-register": Kind(CasRegister(), lambda r: _register_ask(r, True), _register_act, _small, begin=_register_begin),
     "kv": Kind(
         KeyValue(),
         _kv_ask,
         _kv_act,
         lambda r, e: "".join(r.choices("ab", k=r.randrange(3))) if e.f == "get" else e.value,
         "",
+        _kv_begin,
     ),
-    "multi-register": Kind(MultiRegister(), _multi_ask, _multi_act, _multi_spoil, {}),
+    "multi-register": Kind(MultiRegister(), _multi_ask, _multi_act, _multi_spoil, {}, _multi_begin),
     "counter": Kind(
-        Counter(), _counter_ask, _counter_act, lambda r, e: r.randrange(-1, 4) if e.f == "read" else e.value, 0
+        Counter(),
+        _counter_ask,
+        _counter_act,
+        lambda r, e: r.randrange(-1, 4) if e.f == "read" else e.value,
+        0,
+        _counter_begin,
     ),
-    "mutex": Kind(Mutex(), lambda r: (r.choice(["acquire", "release"]), None), _mutex_act, lambda r, e: e.value, False),
+    "mutex": Kind(
+        Mutex(),
+        lambda r: (r.choice(["acquire", "release"]), None),
+        _mutex_act,
+        lambda r, e: e.value,
+        False,
+        lambda r: _everywhere(r.choice([3, "n1"]), True, "taken"),
+    ),
     "dice": Kind(
-        Dice(), lambda r: ("roll", r.randrange(3)) if r.random() < 0.5 else ("look", None), _dice_act, _small, 0
+        Dice(),
+        lambda r: ("roll", r.randrange(3)) if r.random() < 0.5 else ("look", None),
+        _dice_act,
+        _small,
+        0,
+        lambda r: _everywhere(2, 2, 2),
     ),
 }
 
@@ -158,16 +215,44 @@ def distinct(kind: Kind) -> Kind:
         return f, next(fresh) if f == "write" else argument
 
     def spoil(random: Random, event: Event) -> Any:
-        # Often a value that was written, now and then one that nobody wrote.
+        # Often a value that was written, now and then one that was never written.
         return random.choice([None, *range(1, 7)]) if event.f == "read" else event.value
 
     return replace(kind, ask=ask, spoil=spoil)
 
 
-def history(random: Random, kind: Kind, *, operations: int = 8, clients: int = 4, keys: int = 1) -> History:
+def distinct_puts(kind: Kind) -> Kind:
+    """The key-value store without append, with every put of a text of its own, null and the empty text among them."""
+    texts: Iterator[Any] = iter([])
+
+    def ask(random: Random) -> tuple[str, Any]:
+        nonlocal texts
+        if random.random() < 0.5:
+            return "get", None
+        # Few histories put more than these; then they are for the search.
+        put = next(texts, "none left")
+        if put == "none left":
+            texts = iter(random.sample(["1", "2", "3", "4", "5", "6", "7", "a", random.choice(["", None])], 9))
+            put = next(texts)
+        return "put", put
+
+    def act(state: Any, f: str, argument: Any, random: Random) -> tuple[Any, Answer]:
+        if f == "put":
+            return argument, ("ok", argument, None)
+        return state, ("ok", random.choice(["", None]) if state in ("", None) else state, None)
+
+    def spoil(random: Random, event: Event) -> Any:
+        return random.choice(["", None, "a", "1", "2", "3"]) if event.f == "get" else event.value
+
+    return replace(kind, ask=ask, act=act, spoil=spoil)
+
+
+def history(
+    random: Random, kind: Kind, *, operations: int = 8, clients: int = 4, keys: int = 1, start: Start | None = None
+) -> History:
     """A random history, with operations that crash, fail and never end; dishonest in half of the cases."""
     events: list[Event] = []
-    states: dict[str, Any] = {f"k{number}": kind.initial for number in range(keys)}
+    states: dict[str, Any] = {key: start.held[key] if start else kind.initial for key in _KEYS[:keys]}
     open_: dict[int, list[Any]] = {}
     processes = list(range(clients))
     asked = 0

@@ -17,7 +17,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from splitbrain.checkers.histories.history import Event, History, HistoryError, encode
+from splitbrain.checkers.histories.event import Event, HistoryError, encode
+from splitbrain.checkers.histories.history import History
 from splitbrain.checkers.linearizability import MODELS, Call, Model, check
 from splitbrain.checkers.verdict import Outcome, Verdict
 from tests.checkers.linearizability.objects import KINDS, history
@@ -65,7 +66,7 @@ def numbered(*groups: Sequence[Event]) -> History:
 # Parts.
 
 
-def test_parts_are_judged_apart_and_counted() -> None:
+def test_parts_are_judged_separately_and_counted() -> None:
     verdict = check(recorded(STALE), model="register")
     assert verdict.outcome is Outcome.INVALID
     assert {field: verdict.evidence[field] for field in ("model", "operations", "parts", "linearizable", "not_linearizable", "undecided")} == {
@@ -204,7 +205,7 @@ def test_no_time_at_all_is_a_verdict_too() -> None:
 
 
 @pytest.mark.parametrize("make", [partial(ThreadPoolExecutor, 2), partial(ProcessPoolExecutor, 2)])
-def test_workers_say_what_one_alone_says(make: Callable[[], Executor]) -> None:
+def test_workers_reach_the_verdict_that_one_process_reaches(make: Callable[[], Executor]) -> None:
     crowd = [
         Event(4 * n + step, n, n, type_, f, f"k{n % 5}", value)  # type: ignore[arg-type]
         for n in range(20)
@@ -223,7 +224,7 @@ def test_workers_say_what_one_alone_says(make: Callable[[], Executor]) -> None:
 
 
 class Latch(Model):
-    """Set once; whoever sets it again is told no."""
+    """Set once. The first set answers "won", and later ones "lost"."""
 
     name = "latch"
     initial = False
@@ -236,7 +237,7 @@ class Latch(Model):
 
 
 class Lottery(Model):
-    """A draw leaves one of the numbers given, nobody knows which; a look tells."""
+    """A draw leaves one of the numbers given, and a look shows which."""
 
     name = "lottery"
 
@@ -323,7 +324,7 @@ def test_a_model_may_split_the_history_by_something_else_than_keys() -> None:
         ("acquire  |-|\nreplica     |-|", "mutex"),
     ],
 )
-def test_without_a_name_the_model_is_told_from_the_operations(drawing: str, model: str) -> None:
+def test_without_a_name_the_model_is_inferred_from_the_operations(drawing: str, model: str) -> None:
     assert check(recorded(drawing)).evidence["model"] == model
 
 
@@ -447,7 +448,7 @@ def test_a_step_that_returns_no_states_is_refused_by_name(returned: object, told
         check(History(events), model=Wrong())
 
 
-def test_a_step_that_fails_is_told_with_the_call_it_failed_at() -> None:
+def test_a_step_that_fails_is_reported_with_the_call_it_failed_at() -> None:
     class Failing(Model):
         name = "failing"
 

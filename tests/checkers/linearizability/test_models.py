@@ -12,11 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from splitbrain.checkers.histories.columns import FOREVER
-from splitbrain.checkers.histories.history import Event, History, HistoryError
+from splitbrain.checkers.histories.event import Event, HistoryError
+from splitbrain.checkers.histories.history import History
 from splitbrain.checkers.linearizability import MODELS
 from splitbrain.checkers.linearizability.calls import calls_of
+from splitbrain.checkers.linearizability.frozen_values import FALSE, TRUE, freeze
 from splitbrain.checkers.linearizability.linearizable import check
-from splitbrain.checkers.linearizability.model import FALSE, TRUE, Call, Model, freeze
+from splitbrain.checkers.linearizability.model import Call, Model
 from tests.checkers.linearizability.objects import KINDS
 from tests.checkers.linearizability.timeline import recorded
 
@@ -227,7 +229,7 @@ def test_what_leads_to_no_read_never_comes_to_one_without_an_overwriting_call(na
                 assert not any(model.step(each, read) for each in reachable), (state, read)
 
 
-def test_there_is_something_in_every_hint() -> None:
+def test_every_hint_is_given_by_some_model() -> None:
     """Promises of nothing would be kept by anything."""
     hinted = {
         (name, hint.__name__)

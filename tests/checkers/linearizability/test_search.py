@@ -116,7 +116,7 @@ def test_calls_that_nothing_needs_are_not_tried_in_every_order() -> None:
 # Rule 2: reads as soon as a state answers them.
 
 
-def test_open_reads_of_one_value_are_not_tried_out_each() -> None:
+def test_open_reads_of_one_value_are_not_tried_one_by_one() -> None:
     # Both values are read by twelve, all at once: with reads tried like writes there would be 2^24 ways.
     reads = [Call("read", None, n % 2, True, False, 10 + n, 200 + n) for n in range(24)]
     writes = [Call("write", n, n, True, False, n, 150 + n) for n in range(2)]
@@ -210,7 +210,7 @@ def test_which_of_the_alike_crashed_calls_was_used_does_not_multiply_the_configu
 # Rule 4: hidden calls.
 
 
-def test_twelve_open_writes_and_a_return_cost_no_thousands() -> None:
+def test_twelve_open_writes_and_a_return_cost_few_configurations() -> None:
     writes = open_at_once(*(("write", n) for n in range(12)))
     assert explored([*writes, alone("read", None, 11, at=200)], CasRegister()) <= 12 * 13
     assert explored([*writes, alone("read", None, 0, at=200)], CasRegister()) <= 12 * 13
@@ -279,7 +279,7 @@ def test_of_equal_writes_one_may_be_hidden_and_the_other_be_seen() -> None:
 # Rule 5: calls that commute.
 
 
-def test_thirty_open_adds_cost_nothing_where_no_read_comes_between() -> None:
+def test_thirty_open_adds_cost_few_configurations_if_no_read_separates_them() -> None:
     adds = open_at_once(*(("add", 1 << n) for n in range(30)))
     assert explored([*adds, alone("read", None, (1 << 30) - 1, at=200)], Counter()) <= 60
 
@@ -442,7 +442,7 @@ def test_a_put_that_was_overwritten_before_does_not_save_a_state() -> None:
 # Rule 8: the end.
 
 
-def test_what_follows_the_last_call_that_tells_anything_is_not_tried() -> None:
+def test_what_follows_the_last_call_that_is_evidence_is_not_tried() -> None:
     appends = open_at_once(*(("append", chr(97 + n)) for n in range(20)))
     assert explored([alone("get", None, "", at=-5), *appends], KeyValue()) <= 1
 
@@ -483,7 +483,7 @@ _HARD = [  # Which of 2^20 subsets of open adds was read? None: their sum is bey
 _EASY = [alone("add", 0, at=0), alone("read", None, 0, at=2), alone("read", None, 0, at=4)]
 
 
-def test_a_search_that_needs_more_memory_than_it_may_says_how_far_it_came() -> None:
+def test_a_search_that_needs_more_memory_than_its_budget_says_how_far_it_came() -> None:
     outcome = search([*_EASY, *_HARD], Counter(), Budget(memory_mb=1))
     assert outcome.linearizable is None
     assert outcome.stopped == "the memory limit of 1 MB was reached"

@@ -11,11 +11,12 @@ import pytest
 
 from splitbrain.checkers.budget import Budget
 from splitbrain.checkers.histories.columns import FOREVER
-from splitbrain.checkers.histories.history import Event, History
+from splitbrain.checkers.histories.event import Event
+from splitbrain.checkers.histories.history import History
 from splitbrain.checkers.linearizability import MODELS, Call, Model, check
 from splitbrain.checkers.linearizability.calls import calls_of
-from splitbrain.checkers.linearizability.finding import told
 from splitbrain.checkers.linearizability.linearizable import judge, why
+from splitbrain.checkers.linearizability.model import call_text
 from splitbrain.checkers.linearizability.witness import Blocked
 from splitbrain.checkers.verdict import Witness
 from tests.checkers.linearizability.brute_force import linearizable
@@ -130,7 +131,7 @@ def _relaxed(calls: Sequence[Call], kept: set[int], model: Model, until: int) ->
 
 
 @pytest.mark.parametrize("name", sorted(KINDS))
-def test_no_call_of_a_core_can_be_spared(name: str) -> None:
+def test_every_call_of_a_core_is_needed(name: str) -> None:
     """Of histories that fit in the window. With any call of the core relaxed too, the rest could have happened."""
     kind, seen = KINDS[name], 0
     for seed in range(1000):
@@ -149,7 +150,7 @@ def test_no_call_of_a_core_can_be_spared(name: str) -> None:
     assert seen >= 20  # Mutexes are wrong less often.
 
 
-def test_the_core_of_distinct_writes_has_no_more_than_it_takes() -> None:
+def test_the_core_of_distinct_writes_is_minimal() -> None:
     """Zones know all calls of the values in question; who is told of them all looks for what is wrong with each."""
     seen = 0
     for seed in range(300):
@@ -181,7 +182,7 @@ def _random_register(random: Random) -> list[Call]:
     return sorted(calls, key=lambda call: call.invoked)
 
 
-def test_the_text_tells_what_is_blocked_what_the_object_held_and_each_call_of_the_core() -> None:
+def test_the_text_names_what_is_blocked_what_the_object_held_and_each_call_of_the_core() -> None:
     text = witness_of(LOST_CAS, "cas-register").text
     opening, *lines = text.splitlines()
     assert opening.startswith("the first 3 operations to return can be put in an order; then read -> 1 can't")
@@ -203,11 +204,11 @@ def test_the_text_tells_what_is_blocked_what_the_object_held_and_each_call_of_th
         (TAKEN_TWICE, "mutex", ['"taken"']),
     ],
 )
-def test_the_states_before_the_blocked_return_are_told(drawing: str, model: str, states: list[str]) -> None:
+def test_the_states_before_the_blocked_return_are_named(drawing: str, model: str, states: list[str]) -> None:
     assert witness_of(drawing, model).data["states"] == states
 
 
-def test_several_states_are_all_told() -> None:
+def test_several_states_are_all_named() -> None:
     drawing = """
         add 1        |...
         add 4          |...
@@ -262,7 +263,7 @@ def test_the_data_is_all_a_report_needs_to_draw_it() -> None:
     }
 
 
-def test_a_crashed_call_that_nobody_needs_to_have_happened_is_not_in_the_core() -> None:
+def test_a_crashed_call_that_no_order_needs_is_not_in_the_core() -> None:
     drawing = """
         write 1         |-|
         cas [1, 2]          |-|
@@ -273,7 +274,7 @@ def test_a_crashed_call_that_nobody_needs_to_have_happened_is_not_in_the_core() 
 
 
 def _long(before: int, between: int) -> list[Call]:
-    """Reads of 1, then a write of 9 that nobody reads, a write of 1, reads of 1 again, and a read of 9."""
+    """Reads of 1, then a write of 9 that is never read, a write of 1, reads of 1 again, and a read of 9."""
     asked: list[tuple[str, int]] = [("write", 1), ("write", 1)]
     asked += [("read", 1)] * before + [("write", 9), ("write", 1)] + [("read", 1)] * between + [("read", 9)]
     return [
@@ -297,13 +298,13 @@ def test_a_window_that_begins_late_says_what_the_object_held_by_then() -> None:
 
 
 @pytest.mark.parametrize("between", range(40, 50))
-def test_what_the_object_held_when_the_window_begins_is_never_taken_for_lost(between: int) -> None:
+def test_the_states_as_a_window_begins_are_never_lost_ones(between: int) -> None:
     """A state that the next write was to hide counted as lost, and then that write was relaxed: "read -> 9 can't be"
     was all there was to see, of a register that held 9."""
     calls = _long(100, between)
     blocked = blocked_of(calls, MODELS["register"])
     assert blocked is not None
-    assert [told(call) for call in blocked.core][-1] == "read -> 9"
+    assert [call_text(call) for call in blocked.core][-1] == "read -> 9"
     if len(blocked.core) == 1:
         # By itself it is wrong only where 9 was gone before the window began.
         assert blocked.begin == ("1",)

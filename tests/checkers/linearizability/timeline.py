@@ -18,8 +18,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from splitbrain.checkers.histories.columns import FOREVER
-from splitbrain.checkers.histories.history import Event, History
-from splitbrain.checkers.linearizability.model import Call, freeze
+from splitbrain.checkers.histories.event import Event
+from splitbrain.checkers.histories.history import History
+from splitbrain.checkers.linearizability.frozen_values import freeze
+from splitbrain.checkers.linearizability.model import Call
 
 _LINE = re.compile(r"\s*(?:(\w+): )?(\w+)(!?) *([^|]*?)(?:-> *([^|]*?))?\s*(\|)(?:[-.]*(\||$)).*")
 

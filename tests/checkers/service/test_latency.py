@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from splitbrain.checkers.histories.history import Event, History
+from splitbrain.checkers.histories.event import Event
+from splitbrain.checkers.histories.history import History
 from splitbrain.checkers.service.latency import check
 from tests.checkers.script import Script
 

@@ -5,30 +5,13 @@ from typing import Any
 import pytest
 
 from splitbrain.checkers import sessions
-from splitbrain.checkers.histories.history import HistoryError
+from splitbrain.checkers.histories.event import HistoryError
 from splitbrain.checkers.verdict import Verdict
+from tests.checkers.golden_histories import load, names_in
 from tests.checkers.script import Script
-from tests.checkers.sessions.test_golden import GOLDEN, load
+from tests.checkers.versions.register_script import Registers
 
 RYW, MR, MW, WFR = "read your writes", "monotonic reads", "monotonic writes", "writes follow reads"
-
-
-class Registers(Script):
-    """One operation after the other, 10 ms apart."""
-
-    def op(self, process: int, f: str, value: Any, key: str = "x", type_: str = "ok") -> Registers:
-        at = 10.0 * len(self.events)
-        self.invoke(process, f, key, None if f == "read" else value, at=at)
-        self.complete(process, type_, None if f == "read" and type_ != "ok" else value, at=at + 1)
-        return self
-
-    def write(self, process: int, value: Any, key: str = "x", type_: str = "ok") -> Registers:
-        return self.op(process, "write", value, key, type_)
-
-    def reads(self, process: int, *values: Any, key: str = "x") -> Registers:
-        for value in values:
-            self.op(process, "read", value, key)
-        return self
 
 
 def counts(verdict: Verdict, guarantee: str) -> tuple[int, int, int, int]:
@@ -37,7 +20,7 @@ def counts(verdict: Verdict, guarantee: str) -> tuple[int, int, int, int]:
 
 
 def test_only_the_guarantees_asked_for_are_judged() -> None:
-    history = load("distinct-monotonic-reads")
+    history = load("sessions/distinct-monotonic-reads")
     assert sessions.check(history, guarantees=(RYW,)).outcome == "unknown"
     verdict = sessions.check(history, guarantees=(RYW, MR))
     assert (verdict.outcome, verdict.reason) == ("invalid", "violated: monotonic reads (1 time)")
@@ -97,7 +80,7 @@ def test_sessions_that_read_two_versions_in_different_orders_contradict_one_anot
 
 
 def test_what_only_one_order_for_all_forbids_is_called_contradictory() -> None:
-    verdict = sessions.check(load("distinct-orders-differ"))
+    verdict = sessions.check(load("sessions/distinct-orders-differ"))
     assert (verdict.outcome, verdict.reason) == (
         "invalid",
         "contradictory if each key has one order of its versions: read your writes (2 times)",
@@ -105,7 +88,7 @@ def test_what_only_one_order_for_all_forbids_is_called_contradictory() -> None:
 
 
 def test_what_one_session_demands_no_order_of_its_own_can_meet_so_that_is_violated() -> None:
-    verdict = sessions.check(load("distinct-flicker"))
+    verdict = sessions.check(load("sessions/distinct-flicker"))
     assert counts(verdict, MR)[1:3] == (0, 2)
     assert verdict.reason == "violated: monotonic reads (2 times)"
 
@@ -117,10 +100,13 @@ def test_a_session_that_contradicts_itself_among_others_that_contradict_one_anot
 
 
 def test_writes_that_followed_one_another_are_violated_under_any_order() -> None:
-    assert sessions.check(load("distinct-each-knew-the-other")).reason == "violated: writes follow reads (2 times)"
+    assert (
+        sessions.check(load("sessions/distinct-each-knew-the-other")).reason
+        == "violated: writes follow reads (2 times)"
+    )
 
 
-def test_what_is_violated_and_what_is_contradictory_are_told_apart() -> None:
+def test_violated_and_contradictory_demands_are_reported_separately() -> None:
     # Read your writes of x is contradictory only; monotonic reads of y are violated, for 2 was written by who knew 1.
     script = Registers().write(0, 1).write(1, 2).reads(0, 2).reads(1, 1)
     script.write(2, 1, "y").write(2, 2, "y").reads(3, 2, 1, key="y")
@@ -131,7 +117,7 @@ def test_what_is_violated_and_what_is_contradictory_are_told_apart() -> None:
 
 
 def test_held_guarantees_are_said_to_be_held_each_by_itself() -> None:
-    history = load("distinct-all-together")
+    history = load("sessions/distinct-all-together")
     assert sessions.check(history).reason.startswith("held, each by itself: monotonic reads (1); put to no test: ")
     assert sessions.check(history, guarantees=(MR,)).reason == "held: monotonic reads (1)"
 
@@ -148,8 +134,8 @@ def test_a_session_may_lose_what_an_unanswered_read_showed() -> None:
     assert sessions.check(script.history).outcome == "unknown"
 
 
-def test_the_witness_of_writes_that_follow_reads_tells_who_had_read_what() -> None:
-    witness = sessions.check(load("distinct-writes-follow-reads")).witness
+def test_the_witness_of_writes_follow_reads_says_who_had_read_what() -> None:
+    witness = sessions.check(load("sessions/distinct-writes-follow-reads")).witness
     assert witness is not None
     assert witness.text == (
         "process 1 read 1 from y at 0.020 s (n2), and later wrote 2 to x at 0.030 s (n2), which process 2 had read; "
@@ -160,7 +146,7 @@ def test_the_witness_of_writes_that_follow_reads_tells_who_had_read_what() -> No
 
 
 def test_the_witness_of_siblings_tells_what_was_lacking() -> None:
-    witness = sessions.check(load("versioned-monotonic-writes-across-keys")).witness
+    witness = sessions.check(load("sessions/versioned-monotonic-writes-across-keys")).witness
     assert witness is not None
     assert witness.text == (
         "process 0 put 1 to y at 0.010 s (n1), and after that put 2 to x at 0.020 s (n1); process 1 read 2 from x at "
@@ -177,7 +163,7 @@ def test_every_write_demanded_must_be_covered_and_not_only_the_last() -> None:
     assert verdict.witness is not None and verdict.witness.data["lacking"] == 1
 
 
-def test_a_failed_put_that_was_read_is_nobodys_due() -> None:
+def test_a_failed_put_that_was_read_is_not_required_of_later_reads() -> None:
     script = Script().put(1, [], at=0, type_="fail").put(2, [], at=10)
     script.read([1, 2], at=20, process=1, key="r0").read([2], at=30, process=1, key="r0")
     verdict = sessions.check(script.history)
@@ -209,6 +195,6 @@ def test_the_values_of_a_register_may_be_lists() -> None:
     assert counts(sessions.check(script.history), RYW) == (2, 1, 0, 0)
 
 
-def test_all_golden_histories_are_told_the_same_way_twice() -> None:
-    for path in sorted(GOLDEN.glob("*.jsonl")):
-        assert sessions.check(load(path.stem)) == sessions.check(load(path.stem))
+def test_a_golden_history_is_judged_the_same_way_twice() -> None:
+    for name in sorted(names_in("sessions")):
+        assert sessions.check(load(name)) == sessions.check(load(name))

@@ -64,7 +64,7 @@ def names_of(make: Callable[[Random], History], model: str) -> Callable[[int], s
         if verdict.outcome == "unknown" and verdict.reason.startswith("no transaction"):
             return verdict.outcome.value
         if verdict.evidence["model"] != model:
-            return verdict.outcome.value  # Nothing but reads of what nobody wrote: it can't be told.
+            return verdict.outcome.value  # Nothing but reads of what nobody wrote: it can't be decided.
         names, counts = oracle.anomalies(history, model, keys)
         depend = any(verdict.evidence["dependencies"].values())
         expected = (sorted(names), counts, _outcome(names, consistency, depend))
@@ -87,7 +87,7 @@ def names_of(make: Callable[[Random], History], model: str) -> Callable[[int], s
 
 
 def orders_of_lists(seed: int) -> str:
-    """A history of lists is valid if and only if some serial order explains it: reads tell all there is to know."""
+    """A history of lists is valid if and only if some serial order explains it, because reads show everything."""
     random = Random(seed)
     history = generate.history(random, "list-append")
     consistency = random.choice(_ORDERS)
@@ -140,7 +140,9 @@ def snapshots(model: str) -> Callable[[int], str]:
 COMPARISONS: Sequence[Comparison] = (
     Comparison("transactions of lists: anomalies by definition", names_of(_LISTS, "list-append")),
     Comparison("transactions of registers: anomalies by definition", names_of(_REGISTERS, "rw-register")),
-    Comparison("transactions in woven graphs: anomalies by definition", names_of(generate.woven, "list-append")),
+    Comparison(
+        "transactions in generated graphs: anomalies by definition", names_of(generate.generated_graph, "list-append")
+    ),
     Comparison("transactions of lists: every serial order", orders_of_lists),
     Comparison("transactions of registers: every serial order", orders_of_registers),
     Comparison(

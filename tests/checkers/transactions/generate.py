@@ -5,7 +5,8 @@ from __future__ import annotations
 from random import Random
 from typing import Any
 
-from splitbrain.checkers.histories.history import Event, History
+from splitbrain.checkers.histories.event import Event
+from splitbrain.checkers.histories.history import History
 
 STORES = ("serial", "snapshot", "dirty", "stale")
 KEYS: tuple[str | int, ...] = ("x", "y", 1, "1")
@@ -171,7 +172,7 @@ def _other_value(random: Random, held: Any) -> Any:
     return random.choice((None, 1, 2, 3, 4, 1, 2, 3, held, True, "1", 99))
 
 
-def woven(random: Random) -> History:
+def generated_graph(random: Random) -> History:
     """A history of lists with the dependencies of a random graph: a ring, most often, and a few more.
 
     A history that comes about by chance seldom has a cycle of more than two transactions. Here each dependency has a key

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from splitbrain.checkers.histories.history import Event, History
+from splitbrain.checkers.histories.event import Event
+from splitbrain.checkers.histories.history import History
 
 MicroOperation = list[Any]
 

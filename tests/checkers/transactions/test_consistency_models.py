@@ -107,7 +107,7 @@ def test_a_cycle_without_an_order_is_one_with_it_too() -> None:
     assert set(MEANING) <= set(IMPLIES) | {"internal", "duplicate-elements", "cyclic-versions"}
 
 
-def test_anomalies_are_told_worst_first() -> None:
+def test_anomalies_are_reported_worst_first() -> None:
     assert worst_first({"G2-item", "G0", "lost-update", "G0-realtime"}) == [
         "G0",
         "lost-update",

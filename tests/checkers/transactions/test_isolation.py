@@ -27,7 +27,7 @@ def golden(name: str) -> History:
         return History.parse(lines)
 
 
-def test_a_cycle_is_told_so_that_a_person_can_follow() -> None:
+def test_a_cycle_is_explained_so_that_a_person_can_follow() -> None:
     verdict = check(golden("G-single-realtime"))
     assert verdict.witness is not None
     assert verdict.reason == "not strict-serializable: G-single-realtime (1)"
@@ -61,12 +61,12 @@ def test_a_cycle_is_data_that_can_be_drawn() -> None:
 
 
 @pytest.mark.parametrize(
-    ("file", "options", "told"),
+    ("file", "options", "phrase"),
     [
         (
             "G1a",
             {},
-            "G1a: transaction 0 (process 0, 0.000 s to 0.001 s, failed) appended 1 to x, and had no effect, it",
+            "G1a: transaction 0 (process 0, 0.000 s to 0.001 s, failed) appended 1 to x and aborted; but",
         ),
         ("G1b", {}, "which ends with 1. But transaction 0 (process 0, 0.000 s to 0.002 s) appended 2 to x as well"),
         ("internal", {}, "appended 1 to x, and then read x as [], which does not end so"),
@@ -96,10 +96,10 @@ def test_a_cycle_is_data_that_can_be_drawn() -> None:
         ("registers-wfr", {}, "T1 read y as 1, which the 2 of T2 came after"),
     ],
 )
-def test_an_anomaly_is_told_with_its_values(file: str, options: dict[str, str], told: str) -> None:
+def test_an_anomaly_is_described_with_its_values(file: str, options: dict[str, str], phrase: str) -> None:
     verdict = check(golden(file), **options)  # type: ignore[arg-type]
     assert verdict.witness is not None
-    assert told.lower() in verdict.witness.text.lower()
+    assert phrase.lower() in verdict.witness.text.lower()
 
 
 def test_the_worst_anomaly_is_the_witness_and_all_are_in_the_evidence() -> None:
@@ -112,7 +112,7 @@ def test_the_worst_anomaly_is_the_witness_and_all_are_in_the_evidence() -> None:
     assert verdict.evidence["anomalies"]["G2-item"]["components"] == 1
 
 
-def test_an_anomaly_that_the_model_allows_leaves_the_history_valid_but_is_told() -> None:
+def test_an_anomaly_that_the_model_allows_leaves_the_history_valid_but_is_reported() -> None:
     verdict = check(golden("G2-item"), consistency="snapshot-isolation")
     assert verdict.outcome == "valid"
     assert "G2-item is there, which it allows" in verdict.reason
@@ -176,7 +176,7 @@ def test_what_was_found_before_the_budget_ran_out_stands() -> None:
     assert set(verdict.evidence["anomaly_types"]) < set(check(history).evidence["anomaly_types"])
 
 
-def test_a_long_cycle_is_found_whole_and_told_in_part() -> None:
+def test_a_long_cycle_is_found_whole_and_shown_in_part() -> None:
     """A single read skew around a ring of 300 transactions: searches for short cycles give up on such."""
     ring = [[["append", "ring", number]] for number in range(300)]
     ring[0].append(["append", "anti", 1])
@@ -245,7 +245,7 @@ def test_the_verdict_does_not_depend_on_the_hash_seed() -> None:
         "told = json.dumps(check(made.list_append(600, store='suffix')).as_dict())\n"
         "print(hashlib.sha256(told.encode()).hexdigest())"
     )
-    told = {
+    outputs = {
         subprocess.run(
             [sys.executable, "-c", code],
             cwd=ROOT,
@@ -255,7 +255,7 @@ def test_the_verdict_does_not_depend_on_the_hash_seed() -> None:
         ).stdout
         for seed in ("0", "1")
     }
-    assert len(told) == 1
+    assert len(outputs) == 1
 
 
 @needs_histories

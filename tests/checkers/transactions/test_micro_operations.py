@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from splitbrain.checkers.histories.history import HistoryError
+from splitbrain.checkers.histories.event import HistoryError
 from splitbrain.checkers.transactions import check
 from splitbrain.checkers.transactions.micro_operations import parse
 from tests.checkers.transactions.script import Script
@@ -45,7 +45,7 @@ def test_an_invocation_of_another_shape_is_refused_at_its_line(asked: Any, probl
 
 
 @pytest.mark.parametrize(
-    ("asked", "told", "problem"),
+    ("asked", "completed", "problem"),
     [
         ([READ], [["r", "x", 5]], "a read of a list returns a list"),
         ([READ], [["r", "x", [[1]]]], "the elements of a list are"),
@@ -57,8 +57,8 @@ def test_an_invocation_of_another_shape_is_refused_at_its_line(asked: Any, probl
         ([["append", 1, 2]], [["append", "1", 2]], 'asked for \\["append", 1, 2\\]'),
     ],
 )
-def test_a_completion_that_is_not_its_invocation_filled_in_is_refused(asked: Any, told: Any, problem: str) -> None:
-    script = Script().run(["append", "x", 1]).event(1, "invoke", asked).event(1, "ok", told)
+def test_a_completion_that_is_not_its_invocation_filled_in_is_refused(asked: Any, completed: Any, problem: str) -> None:
+    script = Script().run(["append", "x", 1]).event(1, "invoke", asked).event(1, "ok", completed)
     with pytest.raises(HistoryError, match=problem) as refused:
         check(script.history)
     assert refused.value.line == 4
@@ -116,7 +116,7 @@ def test_the_name_of_the_operation_does_not_matter() -> None:
     assert check(Script().history.__class__(events)).outcome == "valid"
 
 
-def test_the_model_is_told_by_what_the_transactions_do() -> None:
+def test_the_model_is_inferred_from_what_the_transactions_do() -> None:
     assert parse(Script().run(["append", "x", 1]).history).model == "list-append"
     assert parse(Script().run(["w", "x", 1]).history).model == "rw-register"
     assert parse(Script().run(["r", "x", [1]]).history).model == "list-append"
@@ -133,6 +133,6 @@ def test_an_empty_transaction_is_one() -> None:
     assert [len(transactions.of(txn)) for txn in range(2)] == [0, 1]
 
 
-def test_what_a_crashed_transaction_read_nobody_knows() -> None:
+def test_what_a_crashed_transaction_read_is_unknown() -> None:
     script = Script().event(0, "invoke", [READ]).event(0, "info", [["r", "x", [9]]])
     assert check(script.run(["append", "x", 1], process=1).run(["r", "x", [1]], process=1).history).outcome == "valid"

@@ -9,7 +9,7 @@ import pytest
 
 from splitbrain.checkers.histories.columns import FOREVER
 from splitbrain.checkers.transactions import check
-from splitbrain.checkers.transactions.register_versions import precedences
+from splitbrain.checkers.transactions.registers.register_versions import precedences
 from tests.checkers.transactions.script import Script
 
 
@@ -57,7 +57,7 @@ def test_appends_that_no_read_shows_come_after_all_that_were_read() -> None:
     assert check(script.history).evidence["anomaly_types"] == ["G-single"]
 
 
-def test_a_read_that_fits_no_order_still_tells_whom_it_read() -> None:
+def test_a_read_that_fits_no_order_still_depends_on_the_writer_it_read() -> None:
     """[2] is no prefix of [1, 2], nor is [3]; each transaction read what the other appended."""
     script = Script().together(
         [["append", "x", 3], ["r", "y", [1]]],

@@ -7,7 +7,7 @@ import pytest
 from splitbrain.checkers.histories.history import History
 from splitbrain.checkers.histories.jepsen import read_operations
 from splitbrain.checkers.transactions import check
-from splitbrain.checkers.transactions.keys import kept_by
+from splitbrain.checkers.transactions.registers.keys import kept_by
 from tests.checkers.shared import SHARED, needs_histories
 from tests.checkers.transactions.script import MicroOperation, Script
 
@@ -118,7 +118,7 @@ def test_an_anomaly_without_a_dependency_puts_nothing_that_allows_it_to_the_test
     assert check(script.history).outcome == "invalid"
 
 
-def test_versions_in_a_circle_are_told_with_who_put_them_in_that_order() -> None:
+def test_versions_in_a_cycle_are_described_with_the_transactions_that_order_them() -> None:
     verdict = check(STALE)
     assert verdict.witness is not None
     assert verdict.witness.text == (
@@ -151,7 +151,7 @@ def test_an_anti_dependency_on_what_the_same_process_wrote_before_is_a_stale_rea
         (at_once([["r", "x", False]], [["r", "x", 0]], [["w", "x", 1]]), ["garbage-read"]),
     ],
 )
-def test_what_nobody_wrote_is_what_a_register_began_as_if_it_can_be(history: History, anomalies: list[str]) -> None:
+def test_a_value_that_nobody_wrote_is_the_initial_one_if_it_can_be(history: History, anomalies: list[str]) -> None:
     assert check(history).evidence["anomaly_types"] == anomalies
 
 

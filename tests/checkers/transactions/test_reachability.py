@@ -10,7 +10,7 @@ import pytest
 
 from splitbrain.checkers.transactions import reachability
 from splitbrain.checkers.transactions.graph import Graph
-from splitbrain.checkers.transactions.list_append import analyse
+from splitbrain.checkers.transactions.lists.list_append import analyse
 from splitbrain.checkers.transactions.micro_operations import parse
 from splitbrain.checkers.transactions.reachability import reaches
 from tests.checkers.transactions import generate

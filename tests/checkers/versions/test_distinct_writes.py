@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from splitbrain.checkers.histories.history import Event, History, HistoryError
+from splitbrain.checkers.histories.event import Event, HistoryError
+from splitbrain.checkers.histories.history import History
 from splitbrain.checkers.versions.distinct_writes import INITIAL, STRAY, DistinctWrites
 from splitbrain.checkers.versions.reads import is_versioned
 
@@ -63,7 +64,7 @@ def test_a_read_of_a_failed_write_is_a_stray() -> None:
 
 
 @pytest.mark.parametrize("outcome", ["info", "none"])
-def test_a_write_that_nobody_knows_of_counts_once_it_was_read(outcome: str) -> None:
+def test_an_indeterminate_write_counts_once_it_was_read(outcome: str) -> None:
     read = DistinctWrites.of(history((0, "write", 1, outcome), (1, "read", 1, "ok")))
     unread = DistinctWrites.of(history((0, "write", 1, outcome), (1, "read", None, "ok")))
     assert (read.version.tolist(), read.acknowledged.tolist()) == ([0, 0], [False, False])

@@ -5,13 +5,13 @@ from __future__ import annotations
 from random import Random
 
 from splitbrain.checkers.eventual import lost_writes
-from splitbrain.checkers.versions.reads import Sightings
+from splitbrain.checkers.versions.reads import VersionedReads
 from splitbrain.checkers.versions.version_order import Circular
-from splitbrain.checkers.versions.visibility import settling
+from splitbrain.checkers.versions.visibility import visibility
 from splitbrain.checkers.versions.writes import Versions
 from tests.checkers.script import Script
-from tests.checkers.sessions import generate
-from tests.checkers.sessions.oracles import Covers, ops_of
+from tests.checkers.versions import register_histories
+from tests.checkers.versions.register_oracle import Covers, ops_of
 
 
 def test_a_write_is_stable_from_the_last_read_that_lacked_it() -> None:
@@ -43,11 +43,11 @@ def test_a_read_of_a_write_without_seen_lacks_nothing() -> None:
     assert lost_writes.check(script.history).evidence["stable_latency_ms"]["max"] == 0.0
 
 
-def test_settling_agrees_with_the_definitions_on_random_histories() -> None:
+def test_visibility_agrees_with_the_definitions_on_random_histories() -> None:
     for seed in range(400):
-        history = generate.history(Random(seed), "versioned")
+        history = register_histories.history(Random(seed), "versioned")
         try:
-            found = settling(Sightings.of(Versions.of(history)))
+            found = visibility(VersionedReads.of(Versions.of(history)))
         except Circular:
             continue
         ops = ops_of(history)
@@ -64,5 +64,5 @@ def test_settling_agrees_with_the_definitions_on_random_histories() -> None:
                 for r in mine
                 if r.invoked > put.ended and r.invoked not in held and covers.horizon(r.value, r.key) < 0
             ]
-            said = [each.invocation.index if each else None for each in (found[id_].held, found[id_].lacked)]
+            said = [each.invocation.index if each else None for each in (found[id_].last_seen, found[id_].last_missed)]
             assert said == [max(held, default=None), max(lacked, default=None)], seed

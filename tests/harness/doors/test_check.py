@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import json
 import multiprocessing
 import threading
@@ -137,9 +138,44 @@ def test_a_wrong_option_is_the_user_s_with_several_checkers_and_without_a_file(w
 def test_a_file_that_was_cut_off_is_judged_and_said_to_be(invoke: Any, tmp_path: Path) -> None:
     assert "truncated" not in json.loads(invoke("--checker", "sees", "--json").output)
     (tmp_path / "history.edn").write_text("{:type :invoke, :process 0, :f :read}\n\n{:type :ok,\n :proc")
-    assert json.loads(invoke("--checker", "sees", "--json").output)["truncated"] is True
-    said = invoke("--checker", "sees").output.splitlines()[-1]
-    assert said == "the file ends inside an event at line 3; what came before was judged"
+    said = json.loads(invoke("--checker", "sees", "--json").output)
+    assert (said["truncated"], said["cut_at"]) == (True, 3)
+    last = invoke("--checker", "sees").output.splitlines()[-1]
+    assert last == "the file was cut off at line 3; what came before was judged"
+
+
+PAIR = "{:type :invoke, :process 0, :f :read}\n{:type :ok, :process 0, :f :read}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        (f"[{PAIR}", 2),
+        (f"({PAIR}", 2),
+        (f"[\n{PAIR}{{:type :inv", 4),
+        (f"{PAIR}{{:type", 3),
+        (f"{PAIR}{{:type :invoke, :process 1,\n :f :read, :value [1", 3),
+    ],
+    ids=["vector", "list", "inside a vector", "map", "value"],
+)
+@pytest.mark.parametrize("compressed", [False, True])
+def test_edn_that_was_cut_off_is_never_judged_silently_as_if_whole(
+    invoke: Any, tmp_path: Path, text: str, line: int, compressed: bool
+) -> None:
+    data = gzip.compress(text.encode()) if compressed else text.encode()
+    (tmp_path / "history.edn").write_bytes(data)
+    for checkers in (["--checker", "sees"], ["--checker", "sees", "--checker", "misses"]):
+        said = json.loads(invoke(*checkers, "--json").output)
+        assert (said["truncated"], said["cut_at"]) == (True, line)
+        assert invoke(*checkers).output.splitlines()[-1] == (
+            f"the file was cut off at line {line}; what came before was judged"
+        )
+
+
+def test_edn_whose_vector_ends_is_not_called_cut_off(invoke: Any, tmp_path: Path) -> None:
+    (tmp_path / "history.edn").write_text(f"[{PAIR}]")
+    assert "cut_at" not in json.loads(invoke("--checker", "sees", "--json").output)
+    assert "cut off" not in invoke("--checker", "sees").output
 
 
 def test_a_history_that_a_checker_refuses_is_named_with_the_event(invoke: Any) -> None:

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from splitbrain.checkers.histories.history import NEMESIS
+from splitbrain.checkers.histories.event import NEMESIS
 from splitbrain.harness.generators import (
     clients,
     each_process,

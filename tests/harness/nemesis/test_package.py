@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from splitbrain.checkers.histories.history import Event, History, encode
+from splitbrain.checkers.histories.event import Event, encode
+from splitbrain.checkers.histories.history import History
 from splitbrain.harness.generators import Test, any_of, clients, delay, nemesis, repeat, stagger, time_limit
 from splitbrain.harness.nemesis import FaultPackage, catalogue, fault_package
 from splitbrain.harness.operation import Invocation

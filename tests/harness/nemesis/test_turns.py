@@ -5,7 +5,7 @@ from itertools import combinations
 
 import pytest
 
-from splitbrain.checkers.histories.history import Event
+from splitbrain.checkers.histories.event import Event
 from splitbrain.harness.generators import nemesis, time_limit
 from splitbrain.harness.nemesis import catalogue, fault_package
 from splitbrain.harness.nemesis.families import SILENCE_S

@@ -1,6 +1,7 @@
 import shlex
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 from click.testing import CliRunner
@@ -8,6 +9,7 @@ from click.testing import CliRunner
 from splitbrain.harness.doors.commands import cli
 from splitbrain.harness.running.experiment import Experiment, UsageProblem, settings
 from splitbrain.harness.simulation import SimulatedEnvironment
+from splitbrain.workloads.sets import WORKLOAD
 
 
 @pytest.mark.parametrize(
@@ -29,6 +31,22 @@ from splitbrain.harness.simulation import SimulatedEnvironment
 def test_what_can_not_be_done_is_refused_before_anything_starts_by_name(changes, named):
     with pytest.raises(UsageProblem) as refusal:
         Experiment(**{"workload": "sets", **changes}).prepare()
+    assert named in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("checkers", "named"),
+    [
+        ({"lost-wrtes": {}}, "there is no checker 'lost-wrtes'; there are lost-writes, "),
+        ({"latency": {"sla": 300}}, "latency has no option 'sla'; it has "),
+        ({"latency": {"sla_ms": "fast"}}, "latency: option sla_ms can't be 'fast'"),
+    ],
+)
+def test_a_wrong_checker_of_a_workload_was_found_only_after_the_load_and_lost_the_verdict(monkeypatch, checkers, named):
+    wrong = replace(WORKLOAD, checkers=checkers)
+    monkeypatch.setattr("splitbrain.harness.running.experiment.workload", lambda name: wrong)
+    with pytest.raises(UsageProblem) as refusal:
+        Experiment("sets").prepare()
     assert named in str(refusal.value)
 
 

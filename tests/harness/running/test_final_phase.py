@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from splitbrain.checkers.histories.history import Event
+from splitbrain.checkers.histories.event import Event
 from splitbrain.harness.generators import Source, clients, log, sequence, sleep, stage
 from splitbrain.harness.operation import Completion, Invocation
 from splitbrain.harness.running.final_phase import READ_ROUNDS, converged, final_reads, poll_replicas, with_final_stage

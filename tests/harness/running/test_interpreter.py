@@ -7,7 +7,8 @@ import pytest
 from msgspec.structs import replace
 
 from splitbrain.checkers import check
-from splitbrain.checkers.histories.history import Event, History
+from splitbrain.checkers.histories.event import Event
+from splitbrain.checkers.histories.history import History
 from splitbrain.harness.generators import (
     PENDING,
     Generator,

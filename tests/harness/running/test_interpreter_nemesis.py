@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
-from splitbrain.checkers.histories.history import NEMESIS
+from splitbrain.checkers.histories.event import NEMESIS
 from splitbrain.harness.environment import EnvironmentFailure
 from splitbrain.harness.generators import any_of, clients, limit, nemesis, repeat, sequence, stage, stagger
 from splitbrain.harness.operation import Invocation

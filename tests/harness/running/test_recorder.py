@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from splitbrain.checkers.histories.history import Event, History
+from splitbrain.checkers.histories.event import Event
+from splitbrain.checkers.histories.history import History
 from splitbrain.harness.running.recorder import HistoryWriter
 
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from splitbrain.checkers.histories.history import NEMESIS, Event
+from splitbrain.checkers.histories.event import NEMESIS, Event
 from splitbrain.harness.generators import Context, Test, clients, limit, repeat
 from splitbrain.harness.operation import Completion, Invocation
 from splitbrain.harness.running.validation import InvalidOperation, completion_problems, operation_problems, validated

@@ -7,7 +7,8 @@ import pytest
 from splitbrain.store.cli.cluster_commands import ring_report
 from splitbrain.store.cli.queries import Cluster
 from splitbrain.store.config import Config, Member
-from splitbrain.store.membership.history import Change, Kind, fold
+from splitbrain.store.membership.history import fold
+from splitbrain.store.wire.changes import Change, Kind
 
 
 def cluster(*changes, **settings):
@@ -44,10 +45,10 @@ def test_a_node_that_is_leaving_or_gone_is_shown_with_its_standing_and_owns_noth
     assert "n2" in cluster(left).addresses
 
 
-def test_of_a_key_it_names_the_homes_and_then_who_stands_in():
+def test_of_a_key_it_names_the_primaries_and_then_who_stands_in():
     known = cluster()
     told = ring_report(known, b"k")["key"]
-    assert tuple(told["homes"]) == known.ring.homes(b"k")
+    assert tuple(told["homes"]) == known.ring.primaries(b"k")
     assert sorted(told["homes"] + told["then"]) == ["n1", "n2", "n3", "n4"]
     assert ring_report(known, None)["key"] is None
 

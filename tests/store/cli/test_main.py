@@ -198,8 +198,8 @@ def test_a_key_or_value_the_store_refuses_ends_with_1_and_says_that_nothing_happ
         assert "certainly did not happen" in errors
 
 
-def test_no_answer_ends_with_1_and_says_that_nobody_knows(run, key, monkeypatch):
-    monkeypatch.setattr("splitbrain.store.client.TIMEOUT_S", 0.2)
+def test_no_answer_ends_with_1_and_says_that_the_outcome_is_unknown(run, key, monkeypatch):
+    monkeypatch.setattr("splitbrain.store.client_core.TIMEOUT_S", 0.2)
     code, _, errors = run("put", "--key-file", key, "--node", "127.0.0.1:1", "k", "v")
     assert code == 1
     assert "timeout" in errors

@@ -23,7 +23,7 @@ def cluster(tmp_path):
 
 
 def test_another_key_or_another_cluster_is_named_by_the_client_and_in_the_nodes_log(cluster, monkeypatch):
-    monkeypatch.setattr("splitbrain.store.client.TIMEOUT_S", 0.5)
+    monkeypatch.setattr("splitbrain.store.client_core.TIMEOUT_S", 0.5)
     process = cluster.start(1, *cluster.members(1), *ALONE)
     other = cluster.folder / "other"
     other.write_bytes(b"x" * 32)
@@ -107,7 +107,7 @@ def test_a_node_outside_says_how_to_have_it_join(cluster):
 
 
 def test_a_dead_node_does_not_keep_the_others_from_being_looked_into(cluster, monkeypatch):
-    monkeypatch.setattr("splitbrain.store.client.TIMEOUT_S", 2.0)
+    monkeypatch.setattr("splitbrain.store.client_core.TIMEOUT_S", 2.0)
     for number in (1, 2, 3):
         cluster.start(number, *cluster.members(1, 2, 3))
     assert cluster.ask("put", "k", "v", "--w", "3")[0] == 0
@@ -143,7 +143,7 @@ def _delete(context, *more):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_a_node_with_0_and_no_word_of_complaint(cluster, number):
+def test_a_signal_ends_a_node_with_0_and_an_empty_error_log(cluster, number):
     process = cluster.start(1, *cluster.members(1), *ALONE)
     process.send_signal(number)
     code, log = cluster.ended(process)
@@ -165,7 +165,7 @@ def test_a_bug_ends_a_node_with_3_and_one_line_that_says_where(tmp_path, monkeyp
     assert re.search(r"a bug in the store at test_serve.py:\d+: KeyError: 'oops'; report this line", errors)
 
 
-def test_a_log_that_nobody_reads_any_more_ends_no_node(cluster):
+def test_a_node_survives_the_end_of_its_log_s_reader(cluster):
     process = cluster.start(1, *cluster.members(1), *ALONE)
     process.stdout.close()
     other = cluster.folder / "other"

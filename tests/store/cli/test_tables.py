@@ -48,7 +48,7 @@ def test_on_a_terminal_a_status_is_drawn_in_boxes(monkeypatch):
     assert "│" in text and "suspected" in text
 
 
-def test_configuration_and_merkle_roots_are_for_who_asks_for_more():
+def test_configuration_and_merkle_roots_are_shown_with_verbose_only():
     titles = {each.title for each in status_tables({**STATUS, "merkle": {"0": {"root": "ab"}}}, verbose=True)}
     assert {"config", "merkle"} <= titles
     titles = {each.title for each in status_tables({**STATUS, "merkle": {"0": {"root": "ab"}}}, verbose=False)}

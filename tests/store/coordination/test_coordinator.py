@@ -10,7 +10,8 @@ from splitbrain.store.config import KEY_BYTES_MAX, VALUE_BYTES_MAX, Config
 from splitbrain.store.coordination.coordinator import STATE_BYTES_MAX, VERSION_BYTES
 from splitbrain.store.versions.context import Context, accept
 from splitbrain.store.versions.dotted import EMPTY, NOTHING, siblings, write
-from splitbrain.store.wire.messages import Forward, Put, Write
+from splitbrain.store.wire.client_messages import Put
+from splitbrain.store.wire.peer_messages import Forward, Write
 from tests.store.box import SECRET, Box
 
 
@@ -21,11 +22,11 @@ def box():
 
 def key_and_homes(box):
     key = next(box.keys())
-    return key, box.ring.homes(key)
+    return key, box.ring.primaries(key)
 
 
 def strangers(box, key):
-    return [name for name in box.names if name not in box.ring.homes(key)]
+    return [name for name in box.names if name not in box.ring.primaries(key)]
 
 
 # Reading and writing
@@ -96,7 +97,7 @@ def test_a_deleted_key_reads_as_empty_and_re_creating_it_is_causal(box):
     assert client.put(b"k", b"again", found.context).ok
     assert client.get(b"k").values == [b"again"]
     box.run_for(1.0)
-    assert all(len(box.versions(home, b"k")) == 1 for home in box.ring.homes(b"k"))
+    assert all(len(box.versions(home, b"k")) == 1 for home in box.ring.primaries(b"k"))
 
 
 def test_a_tombstone_stays_so_that_a_late_replica_does_not_bring_the_value_back(box):
@@ -217,7 +218,7 @@ def test_a_network_that_loses_delays_and_duplicates_still_does_every_put_once(se
     for i in range(30):
         key = b"k%d" % i
         assert client.get(key).values == [b"v"]
-        assert {len(box.versions(home, key)) for home in box.ring.homes(key)} == {1}
+        assert {len(box.versions(home, key)) for home in box.ring.primaries(key)} == {1}
 
 
 # Quorums
@@ -463,7 +464,7 @@ def test_a_put_retried_through_two_coordinators_reads_as_one_value(box):
     put, number = Put(key, b"v", None), 12345
     client = box.client(homes[0])
     for home in homes[:2]:
-        client.core._exchange.ask(box.hosts[home].address, put, box.now + 3.0, lambda reply: None, number)
+        client.core._rpc.ask(box.hosts[home].address, put, box.now + 3.0, lambda reply: None, number)
         box._send_all(client.address, client.core._actions())
         box.run_until(lambda home=home: box.values(home, key) == [b"v"])
         box.run_for(0.5)
@@ -609,4 +610,4 @@ def test_state_that_differs_only_in_siblings_reads_alike_through_all_nodes(box):
     for i in range(8):
         client.put(b"k", b"%d" % i)
     assert {tuple(box.client(name).get(b"k").values) for name in box.names} == {tuple(b"%d" % i for i in range(8))}
-    assert len(siblings(box.state(box.ring.homes(b"k")[0], b"k"))) == 8
+    assert len(siblings(box.state(box.ring.primaries(b"k")[0], b"k"))) == 8

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from splitbrain.store.config import Config
-from splitbrain.store.wire.messages import Failed, Put, Read, Write, Written
+from splitbrain.store.wire.client_messages import Failed, Put
+from splitbrain.store.wire.peer_messages import Read, Write, Written
 from tests.store.box import Box
 
 
@@ -21,20 +22,20 @@ def asked(box, kind):
         if box.hosts[name].node is None:
             continue
         core = box.hosts[name].node._core
-        plain = core.exchange.ask
+        plain = core.rpc.ask
 
         def ask(to, request, deadline, on_reply, request_id=None, plain=plain):
             if isinstance(request, kind):
                 seen.append((box._owner[to], request))
             plain(to, request, deadline, on_reply, request_id)
 
-        core.exchange.ask = ask
+        core.rpc.ask = ask
     return seen
 
 
 def test_no_machine_is_asked_twice_for_one_request(box):
     key = next(box.keys())
-    homes = box.ring.homes(key)
+    homes = box.ring.primaries(key)
     box.crash(homes[1])
     box.crash(homes[2])
     seen = asked(box, Write)
@@ -48,15 +49,15 @@ def test_no_machine_is_asked_twice_for_one_request(box):
 def test_trusted_homes_that_answer_are_asked_and_nobody_else(box):
     key = next(box.keys())
     seen = asked(box, Read | Write)
-    box.client(box.ring.homes(key)[0]).put(key, b"v")
-    box.client(box.ring.homes(key)[0]).get(key)
+    box.client(box.ring.primaries(key)[0]).put(key, b"v")
+    box.client(box.ring.primaries(key)[0]).get(key)
     box.run_for(2.0)
-    assert sorted(target for target, _ in seen) == sorted(box.ring.homes(key)[1:] * 2)
+    assert sorted(target for target, _ in seen) == sorted(box.ring.primaries(key)[1:] * 2)
 
 
 def test_a_suspected_home_gets_its_stand_in_at_once(box):
     key = next(box.keys())
-    homes = box.ring.homes(key)
+    homes = box.ring.primaries(key)
     box.crash(homes[2])
     box.run_for(4.0)
     seen = asked(box, Write)
@@ -69,7 +70,7 @@ def test_a_suspected_home_gets_its_stand_in_at_once(box):
 def test_a_strict_quorum_has_no_stand_ins():
     box = Box(5, seed=1, config=Config(sloppy=False))
     key = next(box.keys())
-    homes = box.ring.homes(key)
+    homes = box.ring.primaries(key)
     box.crash(homes[2])
     box.run_for(4.0)
     seen = asked(box, Write)
@@ -80,7 +81,7 @@ def test_a_strict_quorum_has_no_stand_ins():
 
 def test_a_home_wrongly_suspected_is_asked_itself_when_its_stand_ins_do_not_answer(box):
     key = next(box.keys())
-    homes = box.ring.homes(key)
+    homes = box.ring.primaries(key)
     node = box.hosts[homes[0]].node
     for name in box.names:
         if name not in homes:
@@ -92,11 +93,11 @@ def test_a_home_wrongly_suspected_is_asked_itself_when_its_stand_ins_do_not_answ
 
 def test_a_home_that_refuses_gets_a_stand_in_and_counts_for_nothing(box):
     key = next(box.keys())
-    homes = box.ring.homes(key)
+    homes = box.ring.primaries(key)
     refusing = box.hosts[homes[1]].node
-    exchange = refusing._core.exchange
-    plain = exchange.answer
-    exchange.answer = lambda incoming, reply: plain(
+    rpc = refusing._core.rpc
+    plain = rpc.answer
+    rpc.answer = lambda incoming, reply: plain(
         incoming, Failed("busy", "no") if isinstance(reply, Written) else reply
     )
     seen = asked(box, Write)
@@ -109,7 +110,7 @@ def test_a_home_that_refuses_gets_a_stand_in_and_counts_for_nothing(box):
 def test_a_stand_ins_nothing_counts_as_soon_as_the_last_home_is_given_up():
     box = Box(4, seed=1)
     key = next(box.keys())
-    homes = box.ring.homes(key)
+    homes = box.ring.primaries(key)
     box.crash(homes[1])
     box.run_for(4.0)
     box.crash(homes[2])

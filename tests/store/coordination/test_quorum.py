@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from splitbrain.store.config import Config
 from splitbrain.store.coordination.quorum import Quorum, quorum
 from splitbrain.store.errors import REGISTRY, StoreError
-from splitbrain.store.wire.messages import Get, Put
+from splitbrain.store.wire.client_messages import Get, Put
 from tests.store.box import Box
 
 OPTIONAL = st.none() | st.integers(-2, 6)
@@ -79,7 +79,7 @@ def parted():
     """A client on the side with one home of the key and all stand-ins."""
     box = Box(5, seed=1, config=Config(anti_entropy_s=0))
     key = next(box.keys())
-    homes = box.ring.homes(key)
+    homes = box.ring.primaries(key)
     box.isolate(*homes[1:])
     box.run_for(3.0)
     return box, key, homes
@@ -120,7 +120,7 @@ def test_one_request_may_be_strict_in_a_sloppy_cluster(parted):
 def test_one_request_may_be_sloppy_in_a_strict_cluster():
     box = Box(5, seed=1, config=Config(sloppy=False, anti_entropy_s=0))
     key = next(box.keys())
-    homes = box.ring.homes(key)
+    homes = box.ring.primaries(key)
     box.isolate(*homes[1:])
     box.run_for(3.0)
     client = box.client(homes[0])
@@ -132,7 +132,7 @@ def test_one_request_may_be_sloppy_in_a_strict_cluster():
 def test_a_node_that_is_no_home_coordinates_a_sloppy_request_of_a_strict_cluster_when_all_homes_are_gone():
     box = Box(5, seed=1, config=Config(sloppy=False, anti_entropy_s=0))
     key = next(box.keys())
-    homes = box.ring.homes(key)
+    homes = box.ring.primaries(key)
     stranger = next(name for name in box.names if name not in homes)
     for home in homes:
         box.crash(home)

@@ -7,7 +7,8 @@ import pytest
 
 from splitbrain.store.config import Config
 from splitbrain.store.versions.context import accept, issue
-from splitbrain.store.wire.messages import Forward, Get, Put
+from splitbrain.store.wire.client_messages import Get, Put
+from splitbrain.store.wire.peer_messages import Forward
 from tests.store.box import SECRET, Box
 
 
@@ -18,7 +19,7 @@ def box():
 
 def stranger_and_homes(box):
     key = next(box.keys())
-    homes = box.ring.homes(key)
+    homes = box.ring.primaries(key)
     return key, [name for name in box.names if name not in homes], homes
 
 
@@ -136,7 +137,7 @@ def test_two_nodes_that_hand_on_the_same_put_cause_it_once(box):
     box.hold(homes[0])
     callers = [box.client(name) for name in strangers]
     for caller in callers[1:]:
-        caller.core._exchange._next_id = callers[0].core._exchange._next_id
+        caller.core._rpc._next_id = callers[0].core._rpc._next_id
     calls = [caller.begin(Put(key, b"v", None)) for caller in callers]
     box.run_for(0.1)
     box.release(homes[0])
@@ -224,7 +225,7 @@ def share_that_reads_its_own_write(seed, *, fastest):
     readers = {name: box.client(name) for name in box.names}
     writers = {name: box.client(name) for name in box.names}
     for key in keys:
-        reader = readers[box.rng.choice(box.ring.homes(key))]
+        reader = readers[box.rng.choice(box.ring.primaries(key))]
         context = reader.get(key).context
         if not fastest:
             context = without_fastest(key, context)

@@ -104,7 +104,7 @@ def a_second_node_joins(config: Config) -> History:
         run.process("n1").put(key, number)
     run.join("n2")
     run.box.run_for(5.0)
-    assert {run.box.ring.homes(key) for key in keys} == {("n1",), ("n2",)}, "the story needs keys that move"
+    assert {run.box.ring.primaries(key) for key in keys} == {("n1",), ("n2",)}, "the story needs keys that move"
     return run.finish(*keys)
 
 

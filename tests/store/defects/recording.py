@@ -15,10 +15,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from splitbrain.checkers import History
-from splitbrain.checkers.histories.history import Event
+from splitbrain.checkers.histories.event import Event
 from splitbrain.store.config import Config
 from splitbrain.store.errors import StoreError
-from splitbrain.store.wire.messages import Failed, Get, Held, Local, Put, Reply, Stored, Values
+from splitbrain.store.wire.client_messages import Failed, Get, Held, Local, Put, Stored, Values
+from splitbrain.store.wire.messages import Reply
 from tests.store.box import Box, Caller
 
 
@@ -50,7 +51,7 @@ class Recording:
     def key(self) -> tuple[bytes, list[str], list[str]]:
         """A key, its homes and the other nodes."""
         key = self.box.key()
-        homes = list(self.box.ring.homes(key))
+        homes = list(self.box.ring.primaries(key))
         return key, homes, [name for name in self.box.names if name not in homes]
 
     # Faults

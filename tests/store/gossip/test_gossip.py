@@ -10,21 +10,12 @@ import pytest
 
 from splitbrain.store.config import Config, Member
 from splitbrain.store.gossip.gossip import HEARTBEATS_MAX, HOT_MAX
-from splitbrain.store.membership.history import Change, Kind, Standing, identity
+from splitbrain.store.membership.history import Standing
+from splitbrain.store.wire.changes import Change, Kind, identity
+from splitbrain.store.wire.client_messages import Failed, Get, Join, Leave, Members, Put, View
 from splitbrain.store.wire.datagrams import HELLO, REQUEST, Wire
-from splitbrain.store.wire.messages import (
-    Failed,
-    Get,
-    Join,
-    Leave,
-    Members,
-    Put,
-    Tell,
-    Told,
-    View,
-    decode_reply,
-    decode_request,
-)
+from splitbrain.store.wire.messages import decode_reply, decode_request
+from splitbrain.store.wire.peer_messages import Tell, Told
 from tests.store.box import CLUSTER, SECRET, Box
 
 QUIET = Config(partitions=4, anti_entropy_s=0)
@@ -53,8 +44,8 @@ def overhear(box, *kinds):
 
     def tap(source, target, datagram):
         fragment = opener.open(datagram)
-        asked = (fragment.boot, fragment.request_id)
-        # To a peer whose boot id is unknown a request goes out twice.
+        asked = (fragment.incarnation, fragment.request_id)
+        # To a peer whose incarnation is unknown a request goes out twice.
         again = fragment.kind == REQUEST and not fragment.retried and asked in sent
         sent.add(asked)
         if fragment.parts == 1 and fragment.kind != HELLO and not again:
@@ -247,7 +238,7 @@ def test_a_change_is_told_for_some_rounds_and_not_for_ever():
     assert not any(message.changes for _, _, _, message in heard)
 
 
-def test_many_changes_at_once_are_not_told_by_rumour():
+def test_many_changes_at_once_are_reconciled_and_not_told_one_by_one():
     box = Box(4, config=RAPID)
     heard = overhear(box, Tell)
     box.membership("n1").merge(joins(HOT_MAX))
@@ -315,7 +306,7 @@ def test_without_a_seed_they_never_meet():
     assert len(box.views()) == 2
 
 
-def test_a_name_of_both_clusters_is_one_nodes_everywhere_and_the_other_serves_nobody():
+def test_a_name_in_both_clusters_belongs_to_one_node_everywhere_and_the_other_serves_no_client():
     box = Box(3, config=RAPID)
     box.found("m1", "m2", "m3", seeds=["n1"], called="n1")
     box.run_until(lambda: len(box.views()) == 1)
@@ -331,7 +322,7 @@ def test_a_name_of_both_clusters_is_one_nodes_everywhere_and_the_other_serves_no
     assert refused.message in box.hosts["m1"].log
 
 
-def test_a_node_outside_asks_seeds_only_and_nobody_asks_it():
+def test_a_node_outside_asks_seeds_only_and_is_not_asked():
     box = Box(4, config=RAPID)
     box.add("a", seeds=["n3"])
     heard = overhear(box, Tell)
@@ -355,7 +346,7 @@ def test_a_member_asks_a_seed_that_is_none_of_its_own_now_and_then():
     assert 0.03 < share < 0.3
 
 
-def test_a_node_that_joined_is_a_member_after_a_restart_with_nobody_to_ask():
+def test_a_node_that_joined_is_a_member_after_a_restart_while_all_others_are_down():
     box = Box(3, config=RAPID)
     box.add("a")
     assert box.join("a").ok
@@ -427,7 +418,7 @@ def test_what_cannot_be_is_refused_with_cause_and_remedy_and_changes_nothing(mak
     assert box.views("n1", "n2", "n3") == before
 
 
-def test_a_node_outside_lets_nobody_join():
+def test_a_node_outside_refuses_joins():
     box = Box(3, config=RAPID)
     box.add("a")
     box.add("b")
@@ -566,7 +557,7 @@ def test_a_restarted_nodes_heartbeat_counts_from_its_start():
     assert "n3" in {node for node, _ in told}
 
 
-def test_a_node_whose_clock_was_set_back_is_heard_again_after_a_word_with_the_others():
+def test_a_node_whose_clock_was_set_back_is_heard_again_after_one_exchange():
     box = Box(3, config=RAPID)
     box.crash("n3")
     box.hosts["n3"].clock_ahead_s = -100_000.0

@@ -7,7 +7,7 @@ import pytest
 from splitbrain.store.config import Config, Member
 from splitbrain.store.gossip.load import AVERAGED_OVER_S, KEYS_A_SLICE, OFF_MEAN_MAX, balance
 from splitbrain.store.ring.ring import Ring
-from splitbrain.store.wire.messages import Get
+from splitbrain.store.wire.client_messages import Get
 from tests.store.box import Box
 
 
@@ -44,7 +44,7 @@ def test_the_mean_is_in_proportion_to_capacity():
 
 
 @pytest.mark.parametrize("loads", [requests(9, 1, 0, 0, 30), requests(100, 100, 100, 100), {}])
-def test_too_few_requests_or_a_node_unheard_of_leave_the_ring_to_tell_by(loads):
+def test_with_few_requests_or_a_silent_node_load_is_measured_by_the_ring(loads):
     found = balance(ring(), loads)
     assert found["by"] == "ring"
     assert unbalanced(found) == []
@@ -112,16 +112,16 @@ def test_requests_a_second_are_averaged_and_forgotten(box):
     assert {node["requests_per_s"] for node in shown(box, "n2").values()} == {0}
 
 
-def test_a_hot_key_puts_its_homes_out_of_balance():
+def test_a_hot_key_puts_its_primaries_out_of_balance():
     box = Box(5, config=Config(partitions=16, anti_entropy_s=0))
     key = next(box.keys())
-    homes = box.ring.homes(key)
-    clients = [box.client(home) for home in homes]
+    primaries = box.ring.primaries(key)
+    clients = [box.client(primary) for primary in primaries]
     for _ in range(600):
         for client in clients:
             client.begin(Get(key))
         box.run_for(0.1)
-    found = box.hosts[homes[0]].node.status()["balance"]
+    found = box.hosts[primaries[0]].node.status()["balance"]
     assert found["by"] == "requests"
-    assert all(found["nodes"][name]["off_mean"] > OFF_MEAN_MAX for name in homes)
-    assert all(found["nodes"][name]["off_mean"] < -OFF_MEAN_MAX for name in box.names if name not in homes)
+    assert all(found["nodes"][name]["off_mean"] > OFF_MEAN_MAX for name in primaries)
+    assert all(found["nodes"][name]["off_mean"] < -OFF_MEAN_MAX for name in box.names if name not in primaries)

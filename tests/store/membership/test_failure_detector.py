@@ -10,7 +10,8 @@ import pytest
 from splitbrain.store.config import Config
 from splitbrain.store.membership.failure_detector import PHI_MAX, PING_EVERY_S, PINGS_MAX, SUSPECT_AFTER_S, Detector
 from splitbrain.store.storage.replica import DATA
-from splitbrain.store.wire.messages import Ping, Put
+from splitbrain.store.wire.client_messages import Put
+from splitbrain.store.wire.peer_messages import Ping
 from tests.store.box import Box
 
 
@@ -24,7 +25,7 @@ def detector(returned):
     return Detector(["n2", "n3"], returned.append)
 
 
-def test_a_peer_nobody_asked_anything_is_trusted(detector):
+def test_a_peer_that_was_never_asked_anything_is_trusted(detector):
     assert not detector.suspects("n2", 1e9)
 
 
@@ -50,7 +51,7 @@ def test_an_answer_restores_trust_and_is_reported_once(detector, returned):
     assert returned == ["n2"]
 
 
-def test_names_of_strangers_are_ignored(detector):
+def test_answers_from_names_that_are_no_peers_are_ignored(detector):
     detector.heard("client", 0.0)
     assert set(detector.opinions(1.0)) == {"n2", "n3"}
 
@@ -231,10 +232,10 @@ def test_an_idle_cluster_notices_a_death_and_a_return():
 def test_a_node_that_waits_long_for_a_quorum_is_not_suspected_by_the_one_that_forwarded_to_it():
     box = Box(3, config=Config(n=2, sloppy=False))
     key = box.key(others="n3")
-    coordinator, other = box.ring.homes(key)
+    coordinator, other = box.ring.primaries(key)
     box.crash(other)
     client = box.client("n3")
-    # It goes to the coordinator, which waits in vain for the other home until its deadline.
+    # It goes to the coordinator, which waits in vain for the other primary replica until its deadline.
     call = client.begin(Put(key, b"v", None))
     box.run_for(0.95)
     assert not call.done

@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 
 from splitbrain.store.config import Config, Member
 from splitbrain.store.errors import StoreError
-from splitbrain.store.membership.history import Change, Kind, Standing, fold, identity
+from splitbrain.store.membership.history import Standing, fold
 from splitbrain.store.membership.membership import Membership
 from splitbrain.store.storage.engine import MemoryEngine
 from splitbrain.store.storage.replica import RING, Replica
+from splitbrain.store.wire.changes import Change, Kind, identity
 
 CONFIG = Config(partitions=4)
 
@@ -88,7 +89,7 @@ def folded(changes):
     ring, nodes = fold(changes, CONFIG)
     return (
         ring.members,
-        [ring.homes_of(partition) for partition in range(ring.partitions)] if ring.members else [],
+        [ring.primaries_of(partition) for partition in range(ring.partitions)] if ring.members else [],
         nodes,
     )
 
@@ -278,7 +279,7 @@ def test_what_can_be_no_member_is_not_learnt(copy):
     assert copy.membership.view == view
 
 
-def test_missing_known_and_unknown_changes_are_told_apart(copy):
+def test_missing_known_and_unknown_changes_are_distinguished(copy):
     other = Copy("n2")
     other.sync()
     ours, theirs = change(1, Kind.JOIN, 5), change(1, Kind.JOIN, 6, issuer="n2")
@@ -318,7 +319,7 @@ def test_damaged_changes_are_noted_and_the_others_kept(copy):
     assert again.restarted().membership.view == copy.membership.view
 
 
-def test_a_history_of_a_thousand_changes_is_not_folded_anew_for_each(copy, monkeypatch):
+def test_a_history_of_a_thousand_changes_is_folded_incrementally(copy, monkeypatch):
     folds = []
     monkeypatch.setattr("splitbrain.store.membership.membership.fold", lambda *given: folds.append(given) or fold(*given))
     for counter in range(1, 1001, 2):
@@ -356,7 +357,7 @@ def test_a_node_outside_serves_no_clients_until_it_is_in_a_ring():
     assert outside.notes == ["n9 is a member of the ring"]
 
 
-def test_of_two_nodes_of_one_name_one_keeps_it_and_the_other_serves_nobody_ever_after():
+def test_of_two_nodes_with_one_name_one_keeps_it_and_the_other_serves_no_client_any_more():
     elsewhere = [change(0, Kind.START, number, issuer="", address=at(number + 10)) for number in (1, 2, 3)]
     ours, theirs = Copy(members=(1, 2, 3)), Copy(members=())
     theirs.learn(*elsewhere)
@@ -391,7 +392,7 @@ def test_a_change_with_no_effect_is_noted_once(copy):
     )
 
 
-def test_a_change_tells_itself_from_every_other():
+def test_every_change_has_an_identity_of_its_own():
     one = change(1, Kind.JOIN, 5)
     others = [
         msgspec.structs.replace(one, **{name: value})

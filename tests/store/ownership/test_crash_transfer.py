@@ -7,7 +7,7 @@ import random
 import pytest
 
 from splitbrain.store.config import Config
-from splitbrain.store.wire.messages import Changed, Join, Leave
+from splitbrain.store.wire.client_messages import Changed, Join, Leave
 from tests.store.box import Box
 from tests.store.ledger import Ledger
 from tests.store.ownership.test_sender import settled

@@ -9,7 +9,7 @@ import pytest
 from splitbrain.store.actions import Record
 from splitbrain.store.config import Config
 from splitbrain.store.storage.replica import DATA, place
-from splitbrain.store.wire.messages import Join, Leave, Put
+from splitbrain.store.wire.client_messages import Join, Leave, Put
 from tests.store.box import Box
 from tests.store.ledger import Ledger
 
@@ -18,16 +18,16 @@ KEYS = [b"k%d" % i for i in range(6)]
 
 def tokens_at(box, at):
     """Which nodes hold which token of that position."""
-    held = [(host.node._core.holdings.slot_at(at), name) for name, host in box.hosts.items() if host.node is not None]
+    held = [(host.node._core.ownership.slot_at(at), name) for name, host in box.hosts.items() if host.node is not None]
     return sorted((slot, name) for slot, name in held if slot is not None)
 
 
 def settled(box):
-    """Whether the homes of every partition hold its tokens, each one, and nobody else holds any."""
+    """Whether the primary replicas of every partition hold its tokens, each one, and nobody else holds any."""
     ring = box.ring
     for partition in range(ring.partitions):
         held = tokens_at(box, ring.range(partition)[0])
-        if [slot for slot, _ in held] != list(range(ring.n)) or {n for _, n in held} != set(ring.homes_of(partition)):
+        if [slot for slot, _ in held] != list(range(ring.n)) or {n for _, n in held} != set(ring.primaries_of(partition)):
             return False
     return True
 
@@ -154,7 +154,7 @@ def test_joins_and_leaves_under_load_lose_and_hide_nothing(batch):
 def test_dead_nodes_are_replaced_under_load_and_nothing_is_lost(batch):
     for seed in range(10_000 + 10 * batch, 10_000 + 10 * batch + 10):
         box, load, _ = run(seed, ["replace", "join", "leave", "both"], random.Random(seed).randint(5, 9), loss=0.05)
-        # A sloppy quorum may meet on a stand-in that a read does not ask; a strict one meets on tokens.
+        # A sloppy quorum may meet on a fallback that a read does not ask; a strict one meets on tokens.
         assert box.config.sloppy or not load.ledger.hidden
 
 
@@ -166,7 +166,7 @@ def test_writes_that_come_while_a_token_is_offered_do_not_undo_the_transfer():
         box.add("n6")
         box.run_for(0.1)
         before, after = box.ring, box.ring.joined(box.member("n6"))
-        moved = [p for p in range(8) if set(before.homes_of(p)) != set(after.homes_of(p))]
+        moved = [p for p in range(8) if set(before.primaries_of(p)) != set(after.primaries_of(p))]
         keys = [key for key in (b"%d" % i for i in range(200)) if after.partition(key) in moved]
         assert len(keys) > 20
         clients = [box.client(name) for name in before.members]
@@ -216,10 +216,10 @@ def test_a_node_that_lost_its_disk_comes_back_with_the_token_that_only_it_can_ha
         box.run_until(lambda: box.agree(*(b"%d" % number for number in range(30))), 30.0)
 
 
-def test_a_removed_node_that_comes_back_with_its_old_disk_holds_nothing_and_serves_nobody():
+def test_a_removed_node_that_comes_back_with_its_old_disk_holds_no_token_and_serves_no_client():
     box = Box(5, seed=2, config=Config(partitions=8, gossip_s=0.5))
     assert box.client().put(b"k", b"old").ok
-    victim = box.ring.homes(b"k")[0]
+    victim = box.ring.primaries(b"k")[0]
     box.crash(victim)
     other = next(name for name in box.names if name != victim)
     box.leave(victim, via=other, gone=True)
@@ -228,7 +228,7 @@ def test_a_removed_node_that_comes_back_with_its_old_disk_holds_nothing_and_serv
     assert box.client(other).put(b"k", b"new", found.context).ok
     box.start(victim)
     box.run_for(3.0)
-    assert not box.hosts[victim].node._core.holdings.tokens
+    assert not box.hosts[victim].node._core.ownership.tokens
     assert box.client(victim).get(b"k").error == "not_member"
     assert victim not in box.ring.members
     box.join(victim, via=other)
@@ -239,7 +239,7 @@ def test_a_removed_node_that_comes_back_with_its_old_disk_holds_nothing_and_serv
 def test_what_a_returning_node_had_when_it_was_removed_does_not_come_back():
     box = Box(5, seed=2, config=Config(partitions=8, gossip_s=0.5))
     assert box.client().put(b"k", b"old").ok
-    victim = box.ring.homes(b"k")[0]
+    victim = box.ring.primaries(b"k")[0]
     box.crash(victim)
     other = next(name for name in box.names if name != victim)
     box.leave(victim, via=other, gone=True)

@@ -12,21 +12,11 @@ from splitbrain.store.repair import hosted, merkle
 from splitbrain.store.repair.anti_entropy import PATIENCE_S, SWAP_BYTES
 from splitbrain.store.storage.replica import DATA, Entry, place
 from splitbrain.store.versions.dotted import EMPTY, VersionSet, add, merge, write
+from splitbrain.store.wire.client_messages import Failed, Join, Put
 from splitbrain.store.wire.datagrams import REPLY
-from splitbrain.store.wire.messages import (
-    CompareLeaves,
-    CompareNodes,
-    CompareRoots,
-    Failed,
-    Join,
-    Listings,
-    Put,
-    Swap,
-    decode_reply,
-    decode_request,
-    encode,
-)
-from splitbrain.store.wire.rpc import Exchange
+from splitbrain.store.wire.messages import decode_reply, decode_request, encode
+from splitbrain.store.wire.peer_messages import CompareLeaves, CompareNodes, CompareRoots, Listings, Swap
+from splitbrain.store.wire.rpc import Rpc
 from tests.store.box import Box, encoded
 
 EVERY_S = 2.0
@@ -61,17 +51,17 @@ class Meter:
 
     def __init__(self, box, monkeypatch):
         self.datagrams, self.messages = 0, []
-        transmit = Exchange._transmit
+        transmit = Rpc._transmit
 
-        def counted(exchange, to, kind, request_id, answered, payload):
-            sent = transmit(exchange, to, kind, request_id, answered, payload)
+        def counted(rpc, to, kind, request_id, answered, payload):
+            sent = transmit(rpc, to, kind, request_id, answered, payload)
             message = decode_reply(payload) if kind == REPLY else decode_request(payload)
             if type(message).__name__ in self.KINDS:
                 self.datagrams += sent
                 self.messages.append(message)
             return sent
 
-        monkeypatch.setattr(Exchange, "_transmit", counted)
+        monkeypatch.setattr(Rpc, "_transmit", counted)
 
     def of(self, kind):
         return [message for message in self.messages if isinstance(message, kind)]
@@ -181,17 +171,17 @@ def test_a_round_loses_and_moves_nothing_when_messages_are_lost_and_doubled():
 def test_every_two_nodes_that_share_a_partition_meet(monkeypatch):
     box = Box(5, seed=1, config=ALONE)
     met = set()
-    ask = Exchange.ask
+    ask = Rpc.ask
 
-    def noted(exchange, to, request, *rest):
+    def noted(rpc, to, request, *rest):
         if isinstance(request, CompareRoots):
-            asker = next(name for name, host in box.hosts.items() if host.node._core.exchange is exchange)
+            asker = next(name for name, host in box.hosts.items() if host.node._core.rpc is rpc)
             met.add((asker, box._owner[to]))
-        return ask(exchange, to, request, *rest)
+        return ask(rpc, to, request, *rest)
 
-    monkeypatch.setattr(Exchange, "ask", noted)
+    monkeypatch.setattr(Rpc, "ask", noted)
     box.run_for(4 * 1.25 * EVERY_S + 1.0)
-    pairs = {(one, other) for p in range(64) for one in box.ring.homes_of(p) for other in box.ring.homes_of(p)}
+    pairs = {(one, other) for p in range(64) for one in box.ring.primaries_of(p) for other in box.ring.primaries_of(p)}
     assert met == {(one, other) for one, other in pairs if one != other}
 
 
@@ -203,7 +193,7 @@ def test_with_an_interval_of_0_replicas_stay_different():
     assert counter(box, "anti_entropy_rounds") == 0
 
 
-def test_an_unfinished_tree_is_not_compared_and_holds_up_no_request(monkeypatch):
+def test_an_unfinished_tree_is_not_compared_and_delays_no_request(monkeypatch):
     monkeypatch.setattr(merkle, "SLICE_KEYS", 1)
     box = Box(2, config=PAIR)
     many = {b"%d" % i: state(b"v") for i in range(400)}
@@ -254,22 +244,22 @@ def test_nothing_is_given_away_that_a_crash_would_undo():
     assert box.state("n2", b"k") == EMPTY
 
 
-def test_what_was_asked_under_another_view_is_refused_and_compared_anew_later(monkeypatch):
+def test_a_request_under_another_view_is_refused_and_the_comparison_repeated_later(monkeypatch):
     box = Box(3, seed=1, config=ALONE)
     many = {b"%d" % i: state(b"v") for i in range(300)}
     fill(box, {"n1": many, "n2": {}, "n3": {}})
     box.add("n4")
     member = box.member("n4")
     joining = Join(member.name, member.address, member.zone, member.capacity)
-    calls, ask = [], Exchange.ask
+    calls, ask = [], Rpc.ask
 
-    def join_at_the_first_descent(exchange, to, request, *rest):
+    def join_at_the_first_descent(rpc, to, request, *rest):
         if isinstance(request, CompareNodes | CompareLeaves) and not calls:
             calls.append(None)
             box.at(box.now, lambda: calls.append(box.client("n3").begin(joining)))
-        return ask(exchange, to, request, *rest)
+        return ask(rpc, to, request, *rest)
 
-    monkeypatch.setattr(Exchange, "ask", join_at_the_first_descent)
+    monkeypatch.setattr(Rpc, "ask", join_at_the_first_descent)
     meter = Meter(box, monkeypatch)
     box.run_until(lambda: "n4" in box.ring.members and box.agree(*many), 60.0)
     assert len({request.view for request in meter.of(CompareRoots)}) == 2
@@ -394,7 +384,7 @@ def after_faults(seed, every_s):
 
 
 @pytest.mark.parametrize("seed", range(100))
-def test_after_faults_that_lose_disks_and_hints_all_homes_are_equal_within_a_meeting_of_every_pair(seed):
+def test_after_faults_that_lose_disks_and_hints_all_primaries_are_equal_within_a_meeting_of_every_pair(seed):
     box = after_faults(seed, EVERY_S)
     box.run_until(lambda: box.agree(*KEYS), BOUND_S)
 

@@ -8,7 +8,7 @@ from splitbrain.store.config import Config, Member
 from splitbrain.store.node import Node
 from splitbrain.store.repair.hinted_handoff import PUSHES_AT_ONCE
 from splitbrain.store.versions.dotted import siblings
-from splitbrain.store.wire.messages import Put
+from splitbrain.store.wire.client_messages import Put
 from tests.store.box import CLUSTER, SECRET, Box
 
 
@@ -18,9 +18,9 @@ def box():
 
 
 def put_while_down(box, owner, value=b"v", key=None, context=None):
-    """A put of a key that has the owner among its homes, while that one is cut off."""
+    """A put of a key that has the owner among its primary replicas, while that one is cut off."""
     key = key or box.key(owner)
-    coordinator = next(home for home in box.ring.homes(key) if home != owner)
+    coordinator = next(primary for primary in box.ring.primaries(key) if primary != owner)
     assert box.client(coordinator).put(key, value, context).ok
     return key
 
@@ -29,12 +29,12 @@ def holders(box, owner, key):
     return [name for name in box.names if (owner, key) in box.hints(name)]
 
 
-def test_a_stand_in_keeps_a_hint_and_pushes_it_when_the_owner_is_back(box):
+def test_a_fallback_keeps_a_hint_and_pushes_it_when_the_owner_is_back(box):
     box.isolate("n1")
     key = put_while_down(box, "n1")
     box.run_until(lambda: holders(box, "n1", key))
     (holder,) = holders(box, "n1", key)
-    assert holder not in box.ring.homes(key)
+    assert holder not in box.ring.primaries(key)
     assert box.values("n1", key) == []
     box.heal()
     box.run_until(lambda: box.agree(key), 5.0)
@@ -105,7 +105,7 @@ def test_a_newer_hint_that_comes_while_an_older_one_is_pushed_survives(box):
     newer = Box(5, seed=77)
     newer.client("n2").put(key, b"b")
     newer.run_for(1.0)
-    handoff.keep("n1", key, newer.state(newer.ring.homes(key)[0], key), lambda: None)
+    handoff.keep("n1", key, newer.state(newer.ring.primaries(key)[0], key), lambda: None)
     box.heal()
     box._do(box.hosts[holder], box.hosts[holder].node.wake(box._instant()))
     box.run_until(lambda: not box.hints(), 6.0)
@@ -113,26 +113,26 @@ def test_a_newer_hint_that_comes_while_an_older_one_is_pushed_survives(box):
 
 
 def test_nothing_is_pushed_that_a_crash_of_the_holder_would_undo(box):
-    """A stand-in that pushed what it then forgets would give away the same dot again."""
+    """A fallback that pushed what it then forgets would give away the same dot again."""
     key = box.key(others="n1")
-    home = box.ring.homes(key)[0]
+    primary = box.ring.primaries(key)[0]
     other = Box(5, seed=77)
     other.client("n2").put(key, b"v")
     other.run_for(1.0)
     box.hold("n1")
     node = box.hosts["n1"].node
-    node._handoff.keep(home, key, other.state(home, key), lambda: None)
+    node._handoff.keep(primary, key, other.state(primary, key), lambda: None)
     box._do(box.hosts["n1"], node.wake(box._instant()))
     box.run_for(5.0)
-    assert box.values(home, key) == []
+    assert box.values(primary, key) == []
     box.release("n1")
-    box.run_until(lambda: box.values(home, key) == [b"v"], 3.0)
+    box.run_until(lambda: box.values(primary, key) == [b"v"], 3.0)
 
 
 def test_thousands_of_hints_are_pushed_a_few_at_a_time():
     box = Box(4, seed=1, config=Config(n=2, w=1, r=1, anti_entropy_s=0))
     keys = [f"key{i}".encode() for i in range(1200)]
-    keys = [key for key in keys if "n1" in box.ring.homes(key)][:500]
+    keys = [key for key in keys if "n1" in box.ring.primaries(key)][:500]
     box.isolate("n1")
     client = box.client("n2")
     for key in keys:
@@ -182,10 +182,10 @@ def test_hints_of_a_node_that_is_no_member_any_more_do_no_harm(box):
     assert node.status()["hints"] == {"n1": 1}
 
 
-def test_a_coordinator_that_crashes_before_all_homes_have_the_write_owes_them_hints():
+def test_a_coordinator_that_crashes_before_all_primaries_have_the_write_keeps_hints_for_them():
     box = Box(3, seed=2)
     key = next(box.keys())
-    coordinator, other, cut_off = box.ring.homes(key)
+    coordinator, other, cut_off = box.ring.primaries(key)
     box.isolate(cut_off)
     assert box.client(coordinator).put(key, b"v").ok
     box.crash(coordinator)
@@ -231,18 +231,18 @@ def test_under_lww_a_hint_older_than_what_the_owner_has_changes_nothing():
     (holder,) = holders(box, "n1", key)
     box.heal()
     box.cut("n1", holder)
-    assert box.client(box.ring.homes(key)[1]).put(key, b"new").ok
+    assert box.client(box.ring.primaries(key)[1]).put(key, b"new").ok
     box.run_for(1.0)
     box.heal()
     box.run_until(lambda: box.agree(key), 8.0)
-    assert {tuple(box.values(home, key)) for home in box.ring.homes(key)} == {(b"new",)}
+    assert {tuple(box.values(primary, key)) for primary in box.ring.primaries(key)} == {(b"new",)}
 
 
-def test_a_stand_in_that_coordinates_does_not_hand_its_only_copy_off_while_it_still_spreads():
-    """Its hint reached one home and was deleted, another home was down, and then it crashed: nobody told the other."""
+def test_a_fallback_that_coordinates_does_not_hand_its_only_copy_off_while_it_still_spreads():
+    """Its hint reached one primary replica and was deleted, another primary replica was down, and then it crashed: nobody told the other."""
     box = Box(5, seed=4, config=Config(request_timeout_s=10.0, anti_entropy_s=0))
     key = box.key(others="n1")
-    back, there, down = box.ring.homes(key)
+    back, there, down = box.ring.primaries(key)
     box.crash(down)
     box.isolate("n1")
     box.run_for(3.0)
@@ -250,7 +250,7 @@ def test_a_stand_in_that_coordinates_does_not_hand_its_only_copy_off_while_it_st
     box.run_until(lambda: call.done)
     box.cut("n1", there)
     for name in box.names:
-        if name not in ("n1", *box.ring.homes(key)):
+        if name not in ("n1", *box.ring.primaries(key)):
             box.crash(name)
     box.cuts = {cut for cut in box.cuts if back not in cut}
     box.run_until(lambda: box.values(back, key) == [b"v"], 5.0)

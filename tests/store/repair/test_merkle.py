@@ -45,14 +45,14 @@ class Slices:
 class Stand:
     """A replica whose disk carries out what it is given, and says so, each when the test says so."""
 
-    def __init__(self, stretches=(WHOLE,)):
+    def __init__(self, ranges=(WHOLE,)):
         self.engine = MemoryEngine()
         self.out = []
         self.replica = Replica(self.engine, "n1", Config(), random.Random(1).getrandbits, self.out)
         self.slices = Slices()
         self.trees = Trees(self.replica, self.slices)
         self.written = []
-        self.trees.host(stretches)
+        self.trees.host(ranges)
 
     def put(self, key, new_state):
         self.replica.put(DATA, key, Entry(0, new_state), lambda: None)
@@ -74,12 +74,12 @@ class Stand:
             self.tell_one()
 
 
-def anew(engine, stretch):
+def anew(engine, token_range):
     """The tree of what is on the disk, from scratch."""
     out = []
     replica = Replica(engine, "n1", Config(), random.Random(1).getrandbits, out)
-    tree = Tree(stretch)
-    for key, entry in replica.stretch(stretch):
+    tree = Tree(token_range)
+    for key, entry in replica.scan(token_range):
         tree.change(tree.leaf(position(key)), digest(key, entry.state))
     return tree
 
@@ -203,13 +203,13 @@ def test_an_unfinished_tree_is_not_given_out():
     assert stand.trees.tree(SMALL).root != 0
 
 
-def test_a_join_leaves_the_trees_of_stretches_that_stay_as_they_are():
+def test_a_join_leaves_the_trees_of_ranges_that_stay_as_they_are():
     members = [Member(f"n{i}", ("h", i)) for i in range(1, 6)]
     before = Ring(members, Config())
     after = before.joined(Member("n6", ("h", 6)))
 
     def hosted(ring):
-        return [ring.range(p) for p in range(ring.partitions) if "n1" in ring.homes_of(p)]
+        return [ring.range(p) for p in range(ring.partitions) if "n1" in ring.primaries_of(p)]
 
     stand = Stand(hosted(before))
     for number in range(300):
@@ -217,17 +217,17 @@ def test_a_join_leaves_the_trees_of_stretches_that_stay_as_they_are():
     stand.settle()
     stand.slices.run_all()
     stay = set(hosted(before)) & set(hosted(after))
-    trees = {stretch: stand.trees.tree(stretch) for stretch in stay}
+    trees = {token_range: stand.trees.tree(token_range) for token_range in stay}
     looked_at = []
     stand.replica.reported = lambda within, *rest: looked_at.append(within)
     stand.trees.host(hosted(after))
     assert len(stay) > 20
-    assert all(stand.trees.tree(stretch) is tree for stretch, tree in trees.items())
+    assert all(stand.trees.tree(token_range) is tree for token_range, tree in trees.items())
     assert set(hosted(after)) - stay or not stand.slices.waiting
     assert not looked_at
 
 
-def test_a_stretch_that_went_and_came_back_is_filled_anew():
+def test_the_tree_of_a_range_that_went_and_came_back_is_filled_anew():
     stand = Stand([SMALL])
     stand.slices.run_all()
     stand.trees.host([])

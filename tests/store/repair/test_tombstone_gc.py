@@ -11,19 +11,20 @@ from splitbrain.store.repair import tombstone_gc
 from splitbrain.store.repair.merkle import digest
 from splitbrain.store.repair.tombstone_gc import OTHER, PATIENCE_S, READY, REST_S, UNDER_WAY_S, WAIT
 from splitbrain.store.versions.dotted import EMPTY
-from splitbrain.store.wire.messages import AskQuiet, Failed, Get, Quiet, Reap, Write
+from splitbrain.store.wire.client_messages import Failed, Get
+from splitbrain.store.wire.peer_messages import AskQuiet, Quiet, Reap, Write
 from tests.store.box import Box
 
 GRACE_S = 20.0
 QUIET_S = UNDER_WAY_S + 2.0
 CYCLE_S = REST_S[0] + QUIET_S + 2 * PATIENCE_S
-"""From the end of one pass to the next reaping, if nobody is away."""
+"""From the end of one pass to the next collection, if no node is away."""
 CONFIG = Config(tombstone_grace_s=GRACE_S, anti_entropy_s=2.0, partitions=8)
 
 
 def deleted(box, key, value=b"v"):
-    """Put and delete a key, through its first home. Returns the context of the delete."""
-    client = box.client(box.ring.homes(key)[0])
+    """Put and delete a key, through its first primary replica. Returns the context of the delete."""
+    client = box.client(box.ring.primaries(key)[0])
     context = client.put(key, value, w=3).context
     call = client.delete(key, context)
     assert call.ok
@@ -57,11 +58,11 @@ def box():
     return Box(5, seed=6, config=CONFIG)
 
 
-def test_a_tombstone_is_reaped_after_its_grace_and_not_before(box):
+def test_a_tombstone_is_deleted_after_its_grace_period_and_not_before(box):
     key = box.key()
     deleted(box, key)
     box.run_for(GRACE_S - 1.0)
-    assert all(box.versions(home, key) for home in box.ring.homes(key))
+    assert all(box.versions(primary, key) for primary in box.ring.primaries(key))
     box.run_until(lambda: gone(box, key), REST_S[0] + CYCLE_S + 2.0)
     assert sum(box.counter(name, "tombstones_reaped") for name in box.names) == 3
 
@@ -71,7 +72,7 @@ def test_without_a_grace_tombstones_stay():
     key = box.key()
     deleted(box, key)
     box.run_for(300.0)
-    assert all(box.versions(home, key) for home in box.ring.homes(key))
+    assert all(box.versions(primary, key) for primary in box.ring.primaries(key))
 
 
 def test_live_values_and_tombstones_beside_a_live_sibling_stay(box):
@@ -87,16 +88,16 @@ def test_live_values_and_tombstones_beside_a_live_sibling_stay(box):
 
 
 @pytest.mark.parametrize("anti_entropy_s", [0, 2.0])
-def test_a_home_that_was_down_with_the_old_value_does_not_bring_it_back(anti_entropy_s):
+def test_a_primary_that_was_down_with_the_old_value_does_not_bring_it_back(anti_entropy_s):
     box = Box(5, seed=6, config=Config(tombstone_grace_s=GRACE_S, anti_entropy_s=anti_entropy_s, partitions=8))
     key = box.key()
-    client = box.client(box.ring.homes(key)[0])
+    client = box.client(box.ring.primaries(key)[0])
     context = client.put(key, b"v", w=3).context
-    away = box.ring.homes(key)[2]
+    away = box.ring.primaries(key)[2]
     box.crash(away)
     assert client.delete(key, context).ok
     box.run_for(GRACE_S + 2 * CYCLE_S)
-    assert all(box.versions(home, key) for home in box.ring.homes(key)[:2]), "reaped while a home was away"
+    assert all(box.versions(primary, key) for primary in box.ring.primaries(key)[:2]), "reaped while a home was away"
     assert sum(box.counter(name, "reaping_put_off") for name in box.names if name != away) > 0
     box.start(away)
     box.run_until(lambda: not alive(box, key), 10.0)
@@ -106,23 +107,23 @@ def test_a_home_that_was_down_with_the_old_value_does_not_bring_it_back(anti_ent
 
 @pytest.mark.parametrize("from_all", [True, False], ids=["from all", "from its owner"])
 def test_a_hint_of_the_old_value_that_is_delivered_late_does_not_bring_it_back(box, from_all):
-    """Its holder is cut off, while all homes hold the tombstone for long."""
+    """Its holder is cut off, while all primary replicas hold the tombstone for long."""
     key = box.key()
-    homes = box.ring.homes(key)
-    box.isolate(homes[2])
-    client = box.client(homes[0])
+    primaries = box.ring.primaries(key)
+    box.isolate(primaries[2])
+    client = box.client(primaries[0])
     context = client.put(key, b"v").context
-    box.run_until(lambda: (homes[2], key) in box.hints())
-    (holder,) = [name for name in box.names if (homes[2], key) in box.hints(name)]
+    box.run_until(lambda: (primaries[2], key) in box.hints())
+    (holder,) = [name for name in box.names if (primaries[2], key) in box.hints(name)]
     box.heal()
     if from_all:
         box.isolate(holder)
     else:
-        box.cut(holder, homes[2])
+        box.cut(holder, primaries[2])
     assert client.delete(key, context).ok
-    box.run_until(lambda: all(box.versions(home, key) and not box.values(home, key) for home in homes), 10.0)
+    box.run_until(lambda: all(box.versions(primary, key) and not box.values(primary, key) for primary in primaries), 10.0)
     box.run_for(GRACE_S + 2 * CYCLE_S)
-    assert all(box.versions(home, key) for home in homes), "reaped while a hint was kept"
+    assert all(box.versions(primary, key) for primary in primaries), "reaped while a hint was kept"
     assert box.hints(holder)
     box.heal()
     never_alive(box, 10.0, key)
@@ -135,25 +136,25 @@ def test_a_hint_of_the_old_value_that_is_delivered_late_does_not_bring_it_back(b
 def test_a_removed_node_does_not_bring_the_value_back_with_its_hints(box, joins_again):
     """Nobody asks it, so the tombstone is reaped while it keeps a hint of the value."""
     key = box.key()
-    homes = box.ring.homes(key)
-    box.isolate(homes[2])
-    client = box.client(homes[0])
+    primaries = box.ring.primaries(key)
+    box.isolate(primaries[2])
+    client = box.client(primaries[0])
     context = client.put(key, b"v").context
-    box.run_until(lambda: (homes[2], key) in box.hints())
-    (holder,) = [name for name in box.names if (homes[2], key) in box.hints(name)]
+    box.run_until(lambda: (primaries[2], key) in box.hints())
+    (holder,) = [name for name in box.names if (primaries[2], key) in box.hints(name)]
     box.heal()
     box.isolate(holder)
     if joins_again:
         box.crash(holder)
     assert client.delete(key, context).ok
     box.run_for(3.0)
-    assert box.leave(holder, via=homes[0], gone=True).ok
+    assert box.leave(holder, via=primaries[0], gone=True).ok
     box.run_until(lambda: gone(box, key), GRACE_S + 3 * CYCLE_S)
     assert box.hints(holder)
     box.heal()
     if joins_again:
         box.start(holder)
-        assert box.join(holder, via=homes[0]).ok
+        assert box.join(holder, via=primaries[0]).ok
     never_alive(box, 30.0, key)
     assert not box.hints()
 
@@ -161,16 +162,16 @@ def test_a_removed_node_does_not_bring_the_value_back_with_its_hints(box, joins_
 def test_a_hint_whose_deletion_is_not_durable_counts_as_kept(box):
     """After a crash it would be there again, and be pushed."""
     key = box.key()
-    homes = box.ring.homes(key)
-    box.isolate(homes[2])
-    context = box.client(homes[0]).put(key, b"v").context
-    box.run_until(lambda: (homes[2], key) in box.hints())
-    (holder,) = [name for name in box.names if (homes[2], key) in box.hints(name)]
+    primaries = box.ring.primaries(key)
+    box.isolate(primaries[2])
+    context = box.client(primaries[0]).put(key, b"v").context
+    box.run_until(lambda: (primaries[2], key) in box.hints())
+    (holder,) = [name for name in box.names if (primaries[2], key) in box.hints(name)]
     box.hold(holder)
     box.heal()
-    box.run_until(lambda: box.values(homes[2], key) == [b"v"], 10.0)
+    box.run_until(lambda: box.values(primaries[2], key) == [b"v"], 10.0)
     assert (
-        box.client(homes[0])
+        box.client(primaries[0])
         .delete(
             key,
             context,
@@ -180,7 +181,7 @@ def test_a_hint_whose_deletion_is_not_durable_counts_as_kept(box):
     box.run_for(1.0)
     assert not box.hosts[holder].node._handoff.owners(key)
     box.run_for(GRACE_S + 3 * CYCLE_S)
-    assert all(box.versions(home, key) for home in homes), "reaped while a crash could bring a hint back"
+    assert all(box.versions(primary, key) for primary in primaries), "reaped while a crash could bring a hint back"
     box.crash(holder)
     box.start(holder)
     box.release(holder)
@@ -191,19 +192,19 @@ def test_a_hint_whose_deletion_is_not_durable_counts_as_kept(box):
 def test_a_node_that_was_stalled_counts_its_quiet_anew(box):
     key = box.key()
     deleted(box, key)
-    home = box.ring.homes(key)[1]
-    state = box.state(home, key)
-    assert say(box, home, key, state) == WAIT
+    primary = box.ring.primaries(key)[1]
+    state = box.state(primary, key)
+    assert say(box, primary, key, state) == WAIT
     box.run_for(QUIET_S)
-    assert say(box, home, key, state) == READY
-    box.hosts[home].node._enter(box._instant()._replace(monotonic=box.now + 10.0))
-    assert say(box, home, key, state) == WAIT
+    assert say(box, primary, key, state) == READY
+    box.hosts[primary].node._enter(box._instant()._replace(monotonic=box.now + 10.0))
+    assert say(box, primary, key, state) == WAIT
 
 
 def test_a_restarted_node_counts_its_quiet_anew(box):
     key = box.key(others="n1")
     deleted(box, key)
-    state = box.state(box.ring.homes(key)[0], key)
+    state = box.state(box.ring.primaries(key)[0], key)
     say(box, "n1", key, state)
     box.run_for(QUIET_S)
     assert say(box, "n1", key, state) == READY
@@ -214,49 +215,49 @@ def test_a_restarted_node_counts_its_quiet_anew(box):
 
 def test_a_hint_that_came_and_went_between_two_questions_ends_the_quiet(box):
     key = box.key(others="n1")
-    old = box.client(box.ring.homes(key)[0])
+    old = box.client(box.ring.primaries(key)[0])
     context = old.put(key, b"v", w=3).context
-    home = box.ring.homes(key)[0]
-    value = box.state(home, key)
+    primary = box.ring.primaries(key)[0]
+    value = box.state(primary, key)
     old.delete(key, context)
     box.run_for(1.0)
-    state = box.state(home, key)
+    state = box.state(primary, key)
     say(box, "n1", key, state)
     box.run_for(QUIET_S - 5.0)
-    box.client("n1").ask(Write(key, value, home))
+    box.client("n1").ask(Write(key, value, primary))
     box.run_for(5.0)
     assert not box.hints()
     assert say(box, "n1", key, state) == WAIT
 
 
-def test_a_home_that_holds_another_state_says_so_and_is_sent_the_tombstone():
+def test_a_primary_that_holds_another_state_says_so_and_is_sent_the_tombstone():
     box = Box(5, seed=6, config=Config(tombstone_grace_s=GRACE_S, anti_entropy_s=0, read_repair="off", partitions=8))
     key = box.key()
     deleted(box, key)
     box.run_for(1.0)
-    homes = box.ring.homes(key)
-    state = box.state(homes[0], key)
-    for home in homes[1:]:
-        box.wipe(home)
-    assert say(box, homes[1], key, state) == OTHER
-    box.run_until(lambda: box.state(homes[1], key) == box.state(homes[2], key) == state, GRACE_S + 2 * CYCLE_S)
+    primaries = box.ring.primaries(key)
+    state = box.state(primaries[0], key)
+    for primary in primaries[1:]:
+        box.wipe(primary)
+    assert say(box, primaries[1], key, state) == OTHER
+    box.run_until(lambda: box.state(primaries[1], key) == box.state(primaries[2], key) == state, GRACE_S + 2 * CYCLE_S)
     box.run_until(lambda: gone(box, key), 3 * CYCLE_S)
 
 
-def test_a_home_that_is_not_told_brings_the_tombstone_back_and_not_the_value(box):
+def test_a_replica_that_is_not_told_to_delete_brings_the_tombstone_back_and_not_the_value(box):
     key = box.key()
     deleted(box, key)
-    first, _, untold = box.ring.homes(key)
-    reaper = box.hosts[first].node._reaping
-    told = reaper._told
+    first, _, untold = box.ring.primaries(key)
+    reaper = box.hosts[first].node._tombstone_gc
+    told = reaper._answered
 
     def cut_off_before_the_order(*args, last):
         if last:
             box.isolate(untold)
-            reaper._told = told
+            reaper._answered = told
         told(*args, last=last)
 
-    reaper._told = cut_off_before_the_order
+    reaper._answered = cut_off_before_the_order
     box.run_until(lambda: box.state(first, key) == EMPTY, GRACE_S + 2 * CYCLE_S)
     box.run_for(PATIENCE_S + 1.0)
     assert box.versions(untold, key)
@@ -266,11 +267,11 @@ def test_a_home_that_is_not_told_brings_the_tombstone_back_and_not_the_value(box
     box.run_until(lambda: gone(box, key), 3 * CYCLE_S)
 
 
-def test_a_put_with_a_context_from_before_the_reaping_stands_alone(box):
+def test_a_put_with_a_context_from_before_the_collection_has_no_sibling(box):
     key = box.key()
     context = deleted(box, key)
     box.run_until(lambda: gone(box, key), GRACE_S + 2 * CYCLE_S)
-    client = box.client(box.ring.homes(key)[1])
+    client = box.client(box.ring.primaries(key)[1])
     assert client.put(key, b"again", context).ok
     box.run_for(2.0)
     assert client.get(key).values == [b"again"]
@@ -278,39 +279,39 @@ def test_a_put_with_a_context_from_before_the_reaping_stands_alone(box):
     assert client.get(key).values == [b"again", b"blind"]
 
 
-def test_no_dot_is_used_again_after_a_reaping(box):
+def test_no_dot_is_used_again_after_a_collection(box):
     dots = box.watch_dots()
     key = box.key()
-    homes = box.ring.homes(key)
+    primaries = box.ring.primaries(key)
     for value in (b"1", b"2"):
         deleted(box, key, value)
         box.run_until(lambda: gone(box, key), GRACE_S + 3 * CYCLE_S)
-    for home in homes:
-        assert box.client(home).put(key, b"3").ok
+    for primary in primaries:
+        assert box.client(primary).put(key, b"3").ok
     assert max(len(ids) for ids in dots.values()) == 1
 
 
 def test_an_order_about_a_key_that_was_written_meanwhile_changes_nothing(box):
     key = box.key()
     context = deleted(box, key)
-    home = box.ring.homes(key)[0]
-    state = box.state(home, key)
+    primary = box.ring.primaries(key)[0]
+    state = box.state(primary, key)
     for name in box.names:
         say(box, name, key, state)
-    assert box.client(home).put(key, b"new", context, w=3).ok
-    view = box.hosts[home].node._core.membership.view
-    for name in box.ring.homes(key):
+    assert box.client(primary).put(key, b"new", context, w=3).ok
+    view = box.hosts[primary].node._core.membership.view
+    for name in box.ring.primaries(key):
         box.client(name).ask(Reap(view, [(key, digest(key, state))]))
-    assert [box.values(name, key) for name in box.ring.homes(key)] == [[b"new"]] * 3
+    assert [box.values(name, key) for name in box.ring.primaries(key)] == [[b"new"]] * 3
 
 
-def test_an_order_that_nobody_prepared_changes_nothing(box):
+def test_an_order_to_delete_that_was_not_prepared_changes_nothing(box):
     key = box.key()
     deleted(box, key)
-    home = box.ring.homes(key)[0]
-    view = box.hosts[home].node._core.membership.view
-    box.client(home).ask(Reap(view, [(key, digest(key, box.state(home, key)))]))
-    assert box.versions(home, key)
+    primary = box.ring.primaries(key)[0]
+    view = box.hosts[primary].node._core.membership.view
+    box.client(primary).ask(Reap(view, [(key, digest(key, box.state(primary, key)))]))
+    assert box.versions(primary, key)
 
 
 def test_a_question_in_another_view_of_the_membership_is_refused(box):
@@ -321,13 +322,13 @@ def test_a_question_in_another_view_of_the_membership_is_refused(box):
 def test_what_is_watched_is_bounded(box, monkeypatch):
     monkeypatch.setattr(tombstone_gc, "WATCHED_MAX", 10)
     view = box.hosts["n1"].node._core.membership.view
-    keys = [key for key, _ in zip(box.keys(), range(200), strict=False) if "n1" not in box.ring.homes(key)]
+    keys = [key for key, _ in zip(box.keys(), range(200), strict=False) if "n1" not in box.ring.primaries(key)]
     reply = box.client("n1").ask(AskQuiet(view, [(key, 5) for key in keys])).reply
     assert isinstance(reply, Quiet) and set(reply.answers) == {WAIT}
-    assert len(box.hosts["n1"].node._reaping._watched) == 10
+    assert len(box.hosts["n1"].node._tombstone_gc._watched) == 10
 
 
-def test_thousands_of_tombstones_are_reaped_in_batches(monkeypatch):
+def test_thousands_of_tombstones_are_deleted_in_batches(monkeypatch):
     monkeypatch.setattr(tombstone_gc, "BATCH_KEYS", 20)
     box = Box(3, seed=1, config=CONFIG)
     client = box.client()
@@ -380,8 +381,8 @@ def test_under_faults_a_deleted_value_never_comes_back_and_every_tombstone_goes_
     client = box.client()
     missed = {}
     for key in (b"%d" % i for i in range(6)):
-        # One home misses the put, or the delete, and gets a hint.
-        missed[key] = rng.choice(box.ring.homes(key))
+        # One primary replica misses the put, or the delete, and gets a hint.
+        missed[key] = rng.choice(box.ring.primaries(key))
         if rng.random() < 0.5:
             box.isolate(missed[key])
         client.put(key, b"v")
@@ -403,7 +404,7 @@ def test_under_faults_a_deleted_value_never_comes_back_and_every_tombstone_goes_
         client.begin(Get(rng.choice(keys), 1))
         box.run_for(rng.choice([0.5, 3.0, 10.0]))
         for key in keys:
-            if box.state(box.ring.homes(key)[0], key) == EMPTY and not alive(box, key):
+            if box.state(box.ring.primaries(key)[0], key) == EMPTY and not alive(box, key):
                 reaped.add(key)
             assert key not in reaped or not alive(box, key), f"{key!r} came back (seed {seed})"
     recover(box)

@@ -65,21 +65,21 @@ def test_a_position_lies_in_the_range_of_its_partition(ring, key):
 
 
 @given(rings(), st.binary(min_size=1, max_size=20))
-def test_every_partition_has_n_distinct_homes_in_as_many_zones_as_there_can_be(ring, key):
+def test_every_partition_has_n_distinct_primaries_in_as_many_zones_as_there_can_be(ring, key):
     zones = len({member.zone for member in ring.members.values()})
     for partition in range(ring.partitions):
-        homes = ring.homes_of(partition)
-        assert len(homes) == len(set(homes)) == ring.n
-        assert len({ring.members[home].zone for home in homes}) == min(ring.n, zones)
-    assert ring.homes(key) == ring.homes_of(ring.partition(key))
+        primaries = ring.primaries_of(partition)
+        assert len(primaries) == len(set(primaries)) == ring.n
+        assert len({ring.members[primary].zone for primary in primaries}) == min(ring.n, zones)
+    assert ring.primaries(key) == ring.primaries_of(ring.partition(key))
 
 
 @given(rings(), st.binary(min_size=1, max_size=20))
-def test_a_preference_list_names_every_node_once_homes_first_and_the_owner_before_all(ring, key):
+def test_a_preference_list_names_every_node_once_primaries_first_and_the_owner_before_all(ring, key):
     for partition in range(ring.partitions):
         preference = ring.preference_of(partition)
         assert sorted(preference) == sorted(ring.members)
-        assert preference[: ring.n] == ring.homes_of(partition)
+        assert preference[: ring.n] == ring.primaries_of(partition)
         if len(set(ring.owners)) == len(ring.members):
             assert preference[0] == ring.owners[partition]
     assert ring.preference(key) == ring.preference_of(ring.partition(key))
@@ -95,7 +95,7 @@ def test_strategies_1_and_2_depend_on_who_is_a_member_and_not_on_how_it_became_o
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
-def test_nodes_told_of_the_members_in_another_order_agree(strategy):
+def test_nodes_given_the_members_in_another_order_agree(strategy):
     one = Ring(members(5), Config(strategy=strategy))
     two = Ring(reversed(members(5)), Config(strategy=strategy))
     assert one.owners == two.owners
@@ -105,7 +105,7 @@ def test_nodes_told_of_the_members_in_another_order_agree(strategy):
 def test_with_random_tokens_a_newcomer_is_the_only_one_to_get_keys(ring, anywhere):
     after = ring.joined(member(99))
     for at in (anywhere, *edges(after)):
-        got = set(after.homes_of(after.partition_at(at))) - set(ring.homes_of(ring.partition_at(at)))
+        got = set(after.primaries_of(after.partition_at(at))) - set(ring.primaries_of(ring.partition_at(at)))
         assert got <= {"n99"}
 
 
@@ -114,7 +114,7 @@ def test_with_random_tokens_only_the_leavers_keys_move(ring, anywhere):
     ring = ring.joined(member(99))
     after = ring.left("n99")
     for at in (anywhere, *edges(ring)):
-        lost = set(ring.homes_of(ring.partition_at(at))) - set(after.homes_of(after.partition_at(at)))
+        lost = set(ring.primaries_of(ring.partition_at(at))) - set(after.primaries_of(after.partition_at(at)))
         assert lost <= {"n99"}
 
 
@@ -124,7 +124,7 @@ def test_in_strategy_3_no_key_moves_between_nodes_that_were_there_before_a_join(
     ring = Ring(members(nodes), Config(partitions=partitions))
     after = ring.joined(member(99))
     for partition in range(partitions):
-        assert set(after.homes_of(partition)) - set(ring.homes_of(partition)) <= {"n99"}
+        assert set(after.primaries_of(partition)) - set(ring.primaries_of(partition)) <= {"n99"}
 
 
 @given(rings(strategies=(3,)))
@@ -153,7 +153,7 @@ def test_in_strategy_1_a_range_belongs_to_the_token_at_its_end(ring):
 
 
 @given(rings(strategies=(1,)))
-def test_the_range_over_zero_is_cut_there_and_both_parts_have_the_same_homes(ring):
+def test_the_range_over_zero_is_cut_there_and_both_parts_have_the_same_primaries(ring):
     assert ring.preference_of(ring.partitions - 1) == ring.preference_of(0)
 
 
@@ -186,23 +186,23 @@ def test_a_machine_whose_tokens_follow_each_other_counts_once():
     # Riak's preference lists named one machine twice where two of its virtual nodes lay side by side.
     dealt = ["n1", "n1", "n1", "n2", "n1", "n1", "n3", "n0"]
     ring = Ring(members(4), Config(partitions=8), dealt=dealt)
-    assert ring.homes_of(0) == ("n1", "n2", "n3")
+    assert ring.primaries_of(0) == ("n1", "n2", "n3")
     assert ring.preference_of(4) == ("n1", "n3", "n0", "n2")
-    assert ring.homes_of(7) == ("n0", "n1", "n2")
+    assert ring.primaries_of(7) == ("n0", "n1", "n2")
 
 
-def test_a_home_in_a_zone_not_met_yet_goes_before_nearer_nodes_and_those_fill_up():
+def test_a_primary_in_a_zone_not_met_yet_goes_before_nearer_nodes_and_those_fill_up():
     zoned = [member(0, "east"), member(1, "east"), member(2, "east"), member(3, "west")]
     ring = Ring(zoned, Config(partitions=4), dealt=["n0", "n1", "n2", "n3"])
-    assert ring.homes_of(0) == ("n0", "n3", "n1")
+    assert ring.primaries_of(0) == ("n0", "n3", "n1")
     assert ring.preference_of(0) == ("n0", "n3", "n1", "n2")
-    assert ring.homes_of(2) == ("n2", "n3", "n0")
+    assert ring.primaries_of(2) == ("n2", "n3", "n0")
 
 
-def test_members_that_own_nothing_stand_in_last():
+def test_members_that_own_nothing_fallback_last():
     ring = Ring(members(5), Config(partitions=2), dealt=["n3", "n1"])
     assert ring.preference_of(0) == ("n3", "n1", "n0", "n2", "n4")
-    assert ring.homes_of(1) == ("n1", "n3", "n0")
+    assert ring.primaries_of(1) == ("n1", "n3", "n0")
 
 
 def test_a_position_is_the_keys_md5():
@@ -210,9 +210,9 @@ def test_a_position_is_the_keys_md5():
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
-def test_a_ring_that_has_no_members_has_no_homes(strategy):
+def test_a_ring_that_has_no_members_has_no_primaries(strategy):
     ring = Ring((), Config(strategy=strategy))
-    assert ring.homes(b"k") == ring.preference(b"k") == ()
+    assert ring.primaries(b"k") == ring.preference(b"k") == ()
     assert ring.range(0)[0] == 0 and ring.range(ring.partitions - 1)[1] == RING_SIZE
     assert list(ring.owners) == []
 
@@ -245,9 +245,9 @@ def test_a_walk_ends_once_it_has_met_everybody():
 def test_walks_are_made_when_they_are_asked_for_and_kept():
     ring = Ring(members(5), Config())
     ring = ring.joined(member(9))
-    assert not ring._homes and not ring._preferences
+    assert not ring._primaries and not ring._preferences
     assert ring.preference_of(3) is ring.preference_of(3)
-    assert list(ring._homes) == [3]
+    assert list(ring._primaries) == [3]
 
 
 @given(st.lists(st.sampled_from("abcd"), min_size=1, max_size=12), st.integers(0, 11))

@@ -11,8 +11,7 @@ import pytest
 
 from splitbrain.store.actions import Instant
 from splitbrain.store.scheduling.background import PAUSE_MAX_S, PAUSE_MIN_S, SPARE_MAX, Background
-from splitbrain.store.scheduling.timers import Timers
-from splitbrain.store.wire.rpc import Present
+from splitbrain.store.scheduling.timers import Present, Timers
 
 THRESHOLD_S = 0.05
 SLICES = 15_000
@@ -171,7 +170,7 @@ def test_under_a_load_that_leaves_room_all_the_work_is_done():
     assert machine.p99 < THRESHOLD_S
 
 
-def test_the_status_tells_what_clients_see_and_how_far_work_holds_back():
+def test_the_status_shows_client_latency_and_the_pause_of_background_work():
     machine = Machine()
     machine.work("transfer", 1000)
     for _ in range(20):

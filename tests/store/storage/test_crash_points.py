@@ -66,7 +66,7 @@ def test_the_scenario_has_more_than_two_hundred_commits_and_makes_siblings():
     whole.check()
     assert whole.commits >= 210
     assert all(call.ok for call in whole.ledger.calls)
-    assert any(len(whole.box.versions(whole.box.ring.homes(key)[0], key)) > 1 for key in KEYS)
+    assert any(len(whole.box.versions(whole.box.ring.primaries(key)[0], key)) > 1 for key in KEYS)
 
 
 @pytest.mark.parametrize("nodes", [3, 5])

@@ -89,7 +89,7 @@ def test_a_slice_of_a_scan_costs_what_it_takes_and_not_what_there_is():
     assert Compared.times < 100
 
 
-def test_a_scan_that_was_let_go_holds_no_checkpoint_up(tmp_path):
+def test_an_abandoned_scan_delays_no_checkpoint(tmp_path):
     engine = SqliteEngine(tmp_path)
     engine.commit([Record("data", b"%d" % i, b"") for i in range(100)])
     scan = engine.scan("data")

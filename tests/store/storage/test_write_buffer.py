@@ -6,7 +6,8 @@ import pytest
 
 from splitbrain.store.config import Config
 from splitbrain.store.storage.replica import DATA
-from splitbrain.store.wire.messages import Get, Put, Write, Written
+from splitbrain.store.wire.client_messages import Get, Put
+from splitbrain.store.wire.peer_messages import Write, Written
 from tests.store.box import Box
 
 FLUSH_S = 5.0
@@ -110,7 +111,7 @@ def test_a_power_cut_loses_nothing_that_was_acknowledged_with_dw_1(seed):
         assert value in box.client("n1").ask(Get(key, r=3, pr=3)).values
 
 
-def test_a_dw_that_is_not_met_says_so_and_that_nobody_knows():
+def test_a_dw_that_is_not_met_says_so_and_is_indeterminate():
     box = Box(3, config=buffered(dw=2, sloppy=False))
     box.hold("n2")
     box.hold("n3")
@@ -192,7 +193,7 @@ def test_a_write_that_comes_again_once_it_is_durable_is_not_held_for_ever():
     assert box.client("n1").put(b"k", b"v", w=3).ok
     box.run_for(2 * FLUSH_S)
     again = box.client("n2").ask(Write(b"k", box.state("n2", b"k"), None, False))
-    assert again.reply == Written(slot=box.hosts["n2"].node._core.holdings.slot(b"k"), durable=True)
+    assert again.reply == Written(slot=box.hosts["n2"].node._core.ownership.slot(b"k"), durable=True)
     for name in ("n1", "n2"):
         core = box.hosts[name].node._core
         assert not core.buffer.put(b"k", core.replica.newest(DATA, b"k"))
@@ -202,18 +203,18 @@ def test_a_write_that_comes_again_once_it_is_durable_is_not_held_for_ever():
 def test_a_hint_is_durable_whatever_the_put_asks_for():
     box = Box(5, config=buffered(dw=0, partitions=64))
     key = next(box.keys())
-    homes = box.ring.homes(key)
-    box.crash(homes[2])
+    primaries = box.ring.primaries(key)
+    box.crash(primaries[2])
     box.run_for(3.0)
-    assert box.client(homes[0]).put(key, b"v", w=3).ok
-    assert (homes[2], key) in box.hints()
+    assert box.client(primaries[0]).put(key, b"v", w=3).ok
+    assert (primaries[2], key) in box.hints()
 
 
 def test_a_write_between_nodes_is_durable_unless_it_says_otherwise(box):
     client = box.client("n1")
     box.client("n2").put(b"k", b"v", w=3)
     state = box.hosts["n2"].node._core.replica.visible(b"k")
-    assert client.ask(Write(b"k", state)).reply == Written(slot=box.hosts["n1"].node._core.holdings.slot(b"k"))
+    assert client.ask(Write(b"k", state)).reply == Written(slot=box.hosts["n1"].node._core.ownership.slot(b"k"))
     assert box.values("n1", b"k") == [b"v"]
 
 
@@ -243,6 +244,6 @@ def test_without_a_buffer_everything_is_durable_even_with_dw_0():
     assert durable_everywhere(box, b"k")
 
 
-def test_the_status_shows_how_much_only_memory_holds(box):
+def test_the_status_shows_how_many_writes_are_only_in_memory(box):
     box.client("n1").put(b"k", b"v", w=3)
     assert box.hosts["n1"].node.status()["buffer"] == {"objects": 1, "room": 100, "flushes": 0}

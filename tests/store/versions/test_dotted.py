@@ -107,7 +107,7 @@ def test_all_replicas_merged_hold_exactly_what_no_write_has_replaced(world):
 
 
 @given(worlds(), st.data())
-def test_a_merge_drops_a_version_only_if_somebody_replaced_it(world, data):
+def test_a_merge_drops_a_version_only_if_a_write_replaced_it(world, data):
     a, b = (data.draw(st.sampled_from(world.snapshots)) for _ in range(2))
     dropped = {v.dot for v in (*a.versions, *b.versions)} - {v.dot for v in merge(a, b).versions}
     replaced = set().union(*world.pasts.values()) if world.pasts else set()

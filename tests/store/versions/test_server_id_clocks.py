@@ -118,12 +118,12 @@ def test_concurrent_puts_through_different_coordinators_are_siblings_as_in_the_p
 def test_any_node_takes_a_put_and_the_coordinator_counts_it_as_its_own():
     box = Box(5, config=PAPER)
     key = next(box.keys())
-    outside = next(name for name in box.names if name not in box.ring.homes(key))
+    outside = next(name for name in box.names if name not in box.ring.primaries(key))
     client = box.client(outside)
     for value in (b"a", b"b", b"c"):
         client.put(key, value, client.get(key).context)
     box.run_for(1.0)
-    state = box.state(box.ring.homes(key)[0], key)
+    state = box.state(box.ring.primaries(key)[0], key)
     assert [version.value for version in state.versions] == [b"c"]
     assert list(state.seen.clock.values()) == [3]
 
@@ -146,7 +146,7 @@ def test_a_wiped_server_does_not_count_from_one_again_under_its_old_id():
 
 
 @pytest.mark.parametrize("seed", range(30))
-def test_after_faults_end_all_homes_agree_and_no_dot_was_given_twice(seed):
+def test_after_faults_end_all_primaries_agree_and_no_dot_was_given_twice(seed):
     box, _, dots = run(3000 + seed, PAPER)
     box.run_until(lambda: box.agree(*KEYS), 15.0)
     assert max((len(ids) for ids in dots.values()), default=0) <= 1

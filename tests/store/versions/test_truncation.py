@@ -23,7 +23,7 @@ from splitbrain.store.versions.dotted import (
     VersionSet,
     next_dot,
 )
-from splitbrain.store.wire.messages import Write
+from splitbrain.store.wire.peer_messages import Write
 from tests.store.box import Box
 from tests.store.test_convergence import KEYS, run
 
@@ -326,7 +326,7 @@ def test_a_node_whose_entry_was_dropped_writes_on_under_a_fresh_actor():
 
 
 @pytest.mark.parametrize("seed", range(40))
-def test_after_faults_end_all_homes_agree_and_no_acknowledged_write_is_lost(seed):
+def test_after_faults_end_all_primaries_agree_and_no_acknowledged_write_is_lost(seed):
     config = Config(clock_limit=(1, 2, 3, 10)[seed % 4], conflicts="siblings" if seed < 28 else "lww")
     box, ledger, dots = run(4000 + seed, config)
     box.run_until(lambda: box.agree(*KEYS), 15.0)

@@ -1,6 +1,6 @@
-"""Hostile traffic: what strangers can send to a node, and what a mad holder of the key can.
+"""Hostile traffic: what a sender without the key can send to a node, and what a faulty holder of it can.
 
-A *stranger* has no key. It can make up datagrams, and record, cut, flip, splice, replay and reorder those of others.
+An *outsider* has no key. It can make up datagrams, and record, cut, flip, splice, replay and reorder those of others.
 A holder of the cluster's key is trusted by design, and can do whatever a client or a node can; but even what it sends
 sealed, malformed or extreme, must not bring a node down.
 """
@@ -24,18 +24,18 @@ from splitbrain.store.wire import datagrams, messages
 from splitbrain.store.wire.datagrams import HELLO, REPLY, REQUEST, RETRY, Wire
 from tests.store.box import CLUSTER, Box
 
-STRANGERS = [(f"10.9.{i // 250}.{i % 250 + 1}", 1024 + i) for i in range(1000)]
+OUTSIDERS = [(f"10.9.{i // 250}.{i % 250 + 1}", 1024 + i) for i in range(1000)]
 
 
-class Stranger:
+class Outsider:
     """Endless hostile datagrams. recorded: what it saw on the network, all of it delivered already."""
 
     def __init__(self, rng: random.Random, recorded: list[bytes], cluster: str) -> None:
         self.rng = rng
         self.recorded = recorded
         self.others = [
-            Wire(rng.randbytes(32), cluster, "stranger", rng.getrandbits),
-            Wire(rng.randbytes(32), "another cluster", "stranger", rng.getrandbits),
+            Wire(rng.randbytes(32), cluster, "outsider", rng.getrandbits),
+            Wire(rng.randbytes(32), "another cluster", "outsider", rng.getrandbits),
         ]
         self.attacks: dict[str, Callable[[], bytes]] = {
             "noise": lambda: rng.randbytes(rng.randrange(1400)),
@@ -73,14 +73,14 @@ class Stranger:
 def sealed(sender: Wire, inner: bytes) -> bytes:
     """A datagram with anything under the seal."""
     sender._sequence += 1
-    outer = datagrams._OUTER.pack(datagrams._MAGIC, datagrams.PROTOCOL, sender._cluster, sender.boot, sender._sequence)
+    outer = datagrams._OUTER.pack(datagrams._MAGIC, datagrams.PROTOCOL, sender._cluster, sender.incarnation, sender._sequence)
     return outer + sender._seal.encrypt(outer[datagrams.NONCE], inner, outer)
 
 
 class Mad:
     """A holder of the key that sends, under its seal, garbage and messages of every kind with extreme values.
 
-    names, keys: to make up values from. boot: of the node that it sends to.
+    names, keys: to make up values from. incarnation: of the node that it sends to.
     """
 
     def __init__(
@@ -90,13 +90,13 @@ class Mad:
         cluster: str,
         names: list[str],
         keys: list[bytes],
-        boot: Callable[[], int] = lambda: 0,
+        incarnation: Callable[[], int] = lambda: 0,
     ) -> None:
         self.rng = rng
         self.wire = Wire(secret, cluster, "mad", rng.getrandbits)
         self.names = names
         self.keys = keys
-        self.boot = boot
+        self.incarnation = incarnation
         self.requests = typing.get_args(messages.Request)
         self.replies = typing.get_args(messages.Reply)
 
@@ -107,7 +107,7 @@ class Mad:
             kind = rng.choice((REQUEST, REQUEST, REPLY))
             payload = self.payload(self.requests if kind == REQUEST else self.replies)
             kind = rng.choice((kind, kind, HELLO, RETRY))
-            parts = list(self.wire.datagrams(kind, rng.getrandbits(64), self.boot(), payload))
+            parts = list(self.wire.datagrams(kind, rng.getrandbits(64), self.incarnation(), payload))
             yield parts[rng.randrange(len(parts))] if len(parts) > 1 else parts[0]
             if rng.random() < 0.1:
                 yield sealed(self.wire, rng.randbytes(rng.randrange(26, 1100)))
@@ -146,6 +146,15 @@ class Mad:
             return made if origin is list else tuple(made)
         if origin is dict:
             return {self.make(arguments[0]): self.make(arguments[1]) for _ in range(rng.choice((0, 1, 3)))}
+        if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+            return kind(**{each.name: self.make(each.type) for each in msgspec.structs.fields(kind)})
+        if isinstance(kind, type) and issubclass(kind, tuple):
+            return kind(*(self.make(each) for each in typing.get_type_hints(kind).values()))
+        return self.scalar(kind)
+
+    def scalar(self, kind: typing.Any) -> typing.Any:
+        """A value of a type that is made of no others."""
+        rng = self.rng
         if kind is type(None):
             return None
         if kind is bool:
@@ -162,10 +171,6 @@ class Mad:
             return rng.choice(("", "n1", "\0", "\x1b[31m", "x" * 300, "ÿ", "10.0.0.1", *self.names))
         if isinstance(kind, type) and issubclass(kind, Enum):
             return rng.choice(list(kind))
-        if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
-            return kind(**{each.name: self.make(each.type) for each in msgspec.structs.fields(kind)})
-        if isinstance(kind, type) and issubclass(kind, tuple):
-            return kind(*(self.make(each) for each in typing.get_type_hints(kind).values()))
         raise AssertionError(f"teach this generator about {kind!r}")
 
 
@@ -179,14 +184,14 @@ class Siege:
         self.box = box
         self.host = box.hosts[target]
         self.rng = rng
-        self.stranger = Stranger(rng, recorded, CLUSTER)
+        self.outsider = Outsider(rng, recorded, CLUSTER)
         self.attacks: Counter[str] = Counter()
         self.received_bytes = self.answered_bytes = 0
 
     def run(self, number: int, every: int = 500, between: Callable[[], None] = lambda: None) -> None:
         """Send that many datagrams; now and then let a little time pass, and do what comes `between`."""
-        sources = [*STRANGERS, *(host.address for host in self.box.hosts.values()), *self.box.clients]
-        for count, (name, datagram) in enumerate(islice(self.stranger.datagrams(), number), 1):
+        sources = [*OUTSIDERS, *(host.address for host in self.box.hosts.values()), *self.box.clients]
+        for count, (name, datagram) in enumerate(islice(self.outsider.datagrams(), number), 1):
             self.attacks[name] += 1
             self._hit(datagram, self.rng.choice(sources))
             if count % every == 0:
@@ -224,15 +229,15 @@ def record(box: Box) -> list[bytes]:
 
 def held(node: Node) -> dict[str, int]:
     """How much the node keeps of what comes from the network."""
-    exchange = node._core.exchange
+    rpc = node._core.rpc
     return {
-        "senders": len(exchange._wire._windows),
-        "partial messages": exchange._reassembly.held[0],
-        "partial bytes": exchange._reassembly.held[1],
-        "requests taken": len(exchange._taken),
-        "peers": len(exchange._peers),
-        "asked": len(exchange._asked),
-        "counters": len(exchange.counters),
+        "senders": len(rpc._wire._windows),
+        "partial messages": rpc._reassembly.held[0],
+        "partial bytes": rpc._reassembly.held[1],
+        "requests taken": len(rpc._taken),
+        "peers": len(rpc._peers),
+        "asked": len(rpc._asked),
+        "counters": len(rpc.counters),
         "timers": len(node._timers._heap),
     }
 

@@ -53,9 +53,9 @@ def main(number: int, seed: int) -> int:
     print(f"{number:,} datagrams, {siege.received_bytes / 1e6:,.0f} MB, {number / took_s:,.0f} a second")
     for name, count in sorted(siege.attacks.items()):
         print(f"  {name:16} {count:>10,}")
-    refused = dict(sorted(node._core.exchange.counters.items()))
+    refused = dict(sorted(node._core.rpc.counters.items()))
     print("counted by the node:", ", ".join(f"{name} {count:,}" for name, count in refused.items()))
-    print(f"answered: {siege.answered_bytes:,} bytes in notices and hellos, none larger than what it answers")
+    print(f"answered: {siege.answered_bytes:,} bytes in rejections and hellos, none larger than what it answers")
     print(f"served meanwhile: {served:,} gets, all right")
     print(f"records and membership: {'unchanged' if unchanged else 'CHANGED'}")
     print(f"memory: {grown:+,} blocks after the first {WARM:,}; kept: {held(node)}")

@@ -16,13 +16,14 @@ from typing import Any
 import msgspec
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from splitbrain.store.scheduling.timers import Present
 from splitbrain.store.wire.datagrams import Wire
-from splitbrain.store.wire.rejections import Notices
-from splitbrain.store.wire.rpc import Exchange, Present, _Peer
+from splitbrain.store.wire.rejections import Rejections
+from splitbrain.store.wire.rpc import Rpc, _Peer
 
 PLAIN = (int, float, str, bytes, Enum, types.NoneType, type, types.ModuleType)
-OPAQUE = (AESGCM, Notices, types.BuiltinFunctionType, itertools.count, msgspec.msgpack.Decoder, msgspec.msgpack.Encoder)
-ANYBODYS = {Exchange: {"counters"}, Wire: {"_sequence"}, _Peer: {"says"}, Present: {"now"}}
+OPAQUE = (AESGCM, Rejections, types.BuiltinFunctionType, itertools.count, msgspec.msgpack.Decoder, msgspec.msgpack.Encoder)
+ANYBODYS = {Rpc: {"counters"}, Wire: {"_sequence"}, _Peer: {"says"}, Present: {"now"}}
 """Counters; how many hellos went out; what a peer says, for people. the moment. `Notices`: whom it told what, and when."""
 
 

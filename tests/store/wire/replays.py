@@ -20,14 +20,14 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from splitbrain.store.actions import Address, Note, Send
-from splitbrain.store.client import ClientCore
+from splitbrain.store.client_core import ClientCore
 from splitbrain.store.config import Config
 from splitbrain.store.node import Node
+from splitbrain.store.wire.client_messages import Get, Put
 from splitbrain.store.wire.datagrams import HELLO, REQUEST, Wire
-from splitbrain.store.wire.messages import Get, Put
-from splitbrain.store.wire.rpc import Exchange
+from splitbrain.store.wire.rpc import Rpc
 from tests.store.box import CLUSTER, SECRET, Box, Call
-from tests.store.wire.hostile import STRANGERS, contents
+from tests.store.wire.hostile import OUTSIDERS, contents
 from tests.store.wire.portrait import difference, portrait
 
 NODES, DEAD, KEYS = 5, 2, 12
@@ -45,7 +45,7 @@ REASONS = (
     "unasked_answers",
     "notices",
 )
-"""What a datagram may be counted under; `hellos`: it was told the boot id that it should have been meant for."""
+"""What a datagram may be counted under; `hellos`: it was told the incarnation that it should have been meant for."""
 
 
 class Seen(NamedTuple):
@@ -215,7 +215,7 @@ class Attack:
     def _burst(self, number: int) -> None:
         parties = self._here = self.life.parties()
         before = {address: portrait(party) for address, party in parties.items()}
-        counted = {address: Counter(_exchange(party).counters) for address, party in parties.items()}
+        counted = {address: Counter(_rpc(party).counters) for address, party in parties.items()}
         sent, last = self.steps, self.steps + number
         struck: Counter[Address] = Counter()
         while self.steps < last:
@@ -228,7 +228,7 @@ class Attack:
         for address, party in parties.items():
             changed = difference(before[address], portrait(party))
             assert not changed, f"seed {self.seed}, datagrams {sent} to {self.steps}, {address}: {changed}"
-            more = Counter(_exchange(party).counters) - counted[address]
+            more = Counter(_rpc(party).counters) - counted[address]
             refused = {reason: more.pop(reason, 0) for reason in REASONS}
             self.refused.update(refused)
             assert sum(refused.values()) == more.pop("datagrams_in", 0) == struck[address]
@@ -273,19 +273,19 @@ class Attack:
         flying = [seen for seen in self.life.box.flying.values() if seen.kind != REQUEST and seen.to in self._here]
         if flying:
             seen = self.rng.choice(flying)
-            yield Shot(seen.datagram, self.rng.choice(STRANGERS), seen.to)
+            yield Shot(seen.datagram, self.rng.choice(OUTSIDERS), seen.to)
 
     def _from_elsewhere(self) -> Iterator[Shot]:
         """An answer that its receiver has never got."""
         lost = [seen for seen in self.life.box.lost[-50:] if seen.kind != REQUEST and seen.to in self._here]
         if lost:
             seen = self.rng.choice(lost)
-            yield Shot(seen.datagram, self.rng.choice(STRANGERS), seen.to)
+            yield Shot(seen.datagram, self.rng.choice(OUTSIDERS), seen.to)
 
     def _too_late(self) -> Iterator[Shot]:
         """An answer that its receiver has never got, once nobody waits for it any more."""
         lost = [seen for seen in self.life.box.lost if seen.kind != REQUEST and seen.to in self._here]
-        lost = [seen for seen in lost if seen.request_id not in _exchange(self._here[seen.to])._asked]
+        lost = [seen for seen in lost if seen.request_id not in _rpc(self._here[seen.to])._asked]
         if lost:
             seen = self.rng.choice(lost)
             yield Shot(seen.datagram, seen.source, seen.to)
@@ -294,7 +294,7 @@ class Attack:
         """Forged, about a datagram that its receiver has sent, and mostly as if from where it went."""
         seen = self._whole(lambda seen: seen.source in self._here)
         notice = b"sN" + bytes([self.rng.randrange(5), self.rng.randrange(5)]) + seen.datagram[11:23]
-        yield Shot(notice, self.rng.choice((seen.to, seen.to, self.rng.choice(STRANGERS))), seen.source)
+        yield Shot(notice, self.rng.choice((seen.to, seen.to, self.rng.choice(OUTSIDERS))), seen.source)
 
     def _relayed(self) -> Iterator[Shot]:
         """A node's request is given to another node, and what that one answers to the first, as if from the right one."""
@@ -304,14 +304,14 @@ class Attack:
         if pool:
             seen = self.rng.choice(pool)
             yield Shot(
-                seen.datagram, self.rng.choice(STRANGERS), self.rng.choice([to for to in nodes if to not in seen])
+                seen.datagram, self.rng.choice(OUTSIDERS), self.rng.choice([to for to in nodes if to not in seen])
             )
             if self._answer:
                 yield Shot(self._answer, seen.to, seen.source)
 
     def _reflected(self) -> Iterator[Shot]:
         seen = self._whole(lambda seen: seen.source in self._here)
-        yield Shot(seen.datagram, self.rng.choice((seen.to, seen.source, *STRANGERS[:2])), seen.source)
+        yield Shot(seen.datagram, self.rng.choice((seen.to, seen.source, *OUTSIDERS[:2])), seen.source)
 
     def _damaged(self, damage: Callable[[bytes], bytes]) -> Iterator[Shot]:
         seen = self._any()
@@ -340,11 +340,11 @@ class Attack:
                 return seen
 
     def _from_anywhere(self, seen: Seen, to: Address) -> Shot:
-        sources = [seen.source, self.rng.choice(list(self._here)), self.rng.choice(STRANGERS)]
+        sources = [seen.source, self.rng.choice(list(self._here)), self.rng.choice(OUTSIDERS)]
         if seen.kind == HELLO and to in self.life.box.clients:
             sources = [sources[-1]]
         return Shot(seen.datagram, self.rng.choice(sources), to)
 
 
-def _exchange(party: Node | ClientCore) -> Exchange:
-    return party._core.exchange if isinstance(party, Node) else party._exchange
+def _rpc(party: Node | ClientCore) -> Rpc:
+    return party._core.rpc if isinstance(party, Node) else party._rpc

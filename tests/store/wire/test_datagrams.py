@@ -41,8 +41,8 @@ def test_a_message_arrives_as_it_was_sent(kind, request_id, answered, payload):
     fragments = [receiver.open(datagram) for datagram in sender.datagrams(kind, request_id, answered, payload)]
     assert b"".join(fragment.chunk for fragment in fragments) == payload
     assert [fragment.part for fragment in fragments] == list(range(fragments[0].parts))
-    assert {(f.kind, f.request_id, f.meant_for, f.name, f.boot) for f in fragments} == {
-        (kind, request_id, answered, "n1", sender.boot)
+    assert {(f.kind, f.request_id, f.meant_for, f.name, f.incarnation) for f in fragments} == {
+        (kind, request_id, answered, "n1", sender.incarnation)
     }
 
 
@@ -75,7 +75,7 @@ def test_an_oversized_datagram_is_refused_before_it_is_opened():
     assert refused(make("n2"), datagram + bytes(DATAGRAM_BYTES_MAX)) == "malformed"
 
 
-def test_a_stranger_without_the_key_is_refused():
+def test_a_sender_without_the_key_is_refused():
     (datagram,) = make(secret=b"x" * 32).datagrams(REQUEST, 1, 0, b"p")
     assert refused(make("n2"), datagram) == "forged"
 
@@ -100,13 +100,13 @@ def test_a_stray_copy_that_was_opened_and_not_accepted_does_not_shut_out_the_ori
 
 
 def test_datagrams_that_are_opened_and_not_accepted_never_make_a_node_forget_its_senders(monkeypatch):
-    """Those of many former clients, recorded and replayed, made it take a new boot id at will."""
-    monkeypatch.setattr(datagrams, "_BOOTS_REMEMBERED", 5)
+    """Those of many former clients, recorded and replayed, made it take a new incarnation at will."""
+    monkeypatch.setattr(datagrams, "_INCARNATIONS_REMEMBERED", 5)
     receiver = make("n2")
-    boot = receiver.boot
+    incarnation = receiver.incarnation
     for seed in range(20):
-        receiver.open(next(iter(make(seed=seed).datagrams(REQUEST, 1, boot ^ 1, b"p"))))
-    assert receiver.boot == boot
+        receiver.open(next(iter(make(seed=seed).datagrams(REQUEST, 1, incarnation ^ 1, b"p"))))
+    assert receiver.incarnation == incarnation
     assert not receiver._windows
 
 
@@ -148,36 +148,36 @@ def test_a_senders_own_datagrams_thrown_back_at_it_are_refused():
     assert refused(sender, datagram) == "reflected"
 
 
-def test_a_sender_out_of_sequence_numbers_goes_on_under_a_new_boot_id(monkeypatch):
+def test_a_sender_out_of_sequence_numbers_continues_as_a_new_incarnation(monkeypatch):
     monkeypatch.setattr(datagrams, "_SEQUENCE_MAX", 3)
     sender, receiver = make(), make("n2")
     nonces, boots = set(), set()
     for i in range(10):
         (datagram,) = sender.datagrams(REQUEST, i, 0, b"p")
         nonces.add(datagram[11:23])
-        boots.add(receiver.open(datagram).boot)
+        boots.add(receiver.open(datagram).incarnation)
     assert len(nonces) == 10
     assert len(boots) == 4
 
 
 def test_the_memory_of_senders_is_bounded(monkeypatch):
-    monkeypatch.setattr(datagrams, "_BOOTS_REMEMBERED", 5)
+    monkeypatch.setattr(datagrams, "_INCARNATIONS_REMEMBERED", 5)
     receiver = make("n2")
     for seed in range(20):
         taken(receiver, next(iter(make(seed=seed).datagrams(REQUEST, 1, 0, b"p"))))
         assert len(receiver._windows) <= 5
 
 
-def test_who_forgets_senders_takes_a_new_boot_id_that_none_of_their_datagrams_is_meant_for(monkeypatch):
-    monkeypatch.setattr(datagrams, "_BOOTS_REMEMBERED", 5)
+def test_a_node_that_forgets_senders_becomes_a_new_incarnation_for_which_none_of_their_datagrams_is(monkeypatch):
+    monkeypatch.setattr(datagrams, "_INCARNATIONS_REMEMBERED", 5)
     receiver = make("n2")
-    boot = receiver.boot
-    recorded = [next(iter(make(seed=seed).datagrams(REQUEST, 1, boot, b"p"))) for seed in range(6)]
+    incarnation = receiver.incarnation
+    recorded = [next(iter(make(seed=seed).datagrams(REQUEST, 1, incarnation, b"p"))) for seed in range(6)]
     for datagram in recorded[:5]:
         taken(receiver, datagram)
-    assert receiver.boot == boot
+    assert receiver.incarnation == incarnation
     taken(receiver, recorded[5])
-    assert receiver.open(recorded[0]).meant_for == boot != receiver.boot
+    assert receiver.open(recorded[0]).meant_for == incarnation != receiver.incarnation
 
 
 def test_a_key_of_the_wrong_length_and_a_name_too_long_are_refused():

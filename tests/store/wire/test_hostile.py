@@ -20,7 +20,7 @@ from splitbrain.store.wire.datagrams import REPLY, REQUEST, Refused, Wire
 from splitbrain.store.wire.messages import decode_request
 from tests.store.box import CLUSTER, SECRET, Box
 from tests.store.test_server import ALONE, cluster, run
-from tests.store.wire.hostile import Mad, Siege, Stranger, contents, held, record
+from tests.store.wire.hostile import Mad, Outsider, Siege, contents, held, record
 
 SMALL = Config(partitions=8)
 
@@ -41,15 +41,15 @@ def busy_box(seed=0):
     return box, client, seen
 
 
-def test_20_000_datagrams_of_strangers_change_nothing_and_clients_are_served_meanwhile():
+def test_20_000_datagrams_of_outsiders_change_nothing_and_clients_are_served_meanwhile():
     box, client, recorded = busy_box()
     node = box.hosts["n1"].node
     before = contents(box.hosts["n1"].engine), node._core.membership.view, dict(node._core.ring.members)
     siege = Siege(box, "n1", random.Random(1), recorded)
     siege.run(20_000, between=lambda: client.get(b"key7").values == [b"w"] or pytest.fail("not served"))
-    assert len(siege.attacks) == len(siege.stranger.attacks)
+    assert len(siege.attacks) == len(siege.outsider.attacks)
     assert (contents(box.hosts["n1"].engine), node._core.membership.view, dict(node._core.ring.members)) == before
-    refused = node._core.exchange.counters
+    refused = node._core.rpc.counters
     assert min(refused[reason] for reason in ("malformed", "forged", "replayed", "other_cluster", "reflected")) > 500
     assert client.put(b"after", b"v").ok
 
@@ -101,7 +101,7 @@ def test_what_a_node_remembers_does_not_grow_under_fire():
         assert size <= sizes[name] + 10, name
 
 
-def test_strangers_get_at_most_a_trickle_of_notices():
+def test_outsiders_get_at_most_a_trickle_of_rejections():
     box, _, recorded = busy_box()
     siege = Siege(box, "n1", random.Random(3), recorded)
     lines = len(box.hosts["n1"].log)
@@ -112,7 +112,7 @@ def test_strangers_get_at_most_a_trickle_of_notices():
 
 @settings(max_examples=300, deadline=None)
 @given(data=st.data())
-def test_whatever_a_stranger_makes_of_a_datagram_changes_nothing(hostile_box, data):
+def test_whatever_an_outsider_makes_of_a_datagram_changes_nothing(hostile_box, data):
     box, recorded = hostile_box
     seen = data.draw(st.sampled_from(recorded))
     cut = data.draw(st.integers(0, len(seen)))
@@ -141,7 +141,7 @@ def test_a_holder_of_the_key_that_sends_garbage_brings_no_node_down():
     box, client, _ = busy_box(seed=6)
     rng = random.Random(7)
     host = box.hosts["n1"]
-    mad = Mad(rng, SECRET, CLUSTER, list(box.names), [b"key1", b"key2"], lambda: host.node._wire.boot)
+    mad = Mad(rng, SECRET, CLUSTER, list(box.names), [b"key1", b"key2"], lambda: host.node._wire.incarnation)
     for count, datagram in enumerate(islice(mad.datagrams(), 4_000)):
         box._do(host, host.node.receive(datagram, ("10.9.9.9", 9), box._instant(host)))
         if count % 100 == 0:
@@ -173,12 +173,12 @@ class LyingPeer:
             return []
         if asked.kind != REQUEST or asked.parts > 1:
             return []
-        if asked.meant_for != self.mad.wire.boot:
-            return [Send(source, self.mad.wire.hello(asked.request_id, asked.boot))]
+        if asked.meant_for != self.mad.wire.incarnation:
+            return [Send(source, self.mad.wire.hello(asked.request_id, asked.incarnation))]
         decode_request(asked.chunk)
         payload = self.mad.payload(self.mad.replies)
         self.answered += 1
-        return [Send(source, each) for each in self.mad.wire.datagrams(REPLY, asked.request_id, asked.boot, payload)]
+        return [Send(source, each) for each in self.mad.wire.datagrams(REPLY, asked.request_id, asked.incarnation, payload)]
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -200,14 +200,14 @@ def test_half_messages_of_a_key_holder_are_kept_within_bounds_and_only_for_a_whi
     before = held(host.node)
     mad = Mad(random.Random(8), SECRET, CLUSTER, [], [])
     for i in range(3000):
-        first = next(mad.wire.datagrams(REQUEST, i, host.node._wire.boot, bytes(20_000)))
+        first = next(mad.wire.datagrams(REQUEST, i, host.node._wire.incarnation, bytes(20_000)))
         box._do(host, host.node.receive(first, ("10.9.9.9", 9), box._instant(host)))
         assert held(host.node)["partial messages"] <= reassembly.PARTIALS_PER_SENDER
     box.run_for(reassembly.AGE_MAX_S + 1)
     box._do(
         host,
         host.node.receive(
-            next(mad.wire.datagrams(REQUEST, 1, host.node._wire.boot, bytes(2000))), ("10.9.9.9", 9), box._instant(host)
+            next(mad.wire.datagrams(REQUEST, 1, host.node._wire.incarnation, bytes(2000))), ("10.9.9.9", 9), box._instant(host)
         ),
     )
     assert held(host.node)["partial messages"] <= before["partial messages"] + 1
@@ -222,9 +222,9 @@ def test_a_real_socket_under_fire_serves_its_client_and_stores_nothing():
             with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as attacker:
                 attacker.bind(("127.0.0.1", 0))
                 attacker.setblocking(False)
-                stranger = Stranger(rng, recorded, "test")
+                outsider = Outsider(rng, recorded, "test")
                 sent = received = 0
-                for count, (_, datagram) in enumerate(islice(stranger.datagrams(), 5000)):
+                for count, (_, datagram) in enumerate(islice(outsider.datagrams(), 5000)):
                     attacker.sendto(datagram, ("127.0.0.1", port))
                     sent += len(datagram)
                     if count % 50 == 0:

@@ -14,11 +14,11 @@ from splitbrain.store.wire.datagrams import REQUEST, Fragment
 from splitbrain.store.wire.reassembly import Reassembly
 
 
-def fragments(message, size, *, boot=1, request_id=1, checksum=None):
+def fragments(message, size, *, incarnation=1, request_id=1, checksum=None):
     parts = max(1, -(-len(message) // size))
     check = zlib.crc32(message) if checksum is None else checksum
     return [
-        Fragment(boot, "n1", REQUEST, request_id, 0, check, i, parts, message[i * size : (i + 1) * size])
+        Fragment(incarnation, "n1", REQUEST, request_id, 0, check, i, parts, message[i * size : (i + 1) * size])
         for i in range(parts)
     ]
 
@@ -54,7 +54,7 @@ def test_a_message_whose_checksum_does_not_agree_is_dropped():
 
 def test_parts_of_two_senders_do_not_mix():
     made = Reassembly()
-    one, two = fragments(b"aaaa", 2, boot=1), fragments(b"aaaa", 2, boot=2)
+    one, two = fragments(b"aaaa", 2, incarnation=1), fragments(b"aaaa", 2, incarnation=2)
     assert made.add(one[0], 0.0) is None
     assert made.add(two[1], 0.0) is None
     assert made.add(one[1], 0.0) == b"aaaa"
@@ -107,8 +107,8 @@ def test_empty_parts_count_for_their_bookkeeping(monkeypatch):
 def test_bytes_in_all_are_bounded_over_many_senders(monkeypatch):
     monkeypatch.setattr(reassembly, "BYTES_IN_ALL", 50_000)
     made = Reassembly()
-    for boot in range(1000):
-        made.add(fragments(bytes(2000), 1000, boot=boot)[0], 0.0)
+    for incarnation in range(1000):
+        made.add(fragments(bytes(2000), 1000, incarnation=incarnation)[0], 0.0)
     assert made.held[1] <= 50_000
     assert len(made._by_sender) == made.held[0]
 

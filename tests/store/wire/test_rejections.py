@@ -7,11 +7,11 @@ import random
 import pytest
 
 from splitbrain.store.actions import Instant, Send
-from splitbrain.store.client import ClientCore
+from splitbrain.store.client_core import ClientCore
 from splitbrain.store.wire import datagrams, rejections
+from splitbrain.store.wire.client_messages import Get
 from splitbrain.store.wire.datagrams import REQUEST, Wire
-from splitbrain.store.wire.messages import Get
-from splitbrain.store.wire.rejections import NOTE_EVERY_S, NOTICES_A_SECOND, notice, said
+from splitbrain.store.wire.rejections import NOTE_EVERY_S, REJECTIONS_A_SECOND, rejection, said
 from tests.store.box import CLUSTER, SECRET, Box, Call
 
 STRANGER = ("10.0.0.9", 9)
@@ -80,7 +80,7 @@ def test_the_next_answer_takes_back_what_was_said():
 
     def falsify(source, target, sent):
         if source == "client":
-            box.inject(client.address, notice("forged", sent), address)
+            box.inject(client.address, rejection("forged", sent), address)
         return source != "client"
 
     box.wiretap = falsify
@@ -91,14 +91,14 @@ def test_the_next_answer_takes_back_what_was_said():
     assert client.core.says() == ""
 
 
-def test_a_notice_ends_no_request_early_and_fails_none():
+def test_a_rejection_ends_no_request_early_and_fails_none():
     box = Box(3)
     client = box.client("n1")
     address = box.hosts["n1"].address
 
     def slander(source, target, sent):
         if source == "client":
-            box.inject(client.address, notice("forged", sent), address)
+            box.inject(client.address, rejection("forged", sent), address)
         return True
 
     box.wiretap = slander
@@ -106,28 +106,28 @@ def test_a_notice_ends_no_request_early_and_fails_none():
     assert client.get(b"k").values == [b"v"]
 
 
-def test_a_notice_about_what_we_never_sent_or_from_whom_we_never_asked_is_not_believed():
+def test_a_rejection_of_a_datagram_never_sent_or_from_a_peer_never_asked_is_ignored():
     box = Box(3)
     client = box.client("n1")
     assert client.get(b"k").ok
     about = datagram(make())
-    box.inject(client.address, notice("forged", about), box.hosts["n1"].address)
+    box.inject(client.address, rejection("forged", about), box.hosts["n1"].address)
     box.run_for(0.01)
     assert client.core.says() == ""
     sender = make()
     about = datagram(sender)
     ahead = about[:19] + (99).to_bytes(4) + about[23:]
-    assert said(notice("forged", about), sender) is not None
-    assert said(notice("forged", ahead), sender) is None
+    assert said(rejection("forged", about), sender) is not None
+    assert said(rejection("forged", ahead), sender) is None
 
 
-def test_a_notice_is_smaller_than_any_datagram_it_is_about_and_never_about_a_notice():
+def test_a_rejection_is_smaller_than_the_datagram_it_is_about_and_never_about_a_rejection():
     box = Box(3)
     answers = []
     box.wiretap = lambda source, target, sent: answers.append(sent) or True
     box.clients[STRANGER] = box.client("n1").core
     smallest = b"sB\x01" + bytes(62)
-    for noise in (smallest, b"sB\x02" + bytes(62), smallest[:64], b"sB", notice("forged", smallest)):
+    for noise in (smallest, b"sB\x02" + bytes(62), smallest[:64], b"sB", rejection("forged", smallest)):
         answers.clear()
         box.inject(box.hosts["n1"].address, noise, STRANGER)
         box.run_for(0.01)
@@ -136,7 +136,7 @@ def test_a_notice_is_smaller_than_any_datagram_it_is_about_and_never_about_a_not
         assert bool(to_stranger) == (len(noise) == 65)
 
 
-def test_a_flood_of_strangers_gets_a_few_notices_a_second_and_two_lines_in_the_log():
+def test_a_flood_without_the_key_gets_a_few_rejections_a_second_and_two_lines_in_the_log():
     box = Box(3)
     box.clients[STRANGER] = box.client("n1").core
     sent = []
@@ -148,7 +148,7 @@ def test_a_flood_of_strangers_gets_a_few_notices_a_second_and_two_lines_in_the_l
         box.inject(box.hosts["n1"].address, datagram(stranger), STRANGER, i * 0.001)
     box.run_for(2.5)
     answered = sum(each.startswith(b"sN") for each in sent)
-    assert NOTICES_A_SECOND <= answered <= NOTICES_A_SECOND * (int(box.now) - int(begin) + 1)
+    assert REJECTIONS_A_SECOND <= answered <= REJECTIONS_A_SECOND * (int(box.now) - int(begin) + 1)
     (line,) = box.hosts["n1"].log[lines:]
     assert "10.0.0.9:9" in line and "this cluster's key file" in line
     box.run_for(NOTE_EVERY_S)
@@ -169,7 +169,7 @@ def test_a_peer_with_another_key_is_named_in_log_and_status():
 
 
 class Notifier:
-    """In the place of a node: answers whatever comes with a notice."""
+    """In the place of a node: answers whatever comes with a rejection."""
 
     def __init__(self, box, name):
         self.answered = 0
@@ -181,4 +181,4 @@ class Notifier:
 
     def receive(self, datagram: bytes, source, now: Instant):
         self.answered += 1
-        return [Send(source, rejections.notice("forged", datagram))]
+        return [Send(source, rejections.rejection("forged", datagram))]

@@ -8,7 +8,7 @@ import pytest
 
 from splitbrain.store.membership.failure_detector import PING_EVERY_S, SUSPECT_AFTER_S
 from splitbrain.store.wire.datagrams import REPLY, Wire
-from splitbrain.store.wire.messages import Reap
+from splitbrain.store.wire.peer_messages import Reap
 from tests.store.box import CLUSTER, SECRET, Box
 from tests.store.wire.portrait import difference, portrait
 from tests.store.wire.replays import Attack
@@ -80,19 +80,19 @@ def test_a_portrait_shows_any_change(monkeypatch):
     box = Box(3)
     box.client().put(b"k", b"v")
     node = box.hosts["n1"].node
-    core, exchange = node._core, node._core.exchange
+    core, rpc = node._core, node._core.rpc
     assert not difference(portrait(node), portrait(node))
     changes = {
         "a sign of life": lambda: core.detector.heard("n2", box.now + 1),
         "a heartbeat": lambda: core.detector.heartbeat("n2", box.now + 2),
-        "a datagram taken": lambda: next(iter(exchange._wire._windows.values())).add(1 << 20),
-        "a sender known": lambda: exchange._wire._windows.update({5: exchange._wire._windows}),
-        "an answer kept": lambda: exchange._taken.update({(1, 1): (0.0, None)}),
+        "a datagram taken": lambda: next(iter(rpc._wire._windows.values())).add(1 << 20),
+        "a sender known": lambda: rpc._wire._windows.update({5: rpc._wire._windows}),
+        "an answer kept": lambda: rpc._taken.update({(1, 1): (0.0, None)}),
         "a request asked": lambda: core.ask("n2", Reap(0, []), box.now + 1, lambda reply: None),
         "a record": lambda: box.hosts["n1"].engine._spaces["data"].popitem(),
         "a latency": lambda: node._intake.latencies["put"].observe(1.0, box.now),
-        "a boot": lambda: setattr(exchange._peers[box.hosts["n2"].address], "boot", 1),
-        "a random number": lambda: exchange.jitter(),
+        "an incarnation": lambda: setattr(rpc._peers[box.hosts["n2"].address], "incarnation", 1),
+        "a random number": lambda: rpc.jitter(),
         "a timer": lambda: core.after(1.0, lambda: None),
         "a timer's moment": lambda: node._timers._heap.append(node._timers._heap.pop(0)),
     }

@@ -11,12 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from splitbrain.store.actions import Instant
-from splitbrain.store.scheduling.timers import Timers
+from splitbrain.store.scheduling.timers import Present, Timers
 from splitbrain.store.wire import rpc as module
+from splitbrain.store.wire.client_messages import Failed, Get, Local, Put, Report, Status, Stored
 from splitbrain.store.wire.datagrams import REPLY, Wire
-from splitbrain.store.wire.messages import Failed, Get, Local, Ping, Pong, Put, Report, Status, Stored, encode
+from splitbrain.store.wire.messages import encode
+from splitbrain.store.wire.peer_messages import Ping, Pong
 from splitbrain.store.wire.reassembly import MESSAGE_BYTES_MAX
-from splitbrain.store.wire.rpc import ANSWER_KEPT_S, IN_FLIGHT_MAX, WAITING_MAX, Exchange, Present
+from splitbrain.store.wire.rpc import ANSWER_KEPT_S, IN_FLIGHT_MAX, WAITING_MAX, Rpc
 
 SECRET = b"k" * 32
 
@@ -27,21 +29,21 @@ class Side:
         self.pair, self.address = pair, address
         self.out, self.timers, self.present = [], Timers(), Present(Instant(0.0, 0))
         self.wire = Wire(SECRET, "c", name, bits)
-        self.exchange = Exchange(self.wire, self.timers, self.present, bits, self.out)
+        self.rpc = Rpc(self.wire, self.timers, self.present, bits, self.out)
         self.replies = []
         self.taken = []
 
     def ask(self, other, request, deadline=1.0, **more):
         replies = []
-        self.exchange.ask(other.address, request, deadline, replies.append, **more)
+        self.rpc.ask(other.address, request, deadline, replies.append, **more)
         self.pair.flush(self)
         return replies
 
     def restart(self):
         """The same side, and nothing of what it knew."""
-        bits = random.Random(f"{self.address} {self.wire.boot}").getrandbits
+        bits = random.Random(f"{self.address} {self.wire.incarnation}").getrandbits
         self.wire = Wire(SECRET, "c", self.address[0], bits)
-        self.exchange = Exchange(self.wire, self.timers, self.present, bits, self.out)
+        self.rpc = Rpc(self.wire, self.timers, self.present, bits, self.out)
         self.taken = []
         return self
 
@@ -49,9 +51,9 @@ class Side:
         def take(incoming):
             self.taken.append(incoming)
             if reply is not None:
-                self.exchange.answer(incoming, reply)
+                self.rpc.answer(incoming, reply)
 
-        self.exchange.on_request = take
+        self.rpc.on_request = take
         return self
 
 
@@ -89,7 +91,7 @@ class Pair:
             else:
                 _, _, source, send = heapq.heappop(self._events)
                 target = self.a if send.to == self.a.address else self.b
-                target.exchange.receive(send.datagram, source)
+                target.rpc.receive(send.datagram, source)
                 self.flush(target)
         self.now = until
         for each in (self.a, self.b):
@@ -121,7 +123,7 @@ def test_a_request_is_answered(pair):
     replies = pair.a.ask(pair.b, Ping())
     pair.run(1.0)
     assert replies == [Pong()]
-    assert pair.a.exchange.queues["asked"] == 0
+    assert pair.a.rpc.queues["asked"] == 0
 
 
 @settings(deadline=None)
@@ -138,14 +140,14 @@ def test_a_lossy_network_delays_a_request_and_does_it_once(seed, loss):
         assert replies == [Stored(b"c")]
 
 
-def test_a_request_nobody_answers_fails_once_at_its_deadline(pair):
+def test_a_request_without_an_answer_fails_once_at_its_deadline(pair):
     pair.b.answer_with(None)
     replies = pair.a.ask(pair.b, Ping(), deadline=1.0)
     pair.run(0.99)
     assert replies == []
     pair.run(5.0)
     assert replies == [None]
-    assert pair.a.exchange.queues["asked"] == 0
+    assert pair.a.rpc.queues["asked"] == 0
     assert pair.a.timers.next is None
 
 
@@ -164,21 +166,21 @@ def test_a_retried_put_is_answered_from_memory(pair):
     pair.run(1.0)
     assert replies == [Stored(b"c")]
     assert len(pair.b.taken) == 1
-    assert pair.b.exchange.counters["repeated_requests"] == 1
+    assert pair.b.rpc.counters["repeated_requests"] == 1
 
 
-def test_the_first_request_to_a_peer_learns_its_boot_id_and_is_no_retry(pair):
+def test_the_first_request_to_a_peer_learns_its_incarnation_and_is_no_retry(pair):
     pair.b.answer_with(Stored(b"c"))
     replies = pair.a.ask(pair.b, PUT)
     pair.run(1.0)
     assert replies == [Stored(b"c")]
     assert [incoming.retried for incoming in pair.b.taken] == [False]
-    assert pair.b.exchange.counters["hellos"] == 1
-    assert pair.a.exchange.counters["retries"] == 0
+    assert pair.b.rpc.counters["hellos"] == 1
+    assert pair.a.rpc.counters["retries"] == 0
     pair.a.ask(pair.b, PUT, deadline=2.0)
     pair.run(2.0)
     assert len(pair.b.taken) == 2
-    assert pair.b.exchange.counters["hellos"] == 1
+    assert pair.b.rpc.counters["hellos"] == 1
 
 
 def test_a_peer_that_was_started_again_is_asked_again_at_once(pair):
@@ -198,7 +200,7 @@ def test_requests_recorded_on_their_way_to_one_peer_are_taken_by_no_other_and_by
     recorded = [datagram for side, datagram in pair.sent if side is pair.a]
     pair.b.restart().answer_with(Stored(b"d"))
     for datagram in recorded:
-        pair.b.exchange.receive(datagram, ("stranger", 1))
+        pair.b.rpc.receive(datagram, ("stranger", 1))
         answered = sum(len(send.datagram) for send in pair.b.out)
         pair.b.out.clear()
         assert answered <= len(datagram)
@@ -209,21 +211,21 @@ def test_a_hello_that_answers_nothing_and_one_too_many_change_nothing(pair):
     pair.b.answer_with(None)
     pair.a.ask(pair.b, PUT)
     for other_boot in range(10):
-        pair.a.exchange.receive(
-            Wire(SECRET, "c", "x", lambda k, b=other_boot: b + 1).hello(5, pair.a.wire.boot), ("b", 1)
+        pair.a.rpc.receive(
+            Wire(SECRET, "c", "x", lambda k, b=other_boot: b + 1).hello(5, pair.a.wire.incarnation), ("b", 1)
         )
-    assert pair.a.exchange.counters["unasked_answers"] == 10
+    assert pair.a.rpc.counters["unasked_answers"] == 10
     pair.run(0.01)
-    (asked,) = pair.a.exchange._asked.values()
+    (asked,) = pair.a.rpc._asked.values()
     sent = len(pair.sent)
     for other_boot in range(10):
         wire = Wire(SECRET, "c", "x", lambda k, b=other_boot: b + 1)
-        pair.a.exchange.receive(wire.hello(asked.request_id, pair.a.wire.boot), ("b", 1))
+        pair.a.rpc.receive(wire.hello(asked.request_id, pair.a.wire.incarnation), ("b", 1))
     pair.flush(pair.a)
     assert len(pair.sent) - sent <= module.HELLOS_MAX
 
 
-def test_a_long_message_to_a_peer_whose_boot_is_unknown_gets_one_hello(pair):
+def test_a_long_message_to_a_peer_whose_incarnation_is_unknown_gets_one_hello(pair):
     pair.b.answer_with(Stored(b"c"))
     replies = pair.a.ask(pair.b, Put(b"k", bytes(20_000), None))
     pair.run(1.0)
@@ -245,7 +247,7 @@ def test_a_request_that_is_being_done_is_not_done_again(pair):
     replies = pair.a.ask(pair.b, Get(b"k"), deadline=3.0)
     pair.run(2.0)
     assert len(pair.b.taken) == 1
-    pair.b.exchange.answer(pair.b.taken[0], Pong())
+    pair.b.rpc.answer(pair.b.taken[0], Pong())
     pair.flush(pair.b)
     pair.run(2.1)
     assert replies == [Pong()]
@@ -256,11 +258,11 @@ def test_answers_to_puts_are_kept_and_others_are_not(pair):
     for request in (Ping(), Get(b"k"), Local(b"k"), PUT):
         pair.a.ask(pair.b, request)
     pair.run(1.0)
-    assert pair.b.exchange.queues["answers_kept"] == 1
+    assert pair.b.rpc.queues["answers_kept"] == 1
     pair.run(ANSWER_KEPT_S + 2)
     pair.a.ask(pair.b, PUT, deadline=pair.now + 1)
     pair.run(pair.now + 1)
-    assert pair.b.exchange.queues["answers_kept"] == 1
+    assert pair.b.rpc.queues["answers_kept"] == 1
 
 
 def test_a_flood_of_requests_that_are_never_answered_is_forgotten_in_part(pair, monkeypatch):
@@ -269,31 +271,31 @@ def test_a_flood_of_requests_that_are_never_answered_is_forgotten_in_part(pair, 
     for _ in range(50):
         pair.a.ask(pair.b, Ping())
     pair.run(0.05)
-    assert pair.b.exchange.queues["answers_kept"] <= 10
+    assert pair.b.rpc.queues["answers_kept"] <= 10
 
 
 def test_an_answer_from_another_address_does_not_count(pair):
     replies, asked = pair.greeted(Ping())
-    (forged,) = pair.b.wire.datagrams(REPLY, asked.request_id, asked.boot, encode(Pong()))
-    pair.a.exchange.receive(forged, ("elsewhere", 1))
+    (forged,) = pair.b.wire.datagrams(REPLY, asked.request_id, asked.incarnation, encode(Pong()))
+    pair.a.rpc.receive(forged, ("elsewhere", 1))
     assert replies == []
-    assert pair.a.exchange.counters["unasked_answers"] == 1
-    pair.a.exchange.receive(forged, pair.b.address)
+    assert pair.a.rpc.counters["unasked_answers"] == 1
+    pair.a.rpc.receive(forged, pair.b.address)
     assert replies == [Pong()], "the copy shut out the original"
 
 
-def test_an_answer_to_a_former_boot_does_not_count(pair):
+def test_an_answer_to_a_previous_incarnation_does_not_count(pair):
     replies, asked = pair.greeted(Ping())
-    (stale,) = pair.b.wire.datagrams(REPLY, asked.request_id, asked.boot ^ 1, encode(Pong()))
-    pair.a.exchange.receive(stale, pair.b.address)
+    (stale,) = pair.b.wire.datagrams(REPLY, asked.request_id, asked.incarnation ^ 1, encode(Pong()))
+    pair.a.rpc.receive(stale, pair.b.address)
     assert replies == []
 
 
 def test_an_answer_of_a_boot_that_was_not_asked_does_not_count(pair):
-    """A late one of the peer's former self, which is dead."""
+    """A late one of the peer's previous incarnation, which is dead."""
     replies, asked = pair.greeted(Ping())
     other = Wire(SECRET, "c", "b", random.Random(1).getrandbits)
-    pair.a.exchange.receive(other.datagram(REPLY, asked.request_id, asked.boot, encode(Pong())), pair.b.address)
+    pair.a.rpc.receive(other.datagram(REPLY, asked.request_id, asked.incarnation, encode(Pong())), pair.b.address)
     assert replies == []
 
 
@@ -302,21 +304,21 @@ def test_an_answer_that_does_not_count_is_no_sign_of_life_and_takes_no_memory(pa
     """Recorded answers of a dead peer, replayed from a stray socket, kept it trusted."""
     replies, asked = pair.greeted(Ping())
     heard = []
-    pair.a.exchange.on_answer = lambda name, now: heard.append(name)
-    queues, windows = pair.a.exchange.queues, repr(pair.a.wire._windows[pair.b.wire.boot]._seen)
+    pair.a.rpc.on_answer = lambda name, now: heard.append(name)
+    queues, windows = pair.a.rpc.queues, repr(pair.a.wire._windows[pair.b.wire.incarnation]._seen)
     wire = Wire(SECRET, "c", "b", random.Random(1).getrandbits) if fault == "of another boot" else pair.b.wire
     request_id = asked.request_id ^ (fault == "no longer asked")
-    boot = asked.boot ^ (fault == "to another boot")
+    incarnation = asked.incarnation ^ (fault == "to another boot")
     payload = encode(Report(bytes(9000))) if fault == "long" else encode(Pong())
     source = ("elsewhere", 1) if fault in ("elsewhere", "long") else pair.b.address
-    for datagram in list(wire.datagrams(REPLY, request_id, boot, payload))[:-1] or [
-        wire.datagram(REPLY, request_id, boot, payload)
+    for datagram in list(wire.datagrams(REPLY, request_id, incarnation, payload))[:-1] or [
+        wire.datagram(REPLY, request_id, incarnation, payload)
     ]:
-        pair.a.exchange.receive(datagram, source)
+        pair.a.rpc.receive(datagram, source)
     assert (replies, heard) == ([], [])
-    assert pair.a.exchange.queues == queues
-    assert repr(pair.a.wire._windows[pair.b.wire.boot]._seen) == windows
-    assert pair.a.exchange.counters["unasked_answers"] >= 1
+    assert pair.a.rpc.queues == queues
+    assert repr(pair.a.wire._windows[pair.b.wire.incarnation]._seen) == windows
+    assert pair.a.rpc.counters["unasked_answers"] >= 1
 
 
 def test_one_node_can_not_be_made_to_answer_for_another(pair):
@@ -325,15 +327,15 @@ def test_one_node_can_not_be_made_to_answer_for_another(pair):
     replies = pair.a.ask(pair.b, PUT, name="b")
     other = Side(pair, "other", ("other", 1)).answer_with(Stored(b"c"))
     for _ in range(3):
-        other.exchange.receive(pair.sent[-1][1], ("relay", 1))
+        other.rpc.receive(pair.sent[-1][1], ("relay", 1))
         for send in other.out:
-            pair.a.exchange.receive(send.datagram, pair.b.address)
+            pair.a.rpc.receive(send.datagram, pair.b.address)
         other.out.clear()
         pair.run(pair.now + 0.3)
-    assert other.exchange.counters["hellos"] == 3
+    assert other.rpc.counters["hellos"] == 3
     assert other.taken == []
     assert replies == []
-    assert pair.a.exchange.counters["unasked_answers"] == 3
+    assert pair.a.rpc.counters["unasked_answers"] == 3
 
 
 def test_who_answers_at_an_address_is_not_taken_for_the_node_that_is_asked_there_by_name(pair):
@@ -353,10 +355,10 @@ def test_who_answers_at_an_address_is_not_taken_for_the_node_that_is_asked_there
 def test_an_answer_that_is_no_message_is_dropped_and_the_request_goes_on(pair):
     replies, asked = pair.greeted(Ping())
     for payload in (b"", b"\xc1", encode(Ping()), b"\x91\xa4pong" * 2, b"\x92\xa6report\xa1\xff"):
-        (bad,) = pair.b.wire.datagrams(REPLY, asked.request_id, asked.boot, payload)
-        pair.a.exchange.receive(bad, pair.b.address)
+        (bad,) = pair.b.wire.datagrams(REPLY, asked.request_id, asked.incarnation, payload)
+        pair.a.rpc.receive(bad, pair.b.address)
     assert replies == []
-    assert pair.a.exchange.counters["malformed"] == 5
+    assert pair.a.rpc.counters["malformed"] == 5
     pair.b.answer_with(Pong())
     pair.run(1.0)
     assert replies == [Pong()]
@@ -367,23 +369,23 @@ def test_an_answer_that_is_no_message_is_dropped_and_the_request_goes_on(pair):
 def test_noise_is_counted_and_never_answered(noise):
     pair = Pair()
     pair.b.answer_with(Pong())
-    pair.b.exchange.receive(noise, pair.a.address)
+    pair.b.rpc.receive(noise, pair.a.address)
     assert pair.b.out == []
-    assert sum(pair.b.exchange.counters[r] for r in ("malformed", "forged", "other_protocol", "other_cluster")) == 1
+    assert sum(pair.b.rpc.counters[r] for r in ("malformed", "forged", "other_protocol", "other_cluster")) == 1
 
 
 def test_only_so_many_requests_are_under_way_to_a_peer(pair):
     pair.b.answer_with(None)
     for _ in range(IN_FLIGHT_MAX + 10):
         pair.a.ask(pair.b, Ping())
-    assert pair.a.exchange.queues["asked"] == IN_FLIGHT_MAX
-    assert pair.a.exchange.queues["waiting"] == 10
+    assert pair.a.rpc.queues["asked"] == IN_FLIGHT_MAX
+    assert pair.a.rpc.queues["waiting"] == 10
     pair.run(0.05)
     for incoming in pair.b.taken[:4]:
-        pair.b.exchange.answer(incoming, Pong())
+        pair.b.rpc.answer(incoming, Pong())
     pair.flush(pair.b)
     pair.run(0.06)
-    assert pair.a.exchange.queues["waiting"] == 6
+    assert pair.a.rpc.queues["waiting"] == 6
 
 
 def test_thousands_waiting_for_a_dead_peer_all_time_out_without_piling_up_on_the_stack(pair):
@@ -391,7 +393,7 @@ def test_thousands_waiting_for_a_dead_peer_all_time_out_without_piling_up_on_the
     replies = [pair.a.ask(pair.b, Ping(), deadline=1.0) for _ in range(3000)]
     pair.run(2.0)
     assert replies == [[None]] * 3000
-    assert pair.a.exchange.queues["asked"] == pair.a.exchange.queues["waiting"] == 0
+    assert pair.a.rpc.queues["asked"] == pair.a.rpc.queues["waiting"] == 0
 
 
 def test_a_side_that_slept_past_all_deadlines_does_not_pile_up_on_the_stack_either(pair):
@@ -446,7 +448,7 @@ def test_a_long_answer_is_not_asked_for_again_while_it_arrives(pair):
     replies = pair.a.ask(pair.b, Status(), deadline=9.0)
     pair.run(9.0)
     assert replies == [Report(bytes(8 << 20))]
-    assert pair.a.exchange.counters["retries"] == 0
+    assert pair.a.rpc.counters["retries"] == 0
 
 
 def test_a_long_message_goes_out_in_bursts(pair):
@@ -458,7 +460,7 @@ def test_a_long_message_goes_out_in_bursts(pair):
 
 
 def test_request_ids_are_64_random_bits_that_count():
-    first, second = (Pair().a.exchange for _ in range(2))
+    first, second = (Pair().a.rpc for _ in range(2))
     assert first.new_id() == second.new_id()  # Same bits, same ids.
     assert first.new_id() + 1 == first.new_id()
     assert 1 << 40 < first.new_id() < 1 << 64
@@ -469,7 +471,7 @@ def test_request_ids_are_64_random_bits_that_count():
 
 def test_any_answer_counts_as_a_sign_of_life(pair):
     heard = []
-    pair.a.exchange.on_answer = lambda name, now: heard.append(name)
+    pair.a.rpc.on_answer = lambda name, now: heard.append(name)
     pair.b.answer_with(Pong())
     pair.a.ask(pair.b, Ping())
     pair.run(1.0)
@@ -480,6 +482,6 @@ def test_a_forgotten_request_is_taken_again(pair):
     pair.b.answer_with(None)
     pair.a.ask(pair.b, PUT, deadline=3.0)
     pair.run(0.01)
-    pair.b.exchange.forget(pair.b.taken[0])
+    pair.b.rpc.forget(pair.b.taken[0])
     pair.run(2.0)
     assert len(pair.b.taken) == 2

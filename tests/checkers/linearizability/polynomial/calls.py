@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from splitbrain.checkers.histories.columns import FOREVER
-from splitbrain.checkers.linearizability.model import Call, freeze
+from splitbrain.checkers.linearizability.frozen_values import freeze
+from splitbrain.checkers.linearizability.model import Call
 
 Asking = Callable[..., Call]
 

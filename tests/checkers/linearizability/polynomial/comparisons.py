@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from random import Random
+from typing import Any
 
 from splitbrain.checkers.budget import Budget
 from splitbrain.checkers.histories.history import History
 from splitbrain.checkers.linearizability.calls import calls_of
-from splitbrain.checkers.linearizability.finding import Finding
-from splitbrain.checkers.linearizability.model import Call, Model
+from splitbrain.checkers.linearizability.frozen_values import freeze
+from splitbrain.checkers.linearizability.linearizable import check
+from splitbrain.checkers.linearizability.model import Call, Finding, Model, started
 from splitbrain.checkers.linearizability.models.containers import FifoQueue, PriorityQueue, SetModel, Stack
+from splitbrain.checkers.linearizability.polynomial import memberships
 from splitbrain.checkers.linearizability.search import search
 from tests.checkers.comparison import Comparison, Disagreement
 from tests.checkers.linearizability.polynomial import generate, oracle
@@ -21,22 +24,31 @@ UNDECIDED = "too much for the search"
 SIZE = 8
 
 
-def judged(kind: str, history: History) -> tuple[Sequence[Call], Finding | None]:
+def judged(kind: str, history: History, initial: Sequence[Any] = ()) -> tuple[Sequence[Call], Finding | None]:
+    calls = calls_of(history, CONTAINERS[kind]).get(None, [])
+    model = starting(kind, initial, calls)
+    found = model.shortcut(calls)
+    return calls, memberships.judge(calls, model, Budget()) if found is None and kind == "set" else found
+
+
+def starting(kind: str, initial: Sequence[Any], calls: Sequence[Call]) -> Model:
     model = CONTAINERS[kind]
-    calls = calls_of(history, model).get(None, [])
-    return calls, model.shortcut(calls)
+    return started(model, model.initial_state(freeze(list(initial)), calls))
 
 
-def compare(kind: str, seed: int) -> str:
+def compare(kind: str, seed: int, *, starts: bool = False) -> str:
     """The outcome for the history of that seed. Raises Disagreement, also where the calls of a finding are fine by
     themselves, or where nothing was said though there was no reason for that."""
     random = Random(f"{kind} {seed}")
-    history = generate.history(random, kind, SIZE - min(random.randrange(SIZE), random.randrange(SIZE)))
+    initial = generate.initial(random, kind, SIZE) if starts else []
+    history = generate.history(random, kind, SIZE - min(random.randrange(SIZE), random.randrange(SIZE)), held=initial)
     operations = oracle.operations(history)
-    truth = oracle.linearizable(kind, operations)
-    calls, finding = judged(kind, history)
+    truth = oracle.linearizable(kind, operations, initial)
+    calls, finding = judged(kind, history, initial)
+    if starts and check(history, model=kind, initial=initial).outcome == ("invalid" if truth else "valid"):
+        raise Disagreement(history, f"from {initial} the verdict is wrong; the oracle: {truth}")
     if finding is None:
-        if not _may_be_left(kind, calls):
+        if not _may_be_left(kind, calls, initial):
             raise Disagreement(history, "nothing said")
         return LEFT
     if finding.linearizable != truth:
@@ -44,16 +56,16 @@ def compare(kind: str, seed: int) -> str:
     if not finding.linearizable:
         named = {call.invoked for call in finding.calls}
         few = [each for each in operations if each.first in named]
-        if len(few) != len(finding.calls) or oracle.linearizable(kind, few):
+        if len(few) != len(finding.calls) or oracle.linearizable(kind, few, initial):
             raise Disagreement(history, f"{finding}: these calls alone are linearizable")
     return "valid" if truth else "invalid"
 
 
-def _may_be_left(kind: str, calls: Sequence[Call]) -> bool:
+def _may_be_left(kind: str, calls: Sequence[Call], initial: Sequence[Any]) -> bool:
     fs = {call.f for call in calls}
     if kind == "set":
         return "read" in fs and bool(fs & {"contains", "remove"})
-    inserted = [call.argument for call in calls if call.f == generate.INSERTIONS[kind]]
+    inserted = [*initial, *(call.argument for call in calls if call.f == generate.INSERTIONS[kind])]
     if len(set(inserted)) < len(inserted):
         return True
     if not any(not call.known for call in calls if call.f == generate.REMOVALS[kind]):
@@ -78,6 +90,11 @@ def compare_with_search(kind: str, seed: int) -> str:
     return "valid" if found else "invalid"
 
 
+def compare_from(kind: str, seed: int) -> str:
+    """As `compare`, from containers that hold something at first."""
+    return compare(kind, seed, starts=True)
+
+
 def _comparing(compared: Callable[[str, int], str], kind: str) -> Callable[[int], str]:
     return lambda seed: compared(kind, seed)
 
@@ -85,5 +102,6 @@ def _comparing(compared: Callable[[str, int], str], kind: str) -> Callable[[int]
 _OUTCOMES = frozenset({"valid", "invalid", LEFT})
 COMPARISONS: Sequence[Comparison] = (
     *(Comparison(f"{kind}, lifetimes and stages", _comparing(compare, kind), _OUTCOMES) for kind in CONTAINERS),
+    *(Comparison(f"{kind}, initial elements", _comparing(compare_from, kind), _OUTCOMES) for kind in CONTAINERS),
     *(Comparison(f"{kind}, the search", _comparing(compare_with_search, kind), _OUTCOMES) for kind in CONTAINERS),
 )

@@ -10,12 +10,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from random import Random
 from typing import Any
 
 import msgspec
 
-from splitbrain.checkers.histories.history import Event, History
+from splitbrain.checkers.histories.event import Event
+from splitbrain.checkers.histories.history import History
 from tests.checkers.linearizability.polynomial.oracle import RUN, Op
 
 INSERTIONS = {"fifo-queue": "enqueue", "priority-queue": "enqueue", "stack": "push"}
@@ -60,12 +62,27 @@ class _Asking:
         return self.used[-1]
 
 
-def history(random: Random, kind: str, size: int, processes: int = 4) -> History:
-    """A history of that many operations, dishonest in most cases."""
+def initial(random: Random, kind: str, size: int) -> list[Any]:
+    """Values that a container may hold at first, in the order in which they were inserted; now and then one of those
+    that are inserted later."""
+    values = (
+        random.sample([1, 2, 3, 4], random.randint(1, 3)) if kind == "set" else [101, 102, 103][: random.randint(1, 3)]
+    )
+    if random.random() < 0.1:
+        values = list(dict.fromkeys([*values, random.randint(1, size)]))
+    if kind == "priority-queue":
+        return sorted(random.choice((1, -1)) * each for each in values)
+    random.shuffle(values)
+    return values
+
+
+def history(random: Random, kind: str, size: int, processes: int = 4, held: Sequence[Any] = ()) -> History:
+    """A history of that many operations, dishonest in most cases. held: what the container holds at first."""
     asking = _Asking(random, kind, size)
     crashes = random.choice((0.0, 0.0, 0.1, 0.25))
     slow = random.choice((0.2, 0.5, 0.8))
-    held: list[Any] = []
+    held = list(held)
+    first = list(held)
     events: list[Event] = []
     idle = list(range(random.randint(1, processes)))
     most = len(idle)
@@ -109,7 +126,7 @@ def history(random: Random, kind: str, size: int, processes: int = 4) -> History
             record(process, ending, f, answer if ending == "ok" else argument)
     style = random.choice(("honest", "changed", "changed", "dealt"))
     if style == "dealt" and kind != "set":
-        events = _dealt(random, events)
+        events = _dealt(random, events, first)
     elif style != "honest":
         for _ in range(random.choice((1, 1, 2))):
             events = _mutated(random, events)
@@ -130,10 +147,9 @@ def _effect(kind: str, held: list[Any], f: str, argument: Any) -> tuple[list[Any
     return after, answer
 
 
-def _dealt(random: Random, events: list[Event]) -> list[Event]:
+def _dealt(random: Random, events: list[Event], there: list[Any]) -> list[Event]:
     """The removals answer values that were put in by then, any of them: nothing is wrong but the order."""
     found = []
-    there: list[Any] = []
     eager = random.choice((0.6, 0.8, 1.0))
     for event in events:
         if event.type == "invoke" and event.f in ("enqueue", "push"):

@@ -15,7 +15,7 @@ from splitbrain.checkers.histories.history import History
 
 @dataclass(frozen=True)
 class Op:
-    """answer: None and known False where nobody knows. last: its completion's event; later than all others if unknown."""
+    """answer: None, and known False, if it is indeterminate. last: its completion's event; after all others if unknown."""
 
     f: str
     argument: Any
@@ -39,9 +39,9 @@ def operations(history: History) -> list[Op]:
     return found
 
 
-def linearizable(kind: str, ops: Sequence[Op]) -> bool:
-    """Whether some choice and some order of them is a run of that kind of container."""
-    return _from([], list(ops), RUN[kind])
+def linearizable(kind: str, ops: Sequence[Op], held: Sequence[Any] = ()) -> bool:
+    """Whether some choice and some order of them is a run of that kind of container, which holds those values at first."""
+    return _from(list(held), list(ops), RUN[kind])
 
 
 def _from(held: list[Any], rest: list[Op], run: Callable[[list[Any], Op], list[Any] | None]) -> bool:

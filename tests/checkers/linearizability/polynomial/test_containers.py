@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from splitbrain.checkers.histories.history import Event, History, HistoryError
+from splitbrain.checkers.histories.event import Event, HistoryError
+from splitbrain.checkers.histories.history import History
 from splitbrain.checkers.linearizability.calls import calls_of
 from splitbrain.checkers.linearizability.model import Call, Model, State
 from splitbrain.checkers.linearizability.models.containers import FifoQueue, PriorityQueue, SetModel, Stack

@@ -20,7 +20,7 @@ CASES: list[tuple[str, str | None, tuple[int, ...]]] = [
     ("fifo-left-behind", "1 was enqueued before 2, and yet 2 was dequeued and 1 never", (0, 2, 4)),
     ("fifo-taken-by-a-crash", None, ()),
     # The crashed dequeue was invoked when 2 had been dequeued already.
-    ("fifo-crash-too-late", "whatever the calls that nobody knows took", (0, 2, 4, 6)),
+    ("fifo-crash-too-late", "whatever the indeterminate calls removed", (0, 2, 4, 6)),
     ("fifo-two-for-one-crash", "1 and 2 must have left before event 8", (0, 1, 4, 6, 7)),
     ("fifo-two-for-two-crashes", None, ()),
     ("fifo-from-nowhere", "a dequeue answered 1, which no enqueue can have put in", (0,)),
@@ -29,7 +29,7 @@ CASES: list[tuple[str, str | None, tuple[int, ...]]] = [
     ("fifo-too-soon", "the dequeue of 1 returned before its enqueue was invoked", (0, 2)),
     ("fifo-just-in-time", None, ()),
     ("fifo-twice", "two calls of dequeue answered it", (0, 2, 4)),
-    # 1 is inside until 5 at least, 2 from 4 on, and nobody else asked between 2 and 6.
+    # 1 is inside until 5 at least, 2 from 4 on, and no other call was open between 2 and 6.
     ("fifo-never-empty", "1 was surely inside from event 1 to event 5 and 2 was surely inside from event 4", (0, 2, 3, 5, 7)),
     ("fifo-empty-in-between", None, ()),
     # 1 is there for sure, but a dequeue that failed says nothing.
@@ -40,7 +40,7 @@ CASES: list[tuple[str, str | None, tuple[int, ...]]] = [
     ("priority-gap", None, ()),
     ("stack-bottom-first", "at the pop of 1 (events 4 to 5) 2 was surely inside", (0, 2, 4, 6)),
     ("stack-overlapping-pushes", None, ()),
-    # 6 was pushed first. When it is popped, 5 must be gone, and 4, which nobody pops, must not be there yet: but 4 came
+    # 6 was pushed first. When it is popped, 5 must be gone, and 4, which is never popped, must not be there yet: but 4 came
     # before 5 can have gone. Any two of the three are fine.
     ("stack-three", "of 6, 5 and 4 the one pushed first", (0, 2, 3, 5, 7)),
     ("stack-three-loosened", None, ()),

@@ -11,7 +11,7 @@ from splitbrain.checkers.budget import Budget
 from splitbrain.checkers.linearizability.model import Call
 from splitbrain.checkers.linearizability.models.containers import FifoQueue, SetModel
 from splitbrain.checkers.linearizability.polynomial import grow_sets, memberships, priority_queues, queues, stacks
-from splitbrain.checkers.linearizability.polynomial.deadlines import Sight, deadlines
+from splitbrain.checkers.linearizability.polynomial.deadlines import Evidence, deadlines
 from splitbrain.checkers.linearizability.polynomial.lifetimes import Lifetime, Presence
 from splitbrain.checkers.linearizability.search import search
 from tests.checkers.linearizability.polynomial.calls import add, contains, dequeue, enqueue, pop, push, read, remove
@@ -22,7 +22,7 @@ def _present(inside: int, leaving: int) -> Lifetime:
     return Lifetime.of(inside, enqueue(inside, inside - 1, inside), dequeue(inside, leaving, leaving + 1))
 
 
-def test_presence_and_its_covers_are_those_of_a_look_at_every_moment() -> None:
+def test_presence_and_its_covers_agree_with_a_scan_of_every_moment() -> None:
     random = Random(1)
     for _ in range(500):
         spans = [sorted(random.sample(range(12), 2)) for _ in range(random.randint(0, 6))]
@@ -38,13 +38,13 @@ def test_presence_and_its_covers_are_those_of_a_look_at_every_moment() -> None:
                     assert all(cover[at + 2][0] > cover[at][1] for at in range(len(cover) - 2))
 
 
-def test_a_deadline_is_the_soonest_of_the_sights_that_concern_a_value() -> None:
+def test_a_deadline_is_the_soonest_that_the_evidence_about_a_value_sets() -> None:
     random = Random(2)
     for _ in range(500):
         left = [_present(2 * at + 1, 99) for at in range(random.randint(1, 5))]
         keys = {each.begin: random.randrange(6) for each in left}
         sights = [
-            Sight(random.randrange(6), random.randrange(12), before, ()) for before in random.sample(range(50), 6)
+            Evidence(random.randrange(6), random.randrange(12), before, ()) for before in random.sample(range(50), 6)
         ]
         naive = {}
         for each in left:
@@ -56,7 +56,7 @@ def test_a_deadline_is_the_soonest_of_the_sights_that_concern_a_value() -> None:
         assert [sight.before for sight, _ in found] == sorted(naive.values())
 
 
-def test_what_is_pruned_goes_wrong_and_without_any_one_of_it_does_not() -> None:
+def test_a_minimal_conflicting_subset_has_no_conflict_without_any_one_of_it() -> None:
     random = Random(3)
     for _ in range(300):
         cores = [set(random.sample(range(20), random.randint(1, 4))) for _ in range(3)]
@@ -74,14 +74,14 @@ NOTHING_SAID = {
     "a value enqueued twice": queues.judge([enqueue(1, 0, 1), enqueue(1, 2, 3)]),
     "a value pushed twice, once by a crashed call": stacks.judge([push(1, 0, 1), push(1, 2)]),
     "a whole read of a set that elements are removed from": memberships.judge(
-        [add(1, 0, 1), remove(1, 2, 3), read([], 4, 5)], SetModel()
+        [add(1, 0, 1), remove(1, 2, 3), read([], 4, 5)], SetModel(), Budget()
     ),
     "contains beside whole reads": grow_sets.judge([add(1, 0, 1), contains(1, True, 2, 3), read([1], 4, 5)]),
 }
 
 
 @pytest.mark.parametrize("case", NOTHING_SAID)
-def test_nothing_is_said_of(case: str) -> None:
+def test_the_verdict_is_left_to_the_search_for(case: str) -> None:
     assert NOTHING_SAID[case] is None
 
 
@@ -91,7 +91,7 @@ def test_a_stack_was_found_empty_for_a_crashed_pop_had_taken_what_was_on_it() ->
     assert found is not None and found.linearizable
 
 
-def test_crashed_removals_are_given_to_the_values_that_must_have_left() -> None:
+def test_crashed_removals_are_assigned_to_the_values_that_must_have_left() -> None:
     # The least value first: 1 and 2 had to go before 3 could, 4 is still there.
     calls = [
         *(enqueue(value, 2 * at, 2 * at + 1) for at, value in enumerate((3, 4, 1, 2))),
@@ -104,11 +104,13 @@ def test_crashed_removals_are_given_to_the_values_that_must_have_left() -> None:
     short = [call for call in calls if call.invoked != 9]
     found = priority_queues.judge(short)
     assert found is not None and not found.linearizable
-    assert "1 and 2 must have left before event 11 and no call answered them, but only 1 call" in found.text
+    assert (
+        "1 and 2 must have left before event 11 and no call answered them, but only 1 indeterminate call" in found.text
+    )
     assert [call.invoked for call in found.calls] == [0, 4, 6, 8, 10]
 
 
-def test_a_crashed_insertion_that_nobody_took_out_is_not_in_the_way() -> None:
+def test_a_crashed_insertion_whose_value_was_never_removed_is_left_out() -> None:
     assert stacks.judge([push(1, 0), pop(None, 1, 2)]) == queues.judge([enqueue(1, 0), dequeue(None, 1, 2)])
     found = stacks.judge([push(1, 0), pop(None, 1, 2)])
     assert found is not None and found.linearizable
@@ -158,15 +160,15 @@ def test_of_many_calls_about_one_element_a_finding_names_those_that_show_it() ->
     for at in range(0, 400, 4):
         calls += [add(1, at, at + 1), remove(1, at + 2, at + 3)]
     calls += [add(1, 400, 401), contains(2, False, 402, 403), contains(1, False, 404, 405)]
-    found = memberships.judge(calls, SetModel())
+    found = memberships.judge(calls, SetModel(), Budget())
     assert found is not None and not found.linearizable
     # The last remove was over before the last add began; nothing else could have taken 1 out.
     assert [call.invoked for call in found.calls] == [400, 404]
 
 
-def test_a_crashed_dequeue_and_a_queue_found_empty_can_leave_it_to_the_search() -> None:
+def test_a_crashed_dequeue_and_a_queue_found_empty_can_leave_the_verdict_to_the_search() -> None:
     """The crashed dequeue came when 1 and 2 were both inside, and took one of them at most: never empty after that, nor
-    before. But at which moment the queue would have been empty, and so which values had a deadline, nobody said."""
+    before. But at which moment the queue would have been empty, and so which values had a deadline, was left open."""
     calls = [
         enqueue(1, 0, 2),
         enqueue(2, 1, 4),

@@ -1,4 +1,4 @@
-"""Zones: the four rules by the smallest histories that tell them apart, and agreement with the search on longer ones."""
+"""Zones: the four rules by the smallest histories that distinguish them, and agreement with the search on longer ones."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 
 from splitbrain.checkers.budget import Budget
 from splitbrain.checkers.linearizability.calls import calls_of
-from splitbrain.checkers.linearizability.finding import Finding
-from splitbrain.checkers.linearizability.model import Call
+from splitbrain.checkers.linearizability.model import Call, Finding
 from splitbrain.checkers.linearizability.models.registers import CasRegister, Register
 from splitbrain.checkers.linearizability.polynomial import zones
 from splitbrain.checkers.linearizability.search import search
@@ -21,7 +20,7 @@ from tests.checkers.linearizability.timeline import drawn
 
 
 def found(calls: Sequence[Call]) -> Finding | None:
-    return zones.judge(calls, write="write", read="read", empty=frozenset({None}))
+    return zones.judge(calls, write="write", read="read", initial=None)
 
 
 def judged(drawing: str) -> bool:
@@ -110,7 +109,7 @@ def test_a_read_before_its_write_is_refused() -> None:
     assert judged("read -> 1  |---|\nwrite 1      |-----|") is True
 
 
-def test_a_read_of_what_nobody_wrote_is_refused() -> None:
+def test_a_read_of_a_value_that_was_never_written_is_refused() -> None:
     assert judged("write 1  |-|\nread -> 2    |-|") is False
     assert told("write 1  |-|\nread -> 2    |-|") == "read -> 2: nobody wrote that"
 
@@ -144,7 +143,7 @@ def test_forward_zones_one_after_the_other_are_fine() -> None:
 
 
 def test_a_backward_zone_within_a_forward_one_is_refused() -> None:
-    # 2 was written, by one short call that nobody read, while 1 had to stay.
+    # 2 was written, by one short call that was never read, while 1 had to stay.
     drawing = """
         write 1      |-|
         write 2          |-|
@@ -189,7 +188,7 @@ def test_backward_zones_may_overlap_in_any_number() -> None:
 # Rule 4: crashed writes.
 
 
-def test_a_crashed_write_that_nobody_read_says_nothing() -> None:
+def test_a_crashed_write_that_was_never_read_is_left_out() -> None:
     assert judged("write 1  |-|\nwrite 2     |...\nread -> 1     |-|") is True
 
 
