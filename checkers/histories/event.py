@@ -22,8 +22,8 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
 
     index: position, from 0. time: nanoseconds since the start, on one monotonic clock.
     process: a client process's number, or "nemesis". f: the operation. key, node, error: optional; error opens with its
-    code (`timeout: no answer within 1 s`). due: only on an invocation that had to wait for a free client: when it should
-    have started, on the clock of `time`.
+    code (`timeout: no answer within 1 s`). due: when an invocation that had to wait for a free client should have
+    started, on the clock of `time`; None on all others.
     """
 
     index: int

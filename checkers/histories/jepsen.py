@@ -1,8 +1,8 @@
 """Jepsen's operations: EDN maps to a History, and a History to EDN.
 
-1. An operation is a map with :type, :process and :f. Of its other fields :value, :time, :key, :node, :error and
-   :due are read. A tag (`#jepsen.history.Op{...}`) changes nothing. Operations follow one another, on one line or several each,
-   or are all in one vector or list.
+1. An operation is a map with :type, :process and :f. Of its other fields :value, :time, :key, :node, :error and :due
+   are read. A tag (`#jepsen.history.Op{...}`) changes nothing. Operations follow one another, on one line or several
+   each, or are all in one vector or list.
 2. The order of operations is the order of the text. :index may be absent, sparse or out of order; it is ignored.
    Without :time, an operation's time is its position, in nanoseconds.
 3. :process is a number from 0 or :nemesis; no other name is a process. An operation with neither :process nor :f, as in

@@ -10,7 +10,7 @@ import pytest
 
 from splitbrain.harness.environment import Program
 from splitbrain.harness.hosts import DockerEnvironment
-from splitbrain.harness.systems.dynamo.image import image
+from splitbrain.harness.systems.dynamo.store_image import image
 from splitbrain.store import Client, ClientCore, Member, StoreError
 from splitbrain.store.server import present
 

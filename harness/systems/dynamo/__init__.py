@@ -1,4 +1,5 @@
 """The reference store as a system under test.
 
-`system.SYSTEM` is what is registered; `image` says what a node in a container is made of. Begin reading at `system`.
+`store_system.SYSTEM` is what is registered; `store_image` says what a node in a container is made of. Begin reading at
+`store_system`.
 """

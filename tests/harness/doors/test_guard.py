@@ -58,7 +58,7 @@ def test_a_model_that_ends_the_process_on_its_way_out_changes_no_exit_code(tmp_p
 
 RUN = """
 import asyncio, os, sys
-import splitbrain.harness.systems.dynamo.system as dynamo
+import splitbrain.harness.systems.dynamo.store_system as dynamo
 
 connect, asked = dynamo.Dynamo.connect, 0
 

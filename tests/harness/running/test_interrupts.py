@@ -30,7 +30,7 @@ def test_an_interrupt_at_a_random_moment_ends_the_run_and_leaves_nothing(number:
 
 
 def test_a_signals_exception_is_not_taken_for_a_clients_crash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import splitbrain.harness.systems.dynamo.system as dynamo
+    import splitbrain.harness.systems.dynamo.store_system as dynamo
 
     connect = dynamo.Dynamo.connect
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-import splitbrain.harness.systems.dynamo.system as dynamo
+import splitbrain.harness.systems.dynamo.store_system as dynamo
 from splitbrain.harness.running.experiment import Experiment, UsageProblem
 from splitbrain.harness.running.recovery import PROBE_KEY
 from splitbrain.harness.running.results import Result

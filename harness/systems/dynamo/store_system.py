@@ -17,7 +17,7 @@ from splitbrain.harness.environment import Address, Endpoint, Environment, Envir
 from splitbrain.harness.seeds import draw, split
 from splitbrain.harness.simulation.simulated_machine import SimulatedMachine, Timer
 from splitbrain.harness.system import NodeImage, OperationFailed, ReplicaState, Siblings
-from splitbrain.harness.systems.dynamo.image import image
+from splitbrain.harness.systems.dynamo.store_image import image
 from splitbrain.store import Client, ClientCore, Config, Member, Node, StoreError
 from splitbrain.store.actions import Action, Instant, Note, Persist, Send
 from splitbrain.store.versions.dotted import Version
