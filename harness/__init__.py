@@ -1,6 +1,14 @@
-"""The harness: runs a workload against a system in an environment under faults, and judges what was recorded.
+"""The harness: runs a workload against a system under faults, records what happened, and has it judged.
 
-`run.run(Experiment(...))` does all of it. What it is made of: `generators` say what to do, `interpreter` does it and
-`recorder` writes it down, `nemesis` does the harm, `environment` and `system` are the protocols of where and what;
-`simulation` and `hosts` are environments, `systems` holds systems. `cli` and `plugin` are the doors.
+Begin reading at `running.run`, which does all of it. The protocols stand at the top: `system` (what is tested),
+`environment` (where it runs), `workload` (what clients do). Rooms:
+
+    running      an experiment from its preparation to its result: interpreter, recovery, final phase
+    generators   which operation comes next, and when
+    nemesis      fault families, and the schedule on which they are injected
+    simulation   the environment `sim`: virtual time, simulated network, disks and machines
+    hosts        the environment `docker`: containers over SSH, partitions by iptables
+    systems      systems under test
+    report       the HTML report of a run
+    doors        command line and pytest plugin
 """

@@ -1,6 +1,6 @@
-"""What there is to run: workloads and systems by name, from every installed package that registers some.
+"""The catalogue: workloads and systems by name, from all installed packages that register some.
 
-Entry-point groups: `splitbrain.workloads` and `splitbrain.systems`; each entry point names a `Workload` or a `System`.
+Entry-point groups: `splitbrain.workloads` and `splitbrain.systems`. Each entry point names a `Workload` or a `System`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ WORKLOADS, SYSTEMS = "splitbrain.workloads", "splitbrain.systems"
 
 
 class UnknownName(ValueError):
-    """A name that nothing is registered under; the message lists those there are."""
+    """A name that nothing is registered under. The message lists the names that are registered."""
 
 
 def workload(name: str) -> Workload:

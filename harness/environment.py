@@ -1,11 +1,11 @@
-"""What a place to run must offer: machines, a network between them, and the means to break both.
+"""Environments: what a place to run must offer, which is machines, a network between them, and means to inject faults.
 
 1. Links are directed: `("n1", "n2")` is what n1 sends to n2. A partition in both directions names both.
-2. A fault that the environment can't do is absent from `abilities`; a test that asks for it is refused
-   before it starts, by name.
-3. Never trust the command: `Network.look` observes every directed link with a real packet, and what it
-   saw is recorded in the history as the fault's evidence.
-4. What something outside takes away (`lost`) is no fault of the system: the run ends there.
+2. A fault that the environment can't inject is missing from `abilities`. A test that asks for it is refused before it
+   starts, by name.
+3. Commands are not trusted: `Network.observe` sends a real packet over every directed link, and the history records
+   what it saw as the fault's evidence.
+4. Machines or links that something outside takes away (`lost`) are no fault of the system: the run ends there.
 5. `close` leaves nothing behind, however the run ended, and may be called at any time.
 """
 
@@ -25,15 +25,17 @@ class EnvironmentFailure(Exception):
 
 
 class EnvironmentLost(EnvironmentFailure):
-    """Something outside took away what the environment had made: nothing seen from then on tells of the system."""
+    """Something outside took away what the environment had made. From then on, observations say nothing about the
+    system.
+    """
 
 
 @dataclass(frozen=True, slots=True)
-class LinkSight:
-    """What was seen of one directed link.
+class LinkObservation:
+    """What was observed on one directed link.
 
-    source, target: node names. cut: whether the harness wants it cut now. heard: whether a probe sent over
-    it arrived. dropped: packets the cut has swallowed since it was made, or None where nothing counts them.
+    source, target: node names. cut: whether the harness wants it cut now. heard: whether a probe sent over it arrived.
+    dropped: packets that the cut has dropped since it was made, or None where nothing counts them.
     """
 
     source: str
@@ -52,7 +54,7 @@ class Network(Protocol):
     async def heal(self) -> None:
         """Remove every cut this run has made, and nothing else."""
 
-    async def look(self) -> list[LinkSight]:
+    async def observe(self) -> list[LinkObservation]:
         """Observe every directed link between two nodes, in the order of the nodes' names."""
 
 
@@ -117,7 +119,7 @@ class Machine(Protocol):
         """Empty the program's data directory. Only while it is not running."""
 
     async def running(self) -> bool:
-        """Look whether the program's process exists (a paused one does)."""
+        """Whether the program's process exists; a paused one does."""
 
     async def logs(self) -> Mapping[str, bytes]:
         """Log files by name."""
@@ -126,7 +128,7 @@ class Machine(Protocol):
 class Environment(Protocol):
     """A place to run.
 
-    name: "sim", "docker" or "ssh". abilities: among "cut", "kill", "pause", "wipe".
+    name: as in `--env`. abilities: among "cut", "kill", "pause", "wipe". Making one starts nothing; `open` does.
     """
 
     name: str
@@ -148,7 +150,7 @@ class Environment(Protocol):
         """Look now. Returns what something outside has taken away, by the nodes' names; empty if nothing."""
 
     async def watch(self) -> str:
-        """Look again and again. Returns as soon as something is lost, what; never where nothing can be."""
+        """Look repeatedly. Returns what was lost, as soon as something is; never returns where nothing can be."""
 
     async def endpoint(self, receive: OnDatagram) -> Endpoint:
         """A datagram socket for a client outside the cluster; partitions never cut it off."""

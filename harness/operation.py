@@ -1,4 +1,4 @@
-"""Operations as the harness makes them: what a generator emits, and what a client answers."""
+"""Operations as the harness makes them: invocations from generators, completions from clients."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ class Invocation:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """What became of an invocation: `ok` it happened, `fail` it certainly did not, `info` nobody knows."""
+    """The outcome of an invocation: `ok` it happened, `fail` it certainly did not happen, `info` it is indeterminate.
+    """
 
     type: Literal["ok", "fail", "info"]
     value: Any = None

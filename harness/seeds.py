@@ -1,9 +1,10 @@
-"""Seeds: one number for a whole run, split by name into as many independent ones as it needs.
+"""Seeds: one number for a whole run, split by name into as many independent seeds as it needs.
 
-1. A seed is any int; splitting is pure, so a part's draws never depend on how much another part drew.
-2. The same on any machine, Python and PYTHONHASHSEED: a keyed hash, and only IEEE-exact arithmetic after it.
-   `expovariate` and `gauss` go through libm, and `Random.choice` and `shuffle` changed between versions of
+1. A seed is any int. Splitting is pure, so the draws of one part never depend on how much another part drew.
+2. Draws are the same on any machine, Python and PYTHONHASHSEED: a keyed hash, and only IEEE-exact arithmetic after it.
+   Exponential and normal draws of `random` go through libm, and its choice and shuffle changed between versions of
    Python: use `choose` and `shuffled`.
+
 Splittable generators: Claessen and Palka, Haskell 2013.
 """
 

@@ -1,9 +1,12 @@
-"""What a system under test must offer: a program for each node, and a connection for clients.
+"""Systems: what a system under test must offer, which is a program for each node and connections for clients.
 
-1. A system states which abilities it has (`start`, `kill`, `pause`, ...) by implementing their protocols.
-2. A connection speaks one or more of the interfaces below; a workload names the one that it needs, and a
-   system that lacks it is refused before the start, by name.
-3. Whatever a connection raises becomes `fail` if it is a `Definite` error, and `info` otherwise: nobody knows.
+1. The harness kills, pauses and cuts off nodes by the environment's means. A system only starts nodes, connects
+   clients, and says whether a node is ready.
+2. A connection speaks one or more of the interfaces below. A workload names the one that it needs, and a system that
+   lacks it is refused before the start, by name.
+3. A connection raises `OperationFailed` if an operation did not succeed: `fail` in the history if it certainly did not
+   happen (`definite`), `info` if its outcome is indeterminate. Anything else it raises is a crash of the client, and
+   the run is broken.
 """
 
 from __future__ import annotations
@@ -16,8 +19,11 @@ from splitbrain.harness.environment import Environment, Machine
 
 
 class OperationFailed(Exception):
-    """An operation did not succeed. code: the system's own name for why, e.g. "timeout"; definite: it certainly
-    did not happen (`fail`); otherwise nobody knows (`info`)."""
+    """An operation did not succeed.
+
+    code: the system's own name for the reason, e.g. "timeout". definite: it certainly did not happen (`fail`);
+    otherwise its outcome is indeterminate (`info`).
+    """
 
     def __init__(self, code: str, message: str, *, definite: bool) -> None:
         super().__init__(message)
@@ -29,8 +35,8 @@ class OperationFailed(Exception):
 class Siblings:
     """What a versioned read returned: every concurrent value, and one context that covers them all.
 
-    values: the siblings; empty if the key was never written or is deleted. context: opaque; None if the
-    system has none to give.
+    values: the siblings; empty if the key was never written or is deleted. context: opaque; None if the system gives
+    none.
     """
 
     values: tuple[bytes, ...]
@@ -39,11 +45,11 @@ class Siblings:
 
 @dataclass(frozen=True, slots=True)
 class ReplicaState:
-    """What one node holds of a key, by itself.
+    """What one node itself holds of a key.
 
-    home: the node is among the key's N primary replicas. versions: an identifier of each version, sorted; equal
-    lists mean equal replicas. values: their values in the same order (None: a tombstone).
-    hinted: for how many other nodes it keeps this key.
+    home: the node is among the key's N primary replicas. versions: an identifier of each version, sorted; equal lists
+    mean equal replicas. values: their values in the same order (None: a tombstone). hinted: for how many other nodes it
+    keeps this key.
     """
 
     home: bool
@@ -54,7 +60,7 @@ class ReplicaState:
 
 @runtime_checkable
 class Connection(Protocol):
-    """One client's way into the system, through one node."""
+    """A client's connection to the system, through one node."""
 
     async def close(self) -> None: ...
 
@@ -92,9 +98,9 @@ class NodeImage:
 class System(Protocol):
     """A system under test.
 
-    name: as registered in `splitbrain.systems`. config: its keys with their defaults. interfaces: names among
-    "VersionedStore". configure: the same system with some keys changed, for so many nodes; raises ValueError naming
-    a bad value.
+    name: as registered in `splitbrain.systems`. config: its keys with their defaults. interfaces: names of those its
+    connections speak, e.g. "VersionedStore". configure: the same system with some keys changed, for so many nodes;
+    raises ValueError naming a bad value.
     """
 
     name: str
@@ -104,16 +110,16 @@ class System(Protocol):
     def configure(self, config: Mapping[str, str], *, seed: int, nodes: int) -> System: ...
 
     async def start(self, environment: Environment, machine: Machine) -> None:
-        """Start the node on that machine, first time or again. Returns once it answers."""
+        """Start the node on that machine, for the first time or again. Returns once it answers."""
 
     async def connect(self, environment: Environment, node: str) -> Connection:
-        """A client's connection through that node, anew."""
+        """A new connection for a client, through that node."""
 
     async def ready(self, environment: Environment, node: str) -> bool:
         """Whether the node answers a request of its own."""
 
     def image(self) -> NodeImage:
-        """What its nodes are made of, where nodes are containers."""
+        """What its nodes are made of, for environments of containers."""
 
     def describe(self) -> Mapping[str, Any]:
         """JSON-able facts for run.json: the configuration in force."""

@@ -1,9 +1,9 @@
-"""The terminal: one live status line while a run goes on, plain lines where there is no terminal.
+"""The terminal: one live status line during a run, plain lines where there is no terminal.
 
-1. What can't be printed while a run goes on is not printed: it must never stop the run.
-2. An answer that can't be printed (a full disk, a closed output) is an error, so that nobody takes silence for one. A
-   reader that left (`| head`) is none: it has what it wanted.
-3. What is printed came from nodes, clients and files: it can't move the cursor, colour a verdict, or hide its end.
+1. Status that can't be printed during a run is dropped: it must never stop the run.
+2. An answer that can't be printed (a full disk, a closed output) is an error, so that silence is never taken for an
+   answer. A reader that left (`| head`) is no error.
+3. Text from nodes, clients and files can't move the cursor, colour a verdict, or hide its end.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e
 
 
 class OutputLost(Exception):
-    """The answer could not be printed: why."""
+    """The answer could not be printed. The message says why."""
 
 
 class Progress:
-    """Says what goes on, on standard error. Call it with a line of text; `status` replaces the live line.
+    """Shows progress on standard error. Call it with a line of text; `status` replaces the live line.
 
-    quiet: say nothing (`--json`).
+    quiet: show nothing (`--json`).
     """
 
     def __init__(self, *, quiet: bool) -> None:
@@ -66,7 +66,7 @@ class Progress:
 
 
 def printable(text: str) -> str:
-    r"""The text with what a terminal would obey written out, as JSON writes it: JSON stays the same JSON.
+    r"""The text with control characters escaped as in JSON: a terminal does not obey it, and JSON stays the same JSON.
 
     >>> print(printable("lost\x1b[2K\rVALID"))
     lost\u001b[2K\u000dVALID

@@ -1,8 +1,8 @@
-"""A workload: what clients do, and what must then hold.
+"""Workloads: what clients do, and what must then hold.
 
 1. A workload is a value. Its file has operation schemas, client, generator, checkers, in that order, and ends in a
    `Workload` registered through the entry-point group `splitbrain.workloads`.
-2. A client turns one operation into requests on a connection, and their answer into a completion.
+2. A client turns one operation into requests on a connection, and their answers into a completion.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ class Schema:
 
 
 class ReplicaAnswer(msgspec.Struct, forbid_unknown_fields=True):
-    """What a `replica` operation answers: what one node holds of the key, by itself.
+    """The answer to a `replica` operation: what one node itself holds of the key.
 
-    home: it is one of the key's primaries. versions: identifiers, sorted. values: the value of each, decoded.
-    hinted: for how many other nodes it keeps the key.
+    home: it is one of the key's primaries. versions: identifiers, sorted. values: the value of each, decoded. hinted:
+    for how many other nodes it keeps the key.
     """
 
     home: bool
@@ -41,7 +41,7 @@ class ReplicaAnswer(msgspec.Struct, forbid_unknown_fields=True):
 
     @classmethod
     def of(cls, held: ReplicaState, decode: Callable[[bytes], Any]) -> ReplicaAnswer:
-        """From a connection's answer; `decode` makes the history's value of a stored one."""
+        """From a connection's answer. decode: turns a stored value into the history's."""
         held_versions = sorted(zip(held.versions, held.values, strict=True), key=lambda pair: pair[0])
         return cls(
             held.home,
@@ -51,7 +51,7 @@ class ReplicaAnswer(msgspec.Struct, forbid_unknown_fields=True):
         )
 
     def as_value(self) -> dict[str, Any]:
-        """As it stands in a history."""
+        """As a history has it."""
         return msgspec.structs.asdict(self)
 
 
@@ -97,14 +97,13 @@ class Client(Protocol):
 class Workload:
     """What clients do, and what must then hold.
 
-    interface: the connection interface needed, e.g. "VersionedStore". config: its keys with defaults.
-    shared: makes what all clients of one run share (a lock, say), once a run.
-    client: (connection, shared, config) -> Client. generator: what clients do until the time limit; no rate in it.
-    final: (plan) -> what is asked once all faults are healed and the system serves again (convergence, final reads).
-    probe: (connection) -> writes and reads on a key that no operation uses, and raises OperationFailed if it is not
-    answered; the system has recovered once it passes on every node. None: the interface's own, where the harness has
-    one (`recovery.PROBES`).
-    checkers: name -> options for `checkers.check`.
+    interface: the connection interface it needs, e.g. "VersionedStore". config: its keys with their defaults. shared:
+    makes what all clients of one run share (a lock, say), once a run. client: (connection, shared, config) -> Client.
+    generator: what clients do until the time limit; without a rate. final: (plan) -> what is asked once all faults are
+    healed and the system serves again (convergence, final reads). probe: (connection) -> writes and reads a key that no
+    operation uses, and raises OperationFailed if it is not answered; the system has recovered once it passes on every
+    node. None: the interface's own, where the harness has one (`recovery.PROBES`). checkers: name -> options, as
+    `check_all` takes them.
     """
 
     name: str

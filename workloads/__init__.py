@@ -1,1 +1,4 @@
-"""What clients do, and what must then hold: one workload a file, each ending in its `WORKLOAD`."""
+"""Workloads: what clients do, and what must then hold. One workload a file, each ending in its `WORKLOAD`.
+
+Begin reading at `sets`.
+"""

@@ -1,7 +1,8 @@
-"""Registers: clients write numbered values over a few hot keys, each put under the context of what it has seen.
+"""Registers: clients write numbered values to a few hot keys, each put with the context of the client's last read or
+put.
 
-1. Every write has a number of its own. A put says, when it completes, which writes its context covered ("seen").
-2. An acknowledged write must be among the final siblings, or one that has seen it must, directly or through others.
+1. Every write has a number of its own. A put records which writes its context covered ("seen").
+2. An acknowledged write must be among the final siblings, or a write that saw it must be, directly or through others.
 3. Two siblings of one read must be concurrent: neither may have seen the other.
 """
 
@@ -75,7 +76,7 @@ class RegistersClient:
         try:
             context = await self._connection.put(key, str(write).encode(), known.context)
         except OperationFailed as problem:
-            # What it had seen matters even if nobody knows whether it was written.
+            # What it had seen matters even where the outcome is indeterminate.
             return Completion("fail" if problem.definite else "info", value, f"{problem.code}: {problem}")
         self._known[key] = Known(context, [write])
         return Completion("ok", value)

@@ -1,9 +1,9 @@
 """Sets: clients add integers to sets, by reading a set, uniting, and writing it back.
 
-1. Every integer is added once, to one key. An add that was acknowledged must be in the final reads.
-2. An add is a read-modify-write under the context of its read; the union of all siblings read is written back, so
-   that nothing is lost where siblings are kept. With last write wins, concurrent adds overwrite each other.
-3. With `lock=true` one lock is held by whoever adds: without faults even last write wins then loses nothing.
+1. Every integer is added once, to one key. An acknowledged add must be in the final reads.
+2. An add is a read-modify-write with the context of its read. It writes back the union of all siblings it read, so
+   nothing is lost where siblings are kept. With last write wins, concurrent adds overwrite each other.
+3. With `lock=true`, whoever adds holds one lock: without faults, even last write wins then loses nothing.
 
 Kyle Kingsbury, "Call me maybe: Riak" (2013), is this experiment on one key.
 """

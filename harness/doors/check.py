@@ -1,8 +1,8 @@
-"""Judging a recorded history: what `splitbrain check` does between its words and its output.
+"""Judging a recorded history: what `splitbrain check` does between its arguments and its output.
 
-1. What was asked wrongly (a checker, an option, a model that doesn't exist) is said before the history is read.
-2. An option goes to each checker asked that has it, and at least one must.
-3. A history or an option that a checker refuses is the user's to correct; a checker that fails itself is `broken`.
+1. Wrong arguments (an unknown checker, option or model) are reported before the history is read.
+2. An option goes to each chosen checker that has it, and at least one must.
+3. A history or an option that a checker refuses is for the user to correct. A checker that fails itself is `broken`.
 4. Processes started for a check end with it, however it ends.
 """
 

@@ -3,8 +3,8 @@
 1. Every error a user can cause is one line and an exit code, never a traceback.
 2. Exit codes: 0 valid, 1 invalid, 2 unknown, 3 broken (the harness failed, or could not print its answer), 64 wrong
    usage, 130 interrupted.
-3. An interrupt counts from the first moment: what takes long to import is imported under a handler.
-4. Exit code 0 of `run` and `check` comes from a verdict that was printed, and from nothing else: see `guard`.
+3. An interrupt is handled from the first moment on: slow imports run under a handler.
+4. `run` and `check` exit with 0 only after a valid verdict was printed; see `guard`.
 """
 
 from __future__ import annotations
@@ -76,8 +76,8 @@ def _complete() -> NoReturn:
 
 
 def _interrupt(number: int, frame: object) -> None:
-    # One that is sent to the whole group is also passed on, and the second must not disturb the answer to the first. A
-    # later one counts again: a user's code may have swallowed the first.
+    # A signal to the whole process group also arrives by way of the parent, and the second one must not disturb the
+    # answer to the first. A later one counts again: a user's code may have swallowed the first.
     global _interrupted_at
     now = time.monotonic()
     if now - _interrupted_at > _ONE_INTERRUPT_S:
@@ -86,7 +86,7 @@ def _interrupt(number: int, frame: object) -> None:
 
 
 def _leave(number: int, frame: object) -> None:
-    # Nothing was begun that would need cleaning up, and half an import can't be trusted with an exception.
+    # There is nothing to clean up yet, and an exception in the middle of an import could be swallowed.
     os.write(2, b"splitbrain: interrupted\n")
     guard.report(EXIT_INTERRUPTED)
     os._exit(EXIT_INTERRUPTED)

@@ -1,4 +1,4 @@
-"""The commands of `splitbrain`: run a test, check a history, draw a report. `cli` is where they begin."""
+"""The commands of `splitbrain`: run a test, check a history, draw a report. They begin in `cli`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SEED_MAX = 2**32
 
 
 class Answered(SystemExit):
-    """The answer was printed. exit_code: what it stands for. Only commands raise it, once they have printed it."""
+    """A command has printed its answer. exit_code: what the answer stands for."""
 
     def __init__(self, exit_code: int) -> None:
         super().__init__(exit_code)

@@ -1,10 +1,11 @@
-"""The guard: an exit code comes from a verdict that was printed, whatever a user's code does to the process.
+"""The guard: the exit code stands for a verdict that was printed, whatever a user's code does to the process.
 
-1. `run` and `check` do their work in a child. What it reports, once it has printed its answer, is the exit code.
-2. A child that ends without a report gave no verdict: exit code 3, and one line on how it ended. So `os._exit(0)` in a
-   client, a model or a plugin is no 0.
-3. The child gets the signals meant for its parent, and dies with it, of SIGKILL too. It ends at most `GRACE_S` after
-   its report, whatever threads were left in it.
+1. `run` and `check` do their work in a child process. The exit code is what the child reports once it has printed its
+   answer.
+2. A child that ends without a report gave no verdict: exit code 3, and one line about how it ended. So `os._exit(0)` in
+   a client, a model or a plugin can't make the exit code 0.
+3. The child gets the signals that are sent to its parent, and dies with it, of SIGKILL too. It ends at most `GRACE_S`
+   after its report, whatever threads are left in it.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import threading
 import time
 
 GRACE_S = 10.0
-"""For what a process does on its way out: other processes ended, files closed."""
+"""Time for a process to end other processes and close files on its way out."""
 _GLANCE_S = 1.0
 _NO_VERDICT = 3
 _PASSED_ON = (signal.SIGINT, signal.SIGTERM)
@@ -48,13 +49,13 @@ def enter() -> None:
 
 
 def report(code: int) -> None:
-    """Say what the exit code is to be; the first time counts. Nothing happens outside a guard."""
+    """Report the exit code. Only the first report counts. Does nothing outside a guard."""
     if _reporting >= 0 and os.getppid() == _parent:
         os.write(_reporting, bytes([code]))
 
 
 def responsible() -> int:
-    """The id of the process that stands for this one: its end is the command's."""
+    """The id of the process that users see: when it ends, the command has ended."""
     return _parent if _reporting >= 0 else os.getpid()
 
 
@@ -75,7 +76,7 @@ def _awaited(child: int, listening: int, awaited: set[signal.Signals]) -> int:
         if reported and time.monotonic() - since > GRACE_S:
             os.kill(child, signal.SIGKILL)
         found = signal.sigtimedwait(awaited, _GLANCE_S)
-        # What a terminal sends (its code is above 0) reaches every process there; what somebody sends, the one named.
+        # A signal from a terminal (its code is above 0) reaches every process there; one from `kill`, only its target.
         if found is not None and found.si_signo in _PASSED_ON and found.si_code <= 0:
             os.kill(child, found.si_signo)
     if reported:
@@ -92,6 +93,6 @@ def _end(code: int) -> str:
 
 
 def _die_with(living: int) -> None:
-    # Nobody ever writes: there is something to read when the other end is closed, by the end of whoever held it.
+    # Nothing is ever written: the read returns when the other end is closed, because its process has ended.
     os.read(living, 1)
     os.kill(os.getpid(), signal.SIGKILL)

@@ -1,11 +1,12 @@
-"""Generators: pure values that say what a run's clients and its nemesis do, and when.
+"""Generators: pure values that say what the clients and the nemesis do, and when.
 
     clients(
         time_limit(60, stagger(1 / rate, mix(seed, (3, adds), (1, repeat(Invocation("read"))))), seed=seed)),
         time_limit(60, faults.generator),
     )
 
-order: what after what. pace: when. threads: who. lens: how it looks. core: what a generator is.
+Begin reading at `core`: what a generator is. `order` has sequences, repetitions and choices; `pace` schedules;
+`threads` restricts generators to threads; `transforms` maps and filters invocations.
 """
 
 from splitbrain.harness.generators.core import (

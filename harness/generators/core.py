@@ -1,12 +1,13 @@
 """What a generator is: a pure value that says what to do next.
 
-1. `op` and `update` change nothing; they return the generator to go on with. An invocation that was offered
-   but not taken (its time had not come when something completed) is asked for again, from the one before.
-   What comes with `Pending` is always taken: that is how a generator remembers since when it waits, and why one
-   that has others to remember answers `Pending` until the moment of what it would offer for later.
-2. A generator that answered None is exhausted and stays so.
-3. Only leaves look for a free process, in the context they are given; the combinators above narrow it.
-4. Randomness is a seed in the generator's own state.
+1. `op` and `update` change nothing; they return the generator to go on with. An invocation that was offered but not
+   taken (something completed before its time came) is asked for again, from the generator before it.
+2. A generator that comes with `Pending` is always taken. That is how a generator remembers since when it has been
+   waiting. One that combines others answers `Pending` until the moment of what it would offer for later.
+3. A generator that answered None is exhausted and stays so.
+4. Only leaves look for a free process, in the context they are given. The combinators above them narrow that context.
+5. Randomness is a seed in the generator's own state.
+
 After Jepsen 0.3, jepsen.generator (the pure generators).
 """
 
@@ -22,7 +23,7 @@ from splitbrain.harness.operation import Invocation
 Thread = int | Literal["nemesis"]
 NANOSECONDS = 1_000_000_000
 NOTES = frozenset({"stage", "log"})
-"""What is only written down, as the nemesis: it takes no thread and no time."""
+"""Operations that are only recorded, as the nemesis's: they take no thread and no time."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What comes after what: sequences, repetitions, and choices between generators.
+"""Order: sequences, repetitions, and choices between generators.
 
 1. Only the generator that is being asked, or that could be asked next, is updated.
 2. A choice that was offered but not taken is the same choice when asked again.

@@ -1,8 +1,8 @@
-"""When: rates, pauses and deadlines.
+"""Pace: rates, pauses and deadlines.
 
-1. `stagger` is open loop: its schedule is fixed by its seed and its start. Operations that could not start in
-   time are late, and say so by their time; the schedule does not wait. It opens the spare threads.
-2. `delay` is closed loop: it waits for whoever is free, and only then counts on.
+1. `stagger` is open loop: its schedule is fixed by its seed and its start, and does not wait. An operation that could
+   not start in time is late, and its time says since when. It may use the spare threads.
+2. `delay` is closed loop: it waits for a free thread, and the next interval counts from there.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Who: which threads do what, and waiting for one another.
+"""Threads: restricting generators to threads, and waiting for one another.
 
-1. Narrowing a context narrows what is heard as well: a generator only learns of its own threads' events.
-2. Spare threads belong to all clients together: a generator that tells threads apart leaves them out.
+1. A generator in a narrowed context learns only of events of its own threads.
+2. Spare threads belong to all clients together. A generator that distinguishes threads leaves them out.
 """
 
 from __future__ import annotations

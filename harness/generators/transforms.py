@@ -1,4 +1,4 @@
-"""How an invocation looks: filtering, rewriting, keys of their own, retrying, and notes in the history."""
+"""Transforms: map and filter invocations, give them keys of their own, repeat them until ok, and note stages."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from splitbrain.harness.operation import Invocation
 
 
 def map_ops(rewrite: Callable[[Invocation], Invocation], source: Source) -> Generator:
-    """The source's invocations, rewritten. The source hears of them as they were rewritten."""
+    """The source's invocations, rewritten. The source is updated with the rewritten ones."""
     return Mapped(rewrite, lift(source))
 
 
@@ -122,10 +122,10 @@ def _keyed(key: str, source: Callable[[str], Source]) -> Generator:
 
 
 def stage(name: str) -> Invocation:
-    """A line in the history that says where in the run we are; nothing is done."""
+    """A line in the history that says which stage of the run begins. Nothing is done."""
     return Invocation(f="stage", value=name, process=NEMESIS)
 
 
 def log(text: str) -> Invocation:
-    """A line in the history for whoever reads it; nothing is done."""
+    """A line in the history for its readers. Nothing is done."""
     return Invocation(f="log", value=text, process=NEMESIS)

@@ -1,13 +1,14 @@
 """Nodes in containers of this machine's Docker engine.
 
-1. From the moment its sshd answers, a node is a host like any other: everything goes over SSH.
-2. A run has a network of its own, internal, so that nothing inside reaches out; a volume a node; keys of its own.
-   A node's host key is made here and put into its container before the start, so it is pinned, not believed.
-3. Everything is labelled with the run and its owner, and `close` removes by label: also what an `open` that was
-   interrupted made after the interruption.
-4. The engine is asked every second whether all is still there (`watch`). A node that lost something is
-   hung up on at once, or commands would wait for it.
-5. A failed cleaning is told, and is never the end of the run.
+1. Once its sshd answers, a node is a host like any other: everything goes over SSH.
+2. A run has an internal network of its own, so that nothing inside reaches out, a volume for each node, and its own
+   keys. A node's host key is made here and put into its container before the start, so it is pinned from the first
+   contact.
+3. Everything is labelled with the run and its owner, and `close` removes by label. So it also removes what an
+   interrupted `open` made after the interrupt.
+4. The engine is asked every second whether everything is still there (`watch`). The connection to a node that lost
+   something is closed at once, or commands would wait for it.
+5. A cleaning that failed is reported, and never ends the run.
 """
 
 from __future__ import annotations
@@ -41,8 +42,8 @@ from splitbrain.harness.system import NodeImage
 T = TypeVar("T")
 
 STATE = "/var/lib/splitbrain"
-# NET_ADMIN is for the partitions. The other three are the least with which sshd lets anybody in: it shuts its
-# unprivileged half into an empty folder and changes its user there.
+# NET_ADMIN is for the partitions. sshd needs the other three for its privilege separation: its unprivileged part runs
+# in an empty folder, as another user.
 CAPABILITIES = ("NET_ADMIN", "SYS_CHROOT", "SETUID", "SETGID")
 # On two cores five sshds answer within two seconds.
 SSH_DEADLINE_S = 30.0
@@ -52,10 +53,10 @@ BARE = NodeImage()
 
 
 class DockerEnvironment:
-    """A `environment.Environment` of containers.
+    """An `environment.Environment` of containers.
 
-    nodes: their names; letters, digits and dashes. image: what they are made of; by default nothing but what the
-    harness itself needs there.
+    nodes: their names; letters, digits and dashes. image: what they are made of; by default only what the harness
+    itself needs there.
     """
 
     name = "docker"
@@ -109,7 +110,7 @@ class DockerEnvironment:
         progress(f"{len(machines)} containers are up after {time.monotonic() - started:.1f} s (run {self.run})")
 
     async def close(self) -> None:
-        """Remove all that `open` made, by label. Idempotent; tells what could not be removed, and does not raise."""
+        """Remove all that `open` made, by label. Idempotent; reports what could not be removed, and does not raise."""
         self._stop.set()
         if self._network is not None:
             self._network.close()
@@ -203,7 +204,7 @@ class DockerEnvironment:
                 cap_drop=["ALL"],
                 cap_add=list(CAPABILITIES),
                 security_opt=["no-new-privileges"],
-                # Nobody else would reap the processes that a kill -9 leaves, and a zombie looks alive.
+                # An init process reaps what a kill -9 leaves; a zombie would look alive.
                 init=True,
             )
             container.put_archive("/", _keys(host_key, self._user))

@@ -1,7 +1,7 @@
 """A UDP socket on the harness's side, for clients outside the cluster.
 
 1. It is drained in a loop whenever it is readable: four times the throughput of one wake-up per datagram.
-2. A datagram that can't be sent now is lost, as the network may lose any; a client finds out by its time-out.
+2. A datagram that can't be sent now is dropped, as a network may drop any. The client notices by its timeout.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ DATAGRAM_LIMIT_BYTES = 65_535
 
 
 class UdpEndpoint:
-    """A `environment.Endpoint` on a real socket.
+    """An `environment.Endpoint` on a real socket.
 
-    receive: called for each datagram, on the event loop. address: the local numeric address to bind to; the port is
-    the kernel's choice. To be made inside a running loop. Raises EnvironmentFailure if the address is not the
-    machine's own.
+    receive: called for each datagram, on the event loop. address: the local numeric address to bind to; the kernel
+    chooses the port. Must be made inside a running loop. Raises EnvironmentFailure if the address is not the machine's
+    own.
     """
 
     def __init__(self, receive: OnDatagram, address: str) -> None:

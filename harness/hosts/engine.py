@@ -1,4 +1,4 @@
-"""The Docker engine: reaching it, and saying in one line why it can't be reached.
+"""The Docker engine: connecting to it, and explaining in one line why that fails.
 
 1. Whatever the engine refuses becomes an `EnvironmentFailure` that names the cause, then the remedy.
 """

@@ -164,7 +164,7 @@ def _debootstrap(
 
 
 class _Phases:
-    """Boils debootstrap's hundreds of lines down to one for each phase, and keeps its last words."""
+    """Reduces debootstrap's hundreds of lines to one for each phase, and keeps the last lines for errors."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress

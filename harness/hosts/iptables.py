@@ -1,15 +1,15 @@
-"""Partitions by iptables: cut, heal, and look.
+"""Partitions by iptables: cut, heal, and observe.
 
-1. All rules are in one chain of the run's own, reached from INPUT and OUTPUT, for IPv4 and IPv6. Healing removes
-   that chain and its two jumps, and nothing else.
-2. A directed link is cut at both its ends: the source drops what it sends there, the target what comes from there.
-   One end alone would do until a rule of the machine's owner lets the packet pass.
-3. Counters survive further cuts: a chain is never written anew while it stands.
-4. What a cut swallowed of our own probes is not counted.
-5. What a machine says of itself goes into the rules of others, so each word is parsed; nonsense, and the address of
-   another machine, is an EnvironmentFailure by name.
+1. All rules are in one chain of the run's own, reached from INPUT and OUTPUT, for IPv4 and IPv6. Healing removes that
+   chain and its two jumps, and nothing else.
+2. A directed link is cut at both ends: the source drops what it sends there, the target what comes from there. One end
+   alone would not be enough if a rule of the machine's owner lets the packet pass.
+3. Counters survive further cuts: a chain is never rewritten while it exists.
+4. Our own probes are not counted as dropped.
+5. What a machine reports about itself goes into the rules of others, so each word is parsed. Nonsense, or another
+   machine's address, is an EnvironmentFailure that names the machine.
 
-A process that sends over a link cut at its own end gets EPERM from the kernel, where a real network says nothing.
+A process that sends over a link cut at its own end gets EPERM from the kernel, where a real network is silent.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import TypeVar
 
-from splitbrain.harness.environment import EnvironmentFailure, Link, LinkSight
+from splitbrain.harness.environment import EnvironmentFailure, Link, LinkObservation
 from splitbrain.harness.hosts.probe import Probe
 from splitbrain.harness.hosts.ssh_machine import SshMachine
 
@@ -44,14 +44,14 @@ iptables {_WAIT} -S 2>&1 >/dev/null | sed 's/^/why /'
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What a machine says of itself. addresses: all but loopback. families: those iptables works for."""
+    """What a machine reports about itself. addresses: all but loopback. families: those for which iptables works."""
 
     addresses: frozenset[str]
     families: frozenset[int]
 
 
 class IptablesNetwork:
-    """A `environment.Network` between machines that one can log in to as root.
+    """An `environment.Network` between machines that one can log in to as root.
 
     machines: by node name. run: the run's id, at most 16 letters and digits; it names the chain.
     """
@@ -106,7 +106,7 @@ class IptablesNetwork:
         self._probes.clear()
         self._chained.clear()
 
-    async def look(self) -> list[LinkSight]:
+    async def observe(self) -> list[LinkObservation]:
         """Observe every directed link, in the order of the nodes' names.
 
         Only a cut link has a count of what was dropped: look once more before a heal to know what the cut did.
@@ -118,7 +118,7 @@ class IptablesNetwork:
             self._probes[link] = self._probes.get(link, 0) + sent.get(link, 0)
         counted = await _all(self._count(self._machines[name]) for name in sorted(self._chained))
         dropped = self._dropped(pair for machine in counted for pair in machine)
-        return [LinkSight(a, b, (a, b) in self._cut, (a, b) in heard, dropped.get((a, b))) for a, b in links]
+        return [LinkObservation(a, b, (a, b) in self._cut, (a, b) in heard, dropped.get((a, b))) for a, b in links]
 
     def close(self) -> None:
         """Stop the listeners; rules go with `heal`."""
@@ -227,7 +227,7 @@ def restore_input(chain: str, family: int, to: Iterable[str], of: Iterable[str],
 
 
 def read_counters(listing: str) -> list[tuple[int, str, str]]:
-    """(packets, source, destination) of each DROP rule in `iptables -vxnL`; the one that matters not is 0/0.
+    """(packets, source, destination) of each DROP rule in `iptables -vxnL`. The unconstrained side is 0.0.0.0/0.
 
     Raises ValueError for a count that is none.
     """

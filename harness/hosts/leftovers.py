@@ -1,9 +1,10 @@
-"""What runs have left in the Docker engine: found by label, removed if their owner is dead.
+"""What killed runs have left in the Docker engine: found by label, removed if its owner is dead.
 
-1. Whatever a run makes carries its id and its owner: the process, named so that no other is mistaken for it.
-2. What a living owner has made is not touched. Nor is what an unknown one has made (of another machine that uses
-   this engine).
-3. One thing that can't be removed does not keep the others from being removed.
+1. Everything a run makes carries the run's id and its owner, a process identified so that no other can be mistaken for
+   it.
+2. What a living owner has made is not touched. Nor is what an unknown owner has made (on another machine that uses this
+   engine).
+3. If one thing can't be removed, the others still are.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ class Owner:
 
     @staticmethod
     def this() -> Owner:
-        """The process that asks, or the one that stands for it."""
+        """This process, or the one that users see in its place (`guard`)."""
         pid = guard.responsible()
         return Owner(pid, _born(pid), _place())
 

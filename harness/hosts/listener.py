@@ -1,12 +1,11 @@
-"""The far end of a probe: runs on a node, says which packets reached it, and sends some itself.
+"""The far end of a probe: runs on a node, reports which packets reached it, and sends some itself.
 
-1. It has no other channel to the harness than its own standard input and output: when the connection goes, it
-   goes too, and nothing stays on the machine.
-2. It answers no datagram. What comes in by one direction must not depend on the other.
+1. Its only channel to the harness is its standard input and output. When the connection ends, it ends too, and nothing
+   stays on the machine.
+2. It answers no datagram: what arrives in one direction must not depend on the other.
 
-It is sent over as text, so it imports nothing of splitbrain. One JSON object a line: at first it says
-{"port": P}. To {"send": [[address, port, nonce], ...]} it answers {"heard": [nonce, ...]}: all that has come in
-since it was last asked.
+It is sent over as text, so it imports nothing of splitbrain. One JSON object a line. It begins with {"port": P}. To
+{"send": [[address, port, nonce], ...]} it answers {"heard": [nonce, ...]}: all that arrived since it was last asked.
 """
 
 import contextlib

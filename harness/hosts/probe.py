@@ -1,10 +1,10 @@
-"""Directed probes: which machine hears which, seen with real packets.
+"""Directed probes: which machine hears which, observed with real packets.
 
-1. A link is heard if a datagram sent over it in this very look arrived; a nonce is never used twice, so a straggler
-   of an earlier look proves nothing.
-2. A link is silent only after every try stayed unheard. One lost packet makes no cut.
-3. A nonce can't be guessed, and only its target's word counts for it. An answer that is none of ours, in form or size,
-   is a failure of that machine, by name.
+1. A link is heard if a datagram sent over it in this very observation arrived. A nonce is never used twice, so a
+   delayed packet of an earlier one proves nothing.
+2. A link is silent only if no try was heard. One lost packet makes no cut.
+3. A nonce can't be guessed, and only its target's answer counts for it. An answer of the wrong form or size is a
+   failure of that machine, by name.
 """
 
 from __future__ import annotations

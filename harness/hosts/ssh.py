@@ -1,11 +1,10 @@
 """One SSH connection to a machine, with its host key pinned.
 
-1. The host key is known before the first contact; a machine that shows another one is refused, always.
-2. One key gets in. No password, no agent, no key lying about on the harness's side.
-3. A lost connection is made anew before a command, never during one: nobody knows whether it ran.
-4. Every command ends: done, failed, or timed out, and each says on which machine.
-5. A machine may say anything, without end: what a command answers is cut off at `OUTPUT_LIMIT_BYTES`, as it comes in,
-   and that is a failure.
+1. The host key is known before the first contact. A machine that shows another one is always refused.
+2. Only one key gets in. There is no password, no agent, and no key file on the harness's side.
+3. A lost connection is opened again before a command, never during one: whether that command ran would be unknown.
+4. Every command ends: done, failed, or timed out. Each message names the machine.
+5. A machine may answer without end. Output is cut off at `OUTPUT_LIMIT_BYTES` while it comes in, and that is a failure.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ T = TypeVar("T")
 COMMAND_TIMEOUT_S = 30.0
 CONNECT_TIMEOUT_S = 5.0
 OUTPUT_LIMIT_BYTES = 16 << 20
-"""Of one command: the largest that is asked for is the end of a log."""
+"""The most that one command may answer; the largest answer asked for is the end of a log."""
 TOLD_LIMIT = 2000
 """Characters of what a machine said that go into a message, and with it into histories and results."""
 _LOST = (paramiko.SSHException, OSError, EOFError)

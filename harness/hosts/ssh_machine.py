@@ -1,10 +1,10 @@
-"""A node's machine, worked over SSH.
+"""A node's machine, operated over SSH.
 
-1. The program is found by its process id *and* the moment that process started: an id is soon used again.
-2. Signals go to the program's whole process group, and then it is looked at: a kill that leaves a process alive,
-   or a pause that leaves it running, is an `EnvironmentFailure`, never a silent success.
+1. The program is identified by its process id *and* the moment that process started: ids are soon used again.
+2. Signals go to the program's whole process group, and the result is observed. A kill that leaves a process alive, or a
+   pause that leaves it running, is an `EnvironmentFailure`, never a silent success.
 3. Output is appended to one log file across restarts, and outlives the program.
-4. What the machine says is not believed: names of logs are plain or not asked for, and all it sends is bounded.
+4. The machine is not trusted: logs without a plain name are not asked for, and all it sends is bounded.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ exit 4
 
 
 class SshMachine:
-    """A `environment.Machine` on any host that one can log in to as root.
+    """An `environment.Machine` on any host that one can log in to as root.
 
     name: the node's name. connection: to that host; it may be opened later.
     """

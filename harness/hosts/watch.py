@@ -1,8 +1,8 @@
-"""The watch over a run's containers: what was taken away from them from outside, and so is no fault of the system.
+"""Watching a run's containers: what something outside took away from them, which is no fault of the system.
 
-1. A container is whole while it runs as it was started: not stopped, not paused, not started anew, and on the run's
-   network under the address it had. The nemesis does none of these: it works inside.
-2. A loss is told by the node's name, and by what was seen of it.
+1. A container is whole while it runs as it was started: not stopped, paused or restarted, and on the run's network
+   under the address it had. The nemesis does none of these: it works inside.
+2. A loss names the node and what was observed of it.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Place:
 
     @staticmethod
     def of(node: str, container: Container, network: str) -> Place:
-        """Of a container that was looked at just now."""
+        """The place of a container that was inspected just now."""
         attributes = container.attrs
         address = attributes["NetworkSettings"]["Networks"][network]["IPAddress"]
         return Place(node, str(container.id), attributes["State"]["StartedAt"], network, address)

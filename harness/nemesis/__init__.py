@@ -1,7 +1,10 @@
-"""The nemesis: fault families, put together into one package for a run.
+"""The nemesis: fault families, combined into one package for a run.
 
-package = fault_package(["partition", "kill"], nodes, seed=seed, time_limit_s=60, commands_s=0.1)
-package.requires; package.generator, package.final; package.nemesis(environment, system)
+    package = fault_package(["partition", "kill"], nodes, seed=seed, time_limit_s=60, commands_s=0.1)
+    package.requires; package.generator, package.final; package.nemesis(environment, system)
+
+Begin reading at `package`. `partitions` and `processes` hold the families, `families` their catalogue, `turns` the
+schedule.
 """
 
 from splitbrain.harness.nemesis.families import catalogue, fault_package

@@ -1,4 +1,4 @@
-"""The fault families there are, by name."""
+"""The fault families by name."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from splitbrain.harness.seeds import split
 from splitbrain.harness.suggestions import did_you_mean
 
 SHORTEST_S, LONGEST_S = 2.0, 10.0
-"""Of a pause where there is time: shorter faults are soon ridden out, longer ones leave too few in a run."""
+"""Length of a pause where there is time: shorter faults are masked by retries, longer ones leave too few in a run."""
 SILENCE_S: Mapping[str, float] = {"pause": 2.0}
 """What an episode takes besides wherever it runs: at each end a node is held to be silent after a second."""
 SUMMARIES: Mapping[str, str] = {

@@ -1,10 +1,10 @@
-"""Fault packages: what can be done to a cluster, when it is done, and how it ends.
+"""Fault packages: which faults a run injects, when, and how they end.
 
-1. Episodes of one lane never overlap, so that a heal heals what its own start broke, and nobody pauses a process that
-   was killed; its families take turns (`turns`). Lanes overlap freely.
-2. Whatever an episode left standing, the final generator ends, whatever order the families were asked for in: cuts,
-   then pauses, then kills. A process may need the others to start, and can't have them paused or cut off.
-3. A nemesis looks whether what it did took effect, and says so as evidence; it never trusts the command.
+1. Episodes of one lane never overlap. So a heal ends only what its own start broke, and no killed process is paused.
+   The families of a lane take turns (`turns`). Lanes overlap freely.
+2. The final generator ends every fault that still stands, in a fixed order: cuts, then pauses, then kills. A process
+   may need the others to start, so they must be neither paused nor cut off.
+3. A nemesis observes whether an action took effect, and records that as evidence. It never trusts the command.
 """
 
 from __future__ import annotations
@@ -25,9 +25,10 @@ from splitbrain.harness.system import System
 class FaultFamily:
     """One kind of fault.
 
-    name: as asked for, and as `value.fault` in the history. label: how the report names its bands. requires: abilities
-    of the environment. lane: see rule 1. start, stop: the operation that begins the n-th episode, and the one that ends
-    it. final: what ends all of it. healed: its place among those of other families, lowest first. nemesis: does it.
+    name: as asked for, and as `value.fault` in the history. label: the report's name for its bands. requires: abilities
+    of the environment. lane: see rule 1. start, stop: the operations that begin and end the n-th episode. final: ends
+    all of it. healed: its place among the final operations of other families, lowest first. nemesis: performs its
+    operations.
     """
 
     name: str
@@ -72,7 +73,7 @@ class FaultPackage:
 
     @property
     def generator(self) -> Generator:
-        """Faults without end. Each lane begins half a pause after the one before, so that they overlap in part."""
+        """Faults without end. Each lane begins half a pause after the one before, so that faults overlap in part."""
         return WhenAsked(lambda now_ns: self._until(now_ns + seconds(self.time_limit_s)))
 
     def _until(self, end_ns: int) -> Generator:
@@ -107,5 +108,5 @@ class ByFamily:
 
 
 def observed(invocation: Invocation, effective: bool, detail: str, **more: Any) -> Mapping[str, Any]:
-    """The completion's value: the invocation's, and what was seen."""
+    """The completion's value: the invocation's, and what was observed."""
     return {**invocation.value, "evidence": {"effective": effective, "detail": detail, **more}}

@@ -1,7 +1,8 @@
-"""Partitions: which links are cut, and what was seen of it.
+"""Partitions: which links are cut, and what was observed of it.
 
-1. A shape is a pure function of the nodes and draws: the directed links it cuts. (a, b) is what a sends to b.
-2. A partition took effect if a probe over every link it cut stayed silent; it is healed if every link of all is heard.
+1. A shape is a pure function of nodes and draws: the directed links it cuts. (a, b) is what a sends to b.
+2. A partition took effect if no probe over a link it cut arrived. It is healed if probes over all links arrive.
+
 After Jepsen's nemesis (Kyle Kingsbury): halves, bridge and majorities ring are his.
 """
 
@@ -12,7 +13,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from splitbrain.checkers.histories.event import NEMESIS
-from splitbrain.harness.environment import Environment, Link, LinkSight, Network
+from splitbrain.harness.environment import Environment, Link, LinkObservation, Network
 from splitbrain.harness.nemesis.package import FaultFamily, observed
 from splitbrain.harness.operation import Invocation
 from splitbrain.harness.seeds import choose, draw, shuffled, split
@@ -82,7 +83,7 @@ FAMILIES: Mapping[str, tuple[str, Mapping[str, Shape]]] = {
     "bridge": ("partition with a bridge", {"bridge": bridge}),
     "one-way": ("one-way partition", {"one-way": one_way}),
 }
-"""By name: the label, and the shapes that take turns."""
+"""The label, and the shapes that take turns, by the family's name."""
 
 
 def family(name: str, nodes: Sequence[str], *, seed: int) -> FaultFamily:
@@ -130,35 +131,35 @@ class Partitioner:
 async def _cut(network: Network, invocation: Invocation) -> Mapping[str, Any]:
     wanted = {(source, target) for source, target in invocation.value["cut"]}
     await network.cut(sorted(wanted))
-    sights = await network.look()
-    silent = sum(not sight.heard for sight in sights if (sight.source, sight.target) in wanted)
-    others = [sight.heard for sight in sights if (sight.source, sight.target) not in wanted]
+    links = await network.observe()
+    silent = sum(not link.heard for link in links if (link.source, link.target) in wanted)
+    others = [link.heard for link in links if (link.source, link.target) not in wanted]
     heard = f"{len(others)} others heard" if all(others) else f"{sum(others)} of {len(others)} others heard"
     detail = f"{silent} of {len(wanted)} directed links silent, {heard}"
     # A cut that took more than was asked for is another fault than the one the history would name.
-    return observed(invocation, silent == len(wanted) and all(others), detail, links=_links(sights))
+    return observed(invocation, silent == len(wanted) and all(others), detail, links=_links(links))
 
 
 async def _heal(network: Network, invocation: Invocation) -> Mapping[str, Any]:
     # The counters go with the cut, so they are read while it still stands, if it does.
-    cut = [sight for sight in await network.look() if sight.cut]
-    dropped = sum(sight.dropped or 0 for sight in cut)
-    stood = {"stood": not any(sight.heard for sight in cut)} if cut else {}
+    cut = [link for link in await network.observe() if link.cut]
+    dropped = sum(link.dropped or 0 for link in cut)
+    stood = {"stood": not any(link.heard for link in cut)} if cut else {}
     await network.heal()
-    sights = await network.look()
-    heard = sum(sight.heard for sight in sights)
-    detail = f"{heard} of {len(sights)} directed links heard"
-    return observed(invocation, heard == len(sights), detail, **stood, dropped=dropped, links=_links(sights))
+    links = await network.observe()
+    heard = sum(link.heard for link in links)
+    detail = f"{heard} of {len(links)} directed links heard"
+    return observed(invocation, heard == len(links), detail, **stood, dropped=dropped, links=_links(links))
 
 
-def _links(sights: Sequence[LinkSight]) -> list[dict[str, Any]]:
+def _links(links: Sequence[LinkObservation]) -> list[dict[str, Any]]:
     return [
         {
-            "source": sight.source,
-            "target": sight.target,
-            "cut": sight.cut,
-            "heard": sight.heard,
-            "dropped": sight.dropped,
+            "source": link.source,
+            "target": link.target,
+            "cut": link.cut,
+            "heard": link.heard,
+            "dropped": link.dropped,
         }
-        for sight in sights
+        for link in links
     ]

@@ -1,10 +1,11 @@
-"""Processes: kill -9 and restart, pause and resume, of one node, a minority, or all.
+"""Process faults: kill -9 and restart, pause and resume, of one node, a minority, or all.
 
-1. A kill took effect if the process is gone; a restart, if what it started answers again.
-2. A pause took effect if the process is there and the node does not answer; a resume, if what was paused answers again.
-   Neither waits for what the other family holds down: that answers when its own fault is ended.
-3. Before either is ended it is looked at again: one that something else ended meanwhile did not stand (`stood`).
-4. A process that is gone though nobody killed it `died` by itself: a restart must not cover that up.
+1. A kill took effect if the process is gone; a restart, if the processes it started answer again.
+2. A pause took effect if the process exists and the node does not answer; a resume, if the resumed nodes answer again.
+   Neither waits for nodes that the other family holds down: they answer when that fault is ended.
+3. Before a fault is ended it is observed again. If something else ended it meanwhile, it did not hold (`stood` is
+   false).
+4. A process that is gone though it was not killed has died by itself (`died`): a restart must not cover that up.
 """
 
 from __future__ import annotations

@@ -1,15 +1,15 @@
-"""Turns: how the families of one lane share the time there is.
+"""Turns: how the families of one lane share the time.
 
-1. A family's episode is quiet, a start, a hold and a stop. Each family of a lane has its first before any of them has
-   its second.
-2. In that first round no pause, quiet or hold, is longer than its share of the time left: what the actions themselves
-   will take is set aside, and the rest is shared evenly among the pauses to come and one after them. But no hold is
+1. A family's episode is a quiet time, a start, a hold and a stop. Every family of a lane has its first episode before
+   any has its second.
+2. In that first round, no pause (quiet or hold) is longer than its share of the time left. The time that the actions
+   will take is set aside. The rest is shared evenly among the pauses to come, and one after them. But no hold is
    shorter than `LEAST_S`.
-3. Pauses count from when the nemesis is done: cutting and looking take a real network seconds, and where they took
-   longer than was set aside the later pauses are shorter.
-4. Where the time is so short that pauses shrink, no lane begins its second round before all have ended their first:
-   there is one nemesis, and it would be kept from those that have not struck yet.
-5. What can't give every pause `LEAST_S` is no schedule (`least_s`).
+3. Pauses count from when the nemesis is done. On a real network, cutting and observing take seconds; where they took
+   longer than was set aside, the later pauses are shorter.
+4. Where time is so short that pauses shrink, no lane begins its second round before all have ended their first. There
+   is one nemesis, and the families that have not struck yet need it.
+5. A time in which not every pause can last `LEAST_S` is too short for a schedule (`least_s`).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from splitbrain.harness.nemesis.package import FaultFamily
 
 LEAST_S = 0.5
-"""Of a pause: a fault that is over sooner fits between two retransmissions."""
+"""The shortest pause: a shorter fault fits between two retransmissions."""
 
 
 def least_s(lanes: Sequence[int], actions_s: float) -> float:

@@ -1,12 +1,10 @@
 """The report: one HTML file that shows a run, offline, from `file://`.
 
-1. It makes no network request, and its summary (verdict, evidence, witness, faults, reproduce) needs no
-   JavaScript.
-2. It is bounded: what it leaves out it says in words, and every figure in it counts everything.
-3. It judges nothing. Verdicts are the checkers'; a run without results is shown as unfinished, never as
-   valid.
+1. It makes no network request, and its summary (verdict, evidence, witness, faults, reproduce) needs no JavaScript.
+2. It is bounded. It says in words what it leaves out, and every figure in it counts everything.
+3. It judges nothing. Verdicts are the checkers'. A run without results is shown as unfinished, never as valid.
 
-`write` makes report.html of a run folder; `render` makes the page of what such a folder holds.
+`write` makes report.html of a run folder; `render` makes the page of what such a folder holds. Begin reading at `page`.
 """
 
 from splitbrain.harness.report.folder import ReportError, write

@@ -1,8 +1,8 @@
-"""Columns: a history's operations as arrays, one element an operation, in the order of invocation.
+"""A history's operations as arrays, one element an operation, in the order of invocation.
 
 1. An operation without a completion ends where the history ends, and `done` is -1.
-2. A lane holds one process at a time: when a process is retired, its successor takes a free lane, so that
-   there are as many lanes as there were processes at once, not as many as there were numbers.
+2. A lane holds one process at a time. When a process is retired, its successor takes a free lane. So there are as many
+   lanes as there were processes at once, not as many as there were process numbers.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Columns:
 
     @property
     def observing(self) -> Booleans:
-        """Which are the harness's own looks at a replica, and no load of a client's."""
+        """Which operations are the harness's own replica polls, and not the load of a client."""
         polls = [code for code, name in enumerate(self.f_names) if name == POLL]
         return np.isin(self.f, polls)
 

@@ -1,9 +1,7 @@
-"""Faults and stages as the report shows them: what `checkers.histories.faults` read from the history, with times and
-words.
+"""Faults and stages as the report shows them: read by `checkers.histories.faults`, with times and words added.
 
-1. A fault stands from the completion of its start to the invocation of its stop, or to the end of the
-   history.
-2. Whether it took effect is what the nemesis saw when it looked; None where nothing tells.
+1. A fault stands from the completion of its start to the invocation of its stop, or to the end of the history.
+2. Whether it took effect is what the nemesis observed; None where nothing tells.
 """
 
 from __future__ import annotations

@@ -1,10 +1,9 @@
-"""The page: everything the report knows, put into one HTML file.
+"""The page: everything the report shows, in one HTML file.
 
-1. All text goes through jinja2's autoescape; data goes into a JSON block in which `<`, `>` and `&` are
-   escaped, so that no value of a history can end the block or become markup.
-2. Only the scripts of this package run: the page's content policy names their hashes, and allows no request
-   at all.
-3. Same input, same page, byte for byte.
+1. All text goes through jinja2's autoescape. Data goes into a JSON block in which `<`, `>` and `&` are escaped, so that
+   no value of a history can end the block or become markup.
+2. Only the scripts of this package run: the page's content policy names their hashes, and allows no request at all.
+3. The same input gives the same page, byte for byte.
 """
 
 from __future__ import annotations
@@ -224,7 +223,7 @@ def _environment() -> jinja2.Environment:
 
 
 def words(name: Any) -> str:
-    """An identifier as words: `longest_silence_s` -> `longest silence, s`."""
+    """An identifier as words: `longest_silence_ms` -> `longest silence, ms`."""
     text = str(name)
     for ending, unit in (("_ms", "ms"), ("_ns", "ns"), ("_us", "µs"), ("_s", "s"), ("_bytes", "bytes")):
         if text.endswith(ending) and len(text) > len(ending):

@@ -1,11 +1,8 @@
-"""Series: what changes over time, counted from every operation and small enough to draw.
+"""Series over time: counted from every operation, and small enough to draw.
 
-1. Rates, availability and quantiles count all of the clients' operations; the harness's own looks at replicas
-   are left out of them.
-2. A bin without a completion has no availability and no quantile: it is a gap, never a zero or a hundred per
-   cent.
-3. Divergence counts home replicas that answered within one round; a round with fewer than two of them says
-   nothing.
+1. Rates, availability and quantiles count all of the clients' operations, without the harness's own replica polls.
+2. A bin without a completion has no availability and no quantile: it is a gap, never zero or a hundred per cent.
+3. Divergence counts home replicas that answered within one round. A round with fewer than two of them says nothing.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Tables: what the report says of a run in counts, before any picture.
+"""Tables: the report's counts.
 
-1. Counts are of the clients' operations; the harness's own looks at replicas are counted apart.
-2. A fact is marked good, bad or plain; whether the run was meaningful is for the evidence checker to say.
+1. Counts are of the clients' operations. The harness's own replica polls are counted separately.
+2. A fact is marked good, bad or plain. Whether the run was meaningful is for the evidence checker to say.
 3. Every table is bounded, and says what it leaves out.
 """
 
@@ -123,7 +123,7 @@ def fault_rows(table: Columns, faults: Sequence[Band]) -> list[dict[str, Any]]:
 def errors(history: History, table: Columns) -> tuple[list[dict[str, Any]], int]:
     """Errors by code, the most frequent first, and how many codes were left out. O(n).
 
-    `fail` is definite: it certainly did not happen. `info` is not: nobody knows.
+    `fail` is definite: the operation certainly did not happen. `info` is indeterminate: it may have happened.
     """
     codes: dict[str, dict[str, Any]] = {}
     for operation in history.operations:

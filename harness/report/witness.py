@@ -1,9 +1,8 @@
 """Witnesses: the anomalies of a run, each with its prose, its operations and a drawing of them.
 
-1. Every checker's witness is one anomaly; those of invalid verdicts come first, in the checkers' order.
-2. In the prose, a number becomes a link only if it is named as an event's (`#12`, `operation 12`, `events 3
-   and 4`), for a bare 12 may well be a value; and so does the moment of one of the witness's events (`12.345
-   s`).
+1. Every checker's witness is one anomaly. Those of invalid verdicts come first, in the checkers' order.
+2. In the prose, a number becomes a link only where it is named as an event's (`#12`, `operation 12`, `events 3 and 4`):
+   a bare 12 may be a value. So does the time of one of the witness's events (`12.345 s`).
 3. The drawing keeps the order of moments, not the scale: long silences are shortened, and it says so.
 """
 

@@ -1,10 +1,10 @@
-"""An experiment: everything that decides a run, as one value.
+"""Experiments: everything that decides a run, as one value.
 
-1. Same experiment, same simulated run, byte for byte.
+1. The same experiment gives the same simulated run, byte for byte.
 2. What can't be done is refused before anything starts, by name: an unknown workload, system, fault, environment or
-   configuration key; a fault the environment has no means for; an interface the system lacks. So are a workload's
+   configuration key; a fault that the environment can't inject; an interface that the system lacks. So are a workload's
    checkers: one that does not exist, or an option that it does not have.
-3. `command` is the shell line that runs it again.
+3. `command` is the shell line that runs the experiment again.
 """
 
 from __future__ import annotations
@@ -35,16 +35,16 @@ RANGES: Mapping[str, tuple[float, float]] = {
 
 
 class UsageProblem(ValueError):
-    """Asked for what does not exist or can't be done: names the cause, and what there is."""
+    """Something was asked for that does not exist or can't be done. The message names the cause, and what there is."""
 
 
 @dataclass(frozen=True)
 class Experiment:
     """What to run.
 
-    nodes: how many. faults: families, such as "partition". time_limit_s: of load, not counting recovery.
-    rate: operations a second. concurrency: client processes. spare_clients: how many more may be added while all of
-    them wait for an answer; None for ten times the concurrency. config: the keys that were given.
+    nodes: how many. faults: families, such as "partition". time_limit_s: of the load, without the recovery. rate:
+    operations per second. concurrency: client processes. spare_clients: how many more may be added while all of them
+    wait for an answer; None for ten times the concurrency. config: the keys that were given.
     """
 
     workload: str

@@ -1,7 +1,7 @@
-"""What a run was: the facts that run.json keeps, written before anything starts.
+"""The facts of a run that run.json keeps, written before anything starts.
 
 1. They are all that is needed to run it again, and the versions of what ran it.
-2. A simulated run has no moment of its own: the same seed gives the same facts.
+2. A simulated run has no date: the same seed gives the same facts.
 """
 
 from __future__ import annotations

@@ -1,11 +1,12 @@
-"""The end of a run as clients see it: watch the replicas converge, then read everything one last time.
+"""The final phase: clients watch the replicas converge, then read everything one last time.
 
-1. A round asks for every key through every node, once; it is over when all of that was answered or given up.
-2. Replicas have converged when a whole round was answered, of every key all home replicas showed the same versions, and
-   no node kept any of it for another: what it keeps is owed to a home that may be the only one.
+1. A round asks for every key through every node, once. It ends when all of its operations were answered or given up.
+2. Replicas have converged after a round in which every operation was answered and the home replicas of each key showed
+   the same versions. No node may keep a hint for any of the keys: its owner may be the only home replica.
 3. A final read that did not succeed is asked again, in the next round.
-4. Each notes its stage in the history when it begins. A workload's own final phase that notes no "final-reads" is
-   given that stage before its first operation that is no replica poll: without it, no checker would trust its reads.
+4. Each part notes its stage in the history when it begins. A workload's own final phase that does not note
+   "final-reads" is given that stage before its first operation that is no replica poll: without it, no checker would
+   trust its reads.
 """
 
 from __future__ import annotations
@@ -40,15 +41,16 @@ Item = tuple[str, str]
 FINAL_READS = "final-reads"
 READ_ROUNDS = 5
 READ_PAUSE_S = 1.0
-"""From one round of final reads to the next: a failure detector may need as long to think better of a node."""
+"""From one round of final reads to the next: a failure detector may need as long to trust a node again."""
 
 
 def poll_replicas(
     keys: Sequence[str], nodes: Sequence[str], interval_s: float = 0.5, limit_s: float = 30.0
 ) -> Generator:
-    """Rounds of `replica` operations until the replicas have converged, or for so long.
+    """Rounds of `replica` operations until the replicas have converged, or the time is over.
 
-    interval_s: from the start of a round to that of the next, in seconds; limit_s: nothing starts later than this.
+    interval_s: from the start of a round to that of the next, in seconds. limit_s: nothing starts later than this, in
+    seconds.
     """
     items = _items(keys, nodes)
 
@@ -108,8 +110,7 @@ class FinalStage:
 
 
 def converged(items: Sequence[Item], answers: Mapping[Item, Any]) -> bool:
-    """Whether every item was answered, each key's home replicas, of which there is at least one, agree, and nobody
-    keeps any of it for another.
+    """Whether the replicas have converged (rule 2).
 
     answers: the values of `replica` operations, with `home`, `versions` and `hinted`.
     """

@@ -1,19 +1,22 @@
-"""The interpreter: does what a generator says, at the time it says, and records what became of it.
+"""The interpreter: performs what a generator says, at the time it says, and records the outcomes.
 
 1. Events are recorded in the order in which they happen, each before anything that follows from it.
-2. A thread has one operation open at a time, and one process number; `info` retires the process: its connections are
-   closed, and the thread goes on as the next number never used. There are `concurrency` threads at first.
+2. A thread has one operation open at a time, and one process number. `info` retires the process: its connections are
+   closed, and the thread continues under a number that was never used. There are `concurrency` threads at first.
 3. Open loop: an operation that must start on schedule (`stagger`) while all threads are busy starts on a spare one, up
-   to `spare_clients` of them. Beyond that it waits for a free client, and its invocation says when it was `due`: that
-   time counts as latency, or a stall would hide itself (coordinated omission).
-4. A connection's `OperationFailed` is a `fail` if definite, else an `info`; no answer in time is an `info`. Anything
-   else it raises, a CancelledError and a SystemExit too, is the harness's own failure: an `info` with code `crash`, and
-   it is remembered.
-5. The nemesis does one operation at a time; an action that raises was without effect, and the run goes on.
-6. What we cancel leaves its operations open in the history: nobody knows. We cancel once a run has ended early, so a
-   cancellation before that is the client's own. What does not end then is left behind, and remembered.
-7. What ends the run itself (`interrupts`) is no answer of a client in whose code it happens to be raised.
-Runs on any asyncio loop; on a VirtualLoop the same generator and seed give the same events.
+   to `spare_clients` of them. Beyond that it waits for a free client, and its invocation says when it was `due`.
+   Latency counts from then, or a stall would hide itself (coordinated omission).
+4. A connection's `OperationFailed` is a `fail` if definite, else an `info`. No answer in time is an `info`. Anything
+   else it raises, CancelledError and SystemExit too, is the harness's own failure: an `info` with code `crash`, which
+   is counted.
+5. The nemesis does one operation at a time. An action that raises had no effect, and the run goes on.
+6. Operations that we cancel stay open in the history: their outcome is indeterminate. We cancel only when a run ends
+   early, so any other cancellation is the client's own. A task that does not end when cancelled is left behind, and
+   counted.
+7. An exception that ends the run itself (`interrupts`) is never a client's answer, even if it is raised in a client's
+   code.
+
+Runs on any asyncio loop. On a VirtualLoop the same generator and seed give the same events.
 """
 
 from __future__ import annotations
@@ -49,7 +52,7 @@ class OperationClient(Protocol):
 
 
 class Nemesis(Protocol):
-    """Does the harm."""
+    """Injects faults."""
 
     async def invoke(self, invocation: Invocation) -> Mapping[str, Any]:
         """Do it, look whether it took effect, and return the completion's value, with `evidence`."""
@@ -160,7 +163,7 @@ class Interpreter:
                 self.tally.crashes.append(f"{len(left)} {what} of clients did not end when they were cancelled")
 
     def stage(self, name: str) -> None:
-        """Note in the history where in the run we are."""
+        """Note in the history which stage of the run begins."""
         self._event(NEMESIS, "info", Invocation("stage", name), None)
 
     async def _drive(self, generator: Generator) -> None:

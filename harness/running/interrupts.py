@@ -1,12 +1,13 @@
-"""Interrupts: what ends a run from outside, brought to it where it can take it.
+"""Interrupts: what ends a run from outside, delivered where the run can handle it.
 
 1. What a signal's handler raises in a run is kept, and the run's task is cancelled at the next turn of its loop. Raised
-   between any two lines instead it could lose a wake-up, and the run would wait for ever, or a client would take it.
-2. Code that holds the loop up for longer than `PATIENCE_S` gets it raised where it stands, again and again.
-3. SIGINT and SIGTERM are a KeyboardInterrupt, the first of them; later ones disturb nothing. Other signals' handlers,
-   such as a test's time limit, are called as they are.
+   between any two lines it could lose a wake-up, and the run would wait for ever, or a client could swallow it.
+2. Code that blocks the loop for longer than `PATIENCE_S` gets the exception raised in place, repeatedly.
+3. SIGINT and SIGTERM become a KeyboardInterrupt; only the first of them counts. Handlers of other signals, such as a
+   test's time limit, are called unchanged.
 4. A deadline ends a run in the same way.
-5. Signals belong to the main thread: in another one there is the deadline only, and nothing is raised in place.
+5. Signals belong to the main thread. A run in another thread has only the deadline and `end_all`, and nothing is raised
+   in place.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ T = TypeVar("T")
 PATIENCE_S = 2.0
 """A turn of the loop takes milliseconds."""
 ESCAPES_LIMIT = 1000
-"""Of exceptions out of a loop that goes on: a task that is to end needs a few turns, and none of them ends it here."""
+"""Most exceptions out of one loop: a cancelled task needs a few turns to end."""
 _OURS = (signal.SIGINT, signal.SIGTERM)
 _current: Interrupts | None = None
 _entered: list[Interrupts] = []
@@ -35,7 +36,7 @@ _entered: list[Interrupts] = []
 
 
 def interrupting(problem: BaseException) -> bool:
-    """Whether the exception is the one that ends the run under way, raised in the place of another's answer.
+    """Whether this exception is the one that ends the run under way.
 
     Where no `Interrupts` is entered, a KeyboardInterrupt is.
     """
@@ -69,7 +70,8 @@ def end_all() -> None:
 
 
 class Interrupts:
-    """While it is entered, what ends the run comes here. What a signal's handler raised is raised at its exit, at last.
+    """While it is entered, whatever ends the run is delivered here. At its exit it raises what a signal's handler
+    raised.
 
     problem: what ends the run, or None.
     """
@@ -124,7 +126,7 @@ class Interrupts:
             raise self._signalled
 
     def tell(self, task: asyncio.Task[Any]) -> None:
-        """From now on this task is cancelled, as often as it takes. To be called on its loop."""
+        """From now on cancel this task, as often as it takes. Call it on the task's loop."""
         self._loop, self._task = task.get_loop(), task
         if self.problem is not None:
             self._call_loop()
@@ -135,7 +137,7 @@ class Interrupts:
             raise self._signalled
 
     def hold(self) -> None:
-        """From now on nothing is cancelled or raised: what the run has left to do is short, or has to be done."""
+        """From now on cancel and raise nothing: what the run has left to do is short, or has to be done."""
         self._held = True
 
     def limit(self, seconds: float, overdue: BaseException) -> None:
@@ -251,8 +253,8 @@ def until_done(
 ) -> T:
     """Run the loop until the task is done; returns or raises what the task does.
 
-    escaped: told of what comes out of the loop itself (a callback's SystemExit), and the loop goes on; without one, it
-    is raised.
+    escaped: called with exceptions out of the loop itself (a callback's SystemExit), after which the loop goes on.
+    None: they are raised.
     """
     escapes = 0
     while not task.done():

@@ -1,10 +1,10 @@
-"""Node logs: what nodes wrote of themselves, kept in the run's folder as nodes/<node>/<name>.
+"""Node logs: what nodes logged, kept in the run's folder as nodes/<node>/<name>.
 
-A node may lie in all it says, the names of its logs among it.
+A node is not trusted: its log names and contents may be forged.
 
 1. A name is one plain word of bounded length: letters, digits, dots, dashes and underscores, and no dot at first.
-2. A file is made new, in a folder opened by the harness, through no link: nothing that exists is ever written over.
-3. Number and sizes are bounded. What is not kept is told in a sentence each, and costs no verdict.
+2. Files are created new, in a folder that the harness opened, through no link: nothing that exists is overwritten.
+3. Number and sizes are bounded. Each log that is not kept gets a sentence of explanation, and costs no verdict.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 LOGS_LIMIT = 32
-"""Of one node; a server writes one or two."""
+"""The most logs of one node; a server writes one or two."""
 LOG_LIMIT_BYTES = 16 << 20
-"""Of one log. A run's logs are read while people look at its report; what is older is of no use there."""
+"""The largest log. People read it beside the report, where older lines are of no use."""
 NODE_LIMIT_BYTES = 128 << 20
-"""Of all logs of one node together."""
+"""The most for all logs of one node together."""
 _PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}", re.ASCII)
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -65,7 +65,7 @@ def write(run: Path, node: str, logs: Mapping[str, bytes]) -> list[str]:
 
 
 def shown(name: str) -> str:
-    """A name that may hold anything, for a message: quoted, escaped and cut."""
+    """A name for a message, whatever it holds: quoted, escaped and cut."""
     return ascii(name[:40] + "..." if len(name) > 40 else name)
 
 

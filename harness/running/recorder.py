@@ -1,7 +1,7 @@
 """The recorder: a run's history as a file, readable at any moment.
 
-1. One event a line, in the order in which they happened; a line is with the operating system before `write` returns,
-   so whatever kills the harness leaves all but at most the last line.
+1. One event a line, in the order in which they happened. A line is with the operating system before `write` returns, so
+   a killed harness loses at most the last line.
 """
 
 from __future__ import annotations

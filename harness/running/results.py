@@ -1,9 +1,9 @@
-"""Results: the folder of a run, and what it came to.
+"""Results: the folder of a run, and its outcome.
 
 1. runs/<workload>/<timestamp>/ holds run.json, history.jsonl, results.json, report.html and nodes/<node>/*.log;
    runs/latest points to the newest.
-2. What is known is written at once: run.json before anything starts, the history line by line, so that a killed run
-   can still be checked.
+2. Everything is written as soon as it is known: run.json before anything starts, the history line by line. So a killed
+   run can still be checked.
 3. `broken` is the harness's own failure. It never hides an anomaly: an invalid history stays invalid.
 """
 
@@ -34,23 +34,23 @@ Status = Literal["valid", "invalid", "unknown", "broken"]
 EXIT_CODES: Mapping[Status, int] = {"valid": 0, "invalid": 1, "unknown": 2, "broken": 3}
 EXIT_USAGE = 64
 RANK: tuple[Status, ...] = ("invalid", "broken", "unknown", "valid")
-"""Of several results in a suite, the first of these that occurs."""
+"""The status of a suite is the first of these that one of its results has."""
 
 
 class ResultsError(Exception):
-    """A run's folder that can't be used: names the cause and the remedy."""
+    """A run's folder can't be used. The message names the cause and the remedy."""
 
 
 class AnomalyFound(AssertionError):
-    """A run that was to be valid is not. The message is what the terminal would show."""
+    """A run that had to be valid is not. The message is what the terminal would show."""
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a run came to.
+    """The outcome of a run.
 
-    status, reason: the verdict, or `broken` and why. verdict: the checkers', if there was a history to check.
-    folder: the run's. command: replays it. notes: what the harness noticed of itself, a sentence each.
+    status, reason: the verdict, or `broken` and why. verdict: the checkers', if there was a history to check. folder:
+    the run's. command: replays it. notes: what the harness noticed about itself and the recovery, a sentence each.
     """
 
     status: Status
@@ -116,9 +116,9 @@ class Result:
         return form
 
 
-_GZIP = b"\x1f"  # Of the two bytes that gzip begins with; no text has it, and a pipe may give one byte at first.
+_GZIP = b"\x1f"  # The first of gzip's two magic bytes. No text has it, and a pipe may give one byte at first.
 WIDTH = 110
-"""Of a line at the terminal."""
+"""Characters in a line at the terminal."""
 _MARKS = {Outcome.VALID: "✓", Outcome.INVALID: "✗", Outcome.UNKNOWN: "?"}
 
 
@@ -164,7 +164,8 @@ class RunFolder:
 
 
 def read_history(path: Path, *, independent: bool = False) -> History:
-    """The history in a file, in any of `checkers.histories.formats`, gzipped or not; `-` is standard input.
+    """The history in a file, in any format of `checkers.histories.formats`, compressed with gzip or not. `-` is
+    standard input.
 
     independent: values are [key value]. Raises ResultsError naming the file and the line that is wrong.
     """

@@ -1,13 +1,13 @@
-"""A run: provide a cluster, torment it, let it recover, read it one last time, and judge what was recorded.
+"""A run: start a cluster, load it under faults, let it recover, read it one last time, and judge what was recorded.
 
-1. Every run ends the same way: heal, wait (bounded) until every node answers, watch the replicas converge, read every
-   key through every node.
-2. Checking comes first. What nodes still have to say (their logs) comes after it, cleaning last; either that fails is
-   told, and never loses a verdict.
+1. Every run ends the same way: heal, wait (bounded) until every node serves again, watch the replicas converge, read
+   every key through every node.
+2. Checking comes first, collecting the nodes' logs after it, cleaning up last. If one of the later steps fails, the
+   result says so and keeps its verdict.
 3. Ctrl-C and SIGTERM end the run where it is, clean up, and leave the history to be checked. So does whatever another
-   signal's handler raises, and `run` raises it in the end.
-4. Whatever a client, system, workload or checker raises, SystemExit among it, is a crash in the history or the run's
-   end as `broken`; so is a run that goes on for `MARGIN_S` longer than its load.
+   signal's handler raises, and `run` raises it at its end.
+4. Whatever a client, system, workload or checker raises, SystemExit too, becomes a crash in the history or ends the run
+   as `broken`. A run that goes on for `MARGIN_S` longer than its load is `broken` too.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ OPERATION_TIMEOUT_S = 5.0
 MARGIN_S = 240.0
 """Besides the load: to start, heal and recover (each within a minute, or it failed), converge (30 s) and read."""
 LOGS_S = 60.0
-"""How long the nodes may take to send their logs; nobody who interrupted a run waits for more than a few seconds."""
+"""How long the nodes may take to send their logs; after an interrupt, users wait for a few seconds at most."""
 LOGS_INTERRUPTED_S = 3.0
 
 
@@ -75,7 +75,7 @@ def run(experiment: Experiment, *, out: Path = Path("runs"), progress: Progress 
 
 
 class HarnessError(Exception):
-    """The harness itself failed, or somebody's code in it."""
+    """The harness itself failed, or a user's code in it."""
 
 
 class Overdue(HarnessError):

@@ -1,7 +1,7 @@
-"""What may be in a history: operations and completions checked against a workload's schemas.
+"""Validation: operations and completions are checked against a workload's schemas before they enter a history.
 
 1. Every problem is named, not only the first.
-2. Nothing is converted on the way: a schema's `int` is no text that looks like one.
+2. Nothing is converted: text that looks like an integer does not fit a schema's `int`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from splitbrain.harness.workload import Schema
 
 
 class InvalidOperation(ValueError):
-    """An operation or completion that doesn't fit its schema; the message names all that is wrong with it."""
+    """An operation or completion does not fit its schema. The message names everything that is wrong with it."""
 
     def __init__(self, what: str, problems: Sequence[str]) -> None:
         super().__init__(f"{what}: {'; '.join(problems)}; correct the generator or client, or its schema")

@@ -3,14 +3,14 @@
 The durability model:
 
 1. A commit is one frame in a log: all of its records or none. Frames are durable in the order of the commits.
-2. A sync takes seeded time, seldom very long (a stall). Commits that come meanwhile wait, and the next sync takes
-   all of them at once (group commit).
-3. Records can be read as soon as they are durable, never before; only then is the commit's `done` called.
-4. A crash keeps everything that was acknowledged. Of the frames that were not, the operating system may have
-   written any number on its own, in order: a seeded prefix of their bytes is kept, which may end within a frame,
-   and what is in the torn frame's last bytes may be rubbish.
-5. After a crash the log is read up to the first frame whose checksum is wrong; the rest is thrown away. So a
-   write nobody acknowledged may be there, and half a commit never is.
+2. A sync takes seeded time, seldom very long (a stall). Commits that come meanwhile wait, and the next sync takes all
+   of them at once (group commit).
+3. Records can be read as soon as they are durable, never before. Only then is the commit's `done` called.
+4. A crash keeps everything that was acknowledged. Of the other frames, the operating system may have written any
+   number, in order: a seeded prefix of their bytes is kept. It may end within a frame, and the last bytes of that torn
+   frame may be garbage.
+5. After a crash the log is read up to the first frame whose checksum is wrong, and the rest is discarded. So an
+   unacknowledged write may be there, and half a commit never is.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Done = Callable[[], None]
 SCANNED_AT_ONCE = 64
 _NO_RECORDS: SortedDict[bytes, bytes] = SortedDict()
 HEADER_BYTES = 8
-"""Of a frame: the length of what follows, and its checksum, four bytes each."""
+"""A frame's header: the length of what follows, and its checksum, four bytes each."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,12 @@
 """An asyncio event loop with virtual time: nothing waits, and every run is the same.
 
-1. Time stands still while callbacks run and jumps to the next timer when none is ready.
+1. Time stands still while callbacks run, and jumps to the next timer when none is ready.
 2. Callbacks due at one moment run in the order in which they were scheduled.
 3. Nothing ready and nothing scheduled is a deadlock, and an error: no event can come from outside.
 4. There is no outside: no sockets, signals, subprocesses or threads.
-Any coroutine runs on it unchanged, as long as it does not depend on the order of a set (`asyncio.wait`,
-the cancellations of a TaskGroup).
+
+Any coroutine runs on it unchanged, unless it depends on the order of a set (`asyncio.wait`, the cancellations of a
+TaskGroup).
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ T = TypeVar("T")
 
 
 LEFTOVER_S = 60.0
-"""Virtual seconds that what was left behind has to end in once it is cancelled."""
+"""Virtual seconds in which tasks that were left behind must end once they are cancelled."""
 
 
 class DeadlockError(RuntimeError):

@@ -1,11 +1,11 @@
 """A simulated network of datagrams.
 
-1. Each directed link loses, delays and duplicates by itself, as its conditions say; unequal delays reorder.
-   A host's way to itself is as fast as the loop and never fails.
-2. A cut swallows what is sent over its link, and what is still under way on it when the cut is made.
-   Only links between two nodes can be cut: a client's links have no name.
-3. Whoever is not bound when a datagram arrives never sees it. Nothing is ever corrupted or throttled here.
-4. One seed, one order of draws: the same sends give the same deliveries.
+1. Each directed link loses, delays and duplicates independently, as its conditions say. Unequal delays reorder. A
+   host's link to itself is as fast as the loop and never fails.
+2. A cut drops what is sent over its link, and what is in transit on it when the cut is made. Only links between two
+   nodes can be cut: a client's links have no name.
+3. A datagram to an address that is not bound when it arrives is dropped. Nothing is ever corrupted or throttled.
+4. One seed gives one order of draws: the same sends give the same deliveries.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import asyncio
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from splitbrain.harness.environment import Address, Link, LinkSight, OnDatagram
+from splitbrain.harness.environment import Address, Link, LinkObservation, OnDatagram
 from splitbrain.harness.seeds import draw
 from splitbrain.harness.simulation.loop import VirtualLoop
 
@@ -22,7 +22,7 @@ LARGEST_DATAGRAM = 65_507
 """Bytes: what UDP over IPv4 can carry."""
 PROBE_PORT = 1
 PROBES = 20
-"""To each link: of a link that loses half, one look in a million finds it silent."""
+"""Probes to each link: one observation in a million finds a link silent that loses half of its datagrams."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +138,7 @@ class SimulatedNetwork:
         for wire in self._wires.values():
             wire.cut = False
 
-    async def look(self) -> list[LinkSight]:
+    async def observe(self) -> list[LinkObservation]:
         """Send probes over every directed link and wait as long as the slowest may take.
 
         A cut's count is taken before the probes, which it swallows too.
@@ -162,7 +162,7 @@ class SimulatedNetwork:
             if count is not None:
                 self._wire(*link).swallowed -= PROBES
         return [
-            LinkSight(*link, cut=self._wire(*link).cut, heard=link in heard, dropped=dropped[link])
+            LinkObservation(*link, cut=self._wire(*link).cut, heard=link in heard, dropped=dropped[link])
             for link in links
         ]
 

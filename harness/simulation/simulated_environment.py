@@ -21,7 +21,7 @@ CLIENT_HOST = "client"
 class SimulatedEnvironment:
     """Implements `environment.Environment`.
 
-    nodes: names. seed: of network, disks and processes. conditions: of every link at first.
+    nodes: names. seed: for network, disks and processes. conditions: of every link at first.
     """
 
     name = "sim"

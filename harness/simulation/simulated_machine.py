@@ -1,10 +1,10 @@
-"""A simulated machine: what a process runs on, and what can be done to it.
+"""A simulated machine: what a process runs on, and the faults that can be injected there.
 
 1. A process sees the world through its machine only: clock, timers, datagrams, disk, randomness, log.
-2. While it is paused nothing of it runs. Datagrams wait in a buffer as large as Linux's and then are lost; timers
-   that came due and syncs that ended wait as well. All of it happens, in order, once it is resumed.
-3. After kill -9 nothing of it ever happens: its timers, endpoints and what it waited for are gone, and the disk
-   has crashed with it (a harder end than a real kill -9, which leaves the page cache: a power cut).
+2. A paused process does nothing. Datagrams wait in a buffer as large as Linux's; what exceeds it is lost. Timers that
+   came due and syncs that ended wait as well. All of it happens, in order, once the process is resumed.
+3. After kill -9 the process never does anything again: its timers, endpoints and pending syncs are gone, and the disk
+   has crashed with it. That is harder than a real kill -9, which keeps the page cache: it is a power cut.
 4. A process that raises is dead, as a real one would be, and its traceback ends its log.
 """
 
@@ -198,7 +198,7 @@ class SimulatedMachine:
 
 
 class MachineDisk:
-    """A machine's disk as its process sees it: nothing is told to a paused or a dead one."""
+    """A machine's disk as its process sees it. No completion reaches a paused or dead process."""
 
     def __init__(self, machine: SimulatedMachine, disk: SimulatedDisk) -> None:
         self._machine = machine

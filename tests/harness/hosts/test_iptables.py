@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from splitbrain.harness.environment import EnvironmentFailure, LinkSight
+from splitbrain.harness.environment import EnvironmentFailure, LinkObservation
 from splitbrain.harness.hosts.iptables import read_counters, read_facts, restore_input
 
 SEND = """
@@ -20,12 +20,12 @@ END
 """
 
 
-def silent(sights: list[LinkSight]) -> set[tuple[str, str]]:
-    return {(sight.source, sight.target) for sight in sights if not sight.heard}
+def silent(links: list[LinkObservation]) -> set[tuple[str, str]]:
+    return {(link.source, link.target) for link in links if not link.heard}
 
 
-def dropped(sights: list[LinkSight]) -> dict[tuple[str, str], int | None]:
-    return {(sight.source, sight.target): sight.dropped for sight in sights if sight.cut}
+def dropped(links: list[LinkObservation]) -> dict[tuple[str, str], int | None]:
+    return {(link.source, link.target): link.dropped for link in links if link.cut}
 
 
 def test_the_first_rules_make_the_chain_and_put_it_ahead_of_all_others() -> None:
@@ -91,30 +91,30 @@ def test_a_machine_with_ipv6_but_no_ip6tables_shows_it() -> None:
 
 
 def test_without_a_cut_every_directed_link_is_heard_in_the_order_of_names(cluster: Any) -> None:
-    sights = cluster.run(cluster.network.look())
+    links = cluster.run(cluster.network.observe())
     names = ["n1", "n2", "n3"]
-    assert [(s.source, s.target) for s in sights] == [(a, b) for a in names for b in names if a != b]
-    assert all(s.heard and not s.cut and s.dropped is None for s in sights)
+    assert [(s.source, s.target) for s in links] == [(a, b) for a in names for b in names if a != b]
+    assert all(s.heard and not s.cut and s.dropped is None for s in links)
 
 
 def test_a_cut_is_silent_on_the_cut_links_only(cluster: Any) -> None:
     links = {("n1", "n2"), ("n2", "n1")}
     cluster.run(cluster.network.cut(links))
-    sights = cluster.run(cluster.network.look())
-    assert silent(sights) == links
-    assert {(s.source, s.target) for s in sights if s.cut} == links
+    links = cluster.run(cluster.network.observe())
+    assert silent(links) == links
+    assert {(s.source, s.target) for s in links if s.cut} == links
 
 
 def test_a_one_way_cut_is_one_way(cluster: Any) -> None:
     cluster.run(cluster.network.cut([("n3", "n1")]))
-    assert silent(cluster.run(cluster.network.look())) == {("n3", "n1")}
+    assert silent(cluster.run(cluster.network.observe())) == {("n3", "n1")}
 
 
 def test_each_end_of_a_cut_link_drops_by_itself(cluster: Any) -> None:
     for end in ("n1", "n2"):
         cluster.run(cluster.network.cut([("n1", "n2")]))
         cluster.shell(end, f"iptables -w -F {cluster.network.chain}")
-        assert ("n1", "n2") in silent(cluster.run(cluster.network.look()))
+        assert ("n1", "n2") in silent(cluster.run(cluster.network.observe()))
         cluster.run(cluster.network.heal())
 
 
@@ -122,8 +122,8 @@ def test_a_cut_that_has_no_effect_is_seen(cluster: Any) -> None:
     cluster.run(cluster.network.cut([("n1", "n2")]))
     for name in ("n1", "n2"):
         cluster.shell(name, f"iptables -w -F {cluster.network.chain}")
-    sights = cluster.run(cluster.network.look())
-    assert [(s.source, s.target, s.heard) for s in sights if s.cut] == [("n1", "n2", True)]
+    links = cluster.run(cluster.network.observe())
+    assert [(s.source, s.target, s.heard) for s in links if s.cut] == [("n1", "n2", True)]
 
 
 def test_a_cut_goes_ahead_of_what_the_owner_of_the_machine_accepts(cluster: Any) -> None:
@@ -132,7 +132,7 @@ def test_a_cut_goes_ahead_of_what_the_owner_of_the_machine_accepts(cluster: Any)
             for name in ("n1", "n2"):
                 cluster.shell(name, f"iptables -w -I {chain} 1 -j ACCEPT")
         cluster.run(cluster.network.cut([("n1", "n2")]))
-        assert silent(cluster.run(cluster.network.look())) == {("n1", "n2")}
+        assert silent(cluster.run(cluster.network.observe())) == {("n1", "n2")}
     finally:
         for name in ("n1", "n2"):
             cluster.shell(name, "iptables -w -D INPUT -j ACCEPT; iptables -w -D OUTPUT -j ACCEPT")
@@ -140,18 +140,18 @@ def test_a_cut_goes_ahead_of_what_the_owner_of_the_machine_accepts(cluster: Any)
 
 def test_dropped_packets_are_counted_and_probes_are_not(cluster: Any) -> None:
     cluster.run(cluster.network.cut([("n1", "n2")]))
-    assert dropped(cluster.run(cluster.network.look())) == {("n1", "n2"): 0}
+    assert dropped(cluster.run(cluster.network.observe())) == {("n1", "n2"): 0}
     cluster.shell("n1", SEND.format(count=5, to=cluster.machine("n2").host))
-    assert dropped(cluster.run(cluster.network.look())) == {("n1", "n2"): 5}
+    assert dropped(cluster.run(cluster.network.observe())) == {("n1", "n2"): 5}
 
 
 def test_a_second_cut_keeps_the_first_and_its_counters(cluster: Any) -> None:
     cluster.run(cluster.network.cut([("n1", "n2")]))
     cluster.shell("n1", SEND.format(count=5, to=cluster.machine("n2").host))
     cluster.run(cluster.network.cut([("n1", "n2"), ("n1", "n3")]))
-    sights = cluster.run(cluster.network.look())
-    assert silent(sights) == {("n1", "n2"), ("n1", "n3")}
-    assert dropped(sights) == {("n1", "n2"): 5, ("n1", "n3"): 0}
+    links = cluster.run(cluster.network.observe())
+    assert silent(links) == {("n1", "n2"), ("n1", "n3")}
+    assert dropped(links) == {("n1", "n2"): 5, ("n1", "n3"): 0}
 
 
 def test_a_heal_removes_the_chain_and_leaves_foreign_rules_alone(cluster: Any) -> None:
@@ -163,7 +163,7 @@ def test_a_heal_removes_the_chain_and_leaves_foreign_rules_alone(cluster: Any) -
         assert cluster.network.chain in cluster.shell("n1", "iptables -w -S")
         cluster.run(cluster.network.heal())
         assert cluster.shell("n1", "iptables -w -S") == before
-        assert silent(cluster.run(cluster.network.look())) == set()
+        assert silent(cluster.run(cluster.network.observe())) == set()
     finally:
         cluster.shell("n1", "iptables -w -D INPUT -j foreign; iptables -w -F foreign; iptables -w -X foreign")
 
@@ -179,14 +179,14 @@ def test_a_heal_that_leaves_rules_behind_is_a_failure(cluster: Any) -> None:
     finally:
         cluster.shell("n2", "iptables -w -F other; iptables -w -X other")
     cluster.run(cluster.network.heal())
-    assert silent(cluster.run(cluster.network.look())) == set()
+    assert silent(cluster.run(cluster.network.observe())) == set()
 
 
 def test_a_cut_after_a_heal_starts_anew(cluster: Any) -> None:
     for _ in range(2):
         cluster.run(cluster.network.cut([("n2", "n3")]))
-        sights = cluster.run(cluster.network.look())
-        assert (silent(sights), dropped(sights)) == ({("n2", "n3")}, {("n2", "n3"): 0})
+        links = cluster.run(cluster.network.observe())
+        assert (silent(links), dropped(links)) == ({("n2", "n3")}, {("n2", "n3"): 0})
         cluster.run(cluster.network.heal())
 
 
@@ -198,7 +198,7 @@ def test_a_link_that_does_not_exist_is_refused(cluster: Any) -> None:
 def test_a_paused_program_leaves_its_links_heard(cluster: Any, sleeper: Any) -> None:
     cluster.run(cluster.machine("n1").start(sleeper))
     cluster.run(cluster.machine("n1").pause())
-    assert silent(cluster.run(cluster.network.look())) == set()
+    assert silent(cluster.run(cluster.network.observe())) == set()
 
 
 @pytest.mark.parametrize(

@@ -52,12 +52,12 @@ def test_a_listener_that_lies_is_the_failure_of_its_machine_by_name(cluster: Any
     cluster.shell("n2", f"cat > {PYTHON} <<'END'\n#!/bin/sh\n{lie}\nEND\nchmod +x {PYTHON}")
     try:
         with pytest.raises(EnvironmentFailure, match=r"the probe on n2 does not answer \(") as caught:
-            cluster.run(cluster.network.look())
+            cluster.run(cluster.network.observe())
         assert len(str(caught.value)) < 4000
     finally:
         cluster.shell("n2", f"rm {PYTHON}")
         cluster.network.close()
-    assert all(sight.heard for sight in cluster.run(cluster.network.look()))
+    assert all(link.heard for link in cluster.run(cluster.network.observe()))
 
 
 def test_only_the_target_of_a_packet_is_believed_to_have_heard_it(cluster: Any) -> None:
@@ -75,11 +75,11 @@ def test_only_the_target_of_a_packet_is_believed_to_have_heard_it(cluster: Any) 
     cluster.shell("n1", f"cat > /root/lying.py <<'END'\n{lying}END\n")
     cluster.shell("n1", f'printf \'#!/bin/sh\\nexec {real} /root/lying.py "$3"\\n\' > {PYTHON}; chmod +x {PYTHON}')
     try:
-        sights = cluster.run(cluster.network.look())
+        links = cluster.run(cluster.network.observe())
     finally:
         cluster.shell("n1", f"rm {PYTHON} /root/lying.py")
         cluster.network.close()
-    unheard = {(sight.source, sight.target) for sight in sights if not sight.heard}
+    unheard = {(link.source, link.target) for link in links if not link.heard}
     assert unheard == {("n1", "n2"), ("n1", "n3"), ("n2", "n1"), ("n3", "n1")}
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from splitbrain.harness.environment import Link, LinkSight
+from splitbrain.harness.environment import Link, LinkObservation
 from splitbrain.harness.nemesis.partitions import (
     FAMILIES,
     Partitioner,
@@ -186,8 +186,8 @@ def test_a_cut_that_vanished_by_itself_did_not_stand() -> None:
         await nemesis.invoke(START)
         look = environment.network.look
 
-        async def look_at_leaking_links() -> list[LinkSight]:
-            return [replace(sight, heard=True) for sight in await look()]
+        async def look_at_leaking_links() -> list[LinkObservation]:
+            return [replace(link, heard=True) for link in await look()]
 
         environment.network.look = look_at_leaking_links  # type: ignore[method-assign]
         assert (await nemesis.invoke(STOP))["evidence"]["stood"] is False

@@ -110,9 +110,9 @@ def test_looking_tells_cut_links_from_others_and_counts_what_was_swallowed_witho
         await network.cut([("n1", "n2"), ("n3", "n1")])
         for _ in range(5):
             network.send(("n1", 7), b"x", ("n2", 7))
-        await network.look()
-        sights = {(sight.source, sight.target): sight for sight in await network.look()}
-        assert list(sights) == [
+        await network.observe()
+        links = {(link.source, link.target): link for link in await network.observe()}
+        assert list(links) == [
             ("n1", "n2"),
             ("n1", "n3"),
             ("n2", "n1"),
@@ -120,20 +120,20 @@ def test_looking_tells_cut_links_from_others_and_counts_what_was_swallowed_witho
             ("n3", "n1"),
             ("n3", "n2"),
         ]
-        assert {link for link, sight in sights.items() if sight.cut} == {("n1", "n2"), ("n3", "n1")}
-        assert all(sight.heard != sight.cut for sight in sights.values())
-        assert sights["n1", "n2"].dropped == 5
-        assert sights["n3", "n1"].dropped == 0
-        assert sights["n1", "n3"].dropped is None
+        assert {link for link, link in links.items() if link.cut} == {("n1", "n2"), ("n3", "n1")}
+        assert all(link.heard != link.cut for link in links.values())
+        assert links["n1", "n2"].dropped == 5
+        assert links["n3", "n1"].dropped == 0
+        assert links["n1", "n3"].dropped is None
         await network.heal()
-        assert all(sight.heard and not sight.cut for sight in await network.look())
+        assert all(link.heard and not link.cut for link in await network.observe())
 
     with_network(scenario)
 
 
 def test_looking_hears_a_link_that_loses_half() -> None:
     async def scenario(network: SimulatedNetwork) -> None:
-        assert all(sight.heard for sight in await network.look())
+        assert all(link.heard for link in await network.observe())
 
     with_network(scenario, loss=0.5)
 
@@ -141,7 +141,7 @@ def test_looking_hears_a_link_that_loses_half() -> None:
 def test_looking_is_not_fooled_by_a_cut_that_nobody_made() -> None:
     async def scenario(network: SimulatedNetwork) -> None:
         network.set_conditions([("n1", "n2")], LinkConditions(loss=1.0))
-        silent = [(sight.source, sight.target) for sight in await network.look() if not sight.heard]
+        silent = [(link.source, link.target) for link in await network.observe() if not link.heard]
         assert silent == [("n1", "n2")]
 
     with_network(scenario)
