@@ -34,7 +34,7 @@ from splitbrain.harness.hosts import leftovers
 from splitbrain.harness.hosts.endpoint import UdpEndpoint
 from splitbrain.harness.hosts.engine import connect, refusals
 from splitbrain.harness.hosts.iptables import IptablesNetwork
-from splitbrain.harness.hosts.ssh import KeyPair, Login, SshConnection, told
+from splitbrain.harness.hosts.ssh import KeyPair, Login, SshConnection, excerpt
 from splitbrain.harness.hosts.ssh_machine import SshMachine
 from splitbrain.harness.hosts.watch import Place, look
 from splitbrain.harness.system import NodeImage
@@ -47,7 +47,7 @@ STATE = "/var/lib/splitbrain"
 CAPABILITIES = ("NET_ADMIN", "SYS_CHROOT", "SETUID", "SETGID")
 # On two cores five sshds answer within two seconds.
 SSH_DEADLINE_S = 30.0
-LAST_WORDS_BYTES = 1 << 16
+LOG_TAIL_BYTES = 1 << 16
 LOOK_INTERVAL_S = 1.0
 BARE = NodeImage()
 
@@ -183,7 +183,7 @@ class DockerEnvironment:
         try:
             await connection.connect(SSH_DEADLINE_S)
         except EnvironmentFailure as failure:
-            said = await self._call(lambda: _last_words(container))
+            said = await self._call(lambda: _log_tail(container))
             raise EnvironmentFailure(f"{failure}; the end of its log: {said}") from failure
         return SshMachine(node, connection)
 
@@ -237,14 +237,14 @@ def _keys(host: KeyPair, user: KeyPair) -> bytes:
     return buffer.getvalue()
 
 
-def _last_words(container: Container) -> str:
+def _log_tail(container: Container) -> str:
     said = b""
     try:
         # Piece by piece: a line may have no end.
         for piece in container.logs(tail=15, stream=True, follow=False):
             said += piece
-            if len(said) > LAST_WORDS_BYTES:
+            if len(said) > LOG_TAIL_BYTES:
                 break
     except DockerException as error:
         return f"(can't be read: {error})"
-    return " | ".join(told(said).split("\n")).strip(" |") or "(empty)"
+    return " | ".join(excerpt(said).split("\n")).strip(" |") or "(empty)"

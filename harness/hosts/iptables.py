@@ -126,7 +126,7 @@ class IptablesNetwork:
 
     async def _ask(self, machine: SshMachine) -> Facts:
         said = await machine.connection.run(_FACTS)
-        facts = _believed(machine, read_facts, said.text, machine.host)
+        facts = _parsed(machine, read_facts, said.text, machine.host)
         if 4 not in facts.families:
             why = [line[4:] for line in said.text.splitlines() if line.startswith("why ")]
             raise EnvironmentFailure(
@@ -158,7 +158,7 @@ class IptablesNetwork:
         me = machine.name
         owner = {address: name for name in self._machines for address in self._addresses(name, me)}
         counted: list[tuple[Link, int]] = []
-        for packets, source, target in _believed(machine, read_counters, said.text):
+        for packets, source, target in _parsed(machine, read_counters, said.text):
             if target in owner:
                 counted.append(((me, owner[target]), packets))
             elif source in owner:
@@ -186,13 +186,13 @@ class IptablesNetwork:
         return {link: max(0, packets - self._probes.get(link, 0)) for link, packets in total.items()}
 
     def _addresses(self, name: str, seen_from: str) -> list[str]:
-        """By which a machine is told from another. One that both have (of a bridge, say) tells nothing."""
+        """The addresses that identify a machine: those that no other machine has (both may have a bridge's)."""
         if name == seen_from:
             return []
         return sorted(self._facts[name].addresses - self._facts[seen_from].addresses)
 
 
-def _believed(machine: SshMachine, read: Callable[..., T], said: str, *more: str) -> T:
+def _parsed(machine: SshMachine, read: Callable[..., T], said: str, *more: str) -> T:
     """What a machine said, read. Raises EnvironmentFailure by its name if that can't be."""
     try:
         return read(said, *more)
@@ -251,7 +251,7 @@ def read_facts(said: str, host: str) -> Facts:
     for line in said.splitlines():
         match line.split():
             case ["v4", *words]:
-                # Those with colons are told again below, all of them.
+                # Those with colons are listed again below, all of them.
                 addresses |= {_own(IPv4Address(word)) for word in words if ":" not in word}
             case ["v6", digits, _, _, scope, *_] if scope != "10":  # 10: loopback
                 if not re.fullmatch(r"[0-9a-fA-F]{32}", digits, re.ASCII):

@@ -20,7 +20,7 @@ import msgspec
 import paramiko
 
 from splitbrain.harness.environment import EnvironmentFailure, Link
-from splitbrain.harness.hosts.ssh import told
+from splitbrain.harness.hosts.ssh import excerpt
 from splitbrain.harness.hosts.ssh_machine import SshMachine
 
 T = TypeVar("T")
@@ -53,7 +53,7 @@ class Probe:
 
     def __init__(self, machines: Mapping[str, SshMachine]) -> None:
         self._machines = machines
-        self._ears: dict[str, _Ear] = {}
+        self._listeners: dict[str, _Listener] = {}
 
     async def heard(self, links: Collection[Link], sent: dict[Link, int]) -> set[Link]:
         """Which of the links carry a datagram now. Takes about 10 ms if all do, and 3 times 30 ms if not.
@@ -84,21 +84,21 @@ class Probe:
         return set(links) - missing
 
     def close(self) -> None:
-        for ear in self._ears.values():
-            ear.channel.close()
-        self._ears.clear()
+        for listener in self._listeners.values():
+            listener.channel.close()
+        self._listeners.clear()
 
-    async def _listening(self) -> Mapping[str, _Ear]:
+    async def _listening(self) -> Mapping[str, _Listener]:
         async def ensure(machine: SshMachine) -> None:
-            ear = self._ears.get(machine.name)
-            if ear is None or ear.channel.closed:
-                self._ears[machine.name] = await _Ear.start(machine)
+            listener = self._listeners.get(machine.name)
+            if listener is None or listener.channel.closed:
+                self._listeners[machine.name] = await _Listener.start(machine)
 
         await asyncio.gather(*(ensure(machine) for machine in self._machines.values()))
-        return self._ears
+        return self._listeners
 
 
-class _Ear:
+class _Listener:
     """The harness's side of one listener."""
 
     def __init__(self, machine: SshMachine, channel: paramiko.Channel) -> None:
@@ -108,13 +108,13 @@ class _Ear:
         self._lines = channel.makefile("rb")
 
     @staticmethod
-    async def start(machine: SshMachine) -> _Ear:
+    async def start(machine: SshMachine) -> _Listener:
         script = f"exec python3 -c {shlex.quote(_SOURCE)} {shlex.quote(machine.host)}"
         channel = await machine.connection.channel(script)
         channel.settimeout(ANSWER_TIMEOUT_S)
-        ear = _Ear(machine, channel)
-        ear.port = (await machine.connection.in_thread(lambda: ear._answer(Opened))).port
-        return ear
+        listener = _Listener(machine, channel)
+        listener.port = (await machine.connection.in_thread(lambda: listener._answer(Opened))).port
+        return listener
 
     async def ask(self, parcels: Collection[Parcel]) -> list[str]:
         """Have it send these (address, port, nonce). Returns the nonces that came in since it was last asked."""
@@ -133,7 +133,7 @@ class _Ear:
         try:
             return read_answer(self._lines.readline(ANSWER_LIMIT_BYTES), form)
         except (OSError, ValueError) as error:
-            said = told(self.channel.recv_stderr(4096)) if self.channel.recv_stderr_ready() else ""
+            said = excerpt(self.channel.recv_stderr(4096)) if self.channel.recv_stderr_ready() else ""
             self.channel.close()
             raise self._failure((said or str(error)).splitlines()[-1]) from error
 

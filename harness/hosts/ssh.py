@@ -31,16 +31,16 @@ COMMAND_TIMEOUT_S = 30.0
 CONNECT_TIMEOUT_S = 5.0
 OUTPUT_LIMIT_BYTES = 16 << 20
 """The most that one command may answer; the largest answer asked for is the end of a log."""
-TOLD_LIMIT = 2000
+EXCERPT_CHARACTERS = 2000
 """Characters of what a machine said that go into a message, and with it into histories and results."""
 _LOST = (paramiko.SSHException, OSError, EOFError)
 
 
-class _OverdueError(Exception):
+class _CommandTimeout(Exception):
     """A command took too long. Not a TimeoutError: a connect that times out is one, and is another matter."""
 
 
-class _TalkativeError(Exception):
+class _OutputLimitError(Exception):
     """A command answered more than it may."""
 
 
@@ -87,9 +87,9 @@ class Output:
         return self.data.decode(errors="replace").strip()
 
     @property
-    def told(self) -> str:
+    def excerpt(self) -> str:
         """The end of it, for a message."""
-        return told(self.data)
+        return excerpt(self.data)
 
 
 class SshConnection:
@@ -138,13 +138,13 @@ class SshConnection:
         """
         try:
             return await self.in_thread(lambda: self._run(script, stdin, timeout_s))
-        except _OverdueError as error:
+        except _CommandTimeout as error:
             self._drop()
             raise EnvironmentFailure(
                 f"{self._where} did not finish a command within {timeout_s:g} s ({_shortened(script)}); "
                 "the machine hangs or is overloaded: try fewer nodes or a lower rate"
             ) from error
-        except _TalkativeError as error:
+        except _OutputLimitError as error:
             self._drop()
             raise EnvironmentFailure(
                 f"{self._where} answered a command with more than {OUTPUT_LIMIT_BYTES >> 20} MiB "
@@ -161,7 +161,7 @@ class SshConnection:
         """`run`, and raise EnvironmentFailure with what it said if its exit status is not 0."""
         output = await self.run(script, stdin=stdin, timeout_s=timeout_s)
         if output.status != 0:
-            raise EnvironmentFailure(f"{self._where}: {output.told or f'exit status {output.status}'}")
+            raise EnvironmentFailure(f"{self._where}: {output.excerpt or f'exit status {output.status}'}")
         return output
 
     async def channel(self, script: str) -> paramiko.Channel:
@@ -207,12 +207,12 @@ class SshConnection:
                 while piece := channel.recv(1 << 16):
                     said += piece
                     if len(said) > OUTPUT_LIMIT_BYTES:
-                        raise _TalkativeError
+                        raise _OutputLimitError
                     channel.settimeout(max(0.0, end - time.monotonic()))
             except TimeoutError as error:
-                raise _OverdueError from error
+                raise _CommandTimeout from error
             if not channel.status_event.wait(max(0.0, end - time.monotonic())):
-                raise _OverdueError
+                raise _CommandTimeout
             transport = channel.get_transport()
             # A lost connection also ends in an empty read, and would pass for a command that was killed.
             if channel.exit_status == -1 and not transport.is_active():
@@ -279,10 +279,10 @@ class SshConnection:
             client.close()
 
 
-def told(said: bytes) -> str:
-    """The end of what a machine said, at most `TOLD_LIMIT` characters."""
-    text = said[-4 * TOLD_LIMIT :].decode(errors="replace").strip()
-    return text if len(text) <= TOLD_LIMIT else "..." + text[3 - TOLD_LIMIT :]
+def excerpt(said: bytes) -> str:
+    """The end of what a machine said, at most `EXCERPT_CHARACTERS` characters."""
+    text = said[-4 * EXCERPT_CHARACTERS :].decode(errors="replace").strip()
+    return text if len(text) <= EXCERPT_CHARACTERS else "..." + text[3 - EXCERPT_CHARACTERS :]
 
 
 def _as_sh(script: str) -> str:

@@ -85,7 +85,7 @@ class SshMachine:
         command = f"LOG={shlex.quote(log)}; set -- {shlex.join(program.command)}\n{_START}"
         output = await self.connection.run(command, stdin=_archive(program.files))
         if output.status != 0:
-            raise EnvironmentFailure(f"{program.name} did not start on {self.name}: {output.told}")
+            raise EnvironmentFailure(f"{program.name} did not start on {self.name}: {output.excerpt}")
 
     async def kill(self) -> None:
         """kill -9, and look that the process is gone."""
@@ -131,7 +131,7 @@ class SshMachine:
 
     async def tail(self, lines: int = TAIL_LINES) -> str:
         """The last lines of all logs together, for a message about a node that does not answer."""
-        return (await self.connection.run(f"tail -n {lines} {LOGS}/*.log")).told
+        return (await self.connection.run(f"tail -n {lines} {LOGS}/*.log")).excerpt
 
     def close(self) -> None:
         self.connection.close()

@@ -63,12 +63,12 @@ OpenClient = Callable[[int, str], Awaitable[OperationClient]]
 
 
 @dataclass
-class Tally:
-    """What the interpreter noticed of itself.
+class Statistics:
+    """What the interpreter noticed about itself.
 
-    operations: client operations started. late: those that started more than `LATE_NS` after they were due;
-    latest_ns: the worst lateness. spares: threads that were added. crashes: the texts of rule 4's failures, and
-    of what the nemesis raised that was no EnvironmentFailure.
+    operations: client operations started. late: those that started more than `LATE_NS` after they were due; latest_ns:
+    the worst lateness. spares: threads that were added. crashes: the texts of rule 4's failures, and of what the
+    nemesis raised that was no EnvironmentFailure.
     """
 
     operations: int = 0
@@ -99,7 +99,7 @@ class Interpreter:
     ) -> None:
         if not test.nodes or test.concurrency < 1:
             raise ValueError("a test needs at least one node and a concurrency of at least 1")
-        self.tally = Tally()
+        self.statistics = Statistics()
         self._test = test
         self._open_client = open_client
         self._record = record
@@ -160,7 +160,7 @@ class Interpreter:
         if tasks:
             _, left = await asyncio.wait(tasks, timeout=2 * CLOSE_TIMEOUT_S)
             if left:
-                self.tally.crashes.append(f"{len(left)} {what} of clients did not end when they were cancelled")
+                self.statistics.crashes.append(f"{len(left)} {what} of clients did not end when they were cancelled")
 
     def stage(self, name: str) -> None:
         """Note in the history which stage of the run begins."""
@@ -200,7 +200,7 @@ class Interpreter:
                     )
 
     def _context(self) -> Context:
-        if not self._spare and self.tally.spares < self._spares_most:
+        if not self._spare and self.statistics.spares < self._spares_most:
             # Offered before it is needed: an operation has its process's number before it starts.
             thread = self._test.concurrency + self._spares_made
             self._spares_made += 1
@@ -238,19 +238,19 @@ class Interpreter:
         thread = self._take(invocation)
         if thread == NEMESIS:
             event = self._event(NEMESIS, "info", invocation, invocation.node)
-            self._busy[thread] = self._loop.create_task(self._guarded(self._torment(invocation)))
+            self._busy[thread] = self._loop.create_task(self._guarded(self._inject(invocation)))
             return event
         node = invocation.node or self._test.nodes[thread % len(self._test.nodes)]
         if node not in self._test.nodes:
             raise ValueError(f"{invocation.f} names node {node!r}; there are {', '.join(self._test.nodes)}")
         process = self._processes[thread]
         assert isinstance(process, int)
-        self.tally.operations += 1
+        self.statistics.operations += 1
         late_ns = self.now_ns - due_ns
         late = late_ns > LATE_NS
         if late:
-            self.tally.late += 1
-            self.tally.latest_ns = max(self.tally.latest_ns, late_ns)
+            self.statistics.late += 1
+            self.statistics.latest_ns = max(self.statistics.latest_ns, late_ns)
         event = self._event(process, "invoke", invocation, node, due_ns=due_ns if late else None)
         work = self._perform(thread, process, node, invocation)
         self._busy[thread] = self._loop.create_task(self._guarded(work))
@@ -263,7 +263,7 @@ class Interpreter:
                 if self._processes[thread] == invocation.process:
                     idle.remove(thread)
                     if idle is self._spare:
-                        self.tally.spares = max(self.tally.spares, self._spares_made)
+                        self.statistics.spares = max(self.statistics.spares, self._spares_made)
                     return thread
         raise ValueError(f"{invocation.f} is to be done by process {invocation.process}, which is not free")
 
@@ -296,7 +296,7 @@ class Interpreter:
             if limit.expired():
                 return Completion("info", None, f"timeout: no answer within {limit_s:g} s")
             error = f"crash: {named(problem)}"
-            self.tally.crashes.append(f"{invocation.f} through {node}: {error}")
+            self.statistics.crashes.append(f"{invocation.f} through {node}: {error}")
             return Completion("info", None, error)
 
     async def _client(self, thread: Thread, process: int, node: str) -> OperationClient:
@@ -309,7 +309,7 @@ class Interpreter:
                 raise OperationFailed(failed.code, str(failed), definite=True) from failed
         return clients[node]
 
-    async def _torment(self, invocation: Invocation) -> None:
+    async def _inject(self, invocation: Invocation) -> None:
         error = None
         try:
             if self._nemesis is None:
@@ -330,7 +330,7 @@ class Interpreter:
                     error = f"timeout: {text}"
                 case _:
                     error = f"crash: {named(problem)}"
-                    self.tally.crashes.append(f"{invocation.f}: {error}")
+                    self.statistics.crashes.append(f"{invocation.f}: {error}")
             value = {**(invocation.value or {}), "evidence": {"effective": False, "detail": text}}
         completed = replace(invocation, value=value)
         self._complete_event(NEMESIS, self._event(NEMESIS, "info", completed, invocation.node, error))
@@ -394,4 +394,4 @@ class Interpreter:
         except BaseException as problem:
             if interrupting(problem):
                 raise
-            self.tally.crashes.append(f"close of a client of {node}: {named(problem)}")
+            self.statistics.crashes.append(f"close of a client of {node}: {named(problem)}")

@@ -88,13 +88,13 @@ class Interrupts:
         self._before: dict[int, Any] = {}
         self._main = threading.current_thread() is threading.main_thread()
         self._thread = threading.Thread(target=self._watch, name="interrupts", daemon=True)
-        self._ears, self._mouth = -1, -1
+        self._read_end, self._write_end = -1, -1
 
     def __enter__(self) -> Interrupts:
         global _current
-        with _put_off():
+        with _signals_blocked():
             # A pipe, as a handler may not touch a lock: the very thread that it stopped may hold it.
-            self._ears, self._mouth = os.pipe()
+            self._read_end, self._write_end = os.pipe()
             self._thread.start()
             _entered.append(self)
             if self._main:
@@ -113,10 +113,10 @@ class Interrupts:
         global _current
         self._held = True
         _entered.remove(self)
-        os.close(self._mouth)
+        os.close(self._write_end)
         self._thread.join()
-        os.close(self._ears)
-        with _put_off():
+        os.close(self._read_end)
+        with _signals_blocked():
             for number, handler in self._before.items():
                 signal.signal(number, signal.SIG_DFL if handler is None else handler)
             if self._main:
@@ -125,7 +125,7 @@ class Interrupts:
         if self._signalled is not None and problem is not self._signalled:
             raise self._signalled
 
-    def tell(self, task: asyncio.Task[Any]) -> None:
+    def attach(self, task: asyncio.Task[Any]) -> None:
         """From now on cancel this task, as often as it takes. Call it on the task's loop."""
         self._loop, self._task = task.get_loop(), task
         if self.problem is not None:
@@ -143,7 +143,7 @@ class Interrupts:
     def limit(self, seconds: float, overdue: BaseException) -> None:
         """End the run with `overdue` after so many seconds of real time."""
         self._deadline = (time.monotonic() + seconds, overdue)
-        self._poke()
+        self._wake_watcher()
 
     def end(self, problem: BaseException) -> None:
         """End the run, if nothing does yet."""
@@ -151,7 +151,7 @@ class Interrupts:
             self.problem = problem
         if not self._held:
             self._call_loop()
-            self._poke()
+            self._wake_watcher()
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
         if self._signalled is None:
@@ -175,9 +175,9 @@ class Interrupts:
         self._signalled = problem
         self.end(problem)
 
-    def _poke(self) -> None:
+    def _wake_watcher(self) -> None:
         with contextlib.suppress(OSError):
-            os.write(self._mouth, b"!")
+            os.write(self._write_end, b"!")
 
     def _call_loop(self) -> None:
         self._turned = False
@@ -193,9 +193,9 @@ class Interrupts:
     def _watch(self) -> None:
         """On a thread of its own, until the pipe is closed."""
         while True:
-            ready, _, _ = select.select([self._ears], [], [], self._patience_s())
+            ready, _, _ = select.select([self._read_end], [], [], self._patience_s())
             if ready:
-                if not os.read(self._ears, 64):
+                if not os.read(self._read_end, 64):
                     return
             elif self._held:
                 continue
@@ -217,7 +217,7 @@ class Interrupts:
 
 
 @contextlib.contextmanager
-def _put_off() -> Iterator[None]:
+def _signals_blocked() -> Iterator[None]:
     """Within it no signal comes: half of the handlers would be the run's, and half whose they were before."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     try:

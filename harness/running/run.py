@@ -27,7 +27,7 @@ from splitbrain.harness.report import write as write_report
 from splitbrain.harness.running.experiment import Experiment, Prepared, UsageProblem
 from splitbrain.harness.running.facts import facts
 from splitbrain.harness.running.final_phase import with_final_stage
-from splitbrain.harness.running.interpreter import Interpreter, Tally
+from splitbrain.harness.running.interpreter import Interpreter, Statistics
 from splitbrain.harness.running.interrupts import Interrupts, interrupting, named, run_really
 from splitbrain.harness.running.node_logs import write as write_logs
 from splitbrain.harness.running.recorder import HistoryWriter
@@ -108,7 +108,7 @@ class _Run:
         self._stage = "start"
         self._counts = {"ok": 0, "fail": 0, "info": 0}
         self._active: dict[str, str] = {}
-        self._tally: Tally | None = None
+        self._statistics: Statistics | None = None
         self._crashes: list[str] = []
         self._notes: list[str] = []
         self._result: Result | None = None
@@ -133,7 +133,7 @@ class _Run:
         task = asyncio.current_task()
         assert task is not None
         task.get_loop().set_exception_handler(self._crashed)
-        self._interrupts.tell(task)
+        self._interrupts.attach(task)
         environment = self._prepared.environment
         failure: Exception | None = None
         try:
@@ -186,7 +186,7 @@ class _Run:
         self._limit()
         watching = asyncio.create_task(self._watch(environment))
         try:
-            await self._torment(environment)
+            await self._run_workload(environment)
         finally:
             watching.cancel()
 
@@ -194,7 +194,7 @@ class _Run:
         loss = await environment.watch()
         self._interrupts.end(EnvironmentLost(f"{loss}; what was recorded until then was checked, run it again"))
 
-    async def _torment(self, environment: Environment) -> None:
+    async def _run_workload(self, environment: Environment) -> None:
         prepared, experiment = self._prepared, self._experiment
         await _all(prepared.system.start(environment, machine) for machine in environment.machines.values())
         self._progress(
@@ -215,7 +215,7 @@ class _Run:
             operation_timeout_s=OPERATION_TIMEOUT_S,
             spare_clients=experiment.spare_clients,
         )
-        self._tally = interpreter.tally
+        self._statistics = interpreter.statistics
         try:
             await self._load_and_heal(interpreter, environment)
             final = with_final_stage(prepared.workload.final(prepared.plan))
@@ -303,9 +303,9 @@ class _Run:
             if interrupting(problem):
                 raise
             failure = failure or HarnessError(f"judging failed, {named(problem)}; see {self._folder.write_traceback()}")
-        crashes = [*(self._tally.crashes if self._tally is not None else ()), *self._crashes]
+        crashes = [*(self._statistics.crashes if self._statistics is not None else ()), *self._crashes]
         status, reason = _conclude(verdict, failure, crashes)
-        notes = (*self._notes, *_lateness(self._tally))
+        notes = (*self._notes, *_lateness(self._statistics))
         result = Result(status, reason, verdict, self._folder.path, self._experiment.command, notes)
         self._folder.write_result(result)
         return result
@@ -352,12 +352,12 @@ class _Run:
             self._progress(f"cleaning up failed ({problem}); `splitbrain clean` removes what is left")
 
 
-def _lateness(tally: Tally | None) -> tuple[str, ...]:
-    if tally is None or not tally.late:
+def _lateness(statistics: Statistics | None) -> tuple[str, ...]:
+    if statistics is None or not statistics.late:
         return ()
     return (
-        f"{tally.late:,} of {tally.operations:,} operations started late, by up to {tally.latest_ns / 1e9:.2f} s, for"
-        " want of a free client; their latency counts from the moment when they were due",
+        f"{statistics.late:,} of {statistics.operations:,} operations started late, by up to"
+        f" {statistics.latest_ns / 1e9:.2f} s, for want of a free client; their latency counts from when they were due",
     )
 
 

@@ -20,7 +20,7 @@ from splitbrain.harness.generators import (
     unfold,
 )
 from splitbrain.harness.operation import Invocation
-from tests.harness.imagined import MILLISECOND, SECOND, invocations, play, values
+from tests.harness.fixed_latency import MILLISECOND, SECOND, invocations, play, values
 
 
 def op(value: object) -> Invocation:

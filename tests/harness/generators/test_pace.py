@@ -18,7 +18,7 @@ from splitbrain.harness.generators import (
     time_limit,
 )
 from splitbrain.harness.operation import Invocation
-from tests.harness.imagined import MILLISECOND, SECOND, invocations, play
+from tests.harness.fixed_latency import MILLISECOND, SECOND, invocations, play
 
 READ = Invocation("read")
 

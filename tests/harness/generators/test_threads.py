@@ -18,7 +18,7 @@ from splitbrain.harness.generators import (
     stagger,
 )
 from splitbrain.harness.operation import Completion, Invocation
-from tests.harness.imagined import MILLISECOND, SECOND, invocations, play
+from tests.harness.fixed_latency import MILLISECOND, SECOND, invocations, play
 
 READ = Invocation("read")
 CUT = Invocation("cut", process=NEMESIS)

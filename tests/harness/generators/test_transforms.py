@@ -18,7 +18,7 @@ from splitbrain.harness.generators import (
     until_ok,
 )
 from splitbrain.harness.operation import Completion, Invocation
-from tests.harness.imagined import invocations, play, values
+from tests.harness.fixed_latency import invocations, play, values
 
 
 def test_map_rewrites_every_invocation() -> None:

@@ -20,12 +20,12 @@ END
 """
 
 
-def silent(links: list[LinkObservation]) -> set[tuple[str, str]]:
-    return {(link.source, link.target) for link in links if not link.heard}
+def silent(observed: list[LinkObservation]) -> set[tuple[str, str]]:
+    return {(seen.source, seen.target) for seen in observed if not seen.heard}
 
 
-def dropped(links: list[LinkObservation]) -> dict[tuple[str, str], int | None]:
-    return {(link.source, link.target): link.dropped for link in links if link.cut}
+def dropped(observed: list[LinkObservation]) -> dict[tuple[str, str], int | None]:
+    return {(seen.source, seen.target): seen.dropped for seen in observed if seen.cut}
 
 
 def test_the_first_rules_make_the_chain_and_put_it_ahead_of_all_others() -> None:
@@ -91,18 +91,18 @@ def test_a_machine_with_ipv6_but_no_ip6tables_shows_it() -> None:
 
 
 def test_without_a_cut_every_directed_link_is_heard_in_the_order_of_names(cluster: Any) -> None:
-    links = cluster.run(cluster.network.observe())
+    observed = cluster.run(cluster.network.observe())
     names = ["n1", "n2", "n3"]
-    assert [(s.source, s.target) for s in links] == [(a, b) for a in names for b in names if a != b]
-    assert all(s.heard and not s.cut and s.dropped is None for s in links)
+    assert [(s.source, s.target) for s in observed] == [(a, b) for a in names for b in names if a != b]
+    assert all(s.heard and not s.cut and s.dropped is None for s in observed)
 
 
 def test_a_cut_is_silent_on_the_cut_links_only(cluster: Any) -> None:
     links = {("n1", "n2"), ("n2", "n1")}
     cluster.run(cluster.network.cut(links))
-    links = cluster.run(cluster.network.observe())
-    assert silent(links) == links
-    assert {(s.source, s.target) for s in links if s.cut} == links
+    observed = cluster.run(cluster.network.observe())
+    assert silent(observed) == links
+    assert {(s.source, s.target) for s in observed if s.cut} == links
 
 
 def test_a_one_way_cut_is_one_way(cluster: Any) -> None:
@@ -122,8 +122,8 @@ def test_a_cut_that_has_no_effect_is_seen(cluster: Any) -> None:
     cluster.run(cluster.network.cut([("n1", "n2")]))
     for name in ("n1", "n2"):
         cluster.shell(name, f"iptables -w -F {cluster.network.chain}")
-    links = cluster.run(cluster.network.observe())
-    assert [(s.source, s.target, s.heard) for s in links if s.cut] == [("n1", "n2", True)]
+    observed = cluster.run(cluster.network.observe())
+    assert [(s.source, s.target, s.heard) for s in observed if s.cut] == [("n1", "n2", True)]
 
 
 def test_a_cut_goes_ahead_of_what_the_owner_of_the_machine_accepts(cluster: Any) -> None:
@@ -149,9 +149,9 @@ def test_a_second_cut_keeps_the_first_and_its_counters(cluster: Any) -> None:
     cluster.run(cluster.network.cut([("n1", "n2")]))
     cluster.shell("n1", SEND.format(count=5, to=cluster.machine("n2").host))
     cluster.run(cluster.network.cut([("n1", "n2"), ("n1", "n3")]))
-    links = cluster.run(cluster.network.observe())
-    assert silent(links) == {("n1", "n2"), ("n1", "n3")}
-    assert dropped(links) == {("n1", "n2"): 5, ("n1", "n3"): 0}
+    observed = cluster.run(cluster.network.observe())
+    assert silent(observed) == {("n1", "n2"), ("n1", "n3")}
+    assert dropped(observed) == {("n1", "n2"): 5, ("n1", "n3"): 0}
 
 
 def test_a_heal_removes_the_chain_and_leaves_foreign_rules_alone(cluster: Any) -> None:
@@ -185,8 +185,8 @@ def test_a_heal_that_leaves_rules_behind_is_a_failure(cluster: Any) -> None:
 def test_a_cut_after_a_heal_starts_anew(cluster: Any) -> None:
     for _ in range(2):
         cluster.run(cluster.network.cut([("n2", "n3")]))
-        links = cluster.run(cluster.network.observe())
-        assert (silent(links), dropped(links)) == ({("n2", "n3")}, {("n2", "n3"): 0})
+        observed = cluster.run(cluster.network.observe())
+        assert (silent(observed), dropped(observed)) == ({("n2", "n3")}, {("n2", "n3"): 0})
         cluster.run(cluster.network.heal())
 
 

@@ -57,7 +57,7 @@ def test_a_listener_that_lies_is_the_failure_of_its_machine_by_name(cluster: Any
     finally:
         cluster.shell("n2", f"rm {PYTHON}")
         cluster.network.close()
-    assert all(link.heard for link in cluster.run(cluster.network.observe()))
+    assert all(seen.heard for seen in cluster.run(cluster.network.observe()))
 
 
 def test_only_the_target_of_a_packet_is_believed_to_have_heard_it(cluster: Any) -> None:
@@ -75,11 +75,11 @@ def test_only_the_target_of_a_packet_is_believed_to_have_heard_it(cluster: Any) 
     cluster.shell("n1", f"cat > /root/lying.py <<'END'\n{lying}END\n")
     cluster.shell("n1", f'printf \'#!/bin/sh\\nexec {real} /root/lying.py "$3"\\n\' > {PYTHON}; chmod +x {PYTHON}')
     try:
-        links = cluster.run(cluster.network.observe())
+        observed = cluster.run(cluster.network.observe())
     finally:
         cluster.shell("n1", f"rm {PYTHON} /root/lying.py")
         cluster.network.close()
-    unheard = {(link.source, link.target) for link in links if not link.heard}
+    unheard = {(seen.source, seen.target) for seen in observed if not seen.heard}
     assert unheard == {("n1", "n2"), ("n1", "n3"), ("n2", "n1"), ("n3", "n1")}
 
 

@@ -82,7 +82,7 @@ def test_a_connection_lost_during_a_command_fails_it_and_the_next_one_works(clus
         # The parent of the command's shell is sshd's process for this connection.
         cluster.run(connection.run("kill -9 $PPID; sleep 60"))
     assert cluster.run(connection.run("echo back")).text == "back"
-    assert all(link.heard for link in cluster.run(cluster.network.observe())), "the probe has to come back too"
+    assert all(seen.heard for seen in cluster.run(cluster.network.observe())), "the probe has to come back too"
 
 
 def test_commands_to_one_machine_keep_their_order(cluster: Any) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from splitbrain.harness.environment import EnvironmentFailure, Program
-from splitbrain.harness.hosts.ssh import OUTPUT_LIMIT_BYTES, TOLD_LIMIT
+from splitbrain.harness.hosts.ssh import EXCERPT_CHARACTERS, OUTPUT_LIMIT_BYTES
 from splitbrain.harness.hosts.ssh_machine import PROCESS
 from splitbrain.harness.running.node_logs import LOGS_LIMIT, write
 
@@ -206,5 +206,5 @@ def test_a_node_that_never_stops_talking_is_cut_off(cluster: Any, program: str) 
 def test_what_a_node_says_in_an_error_is_bounded(cluster: Any) -> None:
     with pytest.raises(EnvironmentFailure) as caught:
         cluster.run(cluster.machine("n1").connection.check("yes | head -c 5000000; echo the end; exit 1"))
-    assert len(str(caught.value)) < 2 * TOLD_LIMIT
+    assert len(str(caught.value)) < 2 * EXCERPT_CHARACTERS
     assert str(caught.value).endswith("the end")

@@ -16,7 +16,7 @@ from splitbrain.harness.nemesis import FaultPackage, catalogue, fault_package
 from splitbrain.harness.operation import Invocation
 from splitbrain.harness.running.interpreter import Interpreter, OperationClient
 from splitbrain.harness.simulation import run_simulated
-from tests.harness.imagined import SECOND, invocations, play
+from tests.harness.fixed_latency import SECOND, invocations, play
 from tests.harness.nemesis.echo_system import echo_cluster
 
 NODES = ("n1", "n2", "n3", "n4", "n5")
@@ -60,7 +60,7 @@ def test_a_package_requires_what_its_families_do() -> None:
 def test_quiet_and_fault_take_turns_each_a_sixth_of_the_time() -> None:
     events = played(package("partition"))
     assert [event.f for event in events] == ["start-partition", "stop-partition"] * 2 + ["start-partition"]
-    # Cutting takes the imagined nemesis 10 ms, and is not counted.
+    # Cutting takes the nemesis here 10 ms, and is not counted.
     assert [round(event.time / SECOND) for event in events] == [10, 20, 30, 40, 50]
 
 
@@ -122,7 +122,7 @@ def tormented_history(seed: int) -> bytes:
         interpreter.stage("recovered")
         await interpreter.run(clients(time_limit(1, load)))
         await interpreter.close()
-        assert interpreter.tally.crashes == []
+        assert interpreter.statistics.crashes == []
 
     run_simulated(main)
     return b"".join(lines)

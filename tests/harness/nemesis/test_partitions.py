@@ -184,12 +184,12 @@ def test_a_cut_that_vanished_by_itself_did_not_stand() -> None:
         await nemesis.invoke(START)
         assert (await nemesis.invoke(STOP))["evidence"]["stood"] is True
         await nemesis.invoke(START)
-        look = environment.network.look
+        look = environment.network.observe
 
         async def look_at_leaking_links() -> list[LinkObservation]:
-            return [replace(link, heard=True) for link in await look()]
+            return [replace(seen, heard=True) for seen in await look()]
 
-        environment.network.look = look_at_leaking_links  # type: ignore[method-assign]
+        environment.network.observe = look_at_leaking_links  # type: ignore[method-assign]
         assert (await nemesis.invoke(STOP))["evidence"]["stood"] is False
 
     with_cluster(scenario)

@@ -12,7 +12,7 @@ from splitbrain.harness.nemesis.families import SILENCE_S
 from splitbrain.harness.nemesis.turns import LEAST_S
 from splitbrain.harness.operation import Invocation
 from splitbrain.harness.running.experiment import Experiment, UsageProblem
-from tests.harness.imagined import SECOND, play
+from tests.harness.fixed_latency import SECOND, play
 
 NODES = ("n1", "n2", "n3", "n4", "n5")
 CHOICES = [names for size in range(1, 6) for names in combinations(catalogue(), size)]

@@ -7,7 +7,7 @@ from splitbrain.checkers.histories.event import Event
 from splitbrain.harness.generators import Source, clients, log, sequence, sleep, stage
 from splitbrain.harness.operation import Completion, Invocation
 from splitbrain.harness.running.final_phase import READ_ROUNDS, converged, final_reads, poll_replicas, with_final_stage
-from tests.harness.imagined import MILLISECOND, SECOND, invocations, play
+from tests.harness.fixed_latency import MILLISECOND, SECOND, invocations, play
 
 NODES = ("n1", "n2", "n3")
 

@@ -9,7 +9,7 @@ from splitbrain.harness.environment import EnvironmentFailure
 from splitbrain.harness.generators import any_of, clients, limit, nemesis, repeat, sequence, stage, stagger
 from splitbrain.harness.operation import Invocation
 from splitbrain.harness.simulation import run_simulated as simulated
-from tests.harness.stand import Stand
+from tests.harness.interpreter_fixture import InterpreterFixture
 
 READ = Invocation("read")
 
@@ -35,13 +35,13 @@ class Harm:
         return {**invocation.value, "evidence": {"effective": True, "detail": "seen"}}
 
 
-def harm(f: str) -> Invocation:
+def kill(f: str) -> Invocation:
     return Invocation(f, {"fault": "kill", "phase": "start"}, process=NEMESIS)
 
 
 def test_a_nemesis_operation_is_two_lines_the_second_with_evidence() -> None:
     async def scenario() -> None:
-        events = await Stand(harm=Harm()).run(nemesis(sequence(stage("load"), harm("kill"), harm("kill"))))
+        events = await InterpreterFixture(nemesis=Harm()).run(nemesis(sequence(stage("load"), kill("kill"), kill("kill"))))
         assert [(event.process, event.type, event.f, event.time) for event in events] == [
             ("nemesis", "info", "stage", 0),
             ("nemesis", "info", "kill", 0),
@@ -57,8 +57,8 @@ def test_a_nemesis_operation_is_two_lines_the_second_with_evidence() -> None:
 
 def test_a_nemesis_that_fails_had_no_effect_and_the_run_goes_on() -> None:
     async def scenario() -> None:
-        stand = Stand(harm=Harm())
-        events = await stand.run(nemesis(sequence(harm("refuse"), harm("stumble"), harm("kill"))))
+        fixture = InterpreterFixture(nemesis=Harm())
+        events = await fixture.run(nemesis(sequence(kill("refuse"), kill("stumble"), kill("kill"))))
         refused, crashed, done = events[1::2]
         assert refused.error == "environment: n2 is unreachable; look at its machine"
         assert refused.value["evidence"] == {
@@ -69,15 +69,15 @@ def test_a_nemesis_that_fails_had_no_effect_and_the_run_goes_on() -> None:
         assert crashed.value["evidence"]["effective"] is False
         assert done.error is None
         # Only the bug is the harness's own failure.
-        assert stand.interpreter.tally.crashes == ["stumble: crash: KeyError: 'bug'"]
+        assert fixture.interpreter.statistics.crashes == ["stumble: crash: KeyError: 'bug'"]
 
     simulated(scenario)
 
 
 def test_a_nemesis_that_hangs_is_given_up() -> None:
     async def scenario() -> None:
-        stand = Stand(harm=Harm())
-        events = await stand.run(nemesis(harm("hang")))
+        fixture = InterpreterFixture(nemesis=Harm())
+        events = await fixture.run(nemesis(kill("hang")))
         assert events[1].error == "timeout: not done within 60 s"
 
     simulated(scenario)
@@ -85,11 +85,11 @@ def test_a_nemesis_that_hangs_is_given_up() -> None:
 
 def test_clients_go_on_while_the_nemesis_is_at_work() -> None:
     async def scenario() -> None:
-        stand = Stand(harm=Harm())
+        fixture = InterpreterFixture(nemesis=Harm())
         load = clients(limit(40, stagger(0.01, repeat(READ), seed=1)))
-        await stand.run(any_of(load, nemesis(harm("kill"))))
-        begun, ended = (event.time for event in stand.events if event.process == NEMESIS)
-        assert sum(begun <= event.time < ended for event in stand.of("ok")) > 20
+        await fixture.run(any_of(load, nemesis(kill("kill"))))
+        begun, ended = (event.time for event in fixture.events if event.process == NEMESIS)
+        assert sum(begun <= event.time < ended for event in fixture.of("ok")) > 20
 
     simulated(scenario)
 
@@ -103,9 +103,9 @@ def test_a_nemesis_whose_library_cancels_what_it_waits_for_has_crashed_and_the_r
             return {}
 
     async def scenario() -> None:
-        stand = Stand(harm=Cancelled())
-        events = await stand.run(nemesis(sequence(harm("kill"), harm("kill"))))
+        fixture = InterpreterFixture(nemesis=Cancelled())
+        events = await fixture.run(nemesis(sequence(kill("kill"), kill("kill"))))
         assert [event.error for event in events] == [None, "crash: CancelledError"] * 2
-        assert stand.interpreter.tally.crashes == ["kill: crash: CancelledError"] * 2
+        assert fixture.interpreter.statistics.crashes == ["kill: crash: CancelledError"] * 2
 
     simulated(scenario)

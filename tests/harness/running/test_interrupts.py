@@ -54,7 +54,7 @@ def test_code_that_holds_the_loop_up_gets_the_interrupt_where_it_stands(tmp_path
     async def main() -> None:
         task = asyncio.current_task()
         assert task is not None
-        interrupts.tell(task)
+        interrupts.attach(task)
         signal.raise_signal(signal.SIGINT)
         with pytest.raises(KeyboardInterrupt) as caught:
             time.sleep(3600)
@@ -70,7 +70,7 @@ def test_a_second_interrupt_disturbs_nothing() -> None:
     async def main() -> None:
         task = asyncio.current_task()
         assert task is not None
-        interrupts.tell(task)
+        interrupts.attach(task)
         signal.raise_signal(signal.SIGINT)
         with pytest.raises(asyncio.CancelledError):
             await asyncio.sleep(1)

@@ -7,7 +7,7 @@ from splitbrain.harness.generators import Context, Test, clients, limit, repeat
 from splitbrain.harness.operation import Completion, Invocation
 from splitbrain.harness.running.validation import InvalidOperation, completion_problems, operation_problems, validated
 from splitbrain.harness.workload import Schema
-from tests.harness.imagined import play
+from tests.harness.fixed_latency import play
 
 SCHEMAS = (Schema("add", int, int), Schema("read", None, list[int]))
 BY_F = {schema.f: schema for schema in SCHEMAS}

@@ -111,8 +111,8 @@ def test_looking_tells_cut_links_from_others_and_counts_what_was_swallowed_witho
         for _ in range(5):
             network.send(("n1", 7), b"x", ("n2", 7))
         await network.observe()
-        links = {(link.source, link.target): link for link in await network.observe()}
-        assert list(links) == [
+        observed = {(seen.source, seen.target): seen for seen in await network.observe()}
+        assert list(observed) == [
             ("n1", "n2"),
             ("n1", "n3"),
             ("n2", "n1"),
@@ -120,20 +120,20 @@ def test_looking_tells_cut_links_from_others_and_counts_what_was_swallowed_witho
             ("n3", "n1"),
             ("n3", "n2"),
         ]
-        assert {link for link, link in links.items() if link.cut} == {("n1", "n2"), ("n3", "n1")}
-        assert all(link.heard != link.cut for link in links.values())
-        assert links["n1", "n2"].dropped == 5
-        assert links["n3", "n1"].dropped == 0
-        assert links["n1", "n3"].dropped is None
+        assert {link for link, seen in observed.items() if seen.cut} == {("n1", "n2"), ("n3", "n1")}
+        assert all(seen.heard != seen.cut for seen in observed.values())
+        assert observed["n1", "n2"].dropped == 5
+        assert observed["n3", "n1"].dropped == 0
+        assert observed["n1", "n3"].dropped is None
         await network.heal()
-        assert all(link.heard and not link.cut for link in await network.observe())
+        assert all(seen.heard and not seen.cut for seen in await network.observe())
 
     with_network(scenario)
 
 
 def test_looking_hears_a_link_that_loses_half() -> None:
     async def scenario(network: SimulatedNetwork) -> None:
-        assert all(link.heard for link in await network.observe())
+        assert all(seen.heard for seen in await network.observe())
 
     with_network(scenario, loss=0.5)
 
@@ -141,7 +141,7 @@ def test_looking_hears_a_link_that_loses_half() -> None:
 def test_looking_is_not_fooled_by_a_cut_that_nobody_made() -> None:
     async def scenario(network: SimulatedNetwork) -> None:
         network.set_conditions([("n1", "n2")], LinkConditions(loss=1.0))
-        silent = [(link.source, link.target) for link in await network.observe() if not link.heard]
+        silent = [(seen.source, seen.target) for seen in await network.observe() if not seen.heard]
         assert silent == [("n1", "n2")]
 
     with_network(scenario)

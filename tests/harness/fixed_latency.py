@@ -1,4 +1,4 @@
-"""An imagined system for generators: every operation takes a fixed time and ends as told. No loop, no clock."""
+"""A system for generators to run on: every operation takes a fixed time and ends as scripted. No loop, no clock."""
 
 from __future__ import annotations
 

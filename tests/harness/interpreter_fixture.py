@@ -1,4 +1,4 @@
-"""An interpreter to test: clients that answer as told, and everything it recorded."""
+"""An interpreter to test: clients that answer as scripted, and everything it recorded."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ async def at_once(invocation: Invocation) -> Completion:
     return Completion("ok", invocation.value)
 
 
-class Stand:
+class InterpreterFixture:
     """An interpreter with clients that answer as told, and everything it recorded."""
 
     def __init__(
@@ -27,7 +27,7 @@ class Stand:
         answer: Answer = at_once,
         *,
         concurrency: int = 2,
-        harm: Any = None,
+        nemesis: Any = None,
         failure: Exception | None = None,
         spare_clients: int | None = None,
     ) -> None:
@@ -40,15 +40,15 @@ class Stand:
             Test(NODES, concurrency),
             open_client=self._open,
             record=self.events.append,
-            nemesis=harm,
+            nemesis=nemesis,
             spare_clients=spare_clients,
         )
 
-    async def _open(self, process: int, node: str) -> StandClient:
+    async def _open(self, process: int, node: str) -> ScriptedClient:
         if self.failure is not None:
             raise self.failure
         self.opened.append((process, node))
-        return StandClient(self, process, node)
+        return ScriptedClient(self, process, node)
 
     async def run(self, generator: Generator) -> list[Event]:
         try:
@@ -63,13 +63,13 @@ class Stand:
         return [event for event in self.events if event.type == kind and event.process != NEMESIS]
 
 
-class StandClient:
-    def __init__(self, stand: Stand, process: int, node: str) -> None:
-        self.stand, self.process, self.node = stand, process, node
+class ScriptedClient:
+    def __init__(self, fixture: InterpreterFixture, process: int, node: str) -> None:
+        self.fixture, self.process, self.node = fixture, process, node
 
     async def invoke(self, invocation: Invocation) -> Completion:
-        assert (self.process, self.node) not in self.stand.closed, "a closed client was used"
-        return await self.stand.answer(invocation)
+        assert (self.process, self.node) not in self.fixture.closed, "a closed client was used"
+        return await self.fixture.answer(invocation)
 
     async def close(self) -> None:
-        self.stand.closed.append((self.process, self.node))
+        self.fixture.closed.append((self.process, self.node))
