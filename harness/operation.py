@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +26,15 @@ class Invocation:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """The outcome of an invocation: `ok` it happened, `fail` it certainly did not happen, `info` it is indeterminate.
-    """
+    """The outcome of an invocation: `ok` it happened, `fail` it certainly did not, `info` it is indeterminate."""
 
     type: Literal["ok", "fail", "info"]
     value: Any = None
     error: str | None = None
+
+
+class Nemesis(Protocol):
+    """Injects faults."""
+
+    async def invoke(self, invocation: Invocation) -> Mapping[str, Any]:
+        """Do it, observe whether it took effect, and return the completion's value, with `evidence`."""

@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 from splitbrain.checkers.histories.prose import listing
 from splitbrain.harness.nemesis import partitions, processes
-from splitbrain.harness.nemesis.package import FaultFamily, FaultPackage
+from splitbrain.harness.nemesis.fault_family import FaultFamily
+from splitbrain.harness.nemesis.package import FaultPackage
 from splitbrain.harness.nemesis.turns import least_s
 from splitbrain.harness.seeds import split
 from splitbrain.harness.suggestions import did_you_mean

@@ -9,37 +9,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from splitbrain.harness.environment import Environment
 from splitbrain.harness.generators import Generator, any_of, seconds, sequence, sleep
+from splitbrain.harness.nemesis.fault_family import FaultFamily
 from splitbrain.harness.nemesis.turns import FirstOfAll, Turns, WhenAsked, half_pause_s
-from splitbrain.harness.operation import Invocation
-from splitbrain.harness.running.interpreter import Nemesis
+from splitbrain.harness.operation import Invocation, Nemesis
 from splitbrain.harness.system import System
-
-
-@dataclass(frozen=True)
-class FaultFamily:
-    """One kind of fault.
-
-    name: as asked for, and as `value.fault` in the history. label: the report's name for its bands. requires: abilities
-    of the environment. lane: see rule 1. start, stop: the operations that begin and end the n-th episode. final: ends
-    all of it. healed: its place among the final operations of other families, lowest first. nemesis: performs its
-    operations.
-    """
-
-    name: str
-    label: str
-    requires: frozenset[str]
-    lane: str
-    start: Callable[[int], Invocation]
-    stop: Callable[[int], Invocation]
-    final: Invocation
-    healed: int
-    nemesis: Callable[[Environment, System], Nemesis]
 
 
 @dataclass(frozen=True)
@@ -105,8 +84,3 @@ class ByFamily:
         if family not in self._nemeses:
             raise ValueError(f"no nemesis for {family!r}; there is one for {', '.join(self._nemeses)}")
         return await self._nemeses[family].invoke(invocation)
-
-
-def observed(invocation: Invocation, effective: bool, detail: str, **more: Any) -> Mapping[str, Any]:
-    """The completion's value: the invocation's, and what was observed."""
-    return {**invocation.value, "evidence": {"effective": effective, "detail": detail, **more}}

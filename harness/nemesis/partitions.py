@@ -14,7 +14,7 @@ from typing import Any
 
 from splitbrain.checkers.histories.event import NEMESIS
 from splitbrain.harness.environment import Environment, Link, LinkObservation, Network
-from splitbrain.harness.nemesis.package import FaultFamily, observed
+from splitbrain.harness.nemesis.fault_family import FaultFamily, observed
 from splitbrain.harness.operation import Invocation
 from splitbrain.harness.seeds import choose, draw, shuffled, split
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from splitbrain.checkers.histories.event import NEMESIS
 from splitbrain.harness.environment import Environment, EnvironmentLost
-from splitbrain.harness.nemesis.package import FaultFamily, observed
+from splitbrain.harness.nemesis.fault_family import FaultFamily, observed
 from splitbrain.harness.operation import Invocation
 from splitbrain.harness.seeds import draw, shuffled, split
 from splitbrain.harness.system import System

@@ -16,14 +16,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 from splitbrain.checkers.histories.event import NEMESIS, Event
 from splitbrain.harness.generators import PENDING, Context, Generator, Step, Test, sequence, sleep, synchronize, unfold
+from splitbrain.harness.nemesis.fault_family import FaultFamily
 from splitbrain.harness.operation import Invocation
-
-if TYPE_CHECKING:
-    from splitbrain.harness.nemesis.package import FaultFamily
 
 LEAST_S = 0.5
 """The shortest pause: a shorter fault fits between two retransmissions."""

@@ -22,14 +22,14 @@ Runs on any asyncio loop. On a VirtualLoop the same generator and seed give the 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Collection, Coroutine
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from splitbrain.checkers.histories.event import NEMESIS, Event, EventType
 from splitbrain.harness.environment import EnvironmentFailure
 from splitbrain.harness.generators import NOTES, Context, Generator, Pending, Test, Thread
-from splitbrain.harness.operation import Completion, Invocation
+from splitbrain.harness.operation import Completion, Invocation, Nemesis
 from splitbrain.harness.running.interrupts import interrupting, named, said
 from splitbrain.harness.system import OperationFailed
 
@@ -49,13 +49,6 @@ class OperationClient(Protocol):
     async def invoke(self, invocation: Invocation) -> Completion: ...
 
     async def close(self) -> None: ...
-
-
-class Nemesis(Protocol):
-    """Injects faults."""
-
-    async def invoke(self, invocation: Invocation) -> Mapping[str, Any]:
-        """Do it, look whether it took effect, and return the completion's value, with `evidence`."""
 
 
 OpenClient = Callable[[int, str], Awaitable[OperationClient]]

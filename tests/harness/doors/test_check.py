@@ -303,7 +303,7 @@ def test_a_model_for_several_processes_must_be_one_that_can_be_sent(here: Path) 
     assert check.dealt(chosen, {"model": sealed}, flags)
 
 
-def test_an_object_in_an_option_s_place_is_told_without_its_address() -> None:
+def test_an_object_in_an_option_s_place_is_shown_without_its_address() -> None:
     with pytest.raises(ValueError, match="option model can't be a object: Expected"):
         check.chosen(["linearizable"])[0].accept({"model": object()})
 

@@ -321,7 +321,7 @@ def test_an_interrupted_simulation_is_judged_up_to_there_whatever_else_is_sent(t
     assert (tmp_path / "latest/report.html").exists()
 
 
-def test_output_that_nobody_could_take_is_an_error_and_a_reader_that_left_is_none(lost, tmp_path):
+def test_output_that_can_not_be_printed_is_an_error_and_a_reader_that_left_is_not(lost, tmp_path):
     cwd, _ = lost
     check = [sys.executable, "-m", "splitbrain.harness.doors.cli", "check", "runs/latest/history.jsonl", "--checker", "evidence"]
     run = [sys.executable, "-m", "splitbrain.harness.doors.cli", "run", "sets", "--time-limit", "2", "--seed", "1"]

@@ -181,7 +181,7 @@ def gone(pid: int) -> bool:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
 @pytest.mark.parametrize("whom", ["the command", "its group"])
-def test_an_interrupt_reaches_the_work_and_is_told_once(tmp_path: Path, number: signal.Signals, whom: str) -> None:
+def test_an_interrupt_reaches_the_child_and_is_reported_once(tmp_path: Path, number: signal.Signals, whom: str) -> None:
     process, worker = started(tmp_path, stderr=subprocess.PIPE, start_new_session=True)
     if whom == "the command":
         process.send_signal(number)

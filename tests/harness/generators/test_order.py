@@ -99,7 +99,7 @@ def test_any_of_does_what_can_be_done_soonest() -> None:
     assert [(event.value, event.time) for event in invocations(events)] == [("soon", 0), ("late", SECOND)]
 
 
-def test_any_of_starves_nobody() -> None:
+def test_any_of_starves_no_generator() -> None:
     done = values(play(limit(100, any_of(repeat(op("a")), repeat(op("b")))), concurrency=1))
     assert done.count("a") == done.count("b") == 50
 

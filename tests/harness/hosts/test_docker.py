@@ -101,7 +101,7 @@ def test_a_clients_socket_reaches_a_node_and_hears_it_whatever_is_cut(cluster: A
     assert cluster.run(ask()) == b"cba"
 
 
-def test_a_node_that_was_taken_away_is_told_by_name_and_hung_up_on(docker_engine: DockerClient) -> None:
+def test_a_node_that_was_taken_away_is_named_and_its_connection_closed(docker_engine: DockerClient) -> None:
     async def life() -> tuple[list[str], str]:
         environment = DockerEnvironment(["n1", "n2"])
         try:
@@ -191,7 +191,7 @@ def test_a_node_that_does_not_come_up_is_named_with_the_end_of_its_log(
     assert held(environment.run) == []
 
 
-def test_a_missing_image_is_told_in_one_line_and_leaves_nothing(
+def test_a_missing_image_is_reported_in_one_line_and_leaves_nothing(
     docker_engine: DockerClient, held: Held, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("splitbrain.harness.hosts.image.ensure_image", lambda *_: "splitbrain-node:never-built")
@@ -230,7 +230,7 @@ def test_an_interrupted_run_leaves_nothing(
     assert held(run) == []
 
 
-def test_what_could_not_be_removed_is_told_and_does_not_raise(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_could_not_be_removed_is_reported_and_does_not_raise(monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[str] = []
     monkeypatch.setattr("splitbrain.harness.hosts.leftovers.remove", lambda client, run: ([], ["volume x (in use)"]))
 

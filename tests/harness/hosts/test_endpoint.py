@@ -54,7 +54,7 @@ def test_a_receiver_may_close_the_socket_in_the_middle_of_a_burst() -> None:
     assert asyncio.run(burst()) == 1
 
 
-def test_a_datagram_that_cannot_be_sent_is_lost_without_a_word() -> None:
+def test_a_datagram_that_cannot_be_sent_is_dropped_silently() -> None:
     async def send() -> None:
         endpoint = UdpEndpoint(lambda *_: None, "127.0.0.1")
         endpoint.send(bytes(100_000), endpoint.address)

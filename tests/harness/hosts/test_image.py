@@ -101,7 +101,7 @@ def test_a_base_that_is_present_is_not_pulled(recipe: Path, monkeypatch: pytest.
     assert engine.built[0][1]["FROM"] == "python:3.11-slim"
 
 
-def test_without_a_base_and_without_debootstrap_the_remedy_is_told(
+def test_without_a_base_and_without_debootstrap_the_remedy_is_named(
     recipe: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(image, "_pull", lambda *_: None)
@@ -110,7 +110,7 @@ def test_without_a_base_and_without_debootstrap_the_remedy_is_told(
         built(Engine(set()))
 
 
-def test_a_failed_debootstrap_shows_its_last_words(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_debootstrap_shows_the_end_of_its_output(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(image, "_pull", lambda *_: None)
     monkeypatch.setattr(shutil, "which", lambda *_, **__: "/usr/sbin/debootstrap")
     (recipe / "base.sh").write_text("echo 'I: Retrieving x' >&2; echo 'E: no mirror' >&2; exit 1\n")
@@ -118,7 +118,7 @@ def test_a_failed_debootstrap_shows_its_last_words(recipe: Path, monkeypatch: py
         built(Engine(set()))
 
 
-def test_a_base_in_the_making_ends_when_it_is_told_to(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_build_of_a_base_image_ends_when_it_is_stopped(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(image, "_pull", lambda *_: None)
     monkeypatch.setattr(shutil, "which", lambda *_, **__: "/usr/sbin/debootstrap")
     # The shell waits for a child: the child has to be told as well.

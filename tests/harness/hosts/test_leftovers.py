@@ -61,7 +61,7 @@ def test_what_a_sigkill_left_is_found_and_removed_but_not_while_the_owner_lives(
     assert held(run) == []
 
 
-def test_what_an_owner_elsewhere_has_made_is_left_alone_and_told(docker_engine: DockerClient, held: Held) -> None:
+def test_what_an_owner_elsewhere_has_made_is_left_alone_and_reported(docker_engine: DockerClient, held: Held) -> None:
     marks = labels("elsewhere") | {"splitbrain.owner": "1 1 another-machine/another-boot/pid:[1]"}
     docker_engine.volumes.create("splitbrain-test-elsewhere", labels=marks)
     try:
@@ -128,5 +128,5 @@ def test_an_owner_in_another_namespace_is_unknown() -> None:
 
 
 @pytest.mark.parametrize("label", ["", "x y z", "12", "12 34"])
-def test_a_label_that_names_nobody_is_no_owner(label: str) -> None:
+def test_a_label_that_names_no_process_is_no_owner(label: str) -> None:
     assert Owner.parse(label) is None

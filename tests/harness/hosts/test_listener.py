@@ -30,7 +30,7 @@ def ask(process: subprocess.Popen[str], *parcels: tuple[str, int, str]) -> Any:
     return json.loads(process.stdout.readline())["heard"]
 
 
-def test_what_came_in_is_told_once(listener: tuple[subprocess.Popen[str], int]) -> None:
+def test_what_arrived_is_reported_once(listener: tuple[subprocess.Popen[str], int]) -> None:
     process, port = listener
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.sendto(b"one", ("127.0.0.1", port))
@@ -39,7 +39,7 @@ def test_what_came_in_is_told_once(listener: tuple[subprocess.Popen[str], int]) 
     assert ask(process) == []
 
 
-def test_it_sends_what_it_is_told_to_and_answers_no_datagram(listener: tuple[subprocess.Popen[str], int]) -> None:
+def test_it_sends_what_it_is_asked_to_and_answers_no_datagram(listener: tuple[subprocess.Popen[str], int]) -> None:
     process, port = listener
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.bind(("127.0.0.1", 0))

@@ -60,7 +60,7 @@ def test_a_listener_that_lies_is_the_failure_of_its_machine_by_name(cluster: Any
     assert all(seen.heard for seen in cluster.run(cluster.network.observe()))
 
 
-def test_only_the_target_of_a_packet_is_believed_to_have_heard_it(cluster: Any) -> None:
+def test_only_the_target_s_own_answer_counts_for_a_packet(cluster: Any) -> None:
     # This one claims all that it is asked to send as heard by itself, and sends nothing.
     lying = (
         "import json, socket, sys\n"

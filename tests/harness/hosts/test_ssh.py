@@ -35,7 +35,7 @@ def test_another_key_than_the_runs_own_does_not_get_in(cluster: Any) -> None:
     stranger.close()
 
 
-def test_nobody_listening_is_told_with_the_address() -> None:
+def test_a_host_where_nothing_listens_is_reported_with_its_address() -> None:
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         key = KeyPair.generate()
@@ -51,7 +51,7 @@ def test_status_and_both_outputs_of_a_command_come_back(cluster: Any) -> None:
     assert (output.status, sorted(output.text.split())) == (7, ["err", "out"])
 
 
-def test_a_check_raises_with_what_the_command_said(cluster: Any) -> None:
+def test_a_check_raises_with_the_command_s_output(cluster: Any) -> None:
     with pytest.raises(EnvironmentFailure, match=r"n1 .*: it went wrong"):
         cluster.run(cluster.machine("n1").connection.check("echo it went wrong; exit 1"))
 

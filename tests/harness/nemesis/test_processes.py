@@ -148,7 +148,7 @@ def test_a_killed_process_that_something_else_restarted_did_not_stay_down() -> N
     on_a_cluster(scenario)
 
 
-def test_a_process_that_died_by_itself_is_told_and_not_only_restarted() -> None:
+def test_a_process_that_died_by_itself_is_reported_and_not_only_restarted() -> None:
     async def scenario(environment: SimulatedEnvironment, system: EchoSystem) -> None:
         killer = Killer(environment, system)
         await killer.invoke(start("kill", "n2"))

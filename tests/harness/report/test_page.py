@@ -77,7 +77,7 @@ def test_verdicts_are_words_and_not_only_colours(sample):
         assert f"<title>{word}: sets" in html
 
 
-def test_a_verdict_nobody_knows_is_shown_as_unknown_and_never_as_valid(sample):
+def test_an_unrecognized_verdict_is_shown_as_unknown_and_never_as_valid(sample):
     made = sample.sets(seconds=2)
     history = History.parse([json.dumps(event) + "\n" for event in made.events])
     assert 'class="banner unknown"' in render(made.run, history, {"verdict": ["valid"]}, {})
@@ -168,7 +168,7 @@ def test_a_verdict_composed_of_parts_shows_the_witness_of_a_part_once(sample):
     assert page(made).count('class="anomaly"') == 1
 
 
-def test_a_witness_naming_events_that_are_not_there_is_still_told(sample):
+def test_a_witness_naming_events_that_are_not_there_is_still_shown(sample):
     made = sample.sets(seconds=2)
     bad = Verdict.invalid("gone", Witness("event 99999999 is odd", (99999999, -4)))
     made.results = {"verdict": "invalid", "reason": "gone", "checkers": {"odd": bad.as_dict()}}

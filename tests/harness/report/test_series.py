@@ -54,7 +54,7 @@ def test_quantiles_are_nearest_rank_of_ok_operations_only(parse, event):
     assert "read" not in found["latency"]
 
 
-def test_looks_at_replicas_are_no_load(parse, event):
+def test_replica_polls_are_no_load(parse, event):
     history = parse(*poll(event, 5, 0, "n1", ["a"]))
     assert sum(series.over_time(columns(history))["rate"]["ok"]) == 0
 
@@ -95,7 +95,7 @@ def test_a_round_ends_when_a_node_answers_again(parse, event):
     assert [(look.distinct, len(look.lists)) for look in series.rounds(history)["k"]] == [(2, 2), (1, 2)]
 
 
-def test_one_replica_alone_agrees_with_nobody(parse, event):
+def test_one_replica_alone_shows_no_agreement(parse, event):
     assert series.rounds(parse(*poll(event, 1, 0, "n1", ["a"])))["k"] == []
 
 
@@ -114,7 +114,7 @@ def test_keys_that_still_differ_come_first_and_many_keys_are_cut():
     assert (len(crowd["keys"]), crowd["left_out"]) == (series.KEYS_DRAWN, 100 - series.KEYS_DRAWN)
 
 
-def test_long_series_of_looks_keep_every_change():
+def test_long_series_of_polls_keep_every_change():
     steady = [series.Round(at, {"a": ("x",), "b": ("y",) if at == 5_000 else ("x",)}) for at in range(10_000)]
     kept = series.divergence({"k": steady})["rounds"][0]
     assert [distinct for _, distinct, _ in kept] == [1, 2, 1, 1]

@@ -56,13 +56,13 @@ def test_a_node_that_does_not_answer_has_not_converged() -> None:
     assert events[-1].time < 10 * SECOND
 
 
-def test_a_key_nobody_is_home_of_has_not_converged() -> None:
+def test_a_key_without_a_home_replica_has_not_converged() -> None:
     item = ("a", "n1")
     assert not converged([item], {item: {"home": False, "versions": [], "hinted": 0}})
     assert converged([item], {item: {"home": True, "versions": [], "hinted": 0}})
 
 
-def test_a_key_that_somebody_keeps_for_its_only_home_has_not_converged() -> None:
+def test_a_key_with_a_hint_for_its_only_home_replica_has_not_converged() -> None:
     home, other = ("k", "n1"), ("k", "n2")
     answers = {home: {"home": True, "versions": ["a"], "hinted": 0}, other: {"home": False, "versions": [], "hinted": 1}}
     assert not converged([home, other], answers)

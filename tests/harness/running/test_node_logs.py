@@ -51,7 +51,7 @@ def test_logs_are_kept_by_node_and_name(run: Path) -> None:
         "n" * 100_000,
     ],
 )
-def test_a_name_that_is_not_plain_is_told_and_never_written(run: Path, name: str) -> None:
+def test_a_name_that_is_not_plain_is_reported_and_never_written(run: Path, name: str) -> None:
     before = files(run.parents[2])
     [note] = write(run, "n1", {name: b"forged", "store.log": b"kept"})[:1]
     assert note.startswith("a log of n1 is not kept: ")
@@ -85,7 +85,7 @@ def test_no_link_is_followed_and_nothing_that_exists_is_written_over(run: Path) 
     assert precious.read_text() == "precious"
 
 
-def test_number_and_sizes_are_bounded_and_told(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_number_and_sizes_are_bounded_and_the_excess_is_reported(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     logs = {f"{number}.log": b"" for number in range(10_000)}
     assert write(run, "n1", logs) == ["9968 logs of n1 are not kept: it names 10000"]
     assert len(files(run / "nodes/n1")) == node_logs.LOGS_LIMIT

@@ -42,7 +42,7 @@ def test_a_system_that_never_returns_is_broken_at_the_deadline(
     )
 
 
-def test_a_node_that_never_says_whether_it_is_ready_has_not_recovered_and_holds_nobody_up(
+def test_a_node_that_never_says_whether_it_is_ready_has_not_recovered_and_does_not_hold_up_the_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ready, asked = dynamo.Dynamo.ready, 0
@@ -100,7 +100,7 @@ def test_what_recovery_asks_is_in_no_history(tmp_path: Path, monkeypatch: pytest
     assert PROBE_KEY.decode() not in (result.folder / "history.jsonl").read_text()
 
 
-def test_a_client_that_takes_its_cancellation_for_somebody_elses_holds_nobody_up(
+def test_a_client_that_swallows_its_cancellation_does_not_hold_up_the_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def stubborn(self: dynamo.DynamoConnection, key: bytes) -> Any:

@@ -105,7 +105,7 @@ def test_a_cut_swallows_what_is_under_way_and_healing_does_not_bring_it_back() -
     with_network(scenario)
 
 
-def test_looking_tells_cut_links_from_others_and_counts_what_was_swallowed_without_its_own_probes() -> None:
+def test_an_observation_distinguishes_cut_links_and_counts_drops_without_its_own_probes() -> None:
     async def scenario(network: SimulatedNetwork) -> None:
         await network.cut([("n1", "n2"), ("n3", "n1")])
         for _ in range(5):
@@ -131,14 +131,14 @@ def test_looking_tells_cut_links_from_others_and_counts_what_was_swallowed_witho
     with_network(scenario)
 
 
-def test_looking_hears_a_link_that_loses_half() -> None:
+def test_an_observation_hears_a_link_that_loses_half() -> None:
     async def scenario(network: SimulatedNetwork) -> None:
         assert all(seen.heard for seen in await network.observe())
 
     with_network(scenario, loss=0.5)
 
 
-def test_looking_is_not_fooled_by_a_cut_that_nobody_made() -> None:
+def test_an_observation_is_not_fooled_by_a_cut_that_was_not_made() -> None:
     async def scenario(network: SimulatedNetwork) -> None:
         network.set_conditions([("n1", "n2")], LinkConditions(loss=1.0))
         silent = [(seen.source, seen.target) for seen in await network.observe() if not seen.heard]

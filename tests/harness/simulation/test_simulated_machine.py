@@ -69,7 +69,7 @@ def test_a_paused_process_does_nothing_and_catches_up_in_order_when_resumed() ->
     on_a_machine(scenario)
 
 
-def test_a_sync_that_ends_during_a_pause_is_told_after_it() -> None:
+def test_a_sync_that_ends_during_a_pause_completes_after_it() -> None:
     async def scenario(bench: Bench) -> None:
         bench.send(b"add")
         while not bench.started[0].received:
