@@ -12,7 +12,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from splitbrain import checkers
+from splitbrain.checkers.registry import find
+from splitbrain.checkers.registry import names as checker_names
 from splitbrain.harness.catalogue import SYSTEMS, WORKLOADS, names, system, workload
 from splitbrain.harness.nemesis import catalogue as faults
 from splitbrain.harness.running.environments import ENVIRONMENTS
@@ -38,7 +39,7 @@ class Listing:
             "systems": listing._loaded("system", names(SYSTEMS), _of_system),
             "faults": _described(faults()),
             "environments": _described({name: kind.summary for name, kind in ENVIRONMENTS.items()}),
-            "checkers": _described(checkers.catalogue()),
+            "checkers": listing._loaded("checker", list(checker_names()), _of_checker),
         }
         return listing
 
@@ -76,6 +77,10 @@ def _of_workload(name: str) -> dict[str, Any]:
 def _of_system(name: str) -> dict[str, Any]:
     found = system(name)
     return {"name": name, "offers": sorted(found.interfaces), "config": dict(found.config)}
+
+
+def _of_checker(name: str) -> dict[str, Any]:
+    return {"name": name, "summary": find(name).summary}
 
 
 def _described(entries: Mapping[str, str]) -> list[dict[str, Any]]:

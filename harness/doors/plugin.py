@@ -27,6 +27,7 @@ import pytest
 from splitbrain.harness.running.experiment import Experiment, UsageProblem
 from splitbrain.harness.running.interrupts import end_all
 from splitbrain.harness.running.results import Result, ResultsError
+from splitbrain.harness.suggestions import did_you_mean
 
 _OPTIONS: Mapping[str, tuple[str, Callable[[str], Any], str]] = {
     "--env": ("environment", str, "where jepsen tests run: sim or docker"),
@@ -159,7 +160,8 @@ def _experiment(workload: str, arguments: dict[str, Any]) -> Experiment:
     known = {item.name for item in fields(Experiment)} - {"workload"}
     for name in arguments:
         if name not in known:
-            raise UsageProblem(f"unknown argument {name!r} of a jepsen test; known: {', '.join(sorted(known))}")
+            guess = did_you_mean(name, known)
+            raise UsageProblem(f"unknown argument {name!r} of a jepsen test; known: {', '.join(sorted(known))}{guess}")
     if isinstance(arguments.get("faults"), str):
         arguments["faults"] = tuple(fault.strip() for fault in arguments["faults"].split(",") if fault.strip())
     try:

@@ -118,3 +118,9 @@ def test_long_series_of_polls_keep_every_change():
     steady = [series.Round(at, {"a": ("x",), "b": ("y",) if at == 5_000 else ("x",)}) for at in range(10_000)]
     kept = series.divergence({"k": steady})["rounds"][0]
     assert [distinct for _, distinct, _ in kept] == [1, 2, 1, 1]
+
+
+def test_an_operation_that_waited_for_a_free_client_is_drawn_late_from_when_it_was_due(parse, event):
+    late = event(50, 0, "invoke", "add") | {"due": 10_000_000}
+    found = series.over_time(columns(parse(late, event(60, 0, "ok", "add"))))
+    assert found["latency"]["add"]["max"][-1] == 50

@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import splitbrain.harness.systems.dynamo.store_system as dynamo
+from splitbrain.harness.generators import Generator, sequence
+from splitbrain.harness.operation import Invocation
 from splitbrain.harness.running.experiment import Experiment, UsageProblem
 from splitbrain.harness.running.recovery import PROBE_KEY
 from splitbrain.harness.running.results import Result
@@ -18,6 +21,8 @@ from splitbrain.harness.running.run import MARGIN_S, run
 from splitbrain.harness.simulation.simulated_machine import SimulatedMachine
 from splitbrain.harness.system import OperationFailed
 from splitbrain.harness.terminal import Progress
+from splitbrain.harness.workload import Plan, Workload
+from splitbrain.workloads.sets import WORKLOAD
 
 EXPERIMENT = Experiment("sets", nodes=3, time_limit_s=3.0, rate=50.0, seed=1)
 
@@ -83,6 +88,34 @@ def test_a_system_that_answers_about_itself_but_refuses_writes_has_not_recovered
     assert result.notes[0] == (
         "n1 did not recover within 30 s: it answers, but serves no write and read (read-only: the disk is full)"
     )
+
+
+def registered(monkeypatch: pytest.MonkeyPatch, workload: Workload) -> None:
+    monkeypatch.setattr("splitbrain.harness.running.experiment.workload", lambda name: workload)
+
+
+def test_a_workload_whose_final_phase_notes_no_stage_is_judged_by_its_final_reads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def final(plan: Plan) -> Generator:
+        return sequence(*(Invocation("read", key=key, node=node) for key in plan.keys("s") for node in plan.nodes))
+
+    registered(monkeypatch, replace(WORKLOAD, final=final, checkers={"lost-writes": {}}))
+    result = go(tmp_path)
+    assert (result.status, result.reason[:20]) == ("valid", "2 checkers passed: l")
+    assert stages(result) == ["load", "recovery", "recovered", "final-reads", "end"]
+
+
+def test_a_workload_s_own_probe_decides_whether_the_system_has_recovered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refused(connection: Any) -> None:
+        raise OperationFailed("no-leader", "an election goes on", definite=True)
+
+    registered(monkeypatch, replace(WORKLOAD, probe=refused))
+    result = go(tmp_path)
+    assert result.status == "invalid"
+    assert "(no-leader: an election goes on)" in result.notes[0]
 
 
 def test_what_recovery_asks_is_in_no_history(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
