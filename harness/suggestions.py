@@ -15,7 +15,7 @@ PREFIX_LETTERS = 3
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
-    """The known word that somebody who wrote `word` most likely meant, or None.
+    """The known word that was most likely meant by `word`, or None.
 
     A word that begins like exactly one known word is taken for its abbreviation.
 

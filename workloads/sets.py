@@ -3,7 +3,7 @@
 1. Every integer is added once, to one key. An acknowledged add must be in the final reads.
 2. An add is a read-modify-write with the context of its read. It writes back the union of all siblings it read, so
    nothing is lost where siblings are kept. With last write wins, concurrent adds overwrite each other.
-3. With `lock=true`, whoever adds holds one lock: without faults, even last write wins then loses nothing.
+3. With `lock=true`, every add holds one lock: without faults, even last write wins then loses nothing.
 
 Kyle Kingsbury, "Call me maybe: Riak" (2013), is this experiment on one key.
 """

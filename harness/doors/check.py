@@ -102,7 +102,7 @@ def _accepted(checker: Checker, options: Mapping[str, Any], flags: Mapping[str, 
     except KeyboardInterrupt:
         raise
     except BaseException:
-        pass  # It will fail again on the history, and is then told as what it is.
+        pass  # It will fail again on the history, and is reported then.
     return accepted
 
 

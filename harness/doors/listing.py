@@ -32,7 +32,7 @@ class Listing:
 
     @classmethod
     def collect(cls) -> Listing:
-        """Look everything up. Raises nothing for somebody's broken package."""
+        """Look everything up. A broken package raises nothing here."""
         listing = cls()
         listing.sections = {
             "workloads": listing._loaded("workload", names(WORKLOADS), _of_workload),
@@ -48,7 +48,7 @@ class Listing:
         for name in known:
             try:
                 entries.append(entry(name))
-            except BaseException as problem:  # Importing it runs somebody's code, which may raise anything.
+            except BaseException as problem:  # Importing it runs foreign code, which may raise anything.
                 if interrupting(problem):
                     raise
                 self.broken.append({"kind": kind, "name": name, "reason": named(problem)})

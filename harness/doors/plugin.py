@@ -79,7 +79,7 @@ def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
 
 @contextlib.contextmanager
 def _ended_by_sigterm() -> Iterator[None]:
-    """Rule 4, where SIGTERM would end the process at once. A handler of somebody else's stays."""
+    """Rule 4, where SIGTERM would end the process at once. Another handler stays in place."""
     ours = threading.current_thread() is threading.main_thread()
     ours = ours and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
     if ours:

@@ -60,7 +60,7 @@ class Owner:
         if self.place == "/".join(here):
             return "alive" if _born(self.pid) == self.born else "dead"
         then = self.place.split("/")
-        # The same machine booted since then: no process of before is left. Another machine or namespace: who knows.
+        # The same machine booted since then: no process of before is left. Others can't be seen from here.
         return "dead" if machine and boot and then[0] == machine and then[1] != boot else "unknown"
 
 

@@ -108,7 +108,7 @@ class SshConnection:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"ssh-{name}")
 
     async def connect(self, deadline_s: float) -> None:
-        """Log in, trying again while nobody answers. deadline_s: for how long.
+        """Log in, trying again while there is no answer. deadline_s: for how long.
 
         Raises EnvironmentFailure: no answer in that time, or at once on a wrong host key or a refused login.
         """
@@ -196,7 +196,7 @@ class SshConnection:
     def _run(self, script: str, stdin: bytes, timeout_s: float) -> Output:
         end = time.monotonic() + timeout_s
         with self._session() as channel:
-            # One stream: a command blocks for ever on the one of two that nobody reads just then.
+            # One stream: with two, a command blocks for ever on the one that is not being read.
             channel.set_combine_stderr(True)
             channel.exec_command(_as_sh(script))
             channel.settimeout(timeout_s)

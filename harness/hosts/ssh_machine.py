@@ -150,7 +150,7 @@ class SshMachine:
 
 
 def _archive(files: Mapping[str, bytes]) -> bytes:
-    """The files as a tar, each 0600; folders on their way are made 0700 by whoever unpacks it."""
+    """The files as a tar, each 0600; unpacking makes the folders on their way 0700."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as tar:
         for path, content in files.items():

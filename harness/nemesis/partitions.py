@@ -61,7 +61,7 @@ def bridge(nodes: Sequence[str], rng: random.Random) -> set[Link]:
 
 
 def one_way(nodes: Sequence[str], rng: random.Random) -> set[Link]:
-    """A random minority is heard by nobody else, but hears the others."""
+    """A random minority is not heard by the other nodes, but hears them."""
     mixed = shuffled(rng, nodes)
     return {(mute, other) for mute in mixed[: len(mixed) // 2] for other in mixed[len(mixed) // 2 :]}
 

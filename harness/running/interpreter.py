@@ -34,7 +34,7 @@ from splitbrain.harness.running.interrupts import interrupting, named, said
 from splitbrain.harness.system import OperationFailed
 
 SPARE_FACTOR = 10
-"""Unless told otherwise, clients may be added up to 10 times the concurrency: with more outstanding operations than
+"""By default, clients may be added up to 10 times the concurrency: with more outstanding operations than
 that the system has stalled, and each client costs a socket."""
 NEMESIS_TIMEOUT_S = 60.0
 """For restarting a node and waiting for its answer; a nemesis that hangs must not hang the run."""

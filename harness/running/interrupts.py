@@ -53,7 +53,7 @@ def named(problem: BaseException) -> str:
 
 
 def said(problem: BaseException) -> str:
-    """An exception's text, whoever wrote its class."""
+    """An exception's text; its class may be a user's, and fail to give one."""
     try:
         return str(problem)
     except Exception:
@@ -203,7 +203,7 @@ class Interrupts:
                 assert self._deadline is not None
                 self.end(self._deadline[1])
             elif self._turned:
-                self._call_loop()  # It was cancelled, and is still there: somebody took the cancellation for his own.
+                self._call_loop()  # It was cancelled and goes on: some code swallowed the cancellation.
             elif self._main:
                 self._in_place = True
                 signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
@@ -229,7 +229,7 @@ def _signals_blocked() -> Iterator[None]:
 def run_really(main: Callable[[], Awaitable[T]], escaped: Callable[[BaseException], None]) -> T:
     """Run `main()` on a new event loop until it ends, then cancel what it left behind. escaped: see `until_done`.
 
-    `asyncio.run` would wait without end for a task that takes its cancellation for somebody else's.
+    `asyncio.run` would wait without end for a task that swallows its cancellation.
     """
     loop = asyncio.new_event_loop()
     try:

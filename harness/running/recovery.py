@@ -56,7 +56,7 @@ async def unrecovered(
     try:
         await asyncio.wait(tasks, timeout=limit_s)
     finally:
-        # Not awaited without end: a call may take its cancellation for somebody else's (rule 4).
+        # Not awaited without end: a call may swallow its cancellation (rule 4).
         left = [task for task in tasks if not task.done()]
         for task in left:
             task.cancel()

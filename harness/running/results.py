@@ -189,7 +189,7 @@ def _opened(path: Path) -> IO[bytes]:
         if sys.stdin is None:
             raise ResultsError("standard input is closed; give a file, or something to read from")
         return _unzipped(io.BufferedReader(cast("io.RawIOBase", sys.stdin.buffer)))
-    # A directory has no lines, and a pipe that nobody writes to would be waited for without end.
+    # A directory has no lines, and reading from a pipe without a writer would never end.
     if path.exists() and not path.is_file():
         raise ResultsError(f"{path} is no regular file; give a recorded history, or - for standard input")
     return _unzipped(path.open("rb"))

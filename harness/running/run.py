@@ -56,9 +56,9 @@ class Interrupted(Exception):
 def run(experiment: Experiment, *, out: Path = Path("runs"), progress: Progress | None = None) -> Result:
     """Run the experiment.
 
-    out: the folder that runs go to. progress: told what goes on; None: nobody is. Raises UsageProblem or ResultsError
-    before anything started, and KeyboardInterrupt (or what else a signal's handler raised) after everything was cleaned
-    up. Whatever else fails is a `broken` result.
+    out: the folder for runs. progress: is called with each line of progress; None for none. Raises UsageProblem or
+    ResultsError before anything started, and KeyboardInterrupt (or what else a signal's handler raised) after
+    everything was cleaned up. Whatever else fails is a `broken` result.
     """
     if asyncio._get_running_loop() is not None:
         raise UsageProblem(
@@ -171,14 +171,15 @@ class _Run:
                 return HarnessError(f"{named(problem)}; see {self._folder.write_traceback()}")
 
     def _crashed(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        """What a callback raised, with nobody to hear of it: a client's datagrams arrive in callbacks."""
+        """What a callback raised, which no task awaits: a client's datagrams arrive in callbacks."""
         problem = context.get("exception")
         if problem is None or not interrupting(problem):
             self._crashes.append(f"{context.get('message')}: {named(problem) if problem is not None else 'no cause'}")
 
     def _escaped(self, problem: BaseException) -> None:
-        """What came out of the loop: a SystemExit in a callback, or in a task that nobody awaits."""
-        self._interrupts.end(HarnessError(f"the run was ended by {named(problem)}, raised where nobody waits for it"))
+        """What came out of the loop: a SystemExit in a callback, or in a task that is not awaited."""
+        where = "raised in a callback or a task that is not awaited"
+        self._interrupts.end(HarnessError(f"the run was ended by {named(problem)}, {where}"))
 
     async def _perform(self, environment: Environment) -> None:
         """From nothing to the last final read; the history is in the folder."""

@@ -108,7 +108,7 @@ class SimulatedDisk:
         for _, done in synced:
             done()
             if epoch != self._epoch:
-                return  # what was told that its write is durable crashed of it
+                return  # the callback of a durable write made the machine crash
 
     def _apply(self, records: Sequence[Record]) -> None:
         for space, key, value in records:

@@ -140,7 +140,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         raise RuntimeError(f"threads have no place in virtual time: call {func!r} itself")
 
     def _write_to_self(self) -> None:
-        """Nothing to wake: whoever calls `call_soon_threadsafe` is this very thread."""
+        """Nothing to wake: `call_soon_threadsafe` is called from this very thread."""
 
 
 def run_simulated(
