@@ -19,7 +19,7 @@ import msgspec
 
 from splitbrain.store.actions import Action, Address, Bits, Instant, Note, Reader, Send
 from splitbrain.store.config import Config, ConfigError, Member
-from splitbrain.store.coordination.reception import Intake
+from splitbrain.store.coordination.reception import Reception
 from splitbrain.store.defects import DEFECTS, DETECTOR_EDITS_RING
 from splitbrain.store.errors import StoreError
 from splitbrain.store.gossip.admission import Admission
@@ -150,8 +150,8 @@ class Node:
         self._receiver = Receiver(self._core, self._cleanup, reader)
         self._reclaim = Reclaim(self._core, self._sender, self._receiver)
         self._antientropy = AntiEntropy(self._core, bits)
-        self._tombstone_gc = TombstoneGc(self._core, self._handoff)
-        self._intake = Intake(self._core, self._handoff, bits)
+        self._reaping = Reaping(self._core, self._handoff)
+        self._reception = Reception(self._core, self._handoff, bits)
         self._load = Load(replica, background)
         self._gossip.load = lambda: self._load.report(self._core.now)
         self.environment: Callable[[], dict[str, object]] = dict
@@ -165,7 +165,7 @@ class Node:
     def start(self, now: Instant) -> list[Action]:
         """Begin. Called once, before anything else."""
         self._present.now = now
-        self._intake.start()
+        self._reception.start()
         self._load.start()
         defect = self._core.config.defect
         if defect:
@@ -223,8 +223,8 @@ class Node:
         if due is not None and now - due > STALL_S:
             self._core.counters["stalls"] += 1
             self._core.detector.stalled(now - due)
-            self._tombstone_gc.stalled()
-            self._intake.stalled(now)
+            self._reaping.stalled()
+            self._reception.stalled(now)
 
     def _tick(self) -> None:
         # Keeps a timer due at all times, so that a stall shows at once and not at the next ping.
@@ -247,7 +247,7 @@ class Node:
         match request:
             case Get() | Put() | Forward():
                 self._load.served(self._core.now)
-                self._intake.take(incoming)
+                self._reception.take(incoming)
             case Read():
                 self._load.served(self._core.now)
                 rpc.answer(incoming, self._read(request))
@@ -337,8 +337,8 @@ class Node:
         """JSON-able: see `status`, and what the shell adds."""
         return {
             "name": self._core.name,
-            "boot": f"{self._wire.incarnation:016x}",
-            **status(self._core, self._handoff, self._intake.latencies, self._intake.ongoing),
+            "boot": f"{self._wire.boot:016x}",
+            **status(self._core, self._handoff, self._reception.latencies, self._reception.ongoing),
             "balance": balance(self._core.ring, self._gossip.loads),
             "merkle": self._antientropy.status(),
             **self.environment(),

@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from splitbrain.store.config import KEY_BYTES_MAX, VALUE_BYTES_MAX, Config
-from splitbrain.store.coordination.coordinator import STATE_BYTES_MAX, VERSION_BYTES
+from splitbrain.store.coordination.new_version import STATE_BYTES_MAX, VERSION_BYTES
 from splitbrain.store.versions.context import Context, accept
 from splitbrain.store.versions.dotted import EMPTY, NOTHING, siblings, write
 from splitbrain.store.wire.client_messages import Put
@@ -190,7 +190,7 @@ def test_siblings_over_the_limit_together_are_refused_and_can_still_be_merged():
 
 
 def test_the_bookkeeping_of_many_small_siblings_counts_too(box, monkeypatch):
-    monkeypatch.setattr("splitbrain.store.coordination.coordinator.STATE_BYTES_MAX", 20 * VERSION_BYTES)
+    monkeypatch.setattr("splitbrain.store.coordination.new_version.STATE_BYTES_MAX", 20 * VERSION_BYTES)
     client = box.client("n1")
     calls = [client.put(b"k", b"") for _ in range(25)]
     assert Counter(call.ok for call in calls) == {True: 20, False: 5}
@@ -525,9 +525,9 @@ def test_a_stand_in_that_refuses_a_put_gives_its_actor_up(box, monkeypatch):
     one = strangers(box, key)[0]
     client = box.client(one)
     assert client.put(key, b"a").ok
-    monkeypatch.setattr("splitbrain.store.coordination.coordinator.STATE_BYTES_MAX", 10)
+    monkeypatch.setattr("splitbrain.store.coordination.new_version.STATE_BYTES_MAX", 10)
     assert client.put(key, b"b").error == "too_large"
-    monkeypatch.setattr("splitbrain.store.coordination.coordinator.STATE_BYTES_MAX", STATE_BYTES_MAX)
+    monkeypatch.setattr("splitbrain.store.coordination.new_version.STATE_BYTES_MAX", STATE_BYTES_MAX)
     for i in range(5):
         assert client.put(key, b"c%d" % i).ok
     assert all(state.seen.cloud == () for state in box.hints().values())

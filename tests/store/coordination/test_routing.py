@@ -115,7 +115,7 @@ def test_a_refusal_by_the_node_itself_after_a_home_was_asked_is_indefinite(box, 
     box.cut(homes[0], strangers[0], both=False)
     call = box.client(strangers[0]).begin(Put(key, b"v", None))
     box.run_until(lambda: box.values(homes[0], key) == [b"v"])
-    monkeypatch.setattr("splitbrain.store.coordination.coordinator.STATE_BYTES_MAX", 10)
+    monkeypatch.setattr("splitbrain.store.coordination.new_version.STATE_BYTES_MAX", 10)
     box.run_until(lambda: call.done)
     assert call.error == "timeout"
     assert "too_large" in call.reply.message
