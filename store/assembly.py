@@ -1,0 +1,169 @@
+"""The assembly: which parts a node has, what each one holds, and the order in which they are made.
+
+    part            file                        holds
+    --------------  --------------------------  ---------------------------------------------------------------
+    timers, present scheduling, wire/rpc        callbacks to come; the moment the node is in
+    exchange        wire/rpc                    requests to and from other nodes, over sealed datagrams
+    replica         storage/replica             the records on this disk, and changes on their way to it
+    membership      membership/membership       the history of joins and leaves; the ring that follows from it
+    holdings        storage/tokens              the tokens of the ring that this node answers for
+    buffer          storage/write_buffer        writes that only memory holds
+    detector        membership/failure_detector an opinion about each peer
+    background      scheduling/background       slices of work that wait until clients can spare the time
+    core            parts                       all of the above, for the parts below
+    load            gossip/load                 what this node bears
+    gossip          gossip/gossip               core, load; what other nodes said last
+    admission       gossip/admission            core, gossip; joins and leaves, as an operator asks for them
+    handoff         repair/hinted_handoff       core; hints for replicas that could not be reached
+    anti_entropy    repair/anti_entropy         core; Merkle trees of what this node hosts
+    tombstone_gc    repair/tombstone_gc         core, handoff; tombstones that may go
+    cleanup         ownership/cleanup           core, handoff; what is stored of keys that are not this node's
+    sender          ownership/sender            core, cleanup, handoff; tokens on their way from this node
+    receiver        ownership/receiver          core, cleanup; tokens on their way to it
+    reclaim         ownership/reclaim           core, sender, receiver; tokens that nobody holds
+    reception       coordination/reception      core, handoff; clients' requests under way
+    replica_service coordination/replica_service  core, handoff, load; answers other nodes' reads and writes
+
+1. A part is given those that it needs, and they are made before it.
+2. Two pairs need each other. The detector tells the handoff of a peer that returned, and whoever finds that a peer
+   knows another ring tells the gossip. Each pair shares a `Signal`: one side sends it, the other is connected to it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from splitbrain.store.actions import Action, Address, Bits, Instant, Note, Reader, Send
+from splitbrain.store.config import Config, Member
+from splitbrain.store.coordination.reception import Reception
+from splitbrain.store.coordination.replica_service import ReplicaService
+from splitbrain.store.gossip.admission import Admission
+from splitbrain.store.gossip.gossip import Gossip
+from splitbrain.store.gossip.load import Load
+from splitbrain.store.membership.failure_detector import Detector
+from splitbrain.store.membership.membership import Membership
+from splitbrain.store.ownership.cleanup import Leftovers
+from splitbrain.store.ownership.receiver import Taker
+from splitbrain.store.ownership.reclaim import Claims
+from splitbrain.store.ownership.sender import Giver
+from splitbrain.store.parts import Core, Signal
+from splitbrain.store.repair.anti_entropy import AntiEntropy
+from splitbrain.store.repair.hinted_handoff import Handoff
+from splitbrain.store.repair.tombstone_gc import Reaping
+from splitbrain.store.scheduling.background import Background
+from splitbrain.store.scheduling.timers import Timers
+from splitbrain.store.storage.replica import Replica
+from splitbrain.store.storage.tokens import Holdings
+from splitbrain.store.storage.write_buffer import WriteBuffer
+from splitbrain.store.wire.datagrams import Wire
+from splitbrain.store.wire.rejections import Notices
+from splitbrain.store.wire.rpc import Exchange, Present
+
+
+@dataclass(frozen=True)
+class Parts:
+    """A node's parts, as the table above has them. out: the actions that they ask for, in order."""
+
+    out: list[Action]
+    wire: Wire
+    core: Core
+    load: Load
+    gossip: Gossip
+    admission: Admission
+    handoff: Handoff
+    anti_entropy: AntiEntropy
+    tombstone_gc: Reaping
+    cleanup: Leftovers
+    sender: Giver
+    receiver: Taker
+    reclaim: Claims
+    reception: Reception
+    replica_service: ReplicaService
+
+
+def assemble(
+    name: str,
+    members: list[Member],
+    config: Config,
+    *,
+    secret: bytes,
+    cluster: str,
+    reader: Reader,
+    bits: Bits,
+    seeds: Iterable[Address],
+    fresh: bool,
+) -> Parts:
+    """Make a node's parts. Arguments and errors are those of `node.Node`; members are sorted."""
+    out: list[Action] = []
+    present, timers = Present(Instant(0.0, 0)), Timers()
+    returned, ring_differs = Signal(), Signal()
+
+    def note(text: str) -> None:
+        out.append(Note(text))
+
+    wire = Wire(secret, cluster, name, bits)
+    exchange = Exchange(wire, timers, present, bits, out)
+    # Storage: with a write buffer, a crash forgets dots that are out there already.
+    replica = Replica(reader, name, config, bits, out, fresh=fresh or config.write_buffer > 0)
+    membership = Membership(name, members, config, reader, replica, note)
+    core = Core(
+        name=name,
+        secret=secret,
+        config=config,
+        membership=membership,
+        holdings=Holdings(reader, replica),
+        replica=replica,
+        buffer=WriteBuffer(config, replica, timers, present),
+        exchange=exchange,
+        detector=Detector(membership.others(), returned.send, config.gossip_s),
+        timers=timers,
+        present=present,
+        counters=Counter(),
+        background=Background(timers, present, config.background_p99_ms / 1000),
+        note=note,
+        sync=ring_differs.send,
+    )
+    # Membership.
+    membership.on_change.append(lambda before: core.detector.watch(membership.others()))
+    load = Load(replica, core.background)
+    gossip = Gossip(core, seeds, bits)
+    gossip.load = lambda: load.report(core.now)
+    ring_differs.connect(gossip.sync)
+    admission = Admission(core, gossip)
+    # Repair.
+    handoff = Handoff(core)
+    returned.connect(handoff.push)
+    anti_entropy = AntiEntropy(core, bits)
+    tombstone_gc = Reaping(core, handoff)
+    # Ownership.
+    cleanup = Leftovers(core, handoff, reader)
+    sender = Giver(core, cleanup, reader, drained=lambda: handoff.drained)
+    receiver = Taker(core, cleanup, reader)
+    reclaim = Claims(core, sender, receiver)
+    # Coordination.
+    reception = Reception(core, handoff, bits)
+    replica_service = ReplicaService(core, handoff, load)
+    # What the network brings besides requests.
+    notices = Notices(lambda to, datagram: out.append(Send(to, datagram)), note)
+    exchange.on_answer = core.detector.heard
+    exchange.on_refused = lambda reason, datagram, source: notices.refused(reason, datagram, source, core.now)
+    exchange.on_notice = lambda source, text: notices.heard(source, text, core.now)
+    return Parts(
+        out=out,
+        wire=wire,
+        core=core,
+        load=load,
+        gossip=gossip,
+        admission=admission,
+        handoff=handoff,
+        anti_entropy=anti_entropy,
+        tombstone_gc=tombstone_gc,
+        cleanup=cleanup,
+        sender=sender,
+        receiver=receiver,
+        reclaim=reclaim,
+        reception=reception,
+        replica_service=replica_service,
+    )
