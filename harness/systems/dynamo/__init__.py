@@ -1,4 +1,9 @@
 """The reference store as a system under test.
 
-`system.SYSTEM` is what is registered; `image` says what a node in a container is made of. Begin reading at `system`.
+`store_system` starts it on machines of any kind and connects clients to it. `simulated_node` runs its core in
+simulation. The entry point names `SYSTEM`.
 """
+
+from splitbrain.harness.systems.dynamo.store_system import SYSTEM, Dynamo
+
+__all__ = ["SYSTEM", "Dynamo"]

@@ -401,7 +401,7 @@ def stale(box, homes, key):
         for place in box_hints:
             host.engine._spaces["hints"].pop(place)
         if host.node is not None:
-            host.node._handoff._keys.clear()
+            host.node.inspect().handoff._keys.clear()
     box.start(homes[2])
     box.run_for(2.0)
     assert box.values(homes[2], key) == [b"a"]
@@ -464,8 +464,8 @@ def test_a_put_retried_through_two_coordinators_reads_as_one_value(box):
     put, number = Put(key, b"v", None), 12345
     client = box.client(homes[0])
     for home in homes[:2]:
-        client.core._rpc.ask(box.hosts[home].address, put, box.now + 3.0, lambda reply: None, number)
-        box._send_all(client.address, client.core._actions())
+        client.core._exchange.ask(box.hosts[home].address, put, box.now + 3.0, lambda reply: None, number)
+        box.send_all(client.address, client.core._actions())
         box.run_until(lambda home=home: box.values(home, key) == [b"v"])
         box.run_for(0.5)
     found = client.get(key)

@@ -21,12 +21,12 @@ def asked(box, kind):
     for name in box.names:
         if box.hosts[name].node is None:
             continue
-        core = box.hosts[name].node._core
-        plain = core.rpc.ask
+        core = box.parts(name).core
+        plain = core.exchange.ask
 
         def ask(to, request, deadline, on_reply, request_id=None, plain=plain):
             if isinstance(request, kind):
-                seen.append((box._owner[to], request))
+                seen.append((box.owner[to], request))
             plain(to, request, deadline, on_reply, request_id)
 
         core.rpc.ask = ask
@@ -86,7 +86,7 @@ def test_a_home_wrongly_suspected_is_asked_itself_when_its_stand_ins_do_not_answ
     for name in box.names:
         if name not in homes:
             box.crash(name)
-    detector = node._core.detector
+    detector = node.inspect().core.detector
     detector.suspects = lambda peer, now: peer == homes[1]
     assert box.client(homes[0]).put(key, b"v", w=3).ok
 
@@ -95,9 +95,9 @@ def test_a_home_that_refuses_gets_a_stand_in_and_counts_for_nothing(box):
     key = next(box.keys())
     homes = box.ring.primaries(key)
     refusing = box.hosts[homes[1]].node
-    rpc = refusing._core.rpc
-    plain = rpc.answer
-    rpc.answer = lambda incoming, reply: plain(
+    exchange = refusing.inspect().core.exchange
+    plain = exchange.answer
+    exchange.answer = lambda incoming, reply: plain(
         incoming, Failed("busy", "no") if isinstance(reply, Written) else reply
     )
     seen = asked(box, Write)

@@ -94,7 +94,7 @@ def test_a_refusal_after_another_home_was_asked_is_indefinite(box, monkeypatch):
     would be a lie."""
     key, strangers, homes = stranger_and_homes(box)
     box.cut(homes[0], strangers[0], both=False)
-    box.hosts[homes[1]].node._intake.ongoing = 1000
+    box.hosts[homes[1]].node.inspect().reception.ongoing = 1000
     call = box.client(strangers[0]).put(key, b"v")
     assert call.error == "timeout"
     assert "busy" in call.reply.message
@@ -103,7 +103,7 @@ def test_a_refusal_after_another_home_was_asked_is_indefinite(box, monkeypatch):
 
 def test_a_refusal_of_the_only_home_asked_is_definite(box):
     key, strangers, homes = stranger_and_homes(box)
-    box.hosts[homes[0]].node._intake.ongoing = 1000
+    box.hosts[homes[0]].node.inspect().reception.ongoing = 1000
     assert box.client(strangers[0]).put(key, b"v").error == "busy"
 
 
@@ -126,7 +126,7 @@ def test_a_client_that_goes_to_another_node_gets_no_definite_refusal_for_a_put(b
     client = box.client(homes[0], homes[1])
     assert client.get(key).values == []
     box.cut(homes[0], "client", both=False)
-    box.hosts[homes[1]].node._intake.ongoing = 1000
+    box.hosts[homes[1]].node.inspect().reception.ongoing = 1000
     call = client.put(key, b"v")
     assert call.error == "timeout"
     assert box.values(homes[0], key) == [b"v"]

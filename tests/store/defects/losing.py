@@ -9,7 +9,7 @@ from splitbrain.store import defects
 from splitbrain.store.actions import Persist
 from splitbrain.store.config import Config
 from splitbrain.store.storage.replica import DATA
-from tests.store.box import Host
+from splitbrain.harness.simulation.cluster import Host
 from tests.store.defects.recording import Recording
 from tests.store.defects.story import Story
 

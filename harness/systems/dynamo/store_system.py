@@ -1,0 +1,163 @@
+"""The reference store as a system under test: `splitbrain-store` on real machines, its very core in simulation.
+
+1. The same `store.node.Node` and `store.client.Client` run in both; only the shells differ.
+2. One cluster key a run, made from its seed: good for a cluster that lives on loopback for a minute, nowhere else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from itertools import count
+from typing import Any
+
+from splitbrain.harness.environment import Environment, EnvironmentFailure, Machine, Program
+from splitbrain.harness.seeds import draw, split
+from splitbrain.harness.system import OperationFailed, ReplicaState, Siblings
+from splitbrain.harness.systems.dynamo.simulated_node import SimulatedNode
+from splitbrain.store import Client, ClientCore, Config, Member, StoreError
+from splitbrain.store.actions import Instant
+from splitbrain.store.versions.dotted import Version
+
+PORT = 7000
+FOLDER = "/var/lib/splitbrain"
+CLUSTER = "splitbrain"
+START_PATIENCE_S = 10.0
+ENGINES = ("sqlite", "memory")
+
+
+@dataclass(frozen=True)
+class Dynamo:
+    """The store, configured. seed: of the run, for the cluster's key and the clients' request ids."""
+
+    cluster: Config = field(default_factory=Config)
+    engine: str = "sqlite"
+    seed: int = 0
+    name: str = "dynamo"
+    interfaces: frozenset[str] = frozenset({"VersionedStore"})
+    connections: Iterator[int] = field(default_factory=count, compare=False)
+
+    @property
+    def config(self) -> Mapping[str, str]:
+        return {**self.cluster.settings(), "engine": self.engine}
+
+    def configure(self, config: Mapping[str, str], *, seed: int, nodes: int) -> Dynamo:
+        settings = dict(config)
+        engine = settings.pop("engine", self.engine)
+        if engine not in ENGINES:
+            raise ValueError(f"engine={engine}: give one of {', '.join(ENGINES)}")
+        return replace(
+            self, cluster=self.cluster.changed(settings).fits(nodes), engine=engine, seed=seed, connections=count()
+        )
+
+    async def start(self, environment: Environment, machine: Machine) -> None:
+        await machine.start(self._program(environment, machine.name))
+        deadline = asyncio.get_running_loop().time() + START_PATIENCE_S
+        while not await self.ready(environment, machine.name):
+            if asyncio.get_running_loop().time() > deadline:
+                raise EnvironmentFailure(
+                    f"{machine.name} does not answer {START_PATIENCE_S:g} s after its start;"
+                    " its log in the run's folder may say why"
+                )
+            await asyncio.sleep(0.05)
+
+    async def ready(self, environment: Environment, node: str) -> bool:
+        connection = await self.connect(environment, node)
+        try:
+            async with asyncio.timeout(1.0):
+                await connection.client.status()
+        except (StoreError, TimeoutError):
+            return False
+        finally:
+            await connection.close()
+        return True
+
+    async def connect(self, environment: Environment, node: str) -> DynamoConnection:
+        loop = asyncio.get_running_loop()
+        number = next(self.connections)
+        # The moment is virtual in simulation, so this repeats; on real machines it does not, and neither do boot ids:
+        # a second run with the same seed must not look like a replay of the first.
+        bits = draw(split(self.seed, f"client {number} at {loop.time()!r}")).getrandbits
+        core = ClientCore(
+            [(environment.machines[node].host, PORT)],
+            secret=self._secret,
+            cluster=CLUSTER,
+            bits=bits,
+            name=f"client{number}",
+        )
+        client = Client(core, lambda: Instant(loop.time(), 0))
+        client.attach(await environment.endpoint(client.received))
+        return DynamoConnection(client)
+
+    def image(self) -> NodeImage:
+        return image()
+
+    def describe(self) -> Mapping[str, Any]:
+        return dict(self.config)
+
+    @property
+    def _secret(self) -> bytes:
+        return hashlib.blake2b(f"cluster/{self.seed}".encode(), digest_size=32).digest()
+
+    def _program(self, environment: Environment, node: str) -> Program:
+        members = [Member(name, (machine.host, PORT)) for name, machine in environment.machines.items()]
+        key_file, data = f"{FOLDER}/cluster.key", f"{FOLDER}/data"
+        command = ["splitbrain-store", "serve", "--name", node, "--key-file", key_file, "--cluster", CLUSTER]
+        command += ["--engine", self.engine, "--data", data, "--listen", f"{environment.machines[node].host}:{PORT}"]
+        for member in members:
+            command += ["--member", f"{member.name}={member.address[0]}:{PORT}"]
+        for key, value in self.cluster.settings().items():
+            command += ["--config", f"{key}={value}"]
+        return Program(
+            name="splitbrain-store",
+            command=tuple(command),
+            files={key_file: self._secret},
+            data=data,
+            simulate=lambda machine: SimulatedNode(machine, members, self.cluster, self._secret, CLUSTER, PORT),
+        )
+
+
+class DynamoConnection:
+    """A client of the store, as workloads use it."""
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+
+    async def get(self, key: bytes) -> Siblings:
+        try:
+            found = await self.client.get(key)
+        except StoreError as problem:
+            raise _failed(problem) from None
+        return Siblings(found.values, found.context)
+
+    async def put(self, key: bytes, value: bytes, context: bytes | None) -> bytes:
+        try:
+            return await self.client.put(key, value, context)
+        except StoreError as problem:
+            raise _failed(problem) from None
+
+    async def replica(self, key: bytes) -> ReplicaState:
+        try:
+            held = await self.client.local(key)
+        except StoreError as problem:
+            raise _failed(problem) from None
+        versions = held.state.versions
+        return ReplicaState(
+            held.home, tuple(_identify(v) for v in versions), tuple(v.value for v in versions), len(held.hints_for)
+        )
+
+    async def close(self) -> None:
+        self.client.close()
+
+
+def _identify(version: Version) -> str:
+    return f"{version.actor:x}:{version.counter}"
+
+
+def _failed(problem: StoreError) -> OperationFailed:
+    return OperationFailed(problem.code, problem.message, definite=problem.kind.definite)
+
+
+SYSTEM = Dynamo()
