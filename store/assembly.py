@@ -1,28 +1,22 @@
 """The assembly: which parts a node has, what each one holds, and the order in which they are made.
 
-    part            file                        holds
-    --------------  --------------------------  ---------------------------------------------------------------
-    timers, present scheduling, wire/rpc        callbacks to come; the moment the node is in
-    exchange        wire/rpc                    requests to and from other nodes, over sealed datagrams
-    replica         storage/replica             the records on this disk, and changes on their way to it
-    membership      membership/membership       the history of joins and leaves; the ring that follows from it
-    holdings        storage/tokens              the tokens of the ring that this node answers for
-    buffer          storage/write_buffer        writes that only memory holds
-    detector        membership/failure_detector an opinion about each peer
-    background      scheduling/background       slices of work that wait until clients can spare the time
-    core            parts                       all of the above, for the parts below
-    load            gossip/load                 what this node bears
-    gossip          gossip/gossip               core, load; what other nodes said last
-    admission       gossip/admission            core, gossip; joins and leaves, as an operator asks for them
-    handoff         repair/hinted_handoff       core; hints for replicas that could not be reached
-    anti_entropy    repair/anti_entropy         core; Merkle trees of what this node hosts
-    tombstone_gc    repair/tombstone_gc         core, handoff; tombstones that may go
-    cleanup         ownership/cleanup           core, handoff; what is stored of keys that are not this node's
-    sender          ownership/sender            core, cleanup, handoff; tokens on their way from this node
-    receiver        ownership/receiver          core, cleanup; tokens on their way to it
-    reclaim         ownership/reclaim           core, sender, receiver; tokens that nobody holds
-    reception       coordination/reception      core, handoff; clients' requests under way
-    replica_service coordination/replica_service  core, handoff, load; answers other nodes' reads and writes
+What each part is for, and which others it is given, from the ground up:
+
+- `timers`, `present`: callbacks to come, and the moment the node is in.
+- `wire`, `exchange`: sealed datagrams, and requests to and from other nodes over them.
+- `replica`: the records on this disk, and changes on their way to it. `buffer`: writes that only memory holds.
+- `holdings`: the tokens of the ring that this node answers for.
+- `membership`: the history of joins and leaves, and the ring that follows from it.
+- `detector`: an opinion about each peer. `background`: slices of work that wait until clients can spare the time.
+- `core`: all of the above, given to every part below.
+- `load`: how much this node bears. `gossip` (load): what nodes tell each other. `admission` (gossip): joins and leaves.
+- `handoff`: hints for replicas that could not be reached. `anti_entropy`: Merkle trees of what this node hosts.
+- `tombstone_gc` (handoff): tombstones that may go.
+- `cleanup` (handoff): what is stored of keys that are not this node's.
+- `sender` (cleanup, handoff): tokens on their way from this node. `receiver` (cleanup): tokens on their way to it.
+- `reclaim` (sender, receiver): tokens that nobody holds.
+- `reception` (handoff): clients' requests under way.
+- `replica_service` (handoff, load): answers to other nodes' reads and writes.
 
 1. A part is given those that it needs, and they are made before it.
 2. Two pairs need each other. The detector tells the handoff of a peer that returned, and whoever finds that a peer
@@ -64,7 +58,7 @@ from splitbrain.store.wire.rpc import Exchange, Present
 
 @dataclass(frozen=True)
 class Parts:
-    """A node's parts, as the table above has them. out: the actions that they ask for, in order."""
+    """A node's parts, as the list above has them. out: the actions that they ask for, in order."""
 
     out: list[Action]
     wire: Wire

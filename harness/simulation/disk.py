@@ -7,10 +7,10 @@ The durability model:
    all of them at once (group commit).
 3. Records can be read as soon as they are durable, never before; only then is the commit's `done` called.
 4. A crash keeps everything that was acknowledged. Of the frames that were not, the operating system may have
-   written any number on its own, in order: a seeded prefix of their bytes is kept, which may end within a frame,
-   and what is in the torn frame's last bytes may be rubbish.
-5. After a crash the log is read up to the first frame whose checksum is wrong; the rest is thrown away. So a
-   write nobody acknowledged may be there, and half a commit never is.
+   written any number on its own, in order. So a seeded prefix of their bytes is kept. It may end within a frame,
+   and the torn frame's last bytes may be garbage.
+5. After a crash the log is read up to the first frame whose checksum is wrong; the rest is thrown away. So an
+   unacknowledged write may be there, and half a commit never is.
 """
 
 from __future__ import annotations

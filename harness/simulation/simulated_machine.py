@@ -3,8 +3,8 @@
 1. A process sees the world through its machine only: clock, timers, datagrams, disk, randomness, log.
 2. While it is paused nothing of it runs. Datagrams wait in a buffer as large as Linux's and then are lost; timers
    that came due and syncs that ended wait as well. All of it happens, in order, once it is resumed.
-3. After kill -9 nothing of it ever happens: its timers, endpoints and what it waited for are gone, and the disk
-   has crashed with it (a harder end than a real kill -9, which leaves the page cache: a power cut).
+3. After kill -9 nothing of it ever happens: its timers, endpoints and what it waited for are gone. The disk has
+   crashed with it, as in a power cut; a real kill -9 is milder, since it leaves the page cache.
 4. A process that raises is dead, as a real one would be, and its traceback ends its log.
 """
 

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from splitbrain.store.client_core import ClientCore
+from splitbrain.harness.simulation.cluster import START_S
+from splitbrain.store.client import ClientCore
 from splitbrain.store.config import KEY_BYTES_MAX, Config
 from splitbrain.store.coordination import reception as module
 from splitbrain.store.versions.dotted import COUNTER_MAX, EMPTY, NOTHING, Seen, Version, VersionSet, write
@@ -18,7 +19,6 @@ from splitbrain.store.wire.datagrams import REQUEST, Wire
 from splitbrain.store.wire.messages import encode
 from splitbrain.store.wire.peer_messages import Forward, Moved, Ping, Pong, Read, State, Write, Written
 from splitbrain.store.wire.rejections import said
-from splitbrain.harness.simulation.cluster import START_S
 from tests.store.box import CLUSTER, SECRET, Box
 
 ATTACKER = ("10.6.6.6", 666)
@@ -285,16 +285,16 @@ def test_every_kind_of_request_is_answered_in_kind():
 def test_a_fallback_asked_for_a_key_answers_with_its_hints_and_no_primary_does():
     box = Box(4, seed=3)
     key = next(box.keys())
-    (stand_in,) = [name for name in box.names if name not in box.ring.primaries(key)]
-    primary = box.ring.primaries(key)[0]
+    (fallback,) = [name for name in box.names if name not in box.ring.homes(key)]
+    primary = box.ring.homes(key)[0]
     state, _ = write(EMPTY, NOTHING, dot=(1, 1), value=b"v", request_id=1, coordinator="n", wall_ns=0)
     box.isolate(primary)
-    assert box.client(stand_in).ask(Read(key)).reply == Moved()
-    assert box.client(stand_in).ask(Write(key, state)).reply == Moved()
-    assert box.client(stand_in).ask(Read(key, primary)).reply == State(None)
-    assert box.client(stand_in).ask(Write(key, state, primary)).reply == Written()
-    assert box.client(stand_in).ask(Read(key, primary)).reply == State(state)
-    assert box.client(stand_in).ask(Local(key)).reply == Held(False, EMPTY, [primary])
+    assert box.client(fallback).ask(Read(key)).reply == Moved()
+    assert box.client(fallback).ask(Write(key, state)).reply == Moved()
+    assert box.client(fallback).ask(Read(key, primary)).reply == State(None)
+    assert box.client(fallback).ask(Write(key, state, primary)).reply == Written()
+    assert box.client(fallback).ask(Read(key, primary)).reply == State(state)
+    assert box.client(fallback).ask(Local(key)).reply == Held(False, EMPTY, [primary])
     assert box.client(primary).ask(Read(key)).reply == State(EMPTY, 0)
 
 

@@ -35,18 +35,18 @@ def asked(box, kind):
 
 def test_no_machine_is_asked_twice_for_one_request(box):
     key = next(box.keys())
-    homes = box.ring.primaries(key)
-    box.crash(homes[1])
-    box.crash(homes[2])
+    primaries = box.ring.homes(key)
+    box.crash(primaries[1])
+    box.crash(primaries[2])
     seen = asked(box, Write)
-    client = box.client(homes[0])
+    client = box.client(primaries[0])
     client.put(key, b"v", w=3)
     targets = [target for target, _ in seen]
     assert len(targets) == len(set(targets)) == 4
-    assert {request.owner for _, request in seen} == {None, homes[1], homes[2]}
+    assert {request.owner for _, request in seen} == {None, primaries[1], primaries[2]}
 
 
-def test_trusted_homes_that_answer_are_asked_and_nobody_else(box):
+def test_trusted_primaries_that_answer_are_asked_and_nobody_else(box):
     key = next(box.keys())
     seen = asked(box, Read | Write)
     box.client(box.ring.primaries(key)[0]).put(key, b"v")
@@ -55,65 +55,65 @@ def test_trusted_homes_that_answer_are_asked_and_nobody_else(box):
     assert sorted(target for target, _ in seen) == sorted(box.ring.primaries(key)[1:] * 2)
 
 
-def test_a_suspected_home_gets_its_stand_in_at_once(box):
+def test_a_suspected_primary_gets_its_fallback_at_once(box):
     key = next(box.keys())
-    homes = box.ring.primaries(key)
-    box.crash(homes[2])
+    primaries = box.ring.homes(key)
+    box.crash(primaries[2])
     box.run_for(4.0)
     seen = asked(box, Write)
     began = box.now
-    assert box.client(homes[0]).put(key, b"v", w=3).ok
+    assert box.client(primaries[0]).put(key, b"v", w=3).ok
     assert box.now - began < 0.1
-    assert homes[2] not in [target for target, _ in seen]
+    assert primaries[2] not in [target for target, _ in seen]
 
 
-def test_a_strict_quorum_has_no_stand_ins():
+def test_a_strict_quorum_has_no_fallbacks():
     box = Box(5, seed=1, config=Config(sloppy=False))
     key = next(box.keys())
-    homes = box.ring.primaries(key)
-    box.crash(homes[2])
+    primaries = box.ring.homes(key)
+    box.crash(primaries[2])
     box.run_for(4.0)
     seen = asked(box, Write)
-    box.client(homes[0]).put(key, b"v")
+    box.client(primaries[0]).put(key, b"v")
     box.run_for(2.0)
-    assert {target for target, request in seen} == set(homes[1:])
+    assert {target for target, request in seen} == set(primaries[1:])
 
 
-def test_a_home_wrongly_suspected_is_asked_itself_when_its_stand_ins_do_not_answer(box):
+def test_a_primary_wrongly_suspected_is_asked_itself_when_its_fallbacks_do_not_answer(box):
     key = next(box.keys())
-    homes = box.ring.primaries(key)
-    node = box.hosts[homes[0]].node
+    primaries = box.ring.homes(key)
+    node = box.hosts[primaries[0]].node
     for name in box.names:
-        if name not in homes:
+        if name not in primaries:
             box.crash(name)
     detector = node.inspect().core.detector
-    detector.suspects = lambda peer, now: peer == homes[1]
-    assert box.client(homes[0]).put(key, b"v", w=3).ok
+    detector.suspects = lambda peer, now: peer == primaries[1]
+    assert box.client(primaries[0]).put(key, b"v", w=3).ok
 
 
-def test_a_home_that_refuses_gets_a_stand_in_and_counts_for_nothing(box):
+def test_a_primary_that_refuses_gets_a_fallback_and_counts_for_nothing(box):
     key = next(box.keys())
-    homes = box.ring.primaries(key)
-    refusing = box.hosts[homes[1]].node
+    primaries = box.ring.homes(key)
+    refusing = box.hosts[primaries[1]].node
     exchange = refusing.inspect().core.exchange
     plain = exchange.answer
     exchange.answer = lambda incoming, reply: plain(
         incoming, Failed("busy", "no") if isinstance(reply, Written) else reply
     )
     seen = asked(box, Write)
-    call = box.client(homes[0]).begin(Put(key, b"v", None, 3))
+    call = box.client(primaries[0]).begin(Put(key, b"v", None, 3))
     box.run_until(lambda: call.done)
     assert call.ok
-    assert [request.owner for _, request in seen if request.owner] == [homes[1]]
+    assert [request.owner for _, request in seen if request.owner] == [primaries[1]]
 
 
-def test_a_stand_ins_nothing_counts_as_soon_as_the_last_home_is_given_up():
+def test_a_fallbacks_nothing_counts_as_soon_as_the_last_primary_is_given_up():
     box = Box(4, seed=1)
     key = next(box.keys())
-    homes = box.ring.primaries(key)
-    box.crash(homes[1])
+    primaries = box.ring.homes(key)
+    box.crash(primaries[1])
     box.run_for(4.0)
-    box.crash(homes[2])
+    box.crash(primaries[2])
     began = box.now
-    assert box.client(homes[0]).get(key).values == []
+    assert box.client(primaries[0]).get(key).values == []
     assert box.now - began < 0.5
