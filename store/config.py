@@ -21,7 +21,7 @@ CAPACITY_MAX = 16
 
 
 COMMON = ("n", "strategy", "partitions", "tokens", "clocks", "clock_limit", "conflicts", "lww_clock")
-"""The keys that say where data lies and what versions mean: nodes of one cluster agree on them (`gossip`)."""
+"""The keys that decide where data lies and what versions mean: all nodes of a cluster agree on them (`gossip`)."""
 
 
 class ConfigError(ValueError):

@@ -77,8 +77,8 @@ class Dynamo:
     async def connect(self, environment: Environment, node: str) -> DynamoConnection:
         loop = asyncio.get_running_loop()
         number = next(self.connections)
-        # The moment is virtual in simulation, so this repeats; on real machines it does not, and neither do boot ids:
-        # a second run with the same seed must not look like a replay of the first.
+        # The moment is virtual in simulation, so this repeats. On real machines it does not, and neither do incarnation
+        # ids: a second run with the same seed must not look like a replay of the first.
         bits = draw(split(self.seed, f"client {number} at {loop.time()!r}")).getrandbits
         core = ClientCore(
             [(environment.machines[node].host, PORT)],

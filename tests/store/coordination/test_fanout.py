@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from splitbrain.store.config import Config
-from splitbrain.store.wire.client_messages import Failed, Put
-from splitbrain.store.wire.peer_messages import Read, Write, Written
+from splitbrain.store.coordination.fanout import Answered, Ask, AskAgain, Expect, Fanout, PendingChanged, RingDiffers
+from splitbrain.store.wire.messages import Failed, Moved, Put, Read, Write, Written
 from tests.store.box import Box
 
 
@@ -117,3 +117,66 @@ def test_a_fallbacks_nothing_counts_as_soon_as_the_last_primary_is_given_up():
     began = box.now
     assert box.client(primaries[0]).get(key).values == []
     assert box.now - began < 0.5
+
+
+def fanout_of(box, *, sloppy=True):
+    """A fan-out on the first primary replica of a key, with the primaries."""
+    key = next(box.keys())
+    primaries = box.ring.homes(key)
+    core = box.parts(primaries[0]).core
+    return Fanout(core, key, core.now + 1.0, sloppy), primaries
+
+
+def test_the_fan_out_says_whom_to_ask_and_asks_nobody(box):
+    fanout, (own, one, other) = fanout_of(box)
+    before = box.datagrams
+    assert list(fanout.start(besides=own)) == [Ask(one, None), Expect(one), Ask(other, None), Expect(other)]
+    assert fanout.pending == fanout.unanswered == {one, other}
+    box.run_for(0.0)
+    assert box.datagrams == before
+
+
+def test_a_primary_that_is_overdue_leaves_its_place_to_a_fallback_and_is_pending_no_more(box):
+    fanout, (own, one, other) = fanout_of(box)
+    list(fanout.start(besides=own))
+    asked, expected, changed = fanout.overdue(one)
+    assert (asked.owner, expected, changed) == (one, Expect(one), PendingChanged())
+    assert asked.node not in (own, one, other)
+    assert fanout.pending == {other}
+    assert fanout.degraded
+
+
+def test_a_refusal_is_not_waited_out(box):
+    fanout, (own, one, _) = fanout_of(box)
+    list(fanout.start(besides=own))
+    asked, *_ = fanout.answered(one, None, Failed("busy", "no"))
+    assert asked.owner == one
+
+
+def test_what_an_answer_completes_decides_whether_more_are_asked(box):
+    """The answer comes from a node without a token. Whoever coordinates finds that it is enough: nobody is sought."""
+    fanout, (own, one, _) = fanout_of(box)
+    list(fanout.start(besides=own))
+    events = fanout.answered(one, None, Written(slot=None))
+    assert next(events) == Answered(one, None, Written(slot=None))
+    fanout.enough()
+    assert list(events) == [PendingChanged()]
+
+
+def test_where_a_node_holds_no_token_those_who_may_hold_it_are_asked_and_all_are_asked_again(box):
+    fanout, (own, one, _) = fanout_of(box)
+    list(fanout.start(besides=own))
+    _, *events = fanout.answered(one, None, Written(slot=None))
+    *sought, again, changed = events
+    assert isinstance(again, AskAgain) and changed == PendingChanged()
+    assert {event.node for event in sought if isinstance(event, Ask)} == set(box.names) - set(box.ring.homes(next(box.keys())))
+    assert next(iter(fanout.again())) == Ask(one, None)
+
+
+def test_a_node_that_knows_another_ring_is_no_answer(box):
+    fanout, (own, one, _) = fanout_of(box)
+    list(fanout.start(besides=own))
+    events = list(fanout.answered(one, None, Moved()))
+    assert events[0] == RingDiffers(one)
+    assert not any(isinstance(event, Answered) for event in events)
+    assert one in fanout.unanswered
