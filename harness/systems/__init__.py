@@ -1,1 +1,1 @@
-"""Systems under test, one a file, each registered through the entry-point group `splitbrain.systems`."""
+"""Systems under test: each is a file or a folder, registered through the entry-point group `splitbrain.systems`."""
