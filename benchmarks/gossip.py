@@ -18,7 +18,7 @@ from collections import Counter
 
 from splitbrain.harness.simulation.cluster import SimulatedCluster
 from splitbrain.harness.systems.dynamo.simulated_node import KIND
-from splitbrain.store.client import ClientCore
+from splitbrain.store.client_core import ClientCore
 from splitbrain.store.config import Config, Member
 from splitbrain.store.node import Node
 from splitbrain.store.storage.engine import MemoryEngine

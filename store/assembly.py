@@ -3,9 +3,9 @@
 What each part is for, and which others it is given, from the ground up:
 
 - `timers`, `present`: callbacks to come, and the moment the node is in.
-- `wire`, `exchange`: sealed datagrams, and requests to and from other nodes over them.
+- `wire`, `rpc`: sealed datagrams, and requests to and from other nodes over them.
 - `replica`: the records on this disk, and changes on their way to it. `buffer`: writes that only memory holds.
-- `holdings`: the tokens of the ring that this node answers for.
+- `ownership`: the tokens of the ring that this node answers for.
 - `membership`: the history of joins and leaves, and the ring that follows from it.
 - `detector`: an opinion about each peer. `background`: slices of work that wait until clients can spare the time.
 - `core`: all of the above, given to every part below.
@@ -38,22 +38,22 @@ from splitbrain.store.gossip.gossip import Gossip
 from splitbrain.store.gossip.load import Load
 from splitbrain.store.membership.failure_detector import Detector
 from splitbrain.store.membership.membership import Membership
-from splitbrain.store.ownership.cleanup import Leftovers
-from splitbrain.store.ownership.receiver import Taker
-from splitbrain.store.ownership.reclaim import Claims
-from splitbrain.store.ownership.sender import Giver
+from splitbrain.store.ownership.cleanup import Cleanup
+from splitbrain.store.ownership.receiver import Receiver
+from splitbrain.store.ownership.reclaim import Reclaim
+from splitbrain.store.ownership.sender import Sender
 from splitbrain.store.parts import Core, Signal
 from splitbrain.store.repair.anti_entropy import AntiEntropy
 from splitbrain.store.repair.hinted_handoff import Handoff
-from splitbrain.store.repair.tombstone_gc import Reaping
+from splitbrain.store.repair.tombstone_gc import TombstoneGc
 from splitbrain.store.scheduling.background import Background
-from splitbrain.store.scheduling.timers import Timers
+from splitbrain.store.scheduling.timers import Present, Timers
 from splitbrain.store.storage.replica import Replica
-from splitbrain.store.storage.tokens import Holdings
+from splitbrain.store.storage.tokens import TokenOwnership
 from splitbrain.store.storage.write_buffer import WriteBuffer
 from splitbrain.store.wire.datagrams import Wire
-from splitbrain.store.wire.rejections import Notices
-from splitbrain.store.wire.rpc import Exchange, Present
+from splitbrain.store.wire.rejections import Rejections
+from splitbrain.store.wire.rpc import Rpc
 
 
 @dataclass(frozen=True)
@@ -68,11 +68,11 @@ class Parts:
     admission: Admission
     handoff: Handoff
     anti_entropy: AntiEntropy
-    tombstone_gc: Reaping
-    cleanup: Leftovers
-    sender: Giver
-    receiver: Taker
-    reclaim: Claims
+    tombstone_gc: TombstoneGc
+    cleanup: Cleanup
+    sender: Sender
+    receiver: Receiver
+    reclaim: Reclaim
     reception: Reception
     replica_service: ReplicaService
 
@@ -98,7 +98,7 @@ def assemble(
         out.append(Note(text))
 
     wire = Wire(secret, cluster, name, bits)
-    exchange = Exchange(wire, timers, present, bits, out)
+    rpc = Rpc(wire, timers, present, bits, out)
     # Storage: with a write buffer, a crash forgets dots that are out there already.
     replica = Replica(reader, name, config, bits, out, fresh=fresh or config.write_buffer > 0)
     membership = Membership(name, members, config, reader, replica, note)
@@ -107,10 +107,10 @@ def assemble(
         secret=secret,
         config=config,
         membership=membership,
-        holdings=Holdings(reader, replica),
+        ownership=TokenOwnership(reader, replica),
         replica=replica,
         buffer=WriteBuffer(config, replica, timers, present),
-        exchange=exchange,
+        rpc=rpc,
         detector=Detector(membership.others(), returned.send, config.gossip_s),
         timers=timers,
         present=present,
@@ -130,20 +130,20 @@ def assemble(
     handoff = Handoff(core)
     returned.connect(handoff.push)
     anti_entropy = AntiEntropy(core, bits)
-    tombstone_gc = Reaping(core, handoff)
+    tombstone_gc = TombstoneGc(core, handoff)
     # Ownership.
-    cleanup = Leftovers(core, handoff, reader)
-    sender = Giver(core, cleanup, reader, drained=lambda: handoff.drained)
-    receiver = Taker(core, cleanup, reader)
-    reclaim = Claims(core, sender, receiver)
+    cleanup = Cleanup(core, handoff, reader)
+    sender = Sender(core, cleanup, reader, drained=lambda: handoff.drained)
+    receiver = Receiver(core, cleanup, reader)
+    reclaim = Reclaim(core, sender, receiver)
     # Coordination.
     reception = Reception(core, handoff, bits)
     replica_service = ReplicaService(core, handoff, load)
     # What the network brings besides requests.
-    notices = Notices(lambda to, datagram: out.append(Send(to, datagram)), note)
-    exchange.on_answer = core.detector.heard
-    exchange.on_refused = lambda reason, datagram, source: notices.refused(reason, datagram, source, core.now)
-    exchange.on_notice = lambda source, text: notices.heard(source, text, core.now)
+    rejections = Rejections(lambda to, datagram: out.append(Send(to, datagram)), note)
+    rpc.on_answer = core.detector.heard
+    rpc.on_refused = lambda reason, datagram, source: rejections.refused(reason, datagram, source, core.now)
+    rpc.on_rejection = lambda source, text: rejections.heard(source, text, core.now)
     return Parts(
         out=out,
         wire=wire,

@@ -27,18 +27,14 @@ from splitbrain.store.gossip.load import balance
 from splitbrain.store.membership.failure_detector import PING_EVERY_S
 from splitbrain.store.membership.history import Standing
 from splitbrain.store.status import status
-from splitbrain.store.wire.messages import (
+from splitbrain.store.wire.client_messages import Get, Join, Leave, Local, Members, Put, Report, Status, View
+from splitbrain.store.wire.peer_messages import (
     AskQuiet,
     CompareLeaves,
     CompareNodes,
     CompareRoots,
     Fetch,
     Forward,
-    Get,
-    Join,
-    Leave,
-    Local,
-    Members,
     Offer,
     Page,
     Ping,
@@ -47,7 +43,6 @@ from splitbrain.store.wire.messages import (
     Reap,
     Reconcile,
     Serve,
-    Status,
     Swap,
     Tell,
     Tokens,
@@ -99,7 +94,7 @@ class Node:
             fresh=fresh,
         )
         self._core = self._parts.core
-        self._core.exchange.on_request = self._request
+        self._core.rpc.on_request = self._request
         self.environment: Callable[[], dict[str, object]] = dict
         """What the shell adds to `status`."""
 
@@ -114,8 +109,8 @@ class Node:
             core.note(f"WARNING: defect={defect} is on. {DEFECTS[defect].wrong} Keep nothing here.")
         core.membership.start()
         core.buffer.start()
-        if not core.holdings.known and core.ring.members:
-            core.holdings.begin(core.ring, core.name)
+        if not core.ownership.known and core.ring.members:
+            core.ownership.begin(core.ring, core.name)
         self._tick()
         parts.gossip.start()
         self._ping()
@@ -160,7 +155,7 @@ class Node:
         core, parts = self._core, self._parts
         return {
             "name": core.name,
-            "boot": f"{parts.wire.boot:016x}",
+            "boot": f"{parts.wire.incarnation:016x}",
             **status(core, parts.handoff, parts.reception.latencies, parts.reception.ongoing),
             "balance": balance(core.ring, parts.gossip.loads),
             "merkle": parts.anti_entropy.status(),
@@ -210,16 +205,16 @@ class Node:
             case AskQuiet() | Reap():
                 parts.tombstone_gc.take(incoming, request)
             case Ping():
-                core.exchange.answer(incoming, Pong())
+                core.rpc.answer(incoming, Pong())
             case Status():
-                core.exchange.answer(incoming, Report(msgspec.json.encode(self.status())))
+                core.rpc.answer(incoming, Report(msgspec.json.encode(self.status())))
             case Tell() | Reconcile():
                 parts.gossip.take(incoming, request)
             case Join() | Leave():
                 parts.admission.take(incoming, request)
             case Members():
                 changes = [] if request.view == core.membership.view else core.membership.changes
-                core.exchange.answer(incoming, View(changes, core.config.settings()))
+                core.rpc.answer(incoming, View(changes, core.config.settings()))
             case _:
                 assert_never(request)
 

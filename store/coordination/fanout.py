@@ -22,7 +22,9 @@ from typing import NamedTuple
 
 from splitbrain.store.parts import Core
 from splitbrain.store.scheduling.timers import Timer
-from splitbrain.store.wire.messages import Failed, Moved, Reply, State, Written
+from splitbrain.store.wire.client_messages import Failed
+from splitbrain.store.wire.messages import Reply
+from splitbrain.store.wire.peer_messages import Moved, State, Written
 
 FALLBACK_AFTER_S = 0.25
 """Well over a round trip and a sync to disk, well under a client's patience."""
@@ -128,7 +130,7 @@ class Fanout:
             return
         self._seeking = True
         membership = self._core.membership
-        former = [primary for ring in reversed(membership.past) for primary in ring.homes(self._key)]
+        former = [primary for ring in reversed(membership.past) for primary in ring.primaries(self._key)]
         preference = self._core.ring.preference(self._key)
         others = [*former, *membership.leaving(), *preference[self._core.ring.n :][:SPARE_ASKED]]
         for node in dict.fromkeys(others):
@@ -182,7 +184,7 @@ class Fanout:
         yield PendingChanged()
 
     def _follow_ring(self) -> Iterator[Event]:
-        primaries = self._core.ring.homes(self._key)
+        primaries = self._core.ring.primaries(self._key)
         if primaries != self.primaries:
             new = set(primaries) - set(self.primaries) - set(self._asked_directly)
             self.unanswered = (self.unanswered & set(primaries)) | new

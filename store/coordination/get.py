@@ -22,7 +22,8 @@ from splitbrain.store.repair.read_repair import ReadRepair
 from splitbrain.store.scheduling.timers import Timer
 from splitbrain.store.versions.context import Context, issue
 from splitbrain.store.versions.dotted import NOTHING, VersionSet, add, live, newest_stamp
-from splitbrain.store.wire.messages import Failed, Read, State, Values
+from splitbrain.store.wire.client_messages import Failed, Values
+from splitbrain.store.wire.peer_messages import Read, State
 
 STRAGGLERS_S = 0.25
 """How long a get waits, after its answer, for the primaries that have not answered yet, before it repairs."""
@@ -45,7 +46,7 @@ class GetCoordinator:
         """Read here, and ask the others."""
         core, request, primaries = self._core, self._request, self._request.fanout.primaries
         self._timer = core.timers.at(request.deadline, self._time_up)
-        slot = core.holdings.slot(self._key)
+        slot = core.ownership.slot(self._key)
         if core.name in primaries or slot is not None:
             own = Answered(core.name, None, State(core.replica.visible(self._key), slot))
             begin = request.begin(self, own, core.name if core.name in primaries else None)

@@ -21,7 +21,8 @@ from splitbrain.store.coordination.request import Admitted, Progress, QuorumMet,
 from splitbrain.store.storage.replica import DATA, Entry
 from splitbrain.store.versions.context import Context, issue
 from splitbrain.store.versions.dotted import EMPTY, Dot, newest_stamp
-from splitbrain.store.wire.messages import Failed, Put, Stored, Write, Written
+from splitbrain.store.wire.client_messages import Failed, Put, Stored
+from splitbrain.store.wire.peer_messages import Write, Written
 
 
 class PutCoordinator:
@@ -46,7 +47,7 @@ class PutCoordinator:
     def start(self) -> None:
         """Make the version and store it here."""
         core, key, request = self._core, self._key, self._request
-        if core.name in request.fanout.primaries or core.holdings.writable(key):
+        if core.name in request.fanout.primaries or core.ownership.writable(key):
             replaced, before = None, core.replica.newest(DATA, key)
         else:
             replaced = request.fanout.replaced()
@@ -70,7 +71,7 @@ class PutCoordinator:
     def _stored(self, replaced: str | None, durable: bool = True) -> None:
         """This node has the write; replaced: as a hint for that primary."""
         core, request = self._core, self._request
-        slot = core.holdings.slot(self._key) if replaced is None else None
+        slot = core.ownership.slot(self._key) if replaced is None else None
         own = Answered(core.name, replaced, Written(slot, durable))
         if replaced is None:
             besides = core.name if core.name in request.fanout.primaries else None

@@ -27,6 +27,7 @@ from splitbrain.store.repair.hinted_handoff import Handoff
 from splitbrain.store.scheduling.latencies import Latencies
 from splitbrain.store.versions.context import accept
 from splitbrain.store.versions.dots import Dots
+from splitbrain.store.wire.client_messages import Failed, Get, Put
 from splitbrain.store.wire.limits import check_key, check_value
 from splitbrain.store.wire.messages import Reply
 from splitbrain.store.wire.peer_messages import Forward
@@ -79,17 +80,17 @@ class Reception:
         try:
             admitted = _admit(core, request, request_id)
         except StoreError as refusal:
-            core.exchange.answer(incoming, Failed(refusal.code, refusal.message))
+            core.rpc.answer(incoming, Failed(refusal.code, refusal.message))
             return
         if unknown:
             text = f"{core.name} started while this put was under way; get the key before you retry"
-            core.exchange.answer(incoming, Failed("timeout", text))
+            core.rpc.answer(incoming, Failed("timeout", text))
         elif stale:
             core.counters["stale_puts"] += 1
-            core.exchange.forget(incoming)
+            core.rpc.forget(incoming)
         elif self.ongoing >= REQUESTS_MAX:
             text = f"{core.name} has {REQUESTS_MAX} requests under way; wait and retry"
-            core.exchange.answer(incoming, Failed("busy", text))
+            core.rpc.answer(incoming, Failed("busy", text))
         else:
             if isinstance(request, Put):
                 self._putting[request.key, request_id] = []
@@ -112,9 +113,9 @@ class Reception:
         took_s = core.now - began
         self.latencies["put" if isinstance(request, Put) else "get"].observe(took_s, core.now)
         core.background.observe(took_s, core.now)
-        core.exchange.answer(incoming, reply)
+        core.rpc.answer(incoming, reply)
         for other in self._putting.pop((request.key, admitted.request_id), ()) if isinstance(request, Put) else ():
-            core.exchange.answer(other, reply)
+            core.rpc.answer(other, reply)
 
 
 def _admit(core: Core, request: Get | Put, request_id: int) -> Admitted:

@@ -14,8 +14,9 @@ from splitbrain.store.gossip.load import Load
 from splitbrain.store.parts import Core
 from splitbrain.store.repair.hinted_handoff import Handoff
 from splitbrain.store.storage.replica import DATA
+from splitbrain.store.wire.client_messages import Failed, Held, Local
 from splitbrain.store.wire.limits import KEY_RULE, is_key
-from splitbrain.store.wire.messages import Failed, Held, Local, Moved, Read, State, Write, Written
+from splitbrain.store.wire.peer_messages import Moved, Read, State, Write, Written
 from splitbrain.store.wire.rpc import Incoming
 
 
@@ -29,7 +30,7 @@ class ReplicaService:
 
     def take(self, incoming: Incoming, request: Read | Write | Local) -> None:
         """Another node's request, or an operator's look at one replica."""
-        answer = self._core.exchange.answer
+        answer = self._core.rpc.answer
         if not is_key(request.key):
             answer(incoming, Failed("bad_key", KEY_RULE))
             return
@@ -45,8 +46,8 @@ class ReplicaService:
 
     def _read(self, request: Read) -> State | Moved:
         core, key = self._core, request.key
-        state, slot = core.replica.visible(key), core.holdings.slot(key)
-        if slot is not None or core.name in core.ring.homes(key):
+        state, slot = core.replica.visible(key), core.ownership.slot(key)
+        if slot is not None or core.name in core.ring.primaries(key):
             return State(state, slot)
         if request.owner is None:
             return Moved()
@@ -57,24 +58,25 @@ class ReplicaService:
         core, key = self._core, request.key
         if core.membership.removed(incoming.name):
             text = f"{incoming.name} was removed from the cluster; what it holds may have been deleted since"
-            core.exchange.answer(incoming, Failed("bad_request", text))
-        elif core.holdings.writable(key) or core.name in core.ring.homes(key):
+            core.rpc.answer(incoming, Failed("bad_request", text))
+        elif core.ownership.writable(key) or core.name in core.ring.primaries(key):
             if not request.durable and core.buffer.merge(key, request.state):
-                core.exchange.answer(incoming, Written(core.holdings.slot(key), durable=False))
+                core.rpc.answer(incoming, Written(core.ownership.slot(key), durable=False))
             else:
                 core.replica.merge(DATA, key, request.state, partial(self._written, incoming, key))
         elif request.owner is None:
-            core.exchange.answer(incoming, Moved())
+            core.rpc.answer(incoming, Moved())
         elif core.membership.address(request.owner) is not None:
-            hinted = partial(core.exchange.answer, incoming, Written())
+            hinted = partial(core.rpc.answer, incoming, Written())
             self._handoff.keep(request.owner, key, request.state, hinted)
         else:
             text = f"{core.name} knows no node {request.owner!r} to keep a hint for"
-            core.exchange.answer(incoming, Failed("bad_request", text))
+            core.rpc.answer(incoming, Failed("bad_request", text))
 
     def _written(self, incoming: Incoming, key: bytes) -> None:
-        self._core.exchange.answer(incoming, Written(self._core.holdings.slot(key)))
+        self._core.rpc.answer(incoming, Written(self._core.ownership.slot(key)))
 
     def _local(self, key: bytes) -> Held:
         core = self._core
-        return Held(core.name in core.ring.homes(key), core.replica.read(DATA, key).state, self._handoff.owners(key))
+        primary = core.name in core.ring.primaries(key)
+        return Held(primary, core.replica.read(DATA, key).state, self._handoff.owners(key))

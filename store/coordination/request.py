@@ -30,7 +30,9 @@ from splitbrain.store.defects import FALLBACK_NOT_FOUND
 from splitbrain.store.parts import Core
 from splitbrain.store.repair.hinted_handoff import Handoff
 from splitbrain.store.versions.context import Context
-from splitbrain.store.wire.messages import Get, Put, Read, Reply, State, Write, Written
+from splitbrain.store.wire.client_messages import Get, Put
+from splitbrain.store.wire.messages import Reply
+from splitbrain.store.wire.peer_messages import Read, State, Write, Written
 
 
 class TokenArrived(NamedTuple):
@@ -92,7 +94,7 @@ class Request:
         """Count this node's own answer, and ask for every primary replica but one."""
         self._coordinator = coordinator
         if own.owner is None or self._reads:
-            self._ownership = self.core.holdings.version
+            self._ownership = self.core.ownership.version
         self._count(own)
         yield own
         # After a stall of the disk past the deadline nobody is asked: a put's coordinator has kept hints for all.
@@ -107,9 +109,9 @@ class Request:
         """Whether the quorum is met."""
         if self._decided:
             return
-        holdings = self.core.holdings
-        if self._ownership not in (None, holdings.version):
-            self._ownership, slot = holdings.version, holdings.slot(self.key)
+        ownership = self.core.ownership
+        if self._ownership not in (None, ownership.version):
+            self._ownership, slot = ownership.version, ownership.slot(self.key)
             if slot is not None:
                 self._counter.count(self.core.name, None, slot)
                 yield TokenArrived()

@@ -26,7 +26,9 @@ from splitbrain.store.repair.hinted_handoff import Handoff
 from splitbrain.store.versions.clocks import gives_dots
 from splitbrain.store.versions.dots import Dots
 from splitbrain.store.versions.dotted import Dot
-from splitbrain.store.wire.messages import Failed, Forward, Put, Reply, Stored, after_others
+from splitbrain.store.wire.client_messages import Failed, Put, Stored
+from splitbrain.store.wire.messages import Reply, after_others
+from splitbrain.store.wire.peer_messages import Forward
 
 LOOK_EVERY_S = 0.1
 GRACE_S = 0.5
@@ -55,7 +57,7 @@ class Routing:
     def route(self) -> None:
         """Coordinate here, or forward."""
         core, message = self._core, self._admitted.message
-        self._primaries = list(core.ring.homes(message.key))
+        self._primaries = list(core.ring.primaries(message.key))
         self._untried = list(self._primaries)
         preferred = self._admitted.context.fastest
         if preferred not in self._primaries or core.suspects(preferred):
@@ -74,7 +76,7 @@ class Routing:
         request = Request(core, self._handoff, admitted, self._end)
         if isinstance(admitted.message, Put):
             if core.config.defect == RETRY_WITHOUT_DEDUPLICATION:
-                admitted, dot = replace(admitted, request_id=core.exchange.new_id()), None
+                admitted, dot = replace(admitted, request_id=core.rpc.new_id()), None
             put = PutCoordinator(request, admitted, dot)
             put.start()
         else:

@@ -15,7 +15,7 @@ from splitbrain.harness.simulation.cluster import SimulatedCluster
 from splitbrain.harness.systems.dynamo.simulated_node import KIND
 from splitbrain.store.actions import Address, Persist, Record
 from splitbrain.store.assembly import Parts
-from splitbrain.store.client import ClientCore
+from splitbrain.store.client_core import ClientCore
 from splitbrain.store.config import Config, Member
 from splitbrain.store.membership.membership import Membership
 from splitbrain.store.node import Node

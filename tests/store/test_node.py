@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from splitbrain.harness.simulation.cluster import START_S
-from splitbrain.store.client import ClientCore
+from splitbrain.store.client_core import ClientCore
 from splitbrain.store.config import KEY_BYTES_MAX, Config
 from splitbrain.store.coordination import reception as module
 from splitbrain.store.versions.dotted import COUNTER_MAX, EMPTY, NOTHING, Seen, Version, VersionSet, write
@@ -35,8 +35,8 @@ def answers_to(box, name, datagrams):
     return answers
 
 
-def boot(box, name):
-    return box.parts(name).wire.boot
+def incarnation(box, name):
+    return box.parts(name).wire.incarnation
 
 
 def alive(box):
@@ -285,8 +285,8 @@ def test_every_kind_of_request_is_answered_in_kind():
 def test_a_fallback_asked_for_a_key_answers_with_its_hints_and_no_primary_does():
     box = Box(4, seed=3)
     key = next(box.keys())
-    (fallback,) = [name for name in box.names if name not in box.ring.homes(key)]
-    primary = box.ring.homes(key)[0]
+    (fallback,) = [name for name in box.names if name not in box.ring.primaries(key)]
+    primary = box.ring.primaries(key)[0]
     state, _ = write(EMPTY, NOTHING, dot=(1, 1), value=b"v", request_id=1, coordinator="n", wall_ns=0)
     box.isolate(primary)
     assert box.client(fallback).ask(Read(key)).reply == Moved()

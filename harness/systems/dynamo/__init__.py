@@ -1,7 +1,7 @@
 """The reference store as a system under test.
 
 `store_system` starts it on machines of any kind and connects clients to it. `simulated_node` runs its core in
-simulation. The entry point names `SYSTEM`.
+simulation. `image` says what a node in a container is made of. The entry point names `SYSTEM`.
 """
 
 from splitbrain.harness.systems.dynamo.store_system import SYSTEM, Dynamo

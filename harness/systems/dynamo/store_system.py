@@ -15,7 +15,8 @@ from typing import Any
 
 from splitbrain.harness.environment import Environment, EnvironmentFailure, Machine, Program
 from splitbrain.harness.seeds import draw, split
-from splitbrain.harness.system import OperationFailed, ReplicaState, Siblings
+from splitbrain.harness.system import NodeImage, OperationFailed, ReplicaState, Siblings
+from splitbrain.harness.systems.dynamo.image import image
 from splitbrain.harness.systems.dynamo.simulated_node import SimulatedNode
 from splitbrain.store import Client, ClientCore, Config, Member, StoreError
 from splitbrain.store.actions import Instant

@@ -97,7 +97,7 @@ def test_a_deleted_key_reads_as_empty_and_re_creating_it_is_causal(box):
     assert client.put(b"k", b"again", found.context).ok
     assert client.get(b"k").values == [b"again"]
     box.run_for(1.0)
-    assert all(len(box.versions(primary, b"k")) == 1 for primary in box.ring.homes(b"k"))
+    assert all(len(box.versions(primary, b"k")) == 1 for primary in box.ring.primaries(b"k"))
 
 
 def test_a_tombstone_stays_so_that_a_late_replica_does_not_bring_the_value_back(box):
@@ -218,7 +218,7 @@ def test_a_network_that_loses_delays_and_duplicates_still_does_every_put_once(se
     for i in range(30):
         key = b"k%d" % i
         assert client.get(key).values == [b"v"]
-        assert {len(box.versions(primary, key)) for primary in box.ring.homes(key)} == {1}
+        assert {len(box.versions(primary, key)) for primary in box.ring.primaries(key)} == {1}
 
 
 # Quorums
@@ -464,7 +464,7 @@ def test_a_put_retried_through_two_coordinators_reads_as_one_value(box):
     put, number = Put(key, b"v", None), 12345
     client = box.client(primaries[0])
     for primary in primaries[:2]:
-        client.core._exchange.ask(box.hosts[primary].address, put, box.now + 3.0, lambda reply: None, number)
+        client.core._rpc.ask(box.hosts[primary].address, put, box.now + 3.0, lambda reply: None, number)
         box.send_all(client.address, client.core._actions())
         box.run_until(lambda primary=primary: box.values(primary, key) == [b"v"])
         box.run_for(0.5)

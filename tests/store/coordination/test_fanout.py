@@ -6,7 +6,8 @@ import pytest
 
 from splitbrain.store.config import Config
 from splitbrain.store.coordination.fanout import Answered, Ask, AskAgain, Expect, Fanout, PendingChanged, RingDiffers
-from splitbrain.store.wire.messages import Failed, Moved, Put, Read, Write, Written
+from splitbrain.store.wire.client_messages import Failed, Put
+from splitbrain.store.wire.peer_messages import Moved, Read, Write, Written
 from tests.store.box import Box
 
 
@@ -22,12 +23,12 @@ def asked(box, kind):
         if box.hosts[name].node is None:
             continue
         core = box.parts(name).core
-        plain = core.exchange.ask
+        plain = core.rpc.ask
 
-        def ask(to, request, deadline, on_reply, request_id=None, plain=plain):
+        def ask(to, request, deadline, on_reply, *rest, plain=plain, **named):
             if isinstance(request, kind):
                 seen.append((box.owner[to], request))
-            plain(to, request, deadline, on_reply, request_id)
+            plain(to, request, deadline, on_reply, *rest, **named)
 
         core.rpc.ask = ask
     return seen
@@ -35,7 +36,7 @@ def asked(box, kind):
 
 def test_no_machine_is_asked_twice_for_one_request(box):
     key = next(box.keys())
-    primaries = box.ring.homes(key)
+    primaries = box.ring.primaries(key)
     box.crash(primaries[1])
     box.crash(primaries[2])
     seen = asked(box, Write)
@@ -57,7 +58,7 @@ def test_trusted_primaries_that_answer_are_asked_and_nobody_else(box):
 
 def test_a_suspected_primary_gets_its_fallback_at_once(box):
     key = next(box.keys())
-    primaries = box.ring.homes(key)
+    primaries = box.ring.primaries(key)
     box.crash(primaries[2])
     box.run_for(4.0)
     seen = asked(box, Write)
@@ -70,7 +71,7 @@ def test_a_suspected_primary_gets_its_fallback_at_once(box):
 def test_a_strict_quorum_has_no_fallbacks():
     box = Box(5, seed=1, config=Config(sloppy=False))
     key = next(box.keys())
-    primaries = box.ring.homes(key)
+    primaries = box.ring.primaries(key)
     box.crash(primaries[2])
     box.run_for(4.0)
     seen = asked(box, Write)
@@ -81,7 +82,7 @@ def test_a_strict_quorum_has_no_fallbacks():
 
 def test_a_primary_wrongly_suspected_is_asked_itself_when_its_fallbacks_do_not_answer(box):
     key = next(box.keys())
-    primaries = box.ring.homes(key)
+    primaries = box.ring.primaries(key)
     node = box.hosts[primaries[0]].node
     for name in box.names:
         if name not in primaries:
@@ -93,11 +94,11 @@ def test_a_primary_wrongly_suspected_is_asked_itself_when_its_fallbacks_do_not_a
 
 def test_a_primary_that_refuses_gets_a_fallback_and_counts_for_nothing(box):
     key = next(box.keys())
-    primaries = box.ring.homes(key)
+    primaries = box.ring.primaries(key)
     refusing = box.hosts[primaries[1]].node
-    exchange = refusing.inspect().core.exchange
-    plain = exchange.answer
-    exchange.answer = lambda incoming, reply: plain(
+    rpc = refusing.inspect().core.rpc
+    plain = rpc.answer
+    rpc.answer = lambda incoming, reply: plain(
         incoming, Failed("busy", "no") if isinstance(reply, Written) else reply
     )
     seen = asked(box, Write)
@@ -110,7 +111,7 @@ def test_a_primary_that_refuses_gets_a_fallback_and_counts_for_nothing(box):
 def test_a_fallbacks_nothing_counts_as_soon_as_the_last_primary_is_given_up():
     box = Box(4, seed=1)
     key = next(box.keys())
-    primaries = box.ring.homes(key)
+    primaries = box.ring.primaries(key)
     box.crash(primaries[1])
     box.run_for(4.0)
     box.crash(primaries[2])
@@ -122,7 +123,7 @@ def test_a_fallbacks_nothing_counts_as_soon_as_the_last_primary_is_given_up():
 def fanout_of(box, *, sloppy=True):
     """A fan-out on the first primary replica of a key, with the primaries."""
     key = next(box.keys())
-    primaries = box.ring.homes(key)
+    primaries = box.ring.primaries(key)
     core = box.parts(primaries[0]).core
     return Fanout(core, key, core.now + 1.0, sloppy), primaries
 
@@ -169,7 +170,7 @@ def test_where_a_node_holds_no_token_those_who_may_hold_it_are_asked_and_all_are
     _, *events = fanout.answered(one, None, Written(slot=None))
     *sought, again, changed = events
     assert isinstance(again, AskAgain) and changed == PendingChanged()
-    assert {event.node for event in sought if isinstance(event, Ask)} == set(box.names) - set(box.ring.homes(next(box.keys())))
+    assert {event.node for event in sought if isinstance(event, Ask)} == set(box.names) - set(box.ring.primaries(next(box.keys())))
     assert next(iter(fanout.again())) == Ask(one, None)
 
 

@@ -79,7 +79,7 @@ def parted():
     """A client on the side with one primary of the key and all fallbacks."""
     box = Box(5, seed=1, config=Config(anti_entropy_s=0))
     key = next(box.keys())
-    primaries = box.ring.homes(key)
+    primaries = box.ring.primaries(key)
     box.isolate(*primaries[1:])
     box.run_for(3.0)
     return box, key, primaries
@@ -120,7 +120,7 @@ def test_one_request_may_be_strict_in_a_sloppy_cluster(parted):
 def test_one_request_may_be_sloppy_in_a_strict_cluster():
     box = Box(5, seed=1, config=Config(sloppy=False, anti_entropy_s=0))
     key = next(box.keys())
-    primaries = box.ring.homes(key)
+    primaries = box.ring.primaries(key)
     box.isolate(*primaries[1:])
     box.run_for(3.0)
     client = box.client(primaries[0])
@@ -132,7 +132,7 @@ def test_one_request_may_be_sloppy_in_a_strict_cluster():
 def test_a_node_that_is_no_primary_coordinates_a_sloppy_request_of_a_strict_cluster_when_all_primaries_are_gone():
     box = Box(5, seed=1, config=Config(sloppy=False, anti_entropy_s=0))
     key = next(box.keys())
-    primaries = box.ring.homes(key)
+    primaries = box.ring.primaries(key)
     stranger = next(name for name in box.names if name not in primaries)
     for primary in primaries:
         box.crash(primary)

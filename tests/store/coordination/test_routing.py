@@ -19,7 +19,7 @@ def box():
 
 def stranger_and_primaries(box):
     key = next(box.keys())
-    primaries = box.ring.homes(key)
+    primaries = box.ring.primaries(key)
     return key, [name for name in box.names if name not in primaries], primaries
 
 

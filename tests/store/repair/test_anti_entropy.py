@@ -173,11 +173,11 @@ def test_every_two_nodes_that_share_a_partition_meet(monkeypatch):
     met = set()
     ask = Rpc.ask
 
-    def noted(rpc, to, request, *rest):
+    def noted(rpc, to, request, *rest, **named):
         if isinstance(request, CompareRoots):
-            asker = next(name for name, host in box.hosts.items() if host.node.inspect().core.exchange is exchange)
+            asker = next(name for name, host in box.hosts.items() if host.node.inspect().core.rpc is rpc)
             met.add((asker, box.owner[to]))
-        return ask(exchange, to, request, *rest)
+        return ask(rpc, to, request, *rest, **named)
 
     monkeypatch.setattr(Rpc, "ask", noted)
     box.run_for(4 * 1.25 * EVERY_S + 1.0)
@@ -253,11 +253,11 @@ def test_a_request_under_another_view_is_refused_and_the_comparison_repeated_lat
     joining = Join(member.name, member.address, member.zone, member.capacity)
     calls, ask = [], Rpc.ask
 
-    def join_at_the_first_descent(rpc, to, request, *rest):
+    def join_at_the_first_descent(rpc, to, request, *rest, **named):
         if isinstance(request, CompareNodes | CompareLeaves) and not calls:
             calls.append(None)
             box.at(box.now, lambda: calls.append(box.client("n3").begin(joining)))
-        return ask(rpc, to, request, *rest)
+        return ask(rpc, to, request, *rest, **named)
 
     monkeypatch.setattr(Rpc, "ask", join_at_the_first_descent)
     meter = Meter(box, monkeypatch)

@@ -121,7 +121,7 @@ def test_nothing_is_pushed_that_a_crash_of_the_holder_would_undo(box):
     other.run_for(1.0)
     box.hold("n1")
     node = box.hosts["n1"].node
-    node.inspect().handoff.keep(home, key, other.state(home, key), lambda: None)
+    node.inspect().handoff.keep(primary, key, other.state(primary, key), lambda: None)
     box.do(box.hosts["n1"], node.wake(box.instant()))
     box.run_for(5.0)
     assert box.values(primary, key) == []

@@ -196,11 +196,11 @@ def test_a_node_that_was_stalled_counts_its_quiet_anew(box):
     state = box.state(primary, key)
     assert say(box, primary, key, state) == WAIT
     box.run_for(QUIET_S)
-    assert say(box, home, key, state) == READY
-    box.pause(home)
+    assert say(box, primary, key, state) == READY
+    box.pause(primary)
     box.run_for(1.0)
-    box.resume(home)
-    assert say(box, home, key, state) == WAIT
+    box.resume(primary)
+    assert say(box, primary, key, state) == WAIT
 
 
 def test_a_restarted_node_counts_its_quiet_anew(box):
@@ -249,9 +249,9 @@ def test_a_primary_that_holds_another_state_says_so_and_is_sent_the_tombstone():
 def test_a_replica_that_is_not_told_to_delete_brings_the_tombstone_back_and_not_the_value(box):
     key = box.key()
     deleted(box, key)
-    first, _, untold = box.ring.homes(key)
+    first, _, untold = box.ring.primaries(key)
     reaper = box.parts(first).tombstone_gc
-    told = reaper._told
+    told = reaper._answered
 
     def cut_off_before_the_order(*args, last):
         if last:
@@ -300,9 +300,9 @@ def test_an_order_about_a_key_that_was_written_meanwhile_changes_nothing(box):
     state = box.state(primary, key)
     for name in box.names:
         say(box, name, key, state)
-    assert box.client(home).put(key, b"new", context, w=3).ok
-    view = box.membership(home).view
-    for name in box.ring.homes(key):
+    assert box.client(primary).put(key, b"new", context, w=3).ok
+    view = box.membership(primary).view
+    for name in box.ring.primaries(key):
         box.client(name).ask(Reap(view, [(key, digest(key, state))]))
     assert [box.values(name, key) for name in box.ring.primaries(key)] == [[b"new"]] * 3
 
@@ -310,10 +310,10 @@ def test_an_order_about_a_key_that_was_written_meanwhile_changes_nothing(box):
 def test_an_order_to_delete_that_was_not_prepared_changes_nothing(box):
     key = box.key()
     deleted(box, key)
-    home = box.ring.homes(key)[0]
-    view = box.membership(home).view
-    box.client(home).ask(Reap(view, [(key, digest(key, box.state(home, key)))]))
-    assert box.versions(home, key)
+    primary = box.ring.primaries(key)[0]
+    view = box.membership(primary).view
+    box.client(primary).ask(Reap(view, [(key, digest(key, box.state(primary, key)))]))
+    assert box.versions(primary, key)
 
 
 def test_a_question_in_another_view_of_the_membership_is_refused(box):
@@ -324,7 +324,7 @@ def test_a_question_in_another_view_of_the_membership_is_refused(box):
 def test_what_is_watched_is_bounded(box, monkeypatch):
     monkeypatch.setattr(tombstone_gc, "WATCHED_MAX", 10)
     view = box.membership("n1").view
-    keys = [key for key, _ in zip(box.keys(), range(200), strict=False) if "n1" not in box.ring.homes(key)]
+    keys = [key for key, _ in zip(box.keys(), range(200), strict=False) if "n1" not in box.ring.primaries(key)]
     reply = box.client("n1").ask(AskQuiet(view, [(key, 5) for key in keys])).reply
     assert isinstance(reply, Quiet) and set(reply.answers) == {WAIT}
     assert len(box.parts("n1").tombstone_gc._watched) == 10

@@ -193,7 +193,7 @@ def test_a_write_that_comes_again_once_it_is_durable_is_not_held_for_ever():
     assert box.client("n1").put(b"k", b"v", w=3).ok
     box.run_for(2 * FLUSH_S)
     again = box.client("n2").ask(Write(b"k", box.state("n2", b"k"), None, False))
-    assert again.reply == Written(slot=box.parts("n2").core.holdings.slot(b"k"), durable=True)
+    assert again.reply == Written(slot=box.parts("n2").core.ownership.slot(b"k"), durable=True)
     for name in ("n1", "n2"):
         core = box.parts(name).core
         assert not core.buffer.put(b"k", core.replica.newest(DATA, b"k"))
@@ -214,7 +214,7 @@ def test_a_write_between_nodes_is_durable_unless_it_says_otherwise(box):
     client = box.client("n1")
     box.client("n2").put(b"k", b"v", w=3)
     state = box.parts("n2").core.replica.visible(b"k")
-    assert client.ask(Write(b"k", state)).reply == Written(slot=box.parts("n1").core.holdings.slot(b"k"))
+    assert client.ask(Write(b"k", state)).reply == Written(slot=box.parts("n1").core.ownership.slot(b"k"))
     assert box.values("n1", b"k") == [b"v"]
 
 

@@ -229,15 +229,15 @@ def record(box: Box) -> list[bytes]:
 
 def held(node: Node) -> dict[str, int]:
     """How much the node keeps of what comes from the network."""
-    exchange = node.inspect().core.exchange
+    rpc = node.inspect().core.rpc
     return {
-        "senders": len(exchange._wire._windows),
-        "partial messages": exchange._reassembly.held[0],
-        "partial bytes": exchange._reassembly.held[1],
-        "requests taken": len(exchange._taken),
-        "peers": len(exchange._peers),
-        "asked": len(exchange._asked),
-        "counters": len(exchange.counters),
+        "senders": len(rpc._wire._windows),
+        "partial messages": rpc._reassembly.held[0],
+        "partial bytes": rpc._reassembly.held[1],
+        "requests taken": len(rpc._taken),
+        "peers": len(rpc._peers),
+        "asked": len(rpc._asked),
+        "counters": len(rpc.counters),
         "timers": len(node.inspect().core.timers._heap),
     }
 

@@ -53,7 +53,7 @@ def main(number: int, seed: int) -> int:
     print(f"{number:,} datagrams, {siege.received_bytes / 1e6:,.0f} MB, {number / took_s:,.0f} a second")
     for name, count in sorted(siege.attacks.items()):
         print(f"  {name:16} {count:>10,}")
-    refused = dict(sorted(node.inspect().core.exchange.counters.items()))
+    refused = dict(sorted(node.inspect().core.rpc.counters.items()))
     print("counted by the node:", ", ".join(f"{name} {count:,}" for name, count in refused.items()))
     print(f"answered: {siege.answered_bytes:,} bytes in rejections and hellos, none larger than what it answers")
     print(f"served meanwhile: {served:,} gets, all right")

@@ -70,7 +70,7 @@ def test_a_client_of_another_protocol_is_told_both_versions(monkeypatch):
     for answer in answers:
         if isinstance(answer, Send):
             outsider.core.receive(answer.datagram, box.hosts["n1"].address, box.instant())
-    assert "speaks version 2 of the protocol, this program speaks 7" in outsider.core.says()
+    assert f"speaks version {datagrams.PROTOCOL} of the protocol, this program speaks 7" in outsider.core.says()
 
 
 def test_the_next_answer_takes_back_what_was_said():
