@@ -188,7 +188,7 @@ def test_an_unacknowledged_element_that_was_read_and_is_gone_is_doubtful_and_nam
     verdict = check(vanishing(("n1", [1]), ("n2", [1])).history)
     assert (verdict.outcome, *counts(verdict, "vanished", "recovered", "lost")) == ("unknown", 1, 0, 0)
     assert verdict.reason == (
-        "1 element of which nobody knows whether the add was done was read and was gone in the end: process 0 read 2 "
+        "1 element whose add is indeterminate was read, and was gone in the end: process 0 read 2 "
         "from s0 at 0.006 s (n1)"
     )
     assert verdict.evidence["keys"]["s0"]["vanished"] == 1
