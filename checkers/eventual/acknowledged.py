@@ -180,19 +180,31 @@ def verdict(
     ]
     if complaints:
         return Verdict.invalid("; ".join(complaints), _witness(history, keys, wording, diverged), **evidence)
+    doubt = _doubt(keys, wording, totals, final, disagree)
+    if doubt is not None:
+        return Verdict.unknown(doubt, **evidence)
+    return Verdict.valid(f"{acknowledged} on {count(len(keys), 'key')}, none lost{wording.valid(totals)}", **evidence)
+
+
+def _doubt(
+    keys: Mapping[Key, KeyWrites], wording: Wording, totals: Mapping[str, int], final: FinalReads, disagree: str
+) -> str | None:
+    """The first reason for doubt (rule 4), or None."""
     if totals["vanished"]:
-        return Verdict.unknown(_vanished(keys, wording, totals["vanished"]), **evidence)
+        return _vanished(keys, wording, totals["vanished"])
     if not totals["acknowledged"]:
-        return Verdict.unknown(f"no {wording.f} was acknowledged, so none can be lost", **evidence)
+        return f"no {wording.f} was acknowledged, so none can be lost"
     if totals["never_read"]:
         unread = listing(key_name(key) for key, each in keys.items() if each.with_fate("never_read"))
-        return Verdict.unknown(f"no final read of {unread}: {final.missing}", **evidence)
+        return f"no final read of {unread}: {final.missing}"
     if totals["missing"]:
-        return Verdict.unknown(disagree, **evidence)
+        return disagree
     if totals["unprovable"]:
-        why = f"what remains descends from a {wording.f} that does not say what it had seen"
-        return Verdict.unknown(f"{totals['unprovable']:,} of {acknowledged} can't be judged: {why}", **evidence)
-    return Verdict.valid(f"{acknowledged} on {count(len(keys), 'key')}, none lost{wording.valid(totals)}", **evidence)
+        doubtful = f"{totals['unprovable']:,} of {count(totals['acknowledged'], f'acknowledged {wording.f}')}"
+        return (
+            f"{doubtful} can't be judged: what remains descends from a {wording.f} that does not say what it had seen"
+        )
+    return None
 
 
 def completion_of(operation: Operation) -> Event:

@@ -1,7 +1,7 @@
 """Lost writes: a write that was acknowledged must not vanish.
 
-1. A history of sets (`add`, `read`) is judged by `lost_elements`, one of versioned registers (`put`, `read`)
-   by `lost_versions`; evidence and witness are theirs.
+1. A history of sets (`add`, `read`) is judged by `lost_elements`, one of versioned registers (`put`, `read`) by
+   `lost_versions`; evidence and witness are theirs.
 2. A history with neither is unknown: there is no write that could be lost.
 3. A history with both is unknown too: whose a read is would be a guess.
 """
