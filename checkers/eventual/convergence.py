@@ -12,7 +12,7 @@
    lost (the stage "environment-lost"), for then the replicas had not had their time.
 5. Invalid, with `within_ms`, if a key was seen to differ later than that.
 6. Unknown if no key was shown by two home replicas; if a polled key was in the end not shown by two; or if the last
-   poll of it on some node was not ok, so that it is not known what that node holds.
+   poll of it on some node was not ok. What that node holds is not known then.
 7. Unknown too, whatever was polled, if the last heal had no effect (`faults`) or a fault stood until the end.
 
 Source: Dynamo (SOSP 2007), sections 4.6 and 4.7: hinted handoff and anti-entropy bring replicas back together.

@@ -5,7 +5,7 @@ Operations: `put` and `read` as `writes` says; any other is refused. Keys are ju
 1. The final siblings of a key are all write ids in its concluding reads (`final_reads`), together. A write that any
    node still has is not lost. One that no node has any more is lost, whatever earlier final reads returned.
 2. An acknowledged write (`ok`) is surviving if it is a final sibling, superseded if a final sibling had (transitively)
-   seen it, and otherwise lost: a client was told that it was done, no client replaced it knowingly, and it is gone.
+   seen it, and otherwise lost. A client was told that it was done, no client replaced it knowingly, and it is gone.
    Last-write-wins loses writes exactly so.
 3. A write that does not say what it had seen, among the final siblings or reached from them, may have seen any write of
    its key invoked before it ended. An acknowledged write that is covered only so is unprovable: it is called neither

@@ -15,9 +15,9 @@ balances by account, or a list of pairs [account, balance]. Keys are judged sepa
    bank's first has none where no `total` is given.
 5. Unknown too if nothing was at stake: in no bank with such a read had a transfer that was `ok` or crashed begun by the
    end of its last read. Balances that no transfer moves always add up. Otherwise valid.
-6. Refused: a read that is `ok` without an object or a list of pairs, or that names an account twice; a balance that is
-   neither an integer nor null; a transfer without its three parts, or of an amount that is no integer; an operation of
-   another name.
+6. Refused is an `ok` read that is no object and no list of pairs, that names an account twice, or in which a balance is
+   neither an integer nor null. Refused is a transfer without its three parts, or of an amount that is no integer; and
+   an operation of another name.
 
 Source: jepsen.tests.bank (Jepsen 0.3), whose anomalies these are. It notes only the first that a read shows, and an
 account that a read lacks only by the total.

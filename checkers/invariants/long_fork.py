@@ -16,9 +16,9 @@ for a key that was not written yet. The history's own keys are judged separately
 5. Invalid if a group forks, or if anything is unexpected or phantom. Unknown if no group was read twice of which the
    reads, taken together, saw two keys written: with fewer there are no two writes to see in different orders. Otherwise
    valid. Reads of different groups are not compared, though they may share keys.
-6. Refused: a second write to a key, unless the one before failed; a value of another shape; null written; a key twice
-   in one read; a completed read without the keys that were asked for; a group of other than `group_size` keys; an
-   operation of another name.
+6. Refused is a second write to a key, unless the one before failed; a value of another shape; a write of null; and an
+   operation of another name. Refused is a read that has a key twice, that was completed with other keys than it was
+   asked for, or that has more or fewer than `group_size` keys.
 
 Sources: jepsen.tests.long-fork (Jepsen 0.3). It answers "unknown" where a key is written twice, throws where two reads
 show different values of a key, and compares every two reads of a group. The anomaly: Sovran and others, Transactional

@@ -2,9 +2,9 @@
 
 1. Only operations before the recovery count. There is an outage if writes had been ok before the first fault had ended,
    some were tried after that, and none of them was ok any more.
-2. It is certain, and the system to blame, if at least 10 writes were tried and answered after the last heal, if no
-   fault stood any longer, and if every stop had an effect or a later one made up for it (`faults`). Nodes that
-   recovered only later were still missing, so "recovered" does not make up for a stop here.
+2. It is certain, and the system to blame, if at least 10 writes were tried and answered after the last heal, and no
+   fault stood any longer. Besides, every stop must have had an effect, or a later one made up for it (`faults`). Nodes
+   that recovered only later were still missing, so "recovered" does not make up for a stop here.
 3. It is not certain if the environment was lost.
 """
 
