@@ -31,7 +31,7 @@ def elements(read: Operation) -> list[Value]:
     return value
 
 
-class Presence:
+class ElementPresence:
     """In which reads acknowledged elements were.
 
     last_held: the last read with it. last_lacked: of the reads invoked after its acknowledgement, the last without it.
@@ -62,7 +62,7 @@ class Presence:
         self.last_held.update(dict.fromkeys(seen, read))
 
 
-class Conclusion:
+class SetConclusion:
     """What the final reads show.
 
     concluding: the key's concluding reads. remains: what is in any of these. lacked: acknowledged elements, with the
@@ -96,7 +96,7 @@ class ElementReads:
     """
 
     def __init__(self, each: KeyWrites) -> None:
-        self.presence, self.conclusion, self.first = Presence(each), Conclusion(each), FirstReads()
+        self.presence, self.conclusion, self.first = ElementPresence(each), SetConclusion(each), FirstReads()
         failed, indeterminate = set(each.with_outcome("fail")), set(each.with_outcome("info"))
         for read in reversed(each.reads):
             listed = elements(read)

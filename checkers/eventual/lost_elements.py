@@ -34,7 +34,7 @@ from typing import Any
 from splitbrain.checkers.algorithms.quantiles import quantiles_ms
 from splitbrain.checkers.eventual import acknowledged
 from splitbrain.checkers.eventual.acknowledged import SHOWN_READS, KeyWrites, Loss, Value, completion_of
-from splitbrain.checkers.eventual.element_reads import ELEMENTS, Conclusion, ElementReads, elements
+from splitbrain.checkers.eventual.element_reads import ELEMENTS, ElementReads, SetConclusion, elements
 from splitbrain.checkers.histories.final_reads import FinalReads, Key, last_words
 from splitbrain.checkers.histories.history import History, HistoryError, Operation
 from splitbrain.checkers.histories.prose import at, key_name, listing, seconds
@@ -143,7 +143,7 @@ def _judged(writes: KeyWrites) -> SetKey:
     return judged
 
 
-def _conclude(each: SetKey, conclusion: Conclusion) -> None:
+def _conclude(each: SetKey, conclusion: SetConclusion) -> None:
     """Fill in what the final reads show of a key that has some."""
     writes, remains, lacked = each.writes, conclusion.remains, conclusion.lacked
     promised = writes.with_outcome("ok")

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from splitbrain.checkers.invariants.bank import check
-from tests.checkers.invariants.lines import Lines
+from tests.checkers.lines import Lines
 
 MOVE = {"from": "a", "to": "b", "amount": 1}
 

@@ -13,7 +13,7 @@ from splitbrain.checkers.invariants import bank, counter, total_queue, unique_id
 from splitbrain.checkers.registry import Checker
 from splitbrain.checkers.service import log_patterns, stats, unhandled_errors
 from splitbrain.checkers.verdict import Outcome, Verdict
-from tests.checkers.invariants.lines import Lines
+from tests.checkers.lines import Lines
 
 
 def crash(history: History) -> Verdict:

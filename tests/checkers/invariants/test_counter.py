@@ -3,7 +3,7 @@ from __future__ import annotations
 from random import Random
 
 from splitbrain.checkers.invariants.counter import check
-from tests.checkers.invariants.lines import Lines
+from tests.checkers.lines import Lines
 
 
 def test_an_add_acknowledged_while_the_read_is_open_may_count_or_not() -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 from splitbrain.checkers.invariants.long_fork import check
-from tests.checkers.invariants.lines import Lines
+from tests.checkers.lines import Lines
 
 
 def write(lines: Lines, key: Any, value: Any = 1, *, process: int = 0, f: str = "txn") -> Lines:
