@@ -69,7 +69,7 @@ def test_an_operation_that_is_not_known_is_refused_by_its_line(name: str, known:
     lines = Lines(known.key)
     lines.events = list(known.events)
     lines.invoke(7, "rotate", 1).complete(7, outcome, 1)
-    with pytest.raises(HistoryError, match="'rotate'|process 7") as refused:
+    with pytest.raises(HistoryError, match=r"'rotate'|process 7") as refused:
         checkers.check(name, lines.history, **OPTIONS.get(name, {}))
     assert refused.value.line == len(history.events) + 1
 
