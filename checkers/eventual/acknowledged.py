@@ -23,9 +23,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from splitbrain.checkers.histories.event import Event
 from splitbrain.checkers.histories.faults import faults, meanwhile
 from splitbrain.checkers.histories.final_reads import FinalReads, Key, disagreement
-from splitbrain.checkers.histories.history import Event, History, Operation
+from splitbrain.checkers.histories.history import History, Operation
 from splitbrain.checkers.histories.prose import at, count, key_name, key_names, listing
 from splitbrain.checkers.verdict import Verdict, Witness
 
@@ -272,15 +273,15 @@ def _missing(each: KeyWrites, value: Value, wording: Wording, data: Mapping[str,
 def _as_data(some: Sequence[tuple[KeyWrites, Value]], wording: Wording) -> list[dict[str, Any]]:
     listed = []
     for each, value in some[:LISTED]:
-        write, acknowledgement = each.writes[value], each.acknowledgement(value)
+        write, told = each.writes[value], each.acknowledgement(value)
         listed.append(
             {
                 "key": each.key,
                 "value": value,
-                "time": acknowledgement.time,
-                "node": acknowledgement.node or write.invocation.node,
+                "time": told.time,
+                "node": told.node or write.invocation.node,
                 "process": write.process,
-                "index": acknowledgement.index,
+                "index": told.index,
                 **wording.figures(each, value),
             }
         )

@@ -28,6 +28,7 @@ from msgspec import Meta
 
 from splitbrain.checkers.algorithms.quantiles import quantiles_ms
 from splitbrain.checkers.eventual.replica_states import KeyReplicas, ReplicaStates
+from splitbrain.checkers.histories.event import NEMESIS, Event
 from splitbrain.checkers.histories.faults import LOST, faults, stages, unhealed
 from splitbrain.checkers.histories.final_reads import WRITES, Key
 from splitbrain.checkers.histories.history import History

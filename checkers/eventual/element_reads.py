@@ -11,8 +11,9 @@ from collections import Counter
 from collections.abc import Sequence
 
 from splitbrain.checkers.eventual.acknowledged import FirstReads, KeyWrites, Value, completion_of
-from splitbrain.checkers.histories.final_reads import last_words
-from splitbrain.checkers.histories.history import HistoryError, Operation
+from splitbrain.checkers.histories.event import HistoryError
+from splitbrain.checkers.histories.final_reads import concluding_reads
+from splitbrain.checkers.histories.history import Operation
 
 ELEMENTS = frozenset({int, str})  # By type() and not isinstance(): true is an int to Python, and equal to 1.
 
@@ -70,7 +71,7 @@ class SetConclusion:
     """
 
     def __init__(self, each: KeyWrites) -> None:
-        self.concluding = last_words(each.final)
+        self.concluding = concluding_reads(each.final)
         self.remains: set[Value] = set()
         self.lacked: dict[Value, Operation] = {}
         self.everywhere: set[Value] = set()

@@ -35,8 +35,9 @@ from splitbrain.checkers.algorithms.quantiles import quantiles_ms
 from splitbrain.checkers.eventual import acknowledged
 from splitbrain.checkers.eventual.acknowledged import SHOWN_READS, KeyWrites, Loss, Value, completion_of
 from splitbrain.checkers.eventual.element_reads import ELEMENTS, ElementReads, SetConclusion, elements
-from splitbrain.checkers.histories.final_reads import FinalReads, Key, last_words
-from splitbrain.checkers.histories.history import History, HistoryError, Operation
+from splitbrain.checkers.histories.event import HistoryError
+from splitbrain.checkers.histories.final_reads import FinalReads, Key, concluding_reads
+from splitbrain.checkers.histories.history import History, Operation
 from splitbrain.checkers.histories.prose import at, key_name, listing, seconds
 from splitbrain.checkers.histories.values import operations_of
 from splitbrain.checkers.verdict import Verdict
@@ -182,12 +183,12 @@ class SetWording:
         if held is not None:
             gone = seconds(missed.invocation.time)
             history = f"was last read at {at(completion_of(held))} and is gone from the read at {gone}"
-        concluding = last_words(each.final)
+        concluding = concluding_reads(each.final)
         text = f"{history}; {_finals(each.final, concluding)} lacks it"
         return Loss(text, missed, [*([held] if held else []), *concluding[:SHOWN_READS]])
 
     def missing(self, each: KeyWrites, value: Value) -> tuple[Operation, str]:
-        holding = next(read for read in reversed(last_words(each.final)) if value in elements(read))
+        holding = next(read for read in reversed(concluding_reads(each.final)) if value in elements(read))
         lacking = at(completion_of(each.missing[value]))
         return holding, f"the final read at {at(completion_of(holding))} holds it and that at {lacking} lacks it"
 

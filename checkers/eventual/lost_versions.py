@@ -35,12 +35,12 @@ from typing import Any
 from splitbrain.checkers.algorithms.quantiles import quantiles_ms
 from splitbrain.checkers.eventual import acknowledged
 from splitbrain.checkers.eventual.acknowledged import SHOWN_READS, FirstReads, KeyWrites, Loss, Value, completion_of
-from splitbrain.checkers.histories.final_reads import FinalReads, Key, last_words
+from splitbrain.checkers.histories.final_reads import FinalReads, Key, concluding_reads
 from splitbrain.checkers.histories.history import History, Operation
 from splitbrain.checkers.histories.prose import at, key_name, listing
 from splitbrain.checkers.histories.values import operations_of
 from splitbrain.checkers.verdict import Verdict
-from splitbrain.checkers.versions.reads import Sightings
+from splitbrain.checkers.versions.reads import VersionedReads
 from splitbrain.checkers.versions.version_order import Circular
 from splitbrain.checkers.versions.visibility import visibility
 from splitbrain.checkers.versions.writes import Coverage, Versions, Write
@@ -112,7 +112,7 @@ def returned(read: Operation) -> tuple[int, ...]:
 
 def _judged(each: KeyWrites, versions: Versions) -> RegisterKey:
     """What became of the writes of a key."""
-    concluding = last_words(each.final)
+    concluding = concluding_reads(each.final)
     shown = [(read, versions.coverage(returned(read), each.key)) for read in concluding]
     siblings = {id_ for read in concluding for id_ in returned(read)}
     coverage = versions.coverage(siblings, each.key)
@@ -176,9 +176,9 @@ def _latencies(keys: Mapping[Key, KeyWrites], versions: Versions) -> dict[str, d
             if visible is None:
                 continue
             if fate == "lost":
-                lost.append(each.since_acknowledgement_ns(id_, visible.held))
+                lost.append(each.since_acknowledgement_ns(id_, visible.last_seen))
             elif fate in _COVERED and id_ not in each.missing:
-                stable.append(each.since_acknowledgement_ns(id_, visible.lacked))
+                stable.append(each.since_acknowledgement_ns(id_, visible.last_missed))
     return {"stable_latency_ms": quantiles_ms(stable), "lost_latency_ms": quantiles_ms(lost)}
 
 
@@ -215,7 +215,7 @@ class RegisterWording:
         without = f"no chain of what was seen leads from there to {value}"
         text = f"{_last_read(holding, replaced, missed)}; {left}, and {without}"
         operations = [read for read in (holding, replaced) if read]
-        operations += [*(write.operation for write in kept), *last_words(each.final)[:SHOWN_READS]]
+        operations += [*(write.operation for write in kept), *concluding_reads(each.final)[:SHOWN_READS]]
         return Loss(text, missed, operations, {"siblings": siblings})
 
     def _descendants(self, each: KeyWrites, id_: int) -> set[int]:
@@ -236,7 +236,7 @@ class RegisterWording:
         covers = self._versions.coverage
         lacking = each.missing[value]
         holding = next(
-            read for read in reversed(last_words(each.final)) if value in covers(returned(read), each.key).ids
+            read for read in reversed(concluding_reads(each.final)) if value in covers(returned(read), each.key).ids
         )
         has, lacks = (listing(returned(read)) or "nothing" for read in (holding, lacking))
         return holding, (

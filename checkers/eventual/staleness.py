@@ -158,12 +158,12 @@ def _of_versions(reads: VersionedReads, columns: Columns) -> Missed:
     codes = {key: code for code, key in enumerate(columns.keys)}
     parts = []
     for key, of in reads.by_key.items():
-        lineage = of.order
-        ended = np.array([w.ended if w.outcome == "ok" else FOREVER for w in lineage.writes], dtype=np.int64)
+        order = of.order
+        ended = np.array([w.ended if w.outcome == "ok" else FOREVER for w in order.writes], dtype=np.int64)
         number, since = np.zeros(len(of.reads), dtype=np.int64), np.full(len(of.reads), -1, dtype=np.int64)
-        for chain, members in enumerate(lineage.members):
+        for chain, members in enumerate(order.members):
             # What came too late to be covered by a write that does not say what it had seen.
-            sure = np.searchsorted(lineage.born[members], of.horizon, side="left")
+            sure = np.searchsorted(order.not_before[members], of.horizon, side="left")
             begin = np.maximum(of.clock[:, chain] + 1, sure)
             group, end = np.zeros_like(members), np.full_like(begin, len(members))
             some, first = below(ended[members], group, np.minimum(begin, end), end, of.invoked)
@@ -174,8 +174,8 @@ def _of_versions(reads: VersionedReads, columns: Columns) -> Missed:
     none = np.zeros(0, dtype=np.int64)
     names = ("read", "key", "number", "since")
     joined = [np.concatenate([none, *(getattr(part, name) for part in parts)]) for name in names]
-    order = np.argsort(joined[0], kind="stable")
-    return Missed(*(part[order] for part in joined))
+    by_read = np.argsort(joined[0], kind="stable")
+    return Missed(*(part[by_read] for part in joined))
 
 
 def _figures(missed: Missed, ages: Integers, columns: Columns) -> dict[str, Any]:

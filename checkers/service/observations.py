@@ -12,9 +12,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from splitbrain.checkers.histories.event import Event
 from splitbrain.checkers.histories.faults import Action, Fault, Span, actions, faults, stages
 from splitbrain.checkers.histories.final_reads import FinalReads, Key, node_of
-from splitbrain.checkers.histories.history import Event, History, Operation
+from splitbrain.checkers.histories.history import History, Operation
 from splitbrain.checkers.histories.prose import seconds
 from splitbrain.checkers.histories.replica_polls import client_operations
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from splitbrain.checkers.histories.history import Event, History, Operation
+from splitbrain.checkers.histories.event import Event
+from splitbrain.checkers.histories.history import History, Operation
 
 END = 10**9
 
@@ -133,7 +134,7 @@ def final_reads(history: History) -> list[Op]:
     ]
 
 
-def last_words(history: History, key: object) -> list[Op]:
+def concluding_reads(history: History, key: object) -> list[Op]:
     final = [op for op in final_reads(history) if op.inv.key == key]
     return [op for op in final if not any(o.node == op.node and o.inv.index > op.end for o in final)]
 

@@ -15,7 +15,8 @@ from typing import Any, Protocol
 
 import msgspec
 
-from splitbrain.checkers.histories.history import Event, History
+from splitbrain.checkers.histories.event import Event
+from splitbrain.checkers.histories.history import History
 
 KEYS: Sequence[Sequence[str | None]] = ([None], ["a"], ["a", "b"])
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from splitbrain.checkers.histories.history import History
-from tests.checkers.plain_history import Op, disagreed, final_reads, last_words, ops, quantiles
+from tests.checkers.plain_history import Op, concluding_reads, disagreed, final_reads, ops, quantiles
 
 
 def lost_elements(history: History) -> dict[str, Any]:
@@ -21,7 +21,7 @@ def lost_elements(history: History) -> dict[str, Any]:
     judged = [op for op in acked if of(op.inv.key, final)]
 
     def remains(op: Op) -> bool:
-        return any(op.inv.value in value for value in of(op.inv.key, last_words(history, op.inv.key)))
+        return any(op.inv.value in value for value in of(op.inv.key, concluding_reads(history, op.inv.key)))
 
     lost = [op for op in judged if not remains(op)]
     stable = [op for op in judged if all(op.inv.value in value for value in of(op.inv.key, final))]
@@ -41,7 +41,7 @@ def lost_elements(history: History) -> dict[str, Any]:
         op
         for op in judged
         if op not in lost
-        and any(read.comp and op.inv.value not in read.comp.value for read in last_words(history, op.inv.key))
+        and any(read.comp and op.inv.value not in read.comp.value for read in concluding_reads(history, op.inv.key))
     ]
     vanished = [
         op
@@ -49,7 +49,7 @@ def lost_elements(history: History) -> dict[str, Any]:
         if op.outcome == "info"
         and of(op.inv.key, final)
         and not remains(op)
-        and any(holds(r, op) and all(r.end < w.inv.index for w in last_words(history, op.inv.key)) for r in reads)
+        and any(holds(r, op) and all(r.end < w.inv.index for w in concluding_reads(history, op.inv.key)) for r in reads)
     ]
     stale = [
         op

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from splitbrain.checkers.histories.history import History
-from tests.checkers.plain_history import Op, disagreed, final_reads, last_stances, ops
+from tests.checkers.plain_history import Op, concluding_reads, disagreed, final_reads, ops
 
 
 def seen_by(op: Op) -> list[int] | None:
@@ -34,7 +34,7 @@ def lost_versions(history: History) -> dict[str, Any]:
             continue
         key = put.inv.key
         mine = [op for op in final if op.inv.key == key]
-        siblings = {sibling for op in last_stances(history, key) if op.comp for sibling in op.comp.value}
+        siblings = {sibling for op in concluding_reads(history, key) if op.comp for sibling in op.comp.value}
 
         def stands(some: Iterable[int], key: object = key, id_: int = id_, put: Op = put) -> str:
             if any(reaches(puts, sibling, id_, key) for sibling in some):
@@ -44,19 +44,19 @@ def lost_versions(history: History) -> dict[str, Any]:
 
         if put.outcome == "info":
             shown = [op for op in reads if op.inv.key == key and op.comp and id_ in op.comp.value]
-            before = any(all(op.end < word.inv.index for word in last_stances(history, key)) for op in shown)
+            before = any(all(op.end < word.inv.index for word in concluding_reads(history, key)) for op in shown)
             vanished += bool(mine) and before and stands(siblings) == "no"
             continue
-        stances = [stands(op.comp.value) for op in last_stances(history, key) if op.comp]
+        words = [stands(op.comp.value) for op in concluding_reads(history, key) if op.comp]
         if not mine:
             fates["never_read"] += 1
         elif stands(siblings) == "no":
             fates["lost"] += 1
-        elif stands(siblings) == "maybe" or ("maybe" in stances and "no" not in stances):
+        elif stands(siblings) == "maybe" or ("maybe" in words and "no" not in words):
             fates["unprovable"] += 1
         else:
             fates["surviving" if id_ in siblings else "superseded"] += 1
-            missing += "no" in stances
+            missing += "no" in words
     met = {(op.inv.key, id_) for op in reads if op.comp for id_ in op.comp.value}
     met |= {(op.inv.key, id_) for mine, op in puts.items() for id_ in seen_by(op) or () if id_ != mine}
     impossible = [(key, id_) for key, id_ in met if id_ not in puts or puts[id_].inv.key != key]
