@@ -273,15 +273,15 @@ def _missing(each: KeyWrites, value: Value, wording: Wording, data: Mapping[str,
 def _as_data(some: Sequence[tuple[KeyWrites, Value]], wording: Wording) -> list[dict[str, Any]]:
     listed = []
     for each, value in some[:LISTED]:
-        write, told = each.writes[value], each.acknowledgement(value)
+        write, acknowledgement = each.writes[value], each.acknowledgement(value)
         listed.append(
             {
                 "key": each.key,
                 "value": value,
-                "time": told.time,
-                "node": told.node or write.invocation.node,
+                "time": acknowledgement.time,
+                "node": acknowledgement.node or write.invocation.node,
                 "process": write.process,
-                "index": told.index,
+                "index": acknowledgement.index,
                 **wording.figures(each, value),
             }
         )

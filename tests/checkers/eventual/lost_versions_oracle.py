@@ -47,16 +47,16 @@ def lost_versions(history: History) -> dict[str, Any]:
             before = any(all(op.end < word.inv.index for word in concluding_reads(history, key)) for op in shown)
             vanished += bool(mine) and before and stands(siblings) == "no"
             continue
-        words = [stands(op.comp.value) for op in concluding_reads(history, key) if op.comp]
+        stances = [stands(op.comp.value) for op in concluding_reads(history, key) if op.comp]
         if not mine:
             fates["never_read"] += 1
         elif stands(siblings) == "no":
             fates["lost"] += 1
-        elif stands(siblings) == "maybe" or ("maybe" in words and "no" not in words):
+        elif stands(siblings) == "maybe" or ("maybe" in stances and "no" not in stances):
             fates["unprovable"] += 1
         else:
             fates["surviving" if id_ in siblings else "superseded"] += 1
-            missing += "no" in words
+            missing += "no" in stances
     met = {(op.inv.key, id_) for op in reads if op.comp for id_ in op.comp.value}
     met |= {(op.inv.key, id_) for mine, op in puts.items() for id_ in seen_by(op) or () if id_ != mine}
     impossible = [(key, id_) for key, id_ in met if id_ not in puts or puts[id_].inv.key != key]

@@ -117,7 +117,7 @@ def test_a_write_that_one_node_covers_and_another_may_cover_is_unprovable() -> N
     assert (verdict.outcome, verdict.evidence["unprovable"], verdict.evidence["missing"]) == ("unknown", 1, 0)
 
 
-def test_a_write_of_which_nobody_knows_what_it_had_seen_may_have_seen_all_that_came_before_its_end() -> None:
+def test_a_write_that_does_not_say_what_it_had_seen_may_have_seen_all_that_came_before_its_end() -> None:
     # Write 2 runs from 2 to 6 ms. 1 came before; 3 was invoked meanwhile; 4 only afterwards.
     script = Script().put(1, [], at=0).invoke(1, "put", "r0", {"write": 2}, at=2).put(3, [], at=4)
     script.complete(1, "info", {"write": 2}, at=6).put(4, [], at=8)

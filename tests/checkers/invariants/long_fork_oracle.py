@@ -31,9 +31,9 @@ def long_fork(history: History) -> dict[str, Any]:
                 for order in permutations(group)
             )
             forked += not fits
-            apart = any(one - other and other - one for one, other in combinations(states, 2))
-            assert apart is not fits, "no order if and only if two reads can't be ordered"
-            pairs += apart
+            unordered = any(one - other and other - one for one, other in combinations(states, 2))
+            assert unordered is not fits, "no order if and only if two reads can't be ordered"
+            pairs += unordered
         for read in reads:
             assert read.completion
             for _, name, value in read.completion.value:
