@@ -8,23 +8,22 @@ Datagrams are counted, times measured: on another machine those differ, and thei
 from __future__ import annotations
 
 import gc
-import heapq
 import random
 import sys
 import tempfile
 import time
 from collections.abc import Callable
-from functools import partial
-from itertools import count
 from pathlib import Path
 
 import msgspec
 
-from splitbrain.store.actions import Action, Instant, Note, Persist, Record, Send
+from splitbrain.harness.simulation.cluster import SimulatedCluster
+from splitbrain.harness.systems.dynamo.simulated_node import KIND
+from splitbrain.store.actions import Action, Address, Instant, Persist, Record
 from splitbrain.store.config import Config, Member
 from splitbrain.store.node import Node
 from splitbrain.store.storage.engine import Engine, MemoryEngine, SqliteEngine
-from splitbrain.store.storage.replica import DATA, Entry, Replica, place
+from splitbrain.store.storage.replica import DATA, Entry, place
 from splitbrain.store.versions.dotted import EMPTY, VersionSet, write
 
 KEYS = 100_000
@@ -35,81 +34,82 @@ CONFIG = Config(n=2, r=1, w=1, anti_entropy_s=EVERY_S, gossip_s=60.0)
 MEMBERS = [Member("n1", ("10.0.0.1", 7001)), Member("n2", ("10.0.0.1", 7002))]
 
 
-class Pair:
-    """Two nodes, virtual time, a network that takes half a millisecond.
+def node_of(member: Member, config: Config, engine: Engine) -> Node:
+    """A node on what its engine holds."""
+    bits = random.Random(member.name).getrandbits
+    return Node(member.name, MEMBERS, config, secret=bytes(32), cluster="bench", reader=engine, bits=bits)
 
-    datagrams: sent so far. longest_s: the processor time of the longest call of a node.
-    """
 
-    def __init__(self, engines: list[Engine]) -> None:
-        self.now = 1000.0
-        self.datagrams = 0
+class TimedNode:
+    """A node, and the processor time of the longest call of it so far: it blocks everything else meanwhile."""
+
+    def __init__(self, node: Node) -> None:
+        self.node = node
         self.longest_s = 0.0
-        self._events: list[tuple[float, int, int, bytes]] = []
-        self._order = count()
-        self._engines = engines
-        self.nodes = [
-            Node(
-                member.name,
-                MEMBERS,
-                CONFIG,
-                secret=bytes(32),
-                cluster="bench",
-                reader=engine,
-                bits=random.Random(member.name).getrandbits,
-            )
-            for member, engine in zip(MEMBERS, engines, strict=True)
-        ]
-        for number in range(2):
-            self._run(number, lambda number=number: self.nodes[number].start(self._instant()))  # type: ignore[misc]
 
-    def run_until(self, condition: Callable[[], bool]) -> None:
-        """Until it is true."""
-        while not condition():
-            wakes = [node.next_wake or self.now + 1.0 for node in self.nodes]
-            number = wakes.index(min(wakes))
-            if self._events and self._events[0][0] <= wakes[number]:
-                due, _, target, datagram = heapq.heappop(self._events)
-                self.now = max(self.now, due)
-                source = MEMBERS[1 - target].address
-                self._run(target, lambda: self.nodes[target].receive(datagram, source, self._instant()))  # noqa: B023
-            else:
-                self.now = max(self.now, wakes[number])
-                self._run(number, lambda: self.nodes[number].wake(self._instant()))  # noqa: B023
+    def start(self, now: Instant) -> list[Action]:
+        """See `Node`."""
+        return self._timed(lambda: self.node.start(now))
 
-    def counter(self, name: str) -> int:
-        """Of both nodes together."""
-        return sum(node.status()["counters"].get(name, 0) for node in self.nodes)  # type: ignore[attr-defined]
+    def receive(self, datagram: bytes, source: Address, now: Instant) -> list[Action]:
+        """See `Node`."""
+        return self._timed(lambda: self.node.receive(datagram, source, now))
 
-    def unfinished(self) -> int:
-        """Trees that are not filled yet."""
-        return sum(node.status()["merkle"]["unfinished"] for node in self.nodes)  # type: ignore[index]
+    def wake(self, now: Instant) -> list[Action]:
+        """See `Node`."""
+        return self._timed(lambda: self.node.wake(now))
 
-    def equal(self) -> bool:
-        """Whether all roots are."""
-        one, other = (node.status()["merkle"]["roots"] for node in self.nodes)  # type: ignore[index]
-        return bool(one == other)
+    def persisted(self, ticket: int, now: Instant) -> list[Action]:
+        """See `Node`."""
+        return self._timed(lambda: self.node.persisted(ticket, now))
 
-    def _persisted(self, number: int, ticket: int) -> list[Action]:
-        return self.nodes[number].persisted(ticket, self._instant())
+    @property
+    def next_wake(self) -> float | None:
+        """See `Node`."""
+        return self.node.next_wake
 
-    def _instant(self) -> Instant:
-        return Instant(self.now, round(self.now * 1e9))
-
-    def _run(self, number: int, call: Callable[[], list[Action]]) -> None:
+    def _timed(self, call: Callable[[], list[Action]]) -> list[Action]:
         began = time.process_time()
         actions = call()
         self.longest_s = max(self.longest_s, time.process_time() - began)
-        for action in actions:
-            match action:
-                case Send():
-                    self.datagrams += 1
-                    heapq.heappush(self._events, (self.now + 0.0005, next(self._order), 1 - number, action.datagram))
-                case Persist():
-                    self._engines[number].commit(action.records)
-                    self._run(number, partial(self._persisted, number, action.ticket))
-                case Note():
-                    pass
+        return actions
+
+
+class Pair:
+    """Two nodes, disks that take no time, and a network that takes half a millisecond."""
+
+    def __init__(self, engines: list[Engine]) -> None:
+        self.cluster = SimulatedCluster[TimedNode, Engine](KIND, seed=1, delay_s=(0.0005, 0.0005))
+        self.nodes = []
+        for member, engine in zip(MEMBERS, engines, strict=True):
+            self.cluster.place(member.name, member.address, engine)
+            self.nodes.append(TimedNode(node_of(member, CONFIG, engine)))
+        for member, node in zip(MEMBERS, self.nodes, strict=True):
+            self.cluster.launch(member.name, node)
+
+    def run_until(self, condition: Callable[[], bool]) -> None:
+        """Until it is true."""
+        self.cluster.run_until(condition, 3600.0)
+
+    def longest_s(self) -> float:
+        """The longest call of a node since this was asked last."""
+        longest = max(node.longest_s for node in self.nodes)
+        for node in self.nodes:
+            node.longest_s = 0.0
+        return longest
+
+    def counter(self, name: str) -> int:
+        """What both nodes counted together."""
+        return sum(node.node.status()["counters"].get(name, 0) for node in self.nodes)  # type: ignore[attr-defined]
+
+    def unfinished(self) -> int:
+        """Trees that are not filled yet."""
+        return sum(node.node.status()["merkle"]["unfinished"] for node in self.nodes)  # type: ignore[index]
+
+    def equal(self) -> bool:
+        """Whether all roots are."""
+        one, other = (node.node.status()["merkle"]["roots"] for node in self.nodes)  # type: ignore[index]
+        return bool(one == other)
 
 
 def main() -> None:
@@ -136,48 +136,41 @@ def compare(kind: str, engines: list[Engine], keys: int) -> None:
     gc.collect()
     gc.freeze()
     pair = Pair(engines)
-    pair.longest_s, began, cpu = 0.0, pair.now, time.process_time()
+    pair.longest_s()
+    cluster = pair.cluster
+    began, cpu = cluster.now, time.process_time()
     pair.run_until(lambda: not pair.unfinished())
     built_s = (time.process_time() - cpu) / 2
     print(f"{kind}: the trees of {keys:,} keys are made anew in {built_s:.2f} s of processor time a node, over")
-    print(f"    {pair.now - began:.1f} s; the longest slice blocks the node for {pair.longest_s * 1000:.1f} ms")
-    pair.longest_s = 0.0
+    print(f"    {cluster.now - began:.1f} s; the longest slice blocks the node for {pair.longest_s() * 1000:.1f} ms")
     rounds = pair.counter("anti_entropy_rounds")
     pair.run_until(lambda: pair.counter("anti_entropy_rounds") > rounds)
-    sent, at = pair.datagrams - 1, pair.now
+    sent, at = cluster.datagrams - 1, cluster.now
     pair.run_until(pair.equal)
-    until = pair.now + 0.05  # the comparison that finds that they are equal
-    pair.run_until(lambda: pair.now > until)
-    print(f"    {DIFFERENT} keys differ: {pair.datagrams - sent} datagrams, {(until - at) * 1000:.0f} ms until equal;")
-    print(f"    {pair.counter('keys_moved')} keys moved; the longest step: {pair.longest_s * 1000:.1f} ms")
+    took_ms = (cluster.now - at) * 1000
+    cluster.run_for(0.05)  # the comparison that finds that they are equal
+    print(f"    {DIFFERENT} keys differ: {cluster.datagrams - sent} datagrams, {took_ms:.0f} ms until equal;")
+    print(f"    {pair.counter('keys_moved')} keys moved; the longest step: {pair.longest_s() * 1000:.1f} ms")
 
 
 def updates() -> None:
     """What a durable change costs with and without trees."""
     costs = {}
     for trees in (False, True):
-        out: list[Action] = []
         config = CONFIG if trees else Config(n=2, r=1, w=1, anti_entropy_s=0)
-        node = Node(
-            "n1",
-            MEMBERS,
-            config,
-            secret=bytes(32),
-            cluster="bench",
-            reader=MemoryEngine(),
-            bits=random.Random(1).getrandbits,
-        )
+        node = node_of(MEMBERS[0], config, MemoryEngine())
         node.start(Instant(0.0, 0))
         now = 0.0
         while node.status()["merkle"]["unfinished"]:  # type: ignore[index]
             now += 1.0
             node.wake(Instant(now, 0))
-        replica: Replica = node._core.replica
-        replica._out = out
+        replica, out = node.inspect().core.replica, node.inspect().out
         began = time.process_time()
         for number in range(20_000):
             replica.merge(DATA, b"%d" % number, version(1), lambda: None)
-            replica.persisted(replica._ticket)
+            persist = out.pop()
+            assert isinstance(persist, Persist)
+            replica.persisted(persist.ticket)
         costs[trees] = (time.process_time() - began) / 20_000
     tree_us, whole_us = (costs[True] - costs[False]) * 1e6, costs[True] * 1e6
     print(f"a durable change costs {whole_us:.1f} us, {tree_us:.1f} us of them for its tree")

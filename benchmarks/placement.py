@@ -5,8 +5,8 @@
 Figure 8 (section 6.2): 30 nodes, N=3, load-balancing efficiency (the mean load of a node over that of the hottest)
 against the size of the membership metadata each node keeps. How it is read here:
 
-- Load: requests are even over the hash space, and each is served by the N homes of its key alike. So a node's load is
-  the total width of the ranges it is a home of.
+- Load: requests are even over the hash space, and each is served by the N primary replicas of its key alike. So a
+  node's load is the total width of the ranges it is a primary replica of.
 - Metadata entries: with strategies 1 and 2 the tokens of all nodes, T * S, so T is 2 to 1,024; with strategy 3 the
   owners of all partitions, Q. Strategy 2 has 1,024 partitions throughout.
 - Figures are means over rings of differently named nodes. What is random follows from the numbers of the rings.
@@ -45,14 +45,14 @@ PAPER = {
 
 
 def members(ring: int, nodes: int) -> list[Member]:
-    """Of the ring of that number."""
+    """The members of the ring of that number."""
     return [Member(f"r{ring}n{node}", ("10.0.0.1", 7000 + node)) for node in range(nodes)]
 
 
-def efficiency(widths_homes: Iterable[tuple[int, Iterable[str]]]) -> float:
+def efficiency(ranges: Iterable[tuple[int, Iterable[str]]]) -> float:
     """Mean load over greatest load, given how wide each range is and who its primary replicas are."""
     loads: Counter[str] = Counter()
-    for width, primaries in widths_homes:
+    for width, primaries in ranges:
         for primary in primaries:
             loads[primary] += width
     return sum(loads.values()) / NODES / max(loads.values())
@@ -112,7 +112,7 @@ def figure_8() -> None:
 
 
 def moved(before: Ring, newcomer: Member) -> tuple[float, float, int]:
-    """Of a join: the share of copies that the newcomer gets, that other nodes get, and how many ranges are cut."""
+    """What a join moves: the share of copies that go to the newcomer, to other nodes, and how many ranges it cuts."""
     after = before.joined(newcomer)
     got = others = 0
     for partition in range(after.partitions):

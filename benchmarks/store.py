@@ -37,7 +37,7 @@ from pathlib import Path
 from benchmarks.load import Figures, echoes, gets, measure, puts, updates
 from benchmarks.processes import Cluster, Process, echo_server, filled
 from splitbrain.harness.simulation import SimulatedEnvironment, run_simulated
-from splitbrain.harness.systems.dynamo.store_system import Dynamo
+from splitbrain.harness.systems.dynamo import Dynamo
 
 CLIENTS = (1, 8, 64)
 KEYS = 100_000

@@ -31,7 +31,15 @@ if TYPE_CHECKING:
     from splitbrain.harness.running.final_phase import final_reads, poll_replicas
     from splitbrain.harness.running.results import AnomalyFound, Result
     from splitbrain.harness.running.run import run
-    from splitbrain.harness.system import Connection, OperationFailed, ReplicaState, Siblings, System, VersionedStore
+    from splitbrain.harness.system import (
+        Connection,
+        NodeImage,
+        OperationFailed,
+        ReplicaState,
+        Siblings,
+        System,
+        VersionedStore,
+    )
     from splitbrain.harness.workload import Client, Plan, ReplicaAnswer, Schema, Workload
 
     __version__ = version("splitbrain")
@@ -40,6 +48,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AnomalyFound", "Call", "Checker", "Client", "Completion", "Connection", "Environment",
     "EnvironmentFailure", "Event", "Experiment", "History", "HistoryError", "Invocation", "Machine", "Model",
+    "NodeImage",
     "Operation", "OperationFailed", "Outcome", "Plan", "Program", "ReplicaAnswer", "ReplicaState", "Result",
     "Schema", "Siblings", "System", "UsageProblem", "Verdict", "VersionedStore", "Witness", "Workload",
     "__version__", "check", "check_all", "final_reads", "generators", "poll_replicas", "read", "run", "store",
@@ -49,7 +58,8 @@ __all__ = [
 _HOMES = {
     "checkers.compose": "check_all",
     "checkers.histories.formats": "read",
-    "checkers.histories.history": "Event History HistoryError Operation",
+    "checkers.histories.event": "Event HistoryError",
+    "checkers.histories.history": "History Operation",
     "checkers.linearizability.model": "Call Model",
     "checkers.registry": "Checker check",
     "checkers.verdict": "Outcome Verdict Witness",
@@ -59,7 +69,7 @@ _HOMES = {
     "harness.running.final_phase": "final_reads poll_replicas",
     "harness.running.results": "AnomalyFound Result",
     "harness.running.run": "run",
-    "harness.system": "Connection OperationFailed ReplicaState Siblings System VersionedStore",
+    "harness.system": "Connection NodeImage OperationFailed ReplicaState Siblings System VersionedStore",
     "harness.workload": "Client Plan ReplicaAnswer Schema Workload",
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names.split()}

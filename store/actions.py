@@ -1,6 +1,6 @@
 """What goes into the store's core and what comes out of it.
 
-1. The core never does; it asks. Whoever runs it (`server`, or a simulator) carries the actions out in order.
+1. The core does nothing itself; it asks. Whoever runs it (`server`, or a simulator) carries the actions out in order.
 2. `Persist` is answered by `Node.persisted(ticket)` once the records are durable as a whole, or never.
 """
 

@@ -21,7 +21,7 @@ CAPACITY_MAX = 16
 
 
 COMMON = ("n", "strategy", "partitions", "tokens", "clocks", "clock_limit", "conflicts", "lww_clock")
-"""The keys that say where data lies and what versions mean: nodes of one cluster agree on them (`gossip`)."""
+"""The keys that decide where data lies and what versions mean: all nodes of a cluster agree on them (`gossip`)."""
 
 
 class ConfigError(ValueError):
@@ -32,7 +32,7 @@ class ConfigError(ValueError):
 class Member:
     """A node of the cluster: its name, and where it listens.
 
-    zone: the part of the world that may fail with it (a rack, a data centre); "" where zones are not told apart.
+    zone: the part of the world that may fail with it (a rack, a data centre); "" where zones are not distinguished.
     capacity: how many shares of the ring it takes, against the others' (section 4.2: heterogeneity).
     """
 
@@ -87,8 +87,8 @@ class Config:
         random tokens; 1 random tokens, which cut it as well.
     partitions: Q, the number of equal ranges of the hash space (strategies 2 and 3).
     tokens: T, the random tokens of a node of capacity 1 (strategies 1 and 2).
-    clocks: "dotted" version vectors, or the paper's "server-id" vector clocks, which cannot tell two concurrent puts
-        through one coordinator apart.
+    clocks: "dotted" version vectors, or the paper's "server-id" vector clocks, which cannot distinguish two
+        concurrent puts through one coordinator.
     clock_limit: entries a version's clock may have, the oldest dropped first (section 4.4; the paper: 10); 0: any.
     conflicts: "siblings" keeps concurrent versions for the client to reconcile; "lww" keeps the newest by clock.
     lww_clock: what "newest" goes by: a "hybrid" logical clock, or the coordinator's "wall" clock (the paper).

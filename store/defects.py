@@ -1,8 +1,8 @@
 """Defects on purpose: well-known mistakes, each turned on by one setting, so that checkers can be shown catching them.
 
 1. A cluster has at most one defect, by name, and only if it is started with `unsafe` (`config`).
-2. A defect is one mistake, small at its place: a condition where the right thing is done (`config.defect == NAME`), or
-   settings that it forces on every node, whatever else was given.
+2. A defect is one small mistake. Either a condition at the place where the right thing is done turns it on
+   (`config.defect == NAME`), or it forces settings on every node, whatever else was given.
 3. Every node of a cluster has the same defect, and says so in its log when it starts.
 
 `docs/defects.md` tells which checker catches which; `tests/store/defects` has a run with each, beside one without it.

@@ -1,4 +1,4 @@
-"""The parts of a node that its mechanisms share."""
+"""The core: the parts of a node that its mechanisms share. `assembly` makes it, and them."""
 
 from __future__ import annotations
 
@@ -18,6 +18,22 @@ from splitbrain.store.storage.write_buffer import WriteBuffer
 from splitbrain.store.wire.messages import Request
 from splitbrain.store.wire.peer_messages import Ping
 from splitbrain.store.wire.rpc import OnReply, Rpc
+
+
+class Signal:
+    """Tells one part of a node what another finds out about a peer, where each is made with the other in mind."""
+
+    def __init__(self) -> None:
+        self._receivers: list[Callable[[str], None]] = []
+
+    def connect(self, receiver: Callable[[str], None]) -> None:
+        """From now on the receiver is told."""
+        self._receivers.append(receiver)
+
+    def send(self, peer: str) -> None:
+        """Tell the receivers the peer's name."""
+        for receiver in self._receivers:
+            receiver(peer)
 
 
 @dataclass(frozen=True)

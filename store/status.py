@@ -1,6 +1,6 @@
 """The status: how a node is, for people and for programs that watch it.
 
-1. It is read only, of the node's own knowledge: no other node is asked.
+1. It shows what this node knows by itself; no other node is asked. Reading it changes nothing.
 2. It can be written as JSON. Durations are in the unit that their names end with.
 """
 

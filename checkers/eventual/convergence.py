@@ -1,36 +1,33 @@
 """Convergence: once the network is whole and clients rest, replicas must come to hold the same.
 
-1. The clock starts at the heal: the stage "recovery"; without it, the end of the last fault; without one, the
-   start of the history. It starts at the end of the last `add` or `put` if that came later: while clients
-   write, replicas may rightly differ.
-2. A home replica shows what its last poll returned (`replica_polls`); if that got no answer, it shows
-   nothing. A poll counts at its completion, and only if it was invoked after the clock started.
-3. A key is seen to differ at a moment if two home replicas then show different versions, or different values
-   of the same version.
-4. A key converged at the last moment at which it was seen to differ (0 ms if it never was), provided that in
-   the end at least two replicas show something and all that do show the same. `converged_after_ms` is that
-   moment, counted from the clock's start; `agreed_by_ms` is the poll after which it was never seen to differ
-   again.
-5. A key that is still seen to differ in the end never converged: invalid, or unknown where the environment was lost
-   (the stage "environment-lost"), for then the replicas had not had their time. Invalid is, with `within_ms`, a
-   key that was seen to differ later than that.
-6. Unknown if no key was shown by two home replicas; if a polled key was in the end not shown by two; if the
-   last poll of it on some node was not ok: what that node holds nobody knows; or, whatever was polled, if the
-   last heal had no effect (`faults`) or a fault stood until the end of the history.
+1. The clock starts at the heal: the stage "recovery"; without it, the end of the last fault; without one, the start of
+   the history. It starts at the end of the last `add` or `put` if that came later: while clients write, replicas may
+   rightly differ.
+2. A poll counts only if it was invoked after the clock started. What home replicas show, and when they differ,
+   `replica_states` says.
+3. A key converged if in the end at least two replicas show something and all that do show the same. It converged at the
+   last moment at which it was seen to differ, 0 ms if it never was: `converged_after_ms` is that moment, counted from
+   the clock's start. `agreed_by_ms` is the poll after which it was never seen to differ again.
+4. Invalid if a key is still seen to differ in the end: it never converged. Unknown instead where the environment was
+   lost (the stage "environment-lost"), for then the replicas had not had their time.
+5. Invalid, with `within_ms`, if a key was seen to differ later than that.
+6. Unknown if no key was shown by two home replicas; if a polled key was in the end not shown by two; or if the last
+   poll of it on some node was not ok. What that node holds is not known then.
+7. Unknown too, whatever was polled, if the last heal had no effect (`faults`) or a fault stood until the end.
 
-Source: Dynamo (SOSP 2007), sections 4.6 and 4.7: hinted handoff and anti-entropy bring replicas back
-together.
+Source: Dynamo (SOSP 2007), sections 4.6 and 4.7: hinted handoff and anti-entropy bring replicas back together.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 from msgspec import Meta
 
 from splitbrain.checkers.algorithms.quantiles import quantiles_ms
+from splitbrain.checkers.eventual.replica_states import KeyReplicas, ReplicaStates
 from splitbrain.checkers.histories.event import NEMESIS, Event
 from splitbrain.checkers.histories.faults import LOST, faults, stages, unhealed
 from splitbrain.checkers.histories.final_reads import WRITES, Key
@@ -39,47 +36,79 @@ from splitbrain.checkers.histories.prose import count, key_name, key_names, list
 from splitbrain.checkers.histories.replica_polls import Poll, polls
 from splitbrain.checkers.verdict import Verdict, Witness
 
-_POINTS = 500  # Enough for any chart; a run may have a hundred thousand polls.
+
+@dataclass(frozen=True)
+class Clock:
+    """When the replicas' time to converge began: event index, ns, and what it counts from in words."""
+
+    index: int
+    start_ns: int
+    since: str
+
+    @classmethod
+    def of(cls, history: History) -> Clock:
+        """Start it by rule 1. O(n)."""
+        start = _last(_starts(history))
+        if start is None:
+            return cls(-1, 0, "the start")
+        return cls(start.index, start.time, "the heal" if start.process == NEMESIS else "the last write")
 
 
-@dataclass
-class Picture:
-    """What the home replicas of one key show.
+def _starts(history: History) -> Iterable[Event]:
+    recovery = stages(history).get("recovery")
+    ends = [fault.stop.completion or fault.stop.invocation for fault in faults(history) if fault.stop is not None]
+    healed = recovery or _last(ends)
+    if healed is not None:
+        yield healed
+    yield from (o.completion for o in history.operations if o.f in WRITES and o.completion is not None)
 
-    shown: each node's last poll, if it was answered by a home replica. silent: nodes whose last poll was not ok.
-    differed_ns, agreed_ns: the last moment seen to differ, and the first after it at which they no longer were.
+
+def _last(events: Iterable[Event]) -> Event | None:
+    return max(events, key=lambda event: event.index, default=None)
+
+
+@dataclass(frozen=True)
+class Convergence:
+    """What became of each key after the clock started. O(keys).
+
+    never: keys that differ in the end. unclear: those of which too little is known. after_ns: when each key was last
+    seen to differ, counted from the clock's start. slowest: the key for which that is latest, if there is a key.
     """
 
-    shown: dict[str, Poll] = field(default_factory=dict)
-    silent: set[str] = field(default_factory=set)
-    differed_ns: int | None = None
-    agreed_ns: int | None = None
+    clock: Clock
+    keys: Mapping[Key, KeyReplicas]
+    never: Sequence[Key]
+    unclear: Sequence[Key]
+    after_ns: Mapping[Key, int]
+    slowest: Key
 
-    def look(self, poll: Poll, time_ns: int) -> None:
-        """Take in one more poll, completed at that time."""
-        self.shown.pop(poll.node, None)
-        self.silent.discard(poll.node)
-        if poll.operation.outcome != "ok":
-            self.silent.add(poll.node)
-        elif poll.versions is not None:
-            self.shown[poll.node] = poll
-        if self.differs:
-            self.differed_ns, self.agreed_ns = time_ns, None
-        elif self.agreed_ns is None and len(self.shown) > 1:
-            self.agreed_ns = time_ns
-
-    @property
-    def differs(self) -> bool:
-        return len({poll.held for poll in self.shown.values()}) > 1
+    @classmethod
+    def of(cls, clock: Clock, keys: Mapping[Key, KeyReplicas]) -> Convergence:
+        after = {key: replicas.converged_after_ns(clock.start_ns) for key, replicas in keys.items()}
+        return cls(
+            clock,
+            keys,
+            [key for key, replicas in keys.items() if replicas.differs],
+            [key for key, replicas in keys.items() if replicas.unclear],
+            after,
+            max(after, key=lambda key: after[key], default=None),
+        )
 
     @property
-    def unclear(self) -> bool:
-        """Too few replicas show anything, or nobody knows what one of the nodes holds."""
-        return len(self.shown) < 2 or bool(self.silent)
+    def slowest_ms(self) -> float:
+        """When the slowest key was last seen to differ; 0 without a key."""
+        return milliseconds(self.after_ns.get(self.slowest, 0))
 
-    def converged_after_ns(self, start_ns: int) -> int:
-        """The last moment seen to differ, counted from the clock's start."""
-        return 0 if self.differed_ns is None else max(0, self.differed_ns - start_ns)
+    def evidence(self) -> dict[str, Any]:
+        names, doubtful = key_names(self.keys), {*self.never, *self.unclear}
+        settled = self.after_ns and not doubtful
+        return {
+            "clock_start_ms": milliseconds(self.clock.start_ns),
+            "converged_after_ms": milliseconds(max(self.after_ns.values())) if settled else None,
+            "convergence_ms": quantiles_ms([self.after_ns[key] for key in self.keys if key not in doubtful]),
+            "never_converged": [names[key] for key in self.never],
+            "keys": {names[key]: _as_data(replicas, self.clock.start_ns) for key, replicas in self.keys.items()},
+        }
 
 
 def check(history: History, *, within_ms: Annotated[float, Meta(ge=0)] | None = None) -> Verdict:
@@ -92,136 +121,111 @@ def check(history: History, *, within_ms: Annotated[float, Meta(ge=0)] | None = 
     whole run. O(n log n).
     """
     every = polls(history)
-    whole_run, _ = _watch(every)
-    diverged = [[milliseconds(time), number] for time, number in whole_run]
-    broken = unhealed(history)
-    if broken is not None:
-        return Verdict.unknown(broken, diverged_over_time=diverged)
-    reached = stages(history)
-    standing = [fault.label for fault in faults(history) if fault.stop is None]
-    if standing and "recovery" not in reached:
-        return Verdict.unknown(f"{listing(standing)} stood until the end", diverged_over_time=diverged)
-    start = _clock_start(history)
-    late = [poll for poll in every if start is None or poll.operation.invocation.index > start.index]
-    start_ns = start.time if start else 0
-    since = "the start" if start is None else "the heal" if start.process == NEMESIS else "the last write"
-    curve, pictures = _watch(late)
-    after = {key: picture.converged_after_ns(start_ns) for key, picture in pictures.items()}
-    never = [key for key, picture in pictures.items() if picture.differs]
-    blind = [key for key, picture in pictures.items() if picture.unclear]
-    names = key_names(pictures)
-    evidence: dict[str, Any] = {
-        "clock_start_ms": milliseconds(start_ns),
-        "converged_after_ms": milliseconds(max(after.values())) if after and not {*never, *blind} else None,
-        "convergence_ms": quantiles_ms([after[key] for key in pictures if key not in {*never, *blind}]),
-        "never_converged": [names[key] for key in never],
-        "keys": {names[key]: _as_data(picture, start_ns) for key, picture in pictures.items()},
-        "fall_off": [[milliseconds(time - start_ns), number] for time, number in curve],
+    diverged = [[milliseconds(time), number] for time, number in ReplicaStates.of(every).points()]
+    stands = _never_healed(history)
+    if stands is not None:
+        return Verdict.unknown(stands, diverged_over_time=diverged)
+    clock = Clock.of(history)
+    late = [poll for poll in every if poll.operation.invocation.index > clock.index]
+    states = ReplicaStates.of(late)
+    found = Convergence.of(clock, states.keys)
+    evidence = {
+        **found.evidence(),
+        "fall_off": [[milliseconds(time - clock.start_ns), number] for time, number in states.points()],
         "diverged_over_time": diverged,
     }
-    keys = listing(map(key_name, never))
-    if never and LOST in reached:
-        return Verdict.unknown(f"the environment was lost while the replicas of {keys} still differed", **evidence)
-    if never:
-        reason = f"{len(never):,} of {count(len(pictures), 'key')} never converged: {keys}"
-        return Verdict.invalid(reason, _never_witness(never[0], pictures[never[0]], start_ns, since), **evidence)
-    slowest = max(after, key=lambda key: after[key], default=None)
-    if within_ms is not None and after and milliseconds(after[slowest]) > within_ms:
-        reason = f"{key_name(slowest)} was seen to differ {milliseconds(after[slowest]):,} ms after {since}, "
+    if found.never:
+        return _never_converged(history, found, evidence)
+    if within_ms is not None and found.slowest_ms > within_ms:
+        reason = f"{key_name(found.slowest)} was seen to differ {found.slowest_ms:,} ms after {clock.since}, "
         reason += f"later than the {within_ms:,} ms allowed"
-        return Verdict.invalid(reason, _slow_witness(slowest, late, pictures[slowest]), **evidence)
-    if not any(len(picture.shown) > 1 for picture in pictures.values()):
-        return Verdict.unknown(f"no key was polled on two home replicas after {since}", **evidence)
-    if blind:
-        told = (_why_unclear(key, pictures[key]) for key in blind)
-        return Verdict.unknown(listing(told, limit=3), **evidence)
-    when = f"within {milliseconds(after[slowest]):,} ms of {since}" if after[slowest] else "by the first polls"
-    return Verdict.valid(f"{count(len(pictures), 'key')} converged, {when}", **evidence)
+        return Verdict.invalid(reason, _slow_witness(found.slowest, late, found.keys[found.slowest]), **evidence)
+    doubt = _doubt(found)
+    if doubt is not None:
+        return Verdict.unknown(doubt, **evidence)
+    when = f"within {found.slowest_ms:,} ms of {clock.since}" if found.slowest_ms else "by the first polls"
+    return Verdict.valid(f"{count(len(found.keys), 'key')} converged, {when}", **evidence)
 
 
-def _why_unclear(key: Key, picture: Picture) -> str:
-    if picture.silent:
-        return f"the last poll of {key_name(key)} on {listing(sorted(picture.silent))} was not ok"
+def _never_healed(history: History) -> str | None:
+    """Why the clock never started (rule 7), or None."""
+    broken = unhealed(history)
+    if broken is not None:
+        return broken
+    standing = [fault.label for fault in faults(history) if fault.stop is None]
+    if standing and "recovery" not in stages(history):
+        return f"{listing(standing)} stood until the end"
+    return None
+
+
+def _never_converged(history: History, found: Convergence, evidence: Mapping[str, Any]) -> Verdict:
+    keys = listing(map(key_name, found.never))
+    if LOST in stages(history):
+        return Verdict.unknown(f"the environment was lost while the replicas of {keys} still differed", **evidence)
+    reason = f"{len(found.never):,} of {count(len(found.keys), 'key')} never converged: {keys}"
+    first = found.never[0]
+    return Verdict.invalid(reason, _never_witness(first, found.keys[first], found.clock), **evidence)
+
+
+def _doubt(found: Convergence) -> str | None:
+    """Why agreement was not seen (rule 6), or None."""
+    if not any(len(replicas.shown) > 1 for replicas in found.keys.values()):
+        return f"no key was polled on two home replicas after {found.clock.since}"
+    if found.unclear:
+        return listing((_why_unclear(key, found.keys[key]) for key in found.unclear), limit=3)
+    return None
+
+
+def _why_unclear(key: Key, replicas: KeyReplicas) -> str:
+    if replicas.silent:
+        return f"the last poll of {key_name(key)} on {listing(sorted(replicas.silent))} was not ok"
     return f"the last polls of {key_name(key)} were not answered by two home replicas"
 
 
-def _clock_start(history: History) -> Event | None:
-    recovery = stages(history).get("recovery")
-    ends = [fault.stop.completion or fault.stop.invocation for fault in faults(history) if fault.stop is not None]
-    candidates = [recovery] if recovery else [max(ends, key=lambda event: event.index)] if ends else []
-    candidates += [o.completion for o in history.operations if o.f in WRITES and o.completion is not None]
-    return max(candidates, key=lambda event: event.index, default=None)
-
-
-def _watch(some: Sequence[Poll]) -> tuple[list[tuple[int, int]], dict[Key, Picture]]:
-    """Take in polls in order. Returns (time in ns, keys then differing) where that changes, and the last pictures."""
-    pictures: dict[Key, Picture] = {}
-    differing: set[Key] = set()
-    curve: list[tuple[int, int]] = []
-    for poll in some:
-        completion = poll.operation.completion
-        key = poll.operation.key
-        picture = pictures.setdefault(key, Picture())
-        if completion is None:  # Nobody knows when it would have been answered, only that it was not.
-            picture.shown.pop(poll.node, None)
-            picture.silent.add(poll.node)
-            continue
-        picture.look(poll, completion.time)
-        (differing.add if picture.differs else differing.discard)(key)
-        if not curve or curve[-1][1] != len(differing):
-            curve.append((completion.time, len(differing)))
-    stride = len(curve) // _POINTS + 1
-    thinned = curve[::stride]
-    if curve and thinned[-1] != curve[-1]:
-        thinned.append(curve[-1])
-    return thinned, pictures
-
-
-def _as_data(picture: Picture, start_ns: int) -> dict[str, Any]:
-    converged = not picture.differs and not picture.unclear
-    agreed = picture.agreed_ns
+def _as_data(replicas: KeyReplicas, start_ns: int) -> dict[str, Any]:
+    converged = not replicas.differs and not replicas.unclear
+    agreed = replicas.agreed_ns
     return {
-        "converged_after_ms": milliseconds(picture.converged_after_ns(start_ns)) if converged else None,
+        "converged_after_ms": milliseconds(replicas.converged_after_ns(start_ns)) if converged else None,
         "agreed_by_ms": milliseconds(agreed - start_ns) if converged and agreed is not None else None,
-        "replicas": len(picture.shown),
+        "replicas": len(replicas.shown),
     }
 
 
-def _never_witness(key: Key, picture: Picture, start_ns: int, since: str) -> Witness:
-    shown = sorted(picture.shown.items())
-    told = _as_prose(picture.shown)
-    last = picture.differed_ns or start_ns
+def _never_witness(key: Key, replicas: KeyReplicas, clock: Clock) -> Witness:
+    shown = sorted(replicas.shown.items())
+    last = replicas.differed_ns or clock.start_ns
     text = (
-        f"the replicas of {key_name(key)} still differed when last polled, "
-        f"{milliseconds(last - start_ns):,} ms after {since} at {seconds(start_ns)}: {told}"
+        f"the replicas of {key_name(key)} still differed when last polled, {milliseconds(last - clock.start_ns):,} ms "
+        f"after {clock.since} at {seconds(clock.start_ns)}: {_as_prose(replicas.shown)}"
     )
     data = {"kind": "never converged", "key": key, "versions": {node: poll.versions for node, poll in shown}}
-    return Witness(text, _events([poll for _, poll in shown]), data)
+    return Witness(text, _events(poll for _, poll in shown), data)
 
 
-def _slow_witness(key: Key, late: Sequence[Poll], final: Picture) -> Witness:
+def _slow_witness(key: Key, late: Sequence[Poll], final: KeyReplicas) -> Witness:
     """What the replicas showed at the last moment at which they were seen to differ."""
-    picture = Picture()
+    replicas = KeyReplicas()
     shown: dict[str, Poll] = {}
     for poll in late:
         if poll.operation.key == key and poll.operation.completion is not None:
-            picture.look(poll, poll.operation.completion.time)
-            shown = dict(picture.shown) if picture.differs else shown
+            replicas.observe(poll)
+            shown = dict(replicas.shown) if replicas.differs else shown
     text = f"at {seconds(final.differed_ns or 0)} the replicas of {key_name(key)} still differed: {_as_prose(shown)}"
     data = {"kind": "slow", "key": key, "versions": {node: poll.versions for node, poll in shown.items()}}
     return Witness(text, _events(shown.values()), data)
 
 
 def _as_prose(shown: Mapping[str, Poll]) -> str:
-    """What each node held: versions, and their values where the versions alone don't tell the difference."""
+    """What each node held: versions, and their values where the versions alone show no difference."""
     same_ids = len({poll.versions for poll in shown.values()}) < 2
-    told = []
+    parts = []
     for node, poll in sorted(shown.items()):
         held = [f"{id_} = {value:.60}" if same_ids else id_ for id_, value in poll.held or ()]
-        told.append(f"{node} held {listing(held or ['nothing'], limit=8)}")
-    return "; ".join(told)
+        parts.append(f"{node} held {listing(held or ['nothing'], limit=8)}")
+    return "; ".join(parts)
 
 
-def _events(some: Any) -> tuple[int, ...]:
+def _events(some: Iterable[Poll]) -> tuple[int, ...]:
     operations = [poll.operation for poll in some]
     return tuple(sorted({event.index for o in operations for event in (o.invocation, o.completion) if event}))

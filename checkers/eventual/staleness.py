@@ -1,33 +1,34 @@
 """Staleness: how far behind the reads were, in versions and in time.
 
-Two kinds of history: registers with distinct writes (`write` and `read`, see `distinct_writes`) and versioned
-registers (`put` and `read`, several siblings at once, see `writes`). Only `ok` reads and acknowledged (`ok`)
-writes count; before and after are the order of events, durations the clock of the history.
+There are two kinds of history: registers with distinct writes (`write` and `read`, see `distinct_writes`) and versioned
+registers (`put` and `read`, several siblings at once, see `writes`). Only `ok` reads and acknowledged (`ok`) writes
+count. Before and after are the order of events; durations are by the clock of the history.
 
 1. A read missed a write of its key if that was acknowledged before the read was invoked, and is newer than what the
    read returned:
-   - registers with distinct writes: if it was invoked only after the write that the read returned was over: after its
-     acknowledgement, or after the end of another read that returned it. Of writes that overlap nobody knows which is
-     newer, so none of them is missed. To null every write is newer.
-   - versioned registers: if the read didn't cover it: neither returned it nor a write that had (transitively) seen it.
-     What may be covered, since nobody recorded what some write had seen, isn't missed (`version_order`).
-2. k-staleness: how many writes a read missed. t-staleness: the time from the acknowledgement of the first (the earliest
-   acknowledged) of these to the invocation of the read; 0 if it missed none. Both are lower bounds: no read is
-   said to be staler than it certainly was. A read is k-fresh if it missed at most k writes, t-fresh if its t-staleness
-   is at most t; stale if it missed any.
-3. A stray, a read of a value that no write wrote to its key or only a failed one, is counted and not judged. An id that
-   nobody put covers nothing that one could know.
+   - registers with distinct writes: if the write was invoked only after the write that the read returned was over:
+     after its acknowledgement, or after the end of another read that returned it. Writes that overlap are concurrent:
+     either may be newer, so neither is missed. To null every write is newer.
+   - versioned registers: if the read didn't cover it: it returned neither the write nor one that had (transitively)
+     seen it. What the read may cover, through a write that does not say what it had seen, isn't missed
+     (`version_order`).
+2. k-staleness: how many writes a read missed. t-staleness: the time from the first acknowledgement among these to the
+   invocation of the read; 0 if it missed none. Both are lower bounds: no read is said to be staler than it certainly
+   was. A read is k-fresh if it missed at most k writes, t-fresh if its t-staleness is at most t; stale if it missed
+   any.
+3. A stray is a read of a value that no write wrote to its key, or only a failed one. It is counted and not judged. An
+   id that no client put covers nothing.
 4. With `max_k` or `max_t_ms`: invalid if a read was staler. Without, a description, and valid.
 5. Unknown if no read was judged, or if no write was acknowledged. Where writes had seen one another in a circle there
    is no newer or older: unknown (and `causal` calls it invalid).
 
-An eventually consistent store promises no bound. Bailis and others show how to state what to expect of one, as the
-probability that a read begun t after a write's acknowledgement returns it or a newer one, and that a read returns one
-of the last k versions: that is `t_fresh` and `k_fresh` (theirs count the newest version as the first: k-fresh here
-is their k + 1).
+An eventually consistent store promises no bound. Bailis and others state what to expect of one as two probabilities:
+that a read begun t after a write's acknowledgement returns it or a newer one, and that a read returns one of the last k
+versions. These are `t_fresh` and `k_fresh`; theirs count the newest version as the first, so k-fresh here is their k +
+1.
 
 Sources: Bailis, Venkataraman, Franklin, Hellerstein, Stoica, "Probabilistically bounded staleness for practical partial
-quorums" (VLDB 2012), sections 2 and 3; Golab, Li, Shah, "Analyzing consistency properties for fun and profit" (PODC
+quorums" (VLDB 2012), sections 2 and 3. Golab, Li, Shah, "Analyzing consistency properties for fun and profit" (PODC
 2011), for the end of a write being that of the first operation that shows it (zones).
 """
 
@@ -157,12 +158,12 @@ def _of_versions(reads: VersionedReads, columns: Columns) -> Missed:
     codes = {key: code for code, key in enumerate(columns.keys)}
     parts = []
     for key, of in reads.by_key.items():
-        lineage = of.order
-        ended = np.array([w.ended if w.outcome == "ok" else FOREVER for w in lineage.writes], dtype=np.int64)
+        order = of.order
+        ended = np.array([w.ended if w.outcome == "ok" else FOREVER for w in order.writes], dtype=np.int64)
         number, since = np.zeros(len(of.reads), dtype=np.int64), np.full(len(of.reads), -1, dtype=np.int64)
-        for chain, members in enumerate(lineage.members):
-            # What came late enough not to be covered by a write of which nobody knows what it had seen.
-            sure = np.searchsorted(lineage.not_before[members], of.horizon, side="left")
+        for chain, members in enumerate(order.members):
+            # What came too late to be covered by a write that does not say what it had seen.
+            sure = np.searchsorted(order.not_before[members], of.horizon, side="left")
             begin = np.maximum(of.clock[:, chain] + 1, sure)
             group, end = np.zeros_like(members), np.full_like(begin, len(members))
             some, first = below(ended[members], group, np.minimum(begin, end), end, of.invoked)
@@ -173,8 +174,8 @@ def _of_versions(reads: VersionedReads, columns: Columns) -> Missed:
     none = np.zeros(0, dtype=np.int64)
     names = ("read", "key", "number", "since")
     joined = [np.concatenate([none, *(getattr(part, name) for part in parts)]) for name in names]
-    order = np.argsort(joined[0], kind="stable")
-    return Missed(*(part[order] for part in joined))
+    by_read = np.argsort(joined[0], kind="stable")
+    return Missed(*(part[by_read] for part in joined))
 
 
 def _figures(missed: Missed, ages: Integers, columns: Columns) -> dict[str, Any]:
@@ -218,7 +219,7 @@ def _by_key(missed: Missed, ages: Integers, columns: Columns) -> dict[str, Any]:
 
 
 def _over_time(missed: Missed, ages: Integers, columns: Columns) -> list[list[float]]:
-    """By stretches of the run of equal length, those with a read."""
+    """By intervals of the run of equal length, those with a read."""
     moments = columns.time[missed.read]
     start = int(moments.min())
     width = (int(moments.max()) - start) // _BUCKETS + 1

@@ -1,22 +1,23 @@
 """Bank: transfers move money, and no read may see any made or gone.
 
 Operations: `transfer` of {"from", "to", "amount"}; `read` of all balances at once, whose `ok` value is an object of
-balances by account, or a list of pairs [account, balance]. Keys are judged apart: each is a bank of its own.
+balances by account, or a list of pairs [account, balance]. Keys are judged separately: each is a bank of its own.
 
 1. An account is named by a string or an integer; 1 and "1" are the same account, for the names in a JSON object are
    strings.
-2. The accounts are `accounts`, or else those of the bank's first `ok` read; the total is `total`, or else what the
-   balances in the first `ok` read that has all of them add up to. First is by completion. Should that read be the wrong
-   one, the verdict is right all the same: two reads disagree, and one of them is wrong.
-3. Unexpected key: a read shows an account that there isn't. Nil balance: it shows null for one that there is, or lacks
-   it. Wrong total: it shows all accounts and no others, and they don't add up to the total. Negative value: a balance
-   is below zero, unless `negative_balances` says that an account may be overdrawn. A read may be several of these.
-4. Invalid if a read is any of these. Otherwise unknown if there is no `ok` read; or if none has a total to be compared
-   with: a bank's first, where no `total` is given; or if nothing was at stake, for no transfer that was `ok` or crashed
-   had begun in a bank by the end of its last read that has: balances that nobody moves add up. Otherwise valid.
-5. Refused: a read that is `ok` without an object or a list of pairs, or that names an account twice; a balance that is
-   neither an integer nor null; a transfer without its three parts, or of an amount that is no integer; an operation of
-   another name.
+2. The accounts are `accounts`, or else those of the bank's first `ok` read. The total is `total`, or else what the
+   balances in the first `ok` read with all accounts add up to. First is by completion. If that read is the wrong one,
+   the verdict is right all the same: two reads disagree, and one of them is wrong.
+3. A read may be wrong in several ways. Unexpected key: it shows an account that does not exist. Nil balance: it shows
+   null for one that does, or lacks it. Wrong total: it shows exactly the accounts, and they don't add up to the total.
+   Negative value: a balance is below zero, unless `negative_balances` says that an account may be overdrawn.
+4. Invalid if a read is wrong. Otherwise unknown if there is no `ok` read, or if none has a total to be compared with: a
+   bank's first has none where no `total` is given.
+5. Unknown too if nothing was at stake: in no bank with such a read had a transfer that was `ok` or crashed begun by the
+   end of its last read. Balances that no transfer moves always add up. Otherwise valid.
+6. Refused is an `ok` read that is no object and no list of pairs, that names an account twice, or in which a balance is
+   neither an integer nor null. Refused is a transfer without its three parts, or of an amount that is no integer; and
+   an operation of another name.
 
 Source: jepsen.tests.bank (Jepsen 0.3), whose anomalies these are. It notes only the first that a read shows, and an
 account that a read lacks only by the total.
@@ -70,8 +71,8 @@ class Bank:
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
-    """What is wrong with a read.
+class WrongRead:
+    """A read, and one thing that is wrong with it.
 
     badness: how wrong: accounts too many, balances that are nil, off the total, or overdrawn in all.
     """
@@ -81,6 +82,34 @@ class Fault:
     bank: Bank
     badness: int
     accounts: tuple[str, ...] = field(default=())
+
+
+@dataclass(slots=True)
+class BankOperations:
+    """What was asked of one bank.
+
+    transfers: all of them. reads: ok ones, in the order of their completions.
+    """
+
+    transfers: list[Operation] = field(default_factory=list)
+    reads: list[Balances] = field(default_factory=list)
+
+    def moved_by(self, index: int) -> bool:
+        """Whether a transfer that was ok or crashed had been invoked before that event."""
+        return any(each.outcome != "fail" and each.invocation.index < index for each in self.transfers)
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """The reads of one bank, judged.
+
+    compared: how many have a total to be compared with. at_stake: whether a transfer might have changed one of these.
+    """
+
+    reads: int
+    compared: int
+    at_stake: bool
+    wrong: Sequence[WrongRead]
 
 
 def check(
@@ -97,50 +126,69 @@ def check(
     Evidence: `transfers`, `acknowledged` transfers, `banks`, `reads`; `bad_reads`; `errors` {kind: {count, first, last,
     worst}} of those kinds that occur, each read as {index, key, total, badness}, and for wrong totals `lowest` and
     `highest` too.
-    Raises HistoryError by rule 5. O(balances read).
+    Raises HistoryError by rule 6. O(balances read).
     """
-    transfers: list[Operation] = []
-    moved: dict[Key, int] = {}
-    banks: dict[Key, list[Balances]] = {}
-    for operation in operations_of(history, "a bank", ("read", "transfer")):
-        if operation.f == "transfer":
-            transfers.append(_transfer(operation))
-            if operation.outcome != "fail":
-                moved.setdefault(operation.key, operation.invocation.index)
-        elif operation.outcome == "ok" and operation.completion is not None:
-            read = Balances(operation, _by_account(operation.completion))
-            banks.setdefault(operation.key, []).append(read)
     given = None if accounts is None else frozenset(map(str, accounts))
-    found: list[Fault] = []
-    compared, at_stake = 0, False
-    for key, reads in banks.items():
-        reads.sort(key=lambda read: read.completed.index)
-        bank = _bank(reads, given, total)
-        told = len(reads) if total is not None else len(reads) - 1 if bank.total is not None else 0
-        compared += told
-        at_stake = at_stake or (told > 0 and key in moved and moved[key] < reads[-1].completed.index)
-        found += (fault for read in reads for fault in _faults(read, bank, negative_balances))
-    found.sort(key=lambda fault: (fault.balances.completed.index, _KINDS.index(fault.kind)))
-    number = sum(map(len, banks.values()))
-    bad = len({fault.balances.completed.index for fault in found})
-    evidence: dict[str, Any] = {
-        "transfers": len(transfers),
-        "acknowledged": sum(transfer.outcome == "ok" for transfer in transfers),
-        "banks": len(banks),
-        "reads": number,
-        "bad_reads": bad,
-        "errors": {kind: _summary(some) for kind in _KINDS if (some := [f for f in found if f.kind == kind])},
-    }
+    banks = _gather(history)
+    audits = [_audit(each, given, total, negative_balances) for each in banks if each.reads]
+    found = [wrong for audit in audits for wrong in audit.wrong]
+    found.sort(key=lambda wrong: (wrong.balances.completed.index, _KINDS.index(wrong.kind)))
+    evidence = _evidence(banks, audits, found)
     if found:
         kinds = ", ".join(f"{each['count']:,} {kind}" for kind, each in evidence["errors"].items())
-        return Verdict.invalid(f"{bad:,} of {count(number, 'read')} wrong: {kinds}", _witness(found[0]), **evidence)
-    if not number:
-        return Verdict.unknown("no read was ok, so nobody saw a balance", **evidence)
-    if not compared:
-        return Verdict.unknown("no read has a total to be compared with: give the total, or read twice", **evidence)
-    if not at_stake:
-        return Verdict.unknown("no transfer that may have happened began before the last read was over", **evidence)
-    return Verdict.valid(f"{count(number, 'read')}, every one with the same total", **evidence)
+        reason = f"{evidence['bad_reads']:,} of {count(evidence['reads'], 'read')} wrong: {kinds}"
+        return Verdict.invalid(reason, _witness(found[0]), **evidence)
+    doubt = _doubt(audits)
+    if doubt is not None:
+        return Verdict.unknown(doubt, **evidence)
+    return Verdict.valid(f"{count(evidence['reads'], 'read')}, every one with the same total", **evidence)
+
+
+def _evidence(banks: Sequence[BankOperations], audits: Sequence[Audit], found: Sequence[WrongRead]) -> dict[str, Any]:
+    transfers = [transfer for each in banks for transfer in each.transfers]
+    return {
+        "transfers": len(transfers),
+        "acknowledged": sum(transfer.outcome == "ok" for transfer in transfers),
+        "banks": len(audits),
+        "reads": sum(audit.reads for audit in audits),
+        "bad_reads": len({wrong.balances.completed.index for wrong in found}),
+        "errors": {kind: _summary(some) for kind in _KINDS if (some := [each for each in found if each.kind == kind])},
+    }
+
+
+def _gather(history: History) -> list[BankOperations]:
+    """What was asked of each bank. Raises HistoryError by rule 6."""
+    banks: dict[Key, BankOperations] = {}
+    for operation in operations_of(history, "a bank", ("read", "transfer")):
+        bank = banks.setdefault(operation.key, BankOperations())
+        if operation.f == "transfer":
+            bank.transfers.append(_transfer(operation))
+        elif operation.outcome == "ok" and operation.completion is not None:
+            bank.reads.append(Balances(operation, _by_account(operation.completion)))
+    for bank in banks.values():
+        bank.reads.sort(key=lambda read: read.completed.index)
+    return list(banks.values())
+
+
+def _audit(asked: BankOperations, accounts: frozenset[str] | None, total: int | None, negative: bool) -> Audit:
+    """Judge the reads of a bank that has some."""
+    reads = asked.reads
+    bank = _bank(reads, accounts, total)
+    # A total that was taken from a read can't be compared with that read.
+    compared = 0 if bank.total is None else len(reads) - (total is None)
+    at_stake = compared > 0 and asked.moved_by(reads[-1].completed.index)
+    return Audit(len(reads), compared, at_stake, [wrong for read in reads for wrong in _wrong(read, bank, negative)])
+
+
+def _doubt(audits: Sequence[Audit]) -> str | None:
+    """Why reads of which none is wrong prove nothing (rules 4 and 5), or None."""
+    if not audits:
+        return "no read was ok, so nobody saw a balance"
+    if not any(audit.compared for audit in audits):
+        return "no read has a total to be compared with: give the total, or read twice"
+    if not any(audit.at_stake for audit in audits):
+        return "no transfer that may have happened began before the last read was over"
+    return None
 
 
 def _transfer(operation: Operation) -> Operation:
@@ -182,65 +230,64 @@ def _bank(reads: Sequence[Balances], accounts: frozenset[str] | None, total: int
     return Bank(named, None, first)
 
 
-def _faults(read: Balances, bank: Bank, negative_balances: bool) -> list[Fault]:
+def _wrong(read: Balances, bank: Bank, negative_balances: bool) -> list[WrongRead]:
     shown = read.by_account
     unexpected = tuple(sorted(shown.keys() - bank.accounts))
     nil = tuple(sorted(account for account in bank.accounts if shown.get(account) is None))
     negative = {account: balance for account, balance in sorted(shown.items()) if balance is not None and balance < 0}
     found = []
     if unexpected:
-        found.append(Fault("unexpected-key", read, bank, len(unexpected), unexpected))
+        found.append(WrongRead("unexpected-key", read, bank, len(unexpected), unexpected))
     if nil:
-        found.append(Fault("nil-balance", read, bank, len(nil), nil))
+        found.append(WrongRead("nil-balance", read, bank, len(nil), nil))
     if not unexpected and not nil and bank.total is not None and read.total != bank.total:
-        found.append(Fault("wrong-total", read, bank, abs(read.total - bank.total)))
+        found.append(WrongRead("wrong-total", read, bank, abs(read.total - bank.total)))
     if negative and not negative_balances:
-        found.append(Fault("negative-value", read, bank, -sum(negative.values()), tuple(negative)))
+        found.append(WrongRead("negative-value", read, bank, -sum(negative.values()), tuple(negative)))
     return found
 
 
-def _summary(some: Sequence[Fault]) -> dict[str, Any]:
-    worst = max(some, key=lambda fault: fault.badness)
+def _summary(some: Sequence[WrongRead]) -> dict[str, Any]:
+    worst = max(some, key=lambda wrong: wrong.badness)
     summary = {"count": len(some), "first": _as_data(some[0]), "last": _as_data(some[-1]), "worst": _as_data(worst)}
     if worst.kind == "wrong-total":
-        summary["lowest"] = _as_data(min(some, key=lambda fault: fault.balances.total))
-        summary["highest"] = _as_data(max(some, key=lambda fault: fault.balances.total))
+        summary["lowest"] = _as_data(min(some, key=lambda wrong: wrong.balances.total))
+        summary["highest"] = _as_data(max(some, key=lambda wrong: wrong.balances.total))
     return summary
 
 
-def _as_data(fault: Fault) -> dict[str, Any]:
-    read = fault.balances
+def _as_data(wrong: WrongRead) -> dict[str, Any]:
+    read = wrong.balances
     return {
         "index": read.operation.invocation.index,
         "key": read.operation.key,
         "total": read.total,
-        "badness": fault.badness,
+        "badness": wrong.badness,
     }
 
 
-def _witness(fault: Fault) -> Witness:
-    read, bank = fault.balances, fault.bank
-    names = listing(fault.accounts)
+def _witness(wrong: WrongRead) -> Witness:
+    read, bank = wrong.balances, wrong.bank
+    names = listing(wrong.accounts)
     shown = "; ".join(f"{account}: {literal(balance)}" for account, balance in list(read.by_account.items())[:_SHOWN])
     if len(read.by_account) > _SHOWN:
         shown += f"; and {len(read.by_account) - _SHOWN:,} more"
-    yardstick = None
-    match fault.kind:
+    match wrong.kind:
         case "unexpected-key":
-            told, yardstick = f"with {names}, which this bank does not have", bank.accounts_from
+            clause, expected = f"with {names}, which this bank does not have", bank.accounts_from
         case "nil-balance":
-            told, yardstick = f"without that of {names}", bank.accounts_from
+            clause, expected = f"without that of {names}", bank.accounts_from
         case "wrong-total":
-            told, yardstick = f"which add up to {read.total:,} and not to {bank.total:,}", bank.total_from
+            clause, expected = f"which add up to {read.total:,} and not to {bank.total:,}", bank.total_from
         case _:
-            told = f"with {names} overdrawn"
+            clause, expected = f"with {names} overdrawn", None
     where = "" if read.operation.key is None else f" of {key_name(read.operation.key)}"
-    text = f"process {read.operation.process} read the balances{where} at {at(read.completed)}, {told}: {shown}"
+    text = f"process {read.operation.process} read the balances{where} at {at(read.completed)}, {clause}: {shown}"
     operations = [read.operation]
-    if yardstick is not None and yardstick is not read:
-        text += f"; the yardstick is the read of process {yardstick.operation.process} at {at(yardstick.completed)}"
-        operations.append(yardstick.operation)
+    if expected is not None and expected is not read:
+        text += f"; it is compared with the read of process {expected.operation.process} at {at(expected.completed)}"
+        operations.append(expected.operation)
     events = {event.index for o in operations for event in (o.invocation, o.completion) if event}
     balances = dict(list(read.by_account.items())[:100])
-    data = {"kind": fault.kind, "expected": bank.total, "balances": balances, **_as_data(fault)}
+    data = {"kind": wrong.kind, "expected": bank.total, "balances": balances, **_as_data(wrong)}
     return Witness(text, tuple(sorted(events)), data)

@@ -1,6 +1,6 @@
 """Counter: a read shows a sum that the adds around it allow.
 
-Operations: `add` of an integer, negative to count down; `read` of the sum. Keys are judged apart.
+Operations: `add` of an integer, negative to count down; `read` of the sum. Keys are judged separately.
 
 1. A counter starts at `initial`.
 2. An add counts for certain in a read if it was acknowledged (`ok`) before the read was invoked. It may count if it was
@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Any
@@ -37,20 +37,26 @@ _SHOWN_ADDS = 20
 
 
 class _Sums:
-    """Sums of what came before an event: numbers at their event indices, ascending."""
+    """Sums of adds before an event. placed: event index and amount of each add."""
 
     def __init__(self, placed: Iterable[tuple[int, int]]) -> None:
         ordered = sorted(placed)
         self._indices = [index for index, _ in ordered]
         # Python's integers, not numpy's: a sum beyond 64 bits would wrap around and pass for a good one.
-        self._sums = list(accumulate((number for _, number in ordered), initial=0))
+        self._up = list(accumulate((max(amount, 0) for _, amount in ordered), initial=0))
+        self._down = list(accumulate((min(amount, 0) for _, amount in ordered), initial=0))
 
-    def before(self, index: int) -> int:
-        return self._sums[bisect_left(self._indices, index)]
+    def up_before(self, index: int) -> int:
+        """The sum of the positive ones."""
+        return self._up[bisect_left(self._indices, index)]
+
+    def down_before(self, index: int) -> int:
+        """The sum of the negative ones."""
+        return self._down[bisect_left(self._indices, index)]
 
 
 @dataclass(slots=True)
-class _Adds:
+class CounterKey:
     """The adds of one key that did not fail, and its ok reads, in the order of their invocations."""
 
     adds: list[Operation] = field(default_factory=list)
@@ -58,7 +64,7 @@ class _Adds:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class CounterRead:
     """An ok read of a key, and the least and the most that it may show."""
 
     operation: Operation
@@ -85,19 +91,7 @@ def check(history: History, *, initial: int = 0) -> Verdict:
     `misreads`; `largest_error`, how far the worst is out; `misread`, the first 100 [{key, least, shown, most, index}].
     Raises HistoryError by rule 6. O(n log n).
     """
-    outcomes = Counter[str]()
-    keys: dict[Key, _Adds] = {}
-    for operation in operations_of(history, "a counter", ("add", "read")):
-        if operation.f == "add":
-            if not is_integer(operation.invocation.value):
-                raise refusal(operation.invocation, "an add to a counter needs an integer")
-            outcomes[operation.outcome] += 1
-            if operation.outcome != "fail":
-                keys.setdefault(operation.key, _Adds()).adds.append(operation)
-        elif operation.outcome == "ok" and operation.completion is not None:
-            if not is_integer(operation.completion.value):
-                raise refusal(operation.completion, "an ok read of a counter needs an integer")
-            keys.setdefault(operation.key, _Adds()).reads.append(operation)
+    outcomes, keys = _gather(history)
     readings = [reading for each in keys.values() for reading in _readings(each, initial)]
     readings.sort(key=lambda reading: reading.operation.invocation.index)
     wrong = [reading for reading in readings if reading.off_by]
@@ -124,25 +118,43 @@ def check(history: History, *, initial: int = 0) -> Verdict:
     return Verdict.valid(f"{count(len(readings), 'read')} within bounds, {bounds}", **evidence)
 
 
-def _readings(each: _Adds, initial: int) -> Iterable[Reading]:
-    tried = [(add.invocation.index, add.invocation.value) for add in each.adds]
-    done = [(add.completion.index, add.invocation.value) for add in each.adds if add.outcome == "ok" and add.completion]
-    tried_down, tried_up = _Sums(p for p in tried if p[1] < 0), _Sums(p for p in tried if p[1] > 0)
-    done_down, done_up = _Sums(p for p in done if p[1] < 0), _Sums(p for p in done if p[1] > 0)
+def _gather(history: History) -> tuple[Counter[str], dict[Key, CounterKey]]:
+    """How many adds had each outcome, and the keys. Raises HistoryError by rule 6."""
+    outcomes = Counter[str]()
+    keys: dict[Key, CounterKey] = {}
+    for operation in operations_of(history, "a counter", ("add", "read")):
+        each = keys.setdefault(operation.key, CounterKey())
+        if operation.f == "add":
+            if not is_integer(operation.invocation.value):
+                raise refusal(operation.invocation, "an add to a counter needs an integer")
+            outcomes[operation.outcome] += 1
+            if operation.outcome != "fail":
+                each.adds.append(operation)
+        elif operation.outcome == "ok" and operation.completion is not None:
+            if not is_integer(operation.completion.value):
+                raise refusal(operation.completion, "an ok read of a counter needs an integer")
+            each.reads.append(operation)
+    return outcomes, keys
+
+
+def _readings(each: CounterKey, initial: int) -> Iterable[CounterRead]:
+    possible = _Sums((add.invocation.index, add.invocation.value) for add in each.adds)
+    acknowledged = [add for add in each.adds if add.outcome == "ok"]
+    certain = _Sums((add.completion.index, add.invocation.value) for add in acknowledged if add.completion)
     for read in each.reads:
         assert read.completion is not None
         begun, over = read.invocation.index, read.completion.index
         # What was acknowledged before it began was invoked before it was over: no add counts twice.
-        least = initial + done_up.before(begun) + tried_down.before(over)
-        most = initial + done_down.before(begun) + tried_up.before(over)
-        yield Reading(read, least, read.completion.value, most)
+        least = initial + certain.up_before(begun) + possible.down_before(over)
+        most = initial + certain.down_before(begun) + possible.up_before(over)
+        yield CounterRead(read, least, read.completion.value, most)
 
 
 def _certain(add: Operation, begun: int) -> bool:
     return add.outcome == "ok" and add.completion is not None and add.completion.index < begun
 
 
-def _as_data(reading: Reading) -> dict[str, Any]:
+def _as_data(reading: CounterRead) -> dict[str, Any]:
     return {
         "key": reading.key,
         "least": reading.least,
@@ -152,25 +164,32 @@ def _as_data(reading: Reading) -> dict[str, Any]:
     }
 
 
-def _witness(reading: Reading, each: _Adds, initial: int) -> Witness:
+def _witness(reading: CounterRead, each: CounterKey, initial: int) -> Witness:
     read = reading.operation
     assert read.completion is not None
     begun, over = read.invocation.index, read.completion.index
     earlier = [add for add in each.adds if add.invocation.index < over]
     certain = [add for add in earlier if _certain(add, begun)]
     possible = [add for add in earlier if not _certain(add, begun)]
-    made = sum(add.invocation.value for add in certain)
     allowed = f"{reading.least:,}" if reading.least == reading.most else f"{reading.least:,} to {reading.most:,}"
-    acknowledged = f"{count(len(certain), 'add')} acknowledged" if certain else "nothing was acknowledged"
-    others = "no other may have happened by its end"
-    if possible:
-        least, most = reading.least - initial - made, reading.most - initial - made
-        others = f"{count(len(possible), 'other')} that may have happened by its end could make {least:+,} to {most:+,}"
     text = (
         f"process {read.process} read {reading.shown:,} from {key_name(reading.key)} at {at(read.completion)}, and "
-        f"{allowed} was possible: it started at {initial:,}, {acknowledged} before the read was invoked at "
-        f"{at(read.invocation)}{f' made {made:+,}' if certain else ''}, and {others}"
+        f"{allowed} was possible: it started at {initial:,}, {_why(reading, certain, possible, initial)}"
     )
     shown = [*certain[-_SHOWN_ADDS:], *possible[-_SHOWN_ADDS:], read]
     events = {event.index for o in shown for event in (o.invocation, o.completion) if event}
     return Witness(text, tuple(sorted(events)), {"kind": "misread", **_as_data(reading)})
+
+
+def _why(reading: CounterRead, certain: Sequence[Operation], possible: Sequence[Operation], initial: int) -> str:
+    """What the certain adds made, and what the possible ones could make."""
+    made = sum(add.invocation.value for add in certain)
+    acknowledged, made_so = "nothing was acknowledged", ""
+    if certain:
+        acknowledged, made_so = f"{count(len(certain), 'add')} acknowledged", f" made {made:+,}"
+    others = "no other may have happened by its end"
+    if possible:
+        least, most = reading.least - initial - made, reading.most - initial - made
+        others = f"{count(len(possible), 'other')} that may have happened by its end could make {least:+,} to {most:+,}"
+    begun = at(reading.operation.invocation)
+    return f"{acknowledged} before the read was invoked at {begun}{made_so}, and {others}"

@@ -1,32 +1,32 @@
 """Total queue: what goes in comes out, once.
 
 Operations: `enqueue` of a value; `dequeue`, whose `ok` value is what it took, or null if it found nothing; `drain`,
-whose `ok` value lists what it took until it found nothing more. Keys are judged apart, and in no order: for that there
-is the linearizability checker. The same value may be enqueued many times.
+whose `ok` value lists what it took until it found nothing more. Keys are judged separately, and in no order: for that
+there is the linearizability checker. The same value may be enqueued many times.
 
 1. A dequeue or drain that is `ok` takes its values out. One that crashed (`info`, or never completed) may have taken a
-   value for itself, a crashed drain any number. A failed one took nothing. A dequeue found nothing if it is `ok` with
-   null, or failed with the code "empty" or "exhausted". One that failed without saying why is no evidence: it may as
-   well have been refused.
-2. An enqueue that is `ok` put its value in, a crashed one may have, a failed one did not. What comes out came from an
+   value for itself, a crashed drain any number. A failed one took nothing.
+2. A dequeue found nothing if it is `ok` with null, or failed with the code "empty" or "exhausted". One that failed
+   without a reason is no evidence: it may as well have been refused.
+3. An enqueue that is `ok` put its value in, a crashed one may have, a failed one did not. What comes out came from an
    enqueue of that value invoked before it was out, each from its own. If several assignments would do, the one is taken
-   that leaves the fewest to be lost.
-3. Unexpected: out, and no enqueue of it had begun. Phantom: out, and only enqueues that failed had begun. Duplicated:
+   that leaves the fewest to be lost (`queue_account`).
+4. Unexpected: out, and no enqueue of it had begun. Phantom: out, and only enqueues that failed had begun. Duplicated:
    out more often than enqueues of it had begun.
-4. A queue was emptied after an enqueue if a drain that is `ok` was invoked after that was acknowledged; or if a dequeue
+5. A queue was emptied after an enqueue if a drain that is `ok` was invoked after that was acknowledged; or if a dequeue
    found nothing, and was invoked after the last acknowledgement of all. (While clients still enqueue, a node that finds
    nothing may merely lag. A drain is the test's own word that it took everything.)
-5. Lost: acknowledged and never out, though the queue was emptied after it, and no crashed dequeue accounts for it. It
-   may if it was invoked before the emptying was over, and for one value only: then it is maybe taken, which is allowed.
-   Undelivered: acknowledged and never out, and the queue was not emptied after it: it may still be there.
-   Recovered: out, and only a crashed enqueue accounts for it, which is allowed.
-6. Invalid if anything is lost, unexpected or phantom, or duplicated (allowed with `at_least_once`). Otherwise unknown
+6. Lost: acknowledged and never out, though the queue was emptied after it, and no crashed dequeue accounts for it. A
+   crashed dequeue may account for one value, if it was invoked before the emptying was over: that value is maybe taken,
+   which is allowed. Undelivered: acknowledged and never out, and the queue was not emptied after it: it may still be
+   there. Recovered: out, and only a crashed enqueue accounts for it, which is allowed.
+7. Invalid if anything is lost, unexpected or phantom, or duplicated (allowed with `at_least_once`). Otherwise unknown
    if no enqueue was acknowledged, or if anything is undelivered. Otherwise valid.
-7. Refused: an enqueue of null, a drain that is `ok` without a list or with a null in it, an operation of another name.
+8. Refused: an enqueue of null, a drain that is `ok` without a list or with a null in it, an operation of another name.
 
 Source: jepsen.checker/total-queue (Jepsen 0.3), whose words these are. It takes for granted that the queue was drained,
-and calls lost what a crashed dequeue may have taken; it lets duplicates pass; it takes a failed enqueue for an attempt
-like any other; and it asks nothing of the order in which values go in and come out.
+and calls lost what a crashed dequeue may have taken. It allows duplicates, takes a failed enqueue for an attempt like
+any other, and does not ask whether a value came out before it went in.
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ from splitbrain.checkers.histories.final_reads import Key
 from splitbrain.checkers.histories.history import History, Operation
 from splitbrain.checkers.histories.prose import at, count, key_name, listing, literal
 from splitbrain.checkers.histories.values import operations_of, refusal
-from splitbrain.checkers.invariants.queue_account import Account, Put, Taken
+from splitbrain.checkers.invariants.queue_account import Enqueued, QueueAccount, Taken
 from splitbrain.checkers.verdict import Verdict, Witness
 
 _LISTED = 100
 _NOTHING_THERE = frozenset({"empty", "exhausted"})
-_TOLD = {
+_CLAUSE = {
     "unexpected": "which nobody had begun to enqueue",
     "phantom": "though its enqueue had failed",
     "duplicated": "more often than it had been enqueued",
@@ -52,28 +52,16 @@ _TOLD = {
 
 
 def check(history: History, *, at_least_once: bool = False) -> Verdict:
-    """Account for everything that went in and came out.
+    """QueueAccount for everything that went in and came out.
 
     at_least_once: the queue promises to deliver at least once only, so duplicates are allowed.
     Evidence: `attempted`, `acknowledged`, `failed`, `indeterminate` enqueues; `dequeued`, how many values came out;
     `crashed_dequeues`; the counts of the rules, `lost`, `maybe_taken`, `undelivered`, `recovered`, `unexpected`,
     `phantom`, `duplicated`; `keys`; and in `anomalies` the first 100 of what is wrong [{kind, key, value, index}].
-    Raises HistoryError by rule 7. O(n log n).
+    Raises HistoryError by rule 8. O(n log n).
     """
-    outcomes = Counter[str]()
-    accounts: dict[Key, Account] = {}
-    for operation in operations_of(history, "a queue", ("enqueue", "dequeue", "drain")):
-        account = accounts.setdefault(operation.key, Account())
-        if operation.f == "enqueue":
-            outcomes[operation.outcome] += 1
-            if operation.invocation.value is None:
-                raise refusal(operation.invocation, "an enqueue needs a value")
-            account.put(operation)
-        else:
-            _take(account, operation)
-    for account in accounts.values():
-        account.settle()
-    found = Counter(Account().counts())
+    outcomes, accounts = _gather(history)
+    found = Counter(QueueAccount().counts())
     for account in accounts.values():
         found.update(account.counts())
     wrong = _anomalies(accounts)
@@ -89,24 +77,52 @@ def check(history: History, *, at_least_once: bool = False) -> Verdict:
     complaints = _complaints(found, outcomes["ok"], at_least_once)
     if complaints:
         kind, first = next(pair for pair in wrong if pair[0] != "duplicated" or not at_least_once)
-        witness = _out_of_nowhere(kind, first) if isinstance(first, Taken) else _lost(first, accounts[first.key])
-        return Verdict.invalid("; ".join(complaints), witness, **evidence)
-    if not outcomes["ok"]:
-        return Verdict.unknown("no enqueue was acknowledged, so none can be lost", **evidence)
-    if found["undelivered"]:
-        full = [key_name(key) for key, account in accounts.items() if account.undelivered]
-        reason = (
-            f"{found['undelivered']:,} of {count(outcomes['ok'], 'acknowledged enqueue')} never came out, and nothing "
-            f"says that {listing(full)} {'was' if len(full) == 1 else 'were'} emptied after them"
+        witness = (
+            _surplus_witness(kind, first) if isinstance(first, Taken) else _lost_witness(first, accounts[first.key])
         )
-        return Verdict.unknown(reason, **evidence)
+        return Verdict.invalid("; ".join(complaints), witness, **evidence)
+    doubt = _doubt(found, outcomes["ok"], accounts)
+    if doubt is not None:
+        return Verdict.unknown(doubt, **evidence)
     reason = f"{count(outcomes['ok'], 'acknowledged enqueue')}, none lost; {count(found['dequeued'], 'value')} came out"
     if found["maybe_taken"]:
         reason += f"; {found['maybe_taken']:,} may have been taken by dequeues that crashed"
     return Verdict.valid(reason, **evidence)
 
 
-def _take(account: Account, operation: Operation) -> None:
+def _gather(history: History) -> tuple[Counter[str], dict[Key, QueueAccount]]:
+    """How many enqueues had each outcome, and the account of each queue, settled. Raises HistoryError by rule 8."""
+    outcomes = Counter[str]()
+    accounts: dict[Key, QueueAccount] = {}
+    for operation in operations_of(history, "a queue", ("enqueue", "dequeue", "drain")):
+        account = accounts.setdefault(operation.key, QueueAccount())
+        if operation.f == "enqueue":
+            outcomes[operation.outcome] += 1
+            if operation.invocation.value is None:
+                raise refusal(operation.invocation, "an enqueue needs a value")
+            account.enqueue(operation)
+        else:
+            _take(account, operation)
+    for account in accounts.values():
+        account.settle()
+    return outcomes, accounts
+
+
+def _doubt(found: Mapping[str, int], acknowledged: int, accounts: Mapping[Key, QueueAccount]) -> str | None:
+    """Why nothing wrong proves nothing (rule 7), or None."""
+    if not acknowledged:
+        return "no enqueue was acknowledged, so none can be lost"
+    if not found["undelivered"]:
+        return None
+    full = [key_name(key) for key, account in accounts.items() if account.undelivered]
+    were = "was" if len(full) == 1 else "were"
+    return (
+        f"{found['undelivered']:,} of {count(acknowledged, 'acknowledged enqueue')} never came out, and nothing says "
+        f"that {listing(full)} {were} emptied after them"
+    )
+
+
+def _take(account: QueueAccount, operation: Operation) -> None:
     completion = operation.completion
     if operation.outcome == "info" or completion is None:
         account.crash(operation)
@@ -127,12 +143,12 @@ def _take(account: Account, operation: Operation) -> None:
             account.take(operation, value)
 
 
-def _anomalies(accounts: Mapping[Key, Account]) -> list[tuple[str, Put | Taken]]:
-    """What is lost, by its acknowledgement; then what came out of nowhere, as it came."""
-    lost = sorted((put for account in accounts.values() for put in account.lost), key=lambda put: put.acknowledged)
+def _anomalies(accounts: Mapping[Key, QueueAccount]) -> list[tuple[str, Enqueued | Taken]]:
+    """What is lost, in the order of acknowledgements; then what came out too often, in the order in which it came."""
+    lost = sorted((each for account in accounts.values() for each in account.lost), key=lambda each: each.acknowledged)
     surplus = [pair for account in accounts.values() for pair in account.surplus]
     surplus.sort(key=lambda pair: (pair[1].out, pair[1].number))
-    return [*(("lost", put) for put in lost), *surplus]
+    return [*(("lost", each) for each in lost), *surplus]
 
 
 def _complaints(found: Mapping[str, int], acknowledged: int, at_least_once: bool) -> list[str]:
@@ -148,33 +164,33 @@ def _complaints(found: Mapping[str, int], acknowledged: int, at_least_once: bool
     return parts
 
 
-def _as_data(kind: str, each: Put | Taken) -> dict[str, Any]:
+def _as_data(kind: str, each: Enqueued | Taken) -> dict[str, Any]:
     return {"kind": kind, "key": each.key, "value": each.value, "index": each.operation.invocation.index}
 
 
-def _lost(put: Put, account: Account) -> Witness:
-    enqueue, emptied = put.operation, account.emptying_after(put)
+def _lost_witness(enqueued: Enqueued, account: QueueAccount) -> Witness:
+    enqueue, emptied = enqueued.operation, account.emptying_after(enqueued)
     assert enqueue.completion is not None and emptied is not None and emptied.completion is not None
     how = "drained it" if emptied.f == "drain" else "found nothing there"
     text = (
-        f"process {enqueue.process} was told at {at(enqueue.completion)} that {literal(put.value)} was enqueued in "
-        f"{key_name(put.key)}; it never came out, though process {emptied.process} {how} from {at(emptied.invocation)} "
-        f"to {at(emptied.completion)}"
+        f"process {enqueue.process} was told at {at(enqueue.completion)} that {literal(enqueued.value)} was enqueued "
+        f"in {key_name(enqueued.key)}; it never came out, though process {emptied.process} {how} from "
+        f"{at(emptied.invocation)} to {at(emptied.completion)}"
     )
     if account.maybe_taken:
         missing = count(len(account.lost) + len(account.maybe_taken), "value")
         taken = f"no more than {len(account.maybe_taken):,} can be with dequeues that crashed"
         text += f"; {missing} went missing like that, and {taken}"
-    crashed = [put.taker for put in account.maybe_taken[:_LISTED] if put.taker is not None]
-    return Witness(text, _events([enqueue, emptied, *crashed]), {**_as_data("lost", put)})
+    crashed = [each.taker for each in account.maybe_taken[:_LISTED] if each.taker is not None]
+    return Witness(text, _events([enqueue, emptied, *crashed]), {**_as_data("lost", enqueued)})
 
 
-def _out_of_nowhere(kind: str, taken: Taken) -> Witness:
+def _surplus_witness(kind: str, taken: Taken) -> Witness:
     operation = taken.operation
     assert operation.completion is not None
     text = (
         f"process {operation.process} took {literal(taken.value)} out of {key_name(taken.key)} at "
-        f"{at(operation.completion)}, {_TOLD[kind]}"
+        f"{at(operation.completion)}, {_CLAUSE[kind]}"
     )
     if taken.others:
         text += f"; it had come out before, at {listing(at(o.completion) for o in taken.others if o.completion)}"

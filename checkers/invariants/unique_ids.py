@@ -1,12 +1,12 @@
 """Unique ids: no id is given out twice.
 
-Operations: `generate`, whose `ok` value is the id. Keys are judged apart: each is a generator of its own.
+Operations: `generate`, whose `ok` value is the id. Keys are judged separately: each is a generator of its own.
 
 1. An id is anything but null. Two are the same as `values` says: 1 and "1" are two ids, and so are 1 and true.
 2. Duplicated: given out by more than one `ok` generate of its key. What a failed or crashed generate may have returned
-   nobody was given, so it counts for nothing.
+   was given to no client, so it counts for nothing.
 3. Invalid if an id is duplicated. Unknown if no key gave out two, for one alone is always distinct. Otherwise valid.
-4. An `ok` generate without an id is refused. Operations of other names have no part in this and are passed over.
+4. An `ok` generate without an id is refused. Operations of other names are irrelevant to ids, and are passed over.
 
 Source: jepsen.checker/unique-ids (Jepsen 0.3).
 """
@@ -34,17 +34,7 @@ def check(history: History) -> Verdict:
     [least, greatest] where all ids are integers or all are strings, else None.
     Raises HistoryError by rule 4. O(n), and O(size) for ids that are neither integers nor strings.
     """
-    attempted = 0
-    given: dict[Key, dict[Hashable, list[Operation]]] = {}
-    for operation in history.operations:
-        if operation.f != "generate":
-            continue
-        attempted += 1
-        if operation.outcome == "ok" and operation.completion is not None:
-            if operation.completion.value is None:
-                raise refusal(operation.completion, "an ok generate needs an id")
-            times = given.setdefault(operation.key, {}).setdefault(identity(operation.completion.value), [])
-            times.append(operation)
+    attempted, given = _gather(history)
     twice = [some for ids in given.values() for some in ids.values() if len(some) > 1]
     acknowledged = sum(len(some) for ids in given.values() for some in ids.values())
     surplus = sum(len(some) - 1 for some in twice)
@@ -68,6 +58,22 @@ def check(history: History) -> Verdict:
     return Verdict.valid(f"{count(acknowledged, 'id')}, all distinct", **evidence)
 
 
+def _gather(history: History) -> tuple[int, dict[Key, dict[Hashable, list[Operation]]]]:
+    """How many generates there are, and by key and id the ok ones that gave it out. Raises HistoryError by rule 4."""
+    attempted = 0
+    given: dict[Key, dict[Hashable, list[Operation]]] = {}
+    for operation in history.operations:
+        if operation.f != "generate":
+            continue
+        attempted += 1
+        if operation.outcome == "ok" and operation.completion is not None:
+            if operation.completion.value is None:
+                raise refusal(operation.completion, "an ok generate needs an id")
+            times = given.setdefault(operation.key, {}).setdefault(identity(operation.completion.value), [])
+            times.append(operation)
+    return attempted, given
+
+
 def _completed(operation: Operation) -> int:
     assert operation.completion is not None
     return operation.completion.index
@@ -84,9 +90,9 @@ def _as_data(some: list[Operation]) -> dict[str, Any]:
 
 
 def _witness(some: list[Operation]) -> Witness:
-    told = [f"process {o.process} at {at(o.completion)}" for o in some if o.completion is not None]
+    receivers = [f"process {o.process} at {at(o.completion)}" for o in some if o.completion is not None]
     key = "" if some[0].key is None else f" for {key_name(some[0].key)}"
     assert some[0].completion is not None
-    text = f"the id {literal(some[0].completion.value)} was given out {len(some):,} times{key}: to {listing(told)}"
+    text = f"the id {literal(some[0].completion.value)} was given out {len(some):,} times{key}: to {listing(receivers)}"
     events = {event.index for o in some[:_SHOWN] for event in (o.invocation, o.completion) if event}
     return Witness(text, tuple(sorted(events)), {"kind": "duplicated", **_as_data(some)})

@@ -1,17 +1,17 @@
 """Availability: whether clients were served, and how soon again after a fault was healed.
 
-1. Judged are the clients' operations, without replica polls, that were invoked before the stage "recovery"
-   (in a history without it, all): what comes after is the harness asking, once all is healed.
-2. The ok rate is the `ok` among all of them; a definite failure is no service either. It is given overall,
-   for each fault over the operations that it struck (`faults`), and over those that none struck.
+1. Only the clients' operations that were invoked before the stage "recovery" are judged, without replica polls (in a
+   history without that stage, all of them). What comes after it is the harness asking, once all is healed.
+2. The ok rate is the share of them that were `ok`; a definite failure is no service either. It is given overall, for
+   each fault over the operations that it struck (`faults`), and over those that none struck.
 3. A silence ends with an `ok` completion, or with the last of these operations' events. It starts with the `ok`
-   completion before it if another operation was then outstanding, else with the first invocation after
-   that, or the moment when that was due: nobody asking is no silence.
-4. The time to recover after a heal is from the invocation of the fault's stop to the first `ok` completion of
-   an operation invoked after that, or to the stage "recovered" if that came first. Of a fault that names nodes
-   (a kill, a pause) the operation must have gone through such a node, and the slowest of its nodes counts.
-5. Invalid if the ok rate is below `min_ok_rate`. Unknown if there is no operation. Otherwise valid: without a
-   bound this describes, and a description of something is not unknown.
+   completion before it if another operation was then outstanding, else with the first invocation after that, or
+   the moment when that was due: while no client asks there is no silence.
+4. The time to recover after a heal is from the invocation of the fault's stop to the first `ok` completion of an
+   operation invoked after that, or to the stage "recovered" if that came first. If the fault names nodes (a kill, a
+   pause), the operation must have gone through such a node, and the slowest of its nodes counts.
+5. Invalid if the ok rate is below `min_ok_rate`. Unknown if there is no operation. Otherwise valid: without a bound
+   this describes, and a description of something is not unknown.
 
 Source: Dynamo (SOSP 2007), section 6.6 (99.9995% answered without timing out).
 """
@@ -93,20 +93,13 @@ def _window(history: History, fault: Fault, ok: npt.NDArray[np.bool_]) -> dict[s
 
 
 def _recovered_after_ms(history: History, fault: Fault) -> float | None:
-    """Time from the heal to service through the last of the struck nodes; None if there was no heal or one of
-    them showed no sign. O(n).
+    """Time from the heal to service through the last of the struck nodes. None if there was no heal, or if one of the
+    nodes never served again. O(n).
     """
     if fault.stop is None:
         return None
     healed = fault.stop.invocation
-    first: dict[str | None, Event] = {}
-    for operation in history.operations:
-        event = operation.completion
-        if event is None or event.type != "ok" or operation.invocation.index <= healed.index:
-            continue
-        node = (event.node or operation.invocation.node) if fault.start.nodes else None
-        if node not in first or event.index < first[node].index:
-            first[node] = event
+    first = _first_answers(history, healed, by_node=bool(fault.start.nodes))
     recovered = stages(history).get("recovered")
     signs = []
     for node in fault.start.nodes or (None,):
@@ -115,6 +108,19 @@ def _recovered_after_ms(history: History, fault: Fault) -> float | None:
             return None
         signs.append(min(some, key=lambda event: event.index))
     return milliseconds(max(event.time for event in signs) - healed.time)
+
+
+def _first_answers(history: History, healed: Event, *, by_node: bool) -> dict[str | None, Event]:
+    """The first ok completion of an operation invoked after the heal: through each node, or of all under None."""
+    first: dict[str | None, Event] = {}
+    for operation in history.operations:
+        event = operation.completion
+        if event is None or event.type != "ok" or operation.invocation.index <= healed.index:
+            continue
+        node = (event.node or operation.invocation.node) if by_node else None
+        if node not in first or event.index < first[node].index:
+            first[node] = event
+    return first
 
 
 def _longest_silence(history: History, operations: list[Operation]) -> tuple[Event, Event]:

@@ -2,15 +2,13 @@
 
 1. A latency is the time from the moment when an operation was due to its `ok` completion. It was due when it was
    invoked, or earlier if its invocation says so: it then waited for a free client, and a stall must not hide itself
-   (coordinated omission). What failed or was never answered has none: that is for `availability` to judge.
-2. Percentiles are by nearest rank (`quantiles`): for each `f`, for all client operations together,
-   and for those that a fault struck (`faults`) apart from those that none struck. Replica polls have
-   a figure of their own and are in no other.
-3. With `sla_ms`, the `percentile`-th of all client operations must not be above it, else invalid. Unknown if
-   there is no ok operation. Otherwise valid: without a bound this describes.
+   (coordinated omission). What failed or was never answered has none: `availability` judges that.
+2. Percentiles are by nearest rank (`quantiles`): for each `f`, for all client operations together, and for those that a
+   fault struck (`faults`) and those that none struck. Replica polls have a figure of their own and are in no other.
+3. With `sla_ms`, the `percentile`-th of all client operations must not be above it, else invalid. Unknown if there is
+   no ok operation. Otherwise valid: without a bound this describes.
 
-Source: Dynamo (SOSP 2007), section 2.2: an SLA is 300 ms at the 99.9th percentile, because a mean serves
-nobody.
+Source: Dynamo (SOSP 2007), section 2.2: an SLA is 300 ms at the 99.9th percentile, because a mean describes no client.
 """
 
 from __future__ import annotations

@@ -5,8 +5,8 @@
 2. The pattern is a regular expression of Python's `re`. It matches a line if it is found anywhere in it; lines are
    matched one at a time, so ^ and $ are a line's ends.
 3. Invalid if a line matches. Unknown without logs, or without a pattern. Otherwise valid.
-4. Beware of patterns that backtrack without end, like (a+)+$: one long line may then take longer than anyone waits, and
-   nothing here stops it.
+4. Some patterns backtrack exponentially, like (a+)+$: one long line may then take longer than anyone waits, and nothing
+   here stops it.
 
 Source: jepsen.checker/log-file-pattern (Jepsen 0.3), which runs grep over the files.
 """

@@ -1,11 +1,11 @@
 """Stats: how many operations of each kind succeeded, failed and crashed.
 
-1. Counted are the clients' operations by `f`: all, and those that are `ok`, `fail`, and `info` (or never completed).
+1. The clients' operations are counted by `f`: all, and those that are `ok`, `fail`, and `info` (or never completed).
    Replica polls (`replica_polls`) have figures of their own and are in no total.
-2. Unknown if there is no client operation; or if an `f` was asked for and not once `ok`: what never succeeded was never
-   tested, though the rest may look well. Otherwise valid. Never invalid: that nothing of a kind succeeded is no wrong
-   answer of the system, and a `cas` that never met its value is none either. Whether it served well enough is for
-   `availability` to judge.
+2. Unknown if there is no client operation; or if an `f` was invoked and never `ok`. What never succeeded was never
+   tested, though the rest may look well.
+3. Otherwise valid, and never invalid: that nothing of a kind succeeded is no wrong answer of the system, nor is a `cas`
+   that never met its value. `availability` judges whether the system served well enough.
 
 Source: jepsen.checker/stats (Jepsen 0.3). Its documentation says "unknown" for an `f` that was never ok, and its code
 "invalid".
@@ -26,7 +26,7 @@ def check(history: History) -> Verdict:
     """Count the operations by kind and by outcome.
 
     Evidence: `count`, `ok`, `fail`, `info` of all client operations; `by_f` {f: {count, ok, fail, info}}, in the order
-    of their first; `never_ok`, the fs that never were. O(n).
+    of their first; `never_ok`, the fs that never were ok. O(n).
     """
     by_f: dict[str, Counter[str]] = {}
     for operation in history.operations:
@@ -40,8 +40,8 @@ def check(history: History) -> Verdict:
     if not total:
         return Verdict.unknown("no client asked for anything", **evidence)
     if never:
-        told = listing(f"{f} ({count(by_f[f].total(), 'operation')})" for f in never)
-        return Verdict.unknown(f"never ok, so never tested: {told}", **evidence)
+        named = listing(f"{f} ({count(by_f[f].total(), 'operation')})" for f in never)
+        return Verdict.unknown(f"never ok, so never tested: {named}", **evidence)
     reason = (
         f"{total['ok']:,} of {count(total.total(), 'operation')} ok, of every kind some: {listing(by_f, len(by_f))}"
     )

@@ -1,6 +1,6 @@
-"""Systems under test: one folder or file each, registered through the entry-point group `splitbrain.systems`.
+"""Systems under test: each is a file or a folder, registered through the entry-point group `splitbrain.systems`.
 
-Nothing else in the harness names a system. `dynamo` is the reference store; begin reading at `dynamo.store_system`.
+Nothing else in the harness names a system. `dynamo` is the reference store; begin reading at `dynamo`.
 """
 
 DEFAULT = "dynamo"

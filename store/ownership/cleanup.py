@@ -37,10 +37,7 @@ class Cleanup:
         self._after: bytes | None = None
         self._clearing = False
         self.in_transit: Callable[[], list[Token]] = list
-        """Tokens given up that possibly no node holds yet: a node that reclaims one fetches its keys here.
-
-        Set by `sender`.
-        """
+        """Tokens given up that maybe no node holds yet: a reclaiming node fetches their keys here. Set by `sender`."""
         try:
             self._removals = int.from_bytes(reader.get(CLEANUP, _REMOVALS) or b"")
         except DamagedRecord:

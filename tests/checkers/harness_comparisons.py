@@ -1,8 +1,8 @@
-"""The checkers of the main job beside their oracles, on random histories of sets and versioned registers."""
+"""What judges the harness's own runs beside its oracles, on random histories of sets and versioned registers."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from random import Random
 from typing import Any
 
@@ -11,8 +11,33 @@ from splitbrain.checkers.histories.history import History
 from splitbrain.checkers.verdict import Verdict
 from tests.checkers import generate
 from tests.checkers.comparison import Comparison, Disagreement
-from tests.checkers.oracles import ORACLES
+from tests.checkers.eventual.convergence_oracle import convergence
+from tests.checkers.eventual.lost_elements_oracle import lost_elements
+from tests.checkers.eventual.lost_versions_oracle import lost_versions
+from tests.checkers.eventual.siblings_oracle import siblings
+from tests.checkers.plain_history import ops
+from tests.checkers.service.availability_oracle import availability
+from tests.checkers.service.evidence_oracle import evidence
+from tests.checkers.service.latency_oracle import latency
 
+
+def lost_writes(history: History) -> dict[str, Any]:
+    if ops(history, "add"):
+        return lost_elements(history)
+    if ops(history, "put"):
+        return lost_versions(history)
+    return {"verdict": "unknown"}
+
+
+ORACLES: Mapping[str, Callable[[History], dict[str, Any]]] = {
+    "lost-writes": lost_writes,
+    "siblings": siblings,
+    "convergence": convergence,
+    "availability": availability,
+    "latency": latency,
+    "evidence": evidence,
+}
+"""Each takes a history and returns the figures that the checker of that name must agree with."""
 OPTIONS: Mapping[str, Mapping[str, Any]] = {"evidence": {"faults": ("partition", "kill"), "min_operations": 3}}
 
 

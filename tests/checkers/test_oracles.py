@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.checkers import comparisons, generate, oracle_run
 from tests.checkers.comparison import Comparison
-from tests.checkers.oracles import ORACLES
+from tests.checkers.harness_comparisons import ORACLES
 
 EXAMPLES = int(os.environ.get("SPLITBRAIN_ORACLE_EXAMPLES", "300"))
 named = pytest.mark.parametrize("comparison", comparisons.ALL.values(), ids=list(comparisons.ALL))
@@ -35,7 +35,7 @@ def test_the_oracles_have_both_sides_of_every_question_to_judge(comparison: Comp
         missing.discard(comparison.compare(seed))
 
 
-def test_the_oracles_of_the_main_job_meet_every_fate_of_a_write() -> None:
+def test_the_oracles_of_lost_writes_meet_every_fate_of_a_write() -> None:
     found: set[str] = set()
     for seed in range(600):
         history = generate.history(Random(seed), generate.SHAPES[seed % 2])

@@ -111,5 +111,5 @@ class Session:
 
         box, caller = self.caller.box, self.caller
         self.ledger.calls.append(call)
-        box._send_all(caller.address, caller.core.request(request, box._instant(), on_reply))
+        box.send_all(caller.address, caller.core.request(request, box.instant(), on_reply))
         return call

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from splitbrain.harness.simulation.cluster import START_S
 from splitbrain.store.client_core import ClientCore
 from splitbrain.store.config import KEY_BYTES_MAX, Config
 from splitbrain.store.coordination import reception as module
@@ -18,7 +19,7 @@ from splitbrain.store.wire.datagrams import REQUEST, Wire
 from splitbrain.store.wire.messages import encode
 from splitbrain.store.wire.peer_messages import Forward, Moved, Ping, Pong, Read, State, Write, Written
 from splitbrain.store.wire.rejections import said
-from tests.store.box import CLUSTER, SECRET, START_S, Box
+from tests.store.box import CLUSTER, SECRET, Box
 
 ATTACKER = ("10.6.6.6", 666)
 ALONE = Config(n=1, r=1, w=1)
@@ -35,7 +36,7 @@ def answers_to(box, name, datagrams):
 
 
 def incarnation(box, name):
-    return box.hosts[name].node._wire.incarnation
+    return box.parts(name).wire.incarnation
 
 
 def alive(box):
@@ -144,8 +145,8 @@ def test_decodable_but_absurd_messages_from_a_key_holder_do_no_harm(order):
     box.run_for(3.0)
     for name in box.names:
         node = box.hosts[name].node
-        assert node._intake.ongoing == 0
-        assert not node._intake._putting
+        assert node.inspect().reception.ongoing == 0
+        assert not node.inspect().reception._putting
 
 
 def raw(*fields):
@@ -284,16 +285,16 @@ def test_every_kind_of_request_is_answered_in_kind():
 def test_a_fallback_asked_for_a_key_answers_with_its_hints_and_no_primary_does():
     box = Box(4, seed=3)
     key = next(box.keys())
-    (stand_in,) = [name for name in box.names if name not in box.ring.primaries(key)]
+    (fallback,) = [name for name in box.names if name not in box.ring.primaries(key)]
     primary = box.ring.primaries(key)[0]
     state, _ = write(EMPTY, NOTHING, dot=(1, 1), value=b"v", request_id=1, coordinator="n", wall_ns=0)
     box.isolate(primary)
-    assert box.client(stand_in).ask(Read(key)).reply == Moved()
-    assert box.client(stand_in).ask(Write(key, state)).reply == Moved()
-    assert box.client(stand_in).ask(Read(key, primary)).reply == State(None)
-    assert box.client(stand_in).ask(Write(key, state, primary)).reply == Written()
-    assert box.client(stand_in).ask(Read(key, primary)).reply == State(state)
-    assert box.client(stand_in).ask(Local(key)).reply == Held(False, EMPTY, [primary])
+    assert box.client(fallback).ask(Read(key)).reply == Moved()
+    assert box.client(fallback).ask(Write(key, state)).reply == Moved()
+    assert box.client(fallback).ask(Read(key, primary)).reply == State(None)
+    assert box.client(fallback).ask(Write(key, state, primary)).reply == Written()
+    assert box.client(fallback).ask(Read(key, primary)).reply == State(state)
+    assert box.client(fallback).ask(Local(key)).reply == Held(False, EMPTY, [primary])
     assert box.client(primary).ask(Read(key)).reply == State(EMPTY, 0)
 
 
@@ -327,7 +328,7 @@ def test_a_node_with_all_it_can_take_under_way_says_busy_and_recovers(monkeypatc
     box.run_until(lambda: all(call.done for call in calls))
     assert sorted(call.error for call in calls) == ["busy"] * 3 + ["quorum_failed"] * 5
     assert client.get(b"k0", r=1).ok
-    assert box.hosts["n1"].node._intake.ongoing == 0
+    assert box.parts("n1").reception.ongoing == 0
 
 
 def test_a_put_that_is_under_way_here_is_not_refused_as_busy_when_it_comes_again(monkeypatch):
@@ -369,13 +370,13 @@ def test_a_retried_put_soon_after_a_start_is_indefinite_and_not_done():
 
 def test_a_node_that_was_stalled_drops_the_puts_that_waited_and_takes_them_when_they_come_again():
     box = Box(3)
-    node, client = box.hosts["n1"].node, box.client("n1")
-    box.hosts["n1"].node = None  # Paused: it neither runs nor loses its memory.
+    client = box.client("n1")
+    box.pause("n1")
     call, held = None, []
     box.wiretap = lambda source, target, datagram: held.append((target, datagram)) or target != "n1"
     call = client.begin(Put(b"k", b"v", None))
     box.run_for(1.0)
-    box.hosts["n1"].node = node
+    box.resume("n1")
     first = next(datagram for target, datagram in held if target == "n1")
     box.inject(box.hosts["n1"].address, first, client.address)
     box.wiretap = lambda source, target, datagram: True
@@ -389,9 +390,9 @@ def test_a_node_that_was_stalled_drops_the_puts_that_waited_and_takes_them_when_
 def test_an_idle_nodes_timers_and_tables_do_not_grow():
     box = Box(3)
     box.run_for(30.0)
-    before = [len(host.node._timers._heap) for host in box.hosts.values()]
+    before = [len(host.node.inspect().core.timers._heap) for host in box.hosts.values()]
     box.run_for(300.0)
-    after = [len(host.node._timers._heap) for host in box.hosts.values()]
+    after = [len(host.node.inspect().core.timers._heap) for host in box.hosts.values()]
     assert max(after) <= max(before) + 5
 
 
@@ -410,8 +411,8 @@ def test_after_traffic_nothing_is_left_over():
         assert queues["requests"] == queues["waiting"] == queues["unsynced"] == 0
         assert queues["asked"] <= 1
         assert queues["answers_kept"] <= 5
-        assert not host.node._intake._putting
-        assert len(host.node._timers._heap) < 40
+        assert not host.node.inspect().reception._putting
+        assert len(host.node.inspect().core.timers._heap) < 40
     assert not box.hints()
 
 

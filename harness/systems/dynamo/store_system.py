@@ -11,15 +11,15 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import count
-from typing import Any, assert_never
+from typing import Any
 
-from splitbrain.harness.environment import Address, Endpoint, Environment, EnvironmentFailure, Machine, Program
+from splitbrain.harness.environment import Environment, EnvironmentFailure, Machine, Program
 from splitbrain.harness.seeds import draw, split
-from splitbrain.harness.simulation.simulated_machine import SimulatedMachine, Timer
 from splitbrain.harness.system import NodeImage, OperationFailed, ReplicaState, Siblings
+from splitbrain.harness.systems.dynamo.simulated_node import SimulatedNode
 from splitbrain.harness.systems.dynamo.store_image import image
-from splitbrain.store import Client, ClientCore, Config, Member, Node, StoreError
-from splitbrain.store.actions import Action, Instant, Note, Persist, Send
+from splitbrain.store import Client, ClientCore, Config, Member, StoreError
+from splitbrain.store.actions import Instant
 from splitbrain.store.versions.dotted import Version
 
 PORT = 7000
@@ -78,8 +78,8 @@ class Dynamo:
     async def connect(self, environment: Environment, node: str) -> DynamoConnection:
         loop = asyncio.get_running_loop()
         number = next(self.connections)
-        # The moment is virtual in simulation, so this repeats; on real machines it does not, and neither do boot ids:
-        # a second run with the same seed must not look like a replay of the first.
+        # The moment is virtual in simulation, so this repeats. On real machines it does not, and neither do incarnation
+        # ids: a second run with the same seed must not look like a replay of the first.
         bits = draw(split(self.seed, f"client {number} at {loop.time()!r}")).getrandbits
         core = ClientCore(
             [(environment.machines[node].host, PORT)],
@@ -116,7 +116,7 @@ class Dynamo:
             command=tuple(command),
             files={key_file: self._secret},
             data=data,
-            simulate=lambda machine: SimulatedNode(machine, members, self.cluster, self._secret),
+            simulate=lambda machine: SimulatedNode(machine, members, self.cluster, self._secret, CLUSTER, PORT),
         )
 
 
@@ -151,74 +151,6 @@ class DynamoConnection:
 
     async def close(self) -> None:
         self.client.close()
-
-
-class SimulatedNode:
-    """The simulator's shell around a node: what `store.server` is on a real machine."""
-
-    def __init__(self, machine: SimulatedMachine, members: list[Member], config: Config, secret: bytes) -> None:
-        self._machine = machine
-        self._endpoint: Endpoint | None = None
-        self._timer: Timer | None = None
-        self._due: float | None = None
-        self._node = Node(
-            machine.name,
-            members,
-            config,
-            secret=secret,
-            cluster=CLUSTER,
-            reader=machine.disk,
-            bits=machine.rng.getrandbits,
-        )
-
-    def start(self) -> None:
-        self._endpoint = self._machine.endpoint(PORT, self._received)
-        self._machine.log("serving")
-        self._do(self._node.start(self._now()))
-
-    def stop(self) -> None:
-        if self._endpoint is not None:
-            self._endpoint.close()
-            self._endpoint = None
-        if self._timer is not None:
-            self._timer.cancel()
-
-    def _now(self) -> Instant:
-        return Instant(self._machine.now(), self._machine.wall_ns())
-
-    def _received(self, datagram: bytes, source: Address) -> None:
-        self._do(self._node.receive(datagram, source, self._now()))
-
-    def _wake(self) -> None:
-        self._due = self._timer = None
-        self._do(self._node.wake(self._now()))
-
-    def _do(self, actions: list[Action]) -> None:
-        if self._endpoint is None:
-            return
-        for action in actions:
-            match action:
-                case Send():
-                    self._endpoint.send(action.datagram, action.to)
-                case Persist():
-                    self._persist(action)
-                case Note():
-                    self._machine.log(action.text)
-                case _:
-                    assert_never(action)
-        due = self._node.next_wake
-        if due is not None and (self._due is None or due < self._due):
-            if self._timer is not None:
-                self._timer.cancel()
-            self._due = due
-            self._timer = self._machine.call_at(due, self._wake)
-
-    def _persist(self, persist: Persist) -> None:
-        def done() -> None:
-            if self._endpoint is not None:
-                self._do(self._node.persisted(persist.ticket, self._now()))
-
-        self._machine.disk.commit(persist.records, done)
 
 
 def _identify(version: Version) -> str:

@@ -97,7 +97,7 @@ def test_lost_latency_lasts_until_the_last_read_that_held_the_element_was_invoke
     assert verdict.evidence["stable_latency_ms"] == {}
 
 
-def test_an_element_that_no_read_ever_held_is_told_so() -> None:
+def test_the_witness_of_an_element_that_no_read_ever_held_says_so() -> None:
     verdict = check(Script().add(1, at=0).read([], at=4).history)
     assert verdict.witness is not None
     assert "it was in no read at any time; the final read (through n1) lacks it" in verdict.witness.text
@@ -144,7 +144,7 @@ def test_only_the_last_final_read_of_each_node_counts_for_what_is_missing() -> N
     assert (check(script.history).outcome, *counts(check(script.history), "unstable", "missing")) == ("valid", 1, 0)
 
 
-def test_what_is_lost_outranks_what_is_missing_and_both_are_told() -> None:
+def test_what_is_lost_outranks_what_is_missing_and_both_are_reported() -> None:
     script = Script().stage("load", at=0).add(1, at=1).add(2, at=3).add(3, at=5).stage("convergence", at=7)
     script.stage("final-reads", at=8).read([2, 3], at=9, node="n1").read([3], at=11, node="n2")
     verdict = check(script.history)
@@ -188,7 +188,7 @@ def test_an_unacknowledged_element_that_was_read_and_is_gone_is_doubtful_and_nam
     verdict = check(vanishing(("n1", [1]), ("n2", [1])).history)
     assert (verdict.outcome, *counts(verdict, "vanished", "recovered", "lost")) == ("unknown", 1, 0, 0)
     assert verdict.reason == (
-        "1 element of which nobody knows whether the add was done was read and was gone in the end: process 0 read 2 "
+        "1 element whose add is indeterminate was read, and was gone in the end: process 0 read 2 "
         "from s0 at 0.006 s (n1)"
     )
     assert verdict.evidence["keys"]["s0"]["vanished"] == 1
@@ -251,11 +251,11 @@ def test_the_witness_is_the_same_whatever_the_order_of_a_set_of_strings_is() -> 
         "events += [Event(2, 2, 0, 'invoke', 'read', 's'), Event(3, 3, 0, 'ok', 'read', 's', ['a', *names])]\n"
         "print(check('lost-writes', History(events)).as_dict())\n"
     )
-    told = {
+    printed = {
         subprocess.run(
             [sys.executable, "-c", program], env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True, check=True
         ).stdout
         for seed in ("1", "2", "3")
     }
-    assert len(told) == 1
-    assert b"read v0 from s" in told.pop()
+    assert len(printed) == 1
+    assert b"read v0 from s" in printed.pop()

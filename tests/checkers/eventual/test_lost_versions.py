@@ -65,8 +65,7 @@ def test_an_unacknowledged_write_that_was_read_and_is_gone_is_doubtful_and_named
     verdict = check(vanishing([1]).history)
     assert (verdict.outcome, verdict.evidence["vanished"], verdict.evidence["lost"]) == ("unknown", 1, 0)
     assert verdict.reason == (
-        "1 write of which nobody knows whether the put was done was read and was gone in the end: process 0 read 2 from "
-        "r0 at 0.005 s (n1)"
+        "1 write whose put is indeterminate was read, and was gone in the end: process 0 read 2 from r0 at 0.005 s (n1)"
     )
     assert verdict.evidence["keys"]["r0"]["vanished"] == 1
 
@@ -118,7 +117,7 @@ def test_a_write_that_one_node_covers_and_another_may_cover_is_unprovable() -> N
     assert (verdict.outcome, verdict.evidence["unprovable"], verdict.evidence["missing"]) == ("unknown", 1, 0)
 
 
-def test_a_write_of_which_nobody_knows_what_it_had_seen_may_have_seen_all_that_came_before_its_end() -> None:
+def test_a_write_that_does_not_say_what_it_had_seen_may_have_seen_all_that_came_before_its_end() -> None:
     # Write 2 runs from 2 to 6 ms. 1 came before; 3 was invoked meanwhile; 4 only afterwards.
     script = Script().put(1, [], at=0).invoke(1, "put", "r0", {"write": 2}, at=2).put(3, [], at=4)
     script.complete(1, "info", {"write": 2}, at=6).put(4, [], at=8)
@@ -127,7 +126,7 @@ def test_a_write_of_which_nobody_knows_what_it_had_seen_may_have_seen_all_that_c
     assert verdict.outcome == "invalid"
     assert verdict.witness is not None
     assert verdict.witness.data["value"] == 4
-    assert "write 2 (which saw nobody knows what)" in verdict.witness.text
+    assert "write 2 (which does not say what it had seen)" in verdict.witness.text
 
 
 def test_a_write_still_open_when_it_began_and_ended_late_may_have_been_seen_too() -> None:

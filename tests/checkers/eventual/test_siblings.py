@@ -54,7 +54,7 @@ def test_no_read_and_no_poll_is_unknown() -> None:
     assert check(unanswered.history).reason == "there are no ok polls of home replicas to count in"
 
 
-def test_the_keys_1_and_the_text_1_are_counted_apart() -> None:
+def test_the_keys_1_and_the_string_1_are_counted_separately() -> None:
     events = []
     for key, siblings in ((1, [1]), ("1", [2, 3])):
         for write in siblings:

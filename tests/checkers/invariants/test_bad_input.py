@@ -18,7 +18,7 @@ from splitbrain.checkers.histories.history import History
 from splitbrain.checkers.invariants import bank, counter, long_fork, total_queue, unique_ids
 from splitbrain.checkers.service import availability, evidence, latency, log_patterns, stats, unhandled_errors
 from splitbrain.checkers.verdict import Verdict
-from tests.checkers.invariants.lines import Lines
+from tests.checkers.lines import Lines
 
 CHECKERS: Mapping[str, Callable[..., Verdict]] = {
     "availability": availability.check,

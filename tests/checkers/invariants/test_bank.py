@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from splitbrain.checkers.invariants.bank import check
-from tests.checkers.invariants.lines import Lines
+from tests.checkers.lines import Lines
 
 MOVE = {"from": "a", "to": "b", "amount": 1}
 
@@ -39,7 +39,7 @@ def test_wrong_totals_have_a_lowest_a_highest_and_a_worst() -> None:
     }
 
 
-def test_the_yardstick_is_the_first_whole_read_by_completion_and_the_witness_names_it() -> None:
+def test_a_total_is_compared_with_the_first_whole_read_by_completion_and_the_witness_names_it() -> None:
     lines = Lines().invoke(1, "read").ok(0, "read", None, {"a": 1, "b": None}).ok(2, "read", None, {"a": 1, "b": 2})
     lines.complete(1, "ok", {"a": 2, "b": 2})
     verdict = check(lines.history)
@@ -49,7 +49,7 @@ def test_the_yardstick_is_the_first_whole_read_by_completion_and_the_witness_nam
     assert witness is not None
     assert witness.text == (
         "process 1 read the balances at 0.003 s, which add up to 2 and not to 1: a: 2; "
-        "the yardstick is the read of process 0 at 0.001 s"
+        "it is compared with the read of process 0 at 0.001 s"
     )
     assert witness.events == (0, 1, 2, 3)
     assert witness.data["expected"] == 1

@@ -1,4 +1,4 @@
-"""The shelf's checkers side by side: one that refuses the history is named, and takes nothing from the others."""
+"""Several checkers on one history: one that refuses it is named, and takes nothing from the others."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from splitbrain.checkers.invariants import bank, counter, total_queue, unique_id
 from splitbrain.checkers.registry import Checker
 from splitbrain.checkers.service import log_patterns, stats, unhandled_errors
 from splitbrain.checkers.verdict import Outcome, Verdict
-from tests.checkers.invariants.lines import Lines
+from tests.checkers.lines import Lines
 
 
 def crash(history: History) -> Verdict:
@@ -33,7 +33,7 @@ JUDGES: Mapping[str, Callable[..., Verdict]] = {
 
 
 @pytest.fixture(autouse=True)
-def _shelf(monkeypatch: pytest.MonkeyPatch) -> None:
+def _these_checkers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compose, "find", lambda name: Checker(name, "for this test", JUDGES[name]))
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 from random import Random
 
 from splitbrain.checkers.invariants.counter import check
-from tests.checkers.invariants.lines import Lines
+from tests.checkers.lines import Lines
 
 
 def test_an_add_acknowledged_while_the_read_is_open_may_count_or_not() -> None:
@@ -36,7 +36,7 @@ def test_the_bounds_are_no_proof() -> None:
     assert check(lines.history).outcome == "valid"
 
 
-def test_keys_count_apart() -> None:
+def test_keys_are_judged_separately() -> None:
     lines = Lines("a").ok(0, "add", 1).of("b").ok(0, "add", 10).ok(0, "read", None, 10).of("a").ok(0, "read", None, 1)
     verdict = check(lines.history)
     assert (verdict.outcome, verdict.evidence["keys"]) == ("valid", 2)

@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 from splitbrain.checkers.invariants.long_fork import check
-from tests.checkers.invariants.lines import Lines
+from tests.checkers.lines import Lines
 
 
 def write(lines: Lines, key: Any, value: Any = 1, *, process: int = 0, f: str = "txn") -> Lines:
@@ -95,7 +95,7 @@ def test_reads_that_are_not_ok_saw_nothing() -> None:
     assert check(lines.history).outcome == "unknown"
 
 
-def test_two_writes_seen_by_different_reads_or_in_different_groups_are_told_apart() -> None:
+def test_two_writes_seen_by_different_reads_or_in_different_groups_do_not_count_as_seen_together() -> None:
     lines = write(write(write(Lines(), "x"), "y"), "z")
     read(read(lines, {"x": 1, "y": None}), {"x": 1, "y": None})
     verdict = check(read(read(lines, {"y": None, "z": 1}), {"y": None, "z": 1}).history)
@@ -105,7 +105,7 @@ def test_two_writes_seen_by_different_reads_or_in_different_groups_are_told_apar
     assert (verdict.outcome, verdict.reason) == ("valid", "1 group of keys, the reads of each in one order")
 
 
-def test_every_group_that_forks_is_counted_and_the_first_to_fork_is_told() -> None:
+def test_every_group_that_forks_is_counted_and_the_first_to_fork_is_the_witness() -> None:
     lines = Lines()
     for key in "abcd":
         write(lines, key)

@@ -4,7 +4,7 @@ import pytest
 
 from splitbrain.checkers.invariants.total_queue import check
 from splitbrain.checkers.verdict import Verdict
-from tests.checkers.invariants.lines import Lines
+from tests.checkers.lines import Lines
 
 
 def found(verdict: Verdict, *names: str) -> tuple[int, ...]:

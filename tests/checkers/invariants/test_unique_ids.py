@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from splitbrain.checkers.invariants.unique_ids import check
-from tests.checkers.invariants.lines import Lines
+from tests.checkers.lines import Lines
 
 
 def test_an_id_given_out_three_times_is_one_id_and_two_too_many() -> None:

@@ -44,7 +44,7 @@ def test_writes_of_which_none_was_ok_are_a_doubt() -> None:
     assert judged(Script().read([], at=0)).outcome == "valid"
 
 
-def stalled(tried: int, *, heal: bool | None = True) -> Script:
+def outage(tried: int, *, heal: bool | None = True) -> Script:
     script = Script().stage("load", at=0).add(0, at=1).cut(at=5).read([0], at=7)
     script.act("stop-partition", "partition", "stop", at=10, effective=heal)
     for number in range(tried):
@@ -54,13 +54,13 @@ def stalled(tried: int, *, heal: bool | None = True) -> Script:
 
 
 def test_a_system_that_takes_no_write_any_more_after_the_first_fault_is_invalid() -> None:
-    verdict = judged(stalled(10))
+    verdict = judged(outage(10))
     assert (verdict.outcome, verdict.reason) == ("invalid", "no write succeeded any more after the first fault")
     assert verdict.witness is not None
     assert verdict.witness.data["tried"] == 10
 
 
-@pytest.mark.parametrize("script", [stalled(9), stalled(10, heal=False)])
+@pytest.mark.parametrize("script", [outage(9), outage(10, heal=False)])
 def test_too_few_failed_writes_or_a_heal_without_effect_only_make_it_doubtful(script: Script) -> None:
     verdict = judged(script)
     assert verdict.outcome == "unknown"
@@ -172,10 +172,10 @@ def test_a_history_whose_last_line_was_cut_off_is_unknown() -> None:
     assert (verdict.outcome, verdict.reason) == ("unknown", "the history's last line is cut off: the run was killed")
 
 
-def test_a_lost_environment_is_a_doubt_and_not_the_systems_stall_but_covers_up_no_death() -> None:
+def test_a_lost_environment_is_a_doubt_and_no_outage_of_the_system_and_hides_no_death() -> None:
     verdict = judged(sound().stage("environment-lost", at=900))
     assert verdict.outcome == "unknown" and "the environment was lost" in verdict.reason
-    assert judged(stalled(10).stage("environment-lost", at=900)).outcome == "unknown"
+    assert judged(outage(10).stage("environment-lost", at=900)).outcome == "unknown"
     script = sound().act("kill", "kill", "start", at=900, nodes=["n1"])
     evidence = {"effective": True, "died": ["n2"]}
     script.nemesis("restart", {"fault": "kill", "phase": "stop", "nodes": ["n1"], "evidence": evidence}, at=910)

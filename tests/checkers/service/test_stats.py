@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from splitbrain.checkers.service.stats import check
-from tests.checkers.invariants.lines import Lines
+from tests.checkers.lines import Lines
 
 
 def test_operations_are_counted_by_kind_and_outcome() -> None:

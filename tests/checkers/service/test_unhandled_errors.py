@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from splitbrain.checkers.service.unhandled_errors import check
-from tests.checkers.invariants.lines import Lines
+from tests.checkers.lines import Lines
 
 
 def test_errors_are_grouped_by_code_the_most_frequent_first() -> None:

@@ -76,19 +76,19 @@ def test_what_is_missing_is_told_in_numbers():
 
 @pytest.fixture
 def parted():
-    """A client on the side with one home of the key and all stand-ins."""
+    """A client on the side with one primary of the key and all fallbacks."""
     box = Box(5, seed=1, config=Config(anti_entropy_s=0))
     key = next(box.keys())
-    homes = box.ring.primaries(key)
-    box.isolate(*homes[1:])
+    primaries = box.ring.primaries(key)
+    box.isolate(*primaries[1:])
     box.run_for(3.0)
-    return box, key, homes
+    return box, key, primaries
 
 
 def test_in_a_partition_a_sloppy_quorum_is_met_where_primaries_are_not(parted):
-    """Riak's PR and PW: R and W count stand-ins, which know nothing of what the other side did."""
-    box, key, homes = parted
-    client = box.client(homes[0])
+    """Riak's PR and PW: R and W count fallbacks, which know nothing of what the other side did."""
+    box, key, primaries = parted
+    client = box.client(primaries[0])
     assert client.ask(Put(key, b"v", None)).ok
     assert client.ask(Get(key)).values == [b"v"]
     write = client.ask(Put(key, b"w", None, pw=2))
@@ -102,16 +102,16 @@ def test_in_a_partition_a_sloppy_quorum_is_met_where_primaries_are_not(parted):
 
 
 def test_on_the_side_with_the_primaries_they_are_met(parted):
-    box, key, homes = parted
-    client = box.client(homes[1])
+    box, key, primaries = parted
+    client = box.client(primaries[1])
     assert client.ask(Put(key, b"v", None, pw=2)).ok
     assert client.ask(Get(key, pr=2)).values == [b"v"]
     assert client.ask(Get(key, pr=3)).error == "quorum_failed"
 
 
 def test_one_request_may_be_strict_in_a_sloppy_cluster(parted):
-    box, key, homes = parted
-    client = box.client(homes[0])
+    box, key, primaries = parted
+    client = box.client(primaries[0])
     assert client.ask(Put(key, b"v", None, sloppy=False)).error == "quorum_failed"
     assert client.ask(Get(key, sloppy=False)).error == "quorum_failed"
     assert client.ask(Get(key)).ok
@@ -120,22 +120,22 @@ def test_one_request_may_be_strict_in_a_sloppy_cluster(parted):
 def test_one_request_may_be_sloppy_in_a_strict_cluster():
     box = Box(5, seed=1, config=Config(sloppy=False, anti_entropy_s=0))
     key = next(box.keys())
-    homes = box.ring.primaries(key)
-    box.isolate(*homes[1:])
+    primaries = box.ring.primaries(key)
+    box.isolate(*primaries[1:])
     box.run_for(3.0)
-    client = box.client(homes[0])
+    client = box.client(primaries[0])
     assert client.ask(Put(key, b"v", None)).error == "quorum_failed"
     assert client.ask(Put(key, b"w", None, sloppy=True)).ok
     assert b"w" in client.ask(Get(key, sloppy=True)).values
 
 
-def test_a_node_that_is_no_home_coordinates_a_sloppy_request_of_a_strict_cluster_when_all_homes_are_gone():
+def test_a_node_that_is_no_primary_coordinates_a_sloppy_request_of_a_strict_cluster_when_all_primaries_are_gone():
     box = Box(5, seed=1, config=Config(sloppy=False, anti_entropy_s=0))
     key = next(box.keys())
-    homes = box.ring.primaries(key)
-    stranger = next(name for name in box.names if name not in homes)
-    for home in homes:
-        box.crash(home)
+    primaries = box.ring.primaries(key)
+    stranger = next(name for name in box.names if name not in primaries)
+    for primary in primaries:
+        box.crash(primary)
     box.run_for(3.0)
     client = box.client(stranger)
     assert client.ask(Put(key, b"v", None, w=1)).error in ("timeout", "quorum_failed")
@@ -143,18 +143,18 @@ def test_a_node_that_is_no_home_coordinates_a_sloppy_request_of_a_strict_cluster
 
 
 def test_a_put_that_missed_its_quorum_is_indefinite_and_may_turn_up(parted):
-    box, key, homes = parted
-    failed = box.client(homes[0]).ask(Put(key, b"v", None, pw=3))
+    box, key, primaries = parted
+    failed = box.client(primaries[0]).ask(Put(key, b"v", None, pw=3))
     assert failed.error == "quorum_failed"
     assert not REGISTRY[failed.error].definite
     assert "get the key before you retry" in failed.message
     box.heal()
     box.run_until(lambda: box.agree(key), 10.0)
-    assert box.client(homes[1]).get(key).values == [b"v"]
+    assert box.client(primaries[1]).get(key).values == [b"v"]
 
 
 def test_the_answer_to_a_put_says_how_many_hold_it(parted):
-    box, key, homes = parted
-    reply = box.client(homes[0]).ask(Put(key, b"v", None, w=3)).reply
+    box, key, primaries = parted
+    reply = box.client(primaries[0]).ask(Put(key, b"v", None, w=3)).reply
     assert (reply.replicas, reply.durable) == (3, 3)
-    assert box.client(homes[0]).ask(Put(key, b"v", None, w=1)).reply.replicas >= 1
+    assert box.client(primaries[0]).ask(Put(key, b"v", None, w=1)).reply.replicas >= 1

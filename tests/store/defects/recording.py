@@ -244,4 +244,4 @@ class Process:
             kind = "fail" if definite else "info"
             note(self.number, kind, f, key, otherwise or value, node=self.node, error=f"{code}: {text}")
 
-        box._send_all(self.caller.address, self.caller.core.request(request, box._instant(), answered))
+        box.send_all(self.caller.address, self.caller.core.request(request, box.instant(), answered))

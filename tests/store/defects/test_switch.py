@@ -27,7 +27,7 @@ FAMILIES = {
 }
 COMPARISONS = [
     ast.unparse(node)
-    for path in sorted((ROOT / "store").glob("*.py"))
+    for path in sorted((ROOT / "store").rglob("*.py"))
     for node in ast.walk(ast.parse(path.read_text()))
     if isinstance(node, ast.Compare)
 ]

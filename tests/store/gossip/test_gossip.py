@@ -174,7 +174,7 @@ def test_histories_of_any_length_are_made_one_in_six_messages():
         return True
 
     box.wiretap = tap
-    gossip = box.hosts["n1"].node._gossip
+    gossip = box.parts("n1").gossip
     gossip.sync("n2")
     box.client("n1").begin(Members())  # Something has to take what the node wants to send.
     box.run_for(0.5)
@@ -505,7 +505,7 @@ def test_sync_makes_two_histories_one_now_and_not_more_than_once_a_round():
     box = Box(3, config=Config(partitions=4, gossip_s=60, anti_entropy_s=0))
     box.membership("n2").merge(joins(1))
     box.run_for(0.1)
-    gossip = box.hosts["n1"].node._gossip
+    gossip = box.parts("n1").gossip
     for _ in range(5):
         gossip.sync("n2")
     box.run_for(1.0)
@@ -519,7 +519,7 @@ def test_sync_makes_two_histories_one_now_and_not_more_than_once_a_round():
 def beats(box, name):
     """Heartbeats that the node's detector is told of from now on."""
     told = []
-    detector = box.hosts[name].node._core.detector
+    detector = box.parts(name).core.detector
     hear = detector.heartbeat
     detector.heartbeat = lambda node, now: (told.append((node, now)), hear(node, now))
     return told
@@ -543,7 +543,7 @@ def test_what_is_remembered_of_a_dead_node_is_no_sign_of_life():
     box.start("n3")
     told = beats(box, "n3")
     box.run_for(10.0)
-    assert "n4" in box.hosts["n3"].node._gossip.loads, "it was heard of"
+    assert "n4" in box.parts("n3").gossip.loads, "it was heard of"
     assert {node for node, _ in told} == {"n1", "n2"}
 
 
@@ -580,18 +580,18 @@ def test_a_second_node_of_a_name_is_noticed():
 def test_loads_are_known_of_everybody():
     box = Box(4, config=RAPID)
     for number, name in enumerate(box.names):
-        box.hosts[name].node._gossip.load = lambda number=number: {"keys": number, "requests_per_s": 10 * number}
+        box.parts(name).gossip.load = lambda number=number: {"keys": number, "requests_per_s": 10 * number}
     box.run_for(5.0)
     expected = {f"n{number + 1}": {"keys": number, "requests_per_s": 10 * number} for number in range(4)}
     for name in box.names:
-        assert box.hosts[name].node._gossip.loads == expected
+        assert box.parts(name).gossip.loads == expected
 
 
 def test_a_node_that_is_gone_is_forgotten():
     box = Box(4, config=RAPID)
     assert box.leave("n4", gone=True).ok
     box.run_for(5.0)
-    assert set(box.hosts["n1"].node._gossip.loads) == {"n1", "n2", "n3"}
+    assert set(box.parts("n1").gossip.loads) == {"n1", "n2", "n3"}
 
 
 def test_a_message_carries_no_more_than_the_freshest_heartbeats():

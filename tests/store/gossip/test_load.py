@@ -92,7 +92,7 @@ def test_keys_held_before_a_restart_are_counted_again_in_the_background(box):
     box.run_for(1.0)
     box.crash("n1")
     box.start("n1")
-    load = box.hosts["n1"].node._load
+    load = box.parts("n1").load
     assert load.report(box.now)["keys"] == 0
     for key in keys[:20]:
         client.put(key + b"+", b"v")  # on both sides of what is counted by now

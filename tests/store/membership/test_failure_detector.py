@@ -186,13 +186,13 @@ def test_no_opinion_ever_changes_the_ring_or_moves_data():
     assert all(opinion(box, name, "n1") == "suspected" for name in box.names[1:])
     box.heal()
     for name in box.names:
-        core = box.hosts[name].node._core
+        core = box.parts(name).core
         for peer in core.membership.others():
             core.detector.sent(peer, box.now - 3600.0)
             assert core.suspects(peer)
     box.run_for(30.0)
     for name in box.names:
-        core = box.hosts[name].node._core
+        core = box.parts(name).core
         assert not any(core.suspects(peer) for peer in core.membership.others())
     assert len(views) == 1
     assert box.views() == views
@@ -250,7 +250,7 @@ def test_pings_do_not_pile_up_for_a_dead_peer():
     box.run_for(60.0)
     node = box.hosts["n1"].node
     assert node.status()["queues"]["asked"] <= 2
-    assert len(node._timers._heap) < 30
+    assert len(node.inspect().core.timers._heap) < 30
 
 
 def test_a_ping_is_answered():
@@ -262,7 +262,7 @@ def test_a_ping_is_answered():
 
 def test_gossip_feeds_the_detector_and_a_death_shows_in_phi():
     box = Box(5, config=Config(partitions=8, anti_entropy_s=0), loss=0.1)
-    core = box.hosts["n1"].node._core
+    core = box.parts("n1").core
     box.run_for(60.0)
     assert all(float(str(o["phi"])) < 3 for o in core.detector.opinions(box.now).values())
     box.crash("n2")

@@ -18,7 +18,7 @@ KEYS = [b"k%d" % i for i in range(6)]
 
 def tokens_at(box, at):
     """Which nodes hold which token of that position."""
-    held = [(host.node._core.ownership.slot_at(at), name) for name, host in box.hosts.items() if host.node is not None]
+    held = [(host.node.inspect().core.ownership.slot_at(at), name) for name, host in box.hosts.items() if host.node is not None]
     return sorted((slot, name) for slot, name in held if slot is not None)
 
 
@@ -228,7 +228,7 @@ def test_a_removed_node_that_comes_back_with_its_old_disk_holds_no_token_and_ser
     assert box.client(other).put(b"k", b"new", found.context).ok
     box.start(victim)
     box.run_for(3.0)
-    assert not box.hosts[victim].node._core.ownership.tokens
+    assert not box.parts(victim).core.ownership.tokens
     assert box.client(victim).get(b"k").error == "not_member"
     assert victim not in box.ring.members
     box.join(victim, via=other)

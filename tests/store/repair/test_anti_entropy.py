@@ -68,7 +68,7 @@ class Meter:
 
 
 def trees(box, name):
-    return box.hosts[name].node._antientropy._hosted
+    return box.parts(name).anti_entropy._hosted
 
 
 def counter(box, counted):
@@ -173,11 +173,11 @@ def test_every_two_nodes_that_share_a_partition_meet(monkeypatch):
     met = set()
     ask = Rpc.ask
 
-    def noted(rpc, to, request, *rest):
+    def noted(rpc, to, request, *rest, **named):
         if isinstance(request, CompareRoots):
-            asker = next(name for name, host in box.hosts.items() if host.node._core.rpc is rpc)
-            met.add((asker, box._owner[to]))
-        return ask(rpc, to, request, *rest)
+            asker = next(name for name, host in box.hosts.items() if host.node.inspect().core.rpc is rpc)
+            met.add((asker, box.owner[to]))
+        return ask(rpc, to, request, *rest, **named)
 
     monkeypatch.setattr(Rpc, "ask", noted)
     box.run_for(4 * 1.25 * EVERY_S + 1.0)
@@ -253,11 +253,11 @@ def test_a_request_under_another_view_is_refused_and_the_comparison_repeated_lat
     joining = Join(member.name, member.address, member.zone, member.capacity)
     calls, ask = [], Rpc.ask
 
-    def join_at_the_first_descent(rpc, to, request, *rest):
+    def join_at_the_first_descent(rpc, to, request, *rest, **named):
         if isinstance(request, CompareNodes | CompareLeaves) and not calls:
             calls.append(None)
             box.at(box.now, lambda: calls.append(box.client("n3").begin(joining)))
-        return ask(rpc, to, request, *rest)
+        return ask(rpc, to, request, *rest, **named)
 
     monkeypatch.setattr(Rpc, "ask", join_at_the_first_descent)
     meter = Meter(box, monkeypatch)
@@ -274,7 +274,7 @@ def test_a_question_about_another_membership_is_refused():
 
 def test_questions_about_what_there_is_not_are_answered_with_nothing():
     box = Box(2, config=PAIR)
-    view = box.hosts["n1"].node._core.membership.view
+    view = box.membership("n1").view
     ask = box.client("n1").ask
     assert ask(CompareRoots(view, {4000: 1})).reply.partitions == []
     assert ask(CompareNodes(view, [(4000, 0), (0, 1 << 60), (0, -1)])).reply.hashes == [[], [], []]
@@ -285,7 +285,7 @@ def test_questions_about_what_there_is_not_are_answered_with_nothing():
 def test_a_swap_leaves_nothing_on_a_node_that_does_not_host_the_key():
     box = Box(5, config=ALONE)
     key = box.key(others="n1")
-    view = box.hosts["n1"].node._core.membership.view
+    view = box.membership("n1").view
     box.client("n1").ask(Swap(view, [(key, state(b"v"))], []))
     assert box.state("n1", key) == EMPTY
 

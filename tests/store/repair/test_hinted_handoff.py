@@ -98,7 +98,7 @@ def test_a_newer_hint_that_comes_while_an_older_one_is_pushed_survives(box):
     key = put_while_down(box, "n1", b"a")
     box.run_until(lambda: holders(box, "n1", key))
     (holder,) = holders(box, "n1", key)
-    handoff = box.hosts[holder].node._handoff
+    handoff = box.parts(holder).handoff
     box.heal()
     box.cut("n1", holder, both=False)  # The owner gets the hint; its word of it is lost.
     box.run_until(lambda: box.values("n1", key) == [b"a"], 5.0)
@@ -107,7 +107,7 @@ def test_a_newer_hint_that_comes_while_an_older_one_is_pushed_survives(box):
     newer.run_for(1.0)
     handoff.keep("n1", key, newer.state(newer.ring.primaries(key)[0], key), lambda: None)
     box.heal()
-    box._do(box.hosts[holder], box.hosts[holder].node.wake(box._instant()))
+    box.do(box.hosts[holder], box.hosts[holder].node.wake(box.instant()))
     box.run_until(lambda: not box.hints(), 6.0)
     assert box.values("n1", key) == [b"a", b"b"]
 
@@ -121,8 +121,8 @@ def test_nothing_is_pushed_that_a_crash_of_the_holder_would_undo(box):
     other.run_for(1.0)
     box.hold("n1")
     node = box.hosts["n1"].node
-    node._handoff.keep(primary, key, other.state(primary, key), lambda: None)
-    box._do(box.hosts["n1"], node.wake(box._instant()))
+    node.inspect().handoff.keep(primary, key, other.state(primary, key), lambda: None)
+    box.do(box.hosts["n1"], node.wake(box.instant()))
     box.run_for(5.0)
     assert box.values(primary, key) == []
     box.release("n1")
@@ -143,7 +143,7 @@ def test_thousands_of_hints_are_pushed_a_few_at_a_time():
 
     def look():
         nonlocal most
-        pushing = [len(host.node._handoff._pushing) for host in box.hosts.values()]
+        pushing = [len(host.node.inspect().handoff._pushing) for host in box.hosts.values()]
         most = max(most, *pushing)
         return not box.hints()
 
@@ -178,7 +178,7 @@ def test_hints_of_a_node_that_is_no_member_any_more_do_no_harm(box):
         reader=box.hosts[holder].engine,
         bits=box.rng.getrandbits,
     )
-    node.start(box._instant())
+    node.start(box.instant())
     assert node.status()["hints"] == {"n1": 1}
 
 
@@ -219,7 +219,7 @@ def test_notes_of_spreading_writes_are_taken_back(box):
     box.run_for(2.0)
     for host in box.hosts.values():
         assert not list(host.engine.scan("spreading"))
-        assert not host.node._handoff._spreading
+        assert not host.node.inspect().handoff._spreading
 
 
 def test_under_lww_a_hint_older_than_what_the_owner_has_changes_nothing():

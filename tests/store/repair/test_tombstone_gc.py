@@ -48,7 +48,7 @@ def never_alive(box, seconds, *keys):
 
 
 def say(box, name, key, state):
-    view = box.hosts[name].node._core.membership.view
+    view = box.membership(name).view
     (answer,) = box.client(name).ask(AskQuiet(view, [(key, digest(key, state))])).reply.answers
     return answer
 
@@ -179,7 +179,7 @@ def test_a_hint_whose_deletion_is_not_durable_counts_as_kept(box):
         .ok
     )
     box.run_for(1.0)
-    assert not box.hosts[holder].node._handoff.owners(key)
+    assert not box.parts(holder).handoff.owners(key)
     box.run_for(GRACE_S + 3 * CYCLE_S)
     assert all(box.versions(primary, key) for primary in primaries), "reaped while a crash could bring a hint back"
     box.crash(holder)
@@ -197,7 +197,9 @@ def test_a_node_that_was_stalled_counts_its_quiet_anew(box):
     assert say(box, primary, key, state) == WAIT
     box.run_for(QUIET_S)
     assert say(box, primary, key, state) == READY
-    box.hosts[primary].node._enter(box._instant()._replace(monotonic=box.now + 10.0))
+    box.pause(primary)
+    box.run_for(1.0)
+    box.resume(primary)
     assert say(box, primary, key, state) == WAIT
 
 
@@ -248,7 +250,7 @@ def test_a_replica_that_is_not_told_to_delete_brings_the_tombstone_back_and_not_
     key = box.key()
     deleted(box, key)
     first, _, untold = box.ring.primaries(key)
-    reaper = box.hosts[first].node._tombstone_gc
+    reaper = box.parts(first).tombstone_gc
     told = reaper._answered
 
     def cut_off_before_the_order(*args, last):
@@ -299,7 +301,7 @@ def test_an_order_about_a_key_that_was_written_meanwhile_changes_nothing(box):
     for name in box.names:
         say(box, name, key, state)
     assert box.client(primary).put(key, b"new", context, w=3).ok
-    view = box.hosts[primary].node._core.membership.view
+    view = box.membership(primary).view
     for name in box.ring.primaries(key):
         box.client(name).ask(Reap(view, [(key, digest(key, state))]))
     assert [box.values(name, key) for name in box.ring.primaries(key)] == [[b"new"]] * 3
@@ -309,7 +311,7 @@ def test_an_order_to_delete_that_was_not_prepared_changes_nothing(box):
     key = box.key()
     deleted(box, key)
     primary = box.ring.primaries(key)[0]
-    view = box.hosts[primary].node._core.membership.view
+    view = box.membership(primary).view
     box.client(primary).ask(Reap(view, [(key, digest(key, box.state(primary, key)))]))
     assert box.versions(primary, key)
 
@@ -321,11 +323,11 @@ def test_a_question_in_another_view_of_the_membership_is_refused(box):
 
 def test_what_is_watched_is_bounded(box, monkeypatch):
     monkeypatch.setattr(tombstone_gc, "WATCHED_MAX", 10)
-    view = box.hosts["n1"].node._core.membership.view
+    view = box.membership("n1").view
     keys = [key for key, _ in zip(box.keys(), range(200), strict=False) if "n1" not in box.ring.primaries(key)]
     reply = box.client("n1").ask(AskQuiet(view, [(key, 5) for key in keys])).reply
     assert isinstance(reply, Quiet) and set(reply.answers) == {WAIT}
-    assert len(box.hosts["n1"].node._tombstone_gc._watched) == 10
+    assert len(box.parts("n1").tombstone_gc._watched) == 10
 
 
 def test_thousands_of_tombstones_are_deleted_in_batches(monkeypatch):
@@ -350,9 +352,9 @@ def strike(box, rng):
         case "hold":
             box.hold(name)
         case "stall" if host.node is not None:
-            node, host.node = host.node, None  # Nothing reaches it; its timers run late.
+            box.pause(name)
             box.run_for(rng.choice([1.0, 10.0]))
-            host.node = node
+            box.resume(name)
         case "loss":
             box.loss = 0.2
         case "recover":

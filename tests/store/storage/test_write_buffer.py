@@ -131,7 +131,7 @@ def test_a_write_on_a_key_that_is_on_its_way_to_the_disk_is_not_buffered():
     first = client.begin(Put(b"k", b"a", None))
     box.run_for(0.05)
     node = box.hosts["n1"].node
-    assert not node._core.buffer.merge(b"k", node._core.replica.newest(DATA, b"k").state)
+    assert not node.inspect().core.buffer.merge(b"k", node.inspect().core.replica.newest(DATA, b"k").state)
     for name in box.names:
         box.release(name)
     box.run_until(lambda: first.done)
@@ -193,9 +193,9 @@ def test_a_write_that_comes_again_once_it_is_durable_is_not_held_for_ever():
     assert box.client("n1").put(b"k", b"v", w=3).ok
     box.run_for(2 * FLUSH_S)
     again = box.client("n2").ask(Write(b"k", box.state("n2", b"k"), None, False))
-    assert again.reply == Written(slot=box.hosts["n2"].node._core.ownership.slot(b"k"), durable=True)
+    assert again.reply == Written(slot=box.parts("n2").core.ownership.slot(b"k"), durable=True)
     for name in ("n1", "n2"):
-        core = box.hosts[name].node._core
+        core = box.parts(name).core
         assert not core.buffer.put(b"k", core.replica.newest(DATA, b"k"))
         assert held(box, name) == 0
 
@@ -213,8 +213,8 @@ def test_a_hint_is_durable_whatever_the_put_asks_for():
 def test_a_write_between_nodes_is_durable_unless_it_says_otherwise(box):
     client = box.client("n1")
     box.client("n2").put(b"k", b"v", w=3)
-    state = box.hosts["n2"].node._core.replica.visible(b"k")
-    assert client.ask(Write(b"k", state)).reply == Written(slot=box.hosts["n1"].node._core.ownership.slot(b"k"))
+    state = box.parts("n2").core.replica.visible(b"k")
+    assert client.ask(Write(b"k", state)).reply == Written(slot=box.parts("n1").core.ownership.slot(b"k"))
     assert box.values("n1", b"k") == [b"v"]
 
 

@@ -201,7 +201,7 @@ class Siege:
     def _hit(self, datagram: bytes, source: Address) -> None:
         node = self.host.node
         assert node is not None
-        actions = node.receive(datagram, source, self.box._instant(self.host))
+        actions = node.receive(datagram, source, self.box.instant(self.host))
         answered = 0
         for action in actions:
             assert not isinstance(action, Persist), datagram.hex()
@@ -229,7 +229,7 @@ def record(box: Box) -> list[bytes]:
 
 def held(node: Node) -> dict[str, int]:
     """How much the node keeps of what comes from the network."""
-    rpc = node._core.rpc
+    rpc = node.inspect().core.rpc
     return {
         "senders": len(rpc._wire._windows),
         "partial messages": rpc._reassembly.held[0],
@@ -238,7 +238,7 @@ def held(node: Node) -> dict[str, int]:
         "peers": len(rpc._peers),
         "asked": len(rpc._asked),
         "counters": len(rpc.counters),
-        "timers": len(node._timers._heap),
+        "timers": len(node.inspect().core.timers._heap),
     }
 
 

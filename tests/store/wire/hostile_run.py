@@ -32,7 +32,7 @@ def main(number: int, seed: int) -> int:
     host = box.hosts["n1"]
     node = host.node
     assert node is not None
-    before, view = contents(host.engine), node._core.membership.view
+    before, view = contents(host.engine), node.inspect().core.membership.view
     served = 0
 
     def serve() -> None:
@@ -48,12 +48,12 @@ def main(number: int, seed: int) -> int:
     took_s = time.perf_counter() - began
     gc.collect()
     grown = sys.getallocatedblocks() - blocks
-    unchanged = contents(host.engine) == before and node._core.membership.view == view
+    unchanged = contents(host.engine) == before and node.inspect().core.membership.view == view
     bounded = all(size <= sizes[name] + 20 for name, size in held(node).items()) and grown < 20_000
     print(f"{number:,} datagrams, {siege.received_bytes / 1e6:,.0f} MB, {number / took_s:,.0f} a second")
     for name, count in sorted(siege.attacks.items()):
         print(f"  {name:16} {count:>10,}")
-    refused = dict(sorted(node._core.rpc.counters.items()))
+    refused = dict(sorted(node.inspect().core.rpc.counters.items()))
     print("counted by the node:", ", ".join(f"{name} {count:,}" for name, count in refused.items()))
     print(f"answered: {siege.answered_bytes:,} bytes in rejections and hellos, none larger than what it answers")
     print(f"served meanwhile: {served:,} gets, all right")

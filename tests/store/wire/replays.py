@@ -84,12 +84,12 @@ class Overheard(Box):
         config = Config(partitions=8, anti_entropy_s=3.0, gossip_s=0.5)
         super().__init__(NODES, seed=seed, config=config, loss=0.1, duplicate=0.05)
 
-    def _transmit(self, source: str, source_address: Address, send: Send) -> None:
-        self.trace.append((self.now, source_address, send.to, len(send.datagram)))
+    def transmit(self, source: str, source_address: Address, to: Address, datagram: bytes) -> None:
+        self.trace.append((self.now, source_address, to, len(datagram)))
         carried = self._carried
-        super()._transmit(source, source_address, send)
+        super().transmit(source, source_address, to, datagram)
         if self._carried == carried:
-            self._record(self.lost, self._seen(send.to, send.datagram, source_address))
+            self._record(self.lost, self._seen(to, datagram, source_address))
 
     def inject(self, to: Address, datagram: bytes, source: Address, delay_s: float = 0.0) -> None:
         """As of a box; once it has arrived, it may be replayed."""
@@ -153,7 +153,7 @@ class Life:
             [(call.done, call.reply) for call in self.calls],
             [contents(host.engine) for host in box.hosts.values()],
             [box.views(name) for name in box.running],
-            [node._core.detector.opinions(box.now) for host in box.hosts.values() if (node := host.node) is not None],
+            [node.inspect().core.detector.opinions(box.now) for host in box.hosts.values() if (node := host.node) is not None],
         ]
 
     def _others_die(self) -> None:
@@ -237,8 +237,8 @@ class Attack:
 
     def _hit(self, kind: str, shot: Shot, party: Node | ClientCore) -> bytes:
         """What the party answers; b"": nothing."""
-        name = self.life.box._owner.get(shot.to, "")
-        now = self.life.box._instant(self.life.box.hosts.get(name))
+        name = self.life.box.owner.get(shot.to, "")
+        now = self.life.box.instant(self.life.box.hosts.get(name))
         answers = []
         for action in party.receive(shot.datagram, shot.source, now):
             match action:
@@ -347,4 +347,4 @@ class Attack:
 
 
 def _rpc(party: Node | ClientCore) -> Rpc:
-    return party._core.rpc if isinstance(party, Node) else party._rpc
+    return party.inspect().core.rpc if isinstance(party, Node) else party._rpc

@@ -44,12 +44,12 @@ def busy_box(seed=0):
 def test_20_000_datagrams_of_outsiders_change_nothing_and_clients_are_served_meanwhile():
     box, client, recorded = busy_box()
     node = box.hosts["n1"].node
-    before = contents(box.hosts["n1"].engine), node._core.membership.view, dict(node._core.ring.members)
+    before = contents(box.hosts["n1"].engine), node.inspect().core.membership.view, dict(node.inspect().core.ring.members)
     siege = Siege(box, "n1", random.Random(1), recorded)
     siege.run(20_000, between=lambda: client.get(b"key7").values == [b"w"] or pytest.fail("not served"))
     assert len(siege.attacks) == len(siege.outsider.attacks)
-    assert (contents(box.hosts["n1"].engine), node._core.membership.view, dict(node._core.ring.members)) == before
-    refused = node._core.rpc.counters
+    assert (contents(box.hosts["n1"].engine), node.inspect().core.membership.view, dict(node.inspect().core.ring.members)) == before
+    refused = node.inspect().core.rpc.counters
     assert min(refused[reason] for reason in ("malformed", "forged", "replayed", "other_cluster", "reflected")) > 500
     assert client.put(b"after", b"v").ok
 
@@ -141,9 +141,9 @@ def test_a_holder_of_the_key_that_sends_garbage_brings_no_node_down():
     box, client, _ = busy_box(seed=6)
     rng = random.Random(7)
     host = box.hosts["n1"]
-    mad = Mad(rng, SECRET, CLUSTER, list(box.names), [b"key1", b"key2"], lambda: host.node._wire.incarnation)
+    mad = Mad(rng, SECRET, CLUSTER, list(box.names), [b"key1", b"key2"], lambda: host.node.inspect().wire.incarnation)
     for count, datagram in enumerate(islice(mad.datagrams(), 4_000)):
-        box._do(host, host.node.receive(datagram, ("10.9.9.9", 9), box._instant(host)))
+        box.do(host, host.node.receive(datagram, ("10.9.9.9", 9), box.instant(host)))
         if count % 100 == 0:
             box.run_for(0.05)
     box.run_for(5)
@@ -200,14 +200,14 @@ def test_half_messages_of_a_key_holder_are_kept_within_bounds_and_only_for_a_whi
     before = held(host.node)
     mad = Mad(random.Random(8), SECRET, CLUSTER, [], [])
     for i in range(3000):
-        first = next(mad.wire.datagrams(REQUEST, i, host.node._wire.incarnation, bytes(20_000)))
-        box._do(host, host.node.receive(first, ("10.9.9.9", 9), box._instant(host)))
+        first = next(mad.wire.datagrams(REQUEST, i, host.node.inspect().wire.incarnation, bytes(20_000)))
+        box.do(host, host.node.receive(first, ("10.9.9.9", 9), box.instant(host)))
         assert held(host.node)["partial messages"] <= reassembly.PARTIALS_PER_SENDER
     box.run_for(reassembly.AGE_MAX_S + 1)
-    box._do(
+    box.do(
         host,
         host.node.receive(
-            next(mad.wire.datagrams(REQUEST, 1, host.node._wire.incarnation, bytes(2000))), ("10.9.9.9", 9), box._instant(host)
+            next(mad.wire.datagrams(REQUEST, 1, host.node.inspect().wire.incarnation, bytes(2000))), ("10.9.9.9", 9), box.instant(host)
         ),
     )
     assert held(host.node)["partial messages"] <= before["partial messages"] + 1

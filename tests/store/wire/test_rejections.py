@@ -37,7 +37,7 @@ class Outsider:
 
     def ask(self):
         call = Call()
-        self.box._send_all(STRANGER, self.core.request(Get(b"k"), self.box._instant(), call))
+        self.box.send_all(STRANGER, self.core.request(Get(b"k"), self.box.instant(), call))
         self.box.run_until(lambda: call.done)
         return call
 
@@ -61,15 +61,15 @@ def test_a_client_of_another_protocol_is_told_both_versions(monkeypatch):
     box = Box(3)
     monkeypatch.setattr(datagrams, "PROTOCOL", 7)
     outsider = Outsider(box)
-    begun = outsider.core.request(Get(b"k"), box._instant(), Call())
+    begun = outsider.core.request(Get(b"k"), box.instant(), Call())
     monkeypatch.undo()
     answers = []
     for action in begun:
-        answers += box.hosts["n1"].node.receive(action.datagram, STRANGER, box._instant())
+        answers += box.hosts["n1"].node.receive(action.datagram, STRANGER, box.instant())
     monkeypatch.setattr(rejections, "PROTOCOL", 7)
     for answer in answers:
         if isinstance(answer, Send):
-            outsider.core.receive(answer.datagram, box.hosts["n1"].address, box._instant())
+            outsider.core.receive(answer.datagram, box.hosts["n1"].address, box.instant())
     assert f"speaks version {datagrams.PROTOCOL} of the protocol, this program speaks 7" in outsider.core.says()
 
 

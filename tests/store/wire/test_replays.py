@@ -42,7 +42,7 @@ def dead_of_five(*, replays):
 
 def suspected_after(box, name, peer):
     """Seconds until the node suspects the peer."""
-    began, core = box.now, box.hosts[name].node._core
+    began, core = box.now, box.hosts[name].node.inspect().core
     box.run_until(lambda: core.detector.suspects(peer, box.now), 15.0)
     return box.now - began
 
@@ -80,7 +80,7 @@ def test_a_portrait_shows_any_change(monkeypatch):
     box = Box(3)
     box.client().put(b"k", b"v")
     node = box.hosts["n1"].node
-    core, rpc = node._core, node._core.rpc
+    core, rpc = node.inspect().core, node.inspect().core.rpc
     assert not difference(portrait(node), portrait(node))
     changes = {
         "a sign of life": lambda: core.detector.heard("n2", box.now + 1),
@@ -90,11 +90,11 @@ def test_a_portrait_shows_any_change(monkeypatch):
         "an answer kept": lambda: rpc._taken.update({(1, 1): (0.0, None)}),
         "a request asked": lambda: core.ask("n2", Reap(0, []), box.now + 1, lambda reply: None),
         "a record": lambda: box.hosts["n1"].engine._spaces["data"].popitem(),
-        "a latency": lambda: node._intake.latencies["put"].observe(1.0, box.now),
+        "a latency": lambda: node.inspect().reception.latencies["put"].observe(1.0, box.now),
         "an incarnation": lambda: setattr(rpc._peers[box.hosts["n2"].address], "incarnation", 1),
         "a random number": lambda: rpc.jitter(),
         "a timer": lambda: core.after(1.0, lambda: None),
-        "a timer's moment": lambda: node._timers._heap.append(node._timers._heap.pop(0)),
+        "a timer's moment": lambda: core.timers._heap.append(core.timers._heap.pop(0)),
     }
     for name, change in changes.items():
         before = portrait(node)

@@ -1,0 +1,107 @@
+"""The simulator's shells around the store's core: what `store.server` is on a real machine.
+
+1. `SimulatedNode` runs a node on a `SimulatedMachine`, as the program of a run.
+2. `KIND` lets a `SimulatedCluster` run nodes and clients, for tests and benchmarks that steer them by hand.
+"""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from splitbrain.harness.environment import Address, Endpoint
+from splitbrain.harness.simulation.cluster import Kind, Shell
+from splitbrain.harness.simulation.simulated_machine import SimulatedMachine, Timer
+from splitbrain.store import Config, Member, Node
+from splitbrain.store.actions import Action, Instant, Note, Persist, Send
+
+
+def perform(action: Action, shell: Shell) -> None:
+    """Do what a node or a client asks for."""
+    match action:
+        case Send():
+            shell.send(action.to, action.datagram)
+        case Persist():
+            shell.persist(action)
+        case Note():
+            shell.note(action.text)
+        case _:
+            assert_never(action)
+
+
+KIND = Kind(Instant, perform)
+
+
+class SimulatedNode:
+    """A node on a simulated machine. port: where it listens."""
+
+    def __init__(
+        self, machine: SimulatedMachine, members: list[Member], config: Config, secret: bytes, cluster: str, port: int
+    ) -> None:
+        self._machine = machine
+        self._port = port
+        self._endpoint: Endpoint | None = None
+        self._timer: Timer | None = None
+        self._due: float | None = None
+        self._node = Node(
+            machine.name,
+            members,
+            config,
+            secret=secret,
+            cluster=cluster,
+            reader=machine.disk,
+            bits=machine.rng.getrandbits,
+        )
+
+    def start(self) -> None:
+        """Begin to serve."""
+        self._endpoint = self._machine.endpoint(self._port, self._received)
+        self._machine.log("serving")
+        self._do(self._node.start(self._now()))
+
+    def stop(self) -> None:
+        """The process has ended."""
+        if self._endpoint is not None:
+            self._endpoint.close()
+            self._endpoint = None
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def send(self, to: Address, datagram: bytes) -> None:
+        """The node sends a datagram."""
+        if self._endpoint is not None:
+            self._endpoint.send(datagram, to)
+
+    def persist(self, persist: Persist) -> None:
+        """The node wants records to be durable."""
+
+        def done() -> None:
+            if self._endpoint is not None:
+                self._do(self._node.persisted(persist.ticket, self._now()))
+
+        self._machine.disk.commit(persist.records, done)
+
+    def note(self, text: str) -> None:
+        """The node writes to its log."""
+        self._machine.log(text)
+
+    def _now(self) -> Instant:
+        return Instant(self._machine.now(), self._machine.wall_ns())
+
+    def _received(self, datagram: bytes, source: Address) -> None:
+        self._do(self._node.receive(datagram, source, self._now()))
+
+    def _wake(self) -> None:
+        self._due = self._timer = None
+        self._do(self._node.wake(self._now()))
+
+    def _do(self, actions: list[Action]) -> None:
+        if self._endpoint is None:
+            return
+        for action in actions:
+            perform(action, self)
+        due = self._node.next_wake
+        if due is not None and (self._due is None or due < self._due):
+            if self._timer is not None:
+                self._timer.cancel()
+            self._due = due
+            self._timer = self._machine.call_at(due, self._wake)
