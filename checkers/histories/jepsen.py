@@ -1,8 +1,8 @@
 """Jepsen's operations: EDN maps to a History, and a History to EDN.
 
-1. An operation is a map with :type, :process and :f. Of its other fields :value, :time, :key, :node, :error and :due
-   are read. A tag (`#jepsen.history.Op{...}`) changes nothing. Operations follow one another, on one line or several
-   each, or are all in one vector or list.
+1. An operation is a map with :type, :process and :f. Of its other fields :value, :time, :key, :node and :error are
+   read, and :due where it can be an invocation's. A tag (`#jepsen.history.Op{...}`) changes nothing. Operations follow
+   one another, on one line or several each, or are all in one vector or list.
 2. The order of operations is the order of the text. :index may be absent, sparse or out of order; it is ignored.
    Without :time, an operation's time is its position, in nanoseconds.
 3. :process is a number from 0 or :nemesis; no other name is a process. An operation with neither :process nor :f, as in
@@ -43,6 +43,7 @@ class Record(Event, kw_only=True, frozen=True, gc=False):
     time: int | None = None  # type: ignore[assignment]
     process: Annotated[int, msgspec.Meta(ge=0)] | Literal["nemesis"]
     error: Any = None
+    due: Any = None
 
 
 _begins = re.compile(r"\s*(?:#jepsen\.history\.Op)?\{\s*:")
@@ -133,7 +134,8 @@ def read_operations(lines: Iterable[bytes], *, independent: bool = False) -> His
     operations = EdnOperations(lines)
     for position, (line, record) in enumerate(operations):
         event: Event = record
-        if record.time is None or (record.error is not None and type(record.error) is not str):
+        error = record.error
+        if record.time is None or record.due is not None or (error is not None and type(error) is not str):
             event = normalized(record, position)
         builder.add(line, split_independent(line, event) if independent else event)
     return History.of(builder, cut_at=operations.cut_at)
@@ -159,7 +161,9 @@ def edn_lines(history: History) -> Iterator[bytes]:
 def normalized(record: Event, position: int) -> Event:
     """The event with the time and error that a history has."""
     time = position if record.time is None else record.time
-    error, due = error_text(record.error), record.due
+    error = error_text(record.error)
+    # A test may use this name otherwise, and Jepsen copies an invocation's fields to its completion.
+    due = record.due if record.type == "invoke" and type(record.due) is int and 0 <= record.due <= time else None
     return Event(
         position, time, record.process, record.type, record.f, record.key, record.value, record.node, error, due
     )
@@ -225,7 +229,6 @@ def _explained(fields: dict[str, Any], problem: str) -> str:
         "process": "a number from 0, or :nemesis",
         "f": "what was asked, such as :read",
         "time": "a whole number of nanoseconds",
-        "due": "a whole number of nanoseconds",
     }
     found = re.search(r"\$\.(\w+)", problem) or re.search(r"field `(\w+)`", problem)
     name = found[1] if found else ""

@@ -328,3 +328,9 @@ def test_all_shared_histories_in_edn_are_read_whole() -> None:
         assert len(history.events) == path.read_text().count(":type :") - path.read_text().count("throw+: {:type :"), (
             path
         )
+
+
+@pytest.mark.parametrize("due", [":soon", "nil", "7", "2.0", "true", "-1"])
+def test_a_due_that_can_not_be_an_invocation_s_is_passed_over(due: str) -> None:
+    text = f"{{:type :invoke, :f :read, :process 0, :time 5, :due {due}}}\n{{:type :ok, :f :read, :process 0, :time 9, :due 2}}\n"
+    assert [event.due for event in read_operations(text.encode().splitlines(keepends=True)).events] == [None, None]
