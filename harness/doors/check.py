@@ -41,7 +41,7 @@ _ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 
 
 def chosen(asked: Sequence[str]) -> list[Checker]:
-    """The checkers of those names, each once. Raises UsageProblem naming those that exist, and the likeliest."""
+    """The checkers of those names, each once. Raises UsageProblem naming those that exist, and the nearest."""
     found = {}
     for name in asked:
         try:
@@ -52,7 +52,7 @@ def chosen(asked: Sequence[str]) -> list[Checker]:
     return list(found.values())
 
 
-def dealt(
+def options_for(
     checkers: Sequence[Checker], options: Mapping[str, Any], flags: Mapping[str, str]
 ) -> dict[str, dict[str, Any]]:
     """Each checker's options, by its name.
@@ -84,7 +84,7 @@ def _hold_sendable(model: Model, flag: str) -> None:
 
 
 def _accepted(checker: Checker, options: Mapping[str, Any], flags: Mapping[str, str]) -> dict[str, Any]:
-    """Those of the options that the checker has. An option is wrong if it is wrong for a history of nothing."""
+    """The options that the checker has. An option that is wrong for an empty history is wrong for any."""
     accepted: dict[str, Any] = {}
     for name in [each for each in options if each in checker.options]:
         try:
@@ -107,7 +107,8 @@ def _accepted(checker: Checker, options: Mapping[str, Any], flags: Mapping[str, 
 
 
 def model(name: str) -> Any:
-    """A model's name as it is, or the model of one's own that `package.module:ATTRIBUTE` names; a class is called.
+    """The model that a name stands for: the name itself, or the attribute that `package.module:ATTRIBUTE` names. A
+    class is called to make one.
 
     Modules of the current directory can be named. Raises UsageProblem.
     """
@@ -145,7 +146,7 @@ def model(name: str) -> Any:
 
 @contextlib.contextmanager
 def workers(jobs: int) -> Iterator[Executor | None]:
-    """So many processes to judge parts of a history in; None for a single job, which needs none."""
+    """A pool of so many processes that judge parts of a history; None for a single job, which needs none."""
     if jobs == 1:
         yield None
         return
@@ -160,7 +161,7 @@ def workers(jobs: int) -> Iterator[Executor | None]:
 
 
 def logs_beside(history: Path) -> dict[str, str]:
-    """The nodes' logs in a run's folder by name (`n1/store.log`), where the history lies in one."""
+    """The nodes' logs by name (`n1/store.log`), if the history lies in a run's folder."""
     nodes = history.parent / "nodes"
     return {
         file.relative_to(nodes).as_posix(): file.read_text(errors="replace")

@@ -163,13 +163,13 @@ def check(
         if executor is not None:
             given["executor"] = (executor, "--jobs")
         values, words = ({name: pair[at] for name, pair in given.items()} for at in (0, 1))
-        dealt = check.dealt(chosen, values, words)
+        by_checker = check.options_for(chosen, values, words)
         recorded = read_history(history, independent=independent)
         gc.freeze()  # Nothing of the history goes before the process does: collections need not look at it.
         for checker in chosen:
             if "logs" in checker.options and "logs" not in given:
-                dealt[checker.name]["logs"] = check.logs_beside(history)
-        verdict = check.judged(str(history), recorded, chosen, dealt)
+                by_checker[checker.name]["logs"] = check.logs_beside(history)
+        verdict = check.judged(str(history), recorded, chosen, by_checker)
     say(check.as_json(verdict, recorded) if as_json else check.as_text(verdict, recorded))
     raise Answered(EXIT_CODES[check.status(verdict)])
 

@@ -73,6 +73,7 @@ def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
         for name, *_ in _OPTIONS.values()
         if (value := getattr(options, f"splitbrain_{name}", None)) is not None
     }
+    request.node.stash[_RESULTS] = []  # A plugin may run the test again.
     with _ended_by_sigterm():
         yield Cluster(request.node, given, forced, Path(request.config.rootpath) / "runs")
 
@@ -137,9 +138,8 @@ class Cluster:
 
         The test fails, with one line and no traceback, if such a run can't be.
         """
-        from splitbrain.harness.running.run import (
-            run,  # Only tests that run something pay for importing the whole harness.
-        )
+        # Only tests that run something pay for importing the whole harness.
+        from splitbrain.harness.running.run import run
         from splitbrain.harness.terminal import Progress
 
         try:
@@ -152,7 +152,7 @@ class Cluster:
             pytest.fail("\n".join(result.lines()), pytrace=False)
         self._item.add_report_section("call", f"splitbrain {workload}", "\n".join(result.lines()))
         watched = WatchedResult.of(result)
-        self._item.stash.setdefault(_RESULTS, []).append(watched)
+        self._item.stash[_RESULTS].append(watched)
         return watched
 
 

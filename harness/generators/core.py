@@ -28,7 +28,7 @@ NOTES = frozenset({"stage", "log"})
 
 @dataclass(frozen=True, slots=True)
 class Test:
-    """What every generator may know. nodes: their names. concurrency: client threads at first."""
+    """What every generator may know of the test. nodes: their names. concurrency: client threads at first."""
 
     __test__ = False  # pytest takes whatever is called Test for one
 
@@ -124,7 +124,7 @@ Source = Generator | Invocation | None
 
 @dataclass(frozen=True, slots=True)
 class Nothing:
-    """Exhausted from the start."""
+    """A generator that is exhausted from the start."""
 
     def op(self, test: Test, context: Context) -> Step:
         return None
@@ -160,7 +160,7 @@ class Once:
 
 
 def lift(source: Source) -> Generator:
-    """A generator from what may stand for one: an invocation is itself once, None is nothing."""
+    """A generator from what may stand for one: an invocation happens once, None is nothing."""
     match source:
         case None:
             return NOTHING
@@ -171,7 +171,7 @@ def lift(source: Source) -> Generator:
 
 
 def at_ns(invocation: Invocation, context: Context) -> int:
-    """When the invocation wants to start."""
+    """When the invocation should start."""
     return context.time_ns if invocation.time_ns is None else invocation.time_ns
 
 

@@ -16,7 +16,7 @@ from splitbrain.harness.seeds import fraction, split
 
 
 def sequence(*sources: Source) -> Generator:
-    """All of the first, then all of the second, and so on."""
+    """All invocations of the first source, then all of the second, and so on."""
     return Unfold(lambda number: sources[number] if number < len(sources) else NOTHING, count=len(sources))
 
 
@@ -40,7 +40,7 @@ def cycle(source: Source, times: int | None = None) -> Generator:
 
 @dataclass(frozen=True, slots=True)
 class Unfold:
-    """See `unfold`. current: what number `at - 1` has left."""
+    """See `unfold`. current: the rest of source number `at - 1`."""
 
     source: Callable[[int], Source]
     count: int | None
@@ -168,7 +168,7 @@ def any_of(*sources: Source) -> Generator:
 
 @dataclass(frozen=True, slots=True)
 class AnyOf:
-    """See `any_of`. sources: longest not chosen first."""
+    """See `any_of`. sources: the one that was not chosen for longest comes first."""
 
     sources: tuple[Generator, ...]
 
@@ -203,13 +203,13 @@ class AnyOf:
 
 
 def flip_flop(*sources: Source) -> Generator:
-    """One invocation of each source in turn, until the one whose turn it is is exhausted."""
+    """One invocation of each source in turn. It is exhausted once the source in turn is."""
     return FlipFlop(tuple(lift(source) for source in sources))
 
 
 @dataclass(frozen=True, slots=True)
 class FlipFlop:
-    """See `flip_flop`. sources: the one whose turn it is first."""
+    """See `flip_flop`. sources: the one in turn comes first."""
 
     sources: tuple[Generator, ...]
 

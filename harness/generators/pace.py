@@ -109,7 +109,7 @@ class Sleep:
 def time_limit(duration_s: float, source: Source) -> Generator:
     """The source, with nothing that would start later than this after it is first asked.
 
-    Operations under way at the end go on.
+    Operations under way at the end go on. What was due before the end and waits for a free thread is dropped.
     """
     return TimeLimit(lift(source), seconds(duration_s))
 

@@ -29,7 +29,7 @@ from splitbrain.harness.operation import Invocation
 
 
 def clients(source: Source, nemesis_source: Source = None) -> Generator:
-    """The source on client threads only; the nemesis beside it does `nemesis_source`."""
+    """The source on client threads only. nemesis_source: what the nemesis does meanwhile."""
     on_clients = on_threads(lambda thread: thread != NEMESIS, source)
     return on_clients if nemesis_source is None else any_of(on_clients, nemesis(nemesis_source))
 
@@ -86,13 +86,13 @@ def each_thread(source: Source) -> Generator:
 
 
 def each_process(source: Source) -> Generator:
-    """Every process does all of the source by itself; the successor of a retired one begins anew."""
+    """Every process does all of the source by itself. The successor of a retired process begins anew."""
     return Each(lift(source), by_process=True)
 
 
 @dataclass(frozen=True, slots=True)
 class Each:
-    """See `each_thread`. left: what is left of those that began, by thread or process."""
+    """See `each_thread`. left: the rest of the source, for each thread or process that has begun."""
 
     source: Generator
     by_process: bool
@@ -182,7 +182,7 @@ class ProcessLimit:
 
 
 def synchronize(source: Source) -> Generator:
-    """The source, not before all threads are free at once."""
+    """The source, beginning only when all threads are free at once."""
     return Synchronize(lift(source))
 
 
@@ -202,5 +202,5 @@ class Synchronize:
 
 
 def phases(*sources: Source) -> Generator:
-    """All of the first, then, when every thread is done with that, all of the second, and so on."""
+    """All of the first source; then, when every thread is free, all of the second, and so on."""
     return sequence(*(synchronize(source) for source in sources))

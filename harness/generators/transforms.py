@@ -38,7 +38,7 @@ class Mapped:
 
 
 def filter_ops(wanted: Callable[[Invocation], bool], source: Source) -> Generator:
-    """Only those of the source's invocations that are wanted. An endless source must go on having some."""
+    """Only the wanted invocations of the source. An endless source must always have another one."""
     return Filtered(wanted, lift(source))
 
 

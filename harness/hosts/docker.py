@@ -214,7 +214,7 @@ class DockerEnvironment:
 
 
 def _sweep(client: DockerClient, progress: Progress) -> None:
-    """Remove what dead runs have left: subnets are few. What stays is no reason not to run."""
+    """Remove what dead runs have left, since subnets are few. The run goes on if something stays."""
     try:
         leftovers.remove_leftovers(progress, client=client)
     except EnvironmentFailure as failure:

@@ -80,7 +80,7 @@ def labels(run: str) -> dict[str, str]:
 
 
 def find(client: DockerClient) -> list[Leftover]:
-    """Every run of which the engine holds something, the living ones too, in the order of their ids."""
+    """All runs of which the engine holds something, also those still alive, in the order of their ids."""
     runs: dict[str, list[tuple[str, str]]] = {}
     with refusals("list what runs have left"):
         for kind, things in _things(client, RUN_LABEL):
@@ -141,7 +141,7 @@ def _leftover(run: str, things: list[tuple[str, str]]) -> Leftover:
 
 
 def _things(client: DockerClient, label: str) -> Iterable[tuple[str, list[Any]]]:
-    """What has the label, by kind; containers first, as the others can't go before them. Each list is fresh."""
+    """Everything with the label, by kind. Containers come first: the others can't be removed before them."""
     by_label: dict[str, str | list[str] | bool] = {"label": label}
     # sparse: one that another process removes meanwhile is not asked for, and does not fail the list.
     kinds: dict[str, Callable[[], list[Any]]] = {

@@ -280,7 +280,7 @@ class SshConnection:
 
 
 def excerpt(said: bytes) -> str:
-    """The end of what a machine said, at most `EXCERPT_CHARACTERS` characters."""
+    """The end of a machine's output, at most `EXCERPT_CHARACTERS` characters."""
     text = said[-4 * EXCERPT_CHARACTERS :].decode(errors="replace").strip()
     return text if len(text) <= EXCERPT_CHARACTERS else "..." + text[3 - EXCERPT_CHARACTERS :]
 

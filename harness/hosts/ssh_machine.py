@@ -88,15 +88,15 @@ class SshMachine:
             raise EnvironmentFailure(f"{program.name} did not start on {self.name}: {output.excerpt}")
 
     async def kill(self) -> None:
-        """kill -9, and look that the process is gone."""
+        """kill -9, then check that the process is gone."""
         await self._signal("KILL", "gone", "is still there after kill -9")
 
     async def pause(self) -> None:
-        """SIGSTOP, and look that the process is stopped. Raises EnvironmentFailure if there is none to stop."""
+        """SIGSTOP, then check that the process is stopped. Raises EnvironmentFailure if there is none to stop."""
         await self._signal("STOP", "T", "is not stopped after SIGSTOP")
 
     async def resume(self) -> None:
-        """SIGCONT, and look that the process is not stopped; one that died meanwhile needs none."""
+        """SIGCONT, then check that the process is not stopped. One that died meanwhile needs none."""
         await self._signal("CONT", "R|S|D|gone", "is still stopped after SIGCONT")
 
     async def wipe(self) -> None:

@@ -41,7 +41,7 @@ class FaultPackage:
 
     @property
     def labels(self) -> Mapping[str, str]:
-        """How the report names each family's bands."""
+        """The report's name for each family's bands."""
         return {family.name: family.label for family in self.families}
 
     @property
@@ -69,7 +69,7 @@ class FaultPackage:
         return sequence(*(family.final for family in sorted(self.families, key=lambda family: family.healed)))
 
     def nemesis(self, environment: Environment, system: System) -> Nemesis:
-        """One nemesis that does what any of the families asks for."""
+        """One nemesis that performs the operations of all families."""
         return ByFamily({family.name: family.nemesis(environment, system) for family in self.families})
 
 

@@ -132,8 +132,8 @@ class Pauser:
 async def _answering(
     environment: Environment, system: System, invocation: Invocation, awaited: set[str], **seen: Any
 ) -> Mapping[str, Any]:
-    """Wait, within bounds, until those of the invocation's nodes that are awaited answer; what was seen, then and
-    before. Who answers is awaited no longer.
+    """Wait, within bounds, until the awaited nodes of the invocation answer. Returns the completion's value, with what
+    was seen before. Nodes that answer are awaited no longer.
     """
     nodes = [node for node in invocation.value["nodes"] if node in awaited]
     if not nodes:

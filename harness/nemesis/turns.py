@@ -37,7 +37,7 @@ def least_s(lanes: Sequence[int], actions_s: float) -> float:
 
 
 def half_pause_s(families: int, longest_s: float, left_s: float) -> float:
-    """By how much a lane begins later than the one before.
+    """How much later a lane begins than the one before, in seconds.
 
     families: of the fullest lane. longest_s: of a pause. left_s: the time without the actions.
     """
@@ -82,7 +82,7 @@ class Turns:
 
 @dataclass(frozen=True, slots=True)
 class FirstOfAll:
-    """A lane's turns, but nothing that strikes a second time while some have not had their first episode (rule 4).
+    """A lane's turns, without a second episode of any family while others have not had their first (rule 4).
 
     left: the families, of all lanes, whose first episode is not over.
     """
@@ -108,7 +108,7 @@ class FirstOfAll:
 
 @dataclass(frozen=True, slots=True)
 class WhenAsked:
-    """A generator that is made when it is first asked. make: of that moment, in ns since the start of the run."""
+    """A generator that is made when it is first asked. make: takes that moment, in ns since the start of the run."""
 
     make: Callable[[int], Generator]
 

@@ -293,14 +293,14 @@ def test_a_model_for_several_processes_must_be_one_that_can_be_sent(here: Path) 
     flags = {"model": "--model", "executor": "--jobs"}
     with check.workers(2) as executor:
         lamp = check.model("lamps_of_test_judging:Lamp")
-        assert check.dealt(chosen, {"model": lamp, "executor": executor}, flags)["linearizable"]["model"] is lamp
+        assert check.options_for(chosen, {"model": lamp, "executor": executor}, flags)["linearizable"]["model"] is lamp
         sealed = check.model("lamps_of_test_judging:Sealed")
         with pytest.raises(UsageProblem) as caught:
-            check.dealt(chosen, {"model": sealed, "executor": executor}, flags)
+            check.options_for(chosen, {"model": sealed, "executor": executor}, flags)
         assert str(caught.value).startswith("--model: the model can't be sent to other processes (")
         assert str(caught.value).endswith("; run with --jobs 1, or define it so that it can be pickled")
         assert " at 0x" not in str(caught.value)
-    assert check.dealt(chosen, {"model": sealed}, flags)
+    assert check.options_for(chosen, {"model": sealed}, flags)
 
 
 def test_an_object_in_an_option_s_place_is_shown_without_its_address() -> None:
