@@ -28,7 +28,7 @@ class Answered(SystemExit):
 
 
 @click.group(cls=words.Group, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="splitbrain", message="%(prog)s %(version)s")
+@click.version_option(package_name="splitbrain", message="splitbrain %(version)s")
 def cli() -> None:
     """Torment a distributed system, and prove what it lost."""
 
