@@ -75,14 +75,9 @@ class Expansion:
 
     def run(self, lacking: Sequence[tuple[State, int]], progress: Progress) -> None:
         """Expand the configurations in which the call has not taken effect. May end with the budget spent."""
-        for state, done in lacking:
-            self._earlier.setdefault((state, done & self._rigid), []).append(self._open.rival(done))
-        if self._alone:
-            for state, done in lacking:
-                self._take_effect(state, done | self._bit)
-        # Of calls that commute, like the returning one, none needs to come before it (rule 5).
-        moves = [alike for alike in self._open.by_kind.values() if not self._alone or alike.kind != self._kind]
-        if self._alone and not self._open.reading and all(alike.commutes for alike in moves):
+        self._begin(lacking)
+        moves = self._moves()
+        if moves is None:
             return
         dependent = [alike for alike in moves if not alike.overwrites]
         pending = self._pending = [(state, done, True) for state, done in lacking]
@@ -96,6 +91,22 @@ class Expansion:
                     progress.explored += len(pending)
                     return
         progress.add(len(pending), self._after)
+
+    def _begin(self, lacking: Sequence[tuple[State, int]]) -> None:
+        """Note the configurations to begin with; a call that commutes takes effect in each of them."""
+        for state, done in lacking:
+            self._earlier.setdefault((state, done & self._rigid), []).append(self._open.rival(done))
+        if self._alone:
+            for state, done in lacking:
+                self._take_effect(state, done | self._bit)
+
+    def _moves(self) -> Sequence[Alike] | None:
+        """The calls that may have to come before this one; None where it commutes with all that is open."""
+        # Of calls that commute, like the returning one, none needs to come before it (rule 5).
+        moves = [alike for alike in self._open.by_kind.values() if not self._alone or alike.kind != self._kind]
+        if self._alone and not self._open.reading and all(alike.commutes for alike in moves):
+            return None
+        return moves
 
     def _held_bytes(self) -> int:
         return len(self._pending) * _PENDING_BYTES + sum(map(getsizeof, self._seen)) + size_bytes(self._after)
