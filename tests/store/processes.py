@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from splitbrain.store.cli import main
-from tests.store.test_server import SECRET, free_ports
+from tests.store.loopback import SECRET, free_ports
 
 ALONE = ["--config", "n=1", "--config", "r=1", "--config", "w=1"]
 

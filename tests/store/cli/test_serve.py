@@ -9,8 +9,8 @@ import signal
 import pytest
 
 from splitbrain.store.server import Server
+from tests.store.loopback import SECRET
 from tests.store.processes import ALONE, command, eventually, processes
-from tests.store.test_server import SECRET
 
 
 @pytest.fixture

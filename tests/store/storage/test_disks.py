@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.store.loopback import SECRET
 from tests.store.processes import ALONE, command, eventually, processes
-from tests.store.test_server import SECRET
 
 
 @pytest.fixture

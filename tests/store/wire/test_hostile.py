@@ -19,7 +19,7 @@ from splitbrain.store.wire import reassembly
 from splitbrain.store.wire.datagrams import REPLY, REQUEST, Refused, Wire
 from splitbrain.store.wire.messages import decode_request
 from tests.store.box import CLUSTER, SECRET, Box
-from tests.store.test_server import ALONE, cluster, run
+from tests.store.loopback import ALONE, cluster, run
 from tests.store.wire.hostile import Mad, Outsider, Siege, contents, held, record
 
 SMALL = Config(partitions=8)
