@@ -1,65 +1,17 @@
-"""The membership's history: what it folds to, how copies of it merge, and what a node makes of its own place in it."""
+"""The membership: how copies of its history merge, and what a node makes of its own place in it."""
 
 from __future__ import annotations
 
-import random
-
-import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from splitbrain.store.config import Config, Member
+from splitbrain.store.config import Member
 from splitbrain.store.errors import StoreError
 from splitbrain.store.membership.history import Standing, fold
-from splitbrain.store.membership.membership import Membership
-from splitbrain.store.storage.engine import MemoryEngine
-from splitbrain.store.storage.replica import RING, Replica
+from splitbrain.store.storage.replica import RING
 from splitbrain.store.wire.changes import Change, Kind, identity
-
-CONFIG = Config(partitions=4)
-
-
-def at(number):
-    return ("10.0.0.1", 7000 + number)
-
-
-def member(number):
-    return Member(f"n{number}", at(number))
-
-
-def change(counter, kind, number, *, issuer="n1", address=None, **more):
-    return Change(counter, issuer, kind, f"n{number}", address or at(number), **more)
-
-
-def start(*numbers):
-    return [change(0, Kind.START, number, issuer="") for number in numbers]
-
-
-class Copy:
-    """One node's membership, and its disk, which carries out nothing before `sync`."""
-
-    def __init__(self, name="n1", members=(1, 2, 3, 4), *, engine=None, config=CONFIG):
-        self.engine = engine or MemoryEngine()
-        self.notes, self.out = [], []
-        self.replica = Replica(self.engine, name, config, random.Random(name).getrandbits, self.out)
-        self.membership = Membership(
-            name, [member(number) for number in members], config, self.engine, self.replica, self.notes.append
-        )
-        self.membership.start()
-
-    def sync(self):
-        while self.out:
-            persist = self.out.pop(0)
-            self.engine.commit(persist.records)
-            self.replica.persisted(persist.ticket)
-
-    def restarted(self, members=(1, 2, 3, 4)):
-        return Copy(self.membership._name, members, engine=self.engine)
-
-    def learn(self, *changes):
-        self.membership.merge(changes)
-        self.sync()
+from tests.store.membership.copies import CHANGES, CONFIG, Copy, at, change, member, start
 
 
 @pytest.fixture
@@ -70,36 +22,6 @@ def copy():
 
 
 # What a history folds to
-
-CHANGES = st.lists(
-    st.builds(
-        Change,
-        counter=st.integers(0, 6),
-        issuer=st.sampled_from(["n1", "n2"]),
-        kind=st.sampled_from(list(Kind)),
-        name=st.sampled_from(["n1", "n2", "n3", "n4", "n5", "n6"]),
-        address=st.sampled_from([at(number) for number in range(1, 7)]),
-        capacity=st.integers(1, 2),
-    ),
-    max_size=14,
-).map(lambda changes: start(1, 2, 3) + changes)
-
-
-def folded(changes):
-    ring, nodes = fold(changes, CONFIG)
-    return (
-        ring.members,
-        [ring.primaries_of(partition) for partition in range(ring.partitions)] if ring.members else [],
-        nodes,
-    )
-
-
-@settings(max_examples=150, deadline=None)
-@given(CHANGES, st.randoms(use_true_random=False))
-def test_the_fold_depends_on_the_set_of_changes_alone(changes, rng):
-    shuffled = changes + rng.choices(changes, k=3)
-    rng.shuffle(shuffled)
-    assert folded(dict.fromkeys(shuffled)) == folded(dict.fromkeys(changes))
 
 
 @settings(max_examples=150, deadline=None)
@@ -117,44 +39,6 @@ def test_learning_changes_in_any_order_and_any_portions_comes_to_the_fold_of_the
     assert membership.ring.owners == ring.owners
     assert membership.nodes == nodes
     assert membership.view == Copy(members=(), engine=copy.engine).membership.view
-
-
-@settings(max_examples=150, deadline=None)
-@given(CHANGES)
-def test_a_ring_never_has_fewer_than_n_members_or_two_of_one_address(changes):
-    ring, nodes = fold(changes, CONFIG)
-    assert len(ring.members) >= CONFIG.n or not ring.members
-    assert len({m.address for m in ring.members.values()}) == len(ring.members)
-    listening = [m.address for m, standing in nodes.values() if standing is not Standing.GONE]
-    assert len(set(listening)) == len(listening)
-    if ring.members:
-        assert {name for name, (_, standing) in nodes.items() if standing is Standing.MEMBER} == set(ring.members)
-
-
-def test_two_changes_of_one_stamp_are_folded_alike_whichever_came_first():
-    # A node that lost its disk counts from where it believes the history to be, and stamps anew.
-    twins = [change(1, Kind.JOIN, 4, address=at(8)), change(1, Kind.JOIN, 4, address=at(9))]
-    one, other = fold([*start(1, 2, 3), *twins], CONFIG), fold([*start(1, 2, 3), *reversed(twins)], CONFIG)
-    assert one[0].members == other[0].members
-    assert one[0].members["n4"].address == at(8)
-
-
-def test_of_two_leaves_at_once_that_would_leave_too_few_one_is_passed_over_and_everywhere_the_same():
-    leaves = [change(1, Kind.LEAVE, 2, issuer="n2"), change(1, Kind.LEAVE, 3, issuer="n1")]
-    passed = []
-    for order in (leaves, leaves[::-1]):
-        ring, _ = fold([*start(1, 2, 3, 4), *order], CONFIG, lambda change, reason: passed.append((change, reason)))
-        assert list(ring.members) == ["n1", "n2", "n4"]
-    assert passed == [(leaves[0], "fewer than n=3 members would be left to hold every key")] * 2
-
-
-def test_beginnings_of_two_clusters_are_joined_to_one():
-    ring, _ = fold(start(1, 2, 3) + start(4, 5, 6), CONFIG)
-    assert sorted(ring.members) == ["n1", "n2", "n3", "n4", "n5", "n6"]
-
-
-def test_a_beginning_of_too_few_is_no_ring():
-    assert not fold(start(1, 2), CONFIG)[0].members
 
 
 def test_removed_stays_removed_whatever_older_change_turns_up(copy):
@@ -390,12 +274,3 @@ def test_a_change_with_no_effect_is_noted_once(copy):
         "the join of 'n2' at 10.0.0.1:7009, told to n1, has no effect: the name 'n2' is taken by the node at"
         " 10.0.0.1:7002; choose another"
     )
-
-
-def test_every_change_has_an_identity_of_its_own():
-    one = change(1, Kind.JOIN, 5)
-    others = [
-        msgspec.structs.replace(one, **{name: value})
-        for name, value in [("issued_ns", 1), ("zone", "z"), ("capacity", 2)]
-    ]
-    assert len({identity(each) for each in [one, *others]}) == 4
