@@ -1,10 +1,14 @@
-"""Reception: clients' requests that a node refuses before it does anything for them."""
+"""Reception: requests that a node refuses, those that come twice, and those that waited while it was stalled."""
 
 from __future__ import annotations
 
 import pytest
 
+from splitbrain.harness.simulation.cluster import START_S
 from splitbrain.store.config import KEY_BYTES_MAX, VALUE_BYTES_MAX
+from splitbrain.store.coordination import reception as module
+from splitbrain.store.wire.client_messages import Put
+from splitbrain.store.wire.peer_messages import Forward
 from tests.store.box import Box
 from tests.store.coordination.replicas import nothing_stored
 
@@ -54,3 +58,72 @@ def test_a_quorum_the_cluster_cannot_have_is_refused(box, quorum):
 def test_a_value_over_the_limit_is_refused_by_the_node_too(box):
     assert box.client().put(b"k", bytes(VALUE_BYTES_MAX + 1)).error == "too_large"
     assert nothing_stored(box, b"k")
+
+
+def test_a_node_with_all_it_can_take_under_way_says_busy_and_recovers(monkeypatch):
+    monkeypatch.setattr(module, "REQUESTS_MAX", 5)
+    box = Box(3)
+    for name in ("n2", "n3"):
+        box.crash(name)
+    client = box.client("n1")
+    calls = [client.begin(Put(b"k%d" % i, b"v", None)) for i in range(8)]
+    box.run_until(lambda: all(call.done for call in calls))
+    assert sorted(call.error for call in calls) == ["busy"] * 3 + ["quorum_failed"] * 5
+    assert client.get(b"k0", r=1).ok
+    assert box.parts("n1").reception.ongoing == 0
+
+
+def test_a_put_that_is_under_way_here_is_not_refused_as_busy_when_it_comes_again(monkeypatch):
+    monkeypatch.setattr(module, "REQUESTS_MAX", 1)
+    box = Box(3)
+    box.hold("n1")
+    client = box.client("n1")
+    call = client.begin(Put(b"k", b"v", None))
+    box.run_for(0.05)
+    forward = Forward(client.core._rpc._next_id, Put(b"k", b"v", None))
+    twin = box.client("n1").begin(forward)
+    box.run_for(0.05)
+    assert not twin.done
+    box.release("n1")
+    box.run_until(lambda: call.done and twin.done)
+    assert call.reply == twin.reply
+    assert call.ok
+
+
+def test_two_clients_with_one_request_id_for_two_keys_are_two_puts():
+    box = Box(3)
+    one, other = box.client("n1"), box.client("n1")
+    other.core._rpc._next_id = one.core._rpc._next_id
+    calls = [one.begin(Put(b"a", b"v", None)), other.begin(Put(b"b", b"w", None))]
+    box.run_until(lambda: all(call.done for call in calls))
+    assert one.get(b"a").values == [b"v"]
+    assert one.get(b"b").values == [b"w"]
+
+
+def test_a_retried_put_soon_after_a_start_is_indefinite_and_not_done():
+    box = Box(3, settled=False)
+    lost = iter([True])
+    box.wiretap = lambda source, target, datagram: not (source == "client" and next(lost, False))
+    call = box.client("n1").put(b"k", b"v")
+    assert call.error == "timeout"
+    assert box.now < START_S + 2
+    assert not box.versions("n1", b"k")
+
+
+def test_a_node_that_was_stalled_drops_the_puts_that_waited_and_takes_them_when_they_come_again():
+    box = Box(3)
+    client = box.client("n1")
+    box.pause("n1")
+    call, held = None, []
+    box.wiretap = lambda source, target, datagram: held.append((target, datagram)) or target != "n1"
+    call = client.begin(Put(b"k", b"v", None))
+    box.run_for(1.0)
+    box.resume("n1")
+    first = next(datagram for target, datagram in held if target == "n1")
+    box.inject(box.hosts["n1"].address, first, client.address)
+    box.wiretap = lambda source, target, datagram: True
+    box.run_until(lambda: call.done)
+    assert call.ok
+    assert box.counter("n1", "stalls") >= 1
+    assert box.counter("n1", "stale_puts") >= 1
+    assert len(box.versions("n1", b"k")) == 1
