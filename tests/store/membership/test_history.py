@@ -10,9 +10,6 @@ from splitbrain.store.membership.history import Standing, fold
 from splitbrain.store.wire.changes import Kind, identity
 from tests.store.membership.copies import CHANGES, CONFIG, at, change, start
 
-# What a history folds to
-
-
 def folded(changes):
     ring, nodes = fold(changes, CONFIG)
     return (
@@ -66,9 +63,6 @@ def test_beginnings_of_two_clusters_are_joined_to_one():
 
 def test_a_beginning_of_too_few_is_no_ring():
     assert not fold(start(1, 2), CONFIG)[0].members
-
-
-# A node's own place
 
 
 def test_every_change_has_an_identity_of_its_own():
