@@ -12,8 +12,5 @@ def strangers(box, key):
     return [name for name in box.names if name not in box.ring.primaries(key)]
 
 
-# Refusals
-
-
 def nothing_stored(box, key):
     return not any(box.state(name, key).versions for name in box.names) and not box.hints()

@@ -60,7 +60,7 @@ def test_an_empty_fallbacks_quick_nothing_does_not_win_over_a_primary_that_has_t
     assert next(lost, None) is None, "nothing was lost, so nothing was tested"
 
 
-# Last write wins
+# Siblings
 
 
 def test_state_that_differs_only_in_siblings_reads_alike_through_all_nodes(box):

@@ -104,7 +104,7 @@ def test_an_empty_value_is_a_value(box):
     assert client.get(b"k").values == [b""]
 
 
-# Refusals
+# Limits
 
 
 def test_siblings_over_the_limit_together_are_refused_and_can_still_be_merged():

@@ -18,7 +18,7 @@ def box():
     return Box(5, seed=1)
 
 
-# Refusals
+# Requests that are refused
 
 
 @pytest.mark.parametrize("key", [b"", b"k" * (KEY_BYTES_MAX + 1)])
@@ -58,6 +58,9 @@ def test_a_quorum_the_cluster_cannot_have_is_refused(box, quorum):
 def test_a_value_over_the_limit_is_refused_by_the_node_too(box):
     assert box.client().put(b"k", bytes(VALUE_BYTES_MAX + 1)).error == "too_large"
     assert nothing_stored(box, b"k")
+
+
+# Requests that are under way, or waited
 
 
 def test_a_node_with_all_it_can_take_under_way_says_busy_and_recovers(monkeypatch):

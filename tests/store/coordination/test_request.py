@@ -14,9 +14,6 @@ def box():
     return Box(5, seed=1)
 
 
-# Quorums
-
-
 def test_a_sloppy_cluster_serves_a_key_whose_primaries_are_all_gone(box):
     key, primaries = key_and_primaries(box)
     for primary in primaries:

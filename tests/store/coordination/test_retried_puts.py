@@ -15,9 +15,6 @@ def box():
     return Box(5, seed=1)
 
 
-# Retries
-
-
 def test_a_put_retried_through_two_coordinators_reads_as_one_value(box):
     key, primaries = key_and_primaries(box)
     put, number = Put(key, b"v", None), 12345

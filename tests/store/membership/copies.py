@@ -57,9 +57,6 @@ class Copy:
         self.sync()
 
 
-# What a history folds to
-
-
 CHANGES = st.lists(
     st.builds(
         Change,

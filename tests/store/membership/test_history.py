@@ -10,6 +10,7 @@ from splitbrain.store.membership.history import Standing, fold
 from splitbrain.store.wire.changes import Kind, identity
 from tests.store.membership.copies import CHANGES, CONFIG, at, change, start
 
+
 def folded(changes):
     ring, nodes = fold(changes, CONFIG)
     return (

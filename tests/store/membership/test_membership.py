@@ -21,7 +21,7 @@ def copy():
     return copy
 
 
-# What a history folds to
+# How copies merge
 
 
 @settings(max_examples=150, deadline=None)

@@ -16,9 +16,6 @@ def box():
     return Box(5, seed=1)
 
 
-# Repair
-
-
 def stale(box, primaries, key):
     """The last primary missed the second value, and no hint will bring it."""
     client = box.client(primaries[0])
