@@ -10,7 +10,7 @@ from splitbrain.checkers.histories.history import History
 from splitbrain.checkers.transactions import check
 from splitbrain.checkers.verdict import Verdict
 from tests.checkers.comparison import Comparison, Disagreement
-from tests.checkers.transactions import generate, oracle
+from tests.checkers.transactions import generate, oracle, orders_oracle
 
 _DATA = {"duplicate-elements", "garbage-read", "cyclic-versions"}
 _COMMITTED = {"incompatible-order", "G1a", "dirty-update", "G1b", "future-read"}
@@ -94,7 +94,7 @@ def orders_of_lists(seed: int) -> str:
     verdict = _judged(history, consistency, "wfr")
     if verdict.outcome == "unknown":
         return "unknown"
-    expected = "valid" if consistency in oracle.orders(history) else "invalid"
+    expected = "valid" if consistency in orders_oracle.orders(history) else "invalid"
     if verdict.outcome != expected:
         raise Disagreement(history, f"{consistency}: {verdict.reason}, but brute force says {expected}")
     return expected
@@ -107,7 +107,7 @@ def orders_of_registers(seed: int) -> str:
     place = random.randrange(3)
     consistency, keys = _ORDERS[place], random.choice((*KEYS[: place + 2], None))
     verdict = _judged(history, consistency, keys)
-    if verdict.outcome == "invalid" and consistency in oracle.orders(history):
+    if verdict.outcome == "invalid" and consistency in orders_oracle.orders(history):
         raise Disagreement(history, f"{consistency}, {keys}: {verdict.reason}, but there is an order")
     return verdict.outcome.value
 
@@ -117,7 +117,7 @@ def ruled_out(seed: int) -> str:
     random = Random(seed)
     history = generate.history(random, "rw-register", transactions=random.choice((2, 3, 4)))
     verdict = _judged(history, random.choice(list(FORBIDS)), random.choice((*KEYS, None)))
-    wrong = oracle.adya(history).intersection((*verdict.evidence["not"], *verdict.evidence["also_not"]))
+    wrong = orders_oracle.adya(history).intersection((*verdict.evidence["not"], *verdict.evidence["also_not"]))
     if wrong:
         raise Disagreement(history, f"{sorted(wrong)} ruled out, but there are orders of versions: {verdict.reason}")
     return "nothing ruled out" if not verdict.evidence["not"] else verdict.evidence["not"][0]
@@ -130,7 +130,7 @@ def snapshots(model: str) -> Callable[[int], str]:
         random = Random(seed)
         history = generate.history(random, model, transactions=random.choice((2, 3, 4)))
         verdict = _judged(history, "snapshot-isolation", "wfr")
-        if verdict.outcome == "invalid" and oracle.snapshots(history):
+        if verdict.outcome == "invalid" and orders_oracle.snapshots(history):
             raise Disagreement(history, f"{verdict.reason}, but there are snapshots")
         return verdict.outcome.value
 
