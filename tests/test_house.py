@@ -1,9 +1,10 @@
-"""The house: three floors, imports only downward, no circle, rooms of bounded size, a store core without I/O."""
+"""The house: three floors, imports only downward, no circle, bounded rooms and files, a store core without I/O."""
 
 from __future__ import annotations
 
 import ast
 import re
+import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -15,6 +16,10 @@ from tests.house import FLOORS, MODULES, ROOT, SOURCES, docstrings, module_of, t
 
 FILES_MAX = 16
 """Modules in a folder, besides its `__init__`."""
+LINES_MAX = 400
+"""Lines of a file, tests and benchmarks too: past them it holds two nouns."""
+TABLES: dict[str, str] = {}
+"""Files that may be longer, each with the reason: nothing but a table, which would be no clearer in two."""
 SHELLS = {"store.server", "store.client", "store.wire.udp", "store.storage.engine"}
 SYSTEMS = {path.stem for path in (ROOT / "harness" / "systems").iterdir() if not path.name.startswith(("_", "."))}
 
@@ -81,6 +86,21 @@ def test_no_module_imports_itself_through_others():
 def test_a_folder_holds_at_most_sixteen_files():
     files = Counter(path.parent for path in SOURCES if path.name != "__init__.py")
     assert {folder.name: number for folder, number in files.items() if number > FILES_MAX} == {}
+
+
+def lines_of_every_file() -> dict[str, int]:
+    """By path, the lines of each Python file of the project: sources, tests, benchmarks, examples."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard", "*.py"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.split("\n")
+    return {name: len((ROOT / name).read_bytes().splitlines()) for name in listed if name and (ROOT / name).is_file()}
+
+
+def test_no_file_is_longer_than_four_hundred_lines_but_for_tables():
+    lines = lines_of_every_file()
+    assert {"store", "tests", "benchmarks", "examples"} <= {name.split("/")[0] for name in lines}
+    assert {name: number for name, number in lines.items() if number > LINES_MAX and name not in TABLES} == {}
+    assert {name for name in TABLES if lines.get(name, 0) <= LINES_MAX} == set(), "these need no exception"
 
 
 @pytest.mark.parametrize("floor", FLOORS)
