@@ -40,5 +40,6 @@ def _load(group: str, kind: str, name: str) -> Any:
     found: dict[str, EntryPoint] = {entry.name: entry for entry in entry_points(group=group)}
     if name not in found:
         known = ", ".join(sorted(found)) or f"none; is the package that registers {group} installed?"
-        raise UnknownName(f"unknown {kind} {name!r}; known: {known}{did_you_mean(name, found)}")
+        hint = did_you_mean(name, found) or "; if you have just registered it, install its package again"
+        raise UnknownName(f"unknown {kind} {name!r}; known: {known}{hint}")
     return found[name].load()

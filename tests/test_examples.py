@@ -116,7 +116,7 @@ def test_the_checker_example_judges_a_recorded_history(ran):
 
 def test_the_packaging_example_registers_both_under_their_names(ran):
     done = ran("usernames/pyproject.toml", "splitbrain list")
-    assert re.search(r"^  usernames +names claimed by reading", done.stdout, re.MULTILINE)
+    assert re.search(r"^  usernames +needs VersionedStore +names claimed by reading", done.stdout, re.MULTILINE)
     assert re.search(r"^  granted-once +no name is granted to two users$", done.stdout, re.MULTILINE)
 
 

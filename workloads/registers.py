@@ -14,7 +14,7 @@ import msgspec
 
 from splitbrain.harness.generators import Generator, mix, numbered
 from splitbrain.harness.operation import Completion, Invocation
-from splitbrain.harness.running.final_phase import replica_polls, standard
+from splitbrain.harness.running.final_phase import converge_then_read, replica_polls
 from splitbrain.harness.system import OperationFailed, VersionedStore
 from splitbrain.harness.workload import Plan, ReplicaAnswer, Schema, Workload
 
@@ -96,7 +96,7 @@ WORKLOAD = Workload(
     schemas=SCHEMAS,
     client=lambda connection, shared, config: RegistersClient(connection),
     generator=_generator,
-    final=lambda plan: standard(plan, plan.keys("r")),
+    final=lambda plan: converge_then_read(plan, plan.keys("r")),
     checkers={"lost-writes": {}, "siblings": {}, "convergence": {}, "availability": {}, "latency": {}},
     config={"keys": "3"},
 )

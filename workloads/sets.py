@@ -19,7 +19,7 @@ import msgspec
 
 from splitbrain.harness.generators import Generator, mix, numbered
 from splitbrain.harness.operation import Completion, Invocation
-from splitbrain.harness.running.final_phase import replica_polls, standard
+from splitbrain.harness.running.final_phase import converge_then_read, replica_polls
 from splitbrain.harness.system import OperationFailed, VersionedStore
 from splitbrain.harness.workload import Plan, ReplicaAnswer, Schema, Workload
 
@@ -89,7 +89,7 @@ WORKLOAD = Workload(
     schemas=SCHEMAS,
     client=_client,
     generator=_generator,
-    final=lambda plan: standard(plan, plan.keys("s")),
+    final=lambda plan: converge_then_read(plan, plan.keys("s")),
     checkers={"lost-writes": {}, "siblings": {}, "convergence": {}, "availability": {}, "latency": {}},
     shared=asyncio.Lock,
     config={"keys": "8", "lock": "false"},

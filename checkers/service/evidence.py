@@ -160,7 +160,8 @@ def _summary(seen: Observations) -> str:
 
 def _death(deaths: Sequence[Action], nodes: Sequence[str]) -> Witness:
     found = [
-        f"{listing(sorted(action.died))} was found dead at {seconds(action.invocation.time)}, and nobody had killed it"
+        f"{listing(sorted(action.died))} {'were' if len(action.died) > 1 else 'was'} found dead at "
+        f"{seconds(action.invocation.time)}, and not killed by the nemesis"
         for action in deaths
     ]
     events = {event.index for action in deaths for event in (action.invocation, action.completion) if event}

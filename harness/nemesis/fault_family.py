@@ -15,14 +15,13 @@ from splitbrain.harness.system import System
 class FaultFamily:
     """One kind of fault.
 
-    name: as asked for, and as `value.fault` in the history. label: the report's name for its bands. requires: abilities
-    of the environment. lane: families of one lane never strike at the same time. start, stop: the operations that begin
-    and end the n-th episode. final: ends all of it. healed: its place among the final operations of other families,
-    lowest first. nemesis: performs its operations.
+    name: as asked for, and as `value.fault` in the history. requires: abilities of the environment.
+    lane: families of one lane never strike at the same time. start, stop: the operations that begin and end the n-th
+    episode. final: ends all of it. healed: its place among the final operations of other families, lowest first.
+    nemesis: performs its operations.
     """
 
     name: str
-    label: str
     requires: frozenset[str]
     lane: str
     start: Callable[[int], Invocation]

@@ -40,11 +40,6 @@ class FaultPackage:
         return frozenset[str]().union(*(family.requires for family in self.families))
 
     @property
-    def labels(self) -> Mapping[str, str]:
-        """The report's name for each family's bands."""
-        return {family.name: family.label for family in self.families}
-
-    @property
     def lanes(self) -> list[tuple[FaultFamily, ...]]:
         """The families of each lane."""
         names = dict.fromkeys(family.lane for family in self.families)

@@ -70,25 +70,22 @@ def _apart(some: Collection[str], others: Collection[str]) -> set[Link]:
     return {link for one in some for other in others for link in ((one, other), (other, one))}
 
 
-FAMILIES: Mapping[str, tuple[str, Mapping[str, Shape]]] = {
-    "partition": (
-        "network partition",
-        {
-            "halves": halves,
-            "random-halves": random_halves,
-            "isolate-one": isolate_one,
-            "majorities-ring": majorities_ring,
-        },
-    ),
-    "bridge": ("partition with a bridge", {"bridge": bridge}),
-    "one-way": ("one-way partition", {"one-way": one_way}),
+FAMILIES: Mapping[str, Mapping[str, Shape]] = {
+    "partition": {
+        "halves": halves,
+        "random-halves": random_halves,
+        "isolate-one": isolate_one,
+        "majorities-ring": majorities_ring,
+    },
+    "bridge": {"bridge": bridge},
+    "one-way": {"one-way": one_way},
 }
-"""The label, and the shapes that take turns, by the family's name."""
+"""By the family's name: the shapes that take turns."""
 
 
 def family(name: str, nodes: Sequence[str], *, seed: int) -> FaultFamily:
     """The fault family of that name among `FAMILIES`. Raises ValueError if there are too few nodes for it."""
-    label, shapes = FAMILIES[name]
+    shapes = FAMILIES[name]
     fewest = 3 if name == "bridge" else 2
     if len(nodes) < fewest:
         raise ValueError(f"{name} needs at least {fewest} nodes, there are {len(nodes)}; raise --nodes")
@@ -104,7 +101,6 @@ def family(name: str, nodes: Sequence[str], *, seed: int) -> FaultFamily:
     stop = Invocation(f"stop-{name}", {"fault": name, "phase": "stop"}, process=NEMESIS)
     return FaultFamily(
         name=name,
-        label=label,
         requires=frozenset({"cut"}),
         lane="network",
         healed=0,

@@ -29,17 +29,16 @@ TARGETS: Mapping[str, tuple[str, ...]] = {"kill": ("one", "minority", "all"), "p
 
 def kill(nodes: Sequence[str], *, seed: int) -> FaultFamily:
     """kill -9, then a restart."""
-    return _family("kill", "killed processes", "restart", Killer, nodes, seed)
+    return _family("kill", "restart", Killer, nodes, seed)
 
 
 def pause(nodes: Sequence[str], *, seed: int) -> FaultFamily:
     """SIGSTOP, then SIGCONT."""
-    return _family("pause", "paused processes", "resume", Pauser, nodes, seed)
+    return _family("pause", "resume", Pauser, nodes, seed)
 
 
 def _family(
     name: str,
-    label: str,
     undo: str,
     nemesis: Callable[[Environment, System], Killer | Pauser],
     nodes: Sequence[str],
@@ -57,7 +56,6 @@ def _family(
 
     return FaultFamily(
         name=name,
-        label=label,
         requires=frozenset({name}),
         lane="processes",
         healed={"pause": 1, "kill": 2}[name],

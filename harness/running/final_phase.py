@@ -72,7 +72,7 @@ def final_reads(keys: Sequence[str], nodes: Sequence[str]) -> Generator:
     return sequence(stage(FINAL_READS), reads)
 
 
-def standard(plan: Plan, keys: Sequence[str]) -> Generator:
+def converge_then_read(plan: Plan, keys: Sequence[str]) -> Generator:
     """The end of every workload on a versioned store: the replicas converge, then every key is read."""
     return sequence(poll_replicas(keys, plan.nodes), final_reads(keys, plan.nodes))
 

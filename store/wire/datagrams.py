@@ -1,6 +1,6 @@
 """Datagrams: a message cut into fragments, each sealed under the cluster's key.
 
-    magic 2 | protocol version 1 | cluster 8 | incarnation 8 | sequence 4 | AES-GCM( fragment ) 16 more
+    In bytes: magic 2 | protocol version 1 | cluster 8 | incarnation 8 | sequence 4 | AES-GCM( fragment ) 16 more
 
     fragment: kind 1 | request id 8 | receiver's incarnation 8 | checksum 4 | index 2 | count 2 | name length 1 | name
         | chunk
