@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from splitbrain.harness.environment import Address, EnvironmentFailure
-from splitbrain.harness.hosts.endpoint import UdpEndpoint
+from splitbrain.harness.hosts.endpoint import DRAIN_LIMIT, UdpEndpoint
 
 
 def test_a_burst_of_datagrams_arrives_with_its_source() -> None:
@@ -71,3 +71,30 @@ def test_an_address_of_another_machine_is_refused() -> None:
 
     with pytest.raises(EnvironmentFailure, match=r"192\.0\.2\.1 .*this machine's own"):
         asyncio.run(bind())
+
+
+def test_a_flood_of_datagrams_does_not_keep_the_loop_from_its_other_work() -> None:
+    async def flooded() -> list[int]:
+        heard = 0
+        seen: list[int] = []
+
+        def receive(datagram: bytes, source: Address) -> None:
+            nonlocal heard
+            heard += 1
+            if heard == 1:
+                asyncio.get_running_loop().call_soon(lambda: seen.append(heard))
+            if heard < 5000:
+                target.send(datagram, target.address)  # So there is always one more to be read.
+            else:
+                done.set()
+
+        done = asyncio.Event()
+        target = UdpEndpoint(receive, "127.0.0.1")
+        target.send(b"flood", target.address)
+        async with asyncio.timeout(30):
+            await done.wait()
+        target.close()
+        return seen
+
+    (seen,) = asyncio.run(flooded())
+    assert seen <= DRAIN_LIMIT
