@@ -14,10 +14,15 @@ import re
 import sys
 import time
 from types import TracebackType
+from typing import TextIO
 
 REFRESH_S = 0.1
 # Controls but for tab and newline, marks that reorder what is read, line ends of Unicode's, and what no encoding has.
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+_kept: TextIO | None = None
+"""See `keep_output`."""
 
 
 class OutputLost(Exception):
@@ -85,16 +90,26 @@ def _put(text: str) -> None:
             print(text, end="", file=sys.stderr, flush=True)
 
 
+def keep_output() -> None:
+    """From now on `say` prints to what is standard output now, wherever a user's code redirects it."""
+    global _kept
+    if sys.stdout is not None:
+        with contextlib.suppress(OSError, ValueError):
+            kept = os.dup(sys.stdout.fileno())
+            _kept = open(kept, "w", encoding=sys.stdout.encoding, errors=sys.stdout.errors)  # noqa: SIM115, PTH123
+
+
 def say(text: str) -> None:
     """Print on standard output. Raises OutputLost if it does not take it, unless its reader left."""
-    if sys.stdout is None:
+    output = _kept or sys.stdout
+    if output is None:
         raise OutputLost("can't write to standard output: it is closed")
     try:
-        print(printable(text), flush=True)
+        print(printable(text), file=output, flush=True)
     except (OSError, ValueError) as problem:
         # Else the interpreter tries again on its way out, and makes its own exit code of it.
         with contextlib.suppress(OSError, ValueError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            os.dup2(os.open(os.devnull, os.O_WRONLY), output.fileno())
         if not isinstance(problem, BrokenPipeError):
             reason = getattr(problem, "strerror", None) or problem
             raise OutputLost(f"can't write to standard output: {reason}") from None

@@ -127,10 +127,14 @@ def model(name: str) -> Any:
         raise UsageProblem(f"--model {name}: can't import {module or 'a module without a name'} ({reason})") from None
     try:
         thing = getattr(found, attribute)
+    except KeyboardInterrupt:
+        raise
     except AttributeError:
         there = [each for each in vars(found) if not each.startswith("_")]
         guess = did_you_mean(attribute, there)
         raise UsageProblem(f"--model {name}: {module} has no {attribute or 'name'}{guess}") from None
+    except BaseException as problem:  # A module may have a `__getattr__`.
+        raise UsageProblem(f"--model {name}: can't have {attribute} of {module} ({named(problem)})") from None
     try:
         made = thing() if isinstance(thing, type) else thing
     except KeyboardInterrupt:

@@ -34,12 +34,14 @@ def main() -> None:
         _complete()
     if sys.argv[1:2] and sys.argv[1] in GUARDED:
         guard.enter()
+    from splitbrain.harness.terminal import OutputLost, keep_output, warn
+
+    keep_output()
     import click
 
     from splitbrain.harness.doors.commands import Answered, cli
     from splitbrain.harness.running.experiment import UsageProblem
     from splitbrain.harness.running.results import EXIT_CODES, EXIT_USAGE, ResultsError
-    from splitbrain.harness.terminal import OutputLost, warn
 
     try:
         for number in (signal.SIGINT, signal.SIGTERM):

@@ -2,7 +2,8 @@
 
 1. An unknown command or option suggests the nearest known one, and none where none is near.
 2. Completing a word imports no plugin: names come from the packages' metadata. A broken plugin completes as well.
-3. A whole number may be written as people write it: `1000`, `1e3`, `1_000`.
+3. No command ends by click's `Exit`: only code of a client, a model or a plugin raises it there.
+4. A whole number may be written as people write it: `1000`, `1e3`, `1_000`.
 """
 
 from __future__ import annotations
@@ -24,7 +25,14 @@ Complete = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
 
 
 class Command(click.Command):
-    """A command whose unknown options suggest the nearest known one."""
+    """A command whose unknown options suggest the nearest known one, and that click's `Exit` does not end."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except click.exceptions.Exit as left:
+            # No command of ours raises it. Click would make it the exit code, 0 for instance, without an answer.
+            raise RuntimeError(f"a user's code raised click's Exit({left.exit_code})") from left
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         try:
@@ -63,7 +71,7 @@ def _no_such_option(problem: click.NoSuchOption, command: click.Command, ctx: cl
 
 
 class Whole(click.IntRange):
-    """A whole number in a range; rule 3."""
+    """A whole number in a range; rule 4."""
 
     name = "integer"
 

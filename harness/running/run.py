@@ -13,7 +13,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+import contextlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -67,9 +69,10 @@ def run(experiment: Experiment, *, out: Path = Path("runs"), progress: Progress 
         )
     with Interrupts() as interrupts:
         prepared = _prepared(experiment)
+        described = _described(prepared)
         interrupts.check()
         folder = RunFolder.create(out, experiment.workload)
-        folder.write_run(facts(prepared))
+        folder.write_run(described)
         interrupts.check()
         return _Run(prepared, folder, progress or Progress(quiet=True), interrupts).go()
 
@@ -83,15 +86,29 @@ class Overdue(HarnessError):
 
 
 def _prepared(experiment: Experiment) -> Prepared:
-    try:
+    with _refused(experiment, "be prepared"):
         return experiment.prepare()
+
+
+def _described(prepared: Prepared) -> Mapping[str, Any]:
+    with _refused(prepared.experiment, "be described"):
+        found = facts(prepared)
+        json.dumps(found)  # What a system says of itself need not be JSON.
+        return found
+
+
+@contextlib.contextmanager
+def _refused(experiment: Experiment, what: str) -> Iterator[None]:
+    """Workloads and systems are anybody's: whatever their code raises before the start is for their author."""
+    try:
+        yield
     except UsageProblem:
         raise
-    except BaseException as problem:  # Workloads and systems are anybody's, and importing them runs their code.
+    except BaseException as problem:
         if interrupting(problem):
             raise
         raise UsageProblem(
-            f"{experiment.workload} on {experiment.system} can't be prepared ({named(problem)}); "
+            f"{experiment.workload} on {experiment.system} can't {what} ({named(problem)}); "
             "correct the package that registers it"
         ) from problem
 

@@ -57,7 +57,8 @@ def test_a_model_that_ends_the_process_on_its_way_out_changes_no_exit_code(tmp_p
 
 
 RUN = """
-import asyncio, os, sys
+import asyncio, io, os, sys
+import click
 import splitbrain.harness.systems.dynamo.store_system as dynamo
 
 connect, asked = dynamo.Dynamo.connect, 0
@@ -86,6 +87,16 @@ def leave(how):
             asyncio.ensure_future(tasked())
         case "stop":
             asyncio.get_running_loop().stop()
+        case "redirect":
+            sys.stdout = io.StringIO()
+        case "dup2":
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        case "reader left":
+            reading, writing = os.pipe()
+            os.close(reading)
+            os.dup2(writing, 1)
+        case "closed":
+            sys.stdout.close()
 
 async def leaving(self, environment, node):
     connection = await connect(self, environment, node)
@@ -107,12 +118,17 @@ async def starting(self, environment, machine):
 def configure(self, config, **more):
     raise SystemExit(0)
 
+def describe(self):
+    raise click.exceptions.Exit(0)
+
 how = sys.argv.pop(1)
 dynamo.Dynamo.connect = leaving
 if how == "start":
     dynamo.Dynamo.start = starting
 if how == "configure":
     dynamo.Dynamo.configure = configure
+if how == "describe":
+    dynamo.Dynamo.describe = describe
 from splitbrain.harness.doors.cli import main
 main()
 """
@@ -131,6 +147,7 @@ main()
         ("stop", "Event loop stopped", 3),
         ("start", "SystemExit: 0", 3),
         ("configure", "can't be prepared (SystemExit: 0)", 64),
+        ("describe", "can't be described (Exit: 0)", 64),
     ],
 )
 def test_a_client_or_a_system_that_ends_the_program_ends_no_run_as_valid(
@@ -144,6 +161,22 @@ def test_a_client_or_a_system_that_ends_the_program_ends_no_run_as_valid(
     assert "Traceback" not in done.stderr
     if code == 3 and how != "os._exit":
         assert json.loads((tmp_path / "latest" / "results.json").read_text())["verdict"] == "broken"
+
+
+@pytest.mark.parametrize("how", ["redirect", "dup2", "reader left", "closed"])
+def test_a_client_that_redirects_the_output_hides_no_verdict(tmp_path: Path, how: str) -> None:
+    words = ["run", "sets", "--nodes", "3", "--time-limit", "3", "--seed", "1", "--out", str(tmp_path)]
+    done = subprocess.run([sys.executable, "-c", RUN, how, *words], capture_output=True, text=True, timeout=100)
+    assert done.returncode == 0
+    assert done.stdout.startswith("VALID:")
+
+
+@pytest.mark.parametrize("error", ["SystemExit(0)", "__import__('click').exceptions.Exit(0)"])
+def test_a_module_that_leaves_when_it_is_asked_for_its_model_gives_no_verdict(tmp_path: Path, error: str) -> None:
+    (tmp_path / "asked_model.py").write_text(f"def __getattr__(name):\n    raise {error}\n")
+    done = check(tmp_path, "--model", "asked_model:X")
+    assert (done.returncode, done.stdout) == (64, "")
+    assert "can't have X of asked_model" in done.stderr
 
 
 WAITING = """
