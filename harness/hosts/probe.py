@@ -4,7 +4,7 @@
    delayed packet of an earlier one proves nothing.
 2. A link is silent only if no try was heard. One lost packet makes no cut.
 3. A nonce can't be guessed, and only its target's answer counts for it. An answer of the wrong form or size is a
-   failure of that machine, by name.
+   failure of that machine, by name. So is one that has not come as a whole in time.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import shlex
+import time
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated, TypeVar
@@ -105,13 +106,12 @@ class _Listener:
         self.channel = channel
         self.port = 0
         self._machine = machine
-        self._lines = channel.makefile("rb")
+        self._said = b""
 
     @staticmethod
     async def start(machine: SshMachine) -> _Listener:
         script = f"exec python3 -c {shlex.quote(_SOURCE)} {shlex.quote(machine.host)}"
         channel = await machine.connection.channel(script)
-        channel.settimeout(ANSWER_TIMEOUT_S)
         listener = _Listener(machine, channel)
         listener.port = (await machine.connection.in_thread(lambda: listener._answer(Opened))).port
         return listener
@@ -120,6 +120,7 @@ class _Listener:
         """Have it send these (address, port, nonce). Returns the nonces that came in since it was last asked."""
 
         def exchange() -> list[str]:
+            self.channel.settimeout(ANSWER_TIMEOUT_S)
             self.channel.sendall(msgspec.json.encode({"send": list(parcels)}) + b"\n")
             return self._answer(Heard).heard
 
@@ -127,15 +128,28 @@ class _Listener:
             return await self._machine.connection.in_thread(exchange)
         except OSError as error:
             self.channel.close()
-            raise self._failure(str(error)) from error
+            raise self._failure(str(error) or f"it takes nothing within {ANSWER_TIMEOUT_S:g} s") from error
 
     def _answer(self, form: type[T]) -> T:
         try:
-            return read_answer(self._lines.readline(ANSWER_LIMIT_BYTES), form)
+            return read_answer(self._line(), form)
         except (OSError, ValueError) as error:
             said = excerpt(self.channel.recv_stderr(4096)) if self.channel.recv_stderr_ready() else ""
             self.channel.close()
-            raise self._failure((said or str(error)).splitlines()[-1]) from error
+            cause = said or str(error) or f"no whole line within {ANSWER_TIMEOUT_S:g} s"  # Timeouts have no text.
+            raise self._failure(cause.splitlines()[-1]) from error
+
+    def _line(self) -> bytes:
+        """The next line, or what came of it before the end. Raises TimeoutError, however slowly it comes."""
+        end = time.monotonic() + ANSWER_TIMEOUT_S
+        while b"\n" not in self._said and len(self._said) < ANSWER_LIMIT_BYTES:
+            self.channel.settimeout(max(0.0, end - time.monotonic()))
+            piece = self.channel.recv(ANSWER_LIMIT_BYTES)
+            if not piece:
+                break
+            self._said += piece
+        line, newline, self._said = self._said.partition(b"\n")
+        return (line + newline)[:ANSWER_LIMIT_BYTES]
 
     def _failure(self, cause: str) -> EnvironmentFailure:
         return EnvironmentFailure(

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
 
 from splitbrain.harness.environment import EnvironmentFailure
+from splitbrain.harness.hosts import probe
 from splitbrain.harness.hosts.probe import ANSWER_LIMIT_BYTES, Heard, Opened, read_answer
 
 PYTHON = "/usr/local/bin/python3"
@@ -85,3 +87,20 @@ def test_only_the_target_s_own_answer_counts_for_a_packet(cluster: Any) -> None:
 
 def test_the_limit_of_an_answer_holds_what_a_hundred_nodes_can_send() -> None:
     assert 99 * 3 * 2 * len('"0123456789abcdef", ') < ANSWER_LIMIT_BYTES
+
+
+@pytest.mark.parametrize("lie", ["while :; do printf ' '; sleep 0.1; done", "sleep 3600"], ids=["trickle", "mute"])
+def test_a_listener_that_never_ends_a_line_does_not_hold_the_run(
+    cluster: Any, monkeypatch: pytest.MonkeyPatch, lie: str
+) -> None:
+    cluster.network.close()
+    cluster.shell("n2", f"cat > {PYTHON} <<'END'\n#!/bin/sh\n{lie}\nEND\nchmod +x {PYTHON}")
+    try:
+        with monkeypatch.context() as patched:
+            patched.setattr(probe, "ANSWER_TIMEOUT_S", 2.0)
+            with pytest.raises(EnvironmentFailure, match=r"on n\d does not answer \(no whole line within 2 s\)"):
+                cluster.run(asyncio.wait_for(cluster.network.observe(), 60))
+    finally:
+        cluster.shell("n2", f"rm {PYTHON}")
+        cluster.network.close()
+    assert all(seen.heard for seen in cluster.run(cluster.network.observe()))
