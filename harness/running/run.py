@@ -159,9 +159,10 @@ class _Run:
             except BaseException as problem:
                 failure = self._why(problem)
             self._result = self._judged(failure)
+            notes = await self._collect_logs(environment)
             # What is left to do is bounded, and done for the sake of what was found and of what must not be left.
             self._interrupts.hold()
-            self._result = self._drawn(self._result, await self._collect_logs(environment))
+            self._result = self._drawn(self._result, notes)
         finally:
             self._interrupts.hold()
             await self._close(environment)
@@ -361,6 +362,11 @@ class _Run:
                         notes.append(f"no logs from {asked}: {named(problem)}")
         except TimeoutError:
             notes.append(f"no logs from {asked} and those after it: not sent within {limit_s:g} s")
+        except BaseException:
+            if self._interrupts.problem is None:
+                raise
+            self._interrupts.hold()
+            notes.append(f"no logs from {asked} and those after it: interrupted")
         return notes
 
     async def _close(self, environment: Environment) -> None:

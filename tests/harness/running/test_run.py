@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -180,6 +181,21 @@ def test_nodes_are_asked_for_their_logs_after_the_judging(tmp_path: Path, monkey
     assert judged == [True] * 3
     assert result.status == "valid"
     assert result.notes == tuple(f"no logs from n{number}: OSError: gone" for number in (1, 2, 3))
+
+
+def test_an_interrupt_while_the_logs_are_sent_does_not_wait_for_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def interrupted(self: SimulatedMachine) -> Mapping[str, bytes]:
+        signal.raise_signal(signal.SIGINT)
+        return await never()  # type: ignore[no-any-return]
+
+    monkeypatch.setattr(SimulatedMachine, "logs", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        go(tmp_path)
+    results = json.loads((tmp_path / "latest" / "results.json").read_text())
+    assert results["verdict"] == "valid"
+    assert results["notes"] == ["no logs from n1 and those after it: interrupted"]
 
 
 def test_a_run_inside_a_running_loop_is_refused_in_one_line(tmp_path: Path) -> None:
