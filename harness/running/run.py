@@ -13,9 +13,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,11 +25,11 @@ from splitbrain.harness.environment import Environment, EnvironmentFailure, Envi
 from splitbrain.harness.generators import Test, any_of, clients, nemesis, stagger, time_limit
 from splitbrain.harness.report import write as write_report
 from splitbrain.harness.running.experiment import Experiment, Prepared, UsageProblem
-from splitbrain.harness.running.facts import facts
 from splitbrain.harness.running.final_phase import with_final_stage
 from splitbrain.harness.running.interpreter import Interpreter, Statistics
 from splitbrain.harness.running.interrupts import Interrupts, interrupting, named, run_really
 from splitbrain.harness.running.node_logs import write as write_logs
+from splitbrain.harness.running.preparation import described, prepared_for
 from splitbrain.harness.running.recorder import HistoryWriter
 from splitbrain.harness.running.recovery import PROBES, unrecovered
 from splitbrain.harness.running.results import Result, ResultsError, RunFolder, Status, read_history
@@ -68,11 +66,11 @@ def run(experiment: Experiment, *, out: Path = Path("runs"), progress: Progress 
             "call it from a plain function, or as `await asyncio.to_thread(...)`"
         )
     with Interrupts() as interrupts:
-        prepared = _prepared(experiment)
-        described = _described(prepared)
+        prepared = prepared_for(experiment)
+        description = described(prepared)
         interrupts.check()
         folder = RunFolder.create(out, experiment.workload)
-        folder.write_run(described)
+        folder.write_run(description)
         interrupts.check()
         return _Run(prepared, folder, progress or Progress(quiet=True), interrupts).go()
 
@@ -83,34 +81,6 @@ class HarnessError(Exception):
 
 class Overdue(HarnessError):
     """The run should have ended long ago."""
-
-
-def _prepared(experiment: Experiment) -> Prepared:
-    with _refused(experiment, "be prepared"):
-        return experiment.prepare()
-
-
-def _described(prepared: Prepared) -> Mapping[str, Any]:
-    with _refused(prepared.experiment, "be described"):
-        found = facts(prepared)
-        json.dumps(found)  # What a system says of itself need not be JSON.
-        return found
-
-
-@contextlib.contextmanager
-def _refused(experiment: Experiment, what: str) -> Iterator[None]:
-    """Workloads and systems are anybody's: whatever their code raises before the start is for their author."""
-    try:
-        yield
-    except UsageProblem:
-        raise
-    except BaseException as problem:
-        if interrupting(problem):
-            raise
-        raise UsageProblem(
-            f"{experiment.workload} on {experiment.system} can't {what} ({named(problem)}); "
-            "correct the package that registers it"
-        ) from problem
 
 
 class _Run:
