@@ -1,48 +1,76 @@
-"""The pytest plugin: `pytest -m jepsen [--env docker] [--seed N] [--faults A,B] [--time-limit S]`.
+"""The pytest plugin: `pytest -m jepsen [--jepsen-env docker] [--jepsen-seed N] [--jepsen-faults A,B] ...`.
 
     @pytest.mark.jepsen(nodes=5, faults="partition")
     def test_nothing_acknowledged_is_lost(cluster):
         cluster.run("sets").require_valid()
 
-1. The marker's arguments are those of `experiment.Experiment`; `cluster.run` may change them; the command line
-   has the last word.
+1. The marker's arguments are those of `experiment.Experiment`. A function's marker overrides its class's, and that its
+   module's, name by name; `cluster.run` overrides them all; the command line has the last word.
 2. A failed test shows verdict, witness, and the command that replays the run.
 3. A test that never looks at the result of an invalid run fails: forgetting to assert must not hide an anomaly.
-4. SIGTERM ends a test that has a cluster as Ctrl-C does: everything is cleaned up, containers too.
+4. SIGTERM ends a test that has a cluster as Ctrl-C does: everything is cleaned up, containers too. What a signal's
+   handler raises, such as a test's time limit, ends the runs that the test has on other threads too.
+5. Names that others may want are theirs. `--env`, `--seed`, `--faults` and `--time-limit` stand for the long options
+   only where no conftest and no other plugin has an option of that name.
 """
 
 from __future__ import annotations
 
 import contextlib
+import copy
 import signal
 import threading
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import fields
+from itertools import pairwise
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import msgspec
 import pytest
 
+from splitbrain.harness.running.environments import ENVIRONMENTS
 from splitbrain.harness.running.experiment import Experiment, UsageProblem
 from splitbrain.harness.running.interrupts import end_all
 from splitbrain.harness.running.results import Result, ResultsError
 from splitbrain.harness.suggestions import did_you_mean
 
 _OPTIONS: Mapping[str, tuple[str, Callable[[str], Any], str]] = {
-    "--env": ("environment", str, "where jepsen tests run: sim or docker"),
-    "--seed": ("seed", int, "the seed of jepsen tests"),
-    "--faults": ("faults", str, "the faults of jepsen tests, such as partition,kill"),
-    "--time-limit": ("time_limit_s", float, "seconds of load in jepsen tests"),
+    "env": ("environment", str, "where jepsen tests run: sim or docker"),
+    "seed": ("seed", int, "the seed of jepsen tests"),
+    "faults": ("faults", str, "the faults of jepsen tests, such as partition,kill"),
+    "time-limit": ("time_limit_s", float, "seconds of load in jepsen tests"),
 }
+_Handler = Callable[[int, FrameType | None], Any]
 _TIME_LIMIT_S = 20.0
 """Of virtual or real time, unless a test or the command line says otherwise: CI has many tests to run."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("jepsen", "fault tests of distributed systems (splitbrain)")
-    for flag, (name, kind, text) in _OPTIONS.items():
-        group.addoption(flag, dest=f"splitbrain_{name}", type=kind, default=None, help=text)
+    for word, (name, kind, text) in _OPTIONS.items():
+        text = f"{text}; --{word} for short, if no other option is called so"
+        group.addoption(f"--jepsen-{word}", dest=f"splitbrain_{name}", type=kind, default=None, help=text)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_load_initial_conftests(
+    early_config: pytest.Config, parser: pytest.Parser, args: list[str]
+) -> Generator[None, None, None]:
+    """Rule 5: once all conftests are loaded, and before pytest parses the command line for good."""
+    # To pytest the `docker` of `--env docker` is a path as yet: it would look for conftests in a folder of that name.
+    paths = early_config.known_args_namespace.file_or_dir
+    for word, value in pairwise(args):
+        if word == "--env" and value in ENVIRONMENTS and value in paths:
+            paths.remove(value)
+    yield
+    _, unknown = parser.parse_known_and_unknown_args(args, copy.copy(early_config.option))
+    free = {word.partition("=")[0] for word in unknown} & {f"--{word}" for word in _OPTIONS}
+    end = args.index("--") if "--" in args else len(args)
+    for place, word in enumerate(args[:end]):
+        if word.partition("=")[0] in free:
+            args[place] = f"--jepsen-{word.removeprefix('--')}"
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -63,10 +91,15 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
 @pytest.fixture
 def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
     """Runs workloads on a cluster of this test's own; see the plugin's rules."""
-    marker = request.node.get_closest_marker("jepsen")
-    given = dict(marker.kwargs) if marker is not None else {}
-    if marker is not None and marker.args:
-        pytest.fail(f"@pytest.mark.jepsen takes names and values, as in nodes=5; not {marker.args[0]!r}", pytrace=False)
+    given: dict[str, Any] = {}
+    for node in request.node.listchain():
+        for marker in node.own_markers:
+            if marker.name != "jepsen":
+                continue
+            if marker.args:
+                problem = f"@pytest.mark.jepsen takes names and values, as in nodes=5; not {marker.args[0]!r}"
+                pytest.fail(problem, pytrace=False)
+            given |= marker.kwargs
     options = request.config.option
     forced = {
         name: value
@@ -74,26 +107,45 @@ def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
         if (value := getattr(options, f"splitbrain_{name}", None)) is not None
     }
     request.node.stash[_RESULTS] = []  # A plugin may run the test again.
-    with _ended_by_sigterm():
+    with _heard_by_all_runs():
         yield Cluster(request.node, given, forced, Path(request.config.rootpath) / "runs")
 
 
 @contextlib.contextmanager
-def _ended_by_sigterm() -> Iterator[None]:
-    """Rule 4, where SIGTERM would end the process at once. Another handler stays in place."""
-    ours = threading.current_thread() is threading.main_thread()
-    ours = ours and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
-    if ours:
-        signal.signal(signal.SIGTERM, _interrupt)
+def _heard_by_all_runs() -> Iterator[None]:
+    """Rule 4. Handlers that are replaced meanwhile stay so, and are not ours to put back."""
+    replaced: dict[int, tuple[_Handler, _Handler | signal.Handlers]] = {}
+    if threading.current_thread() is threading.main_thread():
+        for number in signal.valid_signals():
+            before = signal.getsignal(number)
+            if number == signal.SIGTERM and before is signal.SIG_DFL:
+                handler = _telling(_terminated)
+            elif callable(before):
+                handler = _telling(before)
+            else:
+                continue
+            replaced[number] = handler, before
+            signal.signal(number, handler)
     try:
         yield
     finally:
-        if ours and signal.getsignal(signal.SIGTERM) is _interrupt:
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        for replaced_number, (ours, theirs) in replaced.items():
+            if signal.getsignal(replaced_number) is ours:
+                signal.signal(replaced_number, theirs)
 
 
-def _interrupt(number: int, frame: object) -> None:
-    end_all()  # A test may have started a run on another thread.
+def _telling(handler: _Handler) -> _Handler:
+    def handle(number: int, frame: FrameType | None) -> None:
+        try:
+            handler(number, frame)
+        except BaseException as problem:
+            end_all(problem)
+            raise
+
+    return handle
+
+
+def _terminated(number: int, frame: object) -> None:
     raise KeyboardInterrupt("ended by SIGTERM")
 
 
@@ -136,18 +188,22 @@ class Cluster:
     def run(self, workload: str, **changes: Any) -> Result:
         """Run a workload; changes: fields of `Experiment` for this run.
 
+        Called from a coroutine it blocks the loop until the run is over. Threads may run several at once.
         The test fails, with one line and no traceback, if such a run can't be.
         """
         # Only tests that run something pay for importing the whole harness.
         from splitbrain.harness.running.run import run
         from splitbrain.harness.terminal import Progress
 
+        refusal = ""
         try:
             arguments = {"time_limit_s": _TIME_LIMIT_S, **self._given, **changes, **self._forced}
             experiment = _experiment(workload, arguments)
             result = run(experiment, out=self._out, progress=Progress(quiet=True))
         except (UsageProblem, ResultsError) as problem:
-            pytest.fail(str(problem), pytrace=False)
+            refusal = str(problem)
+        if refusal:  # Raised where the problem is handled, pytest would show both.
+            pytest.fail(refusal, pytrace=False)
         if result.status == "broken":
             pytest.fail("\n".join(result.lines()), pytrace=False)
         self._item.add_report_section("call", f"splitbrain {workload}", "\n".join(result.lines()))

@@ -60,13 +60,18 @@ def said(problem: BaseException) -> str:
         return "(its text can't be had)"
 
 
-def end_all() -> None:
-    """End every run under way in this process, as an interrupt does. Signal handlers may call it.
+def end_all(problem: BaseException) -> None:
+    """End every run under way in this process; each raises `problem` at its end. Signal handlers may call it.
 
     A run on another thread than the main one hears of no signal by itself.
     """
     for interrupts in list(_entered):
-        interrupts.end(KeyboardInterrupt())
+        interrupts.end(problem)
+
+
+def of_a_run(loop: asyncio.AbstractEventLoop | None) -> bool:
+    """Whether a run under way drives this loop."""
+    return loop is not None and any(interrupts._loop is loop for interrupts in list(_entered))
 
 
 class Interrupts:

@@ -27,8 +27,9 @@ from splitbrain.harness.report import write as write_report
 from splitbrain.harness.running.experiment import Experiment, Prepared, UsageProblem
 from splitbrain.harness.running.final_phase import with_final_stage
 from splitbrain.harness.running.interpreter import Interpreter, Statistics
-from splitbrain.harness.running.interrupts import Interrupts, interrupting, named, run_really
+from splitbrain.harness.running.interrupts import Interrupts, interrupting, named, of_a_run, run_really
 from splitbrain.harness.running.node_logs import write as write_logs
+from splitbrain.harness.running.outer_loop import set_aside
 from splitbrain.harness.running.preparation import described, prepared_for
 from splitbrain.harness.running.recorder import HistoryWriter
 from splitbrain.harness.running.recovery import PROBES, unrecovered
@@ -54,18 +55,15 @@ class Interrupted(Exception):
 
 
 def run(experiment: Experiment, *, out: Path = Path("runs"), progress: Progress | None = None) -> Result:
-    """Run the experiment.
+    """Run the experiment. Called from a coroutine it blocks the loop until it is over; any thread may call it.
 
     out: the folder for runs. progress: is called with each line of progress; None for none. Raises UsageProblem or
     ResultsError before anything started, and KeyboardInterrupt (or what else a signal's handler raised) after
     everything was cleaned up. Whatever else fails is a `broken` result.
     """
-    if asyncio._get_running_loop() is not None:
-        raise UsageProblem(
-            "a run has an event loop of its own, and one runs here already; "
-            "call it from a plain function, or as `await asyncio.to_thread(...)`"
-        )
-    with Interrupts() as interrupts:
+    if of_a_run(asyncio._get_running_loop()):
+        raise UsageProblem("a client, system or workload can't start a run of its own within a run; start it elsewhere")
+    with Interrupts() as interrupts, set_aside():
         prepared = prepared_for(experiment)
         description = described(prepared)
         interrupts.check()

@@ -15,7 +15,7 @@ import pytest
 import splitbrain.harness.systems.dynamo.store_system as dynamo
 from splitbrain.harness.generators import Generator, sequence
 from splitbrain.harness.operation import Invocation
-from splitbrain.harness.running.experiment import Experiment, UsageProblem
+from splitbrain.harness.running.experiment import Experiment
 from splitbrain.harness.running.recovery import PROBE_KEY
 from splitbrain.harness.running.results import Result
 from splitbrain.harness.running.run import MARGIN_S, run
@@ -197,11 +197,3 @@ def test_an_interrupt_while_the_logs_are_sent_does_not_wait_for_them(
     assert results["verdict"] == "valid"
     assert results["notes"] == ["no logs from n1 and those after it: interrupted"]
 
-
-def test_a_run_inside_a_running_loop_is_refused_in_one_line(tmp_path: Path) -> None:
-    async def main() -> None:
-        go(tmp_path)
-
-    with pytest.raises(UsageProblem, match="a run has an event loop of its own"):
-        asyncio.run(main())
-    assert not list(tmp_path.iterdir())
