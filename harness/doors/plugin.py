@@ -35,6 +35,7 @@ from splitbrain.harness.running.experiment import Experiment, UsageProblem
 from splitbrain.harness.running.interrupts import end_all
 from splitbrain.harness.running.results import Result, ResultsError
 from splitbrain.harness.suggestions import did_you_mean
+from splitbrain.harness.terminal import Progress
 
 _OPTIONS: Mapping[str, tuple[str, Callable[[str], Any], str]] = {
     "env": ("environment", str, "where jepsen tests run: sim or docker"),
@@ -79,11 +80,15 @@ def pytest_configure(config: pytest.Config) -> None:
     )
 
 
-@pytest.hookimpl(wrapper=True)
+@pytest.hookimpl(wrapper=True, trylast=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
-    """Rule 3, once the test's own code has ended well."""
-    returned = yield
-    for result in item.stash.get(_RESULTS, []):
+    """Rule 3, once the test's own code has ended well. Rule 4 for handlers that came after the fixture."""
+    cluster = item.stash.get(_CLUSTER, None)
+    if cluster is None:
+        return (yield)
+    with _heard_by_all_runs(cluster):
+        returned = yield
+    for result in cluster.results:
         result.require_looked_at()
     return returned
 
@@ -106,22 +111,23 @@ def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
         for name, *_ in _OPTIONS.values()
         if (value := getattr(options, f"splitbrain_{name}", None)) is not None
     }
-    request.node.stash[_RESULTS] = []  # A plugin may run the test again.
-    with _heard_by_all_runs():
-        yield Cluster(request.node, given, forced, Path(request.config.rootpath) / "runs")
+    driven = Cluster(request.node, given, forced, Path(request.config.rootpath) / "runs")
+    request.node.stash[_CLUSTER] = driven  # A plugin may run the test again.
+    with _heard_by_all_runs(driven):
+        yield driven
 
 
 @contextlib.contextmanager
-def _heard_by_all_runs() -> Iterator[None]:
+def _heard_by_all_runs(cluster: Cluster) -> Iterator[None]:
     """Rule 4. Handlers that are replaced meanwhile stay so, and are not ours to put back."""
     replaced: dict[int, tuple[_Handler, _Handler | signal.Handlers]] = {}
     if threading.current_thread() is threading.main_thread():
         for number in signal.valid_signals():
             before = signal.getsignal(number)
             if number == signal.SIGTERM and before is signal.SIG_DFL:
-                handler = _telling(_terminated)
+                handler = _telling(cluster, _terminated)
             elif callable(before):
-                handler = _telling(before)
+                handler = _telling(cluster, before)
             else:
                 continue
             replaced[number] = handler, before
@@ -134,11 +140,12 @@ def _heard_by_all_runs() -> Iterator[None]:
                 signal.signal(replaced_number, theirs)
 
 
-def _telling(handler: _Handler) -> _Handler:
+def _telling(cluster: Cluster, handler: _Handler) -> _Handler:
     def handle(number: int, frame: FrameType | None) -> None:
         try:
             handler(number, frame)
         except BaseException as problem:
+            cluster.ended = problem
             end_all(problem)
             raise
 
@@ -171,19 +178,23 @@ class WatchedResult(Result):
             pytest.fail(f"{self.explanation()}\n\n{remedy}", pytrace=False)
 
 
-_RESULTS = pytest.StashKey[list[WatchedResult]]()
 _VERDICT = frozenset({"status", "reason", "verdict", "valid", "exit_code", "require_valid", "lines", "as_dict"})
 """What tells a test how the run ended."""
 
 
 class Cluster:
-    """What a test drives. given: the marker's arguments. forced: the command line's."""
+    """What a test drives. given: the marker's arguments. forced: the command line's.
+
+    ended: what a signal's handler raised while the test ran, or None. results: of the runs so far.
+    """
 
     def __init__(self, item: pytest.Item, given: Mapping[str, Any], forced: Mapping[str, Any], out: Path) -> None:
         self._item = item
         self._given = given
         self._forced = forced
         self._out = out
+        self.ended: BaseException | None = None
+        self.results: list[WatchedResult] = []
 
     def run(self, workload: str, **changes: Any) -> Result:
         """Run a workload; changes: fields of `Experiment` for this run.
@@ -193,23 +204,39 @@ class Cluster:
         """
         # Only tests that run something pay for importing the whole harness.
         from splitbrain.harness.running.run import run
-        from splitbrain.harness.terminal import Progress
 
         refusal = ""
         try:
             arguments = {"time_limit_s": _TIME_LIMIT_S, **self._given, **changes, **self._forced}
             experiment = _experiment(workload, arguments)
-            result = run(experiment, out=self._out, progress=Progress(quiet=True))
+            result = run(experiment, out=self._out, progress=_Stopped(self))
         except (UsageProblem, ResultsError) as problem:
             refusal = str(problem)
+        if self.ended is not None:
+            raise self.ended
         if refusal:  # Raised where the problem is handled, pytest would show both.
             pytest.fail(refusal, pytrace=False)
         if result.status == "broken":
             pytest.fail("\n".join(result.lines()), pytrace=False)
         self._item.add_report_section("call", f"splitbrain {workload}", "\n".join(result.lines()))
         watched = WatchedResult.of(result)
-        self._item.stash[_RESULTS].append(watched)
+        self.results.append(watched)
         return watched
+
+
+_CLUSTER = pytest.StashKey[Cluster]()
+
+
+class _Stopped(Progress):
+    """Shows nothing, and stops a run that a thread began as the test was ended, too late to be told."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        super().__init__(quiet=True)
+        self._cluster = cluster
+
+    def __call__(self, text: str) -> None:
+        if self._cluster.ended is not None:
+            raise RuntimeError("the test was ended")
 
 
 def _experiment(workload: str, arguments: dict[str, Any]) -> Experiment:

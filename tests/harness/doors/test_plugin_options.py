@@ -1,0 +1,173 @@
+"""Names that others may want: the plugin's options and its fixture beside a user's, in a pytest of their own."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+pytest_plugins = ["pytester"]
+
+REPLAYED = """
+    def test_it(cluster):
+        print("REPLAY", cluster.run("registers", nodes=3).command)
+"""
+SHORT = {"env": "docker", "seed": "7", "faults": "kill", "time-limit": "3"}
+"""The short options, a value for each."""
+
+
+@pytest.fixture
+def inner(pytester):
+    def run(*words):
+        return pytester.runpytest_subprocess("-p", "no:cacheprovider", "-p", "no:randomly", "-s", *words)
+
+    return run
+
+
+def others(*options, **attributes):
+    """A module that defines the options as its own, and says what it got."""
+    return f"""
+        def pytest_addoption(parser):
+            for option in {options!r}:
+                parser.addoption(option, **{attributes!r})
+
+        def pytest_configure(config):
+            print("THEIRS", *(config.getoption(option) for option in {options!r}))
+    """
+
+
+def replayed(done):
+    done.assert_outcomes(passed=1)
+    (command,) = re.findall("REPLAY (.*)", done.stdout.str())
+    return command
+
+
+@pytest.mark.parametrize("prefix", ["--", "--jepsen-"])
+@pytest.mark.parametrize("glue", [" ", "="])
+def test_long_and_short_options_mean_the_same(pytester, inner, prefix, glue):
+    pytester.makepyfile(REPLAYED)
+    words = " ".join(f"{prefix}{name}{glue}{value}" for name, value in {**SHORT, "env": "sim"}.items())
+    command = replayed(inner(*words.split(" ")))
+    assert command.startswith("splitbrain run registers --env sim --nodes 3 --faults kill --seed 7 --time-limit 3 ")
+
+
+def test_options_of_the_configuration_and_the_environment_count_too(pytester, inner, monkeypatch):
+    pytester.makepyfile(REPLAYED)
+    pytester.makeini("[pytest]\naddopts = --time-limit 2")
+    monkeypatch.setenv("PYTEST_ADDOPTS", "--seed=9")
+    assert " --seed 9 --time-limit 2 " in replayed(inner())
+
+
+@pytest.mark.parametrize("where", ["conftest", "plugin"])
+def test_options_of_the_user_s_own_stopped_pytest_from_starting(pytester, inner, where):
+    pytester.makepyfile(REPLAYED)
+    options = [f"--{name}" for name in SHORT]
+    pytester.makepyfile(**{"conftest" if where == "conftest" else "theirs": others(*options, default="staging")})
+    loaded = ["-p", "theirs"] if where == "plugin" else []
+
+    done = inner(*loaded, "--jepsen-time-limit", "2")
+    assert " --env sim --nodes 3 --seed 0 --time-limit 2 " in replayed(done)
+    done.stdout.fnmatch_lines(["THEIRS staging staging staging staging"])
+
+    done = inner(*loaded, "--env", "docker", "--seed=me", "--faults", "x", "--time-limit", "long", "--jepsen-seed", "5")
+    assert " --env sim --nodes 3 --seed 5 --time-limit 20 " in replayed(done)
+    done.stdout.fnmatch_lines(["THEIRS docker me x long"])
+
+
+def test_an_option_of_the_user_s_own_that_takes_no_value_is_left_alone(pytester, inner):
+    pytester.makepyfile(**{"below/conftest": others("--faults", action="store_true")})
+    pytester.makepyfile(**{"below/test_it": REPLAYED})
+    done = inner("--faults", "below", "--time-limit", "2")
+    assert "--faults" not in replayed(done)
+    done.stdout.fnmatch_lines(["THEIRS True"])
+
+
+def test_a_conftest_that_pytest_finds_late_may_define_the_option_too(pytester, inner):
+    pytester.makepyfile(**{"a/below/conftest": "def pytest_addoption(parser):\n    parser.addoption('--seed')"})
+    pytester.makepyfile(**{"a/below/test_it": REPLAYED})
+    assert " --seed 3 --time-limit 2 " in replayed(inner("--seed", "3", "--time-limit", "2"))
+
+
+def test_a_folder_called_docker_hid_the_conftests_from_env_docker(pytester, inner):
+    pytester.mkdir("docker")
+    pytester.makepyfile(**{"tests/conftest": others("--deployment"), "tests/test_it": "def test_it(): pass"})
+    done = inner("--env", "docker", "--deployment", "mine")
+    done.assert_outcomes(passed=1)
+    done.stdout.fnmatch_lines(["THEIRS mine"])
+
+
+def test_an_option_that_nobody_has_is_still_refused(pytester, inner):
+    done = inner("--sede", "1")
+    assert done.ret == pytest.ExitCode.USAGE_ERROR
+    done.stderr.fnmatch_lines(["*unrecognized arguments: --sede*"])
+
+
+def test_a_value_of_the_wrong_type_is_refused_by_the_option_s_full_name(pytester, inner):
+    done = inner("--seed", "abc")
+    assert done.ret == pytest.ExitCode.USAGE_ERROR
+    done.stderr.fnmatch_lines(["*argument --jepsen-seed: invalid int value: 'abc'*"])
+
+
+def test_without_the_plugin_its_options_are_unknown_and_other_tests_run(pytester, inner):
+    pytester.makepyfile("def test_it(): pass")
+    assert inner("-p", "no:splitbrain", "--seed", "1").ret == pytest.ExitCode.USAGE_ERROR
+    inner("-p", "no:splitbrain").assert_outcomes(passed=1)
+
+
+def test_a_fixture_of_the_user_s_own_called_cluster_is_the_one_that_tests_get(pytester, inner):
+    pytester.makeconftest("import pytest\n\n@pytest.fixture\ndef cluster():\n    return 'theirs'")
+    pytester.makepyfile("def test_it(cluster):\n    assert cluster == 'theirs'")
+    inner("--seed", "1").assert_outcomes(passed=1)
+
+
+MARKED = """
+    import pytest
+
+    pytestmark = pytest.mark.jepsen(nodes=3, seed=5, time_limit_s=2)
+
+    def said(name, cluster, **changes):
+        print("SAID", name, cluster.run("registers", **changes).command)
+
+    @pytest.mark.jepsen(faults="kill")
+    def test_function(cluster):
+        said("function", cluster)
+
+    @pytest.mark.jepsen(seed=6, time_limit_s=3)
+    class TestBase:
+        @pytest.mark.jepsen(time_limit_s=2.5)
+        def test_method(self, cluster):
+            said(type(self).__name__, cluster)
+
+    @pytest.mark.jepsen(seed=7)
+    class TestDerived(TestBase):
+        pass
+
+    @pytest.mark.jepsen(seed=8)
+    @pytest.mark.parametrize("n", [pytest.param(1, marks=pytest.mark.jepsen(seed=9))])
+    def test_parameter(cluster, n):
+        said("parameter", cluster)
+
+    def test_call(cluster):
+        said("call", cluster, seed=10)
+"""
+
+
+def test_markers_add_up_and_the_closest_to_the_run_wins(pytester, inner):
+    pytester.makepyfile(MARKED)
+    done = inner()
+    done.assert_outcomes(passed=5)
+    said = dict(re.findall("SAID (.*) splitbrain run registers --env sim (.*) --rate", done.stdout.str()))
+    assert said == {
+        "function": "--nodes 3 --faults kill --seed 5 --time-limit 2",
+        "TestBase": "--nodes 3 --seed 6 --time-limit 2.5",
+        "TestDerived": "--nodes 3 --seed 7 --time-limit 2.5",
+        "parameter": "--nodes 3 --seed 9 --time-limit 2",
+        "call": "--nodes 3 --seed 10 --time-limit 2",
+    }
+
+
+def test_a_marker_with_a_bare_value_is_refused_in_one_line(pytester, inner):
+    pytester.makepyfile("import pytest\n\n@pytest.mark.jepsen(5)\ndef test_it(cluster): pass")
+    done = inner()
+    done.assert_outcomes(errors=1)
+    done.stdout.fnmatch_lines(["@pytest.mark.jepsen takes names and values, as in nodes=5; not 5"])
