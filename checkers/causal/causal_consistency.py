@@ -56,6 +56,7 @@ from splitbrain.checkers.causal import patterns, versioned_rows
 from splitbrain.checkers.causal.pattern_finding import Level
 from splitbrain.checkers.histories.history import History
 from splitbrain.checkers.histories.prose import count, listing
+from splitbrain.checkers.real_time import needs_real_time
 from splitbrain.checkers.verdict import Verdict
 from splitbrain.checkers.versions.distinct_writes import DistinctWrites
 from splitbrain.checkers.versions.reads import is_versioned
@@ -63,6 +64,7 @@ from splitbrain.checkers.versions.reads import is_versioned
 _NAMES = {"cc": "causally consistent", "ccv": "causally convergent", "cm": "a causal memory"}
 
 
+@needs_real_time
 def check(history: History, *, level: Level = "cc") -> Verdict:
     """Judge whether a history is causally consistent, by the rules above.
 

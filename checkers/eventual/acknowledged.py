@@ -23,6 +23,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from splitbrain.checkers.eventual.element import Element, plain
 from splitbrain.checkers.histories.event import Event
 from splitbrain.checkers.histories.faults import faults, meanwhile
 from splitbrain.checkers.histories.final_reads import FinalReads, Key, disagreement
@@ -30,7 +31,7 @@ from splitbrain.checkers.histories.history import History, Operation
 from splitbrain.checkers.histories.prose import at, count, key_name, key_names, listing
 from splitbrain.checkers.verdict import Verdict, Witness
 
-Value = int | str
+Value = Element
 """What names a write: the element that was added, or the id that was put."""
 LISTED = 100  # A report shows so many anomalies in full; the counts are always complete.
 SHOWN_READS = 20
@@ -239,7 +240,7 @@ def _witness(history: History, keys: Mapping[Key, KeyWrites], wording: Wording, 
     )
     text, write = wording.impossible_read(each, kind, value)
     operations = [shown] if write is None else [shown, write]
-    return Witness(text, _events(operations), {"kind": kind, "key": each.key, "value": value})
+    return Witness(text, _events(operations), {"kind": kind, "key": each.key, "value": plain(value)})
 
 
 def _by_acknowledgement(
@@ -259,7 +260,7 @@ def _lost(history: History, each: KeyWrites, value: Value, wording: Wording, dat
     write, loss = each.writes[value], wording.loss(each, value)
     stood = meanwhile(faults(history), write.invocation.index, loss.missed.invocation.index)
     text = f"{_acknowledged(each, value, wording)}; it {loss.text}; {stood}"
-    named = {"kind": "lost", "key": each.key, "value": value}
+    named = {"kind": "lost", "key": each.key, "value": plain(value)}
     return Witness(text, _events([write, loss.missed, *loss.operations]), {**named, **loss.data, **data})
 
 
@@ -267,7 +268,7 @@ def _missing(each: KeyWrites, value: Value, wording: Wording, data: Mapping[str,
     holding, shown = wording.missing(each, value)
     text = f"{_acknowledged(each, value, wording)}; {shown}"
     operations = [each.writes[value], holding, each.missing[value]]
-    return Witness(text, _events(operations), {"kind": "missing", "key": each.key, "value": value, **data})
+    return Witness(text, _events(operations), {"kind": "missing", "key": each.key, "value": plain(value), **data})
 
 
 def _as_data(some: Sequence[tuple[KeyWrites, Value]], wording: Wording) -> list[dict[str, Any]]:
@@ -277,7 +278,7 @@ def _as_data(some: Sequence[tuple[KeyWrites, Value]], wording: Wording) -> list[
         listed.append(
             {
                 "key": each.key,
-                "value": value,
+                "value": plain(value),
                 "time": acknowledgement.time,
                 "node": acknowledgement.node or write.invocation.node,
                 "process": write.process,

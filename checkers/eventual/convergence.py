@@ -34,6 +34,7 @@ from splitbrain.checkers.histories.final_reads import WRITES, Key
 from splitbrain.checkers.histories.history import History
 from splitbrain.checkers.histories.prose import count, key_name, key_names, listing, milliseconds, seconds
 from splitbrain.checkers.histories.replica_polls import Poll, polls
+from splitbrain.checkers.real_time import needs_real_time
 from splitbrain.checkers.verdict import Verdict, Witness
 
 
@@ -111,6 +112,7 @@ class Convergence:
         }
 
 
+@needs_real_time
 def check(history: History, *, within_ms: Annotated[float, Meta(ge=0)] | None = None) -> Verdict:
     """Judge how long replicas differed after the heal.
 

@@ -11,25 +11,19 @@ from collections import Counter
 from collections.abc import Sequence
 
 from splitbrain.checkers.eventual.acknowledged import FirstReads, KeyWrites, Value, completion_of
+from splitbrain.checkers.eventual.element import Element, elements_of
 from splitbrain.checkers.histories.event import HistoryError
 from splitbrain.checkers.histories.final_reads import concluding_reads
 from splitbrain.checkers.histories.history import Operation
 
-ELEMENTS = frozenset({int, str})  # By type() and not isinstance(): true is an int to Python, and equal to 1.
 
-
-def elements(read: Operation) -> list[Value]:
-    """What an ok read returned. Raises HistoryError if that isn't a list of elements."""
+def elements(read: Operation) -> Sequence[Element]:
+    """What an ok read returned. Raises HistoryError if that isn't a list."""
     completion = completion_of(read)
     value = completion.value
     if not isinstance(value, list):
         raise HistoryError(completion.index + 1, f"an ok read of a set needs a list, has {value!r:.60}")
-    strange = set(map(type, value)) - ELEMENTS
-    if strange:
-        first = next(element for element in value if type(element) in strange)
-        problem = f"a read of a set returned something that is no element, an integer or a string: {first!r:.60}"
-        raise HistoryError(completion.index + 1, problem)
-    return value
+    return elements_of(value)
 
 
 class ElementPresence:

@@ -1,7 +1,8 @@
 """Lost writes in sets: clients add their own elements, and what was acknowledged must be read in the end.
 
-Operations: `add` of one element, `read` of the whole set; any other is refused. Keys are judged separately. What each
-word means:
+Operations: `add` of one element, `read` of the whole set. Any other is refused: whether a `remove` explains an absence
+is for the set model of `linearizable` to say. An element is any value (`element`). Keys are judged separately. What
+each word means:
 
 1. Acknowledged, indeterminate, failed: as `acknowledged` says. If an element was added more than once, its best outcome
    counts: ok before indeterminate before failed.
@@ -34,12 +35,13 @@ from typing import Any
 from splitbrain.checkers.algorithms.quantiles import quantiles_ms
 from splitbrain.checkers.eventual import acknowledged
 from splitbrain.checkers.eventual.acknowledged import SHOWN_READS, KeyWrites, Loss, Value, completion_of
-from splitbrain.checkers.eventual.element_reads import ELEMENTS, ElementReads, SetConclusion, elements
-from splitbrain.checkers.histories.event import HistoryError
+from splitbrain.checkers.eventual.element import element_of
+from splitbrain.checkers.eventual.element_reads import ElementReads, SetConclusion, elements
 from splitbrain.checkers.histories.final_reads import FinalReads, Key, concluding_reads
 from splitbrain.checkers.histories.history import History, Operation
 from splitbrain.checkers.histories.prose import at, key_name, listing, seconds
 from splitbrain.checkers.histories.values import operations_of
+from splitbrain.checkers.real_time import needs_real_time
 from splitbrain.checkers.verdict import Verdict
 
 _RANK = {"fail": 0, "info": 1, "ok": 2}
@@ -79,12 +81,13 @@ class SetKey:
         return [since(each, self.last_held.get(each)) for each in self.writes.with_fate("lost")]
 
 
+@needs_real_time
 def check(history: History) -> Verdict:
     """Judge the sets of a history by the rules above.
 
     Evidence: the counts named in the rules, in total and by key (`keys`), `lost_fraction` of the
-    acknowledged, `stable_latency_ms`, `lost_latency_ms` (quantiles). Raises HistoryError for a value that is
-    no element or no list, and for an operation that a set does not have.
+    acknowledged, `stable_latency_ms`, `lost_latency_ms` (quantiles). Raises HistoryError for a read that is
+    no list, and for an operation that a set does not have.
     O(elements read); where much is lost, also O(lost * reads).
     """
     final = FinalReads.of(history)
@@ -105,7 +108,7 @@ def check(history: History) -> Verdict:
 
 def _gather(history: History, final: FinalReads) -> dict[Key, KeyWrites]:
     keys: dict[Key, KeyWrites] = {}
-    for operation in operations_of(history, "a set", ("add", "read")):
+    for operation in operations_of(history, "a set", ("add", "read"), "add"):
         if operation.f == "read" and operation.outcome != "ok":
             continue
         if operation.key not in keys:
@@ -120,10 +123,7 @@ def _gather(history: History, final: FinalReads) -> dict[Key, KeyWrites]:
 
 
 def _note_add(adds: dict[Value, Operation], operation: Operation) -> None:
-    element = operation.invocation.value
-    if type(element) not in ELEMENTS:
-        problem = f"an add needs an element, an integer or a string; has {element!r:.60}"
-        raise HistoryError(operation.invocation.index + 1, problem)
+    element = element_of(operation.invocation.value)
     before = adds.get(element)
     if before is None or _RANK[operation.outcome] > _RANK[before.outcome]:
         adds[element] = operation

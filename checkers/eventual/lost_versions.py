@@ -39,6 +39,7 @@ from splitbrain.checkers.histories.final_reads import FinalReads, Key, concludin
 from splitbrain.checkers.histories.history import History, Operation
 from splitbrain.checkers.histories.prose import at, key_name, listing
 from splitbrain.checkers.histories.values import operations_of
+from splitbrain.checkers.real_time import needs_real_time
 from splitbrain.checkers.verdict import Verdict
 from splitbrain.checkers.versions.reads import VersionedReads
 from splitbrain.checkers.versions.version_order import Circular
@@ -65,6 +66,7 @@ class RegisterKey:
         return {figure: numbers[figure] for figure in _FIGURES}
 
 
+@needs_real_time
 def check(history: History) -> Verdict:
     """Judge the registers of a history by the rules above.
 
@@ -119,7 +121,7 @@ def _judged(each: KeyWrites, versions: Versions) -> RegisterKey:
     for read in each.reads:
         _note_impossible(each, versions, read, returned(read))
     for id_ in each.writes:
-        write = versions.writes[int(id_)]
+        write = versions.writes[_id(id_)]
         _note_impossible(each, versions, write.operation, write.seen or ())
         if write.outcome == "ok":
             fate = _fate(write, siblings, coverage) if each.final else "never_read"
@@ -127,7 +129,7 @@ def _judged(each: KeyWrites, versions: Versions) -> RegisterKey:
     first = FirstReads()
     for read in each.reads:
         first.note(read, returned(read))
-    each.note_vanished(first, concluding, lambda id_: not _may_cover(coverage, versions.writes[int(id_)]))
+    each.note_vanished(first, concluding, lambda id_: not _may_cover(coverage, versions.writes[_id(id_)]))
     return RegisterKey(each, sorted(siblings))
 
 
@@ -172,7 +174,7 @@ def _latencies(keys: Mapping[Key, KeyWrites], versions: Versions) -> dict[str, d
     lost: list[int] = []
     for each in keys.values():
         for id_, fate in each.fate.items():
-            visible = known.get(int(id_))
+            visible = known.get(_id(id_))
             if visible is None:
                 continue
             if fate == "lost":
@@ -203,9 +205,9 @@ class RegisterWording:
         return f"write {value} to {key_name(each.key)} was done"
 
     def loss(self, each: KeyWrites, value: Value) -> Loss:
-        holding = _last(each.reads, {int(value)})
+        holding = _last(each.reads, {_id(value)})
         # It may have been replaced first, and what had replaced it lost after that.
-        covering = _last(each.reads, self._descendants(each, int(value)))
+        covering = _last(each.reads, self._descendants(each, _id(value)))
         replaced = covering if covering is not holding else None
         since = max(each.acknowledgement(value).index, covering.invocation.index if covering else -1)
         missed = next(read for read in each.reads if read.invocation.index > since)
@@ -221,7 +223,7 @@ class RegisterWording:
     def _descendants(self, each: KeyWrites, id_: int) -> set[int]:
         """The write and all that had seen it. O(writes and "seen" entries of the key)."""
         seen_by: dict[int, list[int]] = {}
-        for other in map(int, each.writes):
+        for other in map(_id, each.writes):
             for seen in self._versions.writes[other].seen or ():
                 seen_by.setdefault(seen, []).append(other)
         found, ahead = {id_}, [id_]
@@ -250,7 +252,7 @@ class RegisterWording:
         clause = "though its put had failed" if kind == "phantom" else "which nobody put there"
         moment = at(completion_of(operation))
         text = f"process {operation.process} {verb} write {value} of {key_name(each.key)} at {moment}, {clause}"
-        write = self._versions.writes.get(int(value))
+        write = self._versions.writes.get(_id(value))
         return text, write.operation if write else None
 
     def figures(self, each: KeyWrites, value: Value) -> Mapping[str, Any]:
@@ -275,3 +277,9 @@ def _describe(write: Write) -> str:
     if write.seen is None:
         return f"write {write.id} (which does not say what it had seen)"
     return f"write {write.id} (which had seen {listing(write.seen, limit=8) or 'nothing'})"
+
+
+def _id(value: Value) -> int:
+    """The id that names a put."""
+    assert isinstance(value, int)
+    return value

@@ -11,9 +11,11 @@ from __future__ import annotations
 
 from splitbrain.checkers.eventual import lost_elements, lost_versions
 from splitbrain.checkers.histories.history import History
+from splitbrain.checkers.real_time import needs_real_time
 from splitbrain.checkers.verdict import Verdict
 
 
+@needs_real_time
 def check(history: History) -> Verdict:
     """Judge whichever shape the history has. Raises HistoryError as that checker does."""
     asked = {operation.f for operation in history.operations}

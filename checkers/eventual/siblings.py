@@ -28,6 +28,7 @@ from splitbrain.checkers.histories.history import History, Operation
 from splitbrain.checkers.histories.prose import at, count, key_name, key_names, listing
 from splitbrain.checkers.histories.replica_polls import polls
 from splitbrain.checkers.histories.values import operations_of
+from splitbrain.checkers.real_time import needs_real_time
 from splitbrain.checkers.verdict import Verdict, Witness
 from splitbrain.checkers.versions.writes import Versions
 
@@ -52,6 +53,7 @@ class FalseSiblings:
     later: int
 
 
+@needs_real_time
 def check(history: History, *, max_siblings: Annotated[int, Meta(ge=1)] | None = None) -> Verdict:
     """Count the siblings, and look for false ones.
 

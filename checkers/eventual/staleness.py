@@ -46,6 +46,7 @@ from splitbrain.checkers.algorithms.quantiles import percentile, quantiles_ms
 from splitbrain.checkers.histories.columns import FOREVER, NEMESIS_PROCESS, OK, Columns, Integers
 from splitbrain.checkers.histories.history import History
 from splitbrain.checkers.histories.prose import at, count, key_name, key_names, literal, milliseconds
+from splitbrain.checkers.real_time import needs_real_time
 from splitbrain.checkers.verdict import Verdict, Witness
 from splitbrain.checkers.versions.distinct_writes import STRAY, DistinctWrites
 from splitbrain.checkers.versions.reads import VersionedReads, is_versioned
@@ -78,6 +79,7 @@ class Missed:
         return np.where(self.since >= 0, np.maximum(ages, 0), 0)
 
 
+@needs_real_time
 def check(
     history: History,
     *,
@@ -105,6 +107,7 @@ def check(
     else:
         kind, f = "distinct writes", "write"
         registers = DistinctWrites.of(history)
+        history, columns = registers.history, registers.columns
         strays = int((registers.version == STRAY).sum())
         missed = _of_distinct(registers)
     code = columns.fs.index(f) if f in columns.fs else -1

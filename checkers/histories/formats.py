@@ -1,7 +1,7 @@
 """The formats of histories, distinguished by how a file begins.
 
-1. `{"` begins JSONL, one event a line (`history`). Any other `{`, `[`, `(`, `#` or `;` begins EDN (`jepsen`). Anything
-   else must be a Jepsen log (`jepsen_log`) with operations in it.
+1. `{"` begins JSONL, one event a line (`history`), and `[{"` a JSON array (`json_array`). Any other `{`, `[`, `(`, `#`
+   or `;` begins EDN (`jepsen`). Anything else must be a Jepsen log (`jepsen_log`) with operations in it.
 2. Blank lines and a byte order mark before the beginning are ignored. A file that begins with bytes that no text has is
    refused, so that garbage is not taken for a history that was cut off.
 3. An empty file is an empty history.
@@ -18,10 +18,11 @@ from typing import Any
 from splitbrain.checkers.histories.builder import HistoryBuilder
 from splitbrain.checkers.histories.event import HistoryError
 from splitbrain.checkers.histories.history import History
-from splitbrain.checkers.histories.jepsen import read_operations, split_independent
+from splitbrain.checkers.histories.jepsen import history_of, read_operations, split_independent
 from splitbrain.checkers.histories.jepsen_log import read_log
+from splitbrain.checkers.histories.json_array import JsonOperations
 
-EXPECTED = "JSONL (one event a line), Jepsen's EDN, or a log of Jepsen's"
+EXPECTED = "JSONL (one event a line), a JSON array, Jepsen's EDN, or a log of Jepsen's"
 _json_object = re.compile(rb'\{\s*(?:"|\}?$)')
 _json_array = re.compile(rb'\[\s*\{\s*"[^"]*"\s*:')
 _wide = re.compile(rb"[^\x00]\x00|\x00[\t\n\r -~]")
@@ -67,7 +68,7 @@ def _read(beginning: bytes, number: int, lines: Iterator[bytes], independent: bo
         history = History.parse(lines)
         return _separated(history) if independent else history
     if _json_array.match(beginning):
-        raise HistoryError(number, "this is a JSON array; put each event on a line of its own (`jq -c .[]` does)")
+        return history_of(JsonOperations(lines), independent=independent)
     if beginning[:1] in b"{[(#;":
         return read_operations(lines, independent=independent)
     history = read_log(lines, independent=independent)

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain, repeat
 from typing import Any, Literal, overload
@@ -112,12 +112,14 @@ class History:
 
     events: as recorded. truncated: the end was cut off and dropped. cut_at: the line, from 1, on which the event that
     was cut off begins, or on which the text ends inside a vector or list; 0 if nothing was cut off or the line is not
-    known.
+    known. real_time: whether invocations were recorded. Without them nobody knows which operation was over before which
+    other one began; all begin before the first event then.
     """
 
     events: Sequence[Event]
     truncated: bool = False
     cut_at: int = 0
+    real_time: bool = True
 
     @classmethod
     def of(cls, builder: HistoryBuilder, *, cut_at: int = 0) -> History:
@@ -167,6 +169,10 @@ class History:
         builder = HistoryBuilder(numbered=False)
         builder.extend(self.events)
         return builder.columns()
+
+    def with_columns(self, columns: Columns) -> History:
+        """This history with those columns, which obey the rules."""
+        return replace(self, events=_Events(columns))
 
     @cached_property
     def operations(self) -> Sequence[Operation]:

@@ -5,13 +5,16 @@
    one another, on one line or several each, or are all in one vector or list.
 2. The order of operations is the order of the text. :index may be absent, sparse or out of order; it is ignored.
    Without :time, an operation's time is its position, in nanoseconds.
-3. :process is a number from 0 or :nemesis; no other name is a process. An operation with neither :process nor :f, as in
-   histories written by hand, is a transaction (`txn`) of process 0.
+3. :process is a number from 0 or :nemesis; no other name is a process. Transactions, as Elle's files have them, may
+   lack :f: a list of micro-operations is a `txn`. They may lack :process, if all do: they are of process 0 then.
 4. :error becomes text that opens with its code: `[:no-client "Connection refused"]` is "no-client: Connection refused".
    An f, a key or a node that is neither text nor number becomes its EDN text.
 5. Independent keys (jepsen.independent): the value of a client's operation is [key value], which becomes both. A
    completion may have nil instead.
-6. A text that ends inside an operation, vector or list was cut off. What was complete counts, and `cut_at` says where
+6. Elle's files may have completions only, all of them transactions. When each began, and whose session it belongs to,
+   is not known. So each is of a process of its own, and all begin before the first event: `History.real_time` is
+   false.
+7. A text that ends inside an operation, vector or list was cut off. What was complete counts, and `cut_at` says where
    the rest is missing. An operation inside which others begin was never closed; that is an error, as is anything else.
 """
 
@@ -19,8 +22,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from itertools import count, islice
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Protocol
 
 import msgspec
 
@@ -33,6 +37,7 @@ from splitbrain.checkers.histories.event import NEMESIS, Event, HistoryError
 from splitbrain.checkers.histories.history import History
 from splitbrain.checkers.histories.nesting import DEEPEST, too_deep
 
+TRANSACTION = "txn"
 _BATCH = 256  # Lines: few enough that what they decode to dies young, many enough to share the cost of a call.
 
 
@@ -55,10 +60,12 @@ class EdnOperations:
 
     fast: try the fast path; it changes nothing but the time. cut_at: set after the last operation. The line on which
     the operation that was cut off begins, or on which the text ends inside a vector or list; 0 if nothing was cut off.
+    nameless: the lines of operations without a process, as they are read.
     """
 
     def __init__(self, lines: Iterable[bytes], *, fast: bool = True) -> None:
         self.cut_at = 0
+        self.nameless: list[int] = []
         self._lines = iter(lines)
         self._translator = Translator() if fast else None
         self._decode = msgspec.json.Decoder(list[Record]).decode
@@ -117,7 +124,7 @@ class EdnOperations:
             text, self.cut_at = line[: problem.start].decode(), at
         try:
             for number, value in self._reader.feed(text):
-                yield number, _record(number, value)
+                yield number, record_of(number, value, self.nameless)
         except EdnError as problem:
             if ended or not problem.incomplete:
                 raise HistoryError(problem.line, f"{problem.problem} (column {problem.column})") from None
@@ -130,15 +137,58 @@ def read_operations(lines: Iterable[bytes], *, independent: bool = False) -> His
     lines: in order, each with its end. independent: see rule 5. Raises HistoryError naming the line that can't be read,
     or an operation that may not follow those before it.
     """
+    return history_of(EdnOperations(lines), independent=independent)
+
+
+class Operations(Protocol):
+    """What reads operations: (line, event). See `EdnOperations`."""
+
+    cut_at: int
+    nameless: list[int]
+
+    def __iter__(self) -> Iterator[tuple[int, Record]]: ...
+
+
+def history_of(operations: Operations, *, independent: bool) -> History:
+    """The history that operations make up, by the rules above. Raises HistoryError as `read_operations` does."""
     builder = HistoryBuilder(numbered=False)
-    operations = EdnOperations(lines)
+    clients = 0
+    alone: list[tuple[int, Event]] | None = []  # All events, as long as there may be completions only (rule 6).
     for position, (line, record) in enumerate(operations):
         event: Event = record
         error = record.error
         if record.time is None or record.due is not None or (error is not None and type(error) is not str):
             event = normalized(record, position)
-        builder.add(line, split_independent(line, event) if independent else event)
-    return History.of(builder, cut_at=operations.cut_at)
+        event = split_independent(line, event) if independent else event
+        builder.add(line, event)
+        client = event.process != NEMESIS
+        clients += client
+        if alone is not None:
+            alone.append((line, event))
+            if client and (event.type == "invoke" or event.f != TRANSACTION):
+                alone = None
+    if 0 < len(operations.nameless) < clients:
+        problem = ":process is missing, and other operations have one; a process is a number from 0, or :nemesis"
+        raise HistoryError(operations.nameless[0], problem)
+    if not alone or not clients:
+        return History.of(builder, cut_at=operations.cut_at)
+    return replace(History.of(_with_invocations(alone), cut_at=operations.cut_at), real_time=False)
+
+
+def _with_invocations(events: list[tuple[int, Event]]) -> HistoryBuilder:
+    """The completions, after an invocation of each by a process of its own."""
+    builder = HistoryBuilder(numbered=False)
+    own = count()
+    lone = [
+        (line, event if event.process == NEMESIS else msgspec.structs.replace(event, process=next(own)))
+        for line, event in events
+    ]
+    for line, event in lone:
+        if event.process != NEMESIS:
+            builder.add(line, msgspec.structs.replace(event, type="invoke", error=None))
+    for line, event in lone:
+        builder.add(line, event)
+    return builder
 
 
 def edn_lines(history: History) -> Iterator[bytes]:
@@ -203,13 +253,20 @@ def _is_operation(value: Any) -> bool:
     return isinstance(value, dict) and "type" in value and ("process" in value or "f" in value)
 
 
-def _record(line: int, operation: Any) -> Record:
+def record_of(line: int, operation: Any, nameless: list[int]) -> Record:
+    """The event that a map describes. nameless: takes the line if the operation has no process (rule 3).
+
+    Raises HistoryError.
+    """
     if not isinstance(operation, dict):
         problem = "not an operation, which is a map with :type, :process and :f"
         raise HistoryError(line, f"{problem}: {clipped(write(operation))}")
     fields = {name: operation[name] for name in _FIELDS if name in operation}
-    if fields.get("process") is None and fields.get("f") is None:
-        fields |= {"process": 0, "f": "txn"}
+    if fields.get("f") is None and _may_be_transaction(fields):
+        fields["f"] = TRANSACTION
+    if fields.get("process") is None and fields.get("f") == TRANSACTION:
+        fields["process"] = 0
+        nameless.append(line)
     for name in ("f", "key", "node"):
         fields[name] = _name(fields.get(name))
     if fields["node"] is not None:
@@ -220,6 +277,18 @@ def _record(line: int, operation: Any) -> Record:
         return msgspec.convert(fields, Record)
     except msgspec.ValidationError as problem:
         raise HistoryError(line, f"{_explained(fields, str(problem))}: {clipped(write(operation))}") from None
+
+
+def _may_be_transaction(fields: dict[str, Any]) -> bool:
+    """Whether an operation without :f is a transaction, or the end of one that did not succeed."""
+    if fields.get("process") == NEMESIS:
+        return False
+    value = fields.get("value")
+    if value is None:
+        return fields.get("type") in ("fail", "info")
+    return isinstance(value, list) and all(
+        isinstance(each, list) and len(each) == 3 and isinstance(each[0], str) for each in value
+    )
 
 
 def _explained(fields: dict[str, Any], problem: str) -> str:

@@ -17,6 +17,7 @@ from splitbrain.checkers.histories.event import Event, HistoryError
 from splitbrain.checkers.histories.history import History, Operation
 from splitbrain.checkers.histories.prose import literal
 from splitbrain.checkers.histories.replica_polls import client_operations
+from splitbrain.checkers.histories.told_arguments import filled_in
 
 
 def identity(value: Any) -> Hashable:
@@ -60,14 +61,17 @@ def refusal(event: Event, rule: str) -> HistoryError:
     return HistoryError(event.index + 1, f"{rule}; {event.f!r} of process {event.process} has {literal(event.value)}")
 
 
-def operations_of(history: History, what: str, known: tuple[str, ...]) -> list[Operation]:
+def operations_of(history: History, what: str, known: tuple[str, ...], repeating: str = "") -> list[Operation]:
     """The clients' operations, after checking that the object has them all. O(n).
 
-    what: the object (`a counter`). known: the operations it has. Raises HistoryError for the first other operation.
+    what: the object (`a counter`). known: the operations it has. repeating: that of them whose completion repeats its
+    argument (`told_arguments`), or "" if none does. Raises HistoryError for the first other operation, and as
+    `filled_in` does.
     """
     found = client_operations(history)
     for operation in found:
         if operation.f not in known:
             problem = f"{what} has no operation {operation.f!r}, asked by process {operation.process}; it has "
             raise HistoryError(operation.invocation.index + 1, problem + ", ".join(known))
-    return found
+    told = filled_in(history, (repeating,))
+    return found if told is history else client_operations(told)

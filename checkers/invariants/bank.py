@@ -34,6 +34,7 @@ from splitbrain.checkers.histories.final_reads import Key
 from splitbrain.checkers.histories.history import History, Operation
 from splitbrain.checkers.histories.prose import at, count, key_name, listing, literal
 from splitbrain.checkers.histories.values import is_integer, is_name, operations_of, refusal
+from splitbrain.checkers.real_time import needs_real_time
 from splitbrain.checkers.verdict import Verdict, Witness
 
 _KINDS = ("unexpected-key", "nil-balance", "wrong-total", "negative-value")
@@ -112,6 +113,7 @@ class Audit:
     wrong: Sequence[WrongRead]
 
 
+@needs_real_time
 def check(
     history: History,
     *,
@@ -159,7 +161,7 @@ def _evidence(banks: Sequence[BankOperations], audits: Sequence[Audit], found: S
 def _gather(history: History) -> list[BankOperations]:
     """What was asked of each bank. Raises HistoryError by rule 6."""
     banks: dict[Key, BankOperations] = {}
-    for operation in operations_of(history, "a bank", ("read", "transfer")):
+    for operation in operations_of(history, "a bank", ("read", "transfer"), "transfer"):
         bank = banks.setdefault(operation.key, BankOperations())
         if operation.f == "transfer":
             bank.transfers.append(_transfer(operation))

@@ -30,6 +30,7 @@ from splitbrain.checkers.histories.final_reads import Key
 from splitbrain.checkers.histories.history import History, Operation
 from splitbrain.checkers.histories.prose import at, count, key_name
 from splitbrain.checkers.histories.values import is_integer, operations_of, refusal
+from splitbrain.checkers.real_time import needs_real_time
 from splitbrain.checkers.verdict import Verdict, Witness
 
 _LISTED = 100
@@ -82,6 +83,7 @@ class CounterRead:
         return self.operation.key
 
 
+@needs_real_time
 def check(history: History, *, initial: int = 0) -> Verdict:
     """Judge whether every read keeps to its bounds.
 
@@ -122,7 +124,7 @@ def _gather(history: History) -> tuple[Counter[str], dict[Key, CounterKey]]:
     """How many adds had each outcome, and the keys. Raises HistoryError by rule 6."""
     outcomes = Counter[str]()
     keys: dict[Key, CounterKey] = {}
-    for operation in operations_of(history, "a counter", ("add", "read")):
+    for operation in operations_of(history, "a counter", ("add", "read"), "add"):
         each = keys.setdefault(operation.key, CounterKey())
         if operation.f == "add":
             if not is_integer(operation.invocation.value):

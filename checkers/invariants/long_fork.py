@@ -39,6 +39,7 @@ from splitbrain.checkers.histories.final_reads import Key
 from splitbrain.checkers.histories.history import History, Operation
 from splitbrain.checkers.histories.prose import at, count, listing, literal
 from splitbrain.checkers.histories.values import identity, is_name, operations_of, refusal
+from splitbrain.checkers.real_time import needs_real_time
 from splitbrain.checkers.verdict import Verdict, Witness
 
 _LISTED = 100
@@ -108,6 +109,7 @@ class Database:
         return write.invocation.index < read.completion.index
 
 
+@needs_real_time
 def check(history: History, *, group_size: Annotated[int, Meta(ge=1)] | None = None) -> Verdict:
     """Look for reads that saw writes in different orders.
 
@@ -151,6 +153,9 @@ def _gather(history: History, group_size: int | None) -> dict[Key, Database]:
         database = databases.setdefault(operation.key, Database())
         asked = _parsed(operation.invocation, operation.f)
         if isinstance(asked, tuple):
+            end = operation.completion
+            if end is not None and end.type == "ok" and end.value is not None:
+                _agree(asked, end, operation.f)
             database.write(operation, *asked)
             continue
         if group_size is not None and len(asked) != group_size:
@@ -209,6 +214,13 @@ def _parsed(event: Event, f: str) -> tuple[Name, Any] | dict[Name, Any]:
     if len(micro) > 1 or value is None:
         raise refusal(event, _RULE)
     return key, value
+
+
+def _agree(asked: tuple[Name, Any], completion: Event, f: str) -> None:
+    """Raise HistoryError unless the completion of a write says what was asked."""
+    said = _parsed(completion, f)
+    if not isinstance(said, tuple) or identity(list(said)) != identity(list(asked)):
+        raise refusal(completion, f"the completion of a write repeats it, and {literal(list(asked))} was asked")
 
 
 def _micro_operations(event: Event) -> Sequence[tuple[str, Name, Any]]:

@@ -40,6 +40,7 @@ from splitbrain.checkers.histories.history import History, Operation
 from splitbrain.checkers.histories.prose import at, count, key_name, listing, literal
 from splitbrain.checkers.histories.values import operations_of, refusal
 from splitbrain.checkers.invariants.queue_account import Enqueued, QueueAccount, Taken
+from splitbrain.checkers.real_time import needs_real_time
 from splitbrain.checkers.verdict import Verdict, Witness
 
 _LISTED = 100
@@ -51,6 +52,7 @@ _CLAUSE = {
 }
 
 
+@needs_real_time
 def check(history: History, *, at_least_once: bool = False) -> Verdict:
     """QueueAccount for everything that went in and came out.
 
@@ -94,7 +96,7 @@ def _gather(history: History) -> tuple[Counter[str], dict[Key, QueueAccount]]:
     """How many enqueues had each outcome, and the account of each queue, settled. Raises HistoryError by rule 8."""
     outcomes = Counter[str]()
     accounts: dict[Key, QueueAccount] = {}
-    for operation in operations_of(history, "a queue", ("enqueue", "dequeue", "drain")):
+    for operation in operations_of(history, "a queue", ("enqueue", "dequeue", "drain"), "enqueue"):
         account = accounts.setdefault(operation.key, QueueAccount())
         if operation.f == "enqueue":
             outcomes[operation.outcome] += 1

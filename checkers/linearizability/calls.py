@@ -3,7 +3,8 @@
 1. An `ok` operation is a call. So is an `info` one, and one that was never completed, but its outcome is indeterminate.
 2. A `fail` operation did not happen and is no call, unless the model takes the failure as an observation.
 3. An indeterminate call that only reads is left out: it changes nothing, whether or not it happened.
-4. Polls of single replicas (`replica`, with which a harness looks behind the clients' interface) are no calls.
+4. An `ok` completion may fill in the argument of what the model calls `repeating` (`histories.told_arguments`).
+5. Polls of single replicas (`replica`, with which a harness looks behind the clients' interface) are no calls.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from splitbrain.checkers.histories.columns import FAIL, FOREVER, OK
 from splitbrain.checkers.histories.event import HistoryError
 from splitbrain.checkers.histories.history import History
 from splitbrain.checkers.histories.replica_polls import POLL
+from splitbrain.checkers.histories.told_arguments import filled_in
 from splitbrain.checkers.linearizability.frozen_values import freeze
 from splitbrain.checkers.linearizability.model import Call, Model, ModelError
 
@@ -21,10 +23,10 @@ from splitbrain.checkers.linearizability.model import Call, Model, ModelError
 def calls_of(history: History, model: Model) -> Mapping[Hashable, list[Call]]:
     """The calls of each part, in the order of their invocations. Parts come in the order of their first call. O(n).
 
-    Raises HistoryError for an operation that the model doesn't have, or that it calls malformed, and ModelError if the
-    model fails.
+    Raises HistoryError for an operation that the model doesn't have, or that it calls malformed, and as `filled_in`
+    does; ModelError if the model fails.
     """
-    columns = history.columns
+    columns = filled_in(history, model.repeating).columns
     operations = columns.operations
     values, fs, keys, errors = columns.value, columns.fs, columns.keys, columns.errors
     for code, asked in enumerate(fs):

@@ -36,6 +36,7 @@ from splitbrain.checkers.linearizability.models.registers import CasRegister, Mu
 from splitbrain.checkers.linearizability.polynomial import memberships
 from splitbrain.checkers.linearizability.search import Outcome, search
 from splitbrain.checkers.linearizability.witness import Blocked, data_of, events_of, explain, text_of
+from splitbrain.checkers.real_time import needs_real_time
 from splitbrain.checkers.verdict import Verdict, Witness
 
 MODELS: Mapping[str, Model] = {
@@ -79,6 +80,7 @@ class Judgement:
     outcome: Outcome | None = None
 
 
+@needs_real_time
 def check(
     history: History,
     *,

@@ -96,6 +96,8 @@ class Model:
     """The state before the first call."""
     fs: frozenset[str] | None = None
     """The operations it has; a history with others is refused. None: any."""
+    repeating: frozenset[str] = frozenset()
+    """The operations whose completion repeats their argument, and may fill it in (`histories.told_arguments`)."""
 
     def step(self, state: State, call: Call) -> Sequence[State]:
         """The states that the call may leave; () if it can't happen in this state. Pure."""

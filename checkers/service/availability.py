@@ -29,9 +29,11 @@ from splitbrain.checkers.histories.faults import Fault, Span, faults, stages
 from splitbrain.checkers.histories.history import History, Operation
 from splitbrain.checkers.histories.prose import count, milliseconds, seconds
 from splitbrain.checkers.histories.replica_polls import POLL, client_operations
+from splitbrain.checkers.real_time import needs_real_time
 from splitbrain.checkers.verdict import Verdict, Witness
 
 
+@needs_real_time
 def check(history: History, *, min_ok_rate: Annotated[float, Meta(ge=0, le=1)] | None = None) -> Verdict:
     """Describe how well clients were served, and judge it where there is a bound.
 

@@ -32,11 +32,13 @@ from splitbrain.checkers.histories.faults import LOST, Action
 from splitbrain.checkers.histories.final_reads import WRITES
 from splitbrain.checkers.histories.history import History
 from splitbrain.checkers.histories.prose import count, key_name, listing, seconds
+from splitbrain.checkers.real_time import needs_real_time
 from splitbrain.checkers.service.observations import FamilyFigures, Observations
 from splitbrain.checkers.service.write_outage import WriteOutage
 from splitbrain.checkers.verdict import Verdict, Witness
 
 
+@needs_real_time
 def check(
     history: History,
     *,

@@ -24,9 +24,11 @@ from splitbrain.checkers.histories.faults import Span, faults
 from splitbrain.checkers.histories.history import History
 from splitbrain.checkers.histories.prose import at, count, key_name, milliseconds
 from splitbrain.checkers.histories.replica_polls import POLL
+from splitbrain.checkers.real_time import needs_real_time
 from splitbrain.checkers.verdict import Verdict, Witness
 
 
+@needs_real_time
 def check(
     history: History,
     *,

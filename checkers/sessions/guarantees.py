@@ -72,6 +72,7 @@ from typing import Any
 
 from splitbrain.checkers.histories.history import History
 from splitbrain.checkers.histories.prose import count, listing
+from splitbrain.checkers.real_time import needs_real_time
 from splitbrain.checkers.sessions import inferred, recorded
 from splitbrain.checkers.sessions.guarantee_finding import GUARANTEES, Guarantee, GuaranteeFinding
 from splitbrain.checkers.verdict import Verdict
@@ -81,6 +82,7 @@ from splitbrain.checkers.versions.version_order import Circular
 from splitbrain.checkers.versions.writes import Versions
 
 
+@needs_real_time
 def check(history: History, *, guarantees: tuple[Guarantee, ...] = GUARANTEES) -> Verdict:
     """Judge the session guarantees of a history by the rules above.
 

@@ -9,7 +9,9 @@
    because then nothing was tested. Unknown too if only part of what the model forbids is searched for
    (`consistency_models`). Unknown too if time or memory ran out. The evidence then says how far the check came, and has
    the anomalies found by then.
-4. The versions of a list follow from its reads, without assumptions. The versions of a register follow only with what
+4. A history of completions only (`History.real_time` is false) is judged without the order in real time and within
+   processes, and the reason says so. If nothing was found, a model that promises such an order is unknown.
+5. The versions of a list follow from its reads, without assumptions. The versions of a register follow only with what
    the promised model guarantees (`keys`). What is found that way speaks only against models with that guarantee.
 
 An anomaly that is found is there: nothing that the ruled-out models allow explains the history. Valid means as much in
@@ -28,8 +30,10 @@ from typing import Any
 
 from splitbrain.checkers.budget import Budget, Megabytes, Seconds
 from splitbrain.checkers.histories.columns import FAIL, INFO, OK
+from splitbrain.checkers.histories.event import HistoryError
 from splitbrain.checkers.histories.history import History
 from splitbrain.checkers.histories.prose import count, listing
+from splitbrain.checkers.real_time import NOT_RECORDED, recorded_line
 from splitbrain.checkers.transactions import wording
 from splitbrain.checkers.transactions.anomalies import CYCLES, MEANING, implied, worst_first
 from splitbrain.checkers.transactions.consistency_models import canonical, forbids, ruled_out, searched_whole, weaker
@@ -83,6 +87,9 @@ class _Check:
         self.consistency, self.forbidden = consistency, forbids(consistency)
         self.held = 0
         self.evidence: dict[str, Any] = {"consistency": consistency}
+        self.untimed = "" if history.real_time else f"; judged without real time: {NOT_RECORDED}"
+        if self.untimed:
+            self.evidence["real_time"] = False
         self.found: dict[str, AnomalyFinding] = {}
         self.components: dict[str, int] = {}
         self.least: dict[str, str] = {}
@@ -95,7 +102,10 @@ class _Check:
     def verdict(self) -> Verdict:
         nothing: str | None = None
         stopped: _OutOfBudget | None = None
-        transactions = parse(self.history, self.model)
+        try:
+            transactions = parse(self.history, self.model)
+        except HistoryError as problem:
+            raise HistoryError(recorded_line(self.history, problem.line), problem.problem) from None
         try:
             nothing = self._search(transactions)
         except _OutOfBudget as reason:
@@ -184,7 +194,8 @@ class _Check:
             witness = Witness(example.text, wording.events(transactions, example.operations), data)
             vouched = self.least and KEPT_FROM[self.keys] not in weaker(self.consistency)
             given = f", given {self.keys} keys" if vouched else ""
-            return Verdict.invalid(f"not {self.consistency}: {kinds_of}{given}{came}", witness, **evidence)
+            reason = f"not {self.consistency}: {kinds_of}{given}{came}{self.untimed}"
+            return Verdict.invalid(reason, witness, **evidence)
         if stopped is not None:
             return Verdict.unknown(f"{stopped.why} before {stopped.stage}", **evidence)
         if nothing is not None:
@@ -196,11 +207,14 @@ class _Check:
         if not searched_whole(self.consistency):
             why = f"nothing against {self.consistency}, but only part of what it forbids is searched for{there}"
             return Verdict.unknown(why, **evidence)
+        if self.untimed and any(name.endswith(("-process", "-realtime")) for name in self.forbidden):
+            why = f"nothing against {self.consistency} but for the order in time that it promises: {NOT_RECORDED}; "
+            return Verdict.unknown(f"{why}record the invocations too, or ask for serializable{there}", **evidence)
         depending = count(sum(self.evidence["dependencies"].values()), "dependency", "dependencies")
         succeeded = count(self.evidence["transactions"]["ok"], "transaction")
         reason = f"nothing against {self.consistency} in {succeeded} with {depending} between them"
         reason += f"{there}, which it allows" if names else ""
-        return Verdict.valid(reason, **evidence)
+        return Verdict.valid(reason + self.untimed, **evidence)
 
     def _described(self, name: str) -> dict[str, Any]:
         finding = self.found[name]

@@ -25,6 +25,7 @@ from splitbrain.checkers.histories.event import HistoryError
 from splitbrain.checkers.histories.history import History
 from splitbrain.checkers.histories.prose import at, key_name, literal
 from splitbrain.checkers.histories.replica_polls import POLL
+from splitbrain.checkers.histories.told_arguments import filled_in
 from splitbrain.checkers.histories.values import identity
 
 INITIAL = -1
@@ -55,7 +56,9 @@ class DistinctWrites:
 
     @classmethod
     def of(cls, history: History) -> DistinctWrites:
-        """Read the history's registers. O(n log n). Raises HistoryError where rule 1 is broken."""
+        """Read the history's registers. O(n log n). Raises HistoryError where rule 1 is broken, and as
+        `filled_in` does."""
+        history = filled_in(history, ("write",))
         columns = history.columns
         operations = columns.operations
         f = columns.f[operations.invoked]

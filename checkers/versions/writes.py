@@ -10,7 +10,8 @@ Operations: `put` with value {"write": id}; its completion lists in "seen" the w
    put completed, so everything in it had been invoked by then. Such a write may have seen any write of its key that was
    invoked before its own end, and no other.
 3. A write's own id in its "seen" means nothing: a client that retried had read its first attempt.
-4. A "seen" that names a write invoked only after the put completed is no anomaly. The history itself is wrong.
+4. The completion of a put repeats its id, if it has one. Another id is refused.
+5. A "seen" that names a write invoked only after the put completed is no anomaly. The history itself is wrong.
 """
 
 from __future__ import annotations
@@ -73,7 +74,7 @@ class Versions:
 
     @classmethod
     def of(cls, history: History) -> Versions:
-        """Read the history. O(n). Raises HistoryError where a value has the wrong shape, or rule 1 or 4 is broken."""
+        """Read the history. O(n). Raises HistoryError where a value has the wrong shape or rule 1, 4 or 5 is broken."""
         writes: dict[int, Write] = {}
         reads: list[tuple[Operation, tuple[int, ...]]] = []
         for operation in history.operations:
@@ -152,6 +153,11 @@ def _write(operation: Operation) -> Write:
         raise HistoryError(operation.invocation.index + 1, problem)
     completion = operation.completion
     seen: tuple[int, ...] | None = None
+    if completion is not None and completion.type == "ok" and isinstance(completion.value, dict):
+        told = completion.value.get("write")
+        if told is not None and (type(told) is not int or told != invoked["write"]):
+            problem = f"a completion repeats the id of its put, {invoked['write']}, and does not say {told!r:.60}"
+            raise HistoryError(completion.index + 1, problem)
     if completion is not None and isinstance(completion.value, dict) and completion.value.get("seen") is not None:
         seen = _ids(completion.value["seen"], completion.index, 'the "seen" of a put')
     return Write(invoked["write"], operation, seen)

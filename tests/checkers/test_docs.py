@@ -51,5 +51,7 @@ def test_the_rules_are_where_the_page_says() -> None:
 
 def test_the_readme_shows_what_a_check_prints(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
-    command, printed = re.findall(r"^```\n\$ splitbrain (check .*)\n([^`]*)```$", (ROOT / "README.md").read_text(), re.M)[0]
+    command, printed = re.findall(
+        r"^```\n\$ splitbrain (check .*)\n([^`]*)```$", (ROOT / "README.md").read_text(), re.M
+    )[0]
     assert CliRunner().invoke(cli, command.split()).output == printed

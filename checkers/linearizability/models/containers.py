@@ -32,6 +32,7 @@ class SetModel(Model):
     name = "set"
     initial: State = frozenset()
     fs = frozenset({"add", "remove", "read", "contains"})
+    repeating = frozenset({"add", "remove"})
 
     def malformed(self, call: Call) -> str | None:
         if not call.known:
@@ -140,6 +141,7 @@ class FifoQueue(_Sequential):
 
     name = "fifo-queue"
     fs = frozenset({"enqueue", "dequeue"})
+    repeating = frozenset({"enqueue"})
     insertion, removal = "enqueue", "dequeue"
 
     def put(self, state: tuple[Any, ...], each: Any) -> State:
@@ -154,6 +156,7 @@ class PriorityQueue(_Sequential):
 
     name = "priority-queue"
     fs = frozenset({"enqueue", "dequeue"})
+    repeating = frozenset({"enqueue"})
     insertion, removal = "enqueue", "dequeue"
 
     def malformed(self, call: Call) -> str | None:
@@ -183,6 +186,7 @@ class Stack(_Sequential):
 
     name = "stack"
     fs = frozenset({"push", "pop"})
+    repeating = frozenset({"push"})
     insertion, removal = "push", "pop"
     order = "the top last"
 

@@ -1,7 +1,6 @@
 """A counter and a mutex, as models.
 
 1. A counter starts at its initial value, an integer, by default 0. `add` n (a negative n subtracts), `read` the sum.
-   What a completed `add` answers is ignored: systems repeat the argument there, or answer nothing.
 2. `acquire` takes a mutex that is free, and `release` frees one that is taken. Neither can happen otherwise.
 3. The initial value of a mutex is its holder (a number or a name), or null if it is free, as by default. The model
    does not care who holds it: any process may release.
@@ -21,6 +20,7 @@ class Counter(Model):
     name = "counter"
     initial: State = 0
     fs = frozenset({"add", "read"})
+    repeating = frozenset({"add"})
 
     def malformed(self, call: Call) -> str | None:
         if call.f == "add" and type(call.argument) is not int:

@@ -25,6 +25,7 @@ class KeyValue(Model):
     name = "kv"
     initial: State = EMPTY
     fs = frozenset({"get", "put", "append"})
+    repeating = frozenset({"put", "append"})
 
     def malformed(self, call: Call) -> str | None:
         if call.f == "append" and not isinstance(call.argument, str):

@@ -25,6 +25,7 @@ class Register(Model):
 
     name = "register"
     fs = frozenset({"read", "write"})
+    repeating = frozenset({"write"})
 
     def step(self, state: State, call: Call) -> Sequence[State]:
         if call.f == "write":
@@ -49,6 +50,7 @@ class CasRegister(Register):
 
     name = "cas-register"
     fs = frozenset({"read", "write", "cas"})
+    repeating = frozenset({"write", "cas"})
 
     def malformed(self, call: Call) -> str | None:
         if call.f == "cas" and not (isinstance(call.argument, tuple) and len(call.argument) == 2):

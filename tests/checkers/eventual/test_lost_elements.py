@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -233,14 +234,32 @@ def test_a_history_of_one_set_needs_no_key() -> None:
     ("script", "line", "problem"),
     [
         (Script().add(1, at=0).read(5, at=2), 4, "an ok read of a set needs a list, has 5"),
-        (Script().add(1, at=0).read([[1]], at=2), 4, "a read of a set returned something that is no element"),
-        (Script().add([1], at=0), 1, r"an add needs an element, an integer or a string; has \[1\]"),
+        (Script().add(1, at=0).read({"1": 1}, at=2), 4, "an ok read of a set needs a list"),
     ],
 )
 def test_a_value_that_is_no_set_is_refused_with_its_line(script: Script, line: int, problem: str) -> None:
     with pytest.raises(HistoryError, match=problem) as caught:
         check(script.history)
     assert caught.value.line == line
+
+
+@pytest.mark.parametrize("element", [[7, 0], {"a": 1, "b": [2]}, 1.5, True, None, [], ""])
+def test_any_value_is_an_element_of_a_set(element: object) -> None:
+    """Each is lost if no read holds it, and what a read holds in its place was added by nobody."""
+    assert check(Script().add(element, at=0).read([element], at=2).history).outcome == "valid"
+    other = check(Script().add(element, at=0).read([7], at=2).history)
+    assert (other.evidence["lost"], other.evidence["unexpected"]) == (1, 1)
+    assert other.witness is not None
+    assert other.witness.data["value"] == element
+    assert json.loads(json.dumps(other.as_dict()))["witness"]["data"]["lost"][0]["value"] == element
+
+
+@pytest.mark.parametrize(
+    ("added", "read"), [(1, True), (True, 1), (1, "1"), (1, 1.0), ([1], [True]), ([7, 0], "[7, 0]")]
+)
+def test_elements_that_are_not_the_same_json_are_two(added: object, read: object) -> None:
+    verdict = check(Script().add(added, at=0).read([read], at=2).history)
+    assert (verdict.evidence["lost"], verdict.evidence["unexpected"]) == (1, 1)
 
 
 def test_the_witness_is_the_same_whatever_the_order_of_a_set_of_strings_is() -> None:
