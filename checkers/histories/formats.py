@@ -25,6 +25,7 @@ from splitbrain.checkers.histories.json_array import JsonOperations
 EXPECTED = "JSONL (one event a line), a JSON array, Jepsen's EDN, or a log of Jepsen's"
 _json_object = re.compile(rb'\{\s*(?:"|\}?$)')
 _json_array = re.compile(rb'\[\s*\{\s*"[^"]*"\s*:')
+_brackets = re.compile(rb"\[\s*\{?")
 _wide = re.compile(rb"[^\x00]\x00|\x00[\t\n\r -~]")
 _not_text = re.compile(rb"[\x00-\x08\x0e-\x1f\x7f]")
 
@@ -42,9 +43,19 @@ def read(lines: Iterable[bytes] | Iterable[str], *, independent: bool = False) -
     for line in source:
         begun = line.removeprefix(codecs.BOM_UTF8) if not blank else line
         if begun.strip():
-            return _read(begun.strip(), len(blank) + 1, chain(blank, [begun], source), independent)
+            beginning, taken = _beginning(begun, source)
+            return _read(beginning, len(blank) + 1, chain(blank, taken, source), independent)
         blank.append(begun)
     return History([])
+
+
+def _beginning(first: bytes, source: Iterator[bytes]) -> tuple[bytes, list[bytes]]:
+    """What a text begins with, and the lines that were taken to see it: one, or more where brackets stand alone."""
+    beginning, taken = first.strip(), [first]
+    while _brackets.fullmatch(beginning) and (more := next(source, None)) is not None:
+        taken.append(more)
+        beginning += more.strip()
+    return beginning, taken
 
 
 def _as_bytes(lines: Iterable[bytes] | Iterable[str]) -> Iterator[bytes]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tests.checkers import harness_comparisons
+from tests.checkers import harness_comparisons, told_comparisons
 from tests.checkers.causal import comparisons as causal
 from tests.checkers.comparison import Comparison
 from tests.checkers.eventual import comparisons as eventual
@@ -17,6 +17,6 @@ from tests.checkers.transactions import comparisons as transactions
 
 AREAS = (
     *(harness_comparisons, linearizability, polynomial, transactions),
-    *(sessions, causal, eventual, invariants, service),
+    *(sessions, causal, eventual, invariants, service, told_comparisons),
 )
 ALL: Mapping[str, Comparison] = {comparison.name: comparison for area in AREAS for comparison in area.COMPARISONS}

@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from random import Random
 
+from splitbrain.checkers.histories.edn import write
+from splitbrain.checkers.histories.formats import read
 from splitbrain.checkers.histories.history import History
 from splitbrain.checkers.transactions import check
 from splitbrain.checkers.verdict import Verdict
@@ -137,6 +139,32 @@ def snapshots(model: str) -> Callable[[int], str]:
     return compare
 
 
+def completions_only(seed: int) -> str:
+    """Without invocations a history of lists is judged as it is with them, as far as no order in time is promised; and a
+    model that promises one is never said to hold.
+    """
+    random = Random(seed)
+    history = generate.history(random, "list-append")
+    ended = {operation.invocation.index for operation in history.operations if operation.completion is None}
+    lines = []
+    for operation in history.operations:
+        event = operation.completion or operation.invocation
+        kind = "info" if event.index in ended else event.type
+        value = event.value if kind == "ok" else operation.invocation.value
+        lines.append((event.index, f"{{:type :{kind}, :value {write(value)}}}\n".encode()))
+    alone = read([line for _, line in sorted(lines)])
+    if alone.real_time:
+        return "unknown"  # There was nothing to read.
+    verdict, strict = _judged(alone, "serializable", None), _judged(alone, "strict-serializable", None)
+    said = verdict.outcome.value
+    if strict.outcome.value != ("invalid" if said == "invalid" else "unknown"):
+        raise Disagreement(history, f"serializable: {verdict.reason}; strict-serializable: {strict.reason}")
+    expected = "valid" if "serializable" in oracle.orders(history) else "invalid"
+    if said not in (expected, "unknown"):
+        raise Disagreement(history, f"without invocations: {verdict.reason}, but brute force says {expected}")
+    return said
+
+
 COMPARISONS: Sequence[Comparison] = (
     Comparison("transactions of lists: anomalies by definition", names_of(_LISTS, "list-append")),
     Comparison("transactions of registers: anomalies by definition", names_of(_REGISTERS, "rw-register")),
@@ -144,6 +172,7 @@ COMPARISONS: Sequence[Comparison] = (
         "transactions in generated graphs: anomalies by definition", names_of(generate.generated_graph, "list-append")
     ),
     Comparison("transactions of lists: every serial order", orders_of_lists),
+    Comparison("transactions of lists, completions only: every serial order", completions_only),
     Comparison("transactions of registers: every serial order", orders_of_registers),
     Comparison(
         "transactions of registers: every order of versions",
