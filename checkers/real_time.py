@@ -1,4 +1,4 @@
-"""Real time: which operation was over before which other one began, and verdicts where nobody knows.
+"""Real time: which operation was over before which other one began, and verdicts where that is ambiguous.
 
 1. A history of completions only (`History.real_time` is false) has no order of its operations in time, and none within
    a process. All of them may have happened at once.

@@ -112,8 +112,8 @@ class History:
 
     events: as recorded. truncated: the end was cut off and dropped. cut_at: the line, from 1, on which the event that
     was cut off begins, or on which the text ends inside a vector or list; 0 if nothing was cut off or the line is not
-    known. real_time: whether invocations were recorded. Without them nobody knows which operation was over before which
-    other one began; all begin before the first event then.
+    known. real_time: whether invocations were recorded. Without them the order in real time is ambiguous, and all
+    operations begin before the first completion.
     """
 
     events: Sequence[Event]

@@ -30,12 +30,12 @@ import msgspec
 
 from splitbrain.checkers.histories.builder import HistoryBuilder
 from splitbrain.checkers.histories.columns import TYPES
-from splitbrain.checkers.histories.edn import EdnError, Reader, write
-from splitbrain.checkers.histories.edn_fast import Translator
-from splitbrain.checkers.histories.edn_scalars import keyword, scalar
 from splitbrain.checkers.histories.event import NEMESIS, Event, HistoryError
 from splitbrain.checkers.histories.history import History
 from splitbrain.checkers.histories.nesting import DEEPEST, too_deep
+from splitbrain.checkers.histories.notation.edn import EdnError, Reader, write
+from splitbrain.checkers.histories.notation.edn_fast import Translator
+from splitbrain.checkers.histories.notation.edn_scalars import keyword, scalar
 
 TRANSACTION = "txn"
 _BATCH = 256  # Lines: few enough that what they decode to dies young, many enough to share the cost of a call.

@@ -21,11 +21,11 @@ from typing import Any
 
 from splitbrain.checkers.histories.builder import HistoryBuilder
 from splitbrain.checkers.histories.columns import TYPES
-from splitbrain.checkers.histories.edn import EdnError, read_all, write
 from splitbrain.checkers.histories.event import NEMESIS, Event, HistoryError
 from splitbrain.checkers.histories.history import History
 from splitbrain.checkers.histories.jepsen import clipped, error_text, split_independent
 from splitbrain.checkers.histories.nesting import DEEPEST
+from splitbrain.checkers.histories.notation.edn import EdnError, read_all, write
 
 _operation = re.compile(
     r"(?:.*?jepsen.*?[ \t:-])?[ \t]*([0-9]{1,18}|:nemesis)[ \t]+:(\S+)[ \t]+:(\S+)(?:[ \t]+(\S.*?))?\s*", re.DOTALL

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from splitbrain.checkers.histories.edn import EdnError, Reader, read, read_all, write
+from splitbrain.checkers.histories.notation.edn import EdnError, Reader, read, read_all, write
 from tests.checkers.histories.written import VALUES
 
 

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from random import Random
 
-from splitbrain.checkers.histories.edn import write
 from splitbrain.checkers.histories.formats import read
 from splitbrain.checkers.histories.history import History
+from splitbrain.checkers.histories.notation.edn import write
 from splitbrain.checkers.transactions import check
 from splitbrain.checkers.verdict import Verdict
 from tests.checkers.comparison import Comparison, Disagreement

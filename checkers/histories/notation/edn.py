@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
-from splitbrain.checkers.histories.edn_scalars import SYMBOLIC, NotEdn, atom, keyword, scalar, shown, string
+from splitbrain.checkers.histories.notation.edn_scalars import SYMBOLIC, NotEdn, atom, keyword, scalar, shown, string
 
 _ATOM = r"""[^ \t\r\n\f\v,;"()\[\]{}\\]*+"""
 _tokens = re.compile(
