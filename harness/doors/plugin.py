@@ -236,7 +236,7 @@ class _Stopped(Progress):
 
     def __call__(self, text: str) -> None:
         if self._cluster.ended is not None:
-            raise RuntimeError("the test was ended")
+            end_all(self._cluster.ended)  # Raised here, it would cost what an interrupted run still has to do.
 
 
 def _experiment(workload: str, arguments: dict[str, Any]) -> Experiment:
