@@ -205,6 +205,8 @@ class Cluster:
         # Only tests that run something pay for importing the whole harness.
         from splitbrain.harness.running.run import run
 
+        if self.ended is not None:
+            raise self.ended  # A thread that outlived its test starts nothing beside the next one.
         refusal = ""
         try:
             arguments = {"time_limit_s": _TIME_LIMIT_S, **self._given, **changes, **self._forced}
