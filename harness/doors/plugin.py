@@ -211,7 +211,7 @@ class Cluster:
         try:
             arguments = {"time_limit_s": _TIME_LIMIT_S, **self._given, **changes, **self._forced}
             experiment = _experiment(workload, arguments)
-            result = run(experiment, out=self._out, progress=_Stopped(self))
+            result = run(experiment, out=self._out, progress=Progress(quiet=True))
         except (UsageProblem, ResultsError) as problem:
             refusal = str(problem)
         if self.ended is not None:
@@ -227,18 +227,6 @@ class Cluster:
 
 
 _CLUSTER = pytest.StashKey[Cluster]()
-
-
-class _Stopped(Progress):
-    """Shows nothing, and stops a run that a thread began as the test was ended, too late to be told."""
-
-    def __init__(self, cluster: Cluster) -> None:
-        super().__init__(quiet=True)
-        self._cluster = cluster
-
-    def __call__(self, text: str) -> None:
-        if self._cluster.ended is not None:
-            end_all(self._cluster.ended)  # Raised here, it would cost what an interrupted run still has to do.
 
 
 def _experiment(workload: str, arguments: dict[str, Any]) -> Experiment:
