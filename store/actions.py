@@ -17,6 +17,16 @@ Bits = Callable[[int], int]
 """Randomness as an argument: `bits(k)` is a fresh integer of k random bits (`random.Random(seed).getrandbits`)."""
 
 
+def host_port(address: Address) -> str:
+    """An address as `host:port`, an IPv6 one in brackets (RFC 3986, section 3.2.2).
+
+    >>> host_port(("10.0.0.1", 7000)), host_port(("::1", 7000))
+    ('10.0.0.1:7000', '[::1]:7000')
+    """
+    host, port = address
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 class Instant(NamedTuple):
     """A moment. monotonic: seconds, for durations. wall_ns: the node's own calendar clock, which may be wrong."""
 

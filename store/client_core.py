@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from functools import reduce
 from operator import xor
 
-from splitbrain.store.actions import Action, Address, Bits, Instant
+from splitbrain.store.actions import Action, Address, Bits, Instant, host_port
 from splitbrain.store.config import Config, ConfigError
 from splitbrain.store.errors import StoreError
 from splitbrain.store.membership.history import fold
@@ -109,7 +109,7 @@ class ClientCore:
     def says(self) -> str:
         """What nodes said instead of answering (`rejections`), for a person to read; "" if they said nothing."""
         said = ((node, self._rpc.says(node)) for node in self._nodes)
-        return "; ".join(f"{host}:{port} says: {text}" for (host, port), text in said if text)
+        return "; ".join(f"{host_port(node)} says: {text}" for node, text in said if text)
 
     def error(self, reply: Reply | None) -> StoreError:
         """The error to raise for a reply that is not the result of a request; None: no reply came in time."""

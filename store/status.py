@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from splitbrain.store.actions import host_port
 from splitbrain.store.parts import Core
 from splitbrain.store.repair.hinted_handoff import Handoff
 from splitbrain.store.scheduling.latencies import Latencies
@@ -25,7 +26,7 @@ def status(core: Core, handoff: Handoff, latencies: Mapping[str, Latencies], req
             "view": f"{core.membership.view:016x}",
             "standing": core.membership.standing or "outside",
             "leaving": core.membership.leaving(),
-            "members": {m.name: f"{m.address[0]}:{m.address[1]}" for m in ring.members.values()},
+            "members": {m.name: host_port(m.address) for m in ring.members.values()},
             "partitions": {name: ring.owners.count(name) for name in ring.members},
         },
         "peers": _peers(core),

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from splitbrain.store.actions import host_port
 from splitbrain.store.cli.arguments import Contact, MemberType, contact_options
 from splitbrain.store.cli.queries import Cluster, ask, ask_each, look
 from splitbrain.store.cli.tables import draw, matrix, status_tables, table
@@ -120,7 +121,7 @@ def ring_report(cluster: Cluster, key: bytes | None) -> dict[str, Any]:
     nodes = {
         name: {
             "standing": str(standing),
-            "address": f"{member.address[0]}:{member.address[1]}",
+            "address": host_port(member.address),
             "zone": member.zone,
             "capacity": member.capacity,
             "partitions": len(owned.get(name, ())),

@@ -1,6 +1,8 @@
 """Commands on keys: get, put, delete, and what every node holds of one.
 
-Bytes of a value that are no text are shown with backslashes; `--json` has values in base64 as well.
+1. Each value is one line: line ends, backslashes and bytes that are no text are shown with backslashes, so that one
+   value of two lines is told from two siblings.
+2. `get --raw` writes a value's own bytes and nothing else; `--json` has values in base64 as well.
 """
 
 from __future__ import annotations
@@ -8,18 +10,21 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
 
 from splitbrain.store.cli.arguments import Contact, contact_options, context_of, read_quorum, write_quorum
-from splitbrain.store.cli.queries import ask, ask_each, look
+from splitbrain.store.cli.queries import FAILED, ask, ask_each, end, look
 from splitbrain.store.cli.tables import draw, table
 from splitbrain.store.errors import StoreError
 from splitbrain.store.versions.dotted import Version
 from splitbrain.store.wire.client_messages import Held
+
+LINE_END = re.compile("[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]")
 
 
 @click.command()
@@ -27,8 +32,11 @@ from splitbrain.store.wire.client_messages import Held
 @click.argument("key")
 @read_quorum
 @click.option("--local", is_flag=True, help="The raw versions this node itself holds.")
-def get(contact: Contact, as_json: bool, key: str, local: bool, **quorum: Any) -> None:
+@click.option("--raw", is_flag=True, help="The value's own bytes; fails if there is none, or several.")
+def get(contact: Contact, as_json: bool, key: str, local: bool, raw: bool, **quorum: Any) -> None:
     """Print the values of KEY, and the context that covers them."""
+    if raw and (as_json or local):
+        raise click.UsageError(f"--raw and {'--json' if as_json else '--local'} exclude each other; give one of them")
     if local:
         held = ask(contact, lambda client: client.local(os.fsencode(key)))
         if as_json:
@@ -41,11 +49,15 @@ def get(contact: Contact, as_json: bool, key: str, local: bool, **quorum: Any) -
     found = ask(contact, lambda client: client.get(os.fsencode(key), **quorum))
     context = base64.b64encode(found.context).decode()
     if as_json:
-        raw = [base64.b64encode(value).decode() for value in found.values]
-        click.echo(json.dumps({"values": [*map(_text, found.values)], "base64": raw, "context": context}))
+        encoded = [base64.b64encode(value).decode() for value in found.values]
+        click.echo(json.dumps({"values": [*map(_text, found.values)], "base64": encoded, "context": context}))
+        return
+    if raw:
+        _write_raw(found.values)
+        click.echo(f"context: {context}", err=True)
         return
     for value in found.values:
-        click.echo(_text(value), color=True)  # Else click takes a value's escape sequences away, into a pipe.
+        click.echo(_line(value), color=True)  # Else click takes a value's escape sequences away, into a pipe.
     if not found.values:
         click.echo("(no value)", err=True)
     click.echo(f"context: {context}", err=True)
@@ -162,6 +174,26 @@ def _moment(wall_ns: int) -> str:
 
 def _text(value: bytes) -> str:
     return value.decode("utf-8", "backslashreplace")
+
+
+def _line(value: bytes) -> str:
+    r"""A value as one line that stands for no other value (rule 1).
+
+    >>> _line(b"milk\nand honey"), _line(b"\xff"), _line(rb"\xff")
+    ('milk\\nand honey', '\\xff', '\\\\xff')
+    """
+    text = value.replace(b"\\", rb"\\").decode("utf-8", "backslashreplace")
+    # All that Python, and so a reader of lines, takes for a line's end.
+    return LINE_END.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+def _write_raw(values: Sequence[bytes]) -> None:
+    if not values:
+        end("no value: the key is not there, and no bytes would look like an empty value", FAILED)
+    if len(values) > 1:
+        end(f"{len(values)} siblings, which --raw can't tell apart: get them with --json, in base64", FAILED)
+    sys.stdout.buffer.write(values[0])
+    sys.stdout.buffer.flush()
 
 
 def _show_context(context: bytes, as_json: bool) -> None:

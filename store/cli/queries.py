@@ -50,7 +50,7 @@ class Cluster:
 def ask(contact: Contact, question: Question[T]) -> T:
     """Ask the nodes in turn; ends the command if none answers. Returns the first answer."""
     try:
-        return asyncio.run(_ask(contact, question))
+        return asyncio.run(answer(contact, question))
     except StoreError as problem:
         known = "it certainly did not happen" if problem.kind.definite else "nobody knows whether it happened"
         end(f"{problem.code}: {problem.message} ({known})", FAILED)
@@ -63,7 +63,7 @@ def ask_each(contact: Contact, nodes: Mapping[str, Address], question: Question[
 
     async def one(address: Address) -> T | StoreError:
         try:
-            return await _ask(replace(contact, nodes=(address,)), question)
+            return await answer(replace(contact, nodes=(address,)), question)
         except StoreError as problem:
             return problem
 
@@ -95,7 +95,8 @@ def end(text: str, code: int) -> NoReturn:
     raise SystemExit(code)
 
 
-async def _ask(contact: Contact, question: Question[T]) -> T:
+async def answer(contact: Contact, question: Question[T]) -> T:
+    """The first answer of the nodes, asked in turn. Raises StoreError if none answers, OSError without a socket."""
     core = ClientCore(contact.nodes, secret=contact.secret, cluster=contact.cluster, bits=secrets.randbits)
     client = Client(core, present)
     wildcard = "::" if ":" in contact.nodes[0][0] else "0.0.0.0"

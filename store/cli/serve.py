@@ -1,7 +1,8 @@
 """`splitbrain-store serve`: a node as a process.
 
 1. However a node ends, the last line of its log names the cause and the remedy. A signal ends it with exit code 0.
-2. A node that is no member yet says so, with the command that makes it join.
+2. A node that is no member yet says so, with the command that makes it join. It asks its seeds, and says when they do
+   not answer: without one it hears of nothing.
 """
 
 from __future__ import annotations
@@ -19,14 +20,18 @@ from typing import NoReturn
 
 import click
 
-from splitbrain.store.actions import Address
-from splitbrain.store.cli.arguments import AddressType, MemberType, configuration, key_options
-from splitbrain.store.cli.queries import BROKEN, end
+from splitbrain.store.actions import Address, host_port
+from splitbrain.store.cli.arguments import AddressType, Contact, MemberType, configuration, key_options
+from splitbrain.store.cli.queries import BROKEN, answer, end
 from splitbrain.store.config import CAPACITY_MAX, ConfigError, Member
+from splitbrain.store.errors import StoreError
 from splitbrain.store.membership.history import Standing
 from splitbrain.store.server import Server
 from splitbrain.store.storage.engine import Engine, EngineError, MemoryEngine, SqliteEngine
 from splitbrain.store.storage.replica import IdentityError
+
+SEED_PAUSE_S = 2.0
+"""Between two questions to the seeds; each takes up to `client_core.TIMEOUT_S`, if nobody answers."""
 
 
 @click.command()
@@ -92,7 +97,8 @@ def serve(
         _tune()
         if server.standing in (None, Standing.GONE):
             _note(_waiting(joining, seeds[0] if seeds else None, cluster))
-        asyncio.run(_serve(server, f"{name} of {cluster} on {_shown(address)}, {engine}"))
+        where = f"{name} of {cluster} on {host_port(address)}, {engine}"
+        asyncio.run(_serve(server, where, Contact(secret, cluster, seeds)))
     except ConfigError as problem:
         raise click.UsageError(str(problem)) from None
     except (EngineError, IdentityError) as problem:
@@ -106,7 +112,7 @@ def serve(
             opened.close()
 
 
-async def _serve(server: Server, where: str) -> None:
+async def _serve(server: Server, where: str, seeds: Contact) -> None:
     started = asyncio.Event()
     task = asyncio.create_task(server.serve(started))
     loop = asyncio.get_running_loop()
@@ -118,8 +124,29 @@ async def _serve(server: Server, where: str) -> None:
     if started.is_set():
         with contextlib.suppress(OSError):
             click.echo(f"serving {where}")
+    asking = asyncio.create_task(_ask_seeds(server, seeds)) if seeds.nodes else None
     with contextlib.suppress(asyncio.CancelledError):
         await task
+    if asking is not None:
+        asking.cancel()
+
+
+async def _ask_seeds(server: Server, seeds: Contact) -> None:
+    """While the node waits outside the ring: say when no seed answers, and when one does again."""
+    silent = False
+    while server.standing in (None, Standing.GONE):
+        try:
+            await answer(seeds, lambda client: client.view())
+        except (StoreError, OSError) as problem:
+            if not silent:
+                why = problem.message if isinstance(problem, StoreError) else problem.strerror
+                _note(f"no seed answers ({', '.join(map(host_port, seeds.nodes))}): {why}; asking on")
+            silent = True
+        else:
+            if silent:
+                _note("a seed answers now")
+            silent = False
+        await asyncio.sleep(SEED_PAUSE_S)
 
 
 def _tune() -> None:
@@ -147,18 +174,13 @@ def _address(name: str, members: tuple[Member, ...], seeds: tuple[Address, ...],
 
 def _waiting(joining: Member, seed: Address | None, cluster: str) -> str:
     host, port = joining.address
-    where = f"HOST:{port}" if ipaddress.ip_address(host).is_unspecified else f"{_shown(joining.address)}"
+    where = f"HOST:{port}" if ipaddress.ip_address(host).is_unspecified else f"{host_port(joining.address)}"
     more = f" --zone {joining.zone}" if joining.zone else ""
     more += f" --capacity {joining.capacity}" if joining.capacity != 1 else ""
     more += f" --cluster {cluster}" if cluster != "splitbrain" else ""
-    node = "HOST:PORT" if seed is None else _shown(seed)
+    node = "HOST:PORT" if seed is None else host_port(seed)
     command = f"splitbrain-store join {joining.name}={where}{more} --node {node} --key-file FILE"
     return f"{joining.name} waits outside the ring, and serves nobody; have it join with: {command}"
-
-
-def _shown(address: Address) -> str:
-    host, port = address
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _note(text: str) -> None:
@@ -174,7 +196,7 @@ def _cannot_listen(address: Address, problem: OSError) -> str:
         remedy = "ports below 1024 are the system's; give another"
     else:
         remedy = "free the port, or give another"
-    return f"can't listen on {_shown(address)} ({problem.strerror}): {remedy}"
+    return f"can't listen on {host_port(address)} ({problem.strerror}): {remedy}"
 
 
 def _end_of_a_bug(problem: Exception) -> NoReturn:

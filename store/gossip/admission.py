@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from functools import partial
 
+from splitbrain.store.actions import host_port
 from splitbrain.store.config import ConfigError, Member
 from splitbrain.store.errors import StoreError
 from splitbrain.store.gossip.gossip import Gossip
@@ -58,7 +59,7 @@ class Admission:
         if core.membership.has(member):
             self._done(incoming, None)
             return
-        node = f"{member.name} at {member.address[0]}:{member.address[1]}"
+        node = f"{member.name} at {host_port(member.address)}"
 
         def answered(reply: Reply | None) -> None:
             match reply:

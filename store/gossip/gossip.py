@@ -22,7 +22,7 @@ import itertools
 from collections.abc import Callable, Iterable
 from functools import partial
 
-from splitbrain.store.actions import Address, Bits
+from splitbrain.store.actions import Address, Bits, host_port
 from splitbrain.store.config import COMMON
 from splitbrain.store.parts import Core
 from splitbrain.store.ring.ring import Ring
@@ -200,7 +200,7 @@ class Gossip:
 
     def _refused(self, peer: Peer, reply: Failed) -> None:
         self._core.counters["gossip_refused"] += 1
-        name = peer if isinstance(peer, str) else f"{peer[0]}:{peer[1]}"
+        name = peer if isinstance(peer, str) else host_port(peer)
         self._note_now_and_then(name, f"{name} does not hear this node out: {reply.message}")
 
     def _note_now_and_then(self, about: str, text: str) -> None:

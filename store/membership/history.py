@@ -16,7 +16,7 @@ from operator import itemgetter
 
 import msgspec
 
-from splitbrain.store.actions import Address
+from splitbrain.store.actions import Address, host_port
 from splitbrain.store.config import Config, Member
 from splitbrain.store.ring.ring import Ring
 from splitbrain.store.wire.changes import Change, Kind
@@ -105,15 +105,10 @@ def objection_to(member: Member, nodes: Nodes, taken: Mapping[Address, str]) -> 
     """Why the member can't join; None if it can. A leaving node may join again at the same address."""
     known, standing = nodes.get(member.name, (member, Standing.GONE))
     if standing is Standing.MEMBER:
-        return f"the name {member.name!r} is taken by the node at {shown(known.address)}; choose another"
+        return f"the name {member.name!r} is taken by the node at {host_port(known.address)}; choose another"
     if standing is Standing.LEAVING and known.address != member.address:
-        return f"{member.name!r} is still leaving from {shown(known.address)}; wait until it is gone"
+        return f"{member.name!r} is still leaving from {host_port(known.address)}; wait until it is gone"
     other = taken.get(member.address, member.name)
     if other != member.name:
-        return f"{shown(member.address)} is the address of {other!r}; give each node its own"
+        return f"{host_port(member.address)} is the address of {other!r}; give each node its own"
     return None
-
-
-def shown(address: Address) -> str:
-    """The address as people write it."""
-    return f"{address[0]}:{address[1]}"

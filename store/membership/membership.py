@@ -24,10 +24,10 @@ from collections.abc import Callable, Iterable
 
 import msgspec
 
-from splitbrain.store.actions import Address, Reader, Record
+from splitbrain.store.actions import Address, Reader, Record, host_port
 from splitbrain.store.config import Config, ConfigError, Member
 from splitbrain.store.errors import StoreError
-from splitbrain.store.membership.history import Standing, fold, listening, objection_to, order, resume, shown
+from splitbrain.store.membership.history import Standing, fold, listening, objection_to, order, resume
 from splitbrain.store.ring.ring import Ring
 from splitbrain.store.storage.engine import DamagedRecord
 from splitbrain.store.storage.replica import RING, Replica
@@ -215,7 +215,7 @@ class Membership:
     def _pass(self, change: Change, reason: str) -> None:
         if identity(change) not in self._passed:
             self._passed.add(identity(change))
-            node = f"{change.name!r} at {shown(change.address)}"
+            node = f"{change.name!r} at {host_port(change.address)}"
             by = f"told to {change.issuer}" if change.issuer else "of a cluster's beginning"
             self._note(f"the {change.kind} of {node}, {by}, has no effect: {reason}")
 

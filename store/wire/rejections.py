@@ -18,7 +18,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable
 
-from splitbrain.store.actions import Address
+from splitbrain.store.actions import Address, host_port
 from splitbrain.store.wire.datagrams import NONCE, PROTOCOL, Wire
 
 REJECTIONS_A_SECOND = 5
@@ -77,11 +77,11 @@ class Rejections:
         if answer is not None and self._may_send(now):
             self._send(source, answer)
         if reason in _SENDS:
-            self._count(reason, f"{source[0]}:{source[1]} sends datagrams {_SENDS[reason]}", now)
+            self._count(reason, f"{host_port(source)} sends datagrams {_SENDS[reason]}", now)
 
     def heard(self, source: Address, text: str, now: float) -> None:
         """A rejection of one of this node's own datagrams has come."""
-        self._count("says", f"{source[0]}:{source[1]} says: {text}", now)
+        self._count("says", f"{host_port(source)} says: {text}", now)
 
     def _may_send(self, now: float) -> bool:
         if int(now) != self._second:

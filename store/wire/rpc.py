@@ -28,7 +28,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from splitbrain.store.actions import Action, Address, Bits, Send
+from splitbrain.store.actions import Action, Address, Bits, Send, host_port
 from splitbrain.store.scheduling.timers import Present, Timer, Timers
 from splitbrain.store.wire.client_messages import Failed, Put
 from splitbrain.store.wire.datagrams import HELLO, REPLY, REQUEST, RETRY, Fragment, Refused, Wire, name_checksum
@@ -160,7 +160,7 @@ class Rpc:
             asked.timer = self._timers.at(deadline, lambda: self._expire(peer, asked))
         else:
             self.counters["window_full"] += 1
-            text = f"{WAITING_MAX} requests to {to[0]}:{to[1]} are waiting; send fewer at a time"
+            text = f"{WAITING_MAX} requests to {host_port(to)} are waiting; send fewer at a time"
             self._refuse(asked, "busy", text)
 
     def answer(self, incoming: Incoming, reply: Reply) -> None:

@@ -55,3 +55,10 @@ def test_of_a_key_it_names_the_primaries_and_then_who_stands_in():
 
 def test_the_view_is_the_digest_that_nodes_compare():
     assert ring_report(cluster(), None)["view"] == "0000000000000abc"
+
+
+def test_ring_printed_an_ipv6_address_so_that_nobody_could_tell_its_port():
+    start = Change(0, "", Kind.START, "n1", ("fd00::1", 7001), "", 1)
+    ring, nodes = fold([start], Config(n=1, r=1, w=1))
+    report = ring_report(Cluster(Config(n=1, r=1, w=1), ring, nodes, 1), None)
+    assert report["nodes"]["n1"]["address"] == "[fd00::1]:7001"

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import random
 import re
 import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -104,6 +107,48 @@ def test_a_node_outside_says_how_to_have_it_join(cluster):
     _, log = cluster.ended(process)
     command = f"splitbrain-store join n4={cluster.address(4)} --capacity 2 --node {cluster.address(1)} --key-file FILE"
     assert command in log
+
+
+def test_a_joining_node_did_not_say_that_its_seed_was_silent(cluster):
+    process = cluster.start(4, "--seed", cluster.address(1), "--listen", cluster.address(4))
+    line = next(line for line in process.stdout if "no seed answers" in line)
+    assert f"no seed answers ({cluster.address(1)}): no answer within" in line
+    cluster.start(1, *cluster.members(1), *ALONE)
+    assert any("a seed answers now" in line for line in process.stdout)
+    process.terminate()
+    assert cluster.ended(process)[0] == 0
+
+
+# Values
+
+
+def test_get_printed_bytes_that_are_no_text_as_backslashes_and_could_not_print_them_as_they_are(cluster):
+    cluster.start(1, *cluster.members(1), *ALONE)
+    value = random.Random(16).randbytes(3000)
+    common = ["--node", cluster.address(1), "--key-file", str(cluster.key)]
+    store = [sys.executable, "-m", "splitbrain.store.cli.main"]
+    subprocess.run([*store, "put", *common, "k"], input=value, check=True, capture_output=True)
+    got = subprocess.run([*store, "get", *common, "--raw", "k"], check=True, capture_output=True)
+    assert got.stdout == value
+    assert got.stderr.startswith(b"context: ")
+
+
+def test_a_raw_get_of_nothing_or_of_siblings_fails_and_prints_no_bytes(cluster):
+    cluster.start(1, *cluster.members(1), *ALONE)
+    code, output, errors = cluster.ask("get", "--raw", "k")
+    assert (code, output) == (1, "") and "no value" in errors
+    for value in ("a", "b"):
+        assert cluster.ask("put", "k", value)[0] == 0
+    code, output, errors = cluster.ask("get", "--raw", "k")
+    assert (code, output) == (1, "") and "2 siblings" in errors and "--json" in errors
+    assert cluster.ask("get", "--raw", "--json", "k")[0] == 64
+
+
+def test_one_value_of_two_lines_looked_like_two_siblings(cluster):
+    cluster.start(1, *cluster.members(1), *ALONE)
+    for value in ("milk\neggs", "milk\\neggs", "eggs"):
+        assert cluster.ask("put", "k", value)[0] == 0
+    assert sorted(cluster.ask("get", "k")[1].splitlines()) == ["eggs", "milk\\\\neggs", "milk\\neggs"]
 
 
 def test_a_dead_node_does_not_keep_the_others_from_being_looked_into(cluster, monkeypatch):
