@@ -19,7 +19,8 @@ ENGINE_TIMEOUT_S = 60
 
 
 def connect(timeout_s: float = ENGINE_TIMEOUT_S) -> DockerClient:
-    """A client of the engine that DOCKER_HOST names, or of the machine's own.
+    """A client of the engine that the `docker` command would use: that of DOCKER_HOST, else of the active context
+    (DOCKER_CONTEXT, or what `docker context use` chose), else the machine's own.
 
     Raises EnvironmentFailure if none answers or it may not be used.
     """
@@ -60,7 +61,7 @@ def _cause(error: Exception) -> str:
         return "it does not answer in time; restart it (`systemctl restart docker`)"
     if isinstance(error, DockerException | requests.exceptions.ConnectionError | ConnectionError | OSError):
         return (
-            "none is running, or DOCKER_HOST names the wrong one; start it (`systemctl start docker`), "
+            "none is running, or DOCKER_HOST or the context names the wrong one; start it (`systemctl start docker`), "
             f"or use `--env sim`, which needs none ({said})"
         )
     return said

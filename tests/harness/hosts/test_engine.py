@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import hashlib
+import json
+import socket
+import threading
 from pathlib import Path
 
 import pytest
@@ -25,6 +29,43 @@ def test_no_engine_is_one_line_with_the_remedy(monkeypatch: pytest.MonkeyPatch, 
     assert "\n" not in message
     assert "none is running" in message
     assert "systemctl start docker" in message
+
+
+@pytest.mark.parametrize("chosen_by", ["DOCKER_CONTEXT", "config.json"])
+def test_the_engine_of_the_active_context_was_passed_over(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, chosen_by: str
+) -> None:
+    # As `docker context create elsewhere` and `docker context use elsewhere` leave it.
+    meta = tmp_path / "contexts" / "meta" / hashlib.sha256(b"elsewhere").hexdigest()
+    meta.mkdir(parents=True)
+    engine = {"Host": f"unix://{tmp_path}/engine.sock", "SkipTLSVerify": False}
+    context = {"Name": "elsewhere", "Metadata": {}, "Endpoints": {"docker": engine}}
+    (meta / "meta.json").write_text(json.dumps(context))
+    (tmp_path / "config.json").write_text(json.dumps({"currentContext": "elsewhere"} if chosen_by == "config.json" else {}))
+    for name in ("DOCKER_HOST", "DOCKER_CONTEXT"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    if chosen_by == "DOCKER_CONTEXT":
+        monkeypatch.setenv("DOCKER_CONTEXT", "elsewhere")
+    asked: list[bytes] = []
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "engine.sock"))
+        listener.listen()
+        thread = threading.Thread(target=_refuse_once, args=(listener, asked))
+        thread.start()
+        with pytest.raises(EnvironmentFailure):
+            connect(timeout_s=30)
+        # Had it asked another engine, the thread would still wait.
+        with socket.socket(socket.AF_UNIX) as own:
+            own.connect(str(tmp_path / "engine.sock"))
+        thread.join()
+    assert asked[0].startswith(b"GET /version ")
+
+
+def _refuse_once(listener: socket.socket, asked: list[bytes]) -> None:
+    connection, _ = listener.accept()
+    with connection:
+        asked.append(connection.recv(100))
 
 
 def test_no_permission_says_how_to_get_it() -> None:
