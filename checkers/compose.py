@@ -19,6 +19,7 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import BrokenExecutor
 from typing import Any
 
+from splitbrain.checkers.error_origin import at_origin
 from splitbrain.checkers.histories.history import History
 from splitbrain.checkers.histories.prose import count, listing
 from splitbrain.checkers.registry import find
@@ -66,10 +67,10 @@ def _options_by_name(checkers: Mapping[str, Mapping[str, Any]] | Iterable[str]) 
 
 
 def describe_error(error: BaseException) -> str:
-    """A checker's error as text: its message alone if the caller can act on it, else with its type."""
+    """A checker's error as text: its message alone if the caller can act on it, else with its type and its origin."""
     if isinstance(error, BrokenExecutor):
         return "a worker process died (out of memory?); try one job (--jobs 1), or less memory (--memory)"
-    return str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+    return str(error) if isinstance(error, ValueError) else at_origin(f"{type(error).__name__}: {error}", error)
 
 
 def compose(parts: Mapping[str, Verdict], broken: Mapping[str, str]) -> Verdict:

@@ -23,6 +23,7 @@ from typing import Any
 import msgspec
 
 from splitbrain.checkers import causal, linearizability, sessions, transactions
+from splitbrain.checkers.error_origin import at_origin
 from splitbrain.checkers.eventual import convergence, lost_writes, siblings, staleness
 from splitbrain.checkers.histories.history import History
 from splitbrain.checkers.invariants import bank, counter, long_fork, total_queue, unique_ids
@@ -149,7 +150,7 @@ def _loaded(entry: EntryPoint) -> Checker:
     try:
         found = entry.load()
     except (Exception, SystemExit) as problem:  # It is somebody else's module, so it may raise anything.
-        reason = f"{type(problem).__name__}: {problem}"
+        reason = at_origin(f"{type(problem).__name__}: {problem}", problem)
         raise ValueError(f"{named} can't be loaded ({reason}); mend or uninstall its package") from None
     if not isinstance(found, Checker):
         raise ValueError(f"{named} is of type {type(found).__name__}; it must be a splitbrain.Checker")

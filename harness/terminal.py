@@ -4,11 +4,13 @@
 2. An answer that can't be printed (a full disk, a closed output) is an error, so that silence is never taken for an
    answer. A reader that left (`| head`) is no error.
 3. Text from nodes, clients and files can't move the cursor, colour a verdict, or hide its end.
+4. What the output's encoding lacks is escaped: an answer is never lost for a tick.
 """
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import sys
@@ -79,6 +81,23 @@ def printable(text: str) -> str:
     return _UNPRINTABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
+def _encodable(text: str, encoding: str | None) -> str:
+    r"""The text with what the encoding lacks escaped as in JSON.
+
+    >>> print(_encodable("✓ sets 𝄞", "ascii"))
+    \u2713 sets \ud834\udd1e
+    """
+    try:
+        text.encode(encoding or "utf-8")
+    except UnicodeEncodeError as problem:
+        lacking = text[problem.start : problem.end]
+        escaped = json.dumps(lacking)[1:-1]
+        return text[: problem.start] + escaped + _encodable(text[problem.end :], encoding)
+    except LookupError:
+        pass
+    return text
+
+
 def warn(text: str, end: str = "\n") -> None:
     """Print on standard error, if it takes it."""
     _put(printable(text) + end)
@@ -87,7 +106,7 @@ def warn(text: str, end: str = "\n") -> None:
 def _put(text: str) -> None:
     with contextlib.suppress(OSError, ValueError):
         if sys.stderr is not None:
-            print(text, end="", file=sys.stderr, flush=True)
+            print(_encodable(text, sys.stderr.encoding), end="", file=sys.stderr, flush=True)
 
 
 def keep_output() -> None:
@@ -105,7 +124,7 @@ def say(text: str) -> None:
     if output is None:
         raise OutputLost("can't write to standard output: it is closed")
     try:
-        print(printable(text), file=output, flush=True)
+        print(_encodable(printable(text), output.encoding), file=output, flush=True)
     except (OSError, ValueError) as problem:
         # Else the interpreter tries again on its way out, and makes its own exit code of it.
         with contextlib.suppress(OSError, ValueError):

@@ -31,7 +31,7 @@ from splitbrain.checkers.compose import compose, describe_error
 from splitbrain.checkers.linearizability import MODELS, Model
 from splitbrain.checkers.registry import Checker, find, names
 from splitbrain.harness.running.experiment import UsageProblem
-from splitbrain.harness.running.interrupts import named
+from splitbrain.harness.running.interrupts import located
 from splitbrain.harness.running.results import WIDTH, Status
 from splitbrain.harness.suggestions import did_you_mean
 
@@ -123,8 +123,8 @@ def model(name: str) -> Any:
     except KeyboardInterrupt:
         raise
     except BaseException as problem:  # Theirs, so anything.
-        reason = f"{named(problem)}"
-        raise UsageProblem(f"--model {name}: can't import {module or 'a module without a name'} ({reason})") from None
+        text = f"can't import {module or 'a module without a name'} ({located(problem)})"
+        raise UsageProblem(f"--model {name}: {text}") from None
     try:
         thing = getattr(found, attribute)
     except KeyboardInterrupt:
@@ -140,7 +140,7 @@ def model(name: str) -> Any:
     except KeyboardInterrupt:
         raise
     except BaseException as problem:
-        raise UsageProblem(f"--model {name}: can't make one ({named(problem)})") from None
+        raise UsageProblem(f"--model {name}: can't make one ({located(problem)})") from None
     if not isinstance(made, Model):
         what = type(made).__name__
         wanted = "splitbrain.checkers.linearizability.Model"
@@ -212,15 +212,14 @@ def as_json(verdict: Verdict, history: History) -> str:
 
 def as_text(verdict: Verdict, history: History) -> str:
     """Some twenty lines for people: the verdict, the witness, each checker of several, and where the file was cut."""
-    shown = [textwrap.shorten(f"{status(verdict).upper()}: {verdict.reason}", 4 * WIDTH, placeholder=" …")]
+    shown = [" ".join(f"{status(verdict).upper()}: {verdict.reason}".split())]
     if verdict.witness is not None:
         text = verdict.witness.text.splitlines()
         lines = [each for line in text for each in textwrap.wrap(line, WIDTH, subsequent_indent="    ") or [""]]
         shown += lines[:_LINES_OF_WITNESS]
         if len(lines) > _LINES_OF_WITNESS:
             shown.append(f"... ({len(lines) - _LINES_OF_WITNESS} more lines with --json)")
-    parts = [f"  {part.outcome.value:<8} {name}: {part.reason}" for name, part in verdict.parts.items()]
-    shown += [line if len(line) <= WIDTH else line[: WIDTH - 1] + "…" for line in parts]
+    shown += [f"  {part.outcome.value:<8} {name}: {part.reason}" for name, part in verdict.parts.items()]
     if history.truncated:
         where = f" at line {history.cut_at:,}" if history.cut_at else ""
         shown.append(f"the file was cut off{where}; what came before was judged")

@@ -63,10 +63,20 @@ def main() -> None:
         warn("splitbrain: interrupted")
         code = EXIT_INTERRUPTED
     except BaseException as problem:  # The last line of defence: exit code 1 would read as "invalid".
-        warn(f"splitbrain: internal error, {type(problem).__name__}: {problem}; please report it with this command")
+        warn(f"splitbrain: {_failed(problem)}")
         code = EXIT_CODES["broken"]
     guard.report(code)
     sys.exit(code)
+
+
+def _failed(problem: BaseException) -> str:
+    from splitbrain.checkers.error_origin import origin
+    from splitbrain.harness.running.interrupts import named
+
+    where = origin(problem)
+    if where:
+        return f"{where} raised {named(problem)}; correct it there"
+    return f"internal error, {named(problem)}; please report it with this command"
 
 
 def _complete() -> NoReturn:

@@ -17,7 +17,7 @@ from splitbrain.checkers.registry import names as checker_names
 from splitbrain.harness.catalogue import SYSTEMS, WORKLOADS, names, system, workload
 from splitbrain.harness.nemesis import catalogue as faults
 from splitbrain.harness.running.environments import ENVIRONMENTS
-from splitbrain.harness.running.interrupts import interrupting, named
+from splitbrain.harness.running.interrupts import interrupting, located
 
 WIDTH_MOST = 120
 """Wider lines are hard to read, and a pipe has no width."""
@@ -51,7 +51,7 @@ class Listing:
             except BaseException as problem:  # Importing it runs foreign code, which may raise anything.
                 if interrupting(problem):
                     raise
-                self.broken.append({"kind": kind, "name": name, "reason": named(problem)})
+                self.broken.append({"kind": kind, "name": name, "reason": located(problem)})
         return entries
 
     def as_dict(self) -> dict[str, Any]:

@@ -26,11 +26,12 @@ from collections.abc import Awaitable, Callable, Collection, Coroutine
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
+from splitbrain.checkers.error_origin import at_origin
 from splitbrain.checkers.histories.event import NEMESIS, Event, EventType
 from splitbrain.harness.environment import EnvironmentFailure
 from splitbrain.harness.generators import NOTES, Context, Generator, Pending, Test, Thread
 from splitbrain.harness.operation import Completion, Invocation, Nemesis
-from splitbrain.harness.running.interrupts import interrupting, named, said
+from splitbrain.harness.running.interrupts import interrupting, located, named, said
 from splitbrain.harness.system import OperationFailed
 
 SPARE_FACTOR = 10
@@ -289,7 +290,7 @@ class Interpreter:
             if limit.expired():
                 return Completion("info", None, f"timeout: no answer within {limit_s:g} s")
             error = f"crash: {named(problem)}"
-            self.statistics.crashes.append(f"{invocation.f} through {node}: {error}")
+            self.statistics.crashes.append(at_origin(f"{invocation.f} through {node}: {error}", problem))
             return Completion("info", None, error)
 
     async def _client(self, thread: Thread, process: int, node: str) -> OperationClient:
@@ -323,7 +324,7 @@ class Interpreter:
                     error = f"timeout: {text}"
                 case _:
                     error = f"crash: {named(problem)}"
-                    self.statistics.crashes.append(f"{invocation.f}: {error}")
+                    self.statistics.crashes.append(at_origin(f"{invocation.f}: {error}", problem))
             value = {**(invocation.value or {}), "evidence": {"effective": False, "detail": text}}
         completed = replace(invocation, value=value)
         self._complete_event(NEMESIS, self._event(NEMESIS, "info", completed, invocation.node, error))
@@ -387,4 +388,4 @@ class Interpreter:
         except BaseException as problem:
             if interrupting(problem):
                 raise
-            self.statistics.crashes.append(f"close of a client of {node}: {named(problem)}")
+            self.statistics.crashes.append(f"close of a client of {node}: {located(problem)}")

@@ -23,6 +23,8 @@ from collections.abc import Awaitable, Callable, Iterator
 from types import FrameType, TracebackType
 from typing import Any, TypeVar
 
+from splitbrain.checkers.error_origin import at_origin
+
 T = TypeVar("T")
 
 PATIENCE_S = 2.0
@@ -50,6 +52,11 @@ def named(problem: BaseException) -> str:
     ('SystemExit: 0', 'CancelledError')
     """
     return ": ".join(part for part in (type(problem).__name__, said(problem)) if part)
+
+
+def located(problem: BaseException) -> str:
+    """An exception's name and text on one line, and the line of a user's code that it came from."""
+    return at_origin(" ".join(named(problem).split()), problem)
 
 
 def said(problem: BaseException) -> str:

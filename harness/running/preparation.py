@@ -13,7 +13,7 @@ from typing import Any
 
 from splitbrain.harness.running.experiment import Experiment, Prepared, UsageProblem
 from splitbrain.harness.running.facts import facts
-from splitbrain.harness.running.interrupts import interrupting, named
+from splitbrain.harness.running.interrupts import interrupting, located
 
 
 def prepared_for(experiment: Experiment) -> Prepared:
@@ -41,6 +41,6 @@ def _refused(experiment: Experiment, what: str) -> Iterator[None]:
         if interrupting(problem):
             raise
         raise UsageProblem(
-            f"{experiment.workload} on {experiment.system} can't {what} ({named(problem)}); "
+            f"{experiment.workload} on {experiment.system} can't {what} ({located(problem)}); "
             "correct the package that registers it"
         ) from problem

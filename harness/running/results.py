@@ -79,23 +79,31 @@ class Result:
         return printable("\n".join([self._headline, *self._witness(), "", f"replay  {self.command}"]))
 
     def lines(self) -> list[str]:
-        """The end of a run at the terminal: at most 20 lines."""
-        lines = [self._headline, *self._witness()]
-        parts = self.verdict.parts if self.verdict is not None else {}
-        if parts:
-            lines.append("")
-        for name, part in list(parts.items())[:7]:
-            lines.append(f"  {_MARKS[part.outcome]} {name}: {_clipped(part.reason)}")
-        for name, text in list(self.verdict.broken.items() if self.verdict else ())[:1]:
-            lines.append(f"  ! {name} failed: {_clipped(text.splitlines()[-1] if text else '')}")
-        lines += [f"  ! {_clipped(note)}" for note in self.notes[:2]]
+        """The end of a run: at most `LINES` lines, each of them whole. What they don't hold is counted."""
         report = self.folder / "report.html"
         where = f"report  {report}" if report.exists() else f"folder  {self.folder}"
-        return [printable(line) for line in (*lines, "", where, f"replay  {self.command}")]
+        above, below = [self._headline, *self._witness()], ["", where, f"replay  {self.command}"]
+        details = self._details(LINES - len(above) - len(below) - 1)
+        return [printable(line) for line in (*above, *([""] if details else []), *details, *below)]
+
+    def _details(self, room: int) -> list[str]:
+        """A line for each checker and note. Where there are more than `room`, checkers that passed go first."""
+        parts = self.verdict.parts if self.verdict is not None else {}
+        passed = [name for name, part in parts.items() if part.outcome is Outcome.VALID]
+        told = {name: f"  {_MARKS[part.outcome]} {name}: {_flat(part.reason)}" for name, part in parts.items()}
+        broken = self.verdict.broken if self.verdict is not None else {}
+        others = [f"  ! {name} failed: {_flat(text)}" for name, text in broken.items()]
+        others += [f"  ! {_flat(note)}" for note in self.notes]
+        if len(told) + len(others) <= room:
+            return [*told.values(), *others]
+        while passed and len(told) + len(others) > room - 1:
+            del told[passed.pop()]
+        shown = [*told.values(), *others][: room - 1]
+        return [*shown, f"  … ({len(parts) + len(others) - len(shown)} more in {self.folder / 'results.json'})"]
 
     @property
     def _headline(self) -> str:
-        return f"{self.status.upper()}: {self.reason}"
+        return f"{self.status.upper()}: {_flat(self.reason)}"
 
     def _witness(self) -> list[str]:
         """The first anomaly's, if there is one."""
@@ -118,15 +126,18 @@ class Result:
 
 _GZIP = b"\x1f"  # The first of gzip's two magic bytes. No text has it, and a pipe may give one byte at first.
 WIDTH = 110
-"""Characters in a line at the terminal."""
+"""Characters in a line of a witness."""
+LINES = 20
+"""Lines at the end of a run."""
 _MARKS = {Outcome.VALID: "✓", Outcome.INVALID: "✗", Outcome.UNKNOWN: "?"}
 
 
 @dataclass(frozen=True, slots=True)
 class RunFolder:
-    """A run's folder."""
+    """A run's folder. note: what is to be said about it; "" for nothing."""
 
     path: Path
+    note: str = ""
 
     @classmethod
     def create(cls, base: Path, name: str) -> RunFolder:
@@ -140,27 +151,31 @@ class RunFolder:
                     break
                 except FileExistsError:
                     continue
-            _point(base / "latest", path)
+            pointed = _point(base / "latest", path)
         except OSError as problem:
             raise ResultsError(f"can't make a run's folder under {base} ({problem}); give another with --out") from None
-        return cls(path)
+        return cls(path, "" if pointed else f"{base / 'latest'} is no link, so it was left as it is; rename it")
 
     @property
     def history(self) -> Path:
         return self.path / "history.jsonl"
 
     def write_run(self, run: Mapping[str, Any]) -> None:
+        """Write run.json. Raises ResultsError."""
         _write_json(self.path / "run.json", run)
 
     def write_result(self, result: Result) -> None:
+        """Write results.json. Raises ResultsError."""
         _write_json(self.path / "results.json", result.as_dict())
 
-    def write_traceback(self) -> Path:
-        """Keep the traceback of the exception being handled; returns its file."""
+    def keep_traceback(self) -> str:
+        """Keep the traceback of the exception being handled. Returns where it is, for people."""
         path = self.path / "traceback.txt"
-        path.write_text(traceback.format_exc())
-        return path
-
+        try:
+            path.write_text(traceback.format_exc(), errors="backslashreplace")
+        except OSError as problem:
+            return f"its traceback could not be kept in {self.path} ({problem.strerror})"
+        return f"see {path}"
 
 
 def read_history(path: Path, *, independent: bool = False) -> History:
@@ -204,20 +219,32 @@ def worst(statuses: Iterable[Status]) -> Status:
     return min(statuses, key=RANK.index, default="unknown")
 
 
-def _point(link: Path, target: Path) -> None:
+def _point(link: Path, target: Path) -> bool:
+    """Whether the link could be set: what somebody else has put in its place is left alone."""
+    if link.exists() and not link.is_symlink():
+        return False
     # A link is replaced in one step, so that two runs that start together leave one of theirs and not none.
     fresh = link.with_name(f".latest-{os.getpid()}")
     fresh.unlink(missing_ok=True)
     fresh.symlink_to(os.path.relpath(target, link.parent))
     fresh.replace(link)
+    return True
 
 
 def _write_json(path: Path, content: Mapping[str, Any]) -> None:
-    path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+    try:
+        path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    except OSError as problem:
+        raise unwritable(path, problem) from None
 
 
-def _clipped(text: str) -> str:
-    return text if len(text) <= WIDTH else text[: WIDTH - 1] + "…"
+def unwritable(path: Path, problem: OSError) -> ResultsError:
+    """The error for a file in a run's folder that can't be written: a full disk, most of the time."""
+    return ResultsError(f"can't write {path} ({problem.strerror}); make room there, or give another folder with --out")
+
+
+def _flat(text: str) -> str:
+    return " ".join(text.split())
 
 
 def _shortened(text: str, most: int) -> list[str]:

@@ -23,11 +23,12 @@ from splitbrain.checkers.histories.event import Event
 from splitbrain.checkers.histories.faults import LOST
 from splitbrain.harness.environment import Environment, EnvironmentFailure, EnvironmentLost
 from splitbrain.harness.generators import Test, any_of, clients, nemesis, stagger, time_limit
+from splitbrain.harness.report import ReportError
 from splitbrain.harness.report import write as write_report
 from splitbrain.harness.running.experiment import Experiment, Prepared, UsageProblem
 from splitbrain.harness.running.final_phase import with_final_stage
 from splitbrain.harness.running.interpreter import Interpreter, Statistics
-from splitbrain.harness.running.interrupts import Interrupts, interrupting, named, of_a_run, run_really
+from splitbrain.harness.running.interrupts import Interrupts, interrupting, located, named, of_a_run, run_really
 from splitbrain.harness.running.node_logs import write as write_logs
 from splitbrain.harness.running.outer_loop import set_aside
 from splitbrain.harness.running.preparation import described, prepared_for
@@ -95,7 +96,7 @@ class _Run:
         self._active: dict[str, str] = {}
         self._statistics: Statistics | None = None
         self._crashes: list[str] = []
-        self._notes: list[str] = []
+        self._notes: list[str] = [folder.note] if folder.note else []
         self._result: Result | None = None
 
     def go(self) -> Result:
@@ -110,6 +111,8 @@ class _Run:
         ended_by = self._interrupts.problem
         if ended_by is not None and not isinstance(ended_by, HarnessError | EnvironmentLost):
             self._progress(f"what was recorded until the interrupt: {self._folder.path}")
+            if self._result is not None:
+                self._progress("\n".join(self._result.lines()))
             raise ended_by
         assert self._result is not None
         return self._result
@@ -148,24 +151,24 @@ class _Run:
                     f"the run was not over after {limit_s:g} s, and was ended in stage {self._stage!r}; "
                     "a client, or the system's start or ready, never returns, or there is too much to read"
                 )
-            case EnvironmentFailure() | HarnessError():
+            case EnvironmentFailure() | HarnessError() | ResultsError():
                 return problem
             case _ if problem is ended_by:
                 self._progress("interrupted: judging what was recorded, and cleaning up ...")
                 return Interrupted("the run was interrupted; what was recorded until then was checked")
             case _:
-                return HarnessError(f"{named(problem)}; see {self._folder.write_traceback()}")
+                return HarnessError(f"{located(problem)}; {self._folder.keep_traceback()}")
 
     def _crashed(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """What a callback raised, which no task awaits: a client's datagrams arrive in callbacks."""
         problem = context.get("exception")
         if problem is None or not interrupting(problem):
-            self._crashes.append(f"{context.get('message')}: {named(problem) if problem is not None else 'no cause'}")
+            self._crashes.append(f"{context.get('message')}: {located(problem) if problem is not None else 'no cause'}")
 
     def _escaped(self, problem: BaseException) -> None:
         """What came out of the loop: a SystemExit in a callback, or in a task that is not awaited."""
         where = "raised in a callback or a task that is not awaited"
-        self._interrupts.end(HarnessError(f"the run was ended by {named(problem)}, {where}"))
+        self._interrupts.end(HarnessError(f"the run was ended by {located(problem)}, {where}"))
 
     async def _perform(self, environment: Environment) -> None:
         """From nothing to the last final read; the history is in the folder."""
@@ -289,27 +292,39 @@ class _Run:
         except BaseException as problem:  # A workload names its checkers, so its own code runs here too.
             if interrupting(problem):
                 raise
-            failure = failure or HarnessError(f"judging failed, {named(problem)}; see {self._folder.write_traceback()}")
+            text = f"judging failed, {located(problem)}; {self._folder.keep_traceback()}"
+            failure = failure or HarnessError(text)
         crashes = [*(self._statistics.crashes if self._statistics is not None else ()), *self._crashes]
         status, reason = _conclude(verdict, failure, crashes)
         notes = (*self._notes, *_lateness(self._statistics))
-        result = Result(status, reason, verdict, self._folder.path, self._experiment.command, notes)
-        self._folder.write_result(result)
+        return self._stored(Result(status, reason, verdict, self._folder.path, self._experiment.command, notes))
+
+    def _stored(self, result: Result) -> Result:
+        """The result, and `broken` if its file could not be written: who looks there later would find none."""
+        try:
+            self._folder.write_result(result)
+        except ResultsError as problem:
+            if str(problem) in result.reason or str(problem) in result.notes:
+                return result
+            if result.status in ("invalid", "broken"):
+                return replace(result, notes=(*result.notes, str(problem)))
+            return replace(result, status="broken", reason=f"{problem}; it would say: {result.status}, {result.reason}")
         return result
 
     def _drawn(self, result: Result, notes: Sequence[str]) -> Result:
         """The result with these notes, in its file and its report."""
         if notes:
             result = replace(result, notes=(*result.notes, *notes))
-        self._folder.write_result(result)
+        result = self._stored(result)
         if not self._folder.history.exists():
             return result
         try:
             write_report(self._folder.path)
+        except ReportError as problem:
+            result = self._stored(replace(result, notes=(*result.notes, f"the report could not be drawn: {problem}")))
         except Exception as problem:  # A report that can't be drawn must not cost the verdict.
-            note = f"the report could not be drawn ({named(problem)}); {self._folder.write_traceback()}"
-            result = replace(result, notes=(*result.notes, note))
-            self._folder.write_result(result)
+            note = f"the report could not be drawn ({located(problem)}); {self._folder.keep_traceback()}"
+            result = self._stored(replace(result, notes=(*result.notes, note)))
         return result
 
     def _check(self, history: History) -> Verdict:

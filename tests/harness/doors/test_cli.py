@@ -238,8 +238,8 @@ def installed(folder, name, entry_points, source):
 @pytest.mark.parametrize(
     ("source", "reason"),
     [
-        ("import nowhere_to_be_found", "ModuleNotFoundError: No module named 'nowhere_to_be_found'"),
-        ("raise SystemExit(0)", "SystemExit: 0"),
+        ("import nowhere_to_be_found", "ModuleNotFoundError: No module named 'nowhere_to_be_found' at torn.py:1"),
+        ("raise SystemExit(0)", "SystemExit: 0 at torn.py:1"),
         ("WORKLOAD = 7", "AttributeError: 'int' object has no attribute 'interface'"),
     ],
 )
