@@ -18,7 +18,7 @@ import sys
 import textwrap
 import traceback
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import count
@@ -212,6 +212,20 @@ def _opened(path: Path) -> IO[bytes]:
 
 def _unzipped(file: io.BufferedReader) -> IO[bytes]:
     return cast("IO[bytes]", gzip.GzipFile(fileobj=file)) if file.peek(1)[:1] == _GZIP else file
+
+
+def conclude(verdict: Verdict | None, failure: Exception | None, crashes: Sequence[str]) -> tuple[Status, str]:
+    """A run's status and its reason: invalid outranks broken, which outranks the rest."""
+    if verdict is not None and verdict.outcome is Outcome.INVALID:
+        return "invalid", verdict.reason
+    if failure is not None:
+        return "broken", str(failure)
+    if crashes:
+        return "broken", f"a client or nemesis crashed {len(crashes)} times, first: {crashes[0]}"
+    assert verdict is not None
+    if verdict.broken:
+        return "broken", f"checkers failed: {', '.join(verdict.broken)}"
+    return verdict.outcome.value, verdict.reason
 
 
 def worst(statuses: Iterable[Status]) -> Status:

@@ -18,13 +18,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from splitbrain.checkers import History, Outcome, Verdict, check_all
+from splitbrain.checkers import History, Verdict, check_all
 from splitbrain.checkers.histories.event import Event
 from splitbrain.checkers.histories.faults import LOST
 from splitbrain.harness.environment import Environment, EnvironmentFailure, EnvironmentLost
 from splitbrain.harness.generators import Test, any_of, clients, nemesis, stagger, time_limit
 from splitbrain.harness.report import ReportError
 from splitbrain.harness.report import write as write_report
+from splitbrain.harness.running.deaths import deaths, log_end
 from splitbrain.harness.running.experiment import Experiment, Prepared, UsageProblem
 from splitbrain.harness.running.final_phase import with_final_stage
 from splitbrain.harness.running.interpreter import Interpreter, Statistics
@@ -34,7 +35,7 @@ from splitbrain.harness.running.outer_loop import set_aside
 from splitbrain.harness.running.preparation import described, prepared_for
 from splitbrain.harness.running.recorder import HistoryWriter
 from splitbrain.harness.running.recovery import PROBES, unrecovered
-from splitbrain.harness.running.results import Result, ResultsError, RunFolder, Status, read_history
+from splitbrain.harness.running.results import Result, ResultsError, RunFolder, conclude, read_history
 from splitbrain.harness.running.validation import validated
 from splitbrain.harness.seeds import split
 from splitbrain.harness.simulation import run_simulated
@@ -94,6 +95,7 @@ class _Run:
         self._stage = "start"
         self._counts = {"ok": 0, "fail": 0, "info": 0}
         self._active: dict[str, str] = {}
+        self._died: list[str] = []
         self._statistics: Statistics | None = None
         self._crashes: list[str] = []
         self._notes: list[str] = [folder.note] if folder.note else []
@@ -241,6 +243,8 @@ class _Run:
             )
         )
         await interpreter.run(nemesis(prepared.faults.final))
+        died = await deaths(environment, self._died)
+        self._notes += died.values()
         interpreter.stage("recovery")
         down = await unrecovered(
             prepared.system,
@@ -249,7 +253,9 @@ class _Run:
             prepared.workload.probe or PROBES.get(prepared.workload.interface),
             RECOVERY_S,
         )
-        self._notes += [f"{node} did not recover within {RECOVERY_S:g} s: {reason}" for node, reason in down.items()]
+        for node, reason in down.items():
+            more = "" if node in died else f"; {await log_end(environment, node)}"
+            self._notes.append(f"{node} did not recover within {RECOVERY_S:g} s: {reason}{more}")
         interpreter.stage("not-recovered" if down else "recovered")
 
     def _record(self, event: Event, writer: HistoryWriter) -> None:
@@ -260,6 +266,7 @@ class _Run:
             self._counts[event.type] += 1
         elif event.process == "nemesis" and isinstance(event.value, Mapping) and "fault" in event.value:
             fault = str(event.value["fault"])
+            self._died += event.value.get("evidence", {}).get("died", ())
             if event.value.get("phase") == "start":
                 self._active[fault] = str(event.value.get("shape", ""))
             else:
@@ -292,10 +299,10 @@ class _Run:
         except BaseException as problem:  # A workload names its checkers, so its own code runs here too.
             if interrupting(problem):
                 raise
-            text = f"judging failed, {located(problem)}; {self._folder.keep_traceback()}"
-            failure = failure or HarnessError(text)
+            text = f"judging failed, {located(problem)}"
+            failure = failure or HarnessError(f"{text}; {self._folder.keep_traceback()}")
         crashes = [*(self._statistics.crashes if self._statistics is not None else ()), *self._crashes]
-        status, reason = _conclude(verdict, failure, crashes)
+        status, reason = conclude(verdict, failure, crashes)
         notes = (*self._notes, *_lateness(self._statistics))
         return self._stored(Result(status, reason, verdict, self._folder.path, self._experiment.command, notes))
 
@@ -320,10 +327,10 @@ class _Run:
             return result
         try:
             write_report(self._folder.path)
-        except ReportError as problem:
-            result = self._stored(replace(result, notes=(*result.notes, f"the report could not be drawn: {problem}")))
         except Exception as problem:  # A report that can't be drawn must not cost the verdict.
-            note = f"the report could not be drawn ({located(problem)}); {self._folder.keep_traceback()}"
+            known = isinstance(problem, ReportError)
+            why = str(problem) if known else f"{located(problem)}; {self._folder.keep_traceback()}"
+            note = f"the report could not be drawn: {why}"
             result = self._stored(replace(result, notes=(*result.notes, note)))
         return result
 
@@ -366,20 +373,6 @@ def _lateness(statistics: Statistics | None) -> tuple[str, ...]:
         f"{statistics.late:,} of {statistics.operations:,} operations started late, by up to"
         f" {statistics.latest_ns / 1e9:.2f} s, for want of a free client; their latency counts from when they were due",
     )
-
-
-def _conclude(verdict: Verdict | None, failure: Exception | None, crashes: Sequence[str]) -> tuple[Status, str]:
-    """The run's status: invalid outranks broken, which outranks the rest."""
-    if verdict is not None and verdict.outcome is Outcome.INVALID:
-        return "invalid", verdict.reason
-    if failure is not None:
-        return "broken", str(failure)
-    if crashes:
-        return "broken", f"a client or nemesis crashed {len(crashes)} times, first: {crashes[0]}"
-    assert verdict is not None
-    if verdict.broken:
-        return "broken", f"checkers failed: {', '.join(verdict.broken)}"
-    return verdict.outcome.value, verdict.reason
 
 
 async def _all(coroutines: Any) -> None:

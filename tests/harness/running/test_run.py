@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 import splitbrain.harness.systems.dynamo.store_system as dynamo
+from splitbrain.harness.environment import Program
 from splitbrain.harness.generators import Generator, sequence
 from splitbrain.harness.operation import Invocation
 from splitbrain.harness.running.experiment import Experiment
@@ -64,7 +65,28 @@ def test_a_node_that_never_says_whether_it_is_ready_has_not_recovered_and_does_n
     result = go(tmp_path)
     assert "not-recovered" in stages(result)
     assert result.verdict is not None and "did not recover" in result.verdict.parts["evidence"].reason
-    assert result.notes[0] == "n1 did not recover within 30 s: it did not answer"
+    assert result.notes[0].startswith("n1 did not recover within 30 s: it did not answer; its log ")
+
+
+def test_a_node_that_died_by_itself_went_unnoticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put = dynamo.DynamoConnection.put
+    machines: list[SimulatedMachine] = []
+
+    async def noted(self: SimulatedMachine, program: Program) -> None:
+        machines.append(self)
+        await start(self, program)
+
+    async def dying(self: dynamo.DynamoConnection, key: bytes, value: bytes, context: bytes | None) -> bytes:
+        await next(machine for machine in machines if machine.name == "n2").kill()
+        return await put(self, key, value, context)
+
+    start = SimulatedMachine.start
+    monkeypatch.setattr(SimulatedMachine, "start", noted)
+    monkeypatch.setattr(dynamo.DynamoConnection, "put", dying)
+    result = go(tmp_path)
+    (note,) = [note for note in result.notes if "n2 died" in note]
+    assert note.startswith("n2 died by itself: nobody killed its process; its log ")
+    assert not [note for note in result.notes if "died" in note and not note.startswith("n2")]
 
 
 def stages(result: Result) -> list[str]:
@@ -87,7 +109,8 @@ def test_a_system_that_answers_about_itself_but_refuses_writes_has_not_recovered
     assert stages(result)[:3] == ["load", "recovery", "not-recovered"]
     assert result.status == "invalid"
     assert result.notes[0] == (
-        "n1 did not recover within 30 s: it answers, but serves no write and read (read-only: the disk is full)"
+        "n1 did not recover within 30 s: it answers, but serves no write and read (read-only: the disk is full);"
+        " its log ends: 0.000000 serving"
     )
 
 
