@@ -8,29 +8,28 @@
 
 from __future__ import annotations
 
-import os
+import sys
 import sysconfig
 import traceback
 from importlib.metadata import entry_points
-from pathlib import Path
 
-_ROOT = Path(__file__).resolve().parents[1]
-_OURS = tuple(f"{_ROOT / floor}{os.sep}" for floor in ("checkers", "store", "harness", "workloads", "splitbrain"))
-_STANDARD = tuple(f"{sysconfig.get_path(name)}{os.sep}" for name in ("stdlib", "platstdlib"))
+_OURS = __file__[: -len("checkers/error_origin.py")]
+_SEPARATOR = _OURS[-1]
+_STANDARD = tuple(f"{sysconfig.get_path(name)}{_SEPARATOR}" for name in ("stdlib", "platstdlib"))
 _GROUPS = ("splitbrain.workloads", "splitbrain.systems", "splitbrain.checkers")
-_INSTALLED = tuple(f"{os.sep}{folder}{os.sep}" for folder in ("site-packages", "dist-packages"))
+_INSTALLED = tuple(f"{_SEPARATOR}{folder}{_SEPARATOR}" for folder in ("site-packages", "dist-packages"))
 
 
 def origin(problem: BaseException) -> str:
     """The innermost place in a user's code, as `file:line`; "" if the exception passed through none.
 
-    The file is relative to the current directory where it lies below it.
+    The file is named from where it was imported, if it can be: the same on every machine.
     """
     if isinstance(problem, SyntaxError) and problem.filename and not problem.filename.startswith("<"):
         return _shown(problem.filename, problem.lineno or 1)
     passed = [(frame.f_code.co_filename, line) for frame, line in traceback.walk_tb(problem.__traceback__)]
     for file, line in reversed(passed):
-        if _users(os.path.realpath(file)):
+        if _users(file):
             return _shown(file, line)
     return ""
 
@@ -43,19 +42,16 @@ def at_origin(text: str, problem: BaseException) -> str:
 
 def _users(file: str) -> bool:
     """Whether a file is a user's: neither ours nor Python's nor a library's, nor made up (`<string>`)."""
-    if Path(file).name.startswith("<") or file.startswith(_OURS):
+    if file.startswith(("<", _OURS)):
         return False
     for folder in _INSTALLED:
         if folder in file:
-            package = Path(file.rpartition(folder)[2]).parts[0].removesuffix(".py")
+            package = file.rpartition(folder)[2].partition(_SEPARATOR)[0].removesuffix(".py")
             registered = (entry.module for group in _GROUPS for entry in entry_points(group=group))
             return package in {module.partition(".")[0] for module in registered}
     return not file.startswith(_STANDARD)
 
 
 def _shown(file: str, line: int) -> str:
-    try:
-        near = os.path.relpath(file)
-    except (OSError, ValueError):  # The current directory is gone, or on another drive.
-        near = os.pardir
-    return f"{file if near.startswith(os.pardir) else near}:{line}"
+    roots = [f"{root}{_SEPARATOR}" for root in sys.path if root and file.startswith(f"{root}{_SEPARATOR}")]
+    return f"{file[max(map(len, roots), default=0) :]}:{line}"

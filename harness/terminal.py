@@ -1,4 +1,4 @@
-"""The terminal: one live status line during a run, plain lines where there is no terminal.
+"""The terminal: one live status line during a run, a plain line now and then where there is no terminal.
 
 1. Status that can't be printed during a run is dropped: it must never stop the run.
 2. An answer that can't be printed (a full disk, a closed output) is an error, so that silence is never taken for an
@@ -19,6 +19,8 @@ from types import TracebackType
 from typing import TextIO
 
 REFRESH_S = 0.1
+LOGGED_S = 10.0
+"""Between two lines of status where there is no terminal, such as in a CI log."""
 # Controls but for tab and newline, marks that reorder what is read, line ends of Unicode's, and what no encoding has.
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
@@ -41,7 +43,7 @@ class Progress:
         self._quiet = quiet
         self._live = not quiet and sys.stderr.isatty()
         self._shown = ""
-        self._refreshed = 0.0
+        self._refreshed = time.monotonic()
 
     def __enter__(self) -> Progress:
         return self
@@ -57,14 +59,18 @@ class Progress:
             warn(text)
 
     def status(self, text: str) -> None:
-        """Show on the live line; nothing where there is no terminal."""
+        """Show on the live line; where there is no terminal, as a line of its own every `LOGGED_S` seconds."""
         # Real time, not the run's: a simulation passes a minute in a blink, and must not flood the terminal.
         now = time.monotonic()
-        if self._live and now - self._refreshed >= REFRESH_S:
-            self._refreshed = now
+        if self._quiet or now - self._refreshed < (REFRESH_S if self._live else LOGGED_S):
+            return
+        self._refreshed = now
+        if self._live:
             self._erase()
             warn(text, end="")
             self._shown = text
+        else:
+            warn(text)
 
     def _erase(self) -> None:
         if self._shown:

@@ -134,7 +134,7 @@ def model(name: str) -> Any:
         guess = did_you_mean(attribute, there)
         raise UsageProblem(f"--model {name}: {module} has no {attribute or 'name'}{guess}") from None
     except BaseException as problem:  # A module may have a `__getattr__`.
-        raise UsageProblem(f"--model {name}: can't have {attribute} of {module} ({named(problem)})") from None
+        raise UsageProblem(f"--model {name}: can't have {attribute} of {module} ({located(problem)})") from None
     try:
         made = thing() if isinstance(thing, type) else thing
     except KeyboardInterrupt:

@@ -141,9 +141,14 @@ def check(
     options: tuple[str, ...],
     as_json: bool,
 ) -> None:
-    """Judge a recorded HISTORY: JSONL, Jepsen's EDN or a log of Jepsen's, also compressed; - for standard input."""
+    """Judge a recorded HISTORY: JSONL, Jepsen's EDN or a log of Jepsen's, also compressed; - for standard input.
+
+    A run's folder stands for the history in it.
+    """
     from splitbrain.harness.doors import check
 
+    if history.is_dir():
+        history = history / "history.jsonl"
     given = {name: (value, f"--option {name}") for name, value in _json_options(options).items()}
     flags = (
         ("model", check.model(model) if model is not None else None, "--model"),

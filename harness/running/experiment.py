@@ -18,6 +18,7 @@ from splitbrain.harness.catalogue import UnknownName, system, workload
 from splitbrain.harness.environment import Environment
 from splitbrain.harness.nemesis import FaultPackage, fault_package
 from splitbrain.harness.running.environments import ENVIRONMENTS, EnvironmentKind
+from splitbrain.harness.running.simulable import unsimulated_program
 from splitbrain.harness.seeds import split
 from splitbrain.harness.suggestions import did_you_mean
 from splitbrain.harness.system import System
@@ -120,6 +121,10 @@ class Experiment:
                 find(name).accept(options)
         except ValueError as problem:
             raise UsageProblem(str(problem)) from None
+        if kind.simulated and (program := unsimulated_program(configured, self.names)):
+            others = ", ".join(name for name, each in ENVIRONMENTS.items() if not each.simulated)
+            text = f"{tested.name} can't be simulated: its program {program} has no `simulate`"
+            raise UsageProblem(f"{text}; choose another --env ({others})")
         environment = kind.make(self.names, configured, split(self.seed, "environment"))
         self._check_abilities(faults, environment)
         return Prepared(self, chosen, configured, faults, plan, kind, environment)

@@ -47,3 +47,15 @@ def test_a_result_shows_nothing_of_a_nodes_as_it_is() -> None:
     with pytest.raises(AnomalyFound) as caught:
         result.require_valid()
     assert harmless(str(caught.value))
+
+
+def test_a_log_without_a_terminal_was_silent_until_the_end(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 100.0
+    monkeypatch.setattr("splitbrain.harness.terminal.time.monotonic", lambda: now)
+    with Progress(quiet=False) as progress, Progress(quiet=True) as quiet:
+        for now in (101.0, 109.9, 110.0, 111.0, 119.9, 120.5):
+            progress.status(f"at {now}")
+            quiet.status("never")
+    assert capsys.readouterr().err == "at 110.0\nat 120.5\n"

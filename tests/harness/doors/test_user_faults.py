@@ -12,7 +12,7 @@ import pytest
 
 PLUGIN = """\
 from dataclasses import replace
-from splitbrain import Checker
+from splitbrain import Checker, Program
 from splitbrain.workloads.sets import WORKLOAD as SETS
 
 def boo(*_, **__):
@@ -29,6 +29,13 @@ class Generator:
 
 checker = Checker("mine", "nothing is lost", lambda history: boo())
 
+class Server:
+    name, config, interfaces = "server", {}, frozenset({"VersionedStore"})
+    def configure(self, config, *, seed, nodes): return self
+    async def start(self, environment, machine):
+        await machine.start(Program("serverd", ("serverd", *(m.host for m in environment.machines.values()))))
+
+SERVER = Server()
 CLIENT = replace(SETS, name="client", client=lambda connection, shared, config: Client(connection))
 GENERATOR = replace(SETS, name="generator", generator=lambda plan: Generator())
 FINAL = replace(SETS, name="final", final=boo)
@@ -44,6 +51,9 @@ plan = faulty:PLAN
 checker = faulty:CHECKER
 torn = torn:WORKLOAD
 unparsable = unparsable:WORKLOAD
+
+[splitbrain.systems]
+server = faulty:SERVER
 
 [splitbrain.checkers]
 mine = faulty:checker
@@ -110,6 +120,7 @@ def test_a_checkers_fault_was_shown_without_where(package: Path) -> None:
     ("words", "said"),
     [
         (("run", "plan"), WHERE),
+        (("run", "sets", "--system", "server"), "server can't be simulated: its program serverd has no `simulate`"),
         (("run", "torn"), "at torn.py:3"),
         (("run", "unparsable"), "at unparsable.py:1"),
         (("check", "faulty.py", "--checker", "torn"), "torn.py:3"),
