@@ -90,7 +90,10 @@ class Result:
         """A line for each checker and note. Where there are more than `room`, checkers that passed go first."""
         parts = self.verdict.parts if self.verdict is not None else {}
         passed = [name for name, part in parts.items() if part.outcome is Outcome.VALID]
-        told = {name: f"  {_MARKS[part.outcome]} {name}: {_flat(part.reason)}" for name, part in parts.items()}
+        told = {
+            name: f"  {_MARKS[part.outcome]} {name}: {_flat(part.reason)}{_percentiles(part)}"
+            for name, part in parts.items()
+        }
         broken = self.verdict.broken if self.verdict is not None else {}
         others = [f"  ! {name} failed: {_flat(text)}" for name, text in broken.items()]
         others += [f"  ! {_flat(note)}" for note in self.notes]
@@ -255,6 +258,14 @@ def _write_json(path: Path, content: Mapping[str, Any]) -> None:
 def unwritable(path: Path, problem: OSError) -> ResultsError:
     """The error for a file in a run's folder that can't be written: a full disk, most of the time."""
     return ResultsError(f"can't write {path} ({problem.strerror}); make room there, or give another folder with --out")
+
+
+def _percentiles(part: Verdict) -> str:
+    """The percentiles that a verdict rests on, if it does (`checkers.service.latency`)."""
+    overall = part.evidence.get("overall")
+    if not isinstance(overall, Mapping) or "p50" not in overall:
+        return ""
+    return f" ({', '.join(f'{name} {took_ms:,} ms' for name, took_ms in overall.items())})"
 
 
 def _flat(text: str) -> str:

@@ -33,6 +33,12 @@ def test_the_end_of_a_run_cut_the_evidence_off() -> None:
     assert f"  ✓ evidence: {LONG.strip()}" in lines
 
 
+def test_the_end_of_a_run_has_the_percentiles_of_the_latencies() -> None:
+    latency = Verdict.valid("fast", overall={"p50": 1.5, "p99": 2000, "max": 2500.25})
+    lines = Result("valid", "fast", compose({"latency": latency}, {}), Path("runs/x"), "splitbrain run sets").lines()
+    assert "  ✓ latency: fast (p50 1.5 ms, p99 2,000 ms, max 2,500.25 ms)" in lines
+
+
 @pytest.mark.parametrize("notes", [0, 3, 30])
 @pytest.mark.parametrize("passed", [2, 30])
 def test_the_end_of_a_run_has_20_lines_and_counts_what_they_do_not_hold(passed: int, notes: int) -> None:
