@@ -53,7 +53,7 @@ def test_a_model_that_ends_the_process_on_its_way_out_changes_no_exit_code(tmp_p
     (tmp_path / "late_model.py").write_text("import atexit, os\natexit.register(os._exit, 0)\nraise SystemExit(0)")
     done = check(tmp_path, "--model", "late_model:X")
     assert done.returncode == 64
-    assert "can't import late_model (SystemExit: 0)" in done.stderr
+    assert "can't import late_model (SystemExit: 0 at late_model.py:3)" in done.stderr
 
 
 RUN = """
