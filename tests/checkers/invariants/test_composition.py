@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -43,8 +44,11 @@ def test_a_checker_that_refuses_the_history_is_named_with_the_line_and_the_other
     assert (verdict.outcome, verdict.reason) == (Outcome.INVALID, "counter: 1 of 1 read out of bounds, by up to 1")
     assert verdict.broken == {
         "bank": "line 1: a bank has no operation 'add', asked by process 0; it has read, transfer",
-        "crash": "RecursionError: too deep",
+        "crash": verdict.broken["crash"],
     }
+    line = inspect.getsourcelines(crash)[1] + 1
+    assert verdict.broken["crash"].startswith("RecursionError: too deep at ")
+    assert verdict.broken["crash"].endswith(f"test_composition.py:{line}")
     assert list(verdict.parts) == ["counter", "stats", "unhandled-errors"]
 
 
