@@ -16,6 +16,7 @@ import json
 import os
 import sys
 import textwrap
+import threading
 import traceback
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
@@ -241,7 +242,8 @@ def _point(link: Path, target: Path) -> bool:
     if link.exists() and not link.is_symlink():
         return False
     # A link is replaced in one step, so that two runs that start together leave one of theirs and not none.
-    fresh = link.with_name(f".latest-{os.getpid()}")
+    # They may be threads of one process.
+    fresh = link.with_name(f".latest-{os.getpid()}-{threading.get_native_id()}")
     fresh.unlink(missing_ok=True)
     fresh.symlink_to(os.path.relpath(target, link.parent))
     fresh.replace(link)

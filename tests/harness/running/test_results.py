@@ -8,6 +8,7 @@ import resource
 import subprocess
 import sys
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,14 @@ LONG = "partition took effect, " * 40
 def splitbrain(*words: str, cwd: Path, **options: object) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "splitbrain.harness.doors.cli", "run", "sets", "--seed", "1", "--nodes", "3", *words]
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=120, **options)  # type: ignore[call-overload,no-any-return]
+
+
+def test_runs_on_threads_of_one_process_that_start_together_each_have_a_folder_and_leave_one_link(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        folders = list(pool.map(lambda _: RunFolder.create(tmp_path, "sets"), range(400)))
+    assert len({folder.path for folder in folders}) == 400
+    assert (tmp_path / "latest").resolve() in {folder.path.resolve() for folder in folders}
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["latest", "sets"]
 
 
 def test_the_end_of_a_run_cut_the_evidence_off() -> None:
