@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.house import ROOT
+
 EXAMPLES = Path(__file__).parent.parent / "examples"
 FILES = sorted(path.relative_to(EXAMPLES).as_posix() for path in EXAMPLES.rglob("*") if path.is_file())
 FILES = [name for name in FILES if "__pycache__" not in name and ".egg-info" not in name]
@@ -86,6 +88,10 @@ def test_the_pytest_example_passes_with_siblings_and_finds_what_last_write_wins_
     assert re.search(r"FAILED test_siblings.py::test_last_write_wins_loses_nothing", done.stdout)
     assert re.search(r"AnomalyFound: INVALID: lost-writes: \d+ of [\d,]+ acknowledged adds lost", done.stdout)
     assert re.search(r"replay  splitbrain run sets .* --config conflicts=lww", done.stdout)
+    # The README shows this very run: the same seed finds the same writes.
+    told = re.findall(r"^E\s+(.*\S)", (ROOT / "README.md").read_text(), re.MULTILINE)
+    assert len(told) == 6
+    assert [line for line in told if line not in done.stdout] == []
 
 
 @pytest.mark.parametrize("more", ["", " --config lock=true --faults partition"])
