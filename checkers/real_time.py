@@ -15,7 +15,7 @@ from splitbrain.checkers.histories.history import History
 from splitbrain.checkers.verdict import Verdict
 
 P = ParamSpec("P")
-NOT_RECORDED = "the history has completions only, so nobody knows what was over before what else began"
+NOT_RECORDED = "the history has completions only, so it is unknown what was over before what else began"
 
 
 def needs_real_time(check: Callable[Concatenate[History, P], Verdict]) -> Callable[Concatenate[History, P], Verdict]:

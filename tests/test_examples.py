@@ -89,7 +89,7 @@ def test_the_pytest_example_passes_with_siblings_and_finds_what_last_write_wins_
     assert re.search(r"AnomalyFound: INVALID: lost-writes: \d+ of [\d,]+ acknowledged adds lost", done.stdout)
     assert re.search(r"replay  splitbrain run sets .* --config conflicts=lww", done.stdout)
     # The README shows this very run: the same seed finds the same writes.
-    told = re.findall(r"^E\s+(.*\S)", (ROOT / "README.md").read_text(), re.MULTILINE)
+    told = re.findall(r"^E +(.*\S)", (ROOT / "README.md").read_text(), re.MULTILINE)
     assert len(told) == 6
     assert [line for line in told if line not in done.stdout] == []
 

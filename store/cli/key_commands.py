@@ -117,7 +117,7 @@ def agreement(primaries: tuple[str, ...], answers: Mapping[str, Held | StoreErro
         text = "the homes differ: a get repairs what it reads, anti-entropy the rest"
         return False, f"{text} ({differing} unlike {next(iter(held))})"
     if silent:
-        return None, f"nobody knows whether the homes agree: no answer from {silent}"
+        return None, f"whether the homes agree is unknown: no answer from {silent}"
     hints = sum(len(each.hints_for) for each in answers.values() if isinstance(each, Held))
     return True, f"the {len(primaries)} homes agree" + (f"; {hints} hints of it are not delivered yet" if hints else "")
 

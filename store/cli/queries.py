@@ -52,7 +52,7 @@ def ask(contact: Contact, question: Question[T]) -> T:
     try:
         return asyncio.run(answer(contact, question))
     except StoreError as problem:
-        known = "it certainly did not happen" if problem.kind.definite else "nobody knows whether it happened"
+        known = "it certainly did not happen" if problem.kind.definite else "it may or may not have happened"
         end(f"{problem.code}: {problem.message} ({known})", FAILED)
     except OSError as problem:
         end(f"can't open a socket ({problem.strerror}); check the addresses given, and this machine's network", FAILED)

@@ -23,7 +23,7 @@ def test_a_checker_that_needs_real_time_says_unknown_where_there_is_none(name: s
     options = {"transactions": {"consistency": "serializable"}}.get(name, {})
     verdict = checkers.check(name, HISTORY, **options)
     if name in JUDGES:
-        assert "so nobody knows" not in verdict.reason or name == "transactions"
+        assert "so it is unknown" not in verdict.reason or name == "transactions"
     else:
         assert verdict.outcome == "unknown"
         assert verdict.reason.startswith("the history has completions only")
