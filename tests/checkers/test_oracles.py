@@ -55,9 +55,9 @@ def test_the_oracles_of_lost_writes_meet_every_fate_of_a_write() -> None:
 
 
 def test_the_large_run_reports_what_it_compared(capsys: pytest.CaptureFixture[str]) -> None:
-    assert oracle_run.main(20, 0, ["latency", "linearizable kv"]) == 0
+    assert oracle_run.main(20, 0, ["latency", "linearizable mutex"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split(":")[0] for line in lines] == ["latency", "linearizable kv"]
+    assert [line.split(":")[0] for line in lines] == ["latency", "linearizable mutex"]
     assert all("agrees with its oracle on 20 histories" in line for line in lines)
 
 

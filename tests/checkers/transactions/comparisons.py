@@ -159,7 +159,7 @@ def completions_only(seed: int) -> str:
     said = verdict.outcome.value
     if strict.outcome.value != ("invalid" if said == "invalid" else "unknown"):
         raise Disagreement(history, f"serializable: {verdict.reason}; strict-serializable: {strict.reason}")
-    expected = "valid" if "serializable" in oracle.orders(history) else "invalid"
+    expected = "valid" if "serializable" in orders_oracle.orders(history) else "invalid"
     if said not in (expected, "unknown"):
         raise Disagreement(history, f"without invocations: {verdict.reason}, but brute force says {expected}")
     return said
