@@ -42,10 +42,8 @@ def test_a_checker_that_refuses_the_history_is_named_with_the_line_and_the_other
     history = Lines().ok(0, "add", 1).ok(0, "read", None, 2).history
     verdict = compose.check_all(history, {"bank": {}, "counter": {}, "stats": {}, "crash": {}, "unhandled-errors": {}})
     assert (verdict.outcome, verdict.reason) == (Outcome.INVALID, "counter: 1 of 1 read out of bounds, by up to 1")
-    assert verdict.broken == {
-        "bank": "line 1: a bank has no operation 'add', asked by process 0; it has read, transfer",
-        "crash": verdict.broken["crash"],
-    }
+    assert list(verdict.broken) == ["bank", "crash"]
+    assert verdict.broken["bank"] == "line 1: a bank has no operation 'add', asked by process 0; it has read, transfer"
     line = inspect.getsourcelines(crash)[1] + 1
     assert verdict.broken["crash"].startswith("RecursionError: too deep at ")
     assert verdict.broken["crash"].endswith(f"test_composition.py:{line}")
