@@ -1,12 +1,14 @@
 """Environments: what a place to run must offer, which is machines, a network between them, and means to inject faults.
 
-1. Links are directed: `("n1", "n2")` is what n1 sends to n2. A partition in both directions names both.
+1. Links are directed: `("n1", "n2")` is what n1 sends to n2. A partition in both directions names both. An end may be
+   `CLIENTS`: all clients, outside the cluster.
 2. A fault that the environment can't inject is missing from `abilities`. A test that asks for it is refused before it
    starts, by name.
-3. Commands are not trusted: `Network.observe` sends a real packet over every directed link, and the history records
-   what it saw as the fault's evidence.
-4. Machines or links that something outside takes away (`lost`) are no fault of the system: the run ends there.
-5. `close` leaves nothing behind, however the run ended, and may be called at any time.
+3. Commands are not trusted: `Network.observe` sends a real packet over every directed link, `read_clock` asks through
+   the program's own eyes, and the history records what was seen as the fault's evidence.
+4. Faults of the network have holders. A link is cut while any holder cuts it, and healing one leaves the others'.
+5. Machines or links that something outside takes away (`lost`) are no fault of the system: the run ends there.
+6. `close` leaves nothing behind, however the run ended, and may be called at any time.
 """
 
 from __future__ import annotations
@@ -16,6 +18,8 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 Link = tuple[str, str]
+CLIENTS = "clients"
+"""Where clients are, as the end of a link."""
 Address = tuple[str, int]
 Progress = Callable[[str], None]
 
@@ -31,11 +35,46 @@ class EnvironmentLost(EnvironmentFailure):
 
 
 @dataclass(frozen=True, slots=True)
+class Conditions:
+    """What a degraded link does to packets, besides what it does anyway.
+
+    loss, duplication, corruption: the share of packets that are lost, that arrive twice, of which one bit is flipped;
+    0 to 1. delay_s: how much later they arrive, the least and the most, uniform between, in seconds; unequal delays
+    reorder. rate_bytes_s: at most so many bytes pass in a second, the rest waits; None for any number. hold: nothing
+    passes until the link is healed, and then all of it, in random order.
+    """
+
+    loss: float = 0.0
+    duplication: float = 0.0
+    corruption: float = 0.0
+    delay_s: tuple[float, float] = (0.0, 0.0)
+    rate_bytes_s: int | None = None
+    hold: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Interference:
+    """How many packets a degraded link has treated since it was degraded; a packet may count more than once."""
+
+    lost: int = 0
+    duplicated: int = 0
+    corrupted: int = 0
+    delayed: int = 0
+    held: int = 0
+
+    @property
+    def any(self) -> bool:
+        """Whether any packet was touched."""
+        return bool(self.lost or self.duplicated or self.corrupted or self.delayed or self.held)
+
+
+@dataclass(frozen=True, slots=True)
 class LinkObservation:
     """What was observed on one directed link.
 
-    source, target: node names. cut: whether the harness wants it cut now. heard: whether a probe sent over it arrived.
-    dropped: packets that the cut has dropped since it was made, or None where nothing counts them.
+    source, target: node names, or `CLIENTS`. cut: whether the harness wants it cut now. heard: whether a probe sent
+    over it arrived. dropped: packets that the cut has dropped since it was made, or None where nothing counts them.
+    interference: what was done to packets since the link was degraded; None if it is not degraded.
     """
 
     source: str
@@ -43,19 +82,75 @@ class LinkObservation:
     cut: bool
     heard: bool
     dropped: int | None
+    interference: Interference | None = None
 
 
 class Network(Protocol):
-    """The links between the nodes."""
+    """The links between the nodes, and between nodes and clients."""
 
-    async def cut(self, links: Collection[Link]) -> None:
+    async def cut(self, links: Collection[Link], holder: str = "") -> None:
         """Drop everything sent over these directed links, besides those cut already."""
 
-    async def heal(self) -> None:
-        """Remove every cut this run has made, and nothing else."""
+    async def degrade(self, links: Collection[Link], conditions: Conditions, holder: str = "") -> None:
+        """Give these directed links these conditions, until healed. Of two holders the later one's count."""
+
+    async def heal(self, holder: str | None = None) -> None:
+        """Remove what this holder did, or all that this run has done, and nothing else."""
 
     async def observe(self) -> list[LinkObservation]:
-        """Observe every directed link between two nodes, in the order of the nodes' names."""
+        """Observe every directed link between two nodes, in the order of the nodes' names; after them, those links of
+        clients that are cut or degraded.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class ClockSetting:
+    """How wrong a program's clock is.
+
+    offset_s: of the calendar clock, in seconds, from the moment it is set. drift: of the calendar clock; 0.05 gains 5
+    seconds in 100. monotonic_drift: of the monotonic clock and all timers, likewise.
+    """
+
+    offset_s: float = 0.0
+    drift: float = 0.0
+    monotonic_drift: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class DiskCondition:
+    """What a machine's disk does from now on.
+
+    full: writes fail with ENOSPC. failing: writes and syncs fail with EIO. stall_s: every sync takes this much longer,
+    in seconds.
+    """
+
+    full: bool = False
+    failing: bool = False
+    stall_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class DiskObservation:
+    """What a disk did since its condition was set.
+
+    free_bytes: that can be written; None where the machine can't tell. refused: writes and syncs that failed.
+    stalled: syncs that were held up.
+    """
+
+    free_bytes: int | None = None
+    refused: int = 0
+    stalled: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PowerCut:
+    """What a power cut took: writes that were not synced (`undone`), and their bytes. torn: the last one was kept in
+    part.
+    """
+
+    undone: int
+    undone_bytes: int
+    torn: bool = False
 
 
 class Endpoint(Protocol):
@@ -107,7 +202,13 @@ class Machine(Protocol):
         """Start the program. Raises EnvironmentFailure with the end of its log if it is gone at once."""
 
     async def kill(self) -> None:
-        """kill -9 the program; what it had not synced is lost."""
+        """kill -9 the program. A simulated machine loses what was not synced as well."""
+
+    async def terminate(self) -> None:
+        """SIGTERM. Returns at once; the program ends when it likes."""
+
+    async def power_cut(self, *, torn: bool = False) -> PowerCut:
+        """kill -9, and lose what was not synced. torn: of the last write not synced, a part is kept."""
 
     async def pause(self) -> None:
         """SIGSTOP."""
@@ -118,6 +219,23 @@ class Machine(Protocol):
     async def wipe(self) -> None:
         """Empty the program's data directory. Only while it is not running."""
 
+    async def set_clock(self, clock: ClockSetting) -> None:
+        """Make the program's clock wrong, or right again: `ClockSetting()`."""
+
+    async def read_clock(self) -> float:
+        """By how much the program's calendar clock is ahead of the harness's, in seconds, through its own eyes."""
+
+    async def set_disk(self, condition: DiskCondition) -> None:
+        """Make the disk fail, or work again: `DiskCondition()`."""
+
+    async def read_disk(self) -> DiskObservation:
+        """What the disk did since then."""
+
+    async def flip_bit(self, seed: int) -> str:
+        """Flip one bit of what the program has stored, drawn by the seed. Only while it is not running. Returns where;
+        "" if nothing is stored.
+        """
+
     async def running(self) -> bool:
         """Whether the program's process exists; a paused one does."""
 
@@ -125,10 +243,22 @@ class Machine(Protocol):
         """Log files by name."""
 
 
+ABILITIES = frozenset(
+    {
+        *("cut", "cut-clients", "degrade"),
+        *("kill", "terminate", "pause"),
+        *("clock", "monotonic-clock"),
+        *("power-cut", "torn-write", "wipe", "full-disk", "failing-disk", "stalled-disk", "flip-bit"),
+        "spares",
+    }
+)
+"""What an environment may be able to do."""
+
+
 class Environment(Protocol):
     """A place to run.
 
-    name: as in `--env`. abilities: among "cut", "kill", "pause", "wipe". Making one starts nothing; `open` does.
+    name: as in `--env`. abilities: among `ABILITIES`. Making one starts nothing; `open` does.
     """
 
     name: str

@@ -1,0 +1,50 @@
+"""Targets: which nodes a strike may hit, and how they are drawn."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from splitbrain.harness.seeds import choose, draw, shuffled, split
+
+KINDS = ("one", "minority", "majority", "all", "some")
+"""How many nodes: `some` is any number, at random."""
+
+
+@dataclass(frozen=True)
+class Targets:
+    """The nodes of a run, as families see them before it starts.
+
+    nodes: their names. primaries: sets of nodes that hold the same keys, if the system says so. expendable: nodes that
+    may lose what they hold: as many as the system tolerates.
+    """
+
+    nodes: tuple[str, ...]
+    primaries: tuple[tuple[str, ...], ...] = ()
+    expendable: tuple[str, ...] = ()
+
+    def count(self, kind: str, rng: random.Random) -> int:
+        """How many nodes that is, at least one. Raises KeyError for a kind that is none."""
+        total = len(self.nodes)
+        numbers: dict[str, Callable[[], int]] = {
+            "one": lambda: 1,
+            "minority": lambda: max(1, (total - 1) // 2),
+            "majority": lambda: total // 2 + 1,
+            "all": lambda: total,
+            "some": lambda: 1 + int(rng.random() * total),
+        }
+        return numbers[kind]()
+
+    def draw(self, kind: str, rng: random.Random) -> list[str]:
+        """Nodes of that kind, sorted. `primaries` names one of those sets, or one node where the system has none."""
+        if kind == "primaries":
+            return sorted(choose(rng, self.primaries or [(node,) for node in self.nodes]))
+        count = self.count(kind, rng)
+        return sorted(shuffled(rng, self.nodes)[:count])
+
+
+def in_turn(kinds: Sequence[str], seed: int, turn: int) -> str:
+    """Each of the kinds once, in random order, before any comes again: short runs see different ones too."""
+    order = shuffled(draw(split(split(seed, "kinds"), turn // len(kinds))), kinds)
+    return order[turn % len(kinds)]
