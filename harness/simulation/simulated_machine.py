@@ -52,6 +52,7 @@ class SimulatedMachine:
         self.name = name
         self.host = name
         self.skew_ns = 0
+        self.taken_down = False
         self.rng: random.Random = draw(split(seed, "process 0"))
         self._loop = loop
         self._network = network
@@ -124,6 +125,7 @@ class SimulatedMachine:
         if self._process is None:
             end = "".join(self._log[-5:]).rstrip()
             raise EnvironmentFailure(f"{program.name} on {self.name} was gone at once; its log ends:\n{end}")
+        self.taken_down = False
 
     def _boot(self, simulate: Callable[[SimulatedMachine], SimulatedProcess]) -> None:
         self._process = simulate(self)
@@ -133,6 +135,7 @@ class SimulatedMachine:
         """Rule 3. Does nothing if nothing runs."""
         if self._process is not None:
             self.log("killed")
+            self.taken_down = True
             self._end()
 
     async def pause(self) -> None:
