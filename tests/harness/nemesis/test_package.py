@@ -33,9 +33,7 @@ def played(faults: FaultPackage, time_limit_s: float = 60) -> list[Event]:
 
 
 def test_an_unknown_fault_is_refused_with_the_names_of_those_there_are() -> None:
-    with pytest.raises(
-        ValueError, match="unknown fault 'locusts'; known: bridge, kill, one-way, partition, pause"
-    ):
+    with pytest.raises(ValueError, match="unknown fault 'locusts'; known: bridge, kill, one-way, partition, pause"):
         package("partition", "locusts")
 
 
@@ -115,9 +113,7 @@ def tormented_history(seed: int) -> bytes:
             nemesis=faults.nemesis(environment, system),
         )
         load = stagger(0.02, repeat(Invocation("add")), seed=seed)
-        await interpreter.run(
-            any_of(clients(time_limit(60, load)), nemesis(time_limit(60, faults.generator)))
-        )
+        await interpreter.run(any_of(clients(time_limit(60, load)), nemesis(time_limit(60, faults.generator))))
         await interpreter.run(nemesis(faults.final))
         interpreter.stage("recovered")
         await interpreter.run(clients(time_limit(1, load)))

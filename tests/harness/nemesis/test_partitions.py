@@ -113,9 +113,7 @@ def with_cluster(scenario: Callable[[SimulatedEnvironment, Partitioner], Awaitab
     run_simulated(main)
 
 
-START = Invocation(
-    "start-partition", {"fault": "partition", "phase": "start", "cut": [["n1", "n2"], ["n2", "n1"]]}
-)
+START = Invocation("start-partition", {"fault": "partition", "phase": "start", "cut": [["n1", "n2"], ["n2", "n1"]]})
 STOP = Invocation("stop-partition", {"fault": "partition", "phase": "stop"})
 
 
@@ -126,9 +124,7 @@ def test_the_evidence_of_a_cut_is_that_its_links_are_silent() -> None:
         assert value["evidence"]["effective"] is True
         assert value["evidence"]["detail"] == "2 of 2 directed links silent, 18 others heard"
         assert len(value["evidence"]["links"]) == 20
-        assert {"source": "n1", "target": "n2", "cut": True, "heard": False, "dropped": 0} in value[
-            "evidence"
-        ]["links"]
+        assert {"source": "n1", "target": "n2", "cut": True, "heard": False, "dropped": 0} in value["evidence"]["links"]
 
     with_cluster(scenario)
 
