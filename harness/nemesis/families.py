@@ -22,7 +22,8 @@ GROUP = "splitbrain.faults"
 
 
 @cache
-def _families() -> Mapping[str, FaultFamily]:
+def families() -> Mapping[str, FaultFamily]:
+    """The families by name."""
     ours = {family.name: family for module in (partitions, flapping, processes) for family in module.FAMILIES}
     theirs = [entry for entry in entry_points(group=GROUP) if entry.name not in ours]
     return {**ours, **{entry.name: entry.load() for entry in theirs}}
@@ -30,7 +31,7 @@ def _families() -> Mapping[str, FaultFamily]:
 
 def catalogue() -> Mapping[str, str]:
     """The families' names, each with what it does."""
-    return {name: family.summary for name, family in _families().items()}
+    return {name: family.summary for name, family in families().items()}
 
 
 def fault_package(
@@ -50,18 +51,18 @@ def fault_package(
     strikes: a schedule to be played again; None to draw one from the seed. Raises ValueError naming an unknown family
     and those there are, one that needs more nodes, or the least time in which each family can strike once.
     """
-    families = tuple(_family(name, targets) for name in dict.fromkeys(names))
+    chosen = tuple(_family(name, targets) for name in dict.fromkeys(names))
     if strikes is not None:
         missing = sorted({strike.family for strike in strikes}.difference(names))
         if missing:
             raise ValueError(f"the schedule has strikes of {', '.join(missing)}; name them among the faults")
-        return FaultPackage(families, tuple(strikes))
-    drawn = Schedule(families, targets, seed, commands_s).strikes(time_limit_s, interval_s)
-    return FaultPackage(families, drawn)
+        return FaultPackage(chosen, tuple(strikes))
+    drawn = Schedule(chosen, targets, seed, commands_s).strikes(time_limit_s, interval_s)
+    return FaultPackage(chosen, drawn)
 
 
 def _family(name: str, targets: Targets) -> FaultFamily:
-    known = _families()
+    known = families()
     if name not in known:
         raise ValueError(f"unknown fault {name!r}; known: {', '.join(sorted(known))}{did_you_mean(name, known)}")
     family = known[name]

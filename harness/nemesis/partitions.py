@@ -44,6 +44,11 @@ def isolate_one(nodes: Sequence[str], rng: random.Random) -> set[Link]:
     return _apart([alone], [node for node in nodes if node != alone])
 
 
+def each_alone(some: Collection[str], nodes: Sequence[str]) -> set[Link]:
+    """Each of some nodes by itself: all that hold a key, say."""
+    return set().union(*(_apart([alone], [node for node in nodes if node != alone]) for alone in some))
+
+
 def majorities_ring(nodes: Sequence[str], rng: random.Random) -> set[Link]:
     """Every node hears a majority, its neighbours in a random ring, and no two hear the same one."""
     ring = shuffled(rng, nodes)
@@ -172,8 +177,11 @@ def cut_off(
 
 def aimed(shapes: Mapping[str, Shape], targets: Targets, seed: int, turn: int) -> dict[str, Any]:
     """What a partition is: the shape whose turn it is, and the links that it cuts."""
-    shape = in_turn(sorted(shapes), seed, turn)
-    cut = shapes[shape](targets.nodes, draw(split(seed, turn)))
+    known = dict(shapes)
+    if shapes is PARTITIONS and targets.primaries:
+        known["primaries"] = lambda nodes, rng: each_alone(choose(rng, targets.primaries), nodes)
+    shape = in_turn(sorted(known), seed, turn)
+    cut = known[shape](targets.nodes, draw(split(seed, turn)))
     return {"shape": shape, "cut": [list(link) for link in sorted(cut)]}
 
 
