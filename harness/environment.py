@@ -206,11 +206,14 @@ class SimulatedProcess(Protocol):
 class Machine(Protocol):
     """One node's machine.
 
-    name: the node's name. host: the address at which peers and clients reach it.
+    name: the node's name. host: the address at which peers and clients reach it. taken_down: the program's end is no
+    wonder: it was killed, terminated or cut off from power, or a fault gave it cause to end. A start takes that back
+    once the program runs.
     """
 
     name: str
     host: str
+    taken_down: bool
 
     async def start(self, program: Program) -> None:
         """Start the program. Raises EnvironmentFailure with the end of its log if it is gone at once."""

@@ -11,7 +11,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
@@ -123,3 +123,27 @@ class System(Protocol):
 
     def describe(self) -> Mapping[str, Any]:
         """JSON-able facts for run.json: the configuration in force."""
+
+
+@runtime_checkable
+class Tolerant(Protocol):
+    """A system that promises something even if nodes lose what they hold."""
+
+    def tolerates(self, nodes: int) -> int:
+        """How many of so many nodes may lose all they hold, and what was acknowledged is still there."""
+
+
+@runtime_checkable
+class Partitioned(Protocol):
+    """A system that knows which nodes hold a key."""
+
+    def owners(self, nodes: tuple[str, ...]) -> Collection[Collection[str]]:
+        """Sets of nodes, each of which holds some of the keys, when all of these are members."""
+
+
+@runtime_checkable
+class Led(Protocol):
+    """A system in which one node leads."""
+
+    async def leader(self, environment: Environment) -> str | None:
+        """The node that leads at present, or None while none does."""

@@ -76,6 +76,7 @@ class SshMachine:
         self.name = name
         self.host = connection.host
         self.connection = connection
+        self.taken_down = False
         self._data: str | None = None
 
     async def start(self, program: Program) -> None:
@@ -86,9 +87,11 @@ class SshMachine:
         output = await self.connection.run(command, stdin=_archive(program.files))
         if output.status != 0:
             raise EnvironmentFailure(f"{program.name} did not start on {self.name}: {output.excerpt}")
+        self.taken_down = False
 
     async def kill(self) -> None:
         """kill -9, then check that the process is gone."""
+        self.taken_down = True
         await self._signal("KILL", "gone", "is still there after kill -9")
 
     async def pause(self) -> None:

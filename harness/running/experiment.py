@@ -16,7 +16,8 @@ from dataclasses import dataclass, field
 from splitbrain.checkers.registry import find
 from splitbrain.harness.catalogue import UnknownName, system, workload
 from splitbrain.harness.environment import Environment
-from splitbrain.harness.nemesis import FaultPackage, fault_package
+from splitbrain.harness.nemesis import FaultPackage, Strike, fault_package
+from splitbrain.harness.nemesis.targets import targets
 from splitbrain.harness.running.environments import ENVIRONMENTS, EnvironmentKind
 from splitbrain.harness.running.simulable import unsimulated_program
 from splitbrain.harness.seeds import split
@@ -32,6 +33,7 @@ RANGES: Mapping[str, tuple[float, float]] = {
     "rate": (0.01, 100_000),
     "concurrency": (1, 1000),
     "spare_clients": (0, 100_000),
+    "fault_interval_s": (0.05, 86_400),
 }
 
 
@@ -43,9 +45,11 @@ class UsageProblem(ValueError):
 class Experiment:
     """What to run.
 
-    nodes: how many. faults: families, such as "partition". time_limit_s: of the load, without the recovery. rate:
-    operations per second. concurrency: client processes. spare_clients: how many more may be added while all of them
-    wait for an answer; None for ten times the concurrency. config: the keys that were given.
+    nodes: how many. faults: families, such as "partition". time_limit_s: of the load, without the recovery; with faults
+    it goes on until it was quiet for a while after the last (`load`). rate: operations per second. concurrency: client
+    processes. spare_clients: how many more may be added while all of them wait for an answer; None for ten times the
+    concurrency. config: the keys that were given. fault_interval_s: from one strike to the next on average, in seconds;
+    None for a usual one. strikes: a schedule to be played; None to draw one from the seed.
     """
 
     workload: str
@@ -59,6 +63,8 @@ class Experiment:
     concurrency: int = 10
     spare_clients: int | None = None
     config: Mapping[str, str] = field(default_factory=dict)
+    fault_interval_s: float | None = None
+    strikes: tuple[Strike, ...] | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -78,6 +84,8 @@ class Experiment:
         words += ["--rate", _exactly(self.rate), "--concurrency", str(self.concurrency)]
         if self.spare_clients is not None:
             words += ["--spare-clients", str(self.spare_clients)]
+        if self.fault_interval_s is not None:
+            words += ["--fault-interval", _exactly(self.fault_interval_s)]
         for key, value in self.config.items():
             words += ["--config", f"{key}={value}"]
         return shlex.join(words)
@@ -111,10 +119,12 @@ class Experiment:
             configured = tested.configure(theirs, seed=split(self.seed, "system"), nodes=self.nodes)
             faults = fault_package(
                 self.faults,
-                self.names,
+                targets(configured, self.names),
                 seed=split(self.seed, "faults"),
                 time_limit_s=self.time_limit_s,
                 commands_s=kind.fault_commands_s,
+                interval_s=self.fault_interval_s,
+                strikes=self.strikes,
             )
             chosen.generator(plan)
             for name, options in chosen.checkers.items():

@@ -22,7 +22,8 @@ from splitbrain.checkers import History, Verdict, check_all
 from splitbrain.checkers.histories.event import Event
 from splitbrain.checkers.histories.faults import LOST
 from splitbrain.harness.environment import Environment, EnvironmentFailure, EnvironmentLost
-from splitbrain.harness.generators import Test, any_of, clients, nemesis, stagger, time_limit
+from splitbrain.harness.generators import Test, any_of, clients, nemesis, stagger
+from splitbrain.harness.nemesis import AT_ONCE
 from splitbrain.harness.report import ReportError
 from splitbrain.harness.report import write as write_report
 from splitbrain.harness.running.deaths import deaths, log_end
@@ -30,6 +31,7 @@ from splitbrain.harness.running.experiment import Experiment, Prepared, UsagePro
 from splitbrain.harness.running.final_phase import with_final_stage
 from splitbrain.harness.running.interpreter import Interpreter, Statistics
 from splitbrain.harness.running.interrupts import Interrupts, interrupting, located, named, of_a_run, run_really
+from splitbrain.harness.running.load import loaded
 from splitbrain.harness.running.node_logs import write as write_logs
 from splitbrain.harness.running.outer_loop import set_aside
 from splitbrain.harness.running.preparation import described, prepared_for
@@ -206,6 +208,7 @@ class _Run:
             nemesis=prepared.faults.nemesis(environment, prepared.system),
             operation_timeout_s=OPERATION_TIMEOUT_S,
             spare_clients=experiment.spare_clients,
+            nemesis_limit=AT_ONCE,
         )
         self._statistics = interpreter.statistics
         try:
@@ -236,12 +239,8 @@ class _Run:
             seed=split(experiment.seed, "pace"),
         )
         interpreter.stage("load")
-        await interpreter.run(
-            any_of(
-                clients(time_limit(experiment.time_limit_s, load)),
-                nemesis(time_limit(experiment.time_limit_s, prepared.faults.generator)),
-            )
-        )
+        tormented = any_of(clients(load), nemesis(prepared.faults.generator))
+        await interpreter.run(loaded(experiment.time_limit_s, len(prepared.faults.strikes), tormented))
         await interpreter.run(nemesis(prepared.faults.final))
         died = await deaths(environment, self._died)
         self._notes += died.values()

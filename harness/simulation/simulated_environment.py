@@ -49,9 +49,7 @@ class SimulatedEnvironment:
         loop = asyncio.get_running_loop()
         if not isinstance(loop, VirtualLoop):
             raise EnvironmentFailure("a simulation needs virtual time; run it through run_simulated")
-        network = SimulatedNetwork(
-            loop, self._nodes, seed=split(self._seed, "network"), conditions=self._conditions
-        )
+        network = SimulatedNetwork(loop, self._nodes, seed=split(self._seed, "network"), conditions=self._conditions)
         self._network = network
         self._machines = {
             name: SimulatedMachine(name, loop, network, seed=split(self._seed, f"machine {name}"))

@@ -65,6 +65,7 @@ class SimulatedMachine:
     def __init__(self, name: str, loop: VirtualLoop, network: SimulatedNetwork, *, seed: int) -> None:
         self.name = name
         self.host = name
+        self.taken_down = False
         self.rng: random.Random = draw(split(seed, "process 0"))
         self._loop = loop
         self._network = network
@@ -149,6 +150,7 @@ class SimulatedMachine:
         if self._process is None:
             end = "".join(self._log[-5:]).rstrip()
             raise EnvironmentFailure(f"{program.name} on {self.name} was gone at once; its log ends:\n{end}")
+        self.taken_down = False
 
     def _boot(self, simulate: Callable[[SimulatedMachine], SimulatedProcess]) -> None:
         self._process = simulate(self)
@@ -158,11 +160,13 @@ class SimulatedMachine:
         """Rule 3. Does nothing if nothing runs."""
         if self._process is not None:
             self.log("killed")
+            self.taken_down = True
             self._end()
 
     async def terminate(self) -> None:
         """Rule 5. Does nothing if nothing runs."""
         if self._process is not None:
+            self.taken_down = True
             self._fire(self._life, Timer(), self._terminate, ())
 
     def _terminate(self) -> None:
@@ -177,6 +181,7 @@ class SimulatedMachine:
         if self._process is None:
             return PowerCut(0, 0)
         self.log("power cut")
+        self.taken_down = True
         # First the disk: what a process does not finish by itself is not for the end of the process to decide.
         cut = self._disk.power_cut(torn=torn)
         self._end()
@@ -217,6 +222,10 @@ class SimulatedMachine:
 
     async def set_disk(self, condition: DiskCondition) -> None:
         self._disk.set_condition(condition)
+        if condition.full or condition.failing:
+            self.taken_down = True
+        elif self._process is not None:
+            self.taken_down = False
 
     async def read_disk(self) -> DiskObservation:
         return self._disk.observe()
