@@ -20,6 +20,7 @@ from splitbrain.harness.systems.dynamo.simulated_node import SimulatedNode
 from splitbrain.harness.systems.dynamo.store_image import image
 from splitbrain.store import Client, ClientCore, Config, Member, StoreError
 from splitbrain.store.actions import Instant
+from splitbrain.store.ring.ring import Ring
 from splitbrain.store.versions.dotted import Version
 
 PORT = 7000
@@ -97,6 +98,16 @@ class Dynamo:
 
     def describe(self) -> Mapping[str, Any]:
         return dict(self.config)
+
+    def tolerates(self, nodes: int) -> int:
+        """An acknowledged write is on W different disks, a hinted one too, so all but one of these may lose it."""
+        return min(self.cluster.w, nodes) - 1
+
+    def owners(self, nodes: tuple[str, ...]) -> list[tuple[str, ...]]:
+        """The preference list of each partition (section 4.6), each once, without those that stand in."""
+        ring = Ring([Member(name, (name, PORT)) for name in nodes], self.cluster)
+        primaries = [tuple(sorted(ring.primaries_of(partition))) for partition in range(ring.partitions)]
+        return sorted(set(primaries))
 
     @property
     def _secret(self) -> bytes:
