@@ -191,12 +191,12 @@ def _conditioned(
     )
 
 
-def _destroying(name: str, summary: str) -> FaultFamily:
+def _destroying(name: str, ability: str, summary: str) -> FaultFamily:
     nemesis: Callable[[Environment, System], Nemesis] = Destroyer
     return FaultFamily(
         name=name,
         summary=summary,
-        requires=frozenset({name, "kill"}),
+        requires=frozenset({ability, "kill"}),
         aim=partial(_aim_expendable, name),
         holds=_held,
         healed=3,
@@ -228,6 +228,6 @@ FAMILIES = (
         ("one", "minority", "all"),
         lambda rng: {"stall_s": float(f"{log_uniform(rng, 0.05, 2.0):.3g}")},
     ),
-    _destroying("bit-flip", "flip bits in what a killed node has stored"),
-    _destroying("wipe", "kill a node and wipe its disk"),
+    _destroying("bit-flip", "flip-bit", "flip bits in what a killed node has stored"),
+    _destroying("wipe", "wipe", "kill a node and wipe its disk"),
 )
