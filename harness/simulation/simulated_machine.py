@@ -41,6 +41,8 @@ RECEIVE_BUFFER_BYTES = 212_992
 """Linux's net.core.rmem_default."""
 EPOCH_NS = 1_700_000_000_000_000_000
 """What every machine's calendar shows when a simulation starts, if it is right."""
+TICK_S = 1e-9
+"""By how much a timer is late whose clock has been set."""
 Callback = Callable[..., object]
 
 
@@ -102,6 +104,9 @@ class SimulatedMachine:
         """Call back at this moment (monotonic seconds), or when resumed after it."""
         timer = Timer()
         true_s = (when - self.now()) / (1 + self._clock.monotonic_drift)
+        if self._clock_set_s:
+            # Rounded down, the clock would not quite show that moment, and who asks again would ask without end.
+            true_s += TICK_S
         self._loop.deliver(max(0.0, true_s), self._fire, self._life, timer, callback, args)
         return timer
 
