@@ -100,8 +100,12 @@ class Dynamo:
         return dict(self.config)
 
     def tolerates(self, nodes: int) -> int:
-        """An acknowledged write is on W different disks, a hinted one too, so all but one of these may lose it."""
-        return min(self.cluster.w, nodes) - 1
+        """An acknowledged write is on W different disks, a hinted one too, so all but one of these may lose it.
+
+        With a write buffer, it is on DW disks.
+        """
+        durable = self.cluster.dw if self.cluster.write_buffer else self.cluster.w
+        return min(durable, nodes) - 1
 
     def owners(self, nodes: tuple[str, ...]) -> list[tuple[str, ...]]:
         """The preference list of each partition (section 4.6), each once, without those that stand in."""
