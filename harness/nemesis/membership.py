@@ -14,7 +14,7 @@ import asyncio
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from splitbrain.harness.environment import Environment
+from splitbrain.harness.environment import ClockSetting, Environment
 from splitbrain.harness.nemesis.fault_family import FaultFamily, observed
 from splitbrain.harness.nemesis.processes import each
 from splitbrain.harness.nemesis.strike import Hold
@@ -72,6 +72,8 @@ class Registrar:
 
     async def _join(self, node: str) -> None:
         environment = self._environment
+        if "clock" in environment.abilities:
+            await environment.machines[node].set_clock(ClockSetting())  # It may have left while its clock was wrong.
         await self._system.join(environment, environment.machines[node], tuple(environment.members))
         environment.members.append(node)
 
@@ -122,5 +124,6 @@ FAMILIES = (
         longest_s=3.0,
         silence_s=4.0,
         destroys=lambda how: how["leaves"] if how["shape"] == "replace" else (),
+        changes_members=True,
     ),
 )

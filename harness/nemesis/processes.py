@@ -67,14 +67,12 @@ class Killer:
     async def invoke(self, invocation: Invocation) -> Mapping[str, Any]:
         machines = self._environment.machines
         if invocation.value["phase"] == "start":
-            nodes = present(self._environment, invocation.value["nodes"])
-            if not nodes:
-                return absent(invocation)
+            nodes = invocation.value["nodes"]
             left = await self.take_down(nodes)
             detail = f"process still there on {', '.join(left)}" if left else f"process gone on {', '.join(nodes)}"
             return observed(invocation, not left, detail)
         members = list(self._environment.members)
-        nodes = present(self._environment, invocation.value.get("nodes", members))
+        nodes = invocation.value.get("nodes", members)
         gone = [node for node in members if not await machines[node].running()]
         seen: dict[str, Any] = {}
         if "strike" in invocation.value:
@@ -118,7 +116,7 @@ class Pauser:
     async def invoke(self, invocation: Invocation) -> Mapping[str, Any]:
         machines = self._environment.machines
         if invocation.value["phase"] == "stop":
-            nodes = present(self._environment, invocation.value.get("nodes", list(machines)))
+            nodes = invocation.value.get("nodes", list(self._environment.members))
             paused = sorted(self._paused.intersection(nodes))
             answers = await each(self._system.ready(self._environment, node) for node in paused)
             seen: dict[str, Any] = {"stood": not any(answers)} if answers else {}
@@ -127,9 +125,7 @@ class Pauser:
             if resumed["evidence"]["effective"]:
                 self._paused.difference_update(nodes)
             return resumed
-        nodes = present(self._environment, invocation.value["nodes"])
-        if not nodes:
-            return absent(invocation)
+        nodes = invocation.value["nodes"]
         self._paused.update(nodes)
         await each(machines[node].pause() for node in nodes)
         answers = await each(self._system.ready(self._environment, node) for node in nodes)
@@ -161,16 +157,6 @@ FAMILIES = (
         silence_s=2.0,
     ),
 )
-
-
-def present(environment: Environment, nodes: Iterable[str]) -> list[str]:
-    """Which of the nodes are members of the cluster at present."""
-    return [node for node in nodes if node in environment.members]
-
-
-def absent(invocation: Invocation) -> Mapping[str, Any]:
-    """The completion's value where no node is left to be struck. It says neither that it took effect nor that not."""
-    return {**invocation.value, "evidence": {"detail": f"{', '.join(invocation.value['nodes'])} left the cluster"}}
 
 
 async def died_by_themselves(environment: Environment, gone: Collection[str]) -> list[str]:
