@@ -74,6 +74,7 @@ class ClockSetter:
 
     def __init__(self, environment: Environment, system: System) -> None:
         self._machines = environment.machines
+        self._members = environment.members
         self._changing: dict[int, asyncio.Task[None]] = {}
         self._times: dict[int, int] = {}
 
@@ -92,7 +93,7 @@ class ClockSetter:
 
     async def _right(self, invocation: Invocation) -> Mapping[str, Any]:
         how = invocation.value
-        nodes = how.get("nodes", list(self._machines))
+        nodes = how.get("nodes", list(self._members))
         seen: dict[str, Any] = {}
         numbers = [how["strike"]] if "strike" in how else list(self._changing)
         changed = [await self._stop_changing(number) for number in numbers if number in self._changing]
@@ -155,10 +156,11 @@ class TimerSetter:
 
     def __init__(self, environment: Environment, system: System) -> None:
         self._machines = environment.machines
+        self._members = environment.members
 
     async def invoke(self, invocation: Invocation) -> Mapping[str, Any]:
         how = invocation.value
-        nodes = how.get("nodes", list(self._machines))
+        nodes = how.get("nodes", list(self._members))
         seen: dict[str, Any] = {}
         if how["phase"] == "start":
             drift = how["drift"]

@@ -20,14 +20,23 @@ from splitbrain.harness.simulation.simulated_machine import SimulatedMachine
 class SimulatedEnvironment:
     """Implements `environment.Environment`.
 
-    nodes: names. seed: for network, disks and processes. conditions: of every link at first.
+    nodes: names. spares: names of machines on which nothing runs at first. seed: for network, disks and processes.
+    conditions: of every link at first.
     """
 
     name = "sim"
-    abilities = ABILITIES - {"spares"}
+    abilities = ABILITIES
 
-    def __init__(self, nodes: Sequence[str], *, seed: int, conditions: LinkConditions | None = None) -> None:
-        self._nodes = tuple(nodes)
+    def __init__(
+        self,
+        nodes: Sequence[str],
+        *,
+        seed: int,
+        spares: Sequence[str] = (),
+        conditions: LinkConditions | None = None,
+    ) -> None:
+        self.members = list(nodes)
+        self._nodes = (*nodes, *spares)
         self._seed = seed
         self._conditions = conditions
         self._network: SimulatedNetwork | None = None
