@@ -2,7 +2,7 @@
 
 1. It only works on a VirtualLoop (`run_simulated`).
 2. Clients share one host, outside the cluster.
-3. It can do all that an environment may be able to do, but has no spare machines.
+3. It can do all that an environment may be able to do.
 """
 
 from __future__ import annotations
