@@ -124,7 +124,8 @@ class Experiment:
             {**chosen.config, **{key: value for key, value in self.config.items() if key in chosen.config}},
         )
         try:
-            theirs = {key: value for key, value in self.config.items() if key in tested.config}
+            asked = {**chosen.settings, **self.config}
+            theirs = {key: value for key, value in asked.items() if key in tested.config}
             configured = tested.configure(theirs, seed=split(self.seed, "system"), nodes=self.nodes)
             faults = fault_package(
                 self.faults,
