@@ -1,7 +1,9 @@
 """The environment `sim`: every node in this process, in virtual time, from one seed.
 
 1. It only works on a VirtualLoop (`run_simulated`).
-2. Clients are hosts of their own, which no partition can name.
+2. Clients are a host of their own, which no partition can name.
+3. What clients open by asyncio (`asyncio.open_connection`) is a socket of that host: a connection that works on real
+   machines works here.
 """
 
 from __future__ import annotations
@@ -13,9 +15,10 @@ from splitbrain.harness.environment import Endpoint, EnvironmentFailure, OnDatag
 from splitbrain.harness.seeds import split
 from splitbrain.harness.simulation.loop import VirtualLoop
 from splitbrain.harness.simulation.network import LinkConditions, SimulatedNetwork
+from splitbrain.harness.simulation.programs.addresses import CLIENT_HOST, Addresses
+from splitbrain.harness.simulation.programs.sockets import HostSockets
+from splitbrain.harness.simulation.programs.tcp import SimulatedTcp
 from splitbrain.harness.simulation.simulated_machine import SimulatedMachine
-
-CLIENT_HOST = "client"
 
 
 class SimulatedEnvironment:
@@ -58,6 +61,10 @@ class SimulatedEnvironment:
             name: SimulatedMachine(name, loop, network, seed=split(self._seed, f"machine {name}"))
             for name in self._nodes
         }
+        tcp = SimulatedTcp(CLIENT_HOST, loop, network, seed=split(self._seed, "clients"))
+        loop.sockets = HostSockets(
+            loop, tcp, Addresses(self._nodes), lambda port, receive: network.bind((CLIENT_HOST, port), receive)
+        )
         progress(f"{len(self._nodes)} simulated nodes")
 
     async def close(self) -> None:

@@ -45,7 +45,7 @@ class SimulatedMachine:
     """One node. Implements `environment.Machine` for the harness; the rest is for its process.
 
     name: the node's. host: the same. skew_ns: by how much its calendar clock is wrong. rng: the process's own
-    randomness, anew for each start.
+    randomness, anew for each start. loop, network: what the machine's kernel works on, paused or not.
     """
 
     def __init__(self, name: str, loop: VirtualLoop, network: SimulatedNetwork, *, seed: int) -> None:
@@ -53,8 +53,8 @@ class SimulatedMachine:
         self.host = name
         self.skew_ns = 0
         self.rng: random.Random = draw(split(seed, "process 0"))
-        self._loop = loop
-        self._network = network
+        self.loop = self._loop = loop
+        self.network = self._network = network
         self._seed = seed
         self._disk = SimulatedDisk(loop, seed=split(seed, "disk"))
         self._process: SimulatedProcess | None = None
@@ -101,6 +101,11 @@ class SimulatedMachine:
         endpoint = self._network.bind((self.host, port), arrive)
         self._endpoints.append(endpoint)
         return endpoint
+
+    def exit(self, text: str) -> None:
+        """The process ends by itself. text: the end of its log."""
+        self.log(text)
+        self._end()
 
     def log(self, text: str) -> None:
         """A line in the process's log, with the machine's monotonic time."""
