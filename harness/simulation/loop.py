@@ -3,7 +3,7 @@
 1. Time stands still while callbacks run, and jumps to the next timer when none is ready.
 2. Callbacks due at one moment run in the order in which they were scheduled.
 3. Nothing ready and nothing scheduled is a deadlock, and an error: no event can come from outside.
-4. There is no outside: no signals, subprocesses or threads. Sockets are those of a simulated network, once there is one.
+4. There is no outside: no signals, subprocesses or threads. Sockets are those of a simulated network.
 
 Any coroutine runs on it unchanged, unless it depends on the order of a set (`asyncio.wait`, the cancellations of a
 TaskGroup).
@@ -33,7 +33,7 @@ class DeadlockError(RuntimeError):
     """Something is awaited that nothing will ever bring about."""
 
 
-class VirtualLoop(SocketMethods, asyncio.BaseEventLoop):  # type: ignore[misc]
+class VirtualLoop(SocketMethods, asyncio.BaseEventLoop):
     """The loop. Scheduling is O(log timers), about 1 us; `time()` starts at 0.0 s."""
 
     # What BaseEventLoop keeps for its own `_run_once`, which we replace: the two move together.
@@ -115,9 +115,7 @@ class VirtualLoop(SocketMethods, asyncio.BaseEventLoop):  # type: ignore[misc]
         waiting = ", ".join(_where(task) for task in self._tasks) or "nothing"
         raise DeadlockError(f"no timer is set and nothing is ready; still awaited: {waiting}")
 
-    def _make_task(
-        self, loop: asyncio.AbstractEventLoop, coroutine: Any, **options: Any
-    ) -> asyncio.Task[Any]:
+    def _make_task(self, loop: asyncio.AbstractEventLoop, coroutine: Any, **options: Any) -> asyncio.Task[Any]:
         # asyncio's own registry is a set that is ordered by addresses; ours is ordered by creation.
         task: asyncio.Task[Any] = asyncio.Task(coroutine, loop=loop, **options)
         self._tasks[task] = None
@@ -154,9 +152,7 @@ class VirtualLoop(SocketMethods, asyncio.BaseEventLoop):  # type: ignore[misc]
         """Nothing to wake: `call_soon_threadsafe` is called from this very thread."""
 
 
-def run_simulated(
-    main: Callable[[], Awaitable[T]], escaped: Callable[[BaseException], None] | None = None
-) -> T:
+def run_simulated(main: Callable[[], Awaitable[T]], escaped: Callable[[BaseException], None] | None = None) -> T:
     """Run `main()` on a new VirtualLoop until it ends, then cancel what it left behind, oldest first.
 
     escaped: see `until_done`; without one, what comes out of the loop is raised.

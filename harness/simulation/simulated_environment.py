@@ -2,7 +2,7 @@
 
 1. It only works on a VirtualLoop (`run_simulated`).
 2. Clients are a host of their own, which no partition can name.
-3. What clients open by asyncio (`asyncio.open_connection`) is a socket of that host: a connection that works on real
+3. What clients open by asyncio, such as a stream, is a socket of that host: a connection that works on real
    machines works here.
 """
 
@@ -53,9 +53,7 @@ class SimulatedEnvironment:
         loop = asyncio.get_running_loop()
         if not isinstance(loop, VirtualLoop):
             raise EnvironmentFailure("a simulation needs virtual time; run it through run_simulated")
-        network = SimulatedNetwork(
-            loop, self._nodes, seed=split(self._seed, "network"), conditions=self._conditions
-        )
+        network = SimulatedNetwork(loop, self._nodes, seed=split(self._seed, "network"), conditions=self._conditions)
         self._network = network
         self._machines = {
             name: SimulatedMachine(name, loop, network, seed=split(self._seed, f"machine {name}"))

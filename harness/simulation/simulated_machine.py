@@ -21,6 +21,7 @@ from splitbrain.harness.seeds import draw, split
 from splitbrain.harness.simulation.disk import Done, Record, SimulatedDisk
 from splitbrain.harness.simulation.loop import VirtualLoop
 from splitbrain.harness.simulation.network import SimulatedEndpoint, SimulatedNetwork
+from splitbrain.harness.simulation.simulated_files import SimulatedFiles
 
 RECEIVE_BUFFER_BYTES = 212_992
 """Linux's net.core.rmem_default."""
@@ -46,6 +47,7 @@ class SimulatedMachine:
 
     name: the node's. host: the same. skew_ns: by how much its calendar clock is wrong. rng: the process's own
     randomness, anew for each start. loop, network: what the machine's kernel works on, paused or not.
+    files: those of programs that use `open`.
     """
 
     def __init__(self, name: str, loop: VirtualLoop, network: SimulatedNetwork, *, seed: int) -> None:
@@ -57,6 +59,7 @@ class SimulatedMachine:
         self.network = self._network = network
         self._seed = seed
         self._disk = SimulatedDisk(loop, seed=split(seed, "disk"))
+        self.files = SimulatedFiles(draw(split(seed, "files")))
         self._process: SimulatedProcess | None = None
         self._starts = 0
         self._life = 0
@@ -159,6 +162,7 @@ class SimulatedMachine:
         if self._process is not None:
             raise EnvironmentFailure(f"{self.name} can't be wiped while {self._log_name} runs; kill it first")
         self._disk.wipe()
+        self.files.wipe()
 
     async def running(self) -> bool:
         return self._process is not None

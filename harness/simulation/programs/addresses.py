@@ -24,7 +24,7 @@ AddressInfo = tuple[int, int, int, str, tuple[str, int]]
 class Addresses:
     """The names and addresses of one network's hosts.
 
-    nodes: names. `n1` to `n9` come before `n10`, so that `n3` is 10.0.0.3.
+    nodes: names. n9 comes before n10, so that n3 is 10.0.0.3.
     """
 
     def __init__(self, nodes: Sequence[str]) -> None:

@@ -1,11 +1,11 @@
 """Any asyncio program as a simulated one: `Program(..., simulate=asyncio_program(main))`.
 
-1. The program is unchanged: its sockets, clocks, randomness, log and files are the machine's (`process_loop`, `dispatch`,
-   `simulated_files`).
-2. Killed, it is gone at once: no task goes on, no `finally` block runs, nothing is sent. Paused, it stands still.
+1. The program is unchanged: its sockets, clocks, randomness, log and files are the machine's (`process_loop`,
+   `dispatch`, `simulated_files`).
+2. Killed, it is gone at once: no task goes on, no finally block runs, nothing is sent. Paused, it stands still.
 3. It ends as under `asyncio.run`: when `main` returns, its other tasks are cancelled. An exception out of `main`, and
    SystemExit out of anything, end it too, and are in its log.
-4. All processes of a run share one Python: what a module keeps in its globals is seen by every node, and survives kills.
+4. All processes of a run share one Python: what a module keeps in its globals, every node sees, and it survives kills.
 """
 
 from __future__ import annotations
@@ -20,9 +20,7 @@ from splitbrain.harness.simulation.programs.process_loop import ProcessLoop
 from splitbrain.harness.simulation.simulated_machine import SimulatedMachine
 
 
-def asyncio_program(
-    main: Callable[..., Awaitable[Any]], *args: Any
-) -> Callable[[SimulatedMachine], AsyncioProcess]:
+def asyncio_program(main: Callable[..., Awaitable[Any]], *args: Any) -> Callable[[SimulatedMachine], AsyncioProcess]:
     """What `Program.simulate` wants, from the coroutine function that `asyncio.run` would be given.
 
     main: called with `args` at each start.
@@ -38,6 +36,7 @@ class AsyncioProcess:
         self._main = main
         self._args = args
         self._loop: ProcessLoop | None = None
+        self._exited = False
 
     def start(self) -> None:
         """Begin to run it."""
@@ -49,12 +48,18 @@ class AsyncioProcess:
 
     def stop(self) -> None:
         """It is dead."""
-        if self._loop is not None:
-            self._machine.loop.at_close(self._loop.die())
-            self._loop = None
+        if self._loop is None:
+            return
+        if self._exited:
+            self._machine.files.leave()
+        else:
+            self._machine.files.crash()
+        self._machine.loop.at_close(self._loop.die())
+        self._loop = None
 
     def _ended(self, problem: BaseException | None) -> None:
         assert self._loop is not None
+        self._exited = True
         self._loop.exit()
         match problem:
             case None:

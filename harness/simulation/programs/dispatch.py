@@ -18,6 +18,7 @@ import os
 import random
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -32,6 +33,19 @@ from splitbrain.harness.simulation.programs.stream_transport import StreamTransp
 
 Function = Callable[..., Any]
 NOT_DRAWN = frozenset({"Random", "SystemRandom"})
+FILE_CALLS = {
+    "fsync": "fsync",
+    "fdatasync": "fsync",
+    "replace": "replace",
+    "rename": "replace",
+    "remove": "remove",
+    "unlink": "remove",
+    "mkdir": "mkdir",
+    "makedirs": "makedirs",
+    "listdir": "listdir",
+    "stat": "stat",
+}
+"""By their names in `os`: the methods of `SimulatedFiles`."""
 _lock = threading.Lock()
 _users = 0
 _replaced: list[tuple[Any, str, Any]] = []
@@ -76,7 +90,7 @@ def _of_moment(real: Function) -> Function:
 
 
 def _of_broken_down_time(real: Function, before: int) -> Function:
-    """The same of a `struct_time`, before which come so many arguments."""
+    """The same of a moment's fields, before which come so many arguments."""
 
     def inside(process: ProcessLoop, *args: Any) -> Any:
         return real(*args) if len(args) > before else real(*args, _LOCALTIME(_wall_s(process)))
@@ -124,7 +138,9 @@ def _getnode(process: ProcessLoop) -> int:
 
 
 def _print(real: Function) -> Function:
-    def inside(process: ProcessLoop, *values: Any, sep: Any = None, end: Any = None, file: Any = None, **more: Any) -> None:
+    def inside(
+        process: ProcessLoop, *values: Any, sep: Any = None, end: Any = None, file: Any = None, **more: Any
+    ) -> None:
         if file is None or file in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
             process.machine.log((" " if sep is None else sep).join(map(str, values)))
         else:
@@ -144,6 +160,29 @@ def _emit(real: Function) -> Function:
             process.machine.log(self.format(record))
 
     return emit
+
+
+def _of_files(real: Function, method: str) -> Function:
+    """A function that `SimulatedFiles` has, too."""
+    return _by_process(
+        real, lambda process, *args, **options: getattr(process.machine.files, method)(real, *args, **options)
+    )
+
+
+def _open_descriptor(process: ProcessLoop, path: Any, flags: int, *args: Any, **options: Any) -> int:
+    if flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
+        process.refuse("files by descriptor", f"os.open({path!r})")
+    return _OPEN_DESCRIPTOR(path, flags, *args, **options)
+
+
+def _connect_database(process: ProcessLoop, database: Any, *args: Any, **options: Any) -> Any:
+    if database != ":memory:":
+        process.refuse("files of SQLite", f"sqlite3.connect({database!r})")
+    return _CONNECT_DATABASE(database, *args, **options)
+
+
+_OPEN_DESCRIPTOR = os.open
+_CONNECT_DATABASE = sqlite3.connect
 
 
 def _exit_now(process: ProcessLoop, status: int) -> None:
@@ -184,6 +223,10 @@ def _functions() -> list[tuple[Any, str, Any]]:
         (os, "_exit", _by_process(os._exit, _exit_now)),
         (socket, "gethostname", _by_process(socket.gethostname, lambda process: process.machine.name)),
         (socket, "getfqdn", _by_process(socket.getfqdn, lambda process, name="": name or process.machine.name)),
+        (builtins, "open", _of_files(builtins.open, "open")),
+        *((os, name, _of_files(getattr(os, name), method)) for name, method in FILE_CALLS.items()),
+        (os, "open", _by_process(os.open, _open_descriptor)),
+        (sqlite3, "connect", _by_process(sqlite3.connect, _connect_database)),
         (builtins, "print", _print(builtins.print)),
         (logging.StreamHandler, "emit", _emit(logging.StreamHandler.emit)),
         (asyncio.StreamWriter, "__hash__", _writer_hash),
@@ -197,7 +240,9 @@ def _functions() -> list[tuple[Any, str, Any]]:
         (socket.socket, "__init__", _refused(socket.socket.__init__, "real sockets", "socket.socket()")),
     ]
     if hasattr(os, "getrandom"):
-        found.append((os, "getrandom", _by_process(os.getrandom, lambda process, size, flags=0: _urandom(process, size))))
+        found.append(
+            (os, "getrandom", _by_process(os.getrandom, lambda process, size, flags=0: _urandom(process, size)))
+        )
     return found
 
 

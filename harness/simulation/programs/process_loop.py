@@ -17,10 +17,10 @@ import contextlib
 import inspect
 import sys
 from asyncio.events import _get_running_loop, _set_running_loop
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from contextvars import Context
 from itertools import count
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVarTuple, Unpack
 
 from splitbrain.harness.simulation.programs.addresses import Addresses
 from splitbrain.harness.simulation.programs.refusals import NotSimulatedError
@@ -29,13 +29,29 @@ from splitbrain.harness.simulation.programs.tcp import SimulatedTcp
 from splitbrain.harness.simulation.simulated_machine import SimulatedMachine, Timer
 from splitbrain.harness.simulation.socket_methods import SocketMethods
 
+Ts = TypeVarTuple("Ts")
+
 TURN_S = 0.000_01
 REFUSED = {
     "threads": ["run_in_executor", "set_default_executor"],
     "subprocesses": ["subprocess_exec", "subprocess_shell"],
-    "real sockets": """add_reader remove_reader add_writer remove_writer sock_accept sock_connect sock_recv
-        sock_recv_into sock_recvfrom sock_recvfrom_into sock_sendall sock_sendto sock_sendfile sendfile
-        connect_accepted_socket""".split(),
+    "real sockets": [
+        "add_reader",
+        "remove_reader",
+        "add_writer",
+        "remove_writer",
+        "sock_accept",
+        "sock_connect",
+        "sock_recv",
+        "sock_recv_into",
+        "sock_recvfrom",
+        "sock_recvfrom_into",
+        "sock_sendall",
+        "sock_sendto",
+        "sock_sendfile",
+        "sendfile",
+        "connect_accepted_socket",
+    ],
     "Unix sockets": ["create_unix_connection", "create_unix_server"],
     "pipes": ["connect_read_pipe", "connect_write_pipe"],
     "TLS": ["start_tls"],
@@ -73,11 +89,11 @@ class _NothingToSelect:
         return []
 
 
-class ProcessLoop(SocketMethods, asyncio.BaseEventLoop):  # type: ignore[misc]
+class ProcessLoop(SocketMethods, asyncio.BaseEventLoop):
     """One process's loop.
 
     machine: that it runs on. ended: called once the process has ended by itself, with how. rng, ip, pid, uuids: its
-    randomness, address, process number, and how many of the UUIDs were made that are told apart by a count.
+    randomness, address, process number, and how many UUIDs it made from its clock.
     """
 
     # What BaseEventLoop's `_run_once` works on.
@@ -112,14 +128,14 @@ class ProcessLoop(SocketMethods, asyncio.BaseEventLoop):  # type: ignore[misc]
 
     # The life of the process.
 
-    def begin(self, main: Callable[..., Coroutine[Any, Any, Any]], args: tuple[Any, ...]) -> None:
+    def begin(self, main: Callable[..., Awaitable[Any]], args: tuple[Any, ...]) -> None:
         """Let `main(*args)` run, from the loop's first turn on."""
         self.call_soon(self._begin, main, args)
 
-    def _begin(self, main: Callable[..., Coroutine[Any, Any, Any]], args: tuple[Any, ...]) -> None:
+    def _begin(self, main: Callable[..., Awaitable[Any]], args: tuple[Any, ...]) -> None:
         self.create_task(self._run(main, args)).add_done_callback(self._main_done)
 
-    async def _run(self, main: Callable[..., Coroutine[Any, Any, Any]], args: tuple[Any, ...]) -> None:
+    async def _run(self, main: Callable[..., Awaitable[Any]], args: tuple[Any, ...]) -> None:
         """As `asyncio.run` does it."""
         try:
             running = main(*args)
@@ -143,7 +159,7 @@ class ProcessLoop(SocketMethods, asyncio.BaseEventLoop):  # type: ignore[misc]
     def die(self) -> Callable[[], None]:
         """The process is dead: nothing of it runs again. Returns what frees its memory, once the run is over.
 
-        Its coroutines are kept till then, for freeing one runs its `finally` blocks.
+        Its coroutines are kept till then, for freeing one runs its finally blocks.
         """
         self._closed = True
         self._ready.clear()
@@ -221,7 +237,9 @@ class ProcessLoop(SocketMethods, asyncio.BaseEventLoop):  # type: ignore[misc]
     def time(self) -> float:
         return self.machine.now()
 
-    def call_soon(self, callback: Callable[..., object], *args: Any, context: Context | None = None) -> asyncio.Handle:
+    def call_soon(
+        self, callback: Callable[[Unpack[Ts]], object], *args: *Ts, context: Context | None = None
+    ) -> asyncio.Handle:
         if _get_running_loop() is self:
             return super().call_soon(callback, *args, context=context)
         handle = super().call_soon(callback, *args, context=context or self._context.copy())
@@ -229,7 +247,7 @@ class ProcessLoop(SocketMethods, asyncio.BaseEventLoop):  # type: ignore[misc]
         return handle
 
     def call_at(
-        self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
+        self, when: float, callback: Callable[[Unpack[Ts]], object], *args: *Ts, context: Context | None = None
     ) -> asyncio.TimerHandle:
         if _get_running_loop() is self:
             return super().call_at(when, callback, *args, context=context)
@@ -253,7 +271,7 @@ class ProcessLoop(SocketMethods, asyncio.BaseEventLoop):  # type: ignore[misc]
     def _forget_task(self, task: asyncio.Task[Any]) -> None:
         self._tasks.pop(task, None)
 
-    def add_signal_handler(self, sig: int, callback: Callable[..., object], *args: Any) -> None:
+    def add_signal_handler(self, sig: int, callback: Callable[[Unpack[Ts]], object], *args: *Ts) -> None:
         """No signal comes: a run's faults kill, and pause."""
 
     def remove_signal_handler(self, sig: int) -> bool:

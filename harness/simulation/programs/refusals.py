@@ -13,6 +13,8 @@ REMEDIES = {
     "TLS": "leave ssl unset in simulation; test TLS in containers",
     "signal handlers": "use loop.add_signal_handler",
     "signals to processes": "faults of the run kill and pause processes",
+    "files by descriptor": "write files through open()",
+    "files of SQLite": "use a database in memory, or write files through open()",
     "blocking sleep": "use await asyncio.sleep",
     "a loop inside the loop": "await the coroutine instead",
 }

@@ -44,4 +44,5 @@ def decode(datagram: bytes) -> Segment | None:
     body = datagram[_CHECKSUM_BYTES:]
     if len(body) < _HEADER.size or zlib.crc32(body) != int.from_bytes(datagram[:_CHECKSUM_BYTES], "big"):
         return None
-    return Segment(*_HEADER.unpack_from(body), body[_HEADER.size :])
+    source_port, target_port, flags, seq, ack, window = _HEADER.unpack_from(body)
+    return Segment(source_port, target_port, flags, seq, ack, window, body[_HEADER.size :])

@@ -12,10 +12,11 @@ import os
 import socket
 from asyncio.base_events import Server
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from splitbrain.harness.environment import Address, Endpoint, OnDatagram
-from splitbrain.harness.simulation.programs.addresses import ANY, LOOPBACK, AddressInfo, Addresses
+from splitbrain.harness.simulation.programs.addresses import ANY, LOOPBACK, Addresses, AddressInfo
 from splitbrain.harness.simulation.programs.datagram_transport import DatagramTransport
 from splitbrain.harness.simulation.programs.refusals import refuse_options
 from splitbrain.harness.simulation.programs.stream_transport import SocketInfo, StreamTransport
@@ -88,7 +89,14 @@ class HostSockets:
         self._udp_ports: set[int] = set()
 
     async def getaddrinfo(
-        self, host: Any, port: Any, *, family: int = 0, type: int = 0, proto: int = 0, flags: int = 0  # noqa: A002
+        self,
+        host: Any,
+        port: Any,
+        *,
+        family: int = 0,
+        type: int = 0,  # noqa: A002 - asyncio's name
+        proto: int = 0,
+        flags: int = 0,
     ) -> list[AddressInfo]:
         """See `asyncio.loop.getaddrinfo`."""
         return self._addresses.info(host, port, self._host, family=family, kind=type, flags=flags)
@@ -119,7 +127,7 @@ class HostSockets:
             connection,
             factory(),
             self._names(connection),
-            made=lambda: made.done() or made.set_result(None),
+            made=partial(_end, made),
         )
         try:
             await made
@@ -199,3 +207,8 @@ class HostSockets:
         """The socket's own name and its peer's, as programs see them."""
         own = self._addresses.seen((self._host, connection.local_port))
         return own, self._addresses.seen(connection.remote)
+
+
+def _end(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():  # It may have been cancelled.
+        waiter.set_result(None)

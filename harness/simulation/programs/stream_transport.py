@@ -1,7 +1,7 @@
 """A TCP connection as an asyncio transport, in a process or in the harness.
 
 1. It keeps asyncio's promises to a protocol: `connection_made` once, then data, then `connection_lost` once; no data
-   while reading is paused; `pause_writing` and `resume_writing` around the high-water mark.
+   while reading is paused; pauses and resumes of its writing around the high-water mark.
 2. It calls its protocol through the loop's `call_soon` alone: what a paused process is to be told waits there, and a
    dead process is told nothing.
 """
@@ -13,7 +13,7 @@ import errno
 import os
 import socket
 import sys
-from asyncio.transports import _FlowControlMixin  # type: ignore[attr-defined]
+from asyncio.transports import _FlowControlMixin
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -52,13 +52,16 @@ class SocketInfo:
         """It never blocks."""
 
 
-class StreamTransport(_FlowControlMixin, asyncio.Transport):  # type: ignore[misc]
+class StreamTransport(_FlowControlMixin, asyncio.Transport):
     """Implements `asyncio.Transport` over a connection that is established, and the connection's `User`.
 
     server: that accepted it, or None. made: called once `connection_made` has been.
     """
 
     _loop: asyncio.AbstractEventLoop
+    # The mix-in's: it pauses and resumes the protocol's writing.
+    _maybe_pause_protocol: Callable[[], None]
+    _maybe_resume_protocol: Callable[[], None]
 
     def __init__(
         self,

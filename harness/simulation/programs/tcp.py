@@ -53,7 +53,7 @@ class SimulatedTcp:
         raise OSError(errno.EADDRNOTAVAIL, "all ephemeral ports are in use")
 
     def bind(self, port: int, *, loopback: bool) -> int:
-        """Take a port (0: any), at which nothing listens yet. loopback: for this host alone. Raises OSError if taken."""
+        """Take a port (0: any). loopback: for this host alone. Raises OSError if it is taken. Returns the port."""
         if port == 0:
             port = self.free_port(self._bound.__contains__)
         if port in self._bound:

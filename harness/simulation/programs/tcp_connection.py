@@ -174,7 +174,7 @@ class TcpConnection:
             self._take(segment)
 
     def renewed(self, syn: Segment) -> bool:
-        """Whether this SYN comes from another life of the peer, which doesn't know this connection. If so, it is lost."""
+        """Whether this SYN comes from another life of the peer, which knows no such connection: then it is lost."""
         if syn.seq == self._accepted_from:
             return False
         self._fail(ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET)))
