@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from splitbrain.harness.simulation.programs import dispatch
-from splitbrain.harness.simulation.programs.process_loop import ProcessLoop
+from splitbrain.harness.simulation.programs.process_loop import ProcessLoop, without_addresses
 from splitbrain.harness.simulation.simulated_machine import SimulatedMachine
 
 
@@ -69,4 +69,5 @@ class AsyncioProcess:
             case asyncio.CancelledError():
                 self._machine.exit("exited: main was cancelled")
             case _:
-                self._machine.exit("died:\n" + "".join(traceback.format_exception(problem)).rstrip())
+                text = "".join(traceback.format_exception(problem)).rstrip()
+                self._machine.exit(f"died:\n{without_addresses(text)}")

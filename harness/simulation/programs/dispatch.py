@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 import builtins
-import logging
 import os
 import random
 import signal
@@ -24,14 +23,15 @@ import sys
 import threading
 import time
 import uuid
-from asyncio.events import _get_running_loop
 from collections.abc import Callable
 from typing import Any
 
+from splitbrain.harness.simulation.programs.by_process import Function, by_process, refused, running_process
+from splitbrain.harness.simulation.programs.process_clocks import clocks
 from splitbrain.harness.simulation.programs.process_loop import ProcessLoop
+from splitbrain.harness.simulation.programs.process_output import output
 from splitbrain.harness.simulation.programs.stream_transport import StreamTransport
 
-Function = Callable[..., Any]
 NOT_DRAWN = frozenset({"Random", "SystemRandom"})
 FILE_CALLS = {
     "fsync": "fsync",
@@ -46,59 +46,11 @@ FILE_CALLS = {
     "stat": "stat",
 }
 """By their names in `os`: the methods of `SimulatedFiles`."""
+_OWN = __name__.rpartition(".")[0]
+"""Modules here keep the real functions."""
 _lock = threading.Lock()
 _users = 0
 _replaced: list[tuple[Any, str, Any]] = []
-
-
-def _process() -> ProcessLoop | None:
-    """The process whose code is running, if any."""
-    loop = _get_running_loop()
-    return loop if isinstance(loop, ProcessLoop) else None
-
-
-def _by_process(real: Function, inside: Callable[..., Any]) -> Function:
-    """A function that is `inside(process, ...)` in a process, and `real(...)` elsewhere."""
-
-    def dispatched(*args: Any, **options: Any) -> Any:
-        loop = _get_running_loop()
-        return inside(loop, *args, **options) if isinstance(loop, ProcessLoop) else real(*args, **options)
-
-    dispatched.__name__ = getattr(real, "__name__", "dispatched")
-    dispatched.__doc__ = real.__doc__
-    return dispatched
-
-
-def _refused(real: Function, what: str, asked: str) -> Function:
-    return _by_process(real, lambda process, *args, **options: process.refuse(what, asked))
-
-
-# Clocks.
-
-
-def _wall_s(process: ProcessLoop) -> float:
-    return process.machine.wall_ns() / 1e9
-
-
-def _monotonic_ns(process: ProcessLoop) -> int:
-    return round(process.machine.now() * 1e9)
-
-
-def _of_moment(real: Function) -> Function:
-    """A function of a moment, which is the present one if none is given."""
-    return _by_process(real, lambda process, secs=None: real(_wall_s(process) if secs is None else secs))
-
-
-def _of_broken_down_time(real: Function, before: int) -> Function:
-    """The same of a moment's fields, before which come so many arguments."""
-
-    def inside(process: ProcessLoop, *args: Any) -> Any:
-        return real(*args) if len(args) > before else real(*args, _LOCALTIME(_wall_s(process)))
-
-    return _by_process(real, inside)
-
-
-_LOCALTIME = time.localtime
 
 
 # Randomness.
@@ -116,7 +68,7 @@ def _seed_random(real: Function) -> Function:
     """`Random.seed`, so that a generator without a seed gets one of the machine's, not of the operating system's."""
 
     def seed(self: random.Random, a: Any = None, version: int = 2) -> None:
-        process = _process()
+        process = running_process()
         real(self, process.rng.getrandbits(256) if process is not None and a is None else a, version)
 
     return seed
@@ -134,37 +86,12 @@ def _getnode(process: ProcessLoop) -> int:
     return 0x020000000000 | int.from_bytes(socket.inet_aton(process.ip), "big")
 
 
-# What is written.
-
-
-def _print(real: Function) -> Function:
-    def inside(
-        process: ProcessLoop, *values: Any, sep: Any = None, end: Any = None, file: Any = None, **more: Any
-    ) -> None:
-        if file is None or file in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
-            process.machine.log((" " if sep is None else sep).join(map(str, values)))
-        else:
-            real(*values, sep=sep, end=end, file=file, **more)
-
-    return _by_process(real, inside)
-
-
-def _emit(real: Function) -> Function:
-    """`StreamHandler.emit`, whose stream may be the terminal."""
-
-    def emit(self: logging.StreamHandler[Any], record: logging.LogRecord) -> None:
-        process = _process()
-        if process is None or isinstance(self, logging.FileHandler):
-            real(self, record)
-        else:
-            process.machine.log(self.format(record))
-
-    return emit
+# Files.
 
 
 def _of_files(real: Function, method: str) -> Function:
     """A function that `SimulatedFiles` has, too."""
-    return _by_process(
+    return by_process(
         real, lambda process, *args, **options: getattr(process.machine.files, method)(real, *args, **options)
     )
 
@@ -194,54 +121,60 @@ def _writer_hash(writer: asyncio.StreamWriter) -> int:
     return hash(transport) if isinstance(transport, StreamTransport) else object.__hash__(writer)
 
 
+def _protocol_hash(protocol: asyncio.BaseProtocol) -> int:
+    """The order in which a process first hashed it; programs keep sets of their protocols."""
+    own = getattr(protocol, "__dict__", {})
+    process = running_process()
+    if process is not None and _HASH not in own:
+        own[_HASH] = next(process.hashes)
+    return own[_HASH] if _HASH in own else object.__hash__(protocol)
+
+
+_HASH = "_splitbrain_hash"
+
+
+def _as_completed(real: Function) -> Function:
+    """`asyncio.as_completed`, which puts coroutines in a set, where their addresses would give their order."""
+
+    def inside(process: ProcessLoop, fs: Any, **options: Any) -> Any:
+        return real([asyncio.ensure_future(each) for each in dict.fromkeys(fs)], **options)
+
+    return by_process(real, inside)
+
+
 def _functions() -> list[tuple[Any, str, Any]]:
     """Who holds it, by what name, and what stands in for it."""
-    clocks: dict[str, Callable[[ProcessLoop], Any]] = {
-        "time": _wall_s,
-        "time_ns": lambda process: process.machine.wall_ns(),
-        "monotonic": lambda process: process.machine.now(),
-        "monotonic_ns": _monotonic_ns,
-        "perf_counter": lambda process: process.machine.now(),
-        "perf_counter_ns": _monotonic_ns,
-        "process_time": lambda process: process.machine.now(),
-        "process_time_ns": _monotonic_ns,
-    }
-    found: list[tuple[Any, str, Any]] = [
-        (time, name, _by_process(getattr(time, name), inside)) for name, inside in clocks.items()
-    ]
-    found += [(time, name, _of_moment(getattr(time, name))) for name in ("localtime", "gmtime", "ctime")]
-    found += [(time, "asctime", _of_broken_down_time(time.asctime, 0))]
-    found += [(time, "strftime", _of_broken_down_time(time.strftime, 1))]
     names = [name for name in random.__all__ if name not in NOT_DRAWN]
-    found += [(random, name, _by_process(getattr(random, name), _drawn(name))) for name in names]
+    found: list[tuple[Any, str, Any]] = clocks() + output()
+    found += [(random, name, by_process(getattr(random, name), _drawn(name))) for name in names]
     found += [
         (random.Random, "seed", _seed_random(random.Random.seed)),
-        (os, "urandom", _by_process(os.urandom, _urandom)),
-        (uuid, "uuid1", _by_process(uuid.uuid1, _uuid1)),
-        (uuid, "getnode", _by_process(uuid.getnode, _getnode)),
-        (os, "getpid", _by_process(os.getpid, lambda process: process.pid)),
-        (os, "_exit", _by_process(os._exit, _exit_now)),
-        (socket, "gethostname", _by_process(socket.gethostname, lambda process: process.machine.name)),
-        (socket, "getfqdn", _by_process(socket.getfqdn, lambda process, name="": name or process.machine.name)),
+        (os, "urandom", by_process(os.urandom, _urandom)),
+        (uuid, "uuid1", by_process(uuid.uuid1, _uuid1)),
+        (uuid, "getnode", by_process(uuid.getnode, _getnode)),
+        (os, "getpid", by_process(os.getpid, lambda process: process.pid)),
+        (os, "_exit", by_process(os._exit, _exit_now)),
+        (socket, "gethostname", by_process(socket.gethostname, lambda process: process.machine.name)),
+        (socket, "getfqdn", by_process(socket.getfqdn, lambda process, name="": name or process.machine.name)),
         (builtins, "open", _of_files(builtins.open, "open")),
         *((os, name, _of_files(getattr(os, name), method)) for name, method in FILE_CALLS.items()),
-        (os, "open", _by_process(os.open, _open_descriptor)),
-        (sqlite3, "connect", _by_process(sqlite3.connect, _connect_database)),
-        (builtins, "print", _print(builtins.print)),
-        (logging.StreamHandler, "emit", _emit(logging.StreamHandler.emit)),
+        (os, "open", by_process(os.open, _open_descriptor)),
+        (sqlite3, "connect", by_process(sqlite3.connect, _connect_database)),
         (asyncio.StreamWriter, "__hash__", _writer_hash),
-        (time, "sleep", _refused(time.sleep, "blocking sleep", "time.sleep()")),
-        (signal, "signal", _refused(signal.signal, "signal handlers", "signal.signal()")),
-        (os, "kill", _refused(os.kill, "signals to processes", "os.kill()")),
-        (os, "fork", _refused(os.fork, "subprocesses", "os.fork()")),
-        (os, "system", _refused(os.system, "subprocesses", "os.system()")),
-        (threading.Thread, "start", _refused(threading.Thread.start, "threads", "Thread.start()")),
-        (subprocess.Popen, "__init__", _refused(subprocess.Popen.__init__, "subprocesses", "subprocess.Popen()")),
-        (socket.socket, "__init__", _refused(socket.socket.__init__, "real sockets", "socket.socket()")),
+        (asyncio.BaseProtocol, "__hash__", _protocol_hash),
+        (asyncio, "as_completed", _as_completed(asyncio.as_completed)),
+        (time, "sleep", refused(time.sleep, "blocking sleep", "time.sleep()")),
+        (signal, "signal", refused(signal.signal, "signal handlers", "signal.signal()")),
+        (os, "kill", refused(os.kill, "signals to processes", "os.kill()")),
+        (os, "fork", refused(os.fork, "subprocesses", "os.fork()")),
+        (os, "system", refused(os.system, "subprocesses", "os.system()")),
+        (threading.Thread, "start", refused(threading.Thread.start, "threads", "Thread.start()")),
+        (subprocess.Popen, "__init__", refused(subprocess.Popen.__init__, "subprocesses", "subprocess.Popen()")),
+        (socket.socket, "__init__", refused(socket.socket.__init__, "real sockets", "socket.socket()")),
     ]
     if hasattr(os, "getrandom"):
         found.append(
-            (os, "getrandom", _by_process(os.getrandom, lambda process, size, flags=0: _urandom(process, size)))
+            (os, "getrandom", by_process(os.getrandom, lambda process, size, flags=0: _urandom(process, size)))
         )
     return found
 
@@ -294,7 +227,7 @@ def _exchange(instead: dict[int, Any]) -> None:
     """In every module: what has one of these identities becomes what is given for it."""
     for module in list(sys.modules.values()):
         held = getattr(module, "__dict__", None)
-        if not isinstance(held, dict) or module.__name__ == __name__:
+        if not isinstance(held, dict) or module.__name__.startswith(_OWN):
             continue
         for name, value in list(held.items()):
             if id(value) in instead:

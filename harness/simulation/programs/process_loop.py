@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import inspect
+import re
 import sys
 from asyncio.events import _get_running_loop, _set_running_loop
 from collections.abc import Awaitable, Callable
@@ -31,6 +32,7 @@ from splitbrain.harness.simulation.socket_methods import SocketMethods
 
 Ts = TypeVarTuple("Ts")
 
+_ADDRESS = re.compile(r"\bat 0x[0-9a-f]+")
 TURN_S = 0.000_01
 REFUSED = {
     "threads": ["run_in_executor", "set_default_executor"],
@@ -58,6 +60,11 @@ REFUSED = {
     "a loop inside the loop": ["run_forever", "run_until_complete"],
 }
 """By what is missing: the loop's methods that need it."""
+
+
+def without_addresses(text: str) -> str:
+    """The text without the addresses of objects, which differ from run to run."""
+    return _ADDRESS.sub("at 0x...", text)
 
 
 class ProcessTask(asyncio.Task[Any]):
@@ -93,7 +100,8 @@ class ProcessLoop(SocketMethods, asyncio.BaseEventLoop):
     """One process's loop.
 
     machine: that it runs on. ended: called once the process has ended by itself, with how. rng, ip, pid, uuids: its
-    randomness, address, process number, and how many UUIDs it made from its clock.
+    randomness, address, process number, how many UUIDs it made from its clock, and
+    how many objects it hashed by their order.
     """
 
     # What BaseEventLoop's `_run_once` works on.
@@ -115,6 +123,7 @@ class ProcessLoop(SocketMethods, asyncio.BaseEventLoop):
         self._ended = ended
         self._numbers = count(1)
         self.uuids = count()
+        self.hashes = count(1)
         self._turn: Timer | None = None
         self._turn_at = float("inf")
         self._over: list[BaseException | None] = []
@@ -277,10 +286,14 @@ class ProcessLoop(SocketMethods, asyncio.BaseEventLoop):
     def remove_signal_handler(self, sig: int) -> bool:
         return False
 
+    def log(self, text: str) -> None:
+        """What the process prints."""
+        self.machine.log(without_addresses(text))
+
     def refuse(self, what: str, asked: str) -> NoReturn:
         """Raises NotSimulatedError, and says so in the process's log."""
         problem = NotSimulatedError(what, asked)
-        self.machine.log(str(problem))
+        self.log(str(problem))
         raise problem
 
 

@@ -80,7 +80,7 @@ class StreamTransport(_FlowControlMixin, asyncio.Transport):
         self._buffer = bytearray()
         self._server = server
         self._closing = self._lost = self._eof = self._eof_received = False
-        self._reading = False
+        self._made = self._reading = False
         self._reading_soon = self._writing_soon = False
         self.set_protocol(protocol)
         if server is not None:
@@ -88,9 +88,13 @@ class StreamTransport(_FlowControlMixin, asyncio.Transport):
         connection.user = self
         loop.call_soon(self._make, made)
 
+    def __hash__(self) -> int:
+        return self._connection.number  # No address: programs keep sets of transports.
+
     def _make(self, made: Callable[[], object] | None) -> None:
-        self._protocol.connection_made(self)
-        self._reading = not self._closing
+        self._reading = True
+        self._protocol.connection_made(self)  # It may close the transport, or pause it.
+        self._made = True
         if made is not None:
             made()
         if self._connection.dead and not self._closing:  # It was reset while nobody was told.
@@ -105,7 +109,7 @@ class StreamTransport(_FlowControlMixin, asyncio.Transport):
 
     def readable(self) -> None:
         """Something has arrived."""
-        if self._reading and not self._reading_soon and not self._loop.is_closed():
+        if self._made and self._reading and not self._reading_soon and not self._loop.is_closed():
             self._reading_soon = True
             self._loop.call_soon(self._read)
 

@@ -55,13 +55,14 @@ class Wire(Protocol):
 
 
 class TcpConnection:
-    """One end. local_port, remote: its own port, and the other end's host and port. first: its first sequence number.
+    """One end. local_port, remote: its own port, and the other end's host and port. first: its first sequence number,
+    drawn at random, so that it also is the connection's `number`.
 
     user: None until accepted, and again once closed. finished: the other end sends nothing more, and all is in order.
     """
 
     def __init__(self, wire: Wire, local_port: int, remote: Address, first: int) -> None:
-        self.local_port, self.remote = local_port, remote
+        self.local_port, self.remote, self.number = local_port, remote, first
         self.user: User | None = None
         self.is_established = self.finished = self.dead = False
         self._wire = wire
