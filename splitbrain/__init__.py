@@ -52,7 +52,8 @@ __all__ = [
     "NodeImage",
     "Operation", "OperationFailed", "Outcome", "Plan", "Program", "ReplicaAnswer", "ReplicaState", "Result",
     "Schema", "Siblings", "System", "UsageProblem", "Verdict", "VersionedStore", "Witness", "Workload",
-    "__version__", "asyncio_program", "check", "check_all", "final_reads", "generators", "poll_replicas", "read", "run", "store",
+    "__version__", "asyncio_program", "check", "check_all", "final_reads", "generators", "poll_replicas", "read",
+    "run", "store",
 ]
 # fmt: on
 

@@ -2,8 +2,8 @@
 
     pip install -e raft
     splitbrain run raft-registers --system raft --nodes 3 --faults partition,kill,pause --seed 1 --time-limit 20
-    splitbrain run raft-registers --system raft --nodes 3 --faults partition --seed 1 --time-limit 20 --config mistake=stale-reads
-    splitbrain run raft-registers --system raft --nodes 3 --faults kill --seed 1 --time-limit 20 --config mistake=no-fsync
+    splitbrain run raft-registers --system raft --nodes 3 --faults partition --seed 1 --config mistake=stale-reads
+    splitbrain run raft-registers --system raft --nodes 3 --faults kill --seed 1 --config mistake=no-fsync
 
 The first run is valid. In the others a mistake is planted. A leader that was cut off answers reads from what it
 remembers, and a node that never calls fsync forgets in a power cut what it had promised.

@@ -89,6 +89,10 @@ class ProcessFuture(asyncio.Future[Any]):
         return self._number
 
 
+# What asyncio says of them is what it says of its own.
+ProcessTask.__name__, ProcessFuture.__name__ = "Task", "Future"
+
+
 class _NothingToSelect:
     """There is nothing outside to wait for: the machine turns the loop when something is due."""
 
@@ -263,6 +267,11 @@ class ProcessLoop(SocketMethods, asyncio.BaseEventLoop):
         handle = super().call_at(when, callback, *args, context=context or self._context.copy())
         self._turn_by(when)
         return handle
+
+    def call_exception_handler(self, context: Any) -> None:
+        # What is found of a dead process when its memory is freed would be in the log of whoever runs then.
+        if not self._closed:
+            super().call_exception_handler(context)
 
     def create_future(self) -> asyncio.Future[Any]:
         return ProcessFuture(next(self._numbers), self)
