@@ -3,8 +3,9 @@
 1. Operations are those of clients; replica polls are none. The load is those invoked before the stage "recovery", or
    all in a history without it.
 2. Nodes are those that clients used, that polls asked, or that faults named; where faults changed the members of the
-   cluster, those that are in it at the end. A node was read at the end if there was a final read (`final_reads`) through
-   it. Where clients have no operation `read`, any other does that was ok and was invoked after the stage "final-reads".
+   cluster, those that are in it at the end. A node was read at the end if there was a final read (`final_reads`)
+   through it. Where clients have no operation `read`, any other does that was ok and was invoked after the stage
+   "final-reads".
 3. A fault with effect is one whose start says so (`faults`).
 """
 
