@@ -9,6 +9,8 @@
 4. The engine is asked every second whether everything is still there (`watch`). The connection to a node that lost
    something is closed at once, or commands would wait for it.
 5. A cleaning that failed is reported, and never ends the run.
+6. `abilities` are those of containers as such until `open`; then those of this kernel too; once programs were started,
+   those that reach every one of them.
 """
 
 from __future__ import annotations
@@ -47,9 +49,14 @@ STATE = "/var/lib/splitbrain"
 CAPABILITIES = ("NET_ADMIN", "SYS_CHROOT", "SETUID", "SETGID")
 # On two cores five sshds answer within two seconds.
 SSH_DEADLINE_S = 30.0
+# Undo logs are there: what a program has written and not synced, which for a server is little.
+SHARED_MEMORY = "256m"
 LOG_TAIL_BYTES = 1 << 16
 LOOK_INTERVAL_S = 1.0
 BARE = NodeImage()
+ABILITIES = frozenset({"cut", "cut-clients", "degrade", "kill", "terminate", "pause", "wipe", "flip-bit"})
+PRELOADED = frozenset({"clock", "power-cut", "torn-write", "full-disk", "failing-disk", "stalled-disk"})
+"""What a shim in the program does."""
 
 
 class DockerEnvironment:
@@ -60,7 +67,6 @@ class DockerEnvironment:
     """
 
     name = "docker"
-    abilities = frozenset({"cut", "kill", "pause", "wipe"})
 
     def __init__(self, nodes: Sequence[str], image: NodeImage = BARE) -> None:
         self.run = secrets.token_hex(4)
@@ -76,6 +82,11 @@ class DockerEnvironment:
         self._threads = ThreadPoolExecutor(8, thread_name_prefix="docker")
         self._connections: list[SshConnection] = []
         self._user = KeyPair.generate()
+
+    @property
+    def abilities(self) -> frozenset[str]:
+        reached = all(machine.preload.possible for machine in self._machines.values())
+        return ABILITIES | PRELOADED if reached else ABILITIES
 
     @property
     def machines(self) -> Mapping[str, SshMachine]:
@@ -204,6 +215,7 @@ class DockerEnvironment:
                 cap_drop=["ALL"],
                 cap_add=list(CAPABILITIES),
                 security_opt=["no-new-privileges"],
+                shm_size=SHARED_MEMORY,
                 # An init process reaps what a kill -9 leaves; a zombie would look alive.
                 init=True,
             )
