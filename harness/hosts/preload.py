@@ -56,11 +56,12 @@ _SHIMMED = f"""
 set -- env LD_PRELOAD="{LIBRARIES}/clock_shim.so {LIBRARIES}/disk_shim.so" \\
     SPLITBRAIN_CLOCK={CLOCK} SPLITBRAIN_DISK={FOLDER} SPLITBRAIN_DATA="$data" "$@"
 """
-# A process that has just begun has not loaded it yet, so it is looked for again.
+# One that ended has no maps. One that has just begun has not loaded it yet, so it is looked for again.
 _LOADED = f"""
 loaded() {{
     for each in $(pgrep -g "$1"); do
-        [ ! -s "/proc/$each/maps" ] || grep -q {DISK} "/proc/$each/maps" || return 1
+        maps=$(cat "/proc/$each/maps" 2>/dev/null)
+        case $maps in "" | *{DISK}*) ;; *) return 1;; esac
     done
 }}
 """
