@@ -68,7 +68,7 @@ while state >/dev/null; do
     tries=$((tries + 1))
     if [ "$tries" -ge 15 ]; then
         loaded "$pid" && exit 0
-        [ "$tries" -lt 100 ] || {{ echo "{NOT_LOADED}"; kill -9 -- -$pid; until_state gone; exit 5; }}
+        [ "$tries" -lt 100 ] || {{ echo "{NOT_LOADED}"; kill -s KILL -- -$pid; until_state gone; exit 5; }}
     fi
     sleep 0.02
 done
