@@ -289,4 +289,4 @@ class Environment(Protocol):
         """Look repeatedly. Returns what was lost, as soon as something is; never returns where nothing can be."""
 
     async def endpoint(self, receive: OnDatagram) -> Endpoint:
-        """A datagram socket for a client outside the cluster; partitions never cut it off."""
+        """A datagram socket for a client outside the cluster; only what names `CLIENTS` cuts it off."""

@@ -44,9 +44,9 @@ from splitbrain.harness.system import NodeImage
 T = TypeVar("T")
 
 STATE = "/var/lib/splitbrain"
-# NET_ADMIN is for the partitions. sshd needs the other three for its privilege separation: its unprivileged part runs
-# in an empty folder, as another user.
-CAPABILITIES = ("NET_ADMIN", "SYS_CHROOT", "SETUID", "SETGID")
+# NET_ADMIN is for partitions and packet queues, NET_RAW for duplicates of packets. sshd needs the other three for its
+# privilege separation: its unprivileged part runs in an empty folder, as another user.
+CAPABILITIES = ("NET_ADMIN", "NET_RAW", "SYS_CHROOT", "SETUID", "SETGID")
 # On two cores five sshds answer within two seconds.
 SSH_DEADLINE_S = 30.0
 # Undo logs are there: what a program has written and not synced, which for a server is little.
@@ -63,14 +63,15 @@ class DockerEnvironment:
     """An `environment.Environment` of containers.
 
     nodes: their names; letters, digits and dashes. image: what they are made of; by default only what the harness
-    itself needs there.
+    itself needs there. seed: of what is drawn for degraded links.
     """
 
     name = "docker"
 
-    def __init__(self, nodes: Sequence[str], image: NodeImage = BARE) -> None:
+    def __init__(self, nodes: Sequence[str], image: NodeImage = BARE, *, seed: int = 0) -> None:
         self.run = secrets.token_hex(4)
         self._image = image
+        self._seed = seed
         self._nodes = tuple(nodes)
         self._progress: Progress = lambda line: None
         self._client: DockerClient | None = None
@@ -86,7 +87,8 @@ class DockerEnvironment:
     @property
     def abilities(self) -> frozenset[str]:
         reached = all(machine.preload.possible for machine in self._machines.values())
-        return ABILITIES | PRELOADED if reached else ABILITIES
+        queued = self._network is None or not self._network.obstacle
+        return (ABILITIES if queued else ABILITIES - {"degrade"}) | (PRELOADED if reached else frozenset())
 
     @property
     def machines(self) -> Mapping[str, SshMachine]:
@@ -114,8 +116,10 @@ class DockerEnvironment:
         network = await self._call(lambda: self._make_network(client))
         machines = await asyncio.gather(*(self._machine(client, node, image, network) for node in self._nodes))
         self._machines = {machine.name: machine for machine in machines}
-        self._network = IptablesNetwork(self._machines, self.run)
+        self._network = IptablesNetwork(self._machines, self.run, self._seed)
         without = await self._network.open()
+        if self._network.obstacle:
+            progress(f"no link can be degraded here: {self._network.obstacle}")
         if without:
             progress(f"no IPv6 on {', '.join(without)}: there is none to cut")
         progress(f"{len(machines)} containers are up after {time.monotonic() - started:.1f} s (run {self.run})")
@@ -163,7 +167,7 @@ class DockerEnvironment:
         return loss
 
     async def endpoint(self, receive: OnDatagram) -> UdpEndpoint:
-        """A socket on this machine's side of the run's network, which no partition names."""
+        """A socket on this machine's side of the run's network: there, links of `CLIENTS` begin and end."""
         if not self._gateway:
             raise EnvironmentFailure("the containers are not up; call open first")
         return UdpEndpoint(receive, self._gateway)
