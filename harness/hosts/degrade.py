@@ -1,7 +1,8 @@
 """Degraded links on real machines: the controller of the packet queues on the nodes.
 
-1. A link has one queue, at its source; one that comes from clients has it at its target. Queues are numbered by the
-   nodes' names, so they never change.
+1. A link has one queue, at its target: packets that wait at their source would count against the sender's buffer, and
+   hold up what it sends to others. A link to clients has its queue at its source. Queues are numbered by the nodes'
+   names, so they never change.
 2. Of two holders the later one's conditions count. When it heals, the earlier one's come back.
 3. A program that died degrades nothing. Its links show no interference, so no fault passes for one that took effect.
 """
@@ -29,8 +30,8 @@ from splitbrain.harness.hosts.ssh_machine import SshMachine
 from splitbrain.harness.seeds import split
 
 AGENT = Path(__file__).with_name("agent") / "packet_queue.py"
-FROM_CLIENTS = 4096
-"""The queue of what comes from clients; those of the nodes count from 0."""
+TO_CLIENTS = 4096
+"""The queue of what goes to clients; those of the others count from 0, by source."""
 
 Count = Annotated[int, msgspec.Meta(ge=0, le=10**15)]
 
@@ -66,7 +67,7 @@ class Degraded:
     def place(self, link: Link) -> tuple[str, int]:
         """At which node it is degraded, and by which queue."""
         source, target = link
-        return (target, FROM_CLIENTS) if source == CLIENTS else (source, self._numbers[target])
+        return (source, TO_CLIENTS) if target == CLIENTS else (target, self._numbers[source])
 
     async def obstacle(self, machine: SshMachine) -> str:
         """Why packets can't be queued on that machine; "" if they can. Takes about 0.1 s."""
@@ -143,7 +144,7 @@ class Degraded:
             standing = self._conditions.get(link, {})
             holder, conditions = next(reversed(standing.items()), ("", None))
             seed = split(split(self._seed, f"degrade {holder}"), f"{link[0]}>{link[1]}")
-            await program.ask({"set": [queue, conditions, seed]}, Counts)
+            await program.ask({"set": [queue, conditions, seed, link[1] == CLIENTS]}, Counts)
 
     async def _counts(self, node: str) -> dict[str, tuple[int, int, int, int, int]]:
         program = self._programs.get(node)

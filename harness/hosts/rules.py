@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
-from splitbrain.harness.hosts.agent.packet_queue import DUPLICATE_MARK
+from splitbrain.harness.hosts.agent.packet_queue import OWN_MARK
 
 # Of one machine. Bridges and containers of its own give it some; each becomes rules on all the others.
 ADDRESSES_LIMIT = 64
@@ -68,7 +68,7 @@ class Rule:
         match = f"{'-d' if self.outward else '-s'} {self.address}"
         if self.queue is None:
             return f"{match} -j DROP"
-        return f"{match} -m mark ! --mark {DUPLICATE_MARK} -j NFQUEUE --queue-num {self.queue} --queue-bypass"
+        return f"{match} -m mark ! --mark {OWN_MARK} -j NFQUEUE --queue-num {self.queue} --queue-bypass"
 
 
 def begun(chain: str, family: int, facts: Facts) -> list[str]:

@@ -6,13 +6,15 @@
    fate, whatever happened to those before it.
 3. A duplicate is sent by a raw socket, with a mark that keeps it out of the queues. One too large for the link's MTU
    can't be, and is not counted.
-4. A corrupted packet has a right checksum again, or none where UDP allows that: else the kernel would drop it, and
+4. A packet that waits on its way out still counts against its sender's buffer, and would hold up what that sends to
+   others. So it is dropped there and sent anew when it is due, unless it is too large for that.
+5. A corrupted packet has a right checksum again, or none where UDP allows that: else the kernel would drop it, and
    nobody would read it.
-5. When standard input ends, this ends. The kernel then lets packets pass by the queues, and counts no more.
+6. When standard input ends, this ends. The kernel then lets packets pass by the queues, and counts no more.
 
 It is sent over as text, so it imports nothing of splitbrain. One JSON object a line, each answered by one. To begin
-with: {"ready": true}. {"set": [queue, conditions or null, seed]} degrades a link, or lets it be and releases what it
-held; {"probes": [[address, port], ...]} are destinations that are treated and not counted; {"count": true} is answered
+with: {"ready": true}. {"set": [queue, conditions or null, seed, outward]} degrades a link, or lets it be and releases
+what it held; {"probes": [[address, port], ...]} are destinations that are treated and not counted; {"count": true} is answered
 by {"counts": {queue: [lost, duplicated, corrupted, delayed, held]}}. With the argument "try" it only sees whether
 there are queues.
 
@@ -43,7 +45,10 @@ RECEIVE_BYTES = 16 << 20
 TRIED = 65_535
 UDP, TCP = 17, 6
 DRAWS = 7
-DUPLICATE_MARK = 0x5B
+OWN_MARK = 0x5B
+"""Of packets that come from here: they are not queued again."""
+RESENT_MAX_BYTES = 1280
+"""Every link takes that much in one piece (RFC 8200)."""
 
 
 def checksum(data: bytes) -> int:
@@ -114,7 +119,8 @@ class Fate:
 class Link:
     """One degraded link: its conditions, its draws, and its counters."""
 
-    def __init__(self, conditions: "dict[str, Any]", seed: int) -> None:
+    def __init__(self, conditions: "dict[str, Any]", seed: int, outward: bool) -> None:
+        self.outward = outward
         self.counts = [0, 0, 0, 0, 0]
         self.waiting: list[Any] = []
         self.degrade(conditions, seed)
@@ -268,13 +274,12 @@ class Agent:
     def obey(self, order: "dict[str, Any]") -> "dict[str, Any]":
         """One line from the harness."""
         if "set" in order:
-            queue, conditions, seed = order["set"]
-            self.set(queue, conditions, seed)
+            self.set(*order["set"])
         if "probes" in order:
             self.probes = {(address, port) for address, port in order["probes"]}
         return {"counts": {str(queue): link.counts for queue, link in self.links.items()}}
 
-    def set(self, queue: int, conditions: "dict[str, Any] | None", seed: int) -> None:
+    def set(self, queue: int, conditions: "dict[str, Any] | None", seed: int, outward: bool) -> None:
         """Degrade a link, or let it be; what it held goes on, in drawn order."""
         link = self.links.get(queue)
         if link is not None:
@@ -282,7 +287,7 @@ class Agent:
                 other = int(link.rng.random() * (last + 1))
                 link.waiting[last], link.waiting[other] = link.waiting[other], link.waiting[last]
             for number, changed in link.waiting:
-                self.queues.decide(queue, number, ACCEPT, changed)
+                self.act(queue, number, changed, None)
             link.waiting.clear()
         if queue not in self.bound:
             self.queues.bind(queue)
@@ -290,7 +295,7 @@ class Agent:
         if conditions is None:
             self.links.pop(queue, None)
         elif link is None:
-            self.links[queue] = Link(conditions, seed)
+            self.links[queue] = Link(conditions, seed, outward)
         else:
             link.degrade(conditions, seed)
 
@@ -303,14 +308,19 @@ class Agent:
         packet, now = Packet(data), time.monotonic()
         counted = packet.target not in self.probes
         fate = link.treat(packet, now, counted)
+        waits = fate.held or (fate.due is not None and fate.due > now)
+        again: int | None = number
+        if waits and link.outward and len(data) <= RESENT_MAX_BYTES:
+            self.queues.decide(queue, number, DROP)
+            again, fate.changed = None, fate.changed or data
         if fate.held:
-            link.waiting.append((number, fate.changed))
+            link.waiting.append((again, fate.changed))
         elif fate.due is None:
             self.queues.decide(queue, number, DROP)
-        elif fate.due <= now:
-            self.queues.decide(queue, number, ACCEPT, fate.changed)
+        elif waits:
+            self.later(fate.due, queue, again, fate.changed, None)
         else:
-            self.later(fate.due, queue, number, fate.changed, link)
+            self.queues.decide(queue, number, ACCEPT, fate.changed)
         if fate.again is not None:
             self.later(fate.again, queue, None, fate.changed or data, link if counted else None)
 
@@ -320,7 +330,7 @@ class Agent:
         heapq.heappush(self.due, (due, self.order, *what))
 
     def act(self, queue: int, number: "int | None", data: bytes, link: "Link | None") -> None:
-        """A packet is due; without a number, a duplicate."""
+        """A packet is due. Without a number it is one to be sent from here; link: of which it is a duplicate, if any."""
         if number is not None:
             self.queues.decide(queue, number, ACCEPT, data)
         elif self.send(data) and link is not None:
@@ -332,7 +342,7 @@ class Agent:
         try:
             if family not in self.raw:
                 self.raw[family] = socket.socket(family, socket.SOCK_RAW, socket.IPPROTO_RAW)
-                self.raw[family].setsockopt(socket.SOL_SOCKET, SO_MARK, DUPLICATE_MARK)
+                self.raw[family].setsockopt(socket.SOL_SOCKET, SO_MARK, OWN_MARK)
             self.raw[family].sendto(data, (Packet(data).target[0], 0))
         except OSError:
             return False

@@ -142,7 +142,9 @@ def test_a_removal_is_durable_once_its_folder_is_synced_and_nothing_is_kept_of_i
 
 
 def test_folders_that_were_made_are_gone_and_removed_ones_back(disk: Disk) -> None:
-    disk.run("os.mkdir('old'); os.fsync(os.open('.', os.O_RDONLY)); os.mkdir('new'); os.mkdir('new/deep'); os.rmdir('old')")
+    disk.run(
+        "os.mkdir('old'); os.fsync(os.open('.', os.O_RDONLY)); os.mkdir('new'); os.mkdir('new/deep'); os.rmdir('old')"
+    )
     disk.cut()
     assert sorted(path.name for path in disk.data.rglob("*")) == ["old"]
 

@@ -46,7 +46,9 @@ def machine(cluster: Any) -> Any:
 
 def said(cluster: Any, name: str, words: int) -> list[str]:
     """The last so many words of the program's log, as soon as it has that many after the mark."""
-    script = f"while [ $(sed -n '/^begin$/,$p' /var/log/splitbrain/{name}.log | wc -w) -le {words} ]; do sleep 0.02; done"
+    script = (
+        f"while [ $(sed -n '/^begin$/,$p' /var/log/splitbrain/{name}.log | wc -w) -le {words} ]; do sleep 0.02; done"
+    )
     cluster.shell("n1", script)
     return cluster.shell("n1", f"sed -n '/^begin$/,$p' /var/log/splitbrain/{name}.log").split()[1:]
 
@@ -136,7 +138,9 @@ def test_a_kill_takes_nothing_that_was_written(cluster: Any, machine: Any) -> No
 
 
 def test_a_torn_write_is_kept_in_part(cluster: Any, machine: Any) -> None:
-    body = "f = os.open('f', os.O_CREAT | os.O_WRONLY); os.fsync(f); os.write(f, b't' * 4096); print('begin'); print('x')"
+    body = (
+        "f = os.open('f', os.O_CREAT | os.O_WRONLY); os.fsync(f); os.write(f, b't' * 4096); print('begin'); print('x')"
+    )
     cluster.run(machine.start(python(body, name="torn")))
     said(cluster, "torn", 1)
     assert cluster.run(machine.power_cut(torn=True)) == PowerCut(1, 2048, torn=True)

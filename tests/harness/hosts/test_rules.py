@@ -35,7 +35,10 @@ def test_each_family_gets_its_own_addresses_only() -> None:
 
 
 def test_what_was_added_is_removed_by_the_same_words() -> None:
-    words = [line.split(maxsplit=3)[3] if line.startswith("-I") else line.split(maxsplit=2)[2] for line in added("c", 4, FACTS, BOTH)]
+    words = [
+        line.split(maxsplit=3)[3] if line.startswith("-I") else line.split(maxsplit=2)[2]
+        for line in added("c", 4, FACTS, BOTH)
+    ]
     assert [line.split(maxsplit=2)[2] for line in removed("c", 4, BOTH)] == words
 
 
@@ -110,7 +113,9 @@ def test_a_count_that_is_none_is_no_evidence(count: str) -> None:
     assert len(str(caught.value)) < 100
 
 
-@pytest.mark.parametrize("line", ["ssh 127.0.0.1 1 172.18.0.2 22", "ssh 10.0.0.1;x 1 172.18.0.2 22", "ssh 10.0.0.1 1 172.18.0.2 -22"])
+@pytest.mark.parametrize(
+    "line", ["ssh 127.0.0.1 1 172.18.0.2 22", "ssh 10.0.0.1;x 1 172.18.0.2 22", "ssh 10.0.0.1 1 172.18.0.2 -22"]
+)
 def test_where_clients_are_is_one_address_and_a_port(line: str) -> None:
     with pytest.raises(ValueError, match="address"):
         read_facts(line, "172.18.0.2")
