@@ -14,9 +14,9 @@
 
 It is sent over as text, so it imports nothing of splitbrain. One JSON object a line, each answered by one. To begin
 with: {"ready": true}. {"set": [queue, conditions or null, seed, outward]} degrades a link, or lets it be and releases
-what it held; {"probes": [[address, port], ...]} are destinations that are treated and not counted; {"count": true} is answered
-by {"counts": {queue: [lost, duplicated, corrupted, delayed, held]}}. With the argument "try" it only sees whether
-there are queues.
+what it held; {"probes": [[address, port], ...]} are destinations that are treated and not counted. Each answer has
+{"counts": {queue: [lost, duplicated, corrupted, delayed, held]}}; {"count": true} asks for nothing else. With the
+argument "try" it only sees whether there are queues.
 
 Sources: linux/netfilter/nfnetlink_queue.h; RFC 1071 (checksums).
 """
@@ -220,7 +220,7 @@ def packets(data: bytes) -> "list[tuple[int, int, bytes]]":
     found = []
     while len(data) >= 16:
         length, kind = struct.unpack_from("=IH", data)
-        if kind == PACKET:
+        if kind == PACKET and length >= 20:
             (queue,) = struct.unpack_from("!H", data, 18)
             at, number, payload = 20, None, b""
             while at + 4 <= length:
@@ -330,7 +330,7 @@ class Agent:
         heapq.heappush(self.due, (due, self.order, *what))
 
     def act(self, queue: int, number: "int | None", data: bytes, link: "Link | None") -> None:
-        """A packet is due. Without a number it is one to be sent from here; link: of which it is a duplicate, if any."""
+        """A packet is due. Without a number it is to be sent from here; link: of which it is a duplicate, if any."""
         if number is not None:
             self.queues.decide(queue, number, ACCEPT, data)
         elif self.send(data) and link is not None:
