@@ -31,6 +31,7 @@ test-browser: $(READY)
 
 check: $(READY)
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check --quiet .
 	$(BIN)/mypy
 
 # Of what `test-simulated` reaches, subprocesses included.

@@ -11,7 +11,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
@@ -123,3 +123,44 @@ class System(Protocol):
 
     def describe(self) -> Mapping[str, Any]:
         """JSON-able facts for run.json: the configuration in force."""
+
+
+@runtime_checkable
+class Tolerant(Protocol):
+    """A system that promises something even if nodes lose what they hold."""
+
+    def tolerates(self, nodes: int) -> int:
+        """How many of so many nodes may lose all they hold, and what was acknowledged is still there."""
+
+
+@runtime_checkable
+class Partitioned(Protocol):
+    """A system that knows which nodes hold a key."""
+
+    def owners(self, nodes: tuple[str, ...]) -> Collection[Collection[str]]:
+        """Sets of nodes, each of which holds some of the keys, when all of these are members."""
+
+
+@runtime_checkable
+class Elastic(Protocol):
+    """A system whose nodes join and leave while it serves."""
+
+    async def join(self, environment: Environment, machine: Machine, members: tuple[str, ...]) -> None:
+        """Start a node on a machine that holds nothing, and have it join these. Returns once it is one of them."""
+
+    async def leave(self, environment: Environment, node: str, members: tuple[str, ...], *, gone: bool) -> None:
+        """Have a node leave the others, which are `members`. Returns once it has handed over what it held.
+
+        gone: its machine is dead, and it hands nothing over.
+        """
+
+    async def members(self, environment: Environment, node: str) -> frozenset[str]:
+        """Who is in the cluster, as this node sees it. Empty if it does not answer."""
+
+
+@runtime_checkable
+class Led(Protocol):
+    """A system in which one node leads."""
+
+    async def leader(self, environment: Environment) -> str | None:
+        """The node that leads at present, or None while none does."""

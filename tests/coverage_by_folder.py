@@ -22,7 +22,9 @@ def table(report: Mapping[str, Any]) -> list[str]:
         folder = PurePath(name).parent.as_posix()
         statements[folder] += file["summary"]["num_statements"]
         covered[folder] += file["summary"]["covered_lines"]
-    rows = [(f"`{folder}/`", covered[folder], statements[folder]) for folder in sorted(statements) if statements[folder]]
+    rows = [
+        (f"`{folder}/`", covered[folder], statements[folder]) for folder in sorted(statements) if statements[folder]
+    ]
     rows.append(("all", covered.total(), statements.total()))
     head = ["| folder | statements | covered |", "| --- | --- | --- |"]
     return [*head, *(f"| {name} | {of:,} | {part / of:.1%} |" for name, part, of in rows)]

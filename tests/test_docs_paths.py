@@ -14,7 +14,9 @@ BASES = [ROOT, *(ROOT / package for package in FLOORS)]
 
 QUOTED = re.compile(r"`([\w.*-]+(?:/[\w.*-]+)*(?:/|\.py))`")
 """In backquotes, a folder with its slash or a Python file."""
-ROOTED = re.compile(r"(?<![\w./-])(?:store|checkers|harness|workloads|tests|docs|docker|benchmarks|examples)/[\w./*-]*\w")
+ROOTED = re.compile(
+    r"(?<![\w./-])(?:store|checkers|harness|workloads|tests|docs|docker|benchmarks|examples)/[\w./*-]*\w"
+)
 """Anywhere, what begins with a folder of the repository."""
 LINKED = re.compile(r"\]\((?!\w+:|#)([^)#\s]+)")
 RUN = re.compile(r"python -m ([\w.]+)")
@@ -43,7 +45,11 @@ def test_every_file_that_a_document_links_to_exists(document):
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_every_module_that_a_document_has_one_run_exists(document):
-    modules = [name for name in RUN.findall(document.read_text()) if name.split(".")[0] in {"splitbrain", "tests", "benchmarks"}]
+    modules = [
+        name
+        for name in RUN.findall(document.read_text())
+        if name.split(".")[0] in {"splitbrain", "tests", "benchmarks"}
+    ]
     assert [name for name in modules if not (ROOT / f"{name.replace('.', '/')}.py").exists()] == []
 
 

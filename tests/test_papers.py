@@ -48,7 +48,9 @@ def test_the_version_is_the_same_in_the_package_the_changelog_and_the_citation()
     assert (newest, cited) == (version, version)
 
 
-@pytest.mark.parametrize("page", [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))], ids=lambda page: page.name)
+@pytest.mark.parametrize(
+    "page", [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))], ids=lambda page: page.name
+)
 def test_what_a_page_imports_of_splitbrain_is_there(page):
     for block in re.findall(r"^```python\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL):
         for node in ast.walk(ast.parse(block)):

@@ -14,7 +14,7 @@ from docker.client import DockerClient
 
 from tests.house import ROOT, SOURCES
 
-TEST = '''
+TEST = """
 import pytest
 
 import store
@@ -26,7 +26,7 @@ def test_nothing_acknowledged_is_lost(cluster):
     assert store.OURS == tests.OURS == "the user's own"
     result = cluster.run("sets")
     assert result.valid, result.reason
-'''
+"""
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +56,7 @@ def project(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     subprocess.run([str(folder / ".venv/bin/pip"), "install", "--quiet", str(wheel), "pytest"], check=True)
     for name in ("store", "harness", "checkers", "workloads", "tests"):
         (folder / name).mkdir()
-        (folder / name / "__init__.py").write_text("OURS = \"the user's own\"\n")
+        (folder / name / "__init__.py").write_text('OURS = "the user\'s own"\n')
     (folder / "docker").mkdir()
     (folder / "docker" / "Dockerfile").write_text("FROM scratch\n")
     (folder / "test_project.py").write_text(TEST)

@@ -1,21 +1,24 @@
 """What the nemesis did: the faults, from when to when, and the stages of the run.
 
-1. An action is an invocation and, unless the run ended first, a completion with the same `f`: the next event of that
-   `f`. A completion carries `evidence` or an error. An action that failed, or whose evidence says so, had no effect.
+1. An action is an invocation and, unless the run ended first, a completion: the next event with the same `f` and the
+   same strike. A completion carries `evidence` or an error. An action that failed, or whose evidence says so, had no
+   effect.
 2. A fault belongs to a family, `value.fault`. It holds from the completion of its start to the invocation of the stop
-   that ends it. If several stops brought its nodes back, the last of them ends it. A stop that names no nodes ends
-   every fault of its family.
+   that ends it. A stop that names a strike, `value.strike`, ends the fault of that strike. If several other stops
+   brought its nodes back, the last of them ends it. A stop that names neither ends every fault of its family.
 3. A fault struck an operation that was under way while it held: invoked before the fault ended, and completed after the
    fault began or never. Order decides, not time.
 4. A stage is an event `f: "stage"`. If a stage occurs twice the last counts. In a history with the stage
    "environment-lost", machines or links vanished that neither the nemesis nor the system took away. What was not seen
    after that proves nothing.
-5. A stop without effect leaves its fault unhealed, unless a later stop of that family covers its nodes. A stop that
+5. A stop without effect leaves its fault unhealed, unless a later stop of that family covers its nodes or strike. A
+   stop that
    names nodes, a restart or a resume, is made up for by the stage "recovered" as well: then every node answered.
 6. Evidence of a stop may say `stood`: false if the fault had ended before the stop. It may say `died`: the nodes whose
-   processes died by themselves.
+   processes died by themselves. Evidence of a change of the cluster's members says who they are then, `members`.
 7. Other nemesis events, as in Jepsen's own histories, neither start nor stop a fault.
-8. Nodes are named by lists of strings, in an action's `nodes` and in the evidence's `died`. Anything else is refused.
+8. Nodes are named by lists of strings: an action's `nodes`, the evidence's `died` and `members`. Anything else
+   is refused.
 """
 
 from __future__ import annotations
@@ -52,6 +55,12 @@ class Action:
         return frozenset(self.invocation.value.get("nodes") or ())
 
     @property
+    def strike(self) -> int | None:
+        """The number of the strike that it starts or stops, if it says one."""
+        number = self.invocation.value.get("strike")
+        return number if isinstance(number, int) else None
+
+    @property
     def effective(self) -> bool | None:
         """Whether it took effect; None if nothing says."""
         if self.completion is None:
@@ -70,6 +79,12 @@ class Action:
     def died(self) -> frozenset[str]:
         """Nodes whose processes were found dead although no fault had killed them."""
         return frozenset((self.completion is not None and _evidence(self.completion).get("died")) or ())
+
+    @property
+    def members(self) -> frozenset[str] | None:
+        """The members of the cluster after it, if it changed them."""
+        members = _evidence(self.completion).get("members") if self.completion is not None else None
+        return None if members is None else frozenset(members)
 
     @property
     def detail(self) -> str:
@@ -116,21 +131,23 @@ class Fault:
 def actions(history: History) -> list[Action]:
     """Every action that starts or stops a fault, in order. O(n). Raises HistoryError by rule 8."""
     done: list[Action] = []
-    waiting: dict[str, Action] = {}
+    waiting: dict[tuple[str, str], Action] = {}
     for event in history.nemesis:
         value = event.value
         if not isinstance(value, Mapping) or "fault" not in value or value.get("phase") not in ("start", "stop"):
             continue
-        _hold_names(event, _evidence(event).get("died"), "died")
-        if event.f in waiting:
-            waiting.pop(event.f).completion = event
+        for what in ("died", "members"):
+            _hold_names(event, _evidence(event).get(what), what)
+        one = (event.f, str(value.get("strike")))
+        if one in waiting:
+            waiting.pop(one).completion = event
             continue
         _hold_names(event, value.get("nodes"), "nodes")
         action = Action(str(value["fault"]), value["phase"], event)
         if "evidence" in value or event.error is not None:
             action.completion = event  # A history that keeps completions only.
         else:
-            waiting[event.f] = action
+            waiting[one] = action
         done.append(action)
     return done
 
@@ -146,8 +163,10 @@ def faults(history: History) -> list[Fault]:
             standing.append(fault)
             continue
         for fault in [fault for fault in standing if fault.family == action.fault]:
+            if action.strike not in (None, fault.start.strike):
+                continue
             fault._left -= action.nodes
-            if not action.nodes or not fault._left:
+            if not action.nodes or not fault._left or action.strike is not None:
                 fault.stop = action
                 standing.remove(fault)
     return found
@@ -175,8 +194,11 @@ def vain_stops(history: History) -> list[Action]:
 
 
 def _makes_up_for(action: Action, failed: Action) -> bool:
-    covered = not action.nodes or (bool(failed.nodes) and failed.nodes <= action.nodes)
-    return action.fault == failed.fault and covered
+    if action.fault != failed.fault:
+        return False
+    if action.strike is not None and not action.nodes:
+        return action.strike == failed.strike
+    return not action.nodes or (bool(failed.nodes) and failed.nodes <= action.nodes)
 
 
 def stages(history: History) -> dict[str, Event]:

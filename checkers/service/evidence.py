@@ -1,7 +1,8 @@
 """Evidence: was this test meaningful at all?
 
 1. A test is invalid if
-   a. it reached the stage "not-recovered": the system did not serve again after the last heal;
+   a. it reached the stage "not-recovered": the system did not serve again after the last heal; or it took no write
+      within `recovery_s` of some heal (`progress`);
    b. a process died by itself, as the nemesis found when it ended a fault;
    c. there was certainly a write outage after the first fault (`write_outage`). One that is not certain is a doubt as
       below.
@@ -34,6 +35,8 @@ from splitbrain.checkers.histories.history import History
 from splitbrain.checkers.histories.prose import count, key_name, listing, seconds
 from splitbrain.checkers.real_time import needs_real_time
 from splitbrain.checkers.service.observations import FamilyFigures, Observations
+from splitbrain.checkers.service.progress import PATIENCE_S, mute_times
+from splitbrain.checkers.service.progress import witness as mute_witness
 from splitbrain.checkers.service.write_outage import WriteOutage
 from splitbrain.checkers.verdict import Verdict, Witness
 
@@ -44,11 +47,12 @@ def check(
     *,
     faults: tuple[str, ...] = (),
     min_operations: Annotated[int, Meta(ge=1)] = 10,
+    recovery_s: Annotated[float, Meta(gt=0)] = PATIENCE_S,
 ) -> Verdict:
     """Judge whether the history can show anything.
 
     faults: families that the test was to have, such as "partition". min_operations: so many must be ok at
-    least before the recovery.
+    least before the recovery. recovery_s: how long the system may take to serve again after a heal, in seconds.
     Evidence: `operations`, `ok`, `fail`, `info`, `keys`; `ok_before_recovery`; `nodes`,
     `nodes_read_at_the_end`; `recovered` (None without stages); `faults` {family: {started, effective, struck}};
     `ineffective` [action and what was seen]; `gone` [fault that was gone before its end]; `died` [node].
@@ -57,7 +61,7 @@ def check(
     seen = Observations.of(history)
     evidence = _as_data(seen)
     outage = WriteOutage.of(history, seen.load)
-    complaints = dict(_complaints(seen, outage))
+    complaints = dict(_complaints(seen, outage, recovery_s))
     if complaints:
         return Verdict.invalid("; ".join(complaints), next(iter(complaints.values())), **evidence)
     doubts = [
@@ -89,13 +93,16 @@ def _as_data(seen: Observations) -> dict[str, Any]:
     }
 
 
-def _complaints(seen: Observations, outage: WriteOutage | None) -> Iterator[tuple[str, Witness]]:
+def _complaints(seen: Observations, outage: WriteOutage | None, recovery_s: float) -> Iterator[tuple[str, Witness]]:
     """What makes the test invalid (rule 1), each with its witness."""
     if "not-recovered" in seen.reached:
         yield "the system did not recover after the last heal", _no_recovery(seen)
     if seen.died:
         by_what = "itself; see its log" if len(seen.died) == 1 else "themselves; see their logs"
         yield f"{listing(seen.died)} died by {by_what}", _death(seen.deaths, seen.died)
+    for quiet, tried in mute_times(seen.history, seen.load, recovery_s)[:1]:
+        since = f"within {recovery_s:g} s after the heal at {seconds(quiet.since_ns)}"
+        yield f"the system did not recover: no write succeeded {since}", mute_witness(quiet, tried)
     if outage is not None and outage.certain:
         yield "no write succeeded any more after the first fault", outage.witness()
 

@@ -67,6 +67,11 @@ def cli() -> None:
     type=words.Whole(0, 100_000),
     help="Client processes that may be added while all wait for answers; ten times --concurrency by default.",
 )
+@click.option(
+    "--fault-interval",
+    type=click.FloatRange(0.05),
+    help="Seconds from one fault to the next, on average; 2.5 by default, more where commands take longer.",
+)
 @click.option("--config", "config", multiple=True, metavar="KEY=VALUE", help="A setting of the system or the workload.")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Runs' folder.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object at the end, for programs.")
@@ -81,6 +86,7 @@ def run(
     rate: float,
     concurrency: int,
     spare_clients: int | None,
+    fault_interval: float | None,
     config: tuple[str, ...],
     out: Path,
     as_json: bool,
@@ -101,6 +107,7 @@ def run(
         concurrency=concurrency,
         spare_clients=spare_clients,
         config=settings(config),
+        fault_interval_s=fault_interval,
     )
     with Progress(quiet=as_json) as progress:
         result = run_experiment(experiment, out=out, progress=progress)

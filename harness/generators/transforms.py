@@ -97,18 +97,13 @@ def sequential_keys(keys: Sequence[str], source: Callable[[str], Source]) -> Gen
     return sequence(*(_keyed(key, source) for key in keys))
 
 
-def concurrent_keys(
-    threads: int, keys: Sequence[str], source: Callable[[str], Source], *, groups: int
-) -> Generator:
+def concurrent_keys(threads: int, keys: Sequence[str], source: Callable[[str], Source], *, groups: int) -> Generator:
     """Independent keys, `groups` of them at once, each with so many client threads of its own.
 
     Group g does keys g, g + groups, and so on. Put it inside `clients`; threads beyond the groups' idle.
     """
     return any_of(
-        *(
-            on_threads(_group(group, threads), sequential_keys(keys[group::groups], source))
-            for group in range(groups)
-        )
+        *(on_threads(_group(group, threads), sequential_keys(keys[group::groups], source)) for group in range(groups))
     )
 
 

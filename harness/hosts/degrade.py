@@ -19,7 +19,6 @@ import msgspec
 
 from splitbrain.harness.environment import (
     CLIENTS,
-    Address,
     Conditions,
     EnvironmentFailure,
     Interference,
@@ -80,13 +79,13 @@ class Degraded:
         )
         return "" if said.status == 0 else said.excerpt.splitlines()[-1] if said.excerpt else "iptables refuses it"
 
-    async def set(self, links: Collection[Link], conditions: Conditions, holder: str, probes: list[Address]) -> None:
+    async def set(self, links: Collection[Link], conditions: Conditions, holder: str) -> None:
         """Treat what comes into these links' queues from now on."""
         for link in links:
             standing = self._conditions.setdefault(link, {})
             standing.pop(holder, None)
             standing[holder] = conditions
-        await self._send(links, probes)
+        await self._send(links, anew=True)
 
     def healed(self, holder: str | None) -> list[Link]:
         """Forget what this holder did, or all. Returns the links that it concerned, which `release` has to be told."""
@@ -103,7 +102,7 @@ class Degraded:
 
     async def release(self, links: Collection[Link]) -> None:
         """Let what these links hold go on, under the conditions that are left."""
-        await self._send(links, None)
+        await self._send(links, anew=False)
         self._dead -= set(links) - self._conditions.keys()
 
     async def interference(self) -> dict[Link, Interference]:
@@ -123,20 +122,18 @@ class Degraded:
             program.close()
         self._programs.clear()
 
-    async def _send(self, links: Collection[Link], probes: list[Address] | None) -> None:
+    async def _send(self, links: Collection[Link], *, anew: bool) -> None:
         nodes = sorted({self.place(link)[0] for link in links})
-        await asyncio.gather(*(self._send_to(node, sorted(links), probes) for node in nodes))
+        await asyncio.gather(*(self._send_to(node, sorted(links), anew) for node in nodes))
 
-    async def _send_to(self, node: str, links: Collection[Link], probes: list[Address] | None) -> None:
+    async def _send_to(self, node: str, links: Collection[Link], anew: bool) -> None:
         program = self._programs.get(node)
         if program is None or program.ended:
-            if probes is None:
+            if not anew:
                 return  # It has ended, so nothing is held there.
             self._dead |= {link for link in self._conditions if self.place(link)[0] == node and link not in links}
             program = self._programs[node] = await LineProgram.start(self._machines[node], AGENT, "the packet queue")
             await program.answer(Ready)
-        if probes is not None:
-            await program.ask({"probes": probes}, Counts)
         for link in links:
             at, queue = self.place(link)
             if at != node:

@@ -54,7 +54,7 @@ SHARED_MEMORY = "256m"
 LOG_TAIL_BYTES = 1 << 16
 LOOK_INTERVAL_S = 1.0
 BARE = NodeImage()
-ABILITIES = frozenset({"cut", "cut-clients", "degrade", "kill", "terminate", "pause", "wipe", "flip-bit"})
+ABILITIES = frozenset({"cut", "cut-clients", "degrade", "kill", "terminate", "pause", "wipe", "flip-bit", "spares"})
 PRELOADED = frozenset({"clock", "power-cut", "torn-write", "full-disk", "failing-disk", "stalled-disk"})
 """What a shim in the program does."""
 
@@ -63,16 +63,20 @@ class DockerEnvironment:
     """An `environment.Environment` of containers.
 
     nodes: their names; letters, digits and dashes. image: what they are made of; by default only what the harness
-    itself needs there. seed: of what is drawn for degraded links.
+    itself needs there. spares: names of containers in which nothing runs at first. seed: of what is drawn for degraded
+    links.
     """
 
     name = "docker"
 
-    def __init__(self, nodes: Sequence[str], image: NodeImage = BARE, *, seed: int = 0) -> None:
+    def __init__(
+        self, nodes: Sequence[str], image: NodeImage = BARE, spares: Sequence[str] = (), *, seed: int = 0
+    ) -> None:
         self.run = secrets.token_hex(4)
+        self.members = list(nodes)
         self._image = image
         self._seed = seed
-        self._nodes = tuple(nodes)
+        self._nodes = (*nodes, *spares)
         self._progress: Progress = lambda line: None
         self._client: DockerClient | None = None
         self._machines: dict[str, SshMachine] = {}

@@ -6,7 +6,7 @@
    alone would not be enough if a rule of the machine's owner lets the packet pass. A link of clients has one end here,
    where nothing is cut: the harness reaches its nodes by it, and their SSH always passes.
 3. A link is cut while any holder cuts it. Counters survive what others do: a chain is never rewritten while it exists.
-4. Our own probes are not counted as dropped.
+4. Our own probes are not counted as dropped. On a degraded link they are packets like others.
 5. What a machine reports about itself goes into the rules of others, so each word is parsed. Nonsense, or another
    machine's address, is an EnvironmentFailure that names the machine.
 
@@ -96,9 +96,8 @@ class IptablesNetwork:
             )
         async with self._turn:
             new = sorted(set(links) - set(self._degraded.links))
-            probes = await self._probe.targets(sorted({self._clients(name) for name in self._ends(links, CLIENTS)}))
             # First the program, then the packets: what finds no program passes.
-            await self._degraded.set(links, conditions, holder, probes)
+            await self._degraded.set(links, conditions, holder)
             await self._add({name: self._queues(name, new) for name in self._ends(new)})
 
     async def heal(self, holder: str | None = None) -> None:
@@ -176,9 +175,9 @@ class IptablesNetwork:
             if source == target or not {source, target} <= known:
                 raise EnvironmentFailure(f"there is no link from {source} to {target} to be cut; use the nodes' names")
 
-    def _ends(self, links: Collection[Link], of: str = "") -> list[str]:
-        """The nodes at the ends of these links; of: only of those that have this end too."""
-        return sorted({name for link in links if not of or of in link for name in link if name != CLIENTS})
+    def _ends(self, links: Collection[Link]) -> list[str]:
+        """The nodes at the ends of these links."""
+        return sorted({name for link in links for name in link if name != CLIENTS})
 
     def _drops(self, me: str, links: Collection[Link]) -> list[Rule]:
         """The rules by which a machine cuts its ends of these links."""

@@ -4,7 +4,7 @@
    whose processes turn out not to have it.
 2. Each shim has a page of memory on the node: the harness writes its front, the shim what came of it. Pages, and so
    clocks and disks, outlive the program: one that starts again has the same ones.
-3. The clock is read back through the program's own eyes: its last reading under the setting in force. One that reads no
+3. The clock is read back through the program's own eyes: its next reading under the setting in force. One that reads no
    clock, or does not run, is stood for by a probe with the same shim and page.
 4. A power cut undoes what was not synced, or is refused: where the program wrote what the shim could not see, it would
    be a lie.
@@ -45,7 +45,7 @@ _AGENT = Path(__file__).with_name("agent")
 _CLOCK = struct.Struct("<QqqdQ")
 _DISK = struct.Struct("<QQQ")
 # What the shims leave behind, after the 64 bytes that the harness writes.
-_CLOCK_SEEN = struct.Struct("<64xqQ")
+_CLOCK_SEEN = struct.Struct("<64xqQQ")
 _DISK_SEEN = struct.Struct("<64xQQQQ")
 _PREPARE = f"""
 data=$(realpath -m {{data}})
@@ -120,17 +120,16 @@ class Preload:
         """By how much the program's clock is ahead of its machine's, in seconds."""
         self._require("its clock can't be read")
         deadline = asyncio.get_running_loop().time() + READ_PATIENCE_S
-        while True:
-            ahead_ns, under = await self._clock_seen()
-            if under == self._settings:
+        *_, before = await self._clock_seen()
+        while asyncio.get_running_loop().time() < deadline:
+            ahead_ns, under, readings = await self._clock_seen()
+            if under == self._settings and readings != before:
                 return ahead_ns / SECOND_NS
-            if asyncio.get_running_loop().time() > deadline:
-                break
             await asyncio.sleep(READ_INTERVAL_S)
         await self._connection.check(
             f"env LD_PRELOAD={LIBRARIES}/clock_shim.so SPLITBRAIN_CLOCK={CLOCK} date >/dev/null"
         )
-        ahead_ns, under = await self._clock_seen()
+        ahead_ns, under, _ = await self._clock_seen()
         if under != self._settings:
             raise EnvironmentFailure(f"the clock on {self._name} does not follow its setting; see {CLOCK} there")
         return ahead_ns / SECOND_NS
@@ -151,9 +150,9 @@ class Preload:
         refused, stalled, *_ = self._unpacked(_DISK_SEEN, said)
         blocks, _, size = said[_DISK_SEEN.size :].strip().partition(b" ")
         free = int(blocks) * int(size) if blocks.isdigit() and size.isdigit() else None
-        return DiskObservation(
-            0 if self._condition.full else free, refused - self._before[0], stalled - self._before[1]
-        )
+        refused, stalled = refused - self._before[0], stalled - self._before[1]
+        # What a write found out, for it is no word of ours that counts.
+        return DiskObservation(0 if self._condition.full and refused else free, refused, stalled)
 
     async def see_writes(self) -> None:
         """Raises EnvironmentFailure if not all that the program wrote could be undone."""
@@ -194,9 +193,10 @@ class Preload:
             )
         self._reachable.add(command)
 
-    async def _clock_seen(self) -> tuple[int, int]:
-        ahead_ns, under = self._unpacked(_CLOCK_SEEN, (await self._connection.check(_read(CLOCK))).data)
-        return ahead_ns, under
+    async def _clock_seen(self) -> tuple[int, int, int]:
+        """By how much the last reading was ahead, in nanoseconds; under which setting it was; how many there were."""
+        ahead_ns, under, readings = self._unpacked(_CLOCK_SEEN, (await self._connection.check(_read(CLOCK))).data)
+        return ahead_ns, under, readings
 
     def _require(self, otherwise: str) -> Program:
         if self._program is None:

@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 import secrets
 import socket
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -84,11 +84,6 @@ class Probe:
             if not missing:
                 break
         return set(links) - missing
-
-    async def targets(self, seen: Iterable[str]) -> list[Address]:
-        """Where its packets go. seen: the addresses that clients have."""
-        ears = await self._listening()
-        return [*(ear.address for ear in ears.values()), *(self._ear(address).address for address in seen)]
 
     def close(self) -> None:
         for listener in self._listeners.values():

@@ -89,6 +89,7 @@ class SshMachine:
         self.name = name
         self.host = connection.host
         self.connection = connection
+        self.taken_down = False
         self.preload = Preload(connection)
         self._data: str | None = None
 
@@ -101,13 +102,16 @@ class SshMachine:
         output = await self.connection.run(command, stdin=_archive(program.files))
         if output.status != 0:
             raise EnvironmentFailure(f"{program.name} did not start on {self.name}: {output.excerpt}")
+        self.taken_down = False
 
     async def kill(self) -> None:
         """kill -9, then check that the process is gone."""
+        self.taken_down = True
         await self._signal("KILL", "gone", "is still there after kill -9")
 
     async def terminate(self) -> None:
         """SIGTERM, if the program is there. It ends when it likes."""
+        self.taken_down = True
         await self._signal("TERM", ".*", "can't be sent a SIGTERM")
 
     async def power_cut(self, *, torn: bool = False) -> PowerCut:
@@ -143,9 +147,17 @@ class SshMachine:
         """By how much the program's clock is ahead of its machine's, which containers share with the harness."""
         return await self.preload.read_clock()
 
+    async def read_monotonic(self) -> float:
+        """Raises EnvironmentFailure: that clock is always right here."""
+        raise EnvironmentFailure(f"the monotonic clock of {self.name} is always right, so nothing has to read it")
+
     async def set_disk(self, condition: DiskCondition) -> None:
         """Make the disk fail, or work again. Raises EnvironmentFailure if no shim reaches the program."""
+        if condition.full or condition.failing:
+            self.taken_down = True
         await self.preload.set_disk(condition)
+        if not (condition.full or condition.failing) and await self.running():
+            self.taken_down = False
 
     async def read_disk(self) -> DiskObservation:
         """What the disk did since then."""
@@ -153,6 +165,7 @@ class SshMachine:
 
     async def flip_bit(self, seed: int) -> str:
         """Flip one bit of the program's files, each byte as likely. Raises EnvironmentFailure while it runs."""
+        self.taken_down = True
         if self._data is None:
             return ""
         folder = shlex.quote(self._data)

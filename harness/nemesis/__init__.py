@@ -1,14 +1,16 @@
 """The nemesis: fault families, combined into one package for a run.
 
-    package = fault_package(["partition", "kill"], nodes, seed=seed, time_limit_s=60, commands_s=0.1)
-    package.requires; package.generator, package.final; package.nemesis(environment, system)
+    package = fault_package(["partition", "kill"], Targets(nodes), seed=seed, time_limit_s=60, commands_s=0.1)
+    package.requires; package.strikes; package.generator, package.final; package.nemesis(environment, system)
 
-Begin reading at `fault_family` and `package`. `partitions` and `processes` hold the families, `families` their
-catalogue, `turns` the schedule.
+Begin reading at `strike`, `fault_family` and `schedule`. The other modules named in the plural hold the families,
+`families` is their catalogue, `play` performs a schedule.
 """
 
 from splitbrain.harness.nemesis.families import catalogue, fault_package
 from splitbrain.harness.nemesis.fault_family import FaultFamily
-from splitbrain.harness.nemesis.package import FaultPackage
+from splitbrain.harness.nemesis.package import AT_ONCE, FaultPackage
+from splitbrain.harness.nemesis.strike import Strike
+from splitbrain.harness.nemesis.targets import Targets
 
-__all__ = ["FaultFamily", "FaultPackage", "catalogue", "fault_package"]
+__all__ = ["AT_ONCE", "FaultFamily", "FaultPackage", "Strike", "Targets", "catalogue", "fault_package"]

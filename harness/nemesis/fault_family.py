@@ -25,14 +25,14 @@ Aim = Callable[[Targets, int, int], Mapping[str, Any]]
 class FaultFamily:
     """One kind of fault.
 
-    name: as asked for, and as `value.fault` in the history. summary: one line for `splitbrain list`. requires: abilities
-    of the environment. aim: draws one strike. holds: what a strike has to itself, by its `how`. healed: the place of its
-    end among those of other families, lowest first. nemesis: performs its operations, of which there are three: the
-    start of a strike, its stop, and a stop without a strike, which ends all of the family. Their value is the strike's
-    `how`, with `fault`, `phase` ("start" or "stop"), and `strike`, its number.
-    start, stop: the operations' names; "" for `start-<name>` and `stop-<name>`. fewest_nodes: that it needs.
-    shortest_s, longest_s: how long a strike is held. silence_s: what a strike takes besides, wherever it runs.
-    destroys: nodes whose copies a strike may take, by its `how`: never more in a run than the system tolerates.
+    name: as asked for, and as `value.fault` in the history. summary: one line for `splitbrain list`. requires:
+    abilities of the environment. aim: draws one strike. holds: what a strike has to itself, by its `how`. healed: the
+    place of its end among those of other families, lowest first. nemesis: performs its three operations: the start of
+    a strike, its stop, and a stop without a strike, which ends all of the family. Their value is the strike's `how`,
+    with `fault`, `phase` ("start" or "stop"), and `strike`, its number. start, stop: the operations' names; "" for
+    `start-<name>` and `stop-<name>`. fewest_nodes: that it needs. shortest_s, longest_s: how long a strike is held.
+    silence_s: what a strike takes besides, wherever it runs. destroys: nodes whose copies a strike may take, by its
+    `how`: never more in a run than the system tolerates. changes_members: it has nodes join or leave.
     """
 
     name: str
@@ -49,6 +49,7 @@ class FaultFamily:
     longest_s: float = 10.0
     silence_s: float = 0.0
     destroys: Callable[[Mapping[str, Any]], Collection[str]] = lambda how: ()
+    changes_members: bool = False
 
 
 def observed(invocation: Invocation, effective: bool, detail: str, **more: Any) -> Mapping[str, Any]:

@@ -1,7 +1,9 @@
 """Partitions: which links are cut, and what was observed of it.
 
 1. A shape is a pure function of nodes and draws: the directed links it cuts. (a, b) is what a sends to b.
-2. A partition took effect if no probe over a link it cut arrived. It is healed if probes over all links arrive.
+2. A partition took effect if no probe over a link it cut arrived, and all others were heard that nothing else disturbs.
+   It is healed if probes over all its links arrive, but for those that another strike has cut or degraded.
+3. Partitions overlap freely. A link stays cut while any of them cuts it.
 
 After Jepsen's nemesis (Kyle Kingsbury): halves, bridge and majorities ring are his.
 """
@@ -12,11 +14,12 @@ import random
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
-from splitbrain.checkers.histories.event import NEMESIS
-from splitbrain.harness.environment import Environment, Link, LinkObservation, Network
-from splitbrain.harness.nemesis.fault_family import FaultFamily, observed
+from splitbrain.harness.environment import CLIENTS, Environment, Link, LinkObservation
+from splitbrain.harness.nemesis.fault_family import FaultFamily, holder, observed
+from splitbrain.harness.nemesis.targets import Targets, in_turn
 from splitbrain.harness.operation import Invocation
 from splitbrain.harness.seeds import choose, draw, shuffled, split
+from splitbrain.harness.system import System
 
 Shape = Callable[[Sequence[str], random.Random], set[Link]]
 
@@ -39,6 +42,11 @@ def isolate_one(nodes: Sequence[str], rng: random.Random) -> set[Link]:
     """A random node by itself."""
     alone = choose(rng, nodes)
     return _apart([alone], [node for node in nodes if node != alone])
+
+
+def each_alone(some: Collection[str], nodes: Sequence[str]) -> set[Link]:
+    """Each of some nodes by itself: all that hold a key, say."""
+    return set().union(*(_apart([alone], [node for node in nodes if node != alone]) for alone in some))
 
 
 def majorities_ring(nodes: Sequence[str], rng: random.Random) -> set[Link]:
@@ -66,86 +74,72 @@ def one_way(nodes: Sequence[str], rng: random.Random) -> set[Link]:
     return {(mute, other) for mute in mixed[: len(mixed) // 2] for other in mixed[len(mixed) // 2 :]}
 
 
+def clients_cut_off(nodes: Sequence[str], rng: random.Random) -> set[Link]:
+    """Clients and a random minority don't hear each other."""
+    return _apart([CLIENTS], shuffled(rng, nodes)[: max(1, len(nodes) // 2)])
+
+
+def clients_unheard(nodes: Sequence[str], rng: random.Random) -> set[Link]:
+    """A random minority does what clients ask, and no answer of it arrives."""
+    return {(node, CLIENTS) for node in shuffled(rng, nodes)[: max(1, len(nodes) // 2)]}
+
+
 def _apart(some: Collection[str], others: Collection[str]) -> set[Link]:
     return {link for one in some for other in others for link in ((one, other), (other, one))}
 
 
-FAMILIES: Mapping[str, Mapping[str, Shape]] = {
-    "partition": {
-        "halves": halves,
-        "random-halves": random_halves,
-        "isolate-one": isolate_one,
-        "majorities-ring": majorities_ring,
-    },
-    "bridge": {"bridge": bridge},
-    "one-way": {"one-way": one_way},
+PARTITIONS: Mapping[str, Shape] = {
+    "halves": halves,
+    "random-halves": random_halves,
+    "isolate-one": isolate_one,
+    "majorities-ring": majorities_ring,
 }
-"""By the family's name: the shapes that take turns."""
-
-
-def family(name: str, nodes: Sequence[str], *, seed: int) -> FaultFamily:
-    """The fault family of that name among `FAMILIES`. Raises ValueError if there are too few nodes for it."""
-    shapes = FAMILIES[name]
-    fewest = 3 if name == "bridge" else 2
-    if len(nodes) < fewest:
-        raise ValueError(f"{name} needs at least {fewest} nodes, there are {len(nodes)}; raise --nodes")
-
-    def start(turn: int) -> Invocation:
-        # Every shape once, in random order, before any comes again: short runs see different ones too.
-        order = shuffled(draw(split(split(seed, "shapes"), turn // len(shapes))), sorted(shapes))
-        shape = order[turn % len(shapes)]
-        cut = shapes[shape](nodes, draw(split(seed, turn)))
-        value = {"fault": name, "phase": "start", "shape": shape, "cut": [list(link) for link in sorted(cut)]}
-        return Invocation(f"start-{name}", value, process=NEMESIS)
-
-    stop = Invocation(f"stop-{name}", {"fault": name, "phase": "stop"}, process=NEMESIS)
-    return FaultFamily(
-        name=name,
-        requires=frozenset({"cut"}),
-        lane="network",
-        healed=0,
-        start=start,
-        stop=lambda turn: stop,
-        final=stop,
-        nemesis=lambda environment, system: Partitioner(environment),
-    )
 
 
 class Partitioner:
     """Cuts links and heals them."""
 
-    def __init__(self, environment: Environment) -> None:
-        self._environment = environment
+    def __init__(self, environment: Environment, system: System) -> None:
+        self._network = environment.network
 
     async def invoke(self, invocation: Invocation) -> Mapping[str, Any]:
-        network = self._environment.network
         if invocation.value["phase"] == "start":
-            return await _cut(network, invocation)
-        return await _heal(network, invocation)
+            return await self._cut(invocation)
+        return await self._heal(invocation)
+
+    async def _cut(self, invocation: Invocation) -> Mapping[str, Any]:
+        wanted = {(source, target) for source, target in invocation.value["cut"]}
+        await self._network.cut(sorted(wanted), holder(invocation) or "")
+        links = await self._network.observe()
+        silent = sum(not link.heard for link in links if (link.source, link.target) in wanted)
+        others = [link.heard for link in links if (link.source, link.target) not in wanted and _undisturbed(link)]
+        heard = f"{len(others)} others heard" if all(others) else f"{sum(others)} of {len(others)} others heard"
+        detail = f"{silent} of {len(wanted)} directed links silent, {heard}"
+        # A cut that took more than was asked for is another fault than the one the history would name.
+        return observed(invocation, silent == len(wanted) and all(others), detail, links=_links(links))
+
+    async def _heal(self, invocation: Invocation) -> Mapping[str, Any]:
+        # The counters go with the cut, so they are read while it still stands, if it does.
+        mine = {(source, target) for source, target in invocation.value.get("cut", ())}
+        cut = [link for link in await self._network.observe() if _cut_by(link, mine)]
+        dropped = sum(link.dropped or 0 for link in cut)
+        stood = {"stood": not any(link.heard for link in cut)} if cut else {}
+        await self._network.heal(holder(invocation))
+        links = await self._network.observe()
+        whole = [link for link in links if _undisturbed(link)]
+        heard = sum(link.heard for link in whole)
+        detail = f"{heard} of {len(whole)} directed links heard"
+        if len(whole) < len(links):
+            detail += f"; {len(links) - len(whole)} others are still disturbed"
+        return observed(invocation, heard == len(whole), detail, **stood, dropped=dropped, links=_links(links))
 
 
-async def _cut(network: Network, invocation: Invocation) -> Mapping[str, Any]:
-    wanted = {(source, target) for source, target in invocation.value["cut"]}
-    await network.cut(sorted(wanted))
-    links = await network.observe()
-    silent = sum(not link.heard for link in links if (link.source, link.target) in wanted)
-    others = [link.heard for link in links if (link.source, link.target) not in wanted]
-    heard = f"{len(others)} others heard" if all(others) else f"{sum(others)} of {len(others)} others heard"
-    detail = f"{silent} of {len(wanted)} directed links silent, {heard}"
-    # A cut that took more than was asked for is another fault than the one the history would name.
-    return observed(invocation, silent == len(wanted) and all(others), detail, links=_links(links))
+def _cut_by(link: LinkObservation, mine: Collection[Link]) -> bool:
+    return link.cut and (not mine or (link.source, link.target) in mine)
 
 
-async def _heal(network: Network, invocation: Invocation) -> Mapping[str, Any]:
-    # The counters go with the cut, so they are read while it still stands, if it does.
-    cut = [link for link in await network.observe() if link.cut]
-    dropped = sum(link.dropped or 0 for link in cut)
-    stood = {"stood": not any(link.heard for link in cut)} if cut else {}
-    await network.heal()
-    links = await network.observe()
-    heard = sum(link.heard for link in links)
-    detail = f"{heard} of {len(links)} directed links heard"
-    return observed(invocation, heard == len(links), detail, **stood, dropped=dropped, links=_links(links))
+def _undisturbed(link: LinkObservation) -> bool:
+    return not link.cut and link.interference is None
 
 
 def _links(links: Sequence[LinkObservation]) -> list[dict[str, Any]]:
@@ -159,3 +153,47 @@ def _links(links: Sequence[LinkObservation]) -> list[dict[str, Any]]:
         }
         for link in links
     ]
+
+
+def cut_off(
+    name: str, summary: str, shapes: Mapping[str, Shape], fewest_nodes: int, ability: str = "cut"
+) -> FaultFamily:
+    """A family of partitions of these shapes, in turns. It holds nothing (rule 3)."""
+
+    def aim(targets: Targets, seed: int, turn: int) -> Mapping[str, Any]:
+        return aimed(shapes, targets, seed, turn)
+
+    return FaultFamily(
+        name=name,
+        summary=summary,
+        requires=frozenset({ability}),
+        aim=aim,
+        holds=lambda how: (),
+        healed=0,
+        nemesis=Partitioner,
+        fewest_nodes=fewest_nodes,
+    )
+
+
+def aimed(shapes: Mapping[str, Shape], targets: Targets, seed: int, turn: int) -> dict[str, Any]:
+    """What a partition is: the shape whose turn it is, and the links that it cuts."""
+    known = dict(shapes)
+    if shapes is PARTITIONS and targets.primaries:
+        known["primaries"] = lambda nodes, rng: each_alone(choose(rng, targets.primaries), nodes)
+    shape = in_turn(sorted(known), seed, turn)
+    cut = known[shape](targets.nodes, draw(split(seed, turn)))
+    return {"shape": shape, "cut": [list(link) for link in sorted(cut)]}
+
+
+FAMILIES = (
+    cut_off("partition", "cut the network: halves, random halves, one node alone, a ring of majorities", PARTITIONS, 2),
+    cut_off("bridge", "cut the network in two halves that one node still connects", {"bridge": bridge}, 3),
+    cut_off("one-way", "some nodes are not heard any more, but hear the others", {"one-way": one_way}, 2),
+    cut_off(
+        "clients",
+        "cut clients off from some nodes, or swallow the answers of these",
+        {"cut-off": clients_cut_off, "unheard": clients_unheard},
+        1,
+        "cut-clients",
+    ),
+)

@@ -1,68 +1,59 @@
-"""Process faults: kill -9 and restart, pause and resume, of one node, a minority, or all.
+"""Process faults: kill -9 and restart, SIGTERM and restart, pause and resume.
 
 1. A kill took effect if the process is gone; a restart, if the processes it started answer again.
 2. A pause took effect if the process exists and the node does not answer; a resume, if the resumed nodes answer again.
-   Neither waits for nodes that the other family holds down: they answer when that fault is ended.
 3. Before a fault is ended it is observed again. If something else ended it meanwhile, it did not hold (`stood` is
    false).
-4. A process that is gone though it was not killed has died by itself (`died`): a restart must not cover that up.
+4. A process that is gone though nobody took it down (`Machine.taken_down`) has died by itself (`died`): a restart must
+   not cover that up.
+5. A stop without a strike brings back every node.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
 
-from splitbrain.checkers.histories.event import NEMESIS
 from splitbrain.harness.environment import Environment, EnvironmentLost
-from splitbrain.harness.nemesis.fault_family import FaultFamily, observed
-from splitbrain.harness.operation import Invocation
-from splitbrain.harness.seeds import draw, shuffled, split
+from splitbrain.harness.nemesis.fault_family import FaultFamily, observed, processes_of
+from splitbrain.harness.nemesis.targets import Targets, in_turn
+from splitbrain.harness.operation import Invocation, Nemesis
+from splitbrain.harness.seeds import draw, split
 from splitbrain.harness.system import System
+
+T = TypeVar("T")
 
 ANSWER_PATIENCE_S = 10.0
 """How long a node that was restarted or resumed may take to answer."""
-TARGETS: Mapping[str, tuple[str, ...]] = {"kill": ("one", "minority", "all"), "pause": ("one", "minority")}
-"""By family: how many nodes are struck, in turns. All at once is a power cut: what was acknowledged must be on disk."""
-
-
-def kill(nodes: Sequence[str], *, seed: int) -> FaultFamily:
-    """kill -9, then a restart."""
-    return _family("kill", "restart", Killer, nodes, seed)
-
-
-def pause(nodes: Sequence[str], *, seed: int) -> FaultFamily:
-    """SIGSTOP, then SIGCONT."""
-    return _family("pause", "resume", Pauser, nodes, seed)
+TERMINATE_PATIENCE_S = 5.0
+"""How long a program may take to end after SIGTERM."""
 
 
 def _family(
     name: str,
-    undo: str,
-    nemesis: Callable[[Environment, System], Killer | Pauser],
-    nodes: Sequence[str],
-    seed: int,
+    summary: str,
+    nemesis: Callable[[Environment, System], Nemesis],
+    stop: str,
+    kinds: Sequence[str],
+    healed: int,
+    silence_s: float = 0.0,
 ) -> FaultFamily:
-    def struck(turn: int) -> dict[str, Any]:
-        kinds = TARGETS[name]
-        order = shuffled(draw(split(split(seed, "targets"), turn // len(kinds))), kinds)
-        kind = order[turn % len(kinds)]
-        count = {"one": 1, "minority": max(1, (len(nodes) - 1) // 2), "all": len(nodes)}[kind]
-        return {"target": kind, "nodes": sorted(shuffled(draw(split(seed, turn)), nodes)[:count])}
-
-    def operation(f: str, phase: str, target: Mapping[str, Any]) -> Invocation:
-        return Invocation(f, {"fault": name, "phase": phase, **target}, process=NEMESIS)
+    def aim(targets: Targets, seed: int, turn: int) -> Mapping[str, Any]:
+        kind = in_turn(kinds, seed, turn)
+        return {"target": kind, "nodes": targets.draw(kind, draw(split(seed, turn)))}
 
     return FaultFamily(
         name=name,
+        summary=summary,
         requires=frozenset({name}),
-        lane="processes",
-        healed={"pause": 1, "kill": 2}[name],
-        start=lambda turn: operation(name, "start", struck(turn)),
-        stop=lambda turn: operation(undo, "stop", struck(turn)),
-        final=operation(undo, "stop", {"target": "all", "nodes": list(nodes)}),
+        aim=aim,
+        holds=processes_of,
+        healed=healed,
         nemesis=nemesis,
+        start=name,
+        stop=stop,
+        silence_s=silence_s,
     )
 
 
@@ -72,32 +63,46 @@ class Killer:
     def __init__(self, environment: Environment, system: System) -> None:
         self._environment = environment
         self._system = system
-        self._killed: set[str] = set()
-        self._awaited: set[str] = set()
 
     async def invoke(self, invocation: Invocation) -> Mapping[str, Any]:
-        nodes = invocation.value["nodes"]
         machines = self._environment.machines
         if invocation.value["phase"] == "start":
-            self._killed.update(nodes)
-            await _each(machines[node].kill() for node in nodes)
-            left = [node for node in nodes if await machines[node].running()]
+            nodes = invocation.value["nodes"]
+            left = await self.take_down(nodes)
             detail = f"process still there on {', '.join(left)}" if left else f"process gone on {', '.join(nodes)}"
             return observed(invocation, not left, detail)
-        gone = [node for node in machines if not await machines[node].running()]
-        seen: dict[str, Any] = {"stood": self._killed.issubset(gone)} if self._killed else {}
-        died = [node for node in gone if node not in self._killed]
+        members = list(self._environment.members)
+        nodes = invocation.value.get("nodes", members)
+        gone = [node for node in members if not await machines[node].running()]
+        seen: dict[str, Any] = {}
+        if "strike" in invocation.value:
+            seen["stood"] = set(nodes).issubset(gone)
+        died = await died_by_themselves(self._environment, gone)
         if died:
-            # A container that was stopped or restarted from outside took its process along.
-            lost = await self._environment.lost()
-            if lost:
-                raise EnvironmentLost(lost)
             seen["died"] = died
         started = [node for node in gone if node in nodes]
-        self._awaited.update(started)
-        await _each(self._system.start(self._environment, machines[node]) for node in started)
-        self._killed.difference_update(nodes)
-        return await _answering(self._environment, self._system, invocation, self._awaited, **seen)
+        await each(self._system.start(self._environment, machines[node]) for node in started)
+        return await answering(self._environment, self._system, invocation, started, **seen)
+
+    async def take_down(self, nodes: Sequence[str]) -> list[str]:
+        """End the processes. Returns the nodes on which they are still there."""
+        machines = self._environment.machines
+        await each(machines[node].kill() for node in nodes)
+        return [node for node in nodes if await machines[node].running()]
+
+
+class Terminator(Killer):
+    """Asks programs to end, and restarts them."""
+
+    async def take_down(self, nodes: Sequence[str]) -> list[str]:
+        machines = self._environment.machines
+        await each(machines[node].terminate() for node in nodes)
+        deadline = asyncio.get_running_loop().time() + TERMINATE_PATIENCE_S
+        while left := [node for node in nodes if await machines[node].running()]:
+            if asyncio.get_running_loop().time() > deadline:
+                break
+            await asyncio.sleep(0.05)
+        return left
 
 
 class Pauser:
@@ -107,41 +112,75 @@ class Pauser:
         self._environment = environment
         self._system = system
         self._paused: set[str] = set()
-        self._awaited: set[str] = set()
 
     async def invoke(self, invocation: Invocation) -> Mapping[str, Any]:
-        nodes = invocation.value["nodes"]
         machines = self._environment.machines
         if invocation.value["phase"] == "stop":
-            answers = await _each(self._system.ready(self._environment, node) for node in sorted(self._paused))
+            nodes = invocation.value.get("nodes", list(self._environment.members))
+            paused = sorted(self._paused.intersection(nodes))
+            answers = await each(self._system.ready(self._environment, node) for node in paused)
             seen: dict[str, Any] = {"stood": not any(answers)} if answers else {}
-            await _each(machines[node].resume() for node in nodes)
-            self._awaited.update(self._paused.intersection(nodes))
-            self._paused.difference_update(nodes)
-            return await _answering(self._environment, self._system, invocation, self._awaited, **seen)
+            await each(machines[node].resume() for node in nodes)
+            resumed = await answering(self._environment, self._system, invocation, paused, **seen)
+            if resumed["evidence"]["effective"]:
+                self._paused.difference_update(nodes)
+            return resumed
+        nodes = invocation.value["nodes"]
         self._paused.update(nodes)
-        await _each(machines[node].pause() for node in nodes)
-        answers = await _each(self._system.ready(self._environment, node) for node in nodes)
+        await each(machines[node].pause() for node in nodes)
+        answers = await each(self._system.ready(self._environment, node) for node in nodes)
         problems = [f"{node} still answers" for node, ready in zip(nodes, answers, strict=True) if ready]
         problems += [f"process gone on {node}" for node in nodes if not await machines[node].running()]
         return observed(invocation, not problems, "; ".join(problems) or f"no answer from {', '.join(nodes)}")
 
 
-async def _answering(
-    environment: Environment, system: System, invocation: Invocation, awaited: set[str], **seen: Any
+FAMILIES = (
+    _family(
+        "kill", "kill -9 and restart one node, a minority, or all", Killer, "restart", ("one", "minority", "all"), 2
+    ),
+    _family(
+        "terminate",
+        "SIGTERM and restart one node, a minority, or all",
+        Terminator,
+        "restart-terminated",
+        ("one", "minority", "all"),
+        2,
+    ),
+    _family(
+        "pause",
+        "stop processes with SIGSTOP, and let them go on",
+        Pauser,
+        "resume",
+        ("one", "minority", "majority", "all"),
+        1,
+        # At each end a node is held to be silent after a second.
+        silence_s=2.0,
+    ),
+)
+
+
+async def died_by_themselves(environment: Environment, gone: Collection[str]) -> list[str]:
+    """Which of the nodes whose processes are gone were not taken down. Raises EnvironmentLost (rule 4)."""
+    died = [node for node in gone if not environment.machines[node].taken_down]
+    if died:
+        # A container that was stopped or restarted from outside took its process along.
+        lost = await environment.lost()
+        if lost:
+            raise EnvironmentLost(lost)
+    return died
+
+
+async def answering(
+    environment: Environment, system: System, invocation: Invocation, nodes: Sequence[str], **seen: Any
 ) -> Mapping[str, Any]:
-    """Wait, within bounds, until the awaited nodes of the invocation answer. Returns the completion's value, with what
-    was seen before. Nodes that answer are awaited no longer.
-    """
-    nodes = [node for node in invocation.value["nodes"] if node in awaited]
+    """Wait, within bounds, until these nodes answer. Returns the completion's value, with what was seen before."""
     if not nodes:
         return observed(invocation, True, "none was left to bring back", **seen)
     deadline = asyncio.get_running_loop().time() + ANSWER_PATIENCE_S
-    silent = nodes
+    silent = list(nodes)
     while True:
-        answers = await _each(system.ready(environment, node) for node in silent)
+        answers = await each(system.ready(environment, node) for node in silent)
         silent = [node for node, ready in zip(silent, answers, strict=True) if not ready]
-        awaited.difference_update(set(nodes).difference(silent))
         if not silent:
             return observed(invocation, True, f"{', '.join(nodes)} answer{'s' * (len(nodes) == 1)} again", **seen)
         if asyncio.get_running_loop().time() > deadline:
@@ -149,10 +188,10 @@ async def _answering(
         await asyncio.sleep(0.1)
 
 
-async def _each(actions: Any) -> list[Any]:
+async def each(actions: Iterable[Awaitable[T]]) -> list[T]:
     """Await all at the same time; the first failure is raised once all have ended."""
     results = await asyncio.gather(*actions, return_exceptions=True)
     for result in results:
         if isinstance(result, BaseException):
             raise result
-    return results
+    return [result for result in results if not isinstance(result, BaseException)]

@@ -16,12 +16,13 @@ from dataclasses import dataclass, field
 from splitbrain.checkers.registry import find
 from splitbrain.harness.catalogue import UnknownName, system, workload
 from splitbrain.harness.environment import Environment
-from splitbrain.harness.nemesis import FaultPackage, fault_package
+from splitbrain.harness.nemesis import FaultPackage, Strike, fault_package
+from splitbrain.harness.nemesis.targets import targets
 from splitbrain.harness.running.environments import ENVIRONMENTS, EnvironmentKind
 from splitbrain.harness.running.simulable import unsimulated_program
 from splitbrain.harness.seeds import split
 from splitbrain.harness.suggestions import did_you_mean
-from splitbrain.harness.system import System
+from splitbrain.harness.system import Elastic, System
 from splitbrain.harness.systems import DEFAULT as DEFAULT_SYSTEM
 from splitbrain.harness.workload import Plan, Workload
 
@@ -32,7 +33,12 @@ RANGES: Mapping[str, tuple[float, float]] = {
     "rate": (0.01, 100_000),
     "concurrency": (1, 1000),
     "spare_clients": (0, 100_000),
+    "fault_interval_s": (0.05, 86_400),
 }
+
+
+SPARES = 2
+"""Machines that may join a cluster, besides its nodes."""
 
 
 class UsageProblem(ValueError):
@@ -43,9 +49,11 @@ class UsageProblem(ValueError):
 class Experiment:
     """What to run.
 
-    nodes: how many. faults: families, such as "partition". time_limit_s: of the load, without the recovery. rate:
-    operations per second. concurrency: client processes. spare_clients: how many more may be added while all of them
-    wait for an answer; None for ten times the concurrency. config: the keys that were given.
+    nodes: how many. faults: families, such as "partition". time_limit_s: of the load, without the recovery; with faults
+    it goes on until it was quiet for a while after the last (`load`). rate: operations per second. concurrency: client
+    processes. spare_clients: how many more may be added while all of them wait for an answer; None for ten times the
+    concurrency. config: the keys that were given. fault_interval_s: from one strike to the next on average, in seconds;
+    None for a usual one. strikes: a schedule to be played; None to draw one from the seed.
     """
 
     workload: str
@@ -59,11 +67,18 @@ class Experiment:
     concurrency: int = 10
     spare_clients: int | None = None
     config: Mapping[str, str] = field(default_factory=dict)
+    fault_interval_s: float | None = None
+    strikes: tuple[Strike, ...] | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
         """The nodes' names."""
         return tuple(f"n{number}" for number in range(1, self.nodes + 1))
+
+    @property
+    def spares(self) -> tuple[str, ...]:
+        """The names of machines that may join the cluster, where a fault has some do so."""
+        return tuple(f"n{self.nodes + number}" for number in range(1, SPARES + 1))
 
     @property
     def command(self) -> str:
@@ -78,6 +93,8 @@ class Experiment:
         words += ["--rate", _exactly(self.rate), "--concurrency", str(self.concurrency)]
         if self.spare_clients is not None:
             words += ["--spare-clients", str(self.spare_clients)]
+        if self.fault_interval_s is not None:
+            words += ["--fault-interval", _exactly(self.fault_interval_s)]
         for key, value in self.config.items():
             words += ["--config", f"{key}={value}"]
         return shlex.join(words)
@@ -111,10 +128,12 @@ class Experiment:
             configured = tested.configure(theirs, seed=split(self.seed, "system"), nodes=self.nodes)
             faults = fault_package(
                 self.faults,
-                self.names,
+                targets(configured, self.names, self.spares),
                 seed=split(self.seed, "faults"),
                 time_limit_s=self.time_limit_s,
                 commands_s=kind.fault_commands_s,
+                interval_s=self.fault_interval_s,
+                strikes=self.strikes,
             )
             chosen.generator(plan)
             for name, options in chosen.checkers.items():
@@ -125,8 +144,13 @@ class Experiment:
             others = ", ".join(name for name, each in ENVIRONMENTS.items() if not each.simulated)
             text = f"{tested.name} can't be simulated: its program {program} has no `simulate`"
             raise UsageProblem(f"{text}; choose another --env ({others})")
-        environment = kind.make(self.names, configured, split(self.seed, "environment"))
+        spares = self.spares if "spares" in faults.requires else ()
+        environment = kind.make(self.names, spares, configured, split(self.seed, "environment"))
         self._check_abilities(faults, environment)
+        if spares and not isinstance(configured, Elastic):
+            raise UsageProblem(
+                f"nodes of {tested.name} can't join and leave while it serves; leave {','.join(self.faults)} out"
+            )
         return Prepared(self, chosen, configured, faults, plan, kind, environment)
 
     def _check_ranges(self) -> None:

@@ -57,9 +57,7 @@ def poll_replicas(
     def again(asked: Sequence[Item], answers: Mapping[Item, Any]) -> Sequence[Item]:
         return () if converged(items, answers) else items
 
-    return sequence(
-        stage("convergence"), time_limit(limit_s, Rounds("replica", items, again, seconds(interval_s)))
-    )
+    return sequence(stage("convergence"), time_limit(limit_s, Rounds("replica", items, again, seconds(interval_s))))
 
 
 def final_reads(keys: Sequence[str], nodes: Sequence[str]) -> Generator:

@@ -9,7 +9,8 @@
 4. A connection's `OperationFailed` is a `fail` if definite, else an `info`. No answer in time is an `info`. Anything
    else it raises, CancelledError and SystemExit too, is the harness's own failure: an `info` with code `crash`, which
    is counted.
-5. The nemesis does one operation at a time. An action that raises had no effect, and the run goes on.
+5. The nemesis does as many operations at once as it may (`nemesis_limit`). It counts as busy while it does any, and as
+   free while it may begin another. An action that raises had no effect, and the run goes on.
 6. Operations that we cancel stay open in the history: their outcome is indeterminate. We cancel only when a run ends
    early, so any other cancellation is the client's own. A task that does not end when cancelled is left behind, and
    counted.
@@ -22,23 +23,21 @@ Runs on any asyncio loop. On a VirtualLoop the same generator and seed give the 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Coroutine
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from splitbrain.checkers.error_origin import at_origin
 from splitbrain.checkers.histories.event import NEMESIS, Event, EventType
-from splitbrain.harness.environment import EnvironmentFailure
 from splitbrain.harness.generators import NOTES, Context, Generator, Pending, Test, Thread
 from splitbrain.harness.operation import Completion, Invocation, Nemesis
-from splitbrain.harness.running.interrupts import interrupting, located, named, said
+from splitbrain.harness.running.injection import injected
+from splitbrain.harness.running.interrupts import interrupting, located, named
 from splitbrain.harness.system import OperationFailed
 
 SPARE_FACTOR = 10
 """By default, clients may be added up to 10 times the concurrency: with more outstanding operations than
 that the system has stalled, and each client costs a socket."""
-NEMESIS_TIMEOUT_S = 60.0
-"""For restarting a node and waiting for its answer; a nemesis that hangs must not hang the run."""
 CLOSE_TIMEOUT_S = 5.0
 LATE_NS = 10_000_000
 """Below this an operation is on schedule: a busy loop's own lag."""
@@ -77,7 +76,8 @@ class Interpreter:
 
     test: names the nodes and the concurrency. open_client: see `OpenClient`. nemesis: None if the generators have
     nothing for it. record: takes each event, in order. operation_timeout_s: until an operation is given up.
-    spare_clients: how many threads may be added (rule 3); None for `SPARE_FACTOR` times the concurrency.
+    spare_clients: how many threads may be added (rule 3); None for `SPARE_FACTOR` times the concurrency. nemesis_limit:
+    rule 5. members: the nodes that serve at present, which may change; None for all of the test's.
     Threads are spread over the nodes in turn; an invocation that names a node goes through that one instead.
     """
 
@@ -90,6 +90,8 @@ class Interpreter:
         nemesis: Nemesis | None = None,
         operation_timeout_s: float = 5.0,
         spare_clients: int | None = None,
+        nemesis_limit: int = 1,
+        members: Sequence[str] | None = None,
     ) -> None:
         if not test.nodes or test.concurrency < 1:
             raise ValueError("a test needs at least one node and a concurrency of at least 1")
@@ -111,6 +113,10 @@ class Interpreter:
         self._free: list[Thread] = list(self._processes)
         self._spare: list[Thread] = []
         self._busy: dict[Thread, asyncio.Task[None]] = {}
+        self._nemesis_limit = nemesis_limit
+        self._members = test.nodes if members is None else members
+        self._injections = 0
+        self._injecting: dict[asyncio.Task[None], None] = {}
         self._clients: dict[Thread, dict[str, OperationClient]] = {}
         self._completed: list[tuple[Thread, Event]] = []
         self._closing: dict[asyncio.Task[None], None] = {}
@@ -133,12 +139,13 @@ class Interpreter:
         try:
             await self._drive(generator)
         finally:
-            if self._busy:
+            under_way = [*self._busy.values(), *self._injecting]
+            if under_way:
                 self._ending = True
-                for task in self._busy.values():
+                for task in under_way:
                     task.cancel()
-                await self._ended(self._busy.values(), "operations")
-            for thread in list(self._busy):
+                await self._ended(under_way, "operations")
+            for thread in [*self._busy, *[NEMESIS] * self._injections]:
                 self._release(thread)
                 self._retire(thread)
             self._completed.clear()
@@ -173,15 +180,13 @@ class Interpreter:
                     self._retire(thread)
             match generator.op(test, self._context()):
                 case None:
-                    if not self._busy:
+                    if not self._under_way:
                         return
                     await self._wait(None)
                 case (Pending(until_ns), waiting):
                     generator = waiting
-                    if until_ns is None and not self._busy:
-                        raise RuntimeError(
-                            "the generator waits for a completion, but no operation is under way"
-                        )
+                    if until_ns is None and not self._under_way:
+                        raise RuntimeError("the generator waits for a completion, but no operation is under way")
                     await self._wait(until_ns)
                 case (Invocation() as invocation, following):
                     now_ns = self.now_ns
@@ -189,9 +194,11 @@ class Interpreter:
                     if due_ns > now_ns:
                         await self._wait(due_ns)
                         continue
-                    generator = following.update(
-                        test, self._context(), self._begin(invocation, due_ns)
-                    )
+                    generator = following.update(test, self._context(), self._begin(invocation, due_ns))
+
+    @property
+    def _under_way(self) -> bool:
+        return bool(self._busy or self._injections)
 
     def _context(self) -> Context:
         if not self._spare and self.statistics.spares < self._spares_most:
@@ -201,8 +208,8 @@ class Interpreter:
             self._processes[thread] = self._fresh_process()
             self._spare.append(thread)
         spare = self._spare[0] if self._spare else None
-        free, busy = tuple(self._free), tuple(self._busy)
-        return Context(self.now_ns, free, busy, self._processes, self._test.concurrency, spare)
+        busy = (*self._busy, NEMESIS) if self._injections else tuple(self._busy)
+        return Context(self.now_ns, tuple(self._free), busy, self._processes, self._test.concurrency, spare)
 
     async def _wait(self, until_ns: int | None) -> None:
         """Until an operation completes, or until then."""
@@ -232,9 +239,11 @@ class Interpreter:
         thread = self._take(invocation)
         if thread == NEMESIS:
             event = self._event(NEMESIS, "info", invocation, invocation.node)
-            self._busy[thread] = self._loop.create_task(self._guarded(self._inject(invocation)))
+            task = self._loop.create_task(self._guarded(self._inject(invocation)))
+            self._injecting[task] = None
+            task.add_done_callback(self._injecting.pop)
             return event
-        node = invocation.node or self._test.nodes[thread % len(self._test.nodes)]
+        node = invocation.node or self._members[thread % len(self._members)]
         if node not in self._test.nodes:
             raise ValueError(f"{invocation.f} names node {node!r}; there are {', '.join(self._test.nodes)}")
         process = self._processes[thread]
@@ -255,6 +264,9 @@ class Interpreter:
         for idle in (self._free, self._spare):
             for thread in idle:
                 if self._processes[thread] == invocation.process:
+                    self._injections += thread == NEMESIS
+                    if thread == NEMESIS and self._injections < self._nemesis_limit:
+                        return thread
                     idle.remove(thread)
                     if idle is self._spare:
                         self.statistics.spares = max(self.statistics.spares, self._spares_made)
@@ -278,6 +290,8 @@ class Interpreter:
 
     async def _complete(self, thread: Thread, process: int, node: str, invocation: Invocation) -> Completion:
         limit_s = self._operation_timeout_s
+        if node not in self._members:
+            return Completion("fail", None, f"not-a-member: {node} is not in the cluster at present")
         try:
             async with asyncio.timeout(limit_s) as limit:
                 client = await self._client(thread, process, node)
@@ -304,28 +318,7 @@ class Interpreter:
         return clients[node]
 
     async def _inject(self, invocation: Invocation) -> None:
-        error = None
-        try:
-            if self._nemesis is None:
-                raise EnvironmentFailure(f"there is no nemesis for {invocation.f}; give the interpreter one")
-            async with asyncio.timeout(NEMESIS_TIMEOUT_S):
-                value = await self._nemesis.invoke(invocation)
-        except BaseException as problem:
-            if self._ending or interrupting(problem):
-                raise
-            text = said(problem) or type(problem).__name__
-            match problem:
-                case EnvironmentFailure():
-                    error = f"environment: {text}"
-                case OperationFailed():
-                    error = f"{problem.code}: {text}"
-                case TimeoutError():
-                    text = f"not done within {NEMESIS_TIMEOUT_S:g} s"
-                    error = f"timeout: {text}"
-                case _:
-                    error = f"crash: {named(problem)}"
-                    self.statistics.crashes.append(at_origin(f"{invocation.f}: {error}", problem))
-            value = {**(invocation.value or {}), "evidence": {"effective": False, "detail": text}}
+        value, error = await injected(self._nemesis, invocation, self.statistics.crashes, lambda: self._ending)
         completed = replace(invocation, value=value)
         self._complete_event(NEMESIS, self._event(NEMESIS, "info", completed, invocation.node, error))
 
@@ -360,9 +353,13 @@ class Interpreter:
         return event
 
     def _release(self, thread: Thread) -> None:
+        if thread == NEMESIS:
+            self._injections -= 1
+            if NEMESIS not in self._free:
+                self._free.append(NEMESIS)
+            return
         del self._busy[thread]
-        spare = thread != NEMESIS and thread >= self._test.concurrency
-        (self._spare if spare else self._free).append(thread)
+        (self._spare if thread >= self._test.concurrency else self._free).append(thread)
 
     def _retire(self, thread: Thread) -> None:
         """Rule 2."""

@@ -22,7 +22,8 @@ from splitbrain.checkers import History, Verdict, check_all
 from splitbrain.checkers.histories.event import Event
 from splitbrain.checkers.histories.faults import LOST
 from splitbrain.harness.environment import Environment, EnvironmentFailure, EnvironmentLost
-from splitbrain.harness.generators import Test, any_of, clients, nemesis, stagger, time_limit
+from splitbrain.harness.generators import Test, any_of, clients, nemesis, stagger
+from splitbrain.harness.nemesis import AT_ONCE
 from splitbrain.harness.report import ReportError
 from splitbrain.harness.report import write as write_report
 from splitbrain.harness.running.deaths import deaths, log_end
@@ -30,6 +31,7 @@ from splitbrain.harness.running.experiment import Experiment, Prepared, UsagePro
 from splitbrain.harness.running.final_phase import with_final_stage
 from splitbrain.harness.running.interpreter import Interpreter, Statistics
 from splitbrain.harness.running.interrupts import Interrupts, interrupting, located, named, of_a_run, run_really
+from splitbrain.harness.running.load import loaded
 from splitbrain.harness.running.node_logs import write as write_logs
 from splitbrain.harness.running.outer_loop import set_aside
 from splitbrain.harness.running.preparation import described, prepared_for
@@ -188,7 +190,7 @@ class _Run:
 
     async def _run_workload(self, environment: Environment) -> None:
         prepared, experiment = self._prepared, self._experiment
-        await _all(prepared.system.start(environment, machine) for machine in environment.machines.values())
+        await _all(prepared.system.start(environment, environment.machines[node]) for node in experiment.names)
         self._progress(
             f"{experiment.nodes} nodes of {prepared.system.name} answer; {experiment.time_limit_s:g} s of load"
         )
@@ -200,17 +202,20 @@ class _Run:
 
         writer = HistoryWriter(self._folder.history)
         interpreter = Interpreter(
-            Test(nodes=experiment.names, concurrency=experiment.concurrency),
+            Test(nodes=tuple(environment.machines), concurrency=experiment.concurrency),
             open_client=open_client,
             record=lambda event: self._record(event, writer),
             nemesis=prepared.faults.nemesis(environment, prepared.system),
             operation_timeout_s=OPERATION_TIMEOUT_S,
             spare_clients=experiment.spare_clients,
+            nemesis_limit=AT_ONCE,
+            members=environment.members,
         )
         self._statistics = interpreter.statistics
         try:
             await self._load_and_heal(interpreter, environment)
-            final = with_final_stage(prepared.workload.final(prepared.plan))
+            plan = replace(prepared.plan, nodes=tuple(environment.members))
+            final = with_final_stage(prepared.workload.final(plan))
             await interpreter.run(validated(prepared.workload.schemas, final))
             interpreter.stage("end")
         finally:
@@ -236,12 +241,8 @@ class _Run:
             seed=split(experiment.seed, "pace"),
         )
         interpreter.stage("load")
-        await interpreter.run(
-            any_of(
-                clients(time_limit(experiment.time_limit_s, load)),
-                nemesis(time_limit(experiment.time_limit_s, prepared.faults.generator)),
-            )
-        )
+        tormented = any_of(clients(load), nemesis(prepared.faults.generator))
+        await interpreter.run(loaded(experiment.time_limit_s, len(prepared.faults.strikes), tormented))
         await interpreter.run(nemesis(prepared.faults.final))
         died = await deaths(environment, self._died)
         self._notes += died.values()
@@ -249,7 +250,7 @@ class _Run:
         down = await unrecovered(
             prepared.system,
             environment,
-            experiment.names,
+            environment.members,
             prepared.workload.probe or PROBES.get(prepared.workload.interface),
             RECOVERY_S,
         )

@@ -55,9 +55,7 @@ class Validated:
     def update(self, test: Test, context: Context, event: Event) -> Generator:
         problems = completion_problems(self.schemas, event)
         if problems:
-            raise InvalidOperation(
-                f"completion {event.index} of {event.f!r} by process {event.process}", problems
-            )
+            raise InvalidOperation(f"completion {event.index} of {event.f!r} by process {event.process}", problems)
         return replace(self, inner=self.inner.update(test, context, event))
 
 

@@ -113,9 +113,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         waiting = ", ".join(_where(task) for task in self._tasks) or "nothing"
         raise DeadlockError(f"no timer is set and nothing is ready; still awaited: {waiting}")
 
-    def _make_task(
-        self, loop: asyncio.AbstractEventLoop, coroutine: Any, **options: Any
-    ) -> asyncio.Task[Any]:
+    def _make_task(self, loop: asyncio.AbstractEventLoop, coroutine: Any, **options: Any) -> asyncio.Task[Any]:
         # asyncio's own registry is a set that is ordered by addresses; ours is ordered by creation.
         task: asyncio.Task[Any] = asyncio.Task(coroutine, loop=loop, **options)
         self._tasks[task] = None
@@ -143,9 +141,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         """Nothing to wake: `call_soon_threadsafe` is called from this very thread."""
 
 
-def run_simulated(
-    main: Callable[[], Awaitable[T]], escaped: Callable[[BaseException], None] | None = None
-) -> T:
+def run_simulated(main: Callable[[], Awaitable[T]], escaped: Callable[[BaseException], None] | None = None) -> T:
     """Run `main()` on a new VirtualLoop until it ends, then cancel what it left behind, oldest first.
 
     escaped: see `until_done`; without one, what comes out of the loop is raised.

@@ -1,7 +1,8 @@
 """The environment `sim`: every node in this process, in virtual time, from one seed.
 
 1. It only works on a VirtualLoop (`run_simulated`).
-2. Clients are hosts of their own, which no partition can name.
+2. Clients share one host, outside the cluster.
+3. It can do all that an environment may be able to do.
 """
 
 from __future__ import annotations
@@ -9,26 +10,33 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 
-from splitbrain.harness.environment import Endpoint, EnvironmentFailure, OnDatagram, Progress
+from splitbrain.harness.environment import ABILITIES, CLIENTS, Endpoint, EnvironmentFailure, OnDatagram, Progress
 from splitbrain.harness.seeds import split
 from splitbrain.harness.simulation.loop import VirtualLoop
 from splitbrain.harness.simulation.network import LinkConditions, SimulatedNetwork
 from splitbrain.harness.simulation.simulated_machine import SimulatedMachine
 
-CLIENT_HOST = "client"
-
 
 class SimulatedEnvironment:
     """Implements `environment.Environment`.
 
-    nodes: names. seed: for network, disks and processes. conditions: of every link at first.
+    nodes: names. spares: names of machines on which nothing runs at first. seed: for network, disks and processes.
+    conditions: of every link at first.
     """
 
     name = "sim"
-    abilities = frozenset({"cut", "kill", "pause", "wipe"})
+    abilities = ABILITIES
 
-    def __init__(self, nodes: Sequence[str], *, seed: int, conditions: LinkConditions | None = None) -> None:
-        self._nodes = tuple(nodes)
+    def __init__(
+        self,
+        nodes: Sequence[str],
+        *,
+        seed: int,
+        spares: Sequence[str] = (),
+        conditions: LinkConditions | None = None,
+    ) -> None:
+        self.members = list(nodes)
+        self._nodes = (*nodes, *spares)
         self._seed = seed
         self._conditions = conditions
         self._network: SimulatedNetwork | None = None
@@ -50,9 +58,7 @@ class SimulatedEnvironment:
         loop = asyncio.get_running_loop()
         if not isinstance(loop, VirtualLoop):
             raise EnvironmentFailure("a simulation needs virtual time; run it through run_simulated")
-        network = SimulatedNetwork(
-            loop, self._nodes, seed=split(self._seed, "network"), conditions=self._conditions
-        )
+        network = SimulatedNetwork(loop, self._nodes, seed=split(self._seed, "network"), conditions=self._conditions)
         self._network = network
         self._machines = {
             name: SimulatedMachine(name, loop, network, seed=split(self._seed, f"machine {name}"))
@@ -74,4 +80,4 @@ class SimulatedEnvironment:
 
     async def endpoint(self, receive: OnDatagram) -> Endpoint:
         self._clients += 1
-        return self.network.bind((CLIENT_HOST, self._clients), receive)
+        return self.network.bind((CLIENTS, self._clients), receive)

@@ -130,7 +130,5 @@ def _admit(core: Core, request: Get | Put, request_id: int) -> Admitted:
         if request.value is not None:
             check_value(request.value)
         elif given is None:
-            raise StoreError(
-                "bad_request", "a delete needs the context of a get: without one it would delete nothing"
-            )
+            raise StoreError("bad_request", "a delete needs the context of a get: without one it would delete nothing")
     return Admitted(request, request_id, accept(core.secret, request.key, given), asked)

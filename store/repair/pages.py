@@ -15,8 +15,7 @@ States = list[tuple[bytes, VersionSet]]
 
 
 def page_of(core: Core, token_range: Range, after: bytes | None) -> States:
-    """What is durable of the next keys of a range, behind the key `after`, as many as a page takes; empty at the end.
-    """
+    """What is durable of the next keys of a range, behind the key `after`: as many as a page takes; none at the end."""
     states: States = []
     size = 0
     for key, entry in core.replica.scan(token_range, after):

@@ -25,8 +25,12 @@ def play(
     outcome: Callable[[Invocation], Completion] = lambda invocation: Completion("ok", invocation.value),
     until_ns: int = 3600 * SECOND,
     nodes: tuple[str, ...] = ("n1", "n2", "n3"),
+    nemesis_limit: int = 1,
 ) -> list[Event]:
-    """Everything that happens until the generator is exhausted or the time is over."""
+    """Everything that happens until the generator is exhausted or the time is over.
+
+    A fault's start and stop are completed with evidence of an effect. nemesis_limit: how many may be under way at once.
+    """
     test = Test(nodes, concurrency)
     processes: dict[Thread, Thread] = {thread: thread for thread in range(concurrency + spares)}
     processes[NEMESIS] = NEMESIS
@@ -42,9 +46,7 @@ def play(
         busy = tuple(thread for _, _, thread, _ in sorted(under_way, key=lambda entry: entry[1]))
         return Context(now_ns, tuple(free), busy, processes, concurrency, idle[0] if idle else None)
 
-    def record(
-        kind: Any, process: Thread, invocation: Invocation, value: Any, error: str | None = None
-    ) -> Event:
+    def record(kind: Any, process: Thread, invocation: Invocation, value: Any, error: str | None = None) -> Event:
         f, key, node = invocation.f, invocation.key, invocation.node
         events.append(Event(len(events), now_ns, process, kind, f, key, value, node, error))
         return events[-1]
@@ -53,8 +55,9 @@ def play(
         nonlocal now_ns, generator
         now_ns, _, thread, invocation = heapq.heappop(under_way)
         spare = thread != NEMESIS and thread >= concurrency
-        (idle if spare else free).append(thread)
-        done = Completion("info", invocation.value) if thread == NEMESIS else outcome(invocation)
+        if thread != NEMESIS or NEMESIS not in free:
+            (idle if spare else free).append(thread)
+        done = Completion("info", _seen(invocation.value)) if thread == NEMESIS else outcome(invocation)
         event = record(done.type, processes[thread], invocation, done.value, done.error)
         generator = generator.update(test, context(), event)
         if event.type == "info" and thread != NEMESIS:
@@ -88,7 +91,9 @@ def play(
                     event = record("info", NEMESIS, invocation, invocation.value)
                 else:
                     [thread] = [thread for thread in (*free, *idle) if processes[thread] == process]
-                    (free if thread in free else idle).remove(thread)
+                    injecting = sum(other == NEMESIS for _, _, other, _ in under_way)
+                    if thread != NEMESIS or injecting + 1 >= nemesis_limit:
+                        (free if thread in free else idle).remove(thread)
                     took_ns = latency_ns if isinstance(latency_ns, int) else latency_ns(invocation)
                     heapq.heappush(
                         under_way,
@@ -100,13 +105,19 @@ def play(
     return events
 
 
+def _seen(value: Any) -> Any:
+    return {**value, "evidence": {"effective": True}} if isinstance(value, dict) and "phase" in value else value
+
+
 def invocations(events: list[Event]) -> list[Event]:
     """What clients and nemesis were asked to do."""
     opened: set[Any] = set()
     asked = []
     for event in events:
         if event.process == NEMESIS and event.f not in NOTES:
-            if NEMESIS not in opened:
+            if isinstance(event.value, dict) and "phase" in event.value:
+                asked += [] if "evidence" in event.value else [event]
+            elif NEMESIS not in opened:
                 opened.add(NEMESIS)
                 asked.append(event)
             else:

@@ -18,9 +18,7 @@ def harmless(text: str) -> bool:
 
 
 def test_what_a_terminal_would_obey_is_written_out() -> None:
-    assert printable(EVIL) == (
-        r"\u001b[2K\u000dVALID\u009b1A\u0007\u202e\u2066\u2028\udc80\u007f"
-    )
+    assert printable(EVIL) == (r"\u001b[2K\u000dVALID\u009b1A\u0007\u202e\u2066\u2028\udc80\u007f")
     assert printable("tab\there\nÄ 中 🦆") == "tab\there\nÄ 中 🦆"
 
 

@@ -62,7 +62,9 @@ def test_kill_9_under_load_loses_no_write_acknowledged_as_durable(docker_engine,
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
 def test_an_interrupted_run_leaves_nothing_but_its_history(docker_engine, tmp_path, number):
     words = ["run", "sets", "--env", "docker", "--nodes", "3", "--time-limit", "60", "--out", str(tmp_path)]
-    run = subprocess.Popen([sys.executable, "-m", "splitbrain.harness.doors.cli", *words], stderr=subprocess.PIPE, text=True)
+    run = subprocess.Popen(
+        [sys.executable, "-m", "splitbrain.harness.doors.cli", *words], stderr=subprocess.PIPE, text=True
+    )
     history = tmp_path / "latest" / "history.jsonl"
     try:
         wait_until(lambda: history.exists() and len(history.read_bytes().splitlines()) > 50)
@@ -145,7 +147,9 @@ LOSSES = {
 def test_a_node_taken_away_from_outside_ends_the_run_within_seconds_as_broken_by_name(docker_engine, tmp_path, kind):
     words = ["run", "sets", "--env", "docker", "--nodes", "3", "--faults", "kill", "--time-limit", "60"]
     run = subprocess.Popen(
-        [sys.executable, "-m", "splitbrain.harness.doors.cli", *words, "--out", str(tmp_path)], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-m", "splitbrain.harness.doors.cli", *words, "--out", str(tmp_path)],
+        stdout=subprocess.PIPE,
+        text=True,
     )
     history = tmp_path / "latest" / "history.jsonl"
     take_away, told = LOSSES[kind]
@@ -179,7 +183,11 @@ def test_without_an_engine_a_run_is_broken_in_one_line_with_the_remedy(tmp_path)
     environment = {**os.environ, "DOCKER_HOST": f"unix://{tmp_path}/no.sock"}
     words = ["run", "sets", "--env", "docker", "--out", str(tmp_path)]
     done = subprocess.run(
-        [sys.executable, "-m", "splitbrain.harness.doors.cli", *words], capture_output=True, text=True, timeout=60, env=environment
+        [sys.executable, "-m", "splitbrain.harness.doors.cli", *words],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env=environment,
     )
     assert done.returncode == 3
     assert "Traceback" not in done.stderr

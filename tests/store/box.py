@@ -219,7 +219,9 @@ class Box(SimulatedCluster[Node, MemoryEngine]):
     def key(self, homes: str = "", others: str = "") -> bytes:
         """A key whose homes include those (space-separated) and none of the others."""
         wanted, unwanted = set(homes.split()), set(others.split())
-        return next(key for key in self.keys() if wanted <= set(h := self.ring.primaries(key)) and not unwanted & set(h))
+        return next(
+            key for key in self.keys() if wanted <= set(h := self.ring.primaries(key)) and not unwanted & set(h)
+        )
 
     # To be inspected
 

@@ -49,7 +49,16 @@ class Cluster:
 
     def start(self, number: int, *words: str, serving: bool = True, **options) -> subprocess.Popen[str]:
         name = f"n{number}"
-        command = [sys.executable, "-m", "splitbrain.store.cli.main", "serve", "--name", name, "--key-file", str(self.key)]
+        command = [
+            sys.executable,
+            "-m",
+            "splitbrain.store.cli.main",
+            "serve",
+            "--name",
+            name,
+            "--key-file",
+            str(self.key),
+        ]
         command += ["--data", str(self.folder / f"data{number}"), *words]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options)
         self.running[name] = process

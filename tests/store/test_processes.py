@@ -25,7 +25,16 @@ def processes(tmp_path):
     running = {}
 
     def start(number):
-        command = [sys.executable, "-m", "splitbrain.store.cli.main", "serve", "--key-file", str(key), "--cluster", "test"]
+        command = [
+            sys.executable,
+            "-m",
+            "splitbrain.store.cli.main",
+            "serve",
+            "--key-file",
+            str(key),
+            "--cluster",
+            "test",
+        ]
         command += ["--name", f"n{number}", "--data", str(tmp_path / f"data{number}")]
         for i, port in enumerate(ports):
             command += ["--member", f"n{i}=127.0.0.1:{port}"]

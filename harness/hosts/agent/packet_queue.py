@@ -14,7 +14,7 @@
 
 It is sent over as text, so it imports nothing of splitbrain. One JSON object a line, each answered by one. To begin
 with: {"ready": true}. {"set": [queue, conditions or null, seed, outward]} degrades a link, or lets it be and releases
-what it held; {"probes": [[address, port], ...]} are destinations that are treated and not counted. Each answer has
+what it held; Each answer has
 {"counts": {queue: [lost, duplicated, corrupted, delayed, held]}}; {"count": true} asks for nothing else. With the
 argument "try" it only sees whether there are queues.
 
@@ -45,6 +45,9 @@ RECEIVE_BYTES = 16 << 20
 TRIED = 65_535
 UDP, TCP = 17, 6
 DRAWS = 7
+LOST, DUPLICATED, CORRUPTED, DELAYED, HELD = range(5)
+LONGEST_QUEUE_S = 1.0
+"""What would wait longer for a limited rate is lost."""
 OWN_MARK = 0x5B
 """Of packets that come from here: they are not queued again."""
 RESENT_MAX_BYTES = 1280
@@ -131,34 +134,35 @@ class Link:
         self.rng = random.Random(seed)
         self.busy_until = 0.0
 
-    def treat(self, packet: Packet, now: float, counted: bool) -> Fate:
+    def treat(self, packet: Packet, now: float) -> Fate:
         """The fate of the next packet."""
         conditions, fate = self.conditions, Fate()
         lost, twice, corrupt, where, zero, late, later = (self.rng.random() for _ in range(DRAWS))
         rate = conditions["rate_bytes_s"]
         if lost < conditions["loss"]:
-            self.count(0, counted)
+            self.counts[LOST] += 1
             return fate
         if corrupt < conditions["corruption"]:
             fate.changed = packet.corrupted(where, zero < 0.5)
-            self.count(2, counted and bool(fate.changed))
+            self.counts[CORRUPTED] += bool(fate.changed)
         if conditions["hold"]:
             fate.held = True
-            self.count(4, counted)
+            self.counts[HELD] += 1
             return fate
         start = now
         if rate is not None:
-            start = self.busy_until = max(now, self.busy_until) + len(packet.data) / rate
+            # The first of an idle link passes at once: only those behind it are late.
+            start = max(now, self.busy_until)
+            if start - now > LONGEST_QUEUE_S:
+                self.counts[LOST] += 1
+                return fate
+            self.busy_until = start + len(packet.data) / rate
         least, most = conditions["delay_s"]
         fate.due = start + least + late * (most - least)
-        self.count(3, counted and fate.due > now)
+        self.counts[DELAYED] += fate.due > now
         if twice < conditions["duplication"]:
             fate.again = start + least + later * (most - least)
         return fate
-
-    def count(self, which: int, counted: bool) -> None:
-        """One more of a kind, unless it is a probe."""
-        self.counts[which] += counted
 
 
 class Queues:
@@ -243,7 +247,6 @@ class Agent:
         self.queues = Queues()
         self.links: dict[int, Link] = {}
         self.bound: set[int] = set()
-        self.probes: set[Any] = set()
         self.due: list[Any] = []
         self.order = 0
         self.raw: dict[int, socket.socket] = {}
@@ -275,8 +278,6 @@ class Agent:
         """One line from the harness."""
         if "set" in order:
             self.set(*order["set"])
-        if "probes" in order:
-            self.probes = {(address, port) for address, port in order["probes"]}
         return {"counts": {str(queue): link.counts for queue, link in self.links.items()}}
 
     def set(self, queue: int, conditions: "dict[str, Any] | None", seed: int, outward: bool) -> None:
@@ -305,9 +306,8 @@ class Agent:
         if link is None or not data:
             self.queues.decide(queue, number, ACCEPT)
             return
-        packet, now = Packet(data), time.monotonic()
-        counted = packet.target not in self.probes
-        fate = link.treat(packet, now, counted)
+        now = time.monotonic()
+        fate = link.treat(Packet(data), now)
         waits = fate.held or (fate.due is not None and fate.due > now)
         again: int | None = number
         if waits and link.outward and len(data) <= RESENT_MAX_BYTES:
@@ -322,7 +322,7 @@ class Agent:
         else:
             self.queues.decide(queue, number, ACCEPT, fate.changed)
         if fate.again is not None:
-            self.later(fate.again, queue, None, fate.changed or data, link if counted else None)
+            self.later(fate.again, queue, None, fate.changed or data, link)
 
     def later(self, due: float, *what: Any) -> None:
         """Act then."""
@@ -334,7 +334,7 @@ class Agent:
         if number is not None:
             self.queues.decide(queue, number, ACCEPT, data)
         elif self.send(data) and link is not None:
-            link.count(1, True)
+            link.counts[DUPLICATED] += 1
 
     def send(self, data: bytes) -> bool:
         """Send a packet as it is. False if the kernel does not take it, as one above the MTU."""

@@ -3,7 +3,7 @@
  * 1. Only the calendar clock is wrong. The monotonic clock, timers and the times of files stay right, so sleeps and
  *    timeouts take as long as they say.
  * 2. How wrong is in a page that the harness writes (SPLITBRAIN_CLOCK); a change is seen by the next read of the clock.
- * 3. Each read leaves behind by how much it was ahead, and under which setting: that is the evidence.
+ * 3. Each reading leaves behind by how much it was ahead, and under which setting: that is the evidence.
  * 4. Without the page, or before anything is set, the clock is the machine's.
  *
  * It is linked against nothing: the symbols it needs are those of whatever libc the program has.
@@ -32,6 +32,7 @@ struct page {
     /* Written here. */
     volatile int64_t ahead_ns;
     volatile uint64_t under;
+    uint64_t readings;
 };
 
 static struct page *page;
@@ -67,6 +68,7 @@ static void mislead(struct timespec *now) {
     offset += (int64_t)(drift * (double)(real - anchor));
     page->ahead_ns = offset;
     page->under = again;
+    __atomic_fetch_add(&page->readings, 1, __ATOMIC_RELEASE);
     wrong = real + offset;
     if (wrong < 0)
         wrong = 0;

@@ -200,7 +200,10 @@ def test_a_history_that_a_checker_refuses_is_named_with_the_event(invoke: Any) -
         (["--checker", "sees", "--jobs", "2"], "--jobs: no such option"),
         (["--checker", "crashes", "--timeout", "1"], "--timeout: no such option; crashes has none"),
         (["--checker", "sees", "--checker", "misses", "--model", "x"], "sees and misses has depth, logs, timeout_s"),
-        (["--checker", "sees", "--option", "depth=1", "--option", "depth=1"], "--option depth is given twice, as 1 and as 1; give it once"),
+        (
+            ["--checker", "sees", "--option", "depth=1", "--option", "depth=1"],
+            "--option depth is given twice, as 1 and as 1; give it once",
+        ),
         (
             ["--checker", "misses", "--timeout", "1", "--option", "timeout_s=1"],
             "--timeout and --option timeout_s say the same thing; give one of them",

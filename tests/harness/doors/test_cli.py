@@ -50,7 +50,9 @@ def test_a_run_that_lost_writes_exits_with_1_and_says_which(lost):
 
 def test_its_history_can_be_checked_again(lost):
     cwd, first = lost
-    done = splitbrain("check", "runs/latest", "--checker", "lost-writes", "--json", cwd=cwd)  # The folder stands for it.
+    done = splitbrain(
+        "check", "runs/latest", "--checker", "lost-writes", "--json", cwd=cwd
+    )  # The folder stands for it.
     assert done.returncode == 1
     expected = json.loads(first.stdout)["checkers"]["lost-writes"]
     assert json.loads(done.stdout) == expected
@@ -304,7 +306,9 @@ def test_one_seed_gives_one_history_byte_for_byte_whatever_the_hash_seed(tmp_pat
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
 def test_an_interrupted_simulation_is_judged_up_to_there_whatever_else_is_sent(tmp_path, number):
     words = ["run", "sets", "--time-limit", "3000", "--faults", "partition", "--seed", "3", "--out", str(tmp_path)]
-    run = subprocess.Popen([sys.executable, "-m", "splitbrain.harness.doors.cli", *words], stderr=subprocess.PIPE, text=True)
+    run = subprocess.Popen(
+        [sys.executable, "-m", "splitbrain.harness.doors.cli", *words], stderr=subprocess.PIPE, text=True
+    )
     history = tmp_path / "latest/history.jsonl"
     deadline = time.monotonic() + 60
     while not (history.exists() and history.stat().st_size > 10_000):
@@ -322,7 +326,15 @@ def test_an_interrupted_simulation_is_judged_up_to_there_whatever_else_is_sent(t
 
 def test_output_that_can_not_be_printed_is_an_error_and_a_reader_that_left_is_not(lost, tmp_path):
     cwd, _ = lost
-    check = [sys.executable, "-m", "splitbrain.harness.doors.cli", "check", "runs/latest/history.jsonl", "--checker", "evidence"]
+    check = [
+        sys.executable,
+        "-m",
+        "splitbrain.harness.doors.cli",
+        "check",
+        "runs/latest/history.jsonl",
+        "--checker",
+        "evidence",
+    ]
     run = [sys.executable, "-m", "splitbrain.harness.doors.cli", "run", "sets", "--time-limit", "2", "--seed", "1"]
     for words in (check, [*run, "--out", str(tmp_path)]):
         with Path("/dev/full").open("w") as full:
@@ -345,7 +357,17 @@ def test_output_that_can_not_be_printed_is_an_error_and_a_reader_that_left_is_no
 
 def test_standard_input_may_be_compressed_and_must_be_open(tmp_path):
     text = b"{:type :invoke, :f :read, :process 0}\n{:type :ok, :f :read, :process 0, :value 1}\n"
-    check = [sys.executable, "-m", "splitbrain.harness.doors.cli", "check", "-", "--checker", "latency", "--option", "sla_ms=6"]
+    check = [
+        sys.executable,
+        "-m",
+        "splitbrain.harness.doors.cli",
+        "check",
+        "-",
+        "--checker",
+        "latency",
+        "--option",
+        "sla_ms=6",
+    ]
     for written in (text, gzip.compress(text)):
         done = subprocess.run(check, cwd=tmp_path, input=written, capture_output=True, timeout=60)
         assert done.returncode == 0, done

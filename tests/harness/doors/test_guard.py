@@ -29,7 +29,16 @@ MODELS = {
 
 def check(folder: Path, *words: str, **options: Any) -> subprocess.CompletedProcess[str]:
     (folder / "history.edn").write_text(HISTORY)
-    command = [sys.executable, "-m", "splitbrain.harness.doors.cli", "check", "history.edn", "--checker", "linearizable", *words]
+    command = [
+        sys.executable,
+        "-m",
+        "splitbrain.harness.doors.cli",
+        "check",
+        "history.edn",
+        "--checker",
+        "linearizable",
+        *words,
+    ]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60, **options)
 
 
@@ -190,7 +199,15 @@ def started(folder: Path, **options: Any) -> tuple[subprocess.Popen[str], int]:
     """A check that waits for ever, and the process that does its work."""
     (folder / "history.edn").write_text(HISTORY)
     (folder / "waiting_model.py").write_text(WAITING)
-    command = [sys.executable, "-m", "splitbrain.harness.doors.cli", "check", "history.edn", "--checker", "linearizable"]
+    command = [
+        sys.executable,
+        "-m",
+        "splitbrain.harness.doors.cli",
+        "check",
+        "history.edn",
+        "--checker",
+        "linearizable",
+    ]
     process = subprocess.Popen([*command, "--model", "waiting_model:X"], cwd=folder, text=True, **options)
     worker = folder / "worker"
     until(lambda: worker.exists() and worker.read_text() != "", process)

@@ -55,9 +55,7 @@ def test_every_thread_does_all_of_each_thread() -> None:
 
 
 def test_each_thread_leaves_spare_threads_out() -> None:
-    events = play(
-        clients(stagger(0.001, each_thread(READ), seed=1)), concurrency=2, spares=5, latency_ns=SECOND
-    )
+    events = play(clients(stagger(0.001, each_thread(READ), seed=1)), concurrency=2, spares=5, latency_ns=SECOND)
     assert sorted(event.process for event in invocations(events)) == [0, 1]
 
 
@@ -73,9 +71,7 @@ def test_each_thread_goes_on_after_its_process_was_retired_and_each_process_begi
 
 
 def test_reserve_gives_each_source_its_own_threads() -> None:
-    split = reserve(
-        (1, limit(10, repeat(Invocation("a")))), (2, limit(10, repeat(Invocation("b")))), rest=READ
-    )
+    split = reserve((1, limit(10, repeat(Invocation("a")))), (2, limit(10, repeat(Invocation("b")))), rest=READ)
     events = play(clients(split), concurrency=5)
     assert {event.process for event in events if event.f == "a"} == {0}
     assert {event.process for event in events if event.f == "b"} == {1, 2}
@@ -116,7 +112,5 @@ def test_phases_wait_for_spare_threads_too() -> None:
 
 
 def test_a_process_limit_ends_when_one_process_too_many_would_be_needed() -> None:
-    events = play(
-        clients(process_limit(3, repeat(READ))), concurrency=1, outcome=lambda _: Completion("info")
-    )
+    events = play(clients(process_limit(3, repeat(READ))), concurrency=1, outcome=lambda _: Completion("info"))
     assert [event.process for event in invocations(events)] == [0, 1, 2]

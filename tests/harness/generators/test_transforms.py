@@ -53,9 +53,7 @@ def test_sequential_keys_finish_one_key_before_the_next() -> None:
 
 
 def test_concurrent_keys_give_each_group_its_threads_and_its_share_of_the_keys() -> None:
-    generator = concurrent_keys(
-        2, ["a", "b", "c"], lambda key: limit(4, repeat(Invocation("read"))), groups=2
-    )
+    generator = concurrent_keys(2, ["a", "b", "c"], lambda key: limit(4, repeat(Invocation("read"))), groups=2)
     events = invocations(play(clients(generator), concurrency=4))
     workers = {key: {event.process for event in events if event.key == key} for key in "abc"}
     assert workers["a"] <= {0, 1} and workers["c"] <= {0, 1} and workers["b"] <= {2, 3}

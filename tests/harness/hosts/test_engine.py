@@ -41,7 +41,9 @@ def test_the_engine_of_the_active_context_was_passed_over(
     engine = {"Host": f"unix://{tmp_path}/engine.sock", "SkipTLSVerify": False}
     context = {"Name": "elsewhere", "Metadata": {}, "Endpoints": {"docker": engine}}
     (meta / "meta.json").write_text(json.dumps(context))
-    (tmp_path / "config.json").write_text(json.dumps({"currentContext": "elsewhere"} if chosen_by == "config.json" else {}))
+    (tmp_path / "config.json").write_text(
+        json.dumps({"currentContext": "elsewhere"} if chosen_by == "config.json" else {})
+    )
     for name in ("DOCKER_HOST", "DOCKER_CONTEXT"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))

@@ -205,7 +205,9 @@ def test_a_paused_program_leaves_its_links_heard(cluster: Any, sleeper: Any) -> 
 
 def test_a_machine_that_takes_anothers_address_is_named(cluster: Any) -> None:
     other = cluster.machine("n2").host
-    cluster.shell("n1", f"printf '#!/bin/sh\\necho {other}\\n' > /usr/local/bin/hostname; chmod +x /usr/local/bin/hostname")
+    cluster.shell(
+        "n1", f"printf '#!/bin/sh\\necho {other}\\n' > /usr/local/bin/hostname; chmod +x /usr/local/bin/hostname"
+    )
     try:
         with pytest.raises(EnvironmentFailure, match=r"n1 says that the address of n2 is its own"):
             cluster.run(cluster.network.open())

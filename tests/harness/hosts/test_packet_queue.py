@@ -52,9 +52,7 @@ def right(data: bytes, addresses: bytes, protocol: int, start: int) -> bool:
 
 
 @pytest.mark.parametrize("payload", [b"a", b"ab", bytes(1400), b"\xff" * 999])
-@pytest.mark.parametrize(
-    ("protocol", "body", "header"), [(17, udp, 8), (6, tcp, 24)], ids=["udp", "tcp"]
-)
+@pytest.mark.parametrize(("protocol", "body", "header"), [(17, udp, 8), (6, tcp, 24)], ids=["udp", "tcp"])
 @pytest.mark.parametrize(("wrap", "start"), [(ipv4, 20), (ipv6, 40)], ids=["ipv4", "ipv6"])
 def test_one_bit_of_the_payload_is_flipped_and_the_checksum_is_right(
     wrap: Any, start: int, protocol: int, body: Any, header: int, payload: bytes
@@ -102,7 +100,7 @@ def test_a_packet_tells_where_it_goes() -> None:
 
 def fates(conditions: dict[str, Any], seed: int, count: int = 1000) -> list[Any]:
     link = Link({**UNTOUCHED, **conditions}, seed, outward=False)
-    return [link.treat(Packet(ipv4(17, udp(b"x" * 72))), 0.0, True) for _ in range(count)]
+    return [link.treat(Packet(ipv4(17, udp(b"x" * 72))), 0.0) for _ in range(count)]
 
 
 def test_equal_seeds_give_equal_fates_and_others_give_others() -> None:
@@ -132,15 +130,21 @@ def test_delays_lie_between_the_least_and_the_most() -> None:
 
 def test_a_slow_link_sends_one_packet_after_the_other() -> None:
     # 100 bytes each, with headers, at 1,000 bytes a second.
-    assert [round(fate.due, 6) for fate in fates({"rate_bytes_s": 1000}, 1, 4)] == [0.1, 0.2, 0.3, 0.4]
+    assert [round(fate.due, 6) for fate in fates({"rate_bytes_s": 1000}, 1, 4)] == [0.0, 0.1, 0.2, 0.3]
 
 
-def test_counters_count_each_kind_and_no_probes() -> None:
+def test_what_would_wait_longer_than_a_second_for_a_limited_rate_is_lost() -> None:
+    # 100 bytes each: the second waits for 0.1 s, the eleventh for 1 s, and the next would for longer.
+    found = [fate.due for fate in fates({"rate_bytes_s": 1000}, 1, 20)]
+    assert [due is None for due in found] == [False] * 11 + [True] * 9
+
+
+def test_counters_count_each_kind_and_go_on_under_other_conditions() -> None:
     link = Link({**UNTOUCHED, "loss": 1.0}, 1, outward=False)
-    for counted in (True, False, True):
-        link.treat(Packet(ipv4(17, udp(b"x"))), 0.0, counted)
+    for _ in range(2):
+        link.treat(Packet(ipv4(17, udp(b"x"))), 0.0)
     link.degrade({**UNTOUCHED, "hold": True, "corruption": 1.0}, 1)
-    link.treat(Packet(ipv4(17, udp(b"x"))), 0.0, True)
+    link.treat(Packet(ipv4(17, udp(b"x"))), 0.0)
     assert link.counts == [2, 0, 1, 0, 1]
 
 

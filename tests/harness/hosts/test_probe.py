@@ -43,7 +43,7 @@ def test_what_was_heard_is_a_list_of_texts() -> None:
 
 LIES = {
     "endless": "yes | tr -d '\\n'",
-    "nonsense": "echo '{\"port\": \"ssh\"}'; sleep 9",
+    "nonsense": 'echo \'{"port": "ssh"}\'; sleep 9',
     "silence": "exit 0",
     "escapes": "printf '\\033[2J' >&2; exit 1",
 }
@@ -76,7 +76,7 @@ def test_only_the_target_s_own_answer_counts_for_a_packet(cluster: Any) -> None:
     cluster.network.close()
     real = cluster.shell("n1", "command -v python3")
     cluster.shell("n1", f"cat > /root/lying.py <<'END'\n{lying}END\n")
-    cluster.shell("n1", f'printf \'#!/bin/sh\\nexec {real} /root/lying.py "$3"\\n\' > {PYTHON}; chmod +x {PYTHON}')
+    cluster.shell("n1", f"printf '#!/bin/sh\\nexec {real} /root/lying.py \"$3\"\\n' > {PYTHON}; chmod +x {PYTHON}")
     try:
         observed = cluster.run(cluster.network.observe())
     finally:

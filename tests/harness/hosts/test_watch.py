@@ -31,5 +31,7 @@ def test_a_container_that_runs_as_it_was_started_lacks_nothing() -> None:
         (said({PLACE.network: {"IPAddress": "172.20.0.9"}}), "n3 has another address than before"),
     ],
 )
-def test_whatever_is_done_to_a_container_from_outside_is_reported_by_name(attributes: dict[str, Any], told: str) -> None:
+def test_whatever_is_done_to_a_container_from_outside_is_reported_by_name(
+    attributes: dict[str, Any], told: str
+) -> None:
     assert told in (missing(PLACE, attributes) or "")

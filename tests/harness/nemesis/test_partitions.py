@@ -1,27 +1,32 @@
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from splitbrain.harness.environment import Link, LinkObservation
+from splitbrain.harness.environment import CLIENTS, Link, LinkObservation
+from splitbrain.harness.nemesis.flapping import Flapper
 from splitbrain.harness.nemesis.partitions import (
     FAMILIES,
+    PARTITIONS,
     Partitioner,
     bridge,
-    family,
+    clients_cut_off,
+    clients_unheard,
     halves,
     isolate_one,
     majorities_ring,
     one_way,
     random_halves,
 )
+from splitbrain.harness.nemesis.targets import Targets
 from splitbrain.harness.operation import Invocation
 from splitbrain.harness.seeds import draw
-from splitbrain.harness.simulation import LinkConditions, SimulatedEnvironment, run_simulated
+from splitbrain.harness.simulation import SimulatedEnvironment, run_simulated
+from tests.harness.nemesis.echo_system import EchoSystem
 
 FIVE = ("n1", "n2", "n3", "n4", "n5")
 CLUSTERS = st.integers(min_value=2, max_value=9).map(lambda size: tuple(f"n{n}" for n in range(1, size + 1)))
@@ -83,39 +88,61 @@ def test_one_way_never_cuts_both_directions_of_a_link(nodes: tuple[str, ...], se
     assert not any((target, source) in cut for source, target in cut)
 
 
+@given(CLUSTERS, SEEDS)
+def test_clients_that_are_cut_off_or_unheard_miss_some_nodes_but_not_all_of_many(
+    nodes: tuple[str, ...], seed: int
+) -> None:
+    off, unheard = clients_cut_off(nodes, draw(seed)), clients_unheard(nodes, draw(seed))
+    mute = {source for source, target in unheard}
+    assert mute < set(nodes) and unheard == {(node, CLIENTS) for node in mute}
+    assert off == unheard | {(CLIENTS, node) for node in mute}
+
+
 def test_every_shape_comes_before_any_comes_again() -> None:
-    partition = family("partition", FIVE, seed=3)
-    shapes = [partition.start(turn).value["shape"] for turn in range(8)]
-    assert set(shapes[:4]) == set(shapes[4:]) == set(FAMILIES["partition"])
+    partition = FAMILIES[0]
+    shapes = [partition.aim(Targets(FIVE), 3, turn)["shape"] for turn in range(8)]
+    assert set(shapes[:4]) == set(shapes[4:]) == set(PARTITIONS)
+
+
+def test_where_the_system_says_who_holds_a_key_all_that_hold_one_are_isolated_in_their_turn() -> None:
+    owners = (("n1", "n2", "n3"), ("n3", "n4", "n5"))
+    aims = [FAMILIES[0].aim(Targets(FIVE, primaries=owners), 3, turn) for turn in range(50)]
+    isolated = set()
+    for how in [how for how in aims if how["shape"] == "primaries"]:
+        cut = {(source, target) for source, target in how["cut"]}
+        isolated.add(tuple(sorted(node for node in FIVE if heard_by(node, FIVE, cut) == {node})))
+    assert isolated == set(owners)
 
 
 def test_the_same_seed_gives_the_same_partitions_and_another_seed_others() -> None:
     def cuts(seed: int) -> list[object]:
-        return [family("partition", FIVE, seed=seed).start(turn).value for turn in range(10)]
+        return [FAMILIES[0].aim(Targets(FIVE), seed, turn)["cut"] for turn in range(12)]
 
     assert cuts(1) == cuts(1)
     assert cuts(1) != cuts(2)
-
-
-def test_too_few_nodes_are_refused() -> None:
-    with pytest.raises(ValueError, match="partition needs at least 2 nodes"):
-        family("partition", ["n1"], seed=1)
-    with pytest.raises(ValueError, match="bridge needs at least 3 nodes"):
-        family("bridge", ["n1", "n2"], seed=1)
 
 
 def with_cluster(scenario: Callable[[SimulatedEnvironment, Partitioner], Awaitable[None]]) -> None:
     async def main() -> None:
         environment = SimulatedEnvironment(FIVE, seed=1)
         await environment.open(lambda text: None)
-        await scenario(environment, Partitioner(environment))
+        await scenario(environment, Partitioner(environment, EchoSystem()))
 
     run_simulated(main)
 
 
-START = Invocation(
-    "start-partition", {"fault": "partition", "phase": "start", "cut": [["n1", "n2"], ["n2", "n1"]]}
-)
+def silence(environment: SimulatedEnvironment, silent: Link) -> None:
+    """Nothing is heard over this link any more, though nobody cut it."""
+    look = environment.network.observe
+
+    async def observe() -> list[LinkObservation]:
+        links = await look()
+        return [replace(link, heard=link.heard and (link.source, link.target) != silent) for link in links]
+
+    environment.network.observe = observe  # type: ignore[method-assign]
+
+
+START = Invocation("start-partition", {"fault": "partition", "phase": "start", "cut": [["n1", "n2"], ["n2", "n1"]]})
 STOP = Invocation("stop-partition", {"fault": "partition", "phase": "stop"})
 
 
@@ -126,9 +153,7 @@ def test_the_evidence_of_a_cut_is_that_its_links_are_silent() -> None:
         assert value["evidence"]["effective"] is True
         assert value["evidence"]["detail"] == "2 of 2 directed links silent, 18 others heard"
         assert len(value["evidence"]["links"]) == 20
-        assert {"source": "n1", "target": "n2", "cut": True, "heard": False, "dropped": 0} in value[
-            "evidence"
-        ]["links"]
+        assert {"source": "n1", "target": "n2", "cut": True, "heard": False, "dropped": 0} in value["evidence"]["links"]
 
     with_cluster(scenario)
 
@@ -149,7 +174,7 @@ def test_the_evidence_of_a_heal_is_that_all_links_are_heard_and_it_tells_what_wa
 
 def test_a_cut_that_cuts_nothing_was_without_effect() -> None:
     async def scenario(environment: SimulatedEnvironment, nemesis: Partitioner) -> None:
-        async def do_nothing(links: object) -> None: ...
+        async def do_nothing(links: object, holder: str) -> None: ...
 
         environment.network.cut = do_nothing  # type: ignore[method-assign]
         evidence = (await nemesis.invoke(START))["evidence"]
@@ -161,7 +186,7 @@ def test_a_cut_that_cuts_nothing_was_without_effect() -> None:
 
 def test_a_heal_that_leaves_a_link_silent_was_without_effect() -> None:
     async def scenario(environment: SimulatedEnvironment, nemesis: Partitioner) -> None:
-        environment.network.set_conditions([("n3", "n4")], LinkConditions(loss=1.0))
+        silence(environment, ("n3", "n4"))
         evidence = (await nemesis.invoke(STOP))["evidence"]
         assert evidence["effective"] is False
         assert evidence["detail"] == "19 of 20 directed links heard"
@@ -171,7 +196,7 @@ def test_a_heal_that_leaves_a_link_silent_was_without_effect() -> None:
 
 def test_a_cut_that_took_more_links_than_asked_for_is_not_the_fault_that_was_asked_for() -> None:
     async def scenario(environment: SimulatedEnvironment, nemesis: Partitioner) -> None:
-        environment.network.set_conditions([("n3", "n4")], LinkConditions(loss=1.0))
+        silence(environment, ("n3", "n4"))
         evidence = (await nemesis.invoke(START))["evidence"]
         assert evidence["effective"] is False
         assert evidence["detail"] == "2 of 2 directed links silent, 17 of 18 others heard"
@@ -191,5 +216,48 @@ def test_a_cut_that_vanished_by_itself_did_not_stand() -> None:
 
         environment.network.observe = look_at_leaking_links  # type: ignore[method-assign]
         assert (await nemesis.invoke(STOP))["evidence"]["stood"] is False
+
+    with_cluster(scenario)
+
+
+def strike(number: int, phase: str, *cut: Link) -> Invocation:
+    value = {"fault": "partition", "phase": phase, "strike": number, "cut": [list(link) for link in cut]}
+    return Invocation(f"{phase}-partition", value)
+
+
+def test_overlapping_partitions_heal_apart() -> None:
+    async def scenario(environment: SimulatedEnvironment, nemesis: Partitioner) -> None:
+        first, second = [("n1", "n2"), ("n1", "n3")], [("n1", "n3"), ("n4", "n5")]
+        await nemesis.invoke(strike(1, "start", *first))
+        began = (await nemesis.invoke(strike(2, "start", *second)))["evidence"]
+        assert began["effective"] and began["detail"] == "2 of 2 directed links silent, 17 others heard"
+        healed = (await nemesis.invoke(strike(1, "stop", *first)))["evidence"]
+        assert healed["effective"] and healed["stood"]
+        assert healed["detail"] == "18 of 18 directed links heard; 2 others are still disturbed"
+        still = {(link.source, link.target) for link in await environment.network.observe() if not link.heard}
+        assert still == set(second)
+        assert (await nemesis.invoke(strike(2, "stop", *second)))["evidence"]["detail"] == (
+            "20 of 20 directed links heard"
+        )
+
+    with_cluster(scenario)
+
+
+def test_flapping_links_are_cut_and_healed_in_turn_until_they_are_healed_for_good() -> None:
+    async def scenario(environment: SimulatedEnvironment, nemesis: Partitioner) -> None:
+        flapper = Flapper(environment, EchoSystem())
+        value = {"fault": "flapping", "strike": 3, "cut": [["n1", "n2"]], "flap_s": 1.0}
+        began = asyncio.get_running_loop().time()
+        assert (await flapper.invoke(Invocation("f", {**value, "phase": "start"})))["evidence"]["effective"]
+        heard = []
+        for moment in (0.5, 1.5, 2.5, 3.5):
+            await asyncio.sleep(began + moment - asyncio.get_running_loop().time())
+            [link] = [o for o in await environment.network.observe() if (o.source, o.target) == ("n1", "n2")]
+            heard.append(link.heard)
+        assert heard == [False, True, False, True]
+        stopped = (await flapper.invoke(Invocation("f", {**value, "phase": "stop"})))["evidence"]
+        assert stopped["effective"] and stopped["flaps"] == 2
+        await asyncio.sleep(5)
+        assert all(link.heard for link in await environment.network.observe())
 
     with_cluster(scenario)

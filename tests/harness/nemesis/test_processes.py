@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 import pytest
 
 from splitbrain.harness.environment import EnvironmentFailure, EnvironmentLost
-from splitbrain.harness.nemesis.processes import Killer, Pauser, kill, pause
+from splitbrain.harness.nemesis import FaultFamily
+from splitbrain.harness.nemesis.processes import FAMILIES, Killer, Pauser, Terminator
+from splitbrain.harness.nemesis.targets import Targets
 from splitbrain.harness.operation import Invocation
 from splitbrain.harness.simulation import SimulatedEnvironment, run_simulated
 from tests.harness.nemesis.echo_system import EchoSystem, echo_cluster
@@ -22,12 +23,22 @@ def on_a_cluster(scenario: Callable[[SimulatedEnvironment, EchoSystem], Awaitabl
     run_simulated(main)
 
 
-def start(fault: str, *nodes: str) -> Invocation:
-    return Invocation(fault, {"fault": fault, "phase": "start", "nodes": list(nodes)})
+def start(fault: str, *nodes: str, strike: int = 0) -> Invocation:
+    return Invocation(fault, {"fault": fault, "phase": "start", "strike": strike, "nodes": list(nodes)})
 
 
-def stop(fault: str, *nodes: str) -> Invocation:
-    return Invocation(fault, {"fault": fault, "phase": "stop", "nodes": list(nodes)})
+def stop(fault: str, *nodes: str, strike: int = 0) -> Invocation:
+    return Invocation(fault, {"fault": fault, "phase": "stop", "strike": strike, "nodes": list(nodes)})
+
+
+def stop_all(fault: str) -> Invocation:
+    return Invocation(fault, {"fault": fault, "phase": "stop"})
+
+
+async def die(environment: SimulatedEnvironment, node: str) -> None:
+    """As a process that ends by itself does: nobody took it down."""
+    await environment.machines[node].kill()
+    environment.machines[node].taken_down = False
 
 
 def test_a_kill_is_seen_by_the_process_being_gone_and_a_restart_by_an_answer() -> None:
@@ -56,7 +67,7 @@ def test_a_kill_that_leaves_the_process_was_without_effect() -> None:
 
 def test_restarting_leaves_alone_what_runs() -> None:
     async def scenario(environment: SimulatedEnvironment, system: EchoSystem) -> None:
-        restarted = await Killer(environment, system).invoke(stop("kill", *NODES))
+        restarted = await Killer(environment, system).invoke(stop_all("kill"))
         assert restarted["evidence"]["effective"] is True
         assert len(system.started) == len(NODES)
 
@@ -99,8 +110,8 @@ def test_a_node_that_stays_silent_after_a_resume_was_not_resumed_and_is_still_aw
         pauser = Pauser(environment, system)
         await pauser.invoke(start("pause", "n3", "n4"))
         await environment.machines["n3"].kill()
-        for nodes in (["n3", "n4"], NODES):
-            resumed = await pauser.invoke(stop("pause", *nodes))
+        for end in (stop("pause", "n3", "n4"), stop_all("pause")):
+            resumed = await pauser.invoke(end)
             assert resumed["evidence"]["effective"] is False
             assert resumed["evidence"]["detail"] == "no answer from n3 in 10 s"
 
@@ -113,10 +124,10 @@ def test_a_restart_waits_for_no_node_that_is_paused_and_a_resume_for_none_that_w
         await pauser.invoke(start("pause", "n2"))
         await killer.invoke(start("kill", "n3"))
         began = asyncio.get_running_loop().time()
-        restarted = await killer.invoke(stop("kill", *NODES))
-        assert restarted["evidence"] == {"effective": True, "detail": "n3 answers again", "stood": True}
+        restarted = await killer.invoke(stop_all("kill"))
+        assert restarted["evidence"] == {"effective": True, "detail": "n3 answers again"}
         await killer.invoke(start("kill", "n3"))
-        resumed = await pauser.invoke(stop("pause", *NODES))
+        resumed = await pauser.invoke(stop_all("pause"))
         assert resumed["evidence"] == {"effective": True, "detail": "n2 answers again", "stood": True}
         # Virtual time: 10 s would have been waited for each that can't answer.
         assert asyncio.get_running_loop().time() - began < 5
@@ -124,17 +135,51 @@ def test_a_restart_waits_for_no_node_that_is_paused_and_a_resume_for_none_that_w
     on_a_cluster(scenario)
 
 
-@pytest.mark.parametrize("family", [kill, pause])
-def test_targets_take_turns_and_a_stop_names_what_its_start_struck(family: Any) -> None:
-    built = family(NODES, seed=5)
-    kinds = {"one": 1, "minority": 2, "all": 5}
-    for turn in range(6):
-        value = built.start(turn).value
-        assert len(value["nodes"]) == kinds[value["target"]]
-        assert built.stop(turn).value["nodes"] == value["nodes"]
-    targets = [built.start(turn).value["target"] for turn in range(6)]
-    assert {"one", "minority"} <= set(targets)
-    assert built.final.value["nodes"] == list(NODES)
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
+def test_targets_take_turns_and_a_strike_holds_the_processes_it_hits(family: FaultFamily) -> None:
+    sizes = {"one": 1, "minority": 2, "majority": 3, "all": 5}
+    kinds = {"kill": 3, "terminate": 3, "pause": 4}[family.name]
+    struck = [family.aim(Targets(NODES), 5, turn) for turn in range(2 * kinds)]
+    for how in struck:
+        assert len(how["nodes"]) == sizes[how["target"]]
+        assert set(family.holds(how)) == {("process", node) for node in how["nodes"]}
+    for first in (0, kinds):
+        assert len({how["target"] for how in struck[first : first + kinds]}) == kinds
+
+
+def test_two_kills_of_different_nodes_stand_at_once_and_neither_restart_touches_the_others() -> None:
+    async def scenario(environment: SimulatedEnvironment, system: EchoSystem) -> None:
+        killer = Killer(environment, system)
+        await killer.invoke(start("kill", "n2", strike=1))
+        await killer.invoke(start("kill", "n4", strike=2))
+        restarted = await killer.invoke(stop("kill", "n2", strike=1))
+        assert restarted["evidence"] == {"effective": True, "detail": "n2 answers again", "stood": True}
+        assert not await environment.machines["n4"].running()
+        restarted = await killer.invoke(stop_all("kill"))
+        assert restarted["evidence"] == {"effective": True, "detail": "n4 answers again"}
+
+    on_a_cluster(scenario)
+
+
+def test_a_program_that_was_asked_to_end_and_did_was_terminated() -> None:
+    async def scenario(environment: SimulatedEnvironment, system: EchoSystem) -> None:
+        terminator = Terminator(environment, system)
+        ended = await terminator.invoke(start("terminate", "n2"))
+        assert ended["evidence"] == {"effective": True, "detail": "process gone on n2"}
+        assert (await terminator.invoke(stop("terminate", "n2")))["evidence"]["detail"] == "n2 answers again"
+
+    on_a_cluster(scenario)
+
+
+def test_a_program_that_ignores_sigterm_was_not_terminated() -> None:
+    async def scenario(environment: SimulatedEnvironment, system: EchoSystem) -> None:
+        async def do_nothing() -> None: ...
+
+        environment.machines["n2"].terminate = do_nothing  # type: ignore[method-assign]
+        ended = await Terminator(environment, system).invoke(start("terminate", "n2"))
+        assert ended["evidence"] == {"effective": False, "detail": "process still there on n2"}
+
+    on_a_cluster(scenario)
 
 
 def test_a_killed_process_that_something_else_restarted_did_not_stay_down() -> None:
@@ -152,10 +197,12 @@ def test_a_process_that_died_by_itself_is_reported_and_not_only_restarted() -> N
     async def scenario(environment: SimulatedEnvironment, system: EchoSystem) -> None:
         killer = Killer(environment, system)
         await killer.invoke(start("kill", "n2"))
-        await environment.machines["n4"].kill()
-        restarted = await killer.invoke(stop("kill", *NODES))
+        await die(environment, "n4")
+        restarted = await killer.invoke(stop("kill", "n2"))
         assert restarted["evidence"]["died"] == ["n4"]
         assert restarted["evidence"]["stood"] is True
+        # It is brought back by the stop that brings back all.
+        assert (await killer.invoke(stop_all("kill")))["evidence"]["detail"] == "n4 answers again"
 
     on_a_cluster(scenario)
 
@@ -169,9 +216,9 @@ def test_a_process_gone_with_a_container_that_something_took_away_did_not_die_by
         killer = Killer(environment, system)
         await killer.invoke(start("kill", "n2"))
         assert (await killer.invoke(stop("kill", "n2")))["evidence"]["effective"]
-        await environment.machines["n4"].kill()
+        await die(environment, "n4")
         with pytest.raises(EnvironmentLost, match="n4 was restarted from outside"):
-            await killer.invoke(stop("kill", *NODES))
+            await killer.invoke(stop_all("kill"))
 
     on_a_cluster(scenario)
 

@@ -19,7 +19,9 @@ def table(n: int, *, unsure: int = 0, slow: int | None = None) -> Columns:
     zero = np.zeros(n, dtype=np.int64)
     index = np.arange(n, dtype=np.int64) * 2
     names = ("read",), ("k",), ("n1",)
-    return Columns(start, end, start, outcome, zero, zero, index, index + 1, zero, zero, zero, *names, 1, int(end.max()))
+    return Columns(
+        start, end, start, outcome, zero, zero, index, index + 1, zero, zero, zero, *names, 1, int(end.max())
+    )
 
 
 def test_a_small_run_is_drawn_whole():

@@ -72,7 +72,9 @@ def strike(number: signal.Signals, delay_s: float, experiment: Experiment, out: 
         signal.signal(signal.SIGALRM, before)
     results = out / "latest" / "results.json"
     verdict = json.loads(results.read_text())["verdict"] if results.exists() else None
-    return Strike(number, ended, at - struck[0] if struck else None, results.with_name("history.jsonl").exists(), verdict)
+    return Strike(
+        number, ended, at - struck[0] if struck else None, results.with_name("history.jsonl").exists(), verdict
+    )
 
 
 def left() -> tuple[Any, ...]:

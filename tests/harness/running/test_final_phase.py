@@ -64,7 +64,10 @@ def test_a_key_without_a_home_replica_has_not_converged() -> None:
 
 def test_a_key_with_a_hint_for_its_only_home_replica_has_not_converged() -> None:
     home, other = ("k", "n1"), ("k", "n2")
-    answers = {home: {"home": True, "versions": ["a"], "hinted": 0}, other: {"home": False, "versions": [], "hinted": 1}}
+    answers = {
+        home: {"home": True, "versions": ["a"], "hinted": 0},
+        other: {"home": False, "versions": [], "hinted": 1},
+    }
     assert not converged([home, other], answers)
     answers[other]["hinted"] = 0
     assert converged([home, other], answers)
@@ -79,7 +82,13 @@ def staged(source: Source) -> list[Any]:
 def test_a_final_phase_without_its_stage_is_given_it_before_the_first_operation_that_is_no_poll() -> None:
     poll, read = Invocation("replica", key="a", node="n1"), Invocation("read", key="a")
     assert staged(sequence(read, read)) == ["final-reads", "read", "read"]
-    assert staged(sequence(stage("settle"), poll, log("now"), read)) == ["settle", "replica", "log", "final-reads", "read"]
+    assert staged(sequence(stage("settle"), poll, log("now"), read)) == [
+        "settle",
+        "replica",
+        "log",
+        "final-reads",
+        "read",
+    ]
     assert staged(sequence(sleep(1), read)) == ["final-reads", "read"]
     assert staged(None) == []
 

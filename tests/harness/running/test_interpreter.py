@@ -46,9 +46,7 @@ def test_a_history_has_an_invocation_and_a_completion_for_every_operation() -> N
 def test_threads_are_spread_over_the_nodes_and_an_operation_may_name_another() -> None:
     async def scenario() -> None:
         fixture = InterpreterFixture(concurrency=4)
-        await fixture.run(
-            phases(clients(each_thread(READ)), clients(each_thread(Invocation("read", node="n2"))))
-        )
+        await fixture.run(phases(clients(each_thread(READ)), clients(each_thread(Invocation("read", node="n2")))))
         asked = [(event.process, event.node) for event in fixture.of("invoke")]
         assert sorted(asked[:4]) == [(0, "n1"), (1, "n2"), (2, "n3"), (3, "n1")]
         assert sorted(asked[4:]) == [(process, "n2") for process in range(4)]

@@ -41,7 +41,9 @@ def kill(f: str) -> Invocation:
 
 def test_a_nemesis_operation_is_two_lines_the_second_with_evidence() -> None:
     async def scenario() -> None:
-        events = await InterpreterFixture(nemesis=Harm()).run(nemesis(sequence(stage("load"), kill("kill"), kill("kill"))))
+        events = await InterpreterFixture(nemesis=Harm()).run(
+            nemesis(sequence(stage("load"), kill("kill"), kill("kill")))
+        )
         assert [(event.process, event.type, event.f, event.time) for event in events] == [
             ("nemesis", "info", "stage", 0),
             ("nemesis", "info", "kill", 0),
@@ -69,7 +71,9 @@ def test_a_nemesis_that_fails_had_no_effect_and_the_run_goes_on() -> None:
         assert crashed.value["evidence"]["effective"] is False
         assert done.error is None
         # Only the bug is the harness's own failure.
-        assert [text.partition(" at ")[0] for text in fixture.interpreter.statistics.crashes] == ["stumble: crash: KeyError: 'bug'"]
+        assert [text.partition(" at ")[0] for text in fixture.interpreter.statistics.crashes] == [
+            "stumble: crash: KeyError: 'bug'"
+        ]
 
     simulated(scenario)
 
@@ -106,6 +110,8 @@ def test_a_nemesis_whose_library_cancels_what_it_waits_for_has_crashed_and_the_r
         fixture = InterpreterFixture(nemesis=Cancelled())
         events = await fixture.run(nemesis(sequence(kill("kill"), kill("kill"))))
         assert [event.error for event in events] == [None, "crash: CancelledError"] * 2
-        assert [text.partition(" at ")[0] for text in fixture.interpreter.statistics.crashes] == ["kill: crash: CancelledError"] * 2
+        assert [text.partition(" at ")[0] for text in fixture.interpreter.statistics.crashes] == [
+            "kill: crash: CancelledError"
+        ] * 2
 
     simulated(scenario)

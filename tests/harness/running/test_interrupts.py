@@ -20,7 +20,9 @@ EXPERIMENT = Experiment("sets", nodes=3, faults=("partition",), time_limit_s=3.0
 
 
 @pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
-def test_an_interrupt_at_a_random_moment_ends_the_run_and_leaves_nothing(number: signal.Signals, tmp_path: Path) -> None:
+def test_an_interrupt_at_a_random_moment_ends_the_run_and_leaves_nothing(
+    number: signal.Signals, tmp_path: Path
+) -> None:
     rng = random.Random(number)
     before = left()
     for moment in range(4):

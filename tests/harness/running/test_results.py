@@ -24,11 +24,24 @@ LONG = "partition took effect, " * 40
 
 
 def splitbrain(*words: str, cwd: Path, **options: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "splitbrain.harness.doors.cli", "run", "sets", "--seed", "1", "--nodes", "3", *words]
+    command = [
+        sys.executable,
+        "-m",
+        "splitbrain.harness.doors.cli",
+        "run",
+        "sets",
+        "--seed",
+        "1",
+        "--nodes",
+        "3",
+        *words,
+    ]
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=120, **options)  # type: ignore[call-overload,no-any-return]
 
 
-def test_runs_on_threads_of_one_process_that_start_together_each_have_a_folder_and_leave_one_link(tmp_path: Path) -> None:
+def test_runs_on_threads_of_one_process_that_start_together_each_have_a_folder_and_leave_one_link(
+    tmp_path: Path,
+) -> None:
     with ThreadPoolExecutor(8) as pool:
         folders = list(pool.map(lambda _: RunFolder.create(tmp_path, "sets"), range(400)))
     assert len({folder.path for folder in folders}) == 400
@@ -61,7 +74,9 @@ def test_the_end_of_a_run_has_20_lines_and_counts_what_they_do_not_hold(passed: 
     assert "  ✗ lost: one lost" in lines and "  ! mine failed: KeyError: 'boo'" in lines
     shown = [line for line in lines if line.startswith(("  ✓", "  ✗", "  !"))]
     left = passed + 2 + notes - len(shown)
-    assert [line for line in lines if "more in" in line] == ([f"  … ({left} more in runs/x/results.json)"] if left else [])
+    assert [line for line in lines if "more in" in line] == (
+        [f"  … ({left} more in runs/x/results.json)"] if left else []
+    )
 
 
 def test_a_full_disk_was_an_internal_error_without_a_verdict(tmp_path: Path) -> None:

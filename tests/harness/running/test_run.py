@@ -44,9 +44,7 @@ def test_a_system_that_never_returns_is_broken_at_the_deadline(
     monkeypatch.setattr(dynamo.Dynamo, method, never)
     result = go(tmp_path)
     assert result.status == "broken"
-    assert result.reason.startswith(
-        f"the run was not over after {3 + MARGIN_S:g} s, and was ended in stage {stage!r}"
-    )
+    assert result.reason.startswith(f"the run was not over after {3 + MARGIN_S:g} s, and was ended in stage {stage!r}")
 
 
 def test_a_node_that_never_says_whether_it_is_ready_has_not_recovered_and_does_not_hold_up_the_run(
@@ -219,4 +217,3 @@ def test_an_interrupt_while_the_logs_are_sent_does_not_wait_for_them(
     results = json.loads((tmp_path / "latest" / "results.json").read_text())
     assert results["verdict"] == "valid"
     assert results["notes"] == ["no logs from n1 and those after it: interrupted"]
-

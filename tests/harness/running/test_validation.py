@@ -47,9 +47,7 @@ def test_a_bad_completion_is_named() -> None:
 
 
 def test_a_completion_that_is_not_ok_must_say_why() -> None:
-    assert completion_problems(BY_F, Event(1, 0, 0, "info", "add", value=3)) == [
-        "it is info and has no error"
-    ]
+    assert completion_problems(BY_F, Event(1, 0, 0, "info", "add", value=3)) == ["it is info and has no error"]
     assert completion_problems(BY_F, Event(1, 0, 0, "fail", "add", value=3, error="x: y")) == []
     assert completion_problems(BY_F, Event(1, 0, 0, "ok", "add", value=3, error="x: y")) == [
         "it is ok and has an error"

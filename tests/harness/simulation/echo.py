@@ -43,9 +43,7 @@ class Echo:
             case b"add":
                 value = (self.count + 1).to_bytes(4, "big")
                 endpoint = self._endpoint
-                self.machine.disk.commit(
-                    [("counter", b"n", value)], lambda: endpoint.send(b"added " + value, source)
-                )
+                self.machine.disk.commit([("counter", b"n", value)], lambda: endpoint.send(b"added " + value, source))
             case _:
                 self._endpoint.send(datagram, source)
 

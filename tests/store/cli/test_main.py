@@ -229,6 +229,8 @@ def test_a_data_directory_that_is_unusable_or_another_nodes_ends_with_3(run, key
 
 
 def test_the_command_itself_prints_no_traceback():
-    done = subprocess.run([sys.executable, "-m", "splitbrain.store.cli.main", "get"], capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-m", "splitbrain.store.cli.main", "get"], capture_output=True, text=True, timeout=60
+    )
     assert done.returncode == 64
     assert "Traceback" not in done.stderr

@@ -98,9 +98,7 @@ def test_a_primary_that_refuses_gets_a_fallback_and_counts_for_nothing(box):
     refusing = box.hosts[primaries[1]].node
     rpc = refusing.inspect().core.rpc
     plain = rpc.answer
-    rpc.answer = lambda incoming, reply: plain(
-        incoming, Failed("busy", "no") if isinstance(reply, Written) else reply
-    )
+    rpc.answer = lambda incoming, reply: plain(incoming, Failed("busy", "no") if isinstance(reply, Written) else reply)
     seen = asked(box, Write)
     call = box.client(primaries[0]).begin(Put(key, b"v", None, 3))
     box.run_until(lambda: call.done)
@@ -170,7 +168,9 @@ def test_where_a_node_holds_no_token_those_who_may_hold_it_are_asked_and_all_are
     _, *events = fanout.answered(one, None, Written(slot=None))
     *sought, again, changed = events
     assert isinstance(again, AskAgain) and changed == PendingChanged()
-    assert {event.node for event in sought if isinstance(event, Ask)} == set(box.names) - set(box.ring.primaries(next(box.keys())))
+    assert {event.node for event in sought if isinstance(event, Ask)} == set(box.names) - set(
+        box.ring.primaries(next(box.keys()))
+    )
     assert next(iter(fanout.again())) == Ask(one, None)
 
 

@@ -55,7 +55,9 @@ def test_an_empty_fallbacks_quick_nothing_does_not_win_over_a_primary_that_has_t
     box.wipe(primaries[0])
     box.run_for(4.0)
     lost = iter([True])
-    box.wiretap = lambda source, target, datagram: (source, target) != (primaries[0], primaries[2]) or not next(lost, False)
+    box.wiretap = lambda source, target, datagram: (
+        (source, target) != (primaries[0], primaries[2]) or not next(lost, False)
+    )
     assert box.client(primaries[0]).get(key).values == [b"v"]
     assert next(lost, None) is None, "nothing was lost, so nothing was tested"
 

@@ -205,7 +205,9 @@ def test_damaged_changes_are_noted_and_the_others_kept(copy):
 
 def test_a_history_of_a_thousand_changes_is_folded_incrementally(copy, monkeypatch):
     folds = []
-    monkeypatch.setattr("splitbrain.store.membership.membership.fold", lambda *given: folds.append(given) or fold(*given))
+    monkeypatch.setattr(
+        "splitbrain.store.membership.membership.fold", lambda *given: folds.append(given) or fold(*given)
+    )
     for counter in range(1, 1001, 2):
         copy.learn(change(counter, Kind.JOIN, 5))
         copy.learn(change(counter + 1, Kind.GONE, 5))

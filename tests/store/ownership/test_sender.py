@@ -18,7 +18,11 @@ KEYS = [b"k%d" % i for i in range(6)]
 
 def tokens_at(box, at):
     """Which nodes hold which token of that position."""
-    held = [(host.node.inspect().core.ownership.slot_at(at), name) for name, host in box.hosts.items() if host.node is not None]
+    held = [
+        (host.node.inspect().core.ownership.slot_at(at), name)
+        for name, host in box.hosts.items()
+        if host.node is not None
+    ]
     return sorted((slot, name) for slot, name in held if slot is not None)
 
 
@@ -27,7 +31,9 @@ def settled(box):
     ring = box.ring
     for partition in range(ring.partitions):
         held = tokens_at(box, ring.range(partition)[0])
-        if [slot for slot, _ in held] != list(range(ring.n)) or {n for _, n in held} != set(ring.primaries_of(partition)):
+        if [slot for slot, _ in held] != list(range(ring.n)) or {n for _, n in held} != set(
+            ring.primaries_of(partition)
+        ):
             return False
     return True
 

@@ -54,7 +54,9 @@ def test_a_hint_of_the_old_value_that_is_delivered_late_does_not_bring_it_back(b
     else:
         box.cut(holder, primaries[2])
     assert client.delete(key, context).ok
-    box.run_until(lambda: all(box.versions(primary, key) and not box.values(primary, key) for primary in primaries), 10.0)
+    box.run_until(
+        lambda: all(box.versions(primary, key) and not box.values(primary, key) for primary in primaries), 10.0
+    )
     box.run_for(GRACE_S + 2 * CYCLE_S)
     assert all(box.versions(primary, key) for primary in primaries), "reaped while a hint was kept"
     assert box.hints(holder)

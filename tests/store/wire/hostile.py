@@ -73,7 +73,9 @@ class Outsider:
 def sealed(sender: Wire, inner: bytes) -> bytes:
     """A datagram with anything under the seal."""
     sender._sequence += 1
-    outer = datagrams._OUTER.pack(datagrams._MAGIC, datagrams.PROTOCOL, sender._cluster, sender.incarnation, sender._sequence)
+    outer = datagrams._OUTER.pack(
+        datagrams._MAGIC, datagrams.PROTOCOL, sender._cluster, sender.incarnation, sender._sequence
+    )
     return outer + sender._seal.encrypt(outer[datagrams.NONCE], inner, outer)
 
 

@@ -22,7 +22,14 @@ from splitbrain.store.wire.rejections import Rejections
 from splitbrain.store.wire.rpc import Rpc, _Peer
 
 PLAIN = (int, float, str, bytes, Enum, types.NoneType, type, types.ModuleType)
-OPAQUE = (AESGCM, Rejections, types.BuiltinFunctionType, itertools.count, msgspec.msgpack.Decoder, msgspec.msgpack.Encoder)
+OPAQUE = (
+    AESGCM,
+    Rejections,
+    types.BuiltinFunctionType,
+    itertools.count,
+    msgspec.msgpack.Decoder,
+    msgspec.msgpack.Encoder,
+)
 ANYBODYS = {Rpc: {"counters"}, Wire: {"_sequence"}, _Peer: {"says"}, Present: {"now"}}
 """Counters; how many hellos went out; what a peer says, for people. the moment. `Notices`: whom it told what, and when."""
 

@@ -153,7 +153,11 @@ class Life:
             [(call.done, call.reply) for call in self.calls],
             [contents(host.engine) for host in box.hosts.values()],
             [box.views(name) for name in box.running],
-            [node.inspect().core.detector.opinions(box.now) for host in box.hosts.values() if (node := host.node) is not None],
+            [
+                node.inspect().core.detector.opinions(box.now)
+                for host in box.hosts.values()
+                if (node := host.node) is not None
+            ],
         ]
 
     def _others_die(self) -> None:

@@ -44,11 +44,19 @@ def busy_box(seed=0):
 def test_20_000_datagrams_of_outsiders_change_nothing_and_clients_are_served_meanwhile():
     box, client, recorded = busy_box()
     node = box.hosts["n1"].node
-    before = contents(box.hosts["n1"].engine), node.inspect().core.membership.view, dict(node.inspect().core.ring.members)
+    before = (
+        contents(box.hosts["n1"].engine),
+        node.inspect().core.membership.view,
+        dict(node.inspect().core.ring.members),
+    )
     siege = Siege(box, "n1", random.Random(1), recorded)
     siege.run(20_000, between=lambda: client.get(b"key7").values == [b"w"] or pytest.fail("not served"))
     assert len(siege.attacks) == len(siege.outsider.attacks)
-    assert (contents(box.hosts["n1"].engine), node.inspect().core.membership.view, dict(node.inspect().core.ring.members)) == before
+    assert (
+        contents(box.hosts["n1"].engine),
+        node.inspect().core.membership.view,
+        dict(node.inspect().core.ring.members),
+    ) == before
     refused = node.inspect().core.rpc.counters
     assert min(refused[reason] for reason in ("malformed", "forged", "replayed", "other_cluster", "reflected")) > 500
     assert client.put(b"after", b"v").ok
@@ -178,7 +186,9 @@ class LyingPeer:
         decode_request(asked.chunk)
         payload = self.mad.payload(self.mad.replies)
         self.answered += 1
-        return [Send(source, each) for each in self.mad.wire.datagrams(REPLY, asked.request_id, asked.incarnation, payload)]
+        return [
+            Send(source, each) for each in self.mad.wire.datagrams(REPLY, asked.request_id, asked.incarnation, payload)
+        ]
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -207,7 +217,9 @@ def test_half_messages_of_a_key_holder_are_kept_within_bounds_and_only_for_a_whi
     box.do(
         host,
         host.node.receive(
-            next(mad.wire.datagrams(REQUEST, 1, host.node.inspect().wire.incarnation, bytes(2000))), ("10.9.9.9", 9), box.instant(host)
+            next(mad.wire.datagrams(REQUEST, 1, host.node.inspect().wire.incarnation, bytes(2000))),
+            ("10.9.9.9", 9),
+            box.instant(host),
         ),
     )
     assert held(host.node)["partial messages"] <= before["partial messages"] + 1

@@ -1,0 +1,86 @@
+"""The load: what clients do while faults strike, and for a while after the last of them.
+
+1. The load goes on until its time limit, and until it has been quiet for `QUIET_S` and `QUIET_WRITES` writes since the
+   last heal. Otherwise a system that stays mute after a fault would not be seen to.
+2. If no write has been ok since the last heal, it goes on until `PATIENCE_S` after it: so long a system may take.
+3. Where operations come so slowly that `QUIET_WRITES` are not reached by then, it ends there too.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from splitbrain.checkers.histories.event import NEMESIS, Event
+from splitbrain.checkers.service.progress import PATIENCE_S, is_write
+from splitbrain.harness.generators import Context, Generator, Pending, Source, Step, Test, lift, seconds
+from splitbrain.harness.nemesis.schedule import QUIET_S
+
+QUIET_WRITES = 50
+"""How many writes are invoked after the last heal, at least."""
+
+
+def loaded(limit_s: float, strikes: int, source: Source) -> Generator:
+    """The source, which has the clients' operations and the nemesis's, until the load is over.
+
+    limit_s: the time limit, in seconds. strikes: how many the nemesis will play.
+    """
+    return Load(lift(source), seconds(limit_s), strikes)
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """See `loaded`.
+
+    limit_ns: the time limit, since it is first asked. strikes: those that were not stopped yet. since_ns: when it
+    was first asked. healed_ns: when the last stop was done. writes, ok: of those invoked since then, how many, and
+    whether one was ok.
+    """
+
+    inner: Generator
+    limit_ns: int
+    strikes: int
+    since_ns: int | None = None
+    healed_ns: int | None = None
+    writes: int = 0
+    ok: bool = False
+
+    def op(self, test: Test, context: Context) -> Step:
+        since_ns = context.time_ns if self.since_ns is None else self.since_ns
+        end_ns = self._end_ns(since_ns, context.time_ns)
+        if end_ns is not None and context.time_ns >= end_ns:
+            return None
+        step = self.inner.op(test, context)
+        if step is None:
+            return None
+        offered, after = step
+        load = replace(self, inner=after, since_ns=since_ns)
+        if isinstance(offered, Pending) and end_ns is not None:
+            wake_ns = end_ns if offered.until_ns is None else min(offered.until_ns, end_ns)
+            return Pending(wake_ns), load
+        if end_ns is not None and not isinstance(offered, Pending) and (offered.time_ns or 0) >= end_ns:
+            return Pending(end_ns), replace(self, since_ns=since_ns)
+        return offered, load
+
+    def _end_ns(self, since_ns: int, now_ns: int) -> int | None:
+        """When it is over, as things are; None while that can't be told."""
+        limit_ns = since_ns + self.limit_ns
+        if self.strikes:
+            return None
+        if self.healed_ns is None:
+            return limit_ns
+        patience_ns = max(limit_ns, self.healed_ns + seconds(PATIENCE_S))
+        if not self.ok or self.writes < QUIET_WRITES:
+            return patience_ns
+        return max(limit_ns, self.healed_ns + seconds(QUIET_S))
+
+    def update(self, test: Test, context: Context, event: Event) -> Generator:
+        load = replace(self, inner=self.inner.update(test, context, event))
+        if event.process == NEMESIS:
+            value = event.value
+            if isinstance(value, dict) and "evidence" in value and value.get("phase") == "stop":
+                return replace(load, strikes=load.strikes - 1, healed_ns=event.time, writes=0, ok=False)
+            return load
+        if is_write(event.f):
+            invoked = event.type == "invoke"
+            return replace(load, writes=load.writes + invoked, ok=load.ok or event.type == "ok")
+        return load
