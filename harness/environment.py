@@ -183,6 +183,8 @@ class Program:
     command: argv on a real machine. Its standard output and error become `<name>.log`.
     files: path -> contents, written with mode 0600 before the start.
     data: the directory whose contents are the node's durable state, or None.
+    preload: whether libraries may be preloaded into it, as faults of clocks and disks need on real machines. False for
+    a static binary, and for Go: those faults are then refused by name.
     simulate: builds the process inside a simulated machine; None if the system can't be simulated. It is
     given the `simulated_machine.SimulatedMachine` and returns a `SimulatedProcess`.
     """
@@ -191,6 +193,7 @@ class Program:
     command: tuple[str, ...]
     files: Mapping[str, bytes] = field(default_factory=dict)
     data: str | None = None
+    preload: bool = True
     simulate: Callable[[Any], SimulatedProcess] | None = None
 
 
@@ -279,14 +282,16 @@ ABILITIES = frozenset(
 class Environment(Protocol):
     """A place to run.
 
-    name: as in `--env`. abilities: among `ABILITIES`. Making one starts nothing; `open` does.
+    name: as in `--env`. Making one starts nothing; `open` does.
     members: nodes that belong to the cluster at present: at first all but spares; a fault may change that.
     """
 
     name: str
-    abilities: frozenset[str]
-
     members: list[str]
+
+    @property
+    def abilities(self) -> frozenset[str]:
+        """Among `ABILITIES`. They may get fewer when `open` sees the machines, and when a program starts there."""
 
     @property
     def machines(self) -> Mapping[str, Machine]: ...
