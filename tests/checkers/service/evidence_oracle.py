@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from splitbrain.checkers.histories.history import History
-from tests.checkers.plain_history import actions, bands, effective, final_reads, heal_failed, ops, stage, staged, struck
+from tests.checkers.plain_history import WRITES, actions, bands, effective, final_reads, heal_failed, ops, stage, staged, struck
 
 
 def evidence(history: History) -> dict[str, Any]:
@@ -22,7 +22,7 @@ def evidence(history: History) -> dict[str, Any]:
     read = {op.node for op in final_reads(history)}
     recovery, begun = stage(history, "recovery"), stage(history, "final-reads")
     load = [op for op in mine if recovery is None or op.inv.index < recovery.index]
-    writes = [op for op in load if op.inv.f in ("add", "put")]
+    writes = [op for op in load if op.inv.f in WRITES]
     ok = [op for op in writes if op.outcome == "ok"]
     enough = sum(op.outcome == "ok" for op in load) >= 3 and (bool(ok) or not writes)
     asked = {op.inv.key for op in ops(history, "read") if begun and op.inv.index > begun.index}
