@@ -15,11 +15,12 @@ from typing import Any
 
 from splitbrain.harness.environment import Environment, EnvironmentFailure, Machine, Program
 from splitbrain.harness.seeds import draw, split
-from splitbrain.harness.system import NodeImage, OperationFailed, ReplicaState, Siblings
+from splitbrain.harness.system import Mutant, NodeImage, OperationFailed, ReplicaState, Siblings
 from splitbrain.harness.systems.dynamo.simulated_node import SimulatedNode
 from splitbrain.harness.systems.dynamo.store_image import image
 from splitbrain.store import Client, ClientCore, Config, Member, StoreError
 from splitbrain.store.actions import Instant
+from splitbrain.store.defects import DEFECTS
 from splitbrain.store.versions.dotted import Version
 
 PORT = 7000
@@ -43,6 +44,13 @@ class Dynamo:
     @property
     def config(self) -> Mapping[str, str]:
         return {**self.cluster.settings(), "engine": self.engine}
+
+    @property
+    def defects(self) -> Mapping[str, Mutant]:
+        return {
+            name: Mutant(defect.wrong, defect.seen, {"defect": name, "unsafe": "true"})
+            for name, defect in DEFECTS.items()
+        }
 
     def configure(self, config: Mapping[str, str], *, seed: int, nodes: int) -> Dynamo:
         settings = dict(config)
