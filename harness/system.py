@@ -75,6 +75,9 @@ class VersionedStore(Connection, Protocol):
     async def put(self, key: bytes, value: bytes, context: bytes | None) -> bytes:
         """Returns the context that covers this write and what it replaced."""
 
+    async def delete(self, key: bytes, context: bytes) -> bytes:
+        """Delete what the context covers. Returns the context that covers the delete too."""
+
     async def replica(self, key: bytes) -> ReplicaState:
         """Ask the node itself, with no quorum."""
 

@@ -147,6 +147,12 @@ class DynamoConnection:
         except StoreError as problem:
             raise _failed(problem) from None
 
+    async def delete(self, key: bytes, context: bytes) -> bytes:
+        try:
+            return await self.client.delete(key, context)
+        except StoreError as problem:
+            raise _failed(problem) from None
+
     async def replica(self, key: bytes) -> ReplicaState:
         try:
             held = await self.client.local(key)
