@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Any
@@ -18,6 +18,7 @@ from splitbrain.harness.seeds import draw, split
 from splitbrain.harness.system import Mutant, NodeImage, OperationFailed, ReplicaState, Siblings
 from splitbrain.harness.systems.dynamo.simulated_node import SimulatedNode
 from splitbrain.harness.systems.dynamo.store_image import image
+from splitbrain.harness.systems.dynamo.store_space import SPACE
 from splitbrain.store import Client, ClientCore, Config, Member, StoreError
 from splitbrain.store.actions import Instant
 from splitbrain.store.defects import DEFECTS
@@ -51,6 +52,14 @@ class Dynamo:
             name: Mutant(defect.wrong, defect.seen, {"defect": name, "unsafe": "true"})
             for name, defect in DEFECTS.items()
         }
+
+    @property
+    def space(self) -> Sequence[Sequence[Mapping[str, str]]]:
+        return SPACE
+
+    def tolerates(self, nodes: int) -> int:
+        # What is acknowledged is durable on W nodes; with a write buffer, on DW of them.
+        return max(0, (self.cluster.dw if self.cluster.write_buffer else self.cluster.w) - 1)
 
     def configure(self, config: Mapping[str, str], *, seed: int, nodes: int) -> Dynamo:
         settings = dict(config)
