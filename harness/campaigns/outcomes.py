@@ -94,7 +94,9 @@ def read_outcomes(path: Path) -> list[RunOutcome]:
         try:
             outcome = msgspec.json.decode(line, type=RunOutcome)
         except msgspec.DecodeError as problem:
-            raise ResultsError(f"{path}, line {number}: {problem}; remove that line, and its run is done again") from None
+            raise ResultsError(
+                f"{path}, line {number}: {problem}; remove that line, and its run is done again"
+            ) from None
         found.setdefault(outcome.index, outcome)
     return sorted(found.values(), key=lambda outcome: outcome.index)
 
@@ -109,8 +111,10 @@ def counts(outcomes: Iterable[RunOutcome]) -> dict[str, int]:
 
 
 class Failure(msgspec.Struct, frozen=True):
-    """Failures of one signature. first: the run of the lowest number. smallest: that of the fewest operations. runs: how
-    many there are."""
+    """Failures of one signature.
+
+    first: the run of the lowest number. smallest: that of the fewest operations. runs: how many there are.
+    """
 
     signature: Signature
     first: RunOutcome

@@ -1,8 +1,8 @@
 """Performing one run of a campaign: in a folder of its own, wherever the worker is.
 
-1. What is sent back holds the run's folder if the run was not valid. So a worker may be on another machine, and needs no
-   disk that others see.
-2. One run in `TWICE` is done twice. If the two histories differ, the run is `broken`: it would not replay.
+1. What is sent back holds the run's folder if the run was not valid. So a worker may be on another machine, and needs
+   no disk that others see.
+2. A run may be asked for twice. If the two histories differ, the run is `broken`: it would not replay.
 3. A run that costs too much memory ends as `broken`, like everything else that goes wrong in it.
 """
 
@@ -11,10 +11,12 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 
 from splitbrain.checkers import History
 from splitbrain.checkers.histories.faults import faults
@@ -25,10 +27,28 @@ from splitbrain.harness.campaigns.signature import signatures
 from splitbrain.harness.campaigns.situations import occurred
 from splitbrain.harness.running.experiment import Experiment, UsageProblem
 from splitbrain.harness.running.interrupts import located
-from splitbrain.harness.running.results import Result, ResultsError, read_history
+from splitbrain.harness.running.results import Result, ResultsError, Status, read_history
 from splitbrain.harness.running.run import run
 
-TWICE = 50
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """A run to be performed. index: its number in the plan. twice: rule 2."""
+
+    index: int
+    experiment: Experiment
+    twice: bool = False
+
+    def do(self) -> Performed:
+        """Run it, here and now."""
+        return _perform(self)
+
+    def failed(self, reason: str) -> Performed:
+        """It gave nothing."""
+        experiment = self.experiment
+        return Performed(
+            RunOutcome(self.index, experiment.workload, experiment.command, "broken", reason, experiment.faults)
+        )
 
 
 class Performed(msgspec.Struct, frozen=True):
@@ -38,41 +58,34 @@ class Performed(msgspec.Struct, frozen=True):
     files: Mapping[str, bytes] = {}
 
 
-def perform(index: int, experiment: Experiment) -> Performed:
-    """Run the experiment, which has that number in its plan."""
+def _perform(planned: PlannedRun) -> Performed:
     began_s = time.process_time()
-    twice = index % TWICE == 0
     try:
         with tempfile.TemporaryDirectory(prefix="splitbrain-") as scratch:
-            first = run(experiment, out=Path(scratch, "first"))
+            first = run(planned.experiment, out=Path(scratch, "first"))
             reason = ""
-            if twice and first.status != "broken":
-                reason = _difference(first, run(experiment, out=Path(scratch, "second")))
-            outcome, files = _told(index, experiment, first, reason), {}
-            if outcome.status != "valid":
-                files = _files(first.folder)
+            if planned.twice and first.status != "broken":
+                reason = _difference(first, run(planned.experiment, out=Path(scratch, "second")))
+            outcome = _told(planned, first, reason)
+            performed = Performed(outcome, {} if outcome.status == "valid" else _files(first.folder))
     except (UsageProblem, ResultsError, MemoryError) as problem:
-        outcome, files = broken(index, experiment, located(problem)), {}
+        performed = planned.failed(located(problem))
     cpu_s = round(time.process_time() - began_s, 3)
-    return Performed(msgspec.structs.replace(outcome, cpu_s=cpu_s, twice=twice), files)
+    return replace(performed, outcome=replace(performed.outcome, cpu_s=cpu_s, twice=planned.twice))
 
 
-def broken(index: int, experiment: Experiment, reason: str) -> RunOutcome:
-    """The outcome of a run that gave none."""
-    return RunOutcome(index, experiment.workload, experiment.command, "broken", reason, experiment.faults)
-
-
-def _told(index: int, experiment: Experiment, result: Result, difference: str) -> RunOutcome:
+def _told(planned: PlannedRun, result: Result, difference: str) -> RunOutcome:
+    status: Status
     if difference and result.status != "invalid":
         status, reason = "broken", difference
     else:
         status, reason = result.status, result.reason
-    outcome = RunOutcome(index, experiment.workload, result.command, status, reason, experiment.faults)
+    outcome = replace(planned.failed(reason).outcome, status=status)
     if not (result.folder / "history.jsonl").exists():
         return outcome
     history = read_history(result.folder / "history.jsonl")
     asked: list[Operation] = client_operations(history)
-    return msgspec.structs.replace(
+    return replace(
         outcome,
         signatures=signatures(result.verdict, history) if result.verdict is not None else (),
         situations=occurred(history),
@@ -105,4 +118,6 @@ def _difference(first: Result, second: Result) -> str:
 
 
 def _files(folder: Path) -> dict[str, bytes]:
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()
+    }

@@ -61,7 +61,7 @@ class CampaignPlan:
         """Raises UsageProblem for a plan that can't be, with the cause and what there is."""
         for name in self._dealt:
             prepared_for(self._plain(name, 0))
-        known = {*self._tested.config, *(key for name in self._dealt for key in workload(name).config)}
+        known = {*self.tested.config, *(key for name in self._dealt for key in workload(name).config)}
         for key in self.config:
             if key not in known:
                 guess = did_you_mean(key, known)
@@ -70,7 +70,8 @@ class CampaignPlan:
             prepared_for(replace(self._plain(self._dealt[0], 0), faults=self.faults))
 
     @cached_property
-    def _tested(self) -> System:
+    def tested(self) -> System:
+        """The system, as registered."""
         try:
             return system(self.system)
         except UnknownName as problem:
@@ -81,9 +82,9 @@ class CampaignPlan:
         """The workloads in the order in which they are dealt."""
         if self.workloads:
             return self.workloads
-        served = [name for name in names(WORKLOADS) if workload(name).interface in self._tested.interfaces]
+        served = [name for name in names(WORKLOADS) if workload(name).interface in self.tested.interfaces]
         if not served:
-            raise UsageProblem(f"no workload that is registered can be run on {self._tested.name}")
+            raise UsageProblem(f"no workload that is registered can be run on {self.tested.name}")
         return dealing.dealt(served)
 
     @cached_property
@@ -108,7 +109,7 @@ class CampaignPlan:
     def _known(self, name: str, settings: Mapping[str, str]) -> dict[str, str]:
         """Those of the settings that the workload or the system has."""
         try:
-            known = {*self._tested.config, *workload(name).config}
+            known = {*self.tested.config, *workload(name).config}
         except UnknownName as problem:
             raise UsageProblem(str(problem)) from None
         return {key: value for key, value in settings.items() if key in known}
@@ -126,9 +127,9 @@ class CampaignPlan:
 
     def _configurable(self, config: Mapping[str, str], nodes: int) -> bool:
         """Whether the system can be configured so, for so many nodes."""
-        theirs = {key: value for key, value in config.items() if key in self._tested.config}
+        theirs = {key: value for key, value in config.items() if key in self.tested.config}
         try:
-            self._tested.configure(theirs, seed=0, nodes=nodes)
+            self.tested.configure(theirs, seed=0, nodes=nodes)
         except ValueError:
             return False
         return True
@@ -143,7 +144,7 @@ class CampaignPlan:
             fault_interval_s=choose(rng, dealing.INTERVALS_S),
         )
         config: dict[str, str] = self._known(plain.workload, {"keys": choose(rng, dealing.KEYS)})
-        space = self._tested.space if isinstance(self._tested, Configurable) else ()
+        space = self.tested.space if isinstance(self.tested, Configurable) else ()
         for dimension in space:
             # The first that so few nodes can carry.
             for settings in shuffled(rng, dimension):

@@ -2,8 +2,8 @@
 
 1. A situation is computed from the history alone: operations, faults, and what replicas showed when they were polled.
    The system's code is not touched.
-2. A run can tell a situation or not: where nobody polls replicas, nothing is known of hints. What it can't tell, it does
-   not count.
+2. A run can tell a situation or not: where no replica is polled, nothing is known of hints. What it can't tell, it
+   does not count.
 3. A situation that no run of a campaign met is a hole in the test, and is named.
 
 "Sometimes assertions" of Antithesis say the same from within a program.
@@ -212,9 +212,7 @@ def _two_families(seen: Seen) -> bool:
 
 
 def _back_in_a_cut(seen: Seen) -> bool:
-    return any(
-        cut.began.index < seen.end(fault) < seen.end(cut) for fault in seen.of(ENDS) for cut in seen.of(CUTS)
-    )
+    return any(cut.began.index < seen.end(fault) < seen.end(cut) for fault in seen.of(ENDS) for cut in seen.of(CUTS))
 
 
 def _again_soon(seen: Seen) -> bool:
@@ -241,9 +239,7 @@ def _rested(seen: Seen) -> bool:
     for write in seen.writes:
         last[write.key] = max(last.get(write.key, 0), write.invocation.index)
     began = [fault.began.index for fault in seen.faults]
-    return any(
-        last.get(read.key, seen.last) < at < read.invocation.index for read in _reads(seen) for at in began[-1:]
-    )
+    return any(last.get(read.key, seen.last) < at < read.invocation.index for read in _reads(seen) for at in began[-1:])
 
 
 def _always(seen: Seen) -> bool:

@@ -1,10 +1,10 @@
-"""Workers: where the runs of a campaign are performed, any `concurrent.futures.Executor`.
+"""Workers: where a campaign does its work, any `concurrent.futures.Executor`.
 
 1. A pool of processes here, each started afresh (`spawn`), so that imports are paid once in many runs. On several
    machines Dask's.
-2. A process that dies costs one run, as `broken`. The pool can't say which of the runs under way it was, so those are
-   done again, one at a time: the one that ends a process again is the one.
-3. A process of the pool has a limit of memory, and a limit of CPU for each run. It dies with its parent, and hears no
+2. A process that dies costs one task. The pool can't say which of those under way it was, so those are done again, one
+   at a time: the one that ends a process again is the one.
+3. A process of the pool has a limit of memory, and a limit of CPU for each task. It dies with its parent, and hears no
    Ctrl-C: what is under way is finished.
 """
 
@@ -18,58 +18,65 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass, field
 from multiprocessing.connection import wait as wait_for
+from typing import Protocol, TypeVar
 
-from splitbrain.harness.campaigns.performing import Performed, broken, perform
-from splitbrain.harness.running.experiment import Experiment, UsageProblem
+from splitbrain.harness.running.experiment import UsageProblem
 from splitbrain.harness.running.interrupts import named
 
 MEMORY_MB = 4096
 """Of address space, which is some times what a run touches."""
-RUN_CPU_S = 300
+TASK_CPU_S = 600
 """A run of ten virtual seconds takes about two."""
-RUNS_A_PROCESS = 200
+TASKS_A_PROCESS = 200
 GLANCE_S = 0.2
 
-Numbered = tuple[int, Experiment]
+R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
+
+
+class Task(Protocol[R_co]):
+    """Something to be done on a worker. It and what it gives are pickled."""
+
+    def do(self) -> R_co: ...
+
+    def failed(self, reason: str) -> R_co:
+        """What it gives if its worker failed."""
 
 
 @dataclass
 class Workers:
-    """Executors to perform runs on.
+    """Executors to do tasks on.
 
-    opened: makes an executor for so many runs at once; called again when one broke. at_once: how many.
+    opened: makes an executor for so many tasks at once; called again when one broke. at_once: how many.
     """
 
     opened: Callable[[int], Executor]
     at_once: int
     _executor: Executor | None = field(default=None, init=False)
 
-    def performed(self, runs: Iterator[Numbered]) -> Iterator[Performed]:
-        """Perform the runs, in any order. A run is taken from the iterator when a worker is free for it, and the
-        iterator may end early."""
-        suspects: list[Numbered] = []
-        under_way: dict[Future[Performed], Numbered] = {}
+    def done(self, tasks: Iterator[Task[R]]) -> Iterator[R]:
+        """Do the tasks, in any order. One is taken when a worker is free for it, so that the iterator may end early."""
+        suspects: list[Task[R]] = []
+        under_way: dict[Future[R], Task[R]] = {}
         more = True
         while more or under_way or suspects:
-            # Rule 2: alone, so that whatever ends the process was this run.
+            # Rule 2: alone, so that whatever ends the process was this one.
             while suspects and not under_way:
                 yield self._alone(suspects.pop(0))
             while more and not suspects and len(under_way) < self.at_once:
-                taken = next(runs, None)
+                taken = next(tasks, None)
                 if taken is None:
                     more = False
                 else:
                     under_way[self._submit(taken)] = taken
-            done, _ = wait(under_way, timeout=GLANCE_S, return_when=FIRST_COMPLETED)
-            for future in done:
-                run = under_way.pop(future)
-                problem = future.exception()
-                if isinstance(problem, BrokenExecutor):
-                    suspects.append(run)
+            over, _ = wait(under_way, timeout=GLANCE_S, return_when=FIRST_COMPLETED)
+            for future in over:
+                task = under_way.pop(future)
+                if isinstance(future.exception(), BrokenExecutor):
+                    suspects.append(task)
                     self._drop()
                 else:
-                    yield _outcome(run, future)
-            suspects.sort(key=lambda run: run[0])
+                    yield _result(task, future)
 
     def close(self) -> None:
         """End the workers once they have done what is under way."""
@@ -77,21 +84,21 @@ class Workers:
             self._executor.shutdown(cancel_futures=True)
             self._executor = None
 
-    def _submit(self, run: Numbered) -> Future[Performed]:
+    def _submit(self, task: Task[R]) -> Future[R]:
         if self._executor is None:
             self._executor = self.opened(self.at_once)
         try:
-            return self._executor.submit(_perform, *run)
+            return self._executor.submit(_do, task)
         except BrokenExecutor:
             self._drop()
-            return self._submit(run)
+            return self._submit(task)
 
-    def _alone(self, run: Numbered) -> Performed:
-        future = self._submit(run)
+    def _alone(self, task: Task[R]) -> R:
+        future = self._submit(task)
         wait([future])
         if isinstance(future.exception(), BrokenExecutor):
             self._drop()
-        return _outcome(run, future)
+        return _result(task, future)
 
     def _drop(self) -> None:
         if self._executor is not None:
@@ -99,15 +106,15 @@ class Workers:
             self._executor = None
 
 
-def _outcome(run: Numbered, future: Future[Performed]) -> Performed:
+def _result(task: Task[R], future: Future[R]) -> R:
     problem = future.exception()
     if problem is None:
         return future.result()
     if isinstance(problem, BrokenExecutor):
-        reason = f"its worker's process ended: out of memory, {RUN_CPU_S} s of CPU, or code that ends the process"
+        reason = f"its worker's process ended: out of memory, {TASK_CPU_S} s of CPU, or code that ends the process"
     else:
         reason = f"its worker failed, {' '.join(named(problem).split())}"
-    return Performed(broken(*run, reason))
+    return task.failed(reason)
 
 
 def processes(memory_mb: int = MEMORY_MB) -> Callable[[int], Executor]:
@@ -119,7 +126,7 @@ def processes(memory_mb: int = MEMORY_MB) -> Callable[[int], Executor]:
             mp_context=multiprocessing.get_context("spawn"),
             initializer=_prepare,
             initargs=(memory_mb,),
-            max_tasks_per_child=RUNS_A_PROCESS,
+            max_tasks_per_child=TASKS_A_PROCESS,
         )
 
     return opened
@@ -137,7 +144,9 @@ def dask(address: str) -> Workers:
     try:
         from distributed import Client
     except ImportError:
-        raise UsageProblem("--executor dask://... needs Dask; install it with: pip install 'splitbrain[dask]'") from None
+        raise UsageProblem(
+            "--executor dask://... needs Dask; install it with: pip install 'splitbrain[dask]'"
+        ) from None
     try:
         client = Client(f"tcp://{rest}", timeout="10s")
     except (OSError, ValueError, TimeoutError) as problem:
@@ -151,12 +160,12 @@ _limited = False
 """Whether this process is one of a pool of ours."""
 
 
-def _perform(index: int, experiment: Experiment) -> Performed:
+def _do(task: Task[R]) -> R:
     if _limited:
         used = resource.getrusage(resource.RUSAGE_SELF)
-        limit_s = int(used.ru_utime + used.ru_stime) + RUN_CPU_S
+        limit_s = int(used.ru_utime + used.ru_stime) + TASK_CPU_S
         resource.setrlimit(resource.RLIMIT_CPU, (limit_s, resource.RLIM_INFINITY))
-    return perform(index, experiment)
+    return task.do()
 
 
 def _prepare(memory_mb: int) -> None:
