@@ -222,6 +222,10 @@ class SimulatedMachine:
 
     async def set_disk(self, condition: DiskCondition) -> None:
         self._disk.set_condition(condition)
+        if condition.full or condition.failing:
+            self.taken_down = True
+        elif self._process is not None:
+            self.taken_down = False
 
     async def read_disk(self) -> DiskObservation:
         return self._disk.observe()

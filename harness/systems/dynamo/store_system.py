@@ -22,6 +22,7 @@ from splitbrain.harness.systems.dynamo.store_space import SPACE
 from splitbrain.store import Client, ClientCore, Config, Member, StoreError
 from splitbrain.store.actions import Instant
 from splitbrain.store.defects import DEFECTS
+from splitbrain.store.ring.ring import Ring
 from splitbrain.store.versions.dotted import Version
 
 PORT = 7000
@@ -56,10 +57,6 @@ class Dynamo:
     @property
     def space(self) -> Sequence[Sequence[Mapping[str, str]]]:
         return SPACE
-
-    def tolerates(self, nodes: int) -> int:
-        # What is acknowledged is durable on W nodes; with a write buffer, on DW of them.
-        return max(0, (self.cluster.dw if self.cluster.write_buffer else self.cluster.w) - 1)
 
     def configure(self, config: Mapping[str, str], *, seed: int, nodes: int) -> Dynamo:
         settings = dict(config)
@@ -114,6 +111,20 @@ class Dynamo:
 
     def describe(self) -> Mapping[str, Any]:
         return dict(self.config)
+
+    def tolerates(self, nodes: int) -> int:
+        """An acknowledged write is on W different disks, a hinted one too, so all but one of these may lose it.
+
+        With a write buffer, it is on DW disks.
+        """
+        durable = self.cluster.dw if self.cluster.write_buffer else self.cluster.w
+        return min(durable, nodes) - 1
+
+    def owners(self, nodes: tuple[str, ...]) -> list[tuple[str, ...]]:
+        """The preference list of each partition (section 4.6), each once, without those that stand in."""
+        ring = Ring([Member(name, (name, PORT)) for name in nodes], self.cluster)
+        primaries = [tuple(sorted(ring.primaries_of(partition))) for partition in range(ring.partitions)]
+        return sorted(set(primaries))
 
     @property
     def _secret(self) -> bytes:
