@@ -85,7 +85,8 @@ class LinkObservation:
 
     source, target: node names, or `CLIENTS`. cut: whether the harness wants it cut now. heard: whether a probe sent
     over it arrived. dropped: packets that the cut has dropped since it was made, or None where nothing counts them.
-    interference: what was done to packets since the link was degraded; None if it is not degraded.
+    interference: what was done to packets, probes of earlier observations too, since the link was degraded; None if it
+    is not degraded.
     """
 
     source: str

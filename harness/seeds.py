@@ -10,6 +10,7 @@ Splittable generators: Claessen and Palka, Haskell 2013.
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Iterable, Sequence
 from hashlib import blake2b
@@ -38,6 +39,19 @@ def draw(seed: int) -> random.Random:
 def fraction(seed: int) -> float:
     """One uniform draw from [0, 1), where a stream would cost more than the draw."""
     return (split(seed, "fraction") >> 11) * 2.0**-53
+
+
+def log_uniform(rng: random.Random, least: float, most: float) -> float:
+    """A draw between two positive bounds, each factor as likely as any other.
+
+    It takes square roots, which are IEEE-exact, and not powers, which go through libm. O(1).
+    """
+    low, high = least, max(least, most)
+    # Halvings of the logarithm's scale: each takes the geometric mean as a new bound.
+    for _ in range(12):
+        middle = math.sqrt(low * high)
+        low, high = (low, middle) if rng.random() < 0.5 else (middle, high)
+    return low
 
 
 def choose(rng: random.Random, items: Sequence[T]) -> T:

@@ -21,7 +21,7 @@ from splitbrain.checkers.histories.prose import listing
 from splitbrain.harness.nemesis.fault_family import FaultFamily
 from splitbrain.harness.nemesis.strike import Hold, Strike
 from splitbrain.harness.nemesis.targets import Targets
-from splitbrain.harness.seeds import draw, shuffled, split
+from splitbrain.harness.seeds import draw, log_uniform, shuffled, split
 
 LEAST_S = 0.5
 """The shortest quiet time or hold of the first round: a shorter fault fits between two retransmissions."""
@@ -117,7 +117,7 @@ class Schedule:
                 # Chains begin apart, so that what one starts does not end what another does.
                 quiet_s = LEAST_S + share_s * rng.random() / (2 if number else 4)
                 longest_s = max(LEAST_S, family.shortest_s) + share_s - (quiet_s - LEAST_S)
-                hold_s = _between(max(LEAST_S, family.shortest_s), min(family.longest_s, longest_s), rng)
+                hold_s = log_uniform(rng, max(LEAST_S, family.shortest_s), min(family.longest_s, longest_s))
                 self._add(family, at_s + quiet_s, hold_s)
                 at_s += quiet_s + hold_s + self._overhead_s(family)
             over_s = max(over_s, at_s)
@@ -130,7 +130,7 @@ class Schedule:
         while at_s < end_s - LEAST_S:
             for family in shuffled(rng, self.families):
                 longest_s = min(family.longest_s, end_s - at_s)
-                hold_s = _between(min(family.shortest_s, longest_s), longest_s, rng)
+                hold_s = log_uniform(rng, min(family.shortest_s, longest_s), longest_s)
                 if longest_s >= family.shortest_s and self._is_free(family, at_s, hold_s):
                     self._add(family, at_s, hold_s)
                     break
@@ -183,13 +183,3 @@ def _exponential(mean: float, rng: random.Random) -> float:
         if length % 2:
             return mean * (whole + first)
         whole += 1
-
-
-def _between(least: float, most: float, rng: random.Random) -> float:
-    """Log-uniform between two bounds, as exact as IEEE asks of multiplication and square roots."""
-    low, high = least, max(least, most)
-    # Twelve halvings of the logarithm's scale: each takes the geometric mean as a new bound.
-    for _ in range(12):
-        middle = math.sqrt(low * high)
-        low, high = (low, middle) if rng.random() < 0.5 else (middle, high)
-    return low

@@ -9,7 +9,8 @@
 4. All hosts that are no nodes are clients, and share links: `(CLIENTS, "n1")` is what any of them sends to n1.
 5. A datagram to an address that is not bound when it arrives is dropped.
 6. Every link draws from streams of its own: one for what it does anyway, one for what it does while it is degraded. The
-   harness's own probes draw from another, and count nowhere. So what is taken out of a run leaves the rest as it was.
+   harness's own probes draw from another. So what is taken out of a run leaves the rest as it was. No cut counts probes
+   among what it dropped.
 """
 
 from __future__ import annotations
@@ -143,6 +144,11 @@ class SimulatedNetwork:
         """Nothing more is received there."""
         self._receivers.pop(address, None)
 
+    def set_conditions(self, links: Collection[Link], conditions: LinkConditions) -> None:
+        """From now on these directed links are so anyway."""
+        for link in links:
+            self._wire(link).conditions = conditions
+
     def send(self, source: Address, datagram: bytes, to: Address) -> None:
         """Put a datagram on the wire. Raises OSError if it is longer than UDP can carry."""
         if len(datagram) > LARGEST_DATAGRAM:
@@ -169,29 +175,27 @@ class SimulatedNetwork:
         """Treat a datagram on a degraded link."""
         degraded = wire.degraded
         assert degraded is not None
-        probe = to[1] == PROBE_PORT
-        random = self._probes if probe else wire.random_degraded
-        counted = not probe
+        random = self._probes if to[1] == PROBE_PORT else wire.random_degraded
         if degraded.loss and random() < degraded.loss:
-            wire.lost += counted
+            wire.lost += 1
             return
         if degraded.corruption and random() < degraded.corruption:
-            wire.corrupted += counted
+            wire.corrupted += 1
             datagram = _flipped(datagram, random)
         copies = 1
         if degraded.duplication and random() < degraded.duplication:
-            wire.duplicated += counted
+            wire.duplicated += 1
             copies = 2
         for _ in range(copies):
             if degraded.hold:
-                wire.held += counted
+                wire.held += 1
                 wire.queue.append((datagram, source, to))
                 continue
             later_s = self._late(wire, degraded, len(datagram), random)
             if later_s is None:
-                wire.lost += counted
+                wire.lost += 1
             else:
-                wire.delayed += counted and later_s > 0
+                wire.delayed += later_s > 0
                 self._carry(wire, delay_s + later_s, datagram, source, to)
 
     def _late(self, wire: _Wire, degraded: Conditions, size: int, random: Callable[[], float]) -> float | None:

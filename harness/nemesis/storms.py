@@ -1,0 +1,185 @@
+"""Storms and rolling restarts: strikes of many blows.
+
+1. A storm takes several nodes down at once, again and again. Between two blows they are up for a few milliseconds to
+   half a second: they may not have answered yet when the next one comes. That finds what a start does wrong.
+2. A rolling restart takes one node down after the other, and the next one only once the one before answers again, as
+   people roll out a new version.
+3. The first blow is the strike's start, and took effect if the processes are gone. The others follow while the strike
+   stands, and its stop waits for the last of them. It took effect if all of them were struck and all nodes answer.
+4. A program that could not be started, or ended by itself between two blows, has died (`died`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+from splitbrain.harness.environment import Environment, EnvironmentFailure
+from splitbrain.harness.nemesis.fault_family import FaultFamily, observed, processes_of
+from splitbrain.harness.nemesis.processes import Killer, Terminator, answering, died_by_themselves, each
+from splitbrain.harness.nemesis.targets import Targets, in_turn
+from splitbrain.harness.operation import Invocation
+from splitbrain.harness.seeds import draw, log_uniform, shuffled, split
+from splitbrain.harness.system import System
+
+BLOWS = 10
+UP_S = (0.005, 0.5)
+STORM_KINDS = ("one", "minority", "majority", "all")
+
+
+def _aim_storm(targets: Targets, seed: int, turn: int) -> Mapping[str, Any]:
+    rng, kind = draw(split(seed, turn)), in_turn(STORM_KINDS, seed, turn)
+    nodes = targets.draw(kind, rng)
+    ups_s = [round(log_uniform(rng, *UP_S), 3) for _ in range(BLOWS - 1)]
+    return {"target": kind, "nodes": nodes, "power": rng.random() < 0.5, "ups_s": ups_s}
+
+
+def _aim_rolling(targets: Targets, seed: int, turn: int) -> Mapping[str, Any]:
+    rng = draw(split(seed, turn))
+    return {"shape": in_turn(("terminate", "kill"), seed, turn), "nodes": shuffled(rng, targets.nodes)}
+
+
+class Storm:
+    """Takes nodes down, again and again."""
+
+    def __init__(self, environment: Environment, system: System) -> None:
+        self._environment = environment
+        self._system = system
+        self._blowing: dict[int, asyncio.Task[None]] = {}
+        self._died: set[str] = set()
+        self._blows = 0
+
+    async def invoke(self, invocation: Invocation) -> Mapping[str, Any]:
+        how = invocation.value
+        if how["phase"] == "stop":
+            return await self._calm(invocation)
+        left = await self._blow(how)
+        self._blowing[how["strike"]] = asyncio.create_task(self._go_on(how))
+        detail = f"process still there on {', '.join(left)}" if left else f"process gone on {', '.join(how['nodes'])}"
+        return observed(invocation, not left, detail)
+
+    async def _calm(self, invocation: Invocation) -> Mapping[str, Any]:
+        how, machines = invocation.value, self._environment.machines
+        numbers = [how["strike"]] if "strike" in how else list(self._blowing)
+        for number in numbers:
+            if number in self._blowing:
+                await self._blowing.pop(number)
+        nodes = how.get("nodes", list(machines))
+        gone = [node for node in machines if not await machines[node].running()]
+        died = sorted({*self._died.intersection(nodes), *await died_by_themselves(self._environment, gone)})
+        self._died.difference_update(nodes)
+        seen: dict[str, Any] = {"died": died} if died else {}
+        if "strike" in how:
+            seen["stood"] = set(nodes).issubset(gone)
+            seen["blows"] = BLOWS
+        started = [node for node in gone if node in nodes]
+        await each(self._system.start(self._environment, machines[node]) for node in started)
+        return await answering(self._environment, self._system, invocation, started, **seen)
+
+    async def _go_on(self, how: Mapping[str, Any]) -> None:
+        """The other blows; after the last one the nodes stay down."""
+        for up_s in how["ups_s"]:
+            starts = [asyncio.create_task(self._start(node)) for node in how["nodes"]]
+            await asyncio.sleep(up_s)
+            for start in starts:
+                start.cancel()
+                with suppress(asyncio.CancelledError):
+                    await start
+            await self._blow(how)
+
+    async def _start(self, node: str) -> None:
+        machine = self._environment.machines[node]
+        try:
+            await self._system.start(self._environment, machine)
+        except EnvironmentFailure:
+            if not await machine.running():
+                self._died.add(node)
+
+    async def _blow(self, how: Mapping[str, Any]) -> list[str]:
+        """Take the nodes down. Returns those on which the process is still there."""
+        nodes, machines = how["nodes"], self._environment.machines
+        gone = [node for node in nodes if not await machines[node].running()]
+        self._died.update(await died_by_themselves(self._environment, gone))
+        standing = [node for node in nodes if node not in gone]
+        if how["power"]:
+            await each(machines[node].power_cut() for node in standing)
+        else:
+            await each(machines[node].kill() for node in standing)
+        return [node for node in nodes if await machines[node].running()]
+
+
+class Roller:
+    """Restarts one node after the other."""
+
+    def __init__(self, environment: Environment, system: System) -> None:
+        self._environment = environment
+        self._system = system
+        self._rolling: dict[int, asyncio.Task[list[str]]] = {}
+
+    async def invoke(self, invocation: Invocation) -> Mapping[str, Any]:
+        how = invocation.value
+        if how["phase"] == "start":
+            left = await self._take_down(how, how["nodes"][0])
+            self._rolling[how["strike"]] = asyncio.create_task(self._go_on(how))
+            first = how["nodes"][0]
+            return observed(invocation, not left, f"process {'still there' if left else 'gone'} on {first}")
+        return await self._end(invocation)
+
+    async def _end(self, invocation: Invocation) -> Mapping[str, Any]:
+        how, machines = invocation.value, self._environment.machines
+        numbers = [how["strike"]] if "strike" in how else list(self._rolling)
+        left = [node for number in numbers if number in self._rolling for node in await self._rolling.pop(number)]
+        if left:
+            return observed(invocation, False, f"process never gone on {', '.join(left)}")
+        nodes = how.get("nodes", list(machines))
+        gone = [node for node in nodes if not await machines[node].running()]
+        died = await died_by_themselves(self._environment, gone)
+        await each(self._system.start(self._environment, machines[node]) for node in gone)
+        seen = {"died": died} if died else {}
+        return await answering(self._environment, self._system, invocation, sorted(nodes), **seen)
+
+    async def _go_on(self, how: Mapping[str, Any]) -> list[str]:
+        """Returns the nodes whose processes would not go."""
+        left: list[str] = []
+        for number, node in enumerate(how["nodes"]):
+            if number:
+                left += await self._take_down(how, node)
+            machine = self._environment.machines[node]
+            if not await machine.running():
+                await self._system.start(self._environment, machine)
+        return left
+
+    async def _take_down(self, how: Mapping[str, Any], node: str) -> Sequence[str]:
+        taker = Terminator if how["shape"] == "terminate" else Killer
+        return await taker(self._environment, self._system).take_down([node])
+
+
+FAMILIES = (
+    FaultFamily(
+        name="storm",
+        summary="kill several nodes or cut their power, ten times in a row, while they start",
+        requires=frozenset({"kill", "power-cut"}),
+        aim=_aim_storm,
+        holds=processes_of,
+        healed=3,
+        nemesis=Storm,
+        shortest_s=1.0,
+        # The blows that are still to come when the stop is due.
+        silence_s=BLOWS * UP_S[1] / 2,
+    ),
+    FaultFamily(
+        name="rolling-restart",
+        summary="restart one node after the other, by SIGTERM or kill -9",
+        requires=frozenset({"kill", "terminate"}),
+        aim=_aim_rolling,
+        holds=processes_of,
+        healed=3,
+        nemesis=Roller,
+        start="roll",
+        stop="end-roll",
+        shortest_s=1.0,
+        silence_s=2.0,
+    ),
+)
