@@ -24,7 +24,7 @@ import msgspec
 
 from splitbrain.checkers import causal, linearizability, sessions, transactions
 from splitbrain.checkers.error_origin import at_origin
-from splitbrain.checkers.eventual import convergence, lost_writes, siblings, staleness
+from splitbrain.checkers.eventual import carts, convergence, lost_writes, siblings, staleness
 from splitbrain.checkers.histories.history import History
 from splitbrain.checkers.invariants import bank, counter, long_fork, total_queue, unique_ids
 from splitbrain.checkers.service import availability, evidence, latency, log_patterns, stats, unhandled_errors
@@ -82,6 +82,7 @@ def _converted(value: Any, annotation: Any) -> Any:
 
 _ALL = (
     Checker("lost-writes", "no acknowledged write vanished, from sets or versioned registers", lost_writes.check),
+    Checker("carts", "no item that was added to a cart is gone, unless it was removed or ordered", carts.check),
     Checker("siblings", "how many versions a read returned, and that none of them was superseded", siblings.check),
     Checker("convergence", "after the heal all replicas came to hold the same, and how soon", convergence.check),
     Checker("availability", "share of operations served, by fault; silences; time to recover", availability.check),

@@ -5,7 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 from splitbrain.checkers.histories.history import History
-from tests.checkers.plain_history import WRITES, actions, bands, effective, final_reads, heal_failed, ops, stage, staged, struck
+from tests.checkers.plain_history import (
+    WRITES,
+    actions,
+    bands,
+    effective,
+    final_reads,
+    heal_failed,
+    ops,
+    stage,
+    staged,
+    struck,
+)
 
 
 def evidence(history: History) -> dict[str, Any]:
