@@ -26,7 +26,17 @@ from splitbrain.checkers import causal, linearizability, sessions, transactions
 from splitbrain.checkers.error_origin import at_origin
 from splitbrain.checkers.eventual import carts, convergence, lost_writes, siblings, staleness
 from splitbrain.checkers.histories.history import History
-from splitbrain.checkers.invariants import bank, counter, long_fork, total_queue, unique_ids
+from splitbrain.checkers.invariants import (
+    bank,
+    broadcast,
+    causal_reverse,
+    counter,
+    kafka,
+    lock,
+    long_fork,
+    total_queue,
+    unique_ids,
+)
 from splitbrain.checkers.service import availability, evidence, latency, log_patterns, stats, unhandled_errors
 from splitbrain.checkers.verdict import Verdict
 
@@ -98,6 +108,10 @@ _ALL = (
     Checker("unique-ids", "no id is given out twice", unique_ids.check),
     Checker("bank", "transfers keep the total, and no account is missing or overdrawn", bank.check),
     Checker("long-fork", "all reads of a group of keys saw its writes happen in one order", long_fork.check),
+    Checker("causal-reverse", "who saw a write saw those that were over before it", causal_reverse.check),
+    Checker("kafka", "what is sent to a log is polled, once, and in one order", kafka.check),
+    Checker("lock", "nobody holds a lock that another holds, and fencing tokens grow", lock.check),
+    Checker("broadcast", "every acknowledged message comes to every node, and how soon", broadcast.check),
     Checker("unhandled-errors", "errors by code: how many, and an example of each", unhandled_errors.check),
     Checker("log-patterns", "no line of the nodes' logs matches a pattern", log_patterns.check),
     Checker("stats", "operations by kind and outcome; every kind succeeded at least once", stats.check),

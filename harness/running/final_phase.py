@@ -86,6 +86,12 @@ def converge_then_read(plan: Plan, keys: Sequence[str]) -> Generator:
     return sequence(poll_replicas(keys, plan.nodes), final_reads(keys, plan.nodes))
 
 
+def ask_every_node(plan: Plan, *invocations: Invocation) -> Generator:
+    """The end of a workload that has nothing to converge: each of these through every node, once."""
+    asked = (replace(invocation, node=node) for invocation in invocations for node in plan.nodes)
+    return sequence(stage(FINAL_READS), *asked)
+
+
 def replica_polls(plan: Plan, keys: Sequence[str]) -> Generator:
     """During the load: ask every node for what it holds of every key, again and again."""
     return cycle(sequence(*(Invocation("replica", key=key, node=node) for key in keys for node in plan.nodes)))

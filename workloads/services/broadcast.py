@@ -8,7 +8,7 @@ Source: the broadcast workload of Maelstrom.
 
 from __future__ import annotations
 
-from splitbrain.harness.generators import Generator, mix, numbered, repeat, sequence, sleep
+from splitbrain.harness.generators import Generator, mix, numbered, repeat, sequence, sleep, stage
 from splitbrain.harness.interfaces import Broadcast
 from splitbrain.harness.operation import Completion, Invocation
 from splitbrain.harness.running.final_phase import final_reads
@@ -51,6 +51,6 @@ WORKLOAD = Workload(
     schemas=SCHEMAS,
     client=lambda connection, shared, config: BroadcastClient(connection),
     generator=_generator,
-    final=lambda plan: sequence(sleep(QUIET_S), final_reads([KEY], plan.nodes)),
+    final=lambda plan: sequence(stage("convergence"), sleep(QUIET_S), final_reads([KEY], plan.nodes)),
     checkers={"broadcast": {}, "availability": {}, "latency": {}},
 )

@@ -7,9 +7,10 @@ Source: the echo workload of Maelstrom.
 
 from __future__ import annotations
 
-from splitbrain.harness.generators import lift, numbered
+from splitbrain.harness.generators import numbered
 from splitbrain.harness.interfaces import Echo
 from splitbrain.harness.operation import Completion, Invocation
+from splitbrain.harness.running.final_phase import ask_every_node
 from splitbrain.harness.workload import Schema, Workload
 
 MISMATCH = "mismatch"
@@ -39,6 +40,6 @@ WORKLOAD = Workload(
     schemas=SCHEMAS,
     client=lambda connection, shared, config: EchoClient(connection),
     generator=lambda plan: numbered(lambda number: Invocation("echo", f"please echo {number}")),
-    final=lambda plan: lift(None),
+    final=lambda plan: ask_every_node(plan, Invocation("echo", "the last one")),
     checkers={"unhandled-errors": {"forbidden": [MISMATCH]}, "availability": {}, "latency": {}},
 )

@@ -8,7 +8,7 @@ Source: the g-set workload of Maelstrom.
 
 from __future__ import annotations
 
-from splitbrain.harness.generators import Generator, mix, numbered, sequence, sleep
+from splitbrain.harness.generators import Generator, mix, numbered, sequence, sleep, stage
 from splitbrain.harness.interfaces import Set
 from splitbrain.harness.operation import Completion, Invocation
 from splitbrain.harness.running.final_phase import final_reads
@@ -52,7 +52,7 @@ WORKLOAD = Workload(
     schemas=SCHEMAS,
     client=lambda connection, shared, config: GSetClient(connection),
     generator=_generator,
-    final=lambda plan: sequence(sleep(QUIET_S), final_reads(plan.keys("g"), plan.nodes)),
+    final=lambda plan: sequence(stage("convergence"), sleep(QUIET_S), final_reads(plan.keys("g"), plan.nodes)),
     checkers={"lost-writes": {}, "availability": {}, "latency": {}},
     config={"keys": "4"},
 )

@@ -12,10 +12,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from splitbrain.harness.generators import Generator, each_thread, mix, numbered, repeat, sequence, stage
+from splitbrain.harness.generators import Generator, clients, each_thread, mix, numbered, repeat, sequence
 from splitbrain.harness.interfaces import Log
 from splitbrain.harness.operation import Completion, Invocation
-from splitbrain.harness.running.final_phase import FINAL_READS
+from splitbrain.harness.running.final_phase import ask_every_node
 from splitbrain.harness.seeds import draw, split
 from splitbrain.harness.workload import Plan, Schema, Workload
 
@@ -75,9 +75,9 @@ def _generator(plan: Plan) -> Generator:
 
 
 def _final(plan: Plan) -> Generator:
-    from_the_start = Invocation("assign", dict.fromkeys(plan.keys("k"), 0))
-    consumer = sequence(from_the_start, Invocation("poll", [["poll"]]))
-    return sequence(stage(FINAL_READS), each_thread(consumer))
+    keys = plan.keys("k")
+    consumer = sequence(Invocation("assign", dict.fromkeys(keys, 0)), Invocation("poll", [["poll"]]))
+    return sequence(ask_every_node(plan, Invocation("assign", keys)), clients(each_thread(consumer)))
 
 
 WORKLOAD = Workload(

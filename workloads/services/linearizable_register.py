@@ -8,9 +8,10 @@ Herlihy and Wing (1990). Source: the register of jepsen.tests.linearizable-regis
 
 from __future__ import annotations
 
-from splitbrain.harness.generators import Generator, lift, numbered
+from splitbrain.harness.generators import Generator, numbered
 from splitbrain.harness.interfaces import Register
 from splitbrain.harness.operation import Completion, Invocation
+from splitbrain.harness.running.final_phase import final_reads
 from splitbrain.harness.seeds import draw, split
 from splitbrain.harness.system import OperationFailed
 from splitbrain.harness.workload import Plan, Schema, Workload
@@ -73,7 +74,7 @@ WORKLOAD = Workload(
     schemas=SCHEMAS,
     client=lambda connection, shared, config: RegisterClient(connection),
     generator=_generator,
-    final=lambda plan: lift(None),
+    final=lambda plan: final_reads(plan.keys("l"), plan.nodes),
     checkers={"linearizable": {"model": "cas-register", "timeout_s": 60}, "availability": {}, "latency": {}},
     config={"keys": "4"},
 )

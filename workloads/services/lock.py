@@ -11,14 +11,16 @@ from __future__ import annotations
 
 import msgspec
 
-from splitbrain.harness.generators import Generator, lift, numbered
+from splitbrain.harness.generators import Generator, numbered, sequence, stage
 from splitbrain.harness.interfaces import Lock
 from splitbrain.harness.operation import Completion, Invocation
+from splitbrain.harness.running.final_phase import FINAL_READS
 from splitbrain.harness.seeds import choose, draw, split
 from splitbrain.harness.system import OperationFailed
 from splitbrain.harness.workload import Plan, Schema, Workload
 
-LEASE_MS = 2000
+LEASE_MS = 8000
+"""Longer than a node usually stays down, so that a lock is still held when it is back."""
 HELD, NOT_HELD = "held", "not-held"
 
 
@@ -90,6 +92,12 @@ def _generator(plan: Plan) -> Generator:
     return numbered(invocation)
 
 
+def _final(plan: Plan) -> Generator:
+    """A lock of its own through every node."""
+    lease = {"lease_ms": LEASE_MS}
+    return sequence(stage(FINAL_READS), *(Invocation("acquire", lease, f"last-{node}", node) for node in plan.nodes))
+
+
 WORKLOAD = Workload(
     name="lock",
     summary="locks taken for a lease and given back; nobody holds one that another holds, and tokens grow",
@@ -97,7 +105,7 @@ WORKLOAD = Workload(
     schemas=SCHEMAS,
     client=lambda connection, shared, config: LockClient(connection),
     generator=_generator,
-    final=lambda plan: lift(None),
+    final=_final,
     checkers={"lock": {}, "availability": {}, "latency": {}},
-    config={"keys": "5"},
+    config={"keys": "20"},
 )

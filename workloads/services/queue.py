@@ -8,10 +8,10 @@ Source: the total-queue of jepsen.checker (Jepsen 0.3).
 
 from __future__ import annotations
 
-from splitbrain.harness.generators import Generator, each_thread, mix, numbered, sequence, stage
+from splitbrain.harness.generators import Generator, mix, numbered
 from splitbrain.harness.interfaces import Queue
 from splitbrain.harness.operation import Completion, Invocation
-from splitbrain.harness.running.final_phase import FINAL_READS
+from splitbrain.harness.running.final_phase import ask_every_node
 from splitbrain.harness.workload import Plan, Schema, Workload
 
 SCHEMAS = (
@@ -53,8 +53,7 @@ def _generator(plan: Plan) -> Generator:
 
 
 def _final(plan: Plan) -> Generator:
-    drains = sequence(*(Invocation("drain", key=key) for key in plan.keys("q")))
-    return sequence(stage(FINAL_READS), each_thread(drains))
+    return ask_every_node(plan, *(Invocation("drain", key=key) for key in plan.keys("q")))
 
 
 WORKLOAD = Workload(

@@ -5,9 +5,10 @@ Source: the unique-ids workload of Maelstrom, and the checker of jepsen.checker 
 
 from __future__ import annotations
 
-from splitbrain.harness.generators import lift, repeat
+from splitbrain.harness.generators import repeat
 from splitbrain.harness.interfaces import UniqueIds
 from splitbrain.harness.operation import Completion, Invocation
+from splitbrain.harness.running.final_phase import ask_every_node
 from splitbrain.harness.workload import Schema, Workload
 
 SCHEMAS = (Schema("generate", invoked=None, ok=int | str | list[int | str]),)
@@ -33,6 +34,6 @@ WORKLOAD = Workload(
     schemas=SCHEMAS,
     client=lambda connection, shared, config: UniqueIdsClient(connection),
     generator=lambda plan: repeat(Invocation("generate")),
-    final=lambda plan: lift(None),
+    final=lambda plan: ask_every_node(plan, Invocation("generate")),
     checkers={"unique-ids": {}, "availability": {}, "latency": {}},
 )

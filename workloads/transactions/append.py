@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from splitbrain.harness.generators import Generator, lift, numbered
+from splitbrain.harness.generators import Generator, numbered
 from splitbrain.harness.interfaces import PROBE_NAME, Transactions
 from splitbrain.harness.operation import Invocation
+from splitbrain.harness.running.final_phase import ask_every_node
 from splitbrain.harness.seeds import choose, draw, split
 from splitbrain.harness.workload import Plan, Workload
 from splitbrain.workloads.transactions.micro_operations_client import SCHEMAS, TransactionsClient, transaction
@@ -40,6 +41,11 @@ def generator(plan: Plan, write: str) -> Generator:
     return numbered(invocation)
 
 
+def final_reads_of(plan: Plan) -> Invocation:
+    """A transaction that reads the first keys once more: what was written long ago is to be still there."""
+    return transaction([["r", f"x{number}", None] for number in range(plan.whole("keys"))])
+
+
 async def _probe(connection: Transactions) -> None:
     await connection.transact([["append", f"{PROBE_NAME}/list", 1]])
     await connection.transact([["r", f"{PROBE_NAME}/list", None]])
@@ -52,7 +58,7 @@ WORKLOAD = Workload(
     schemas=SCHEMAS,
     client=lambda connection, shared, config: TransactionsClient(connection),
     generator=lambda plan: generator(plan, "append"),
-    final=lambda plan: lift(None),
+    final=lambda plan: ask_every_node(plan, final_reads_of(plan)),
     checkers={
         "transactions": {"model": "list-append", "consistency": "strict-serializable"},
         "availability": {},

@@ -8,9 +8,10 @@ Source: jepsen.tests.causal-reverse (Jepsen 0.3), and the "comments" test of Coc
 
 from __future__ import annotations
 
-from splitbrain.harness.generators import Generator, lift, numbered
+from splitbrain.harness.generators import Generator, numbered
 from splitbrain.harness.interfaces import Transactions
 from splitbrain.harness.operation import Completion, Invocation
+from splitbrain.harness.running.final_phase import final_reads
 from splitbrain.harness.seeds import fraction, split
 from splitbrain.harness.workload import Plan, Schema, Workload
 
@@ -58,6 +59,6 @@ WORKLOAD = Workload(
     schemas=SCHEMAS,
     client=lambda connection, shared, config: CausalReverseClient(connection),
     generator=_generator,
-    final=lambda plan: lift(None),
+    final=lambda plan: final_reads(["g0"], plan.nodes),
     checkers={"causal-reverse": {}, "availability": {}, "latency": {}},
 )

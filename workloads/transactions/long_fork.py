@@ -8,8 +8,9 @@ Source: jepsen.tests.long-fork (Jepsen 0.3). The anomaly: Sovran and others, Wal
 
 from __future__ import annotations
 
-from splitbrain.harness.generators import Generator, lift, numbered
+from splitbrain.harness.generators import Generator, numbered
 from splitbrain.harness.operation import Invocation
+from splitbrain.harness.running.final_phase import ask_every_node
 from splitbrain.harness.seeds import draw, shuffled, split
 from splitbrain.harness.workload import Plan, Workload
 from splitbrain.workloads.transactions.micro_operations_client import SCHEMAS, TransactionsClient, transaction
@@ -20,10 +21,14 @@ OPERATIONS = 10
 FIRST_WRITE = 3
 
 
+def _rows(group: int) -> list[str]:
+    return [f"f{group}-{row}" for row in range(GROUP_SIZE)]
+
+
 def _generator(plan: Plan) -> Generator:
     def invocation(number: int) -> Invocation:
         group, at = divmod(number, OPERATIONS)
-        rows = shuffled(draw(split(plan.seed, group)), [f"f{group}-{row}" for row in range(GROUP_SIZE)])
+        rows = shuffled(draw(split(plan.seed, group)), _rows(group))
         write = at - FIRST_WRITE
         if 0 <= write < GROUP_SIZE:
             return transaction([["w", rows[write], 1]])
@@ -39,6 +44,6 @@ WORKLOAD = Workload(
     schemas=SCHEMAS,
     client=lambda connection, shared, config: TransactionsClient(connection),
     generator=_generator,
-    final=lambda plan: lift(None),
+    final=lambda plan: ask_every_node(plan, transaction([["r", row, None] for row in _rows(0)])),
     checkers={"long-fork": {"group_size": GROUP_SIZE}, "availability": {}, "latency": {}},
 )

@@ -8,9 +8,9 @@ Kingsbury and Alvaro, Elle (VLDB 2020), section 5: rw-register.
 
 from __future__ import annotations
 
-from splitbrain.harness.generators import lift
+from splitbrain.harness.running.final_phase import ask_every_node
 from splitbrain.harness.workload import Workload
-from splitbrain.workloads.transactions.append import generator
+from splitbrain.workloads.transactions.append import final_reads_of, generator
 from splitbrain.workloads.transactions.micro_operations_client import SCHEMAS, TransactionsClient
 
 WORKLOAD = Workload(
@@ -20,7 +20,7 @@ WORKLOAD = Workload(
     schemas=SCHEMAS,
     client=lambda connection, shared, config: TransactionsClient(connection),
     generator=lambda plan: generator(plan, "w"),
-    final=lambda plan: lift(None),
+    final=lambda plan: ask_every_node(plan, final_reads_of(plan)),
     checkers={
         "transactions": {"model": "rw-register", "consistency": "strict-serializable"},
         "availability": {},
