@@ -12,6 +12,9 @@ from collections.abc import Mapping, Sequence
 TIME_LIMIT_S = 10.0
 """The load of a run, in seconds. Half of it is struck, and the rest is quiet."""
 
+INTERVAL_S = 0.5
+"""From one strike to the next, on average."""
+
 FIRST = ("registers", "sets", "registers", "staleness", "carts", "registers", "sessions")
 """Workloads that are dealt first, some of them more than once a turn: those that see most kinds of mistakes."""
 

@@ -55,7 +55,12 @@ class CampaignPlan:
         turn, place = divmod(index, len(self._dealt))
         settings = dealing.SETTINGS[turn % len(dealing.SETTINGS)]
         faults = self._sets[(place + turn) % len(self._sets)]
-        return replace(plain, faults=faults, config={**self._known(plain.workload, settings), **plain.config})
+        return replace(
+            plain,
+            faults=faults,
+            fault_interval_s=dealing.INTERVAL_S if faults else None,
+            config={**self._known(plain.workload, settings), **plain.config},
+        )
 
     def check(self) -> None:
         """Raises UsageProblem for a plan that can't be, with the cause and what there is."""
