@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 TIME_LIMIT_S = 10.0
 """The load of a run, in seconds. Half of it is struck, and the rest is quiet."""
@@ -29,9 +29,6 @@ FAULT_SETS: Sequence[tuple[str, ...]] = (
     ("bit-flip", "stalled-disk", "one-way"),
     ("terminate", "full-disk", "failing-disk", "timers"),
 )
-
-SETTINGS: Sequence[Mapping[str, str]] = ({},)
-"""Of the runs of one turn, in turn. A key that the workload and the system lack is left out."""
 
 NODES = (3, 5, 7, 9)
 RATES = (20.0, 50.0, 100.0, 200.0)

@@ -15,6 +15,7 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from math import lcm
 
 from splitbrain.harness.campaigns import dealing
 from splitbrain.harness.catalogue import WORKLOADS, UnknownName, names, system, workload
@@ -52,15 +53,13 @@ class CampaignPlan:
         plain = self._plain(self._dealt[index % len(self._dealt)], split(split(self.seed, "campaign"), index))
         if self.swarm:
             return self._swarmed(plain, draw(split(split(self.seed, "swarm"), index)))
-        turn, place = divmod(index, len(self._dealt))
-        settings = dealing.SETTINGS[turn % len(dealing.SETTINGS)]
-        faults = self._sets[(place + turn) % len(self._sets)]
-        return replace(
-            plain,
-            faults=faults,
-            fault_interval_s=dealing.INTERVAL_S if faults else None,
-            config={**self._known(plain.workload, settings), **plain.config},
-        )
+        faults = self._sets[(index + index // lcm(len(self._dealt), len(self._sets))) % len(self._sets)]
+        experiment = replace(plain, faults=faults, fault_interval_s=dealing.INTERVAL_S if faults else None)
+        # A turn through the fault sets with the settings as they are, and one with settings that are drawn.
+        if index // len(self._sets) % 2 == 0:
+            return experiment
+        settings = self._settings(experiment, draw(split(split(self.seed, "settings"), index)))
+        return replace(experiment, config={**settings, **plain.config})
 
     def check(self) -> None:
         """Raises UsageProblem for a plan that can't be, with the cause and what there is."""
@@ -139,6 +138,17 @@ class CampaignPlan:
             return False
         return True
 
+    def _settings(self, experiment: Experiment, rng: random.Random) -> dict[str, str]:
+        """Settings of the system, drawn from its space."""
+        drawn: dict[str, str] = {}
+        for dimension in self.tested.space if isinstance(self.tested, Configurable) else ():
+            # The first that so few nodes can carry.
+            for settings in shuffled(rng, dimension):
+                if self._configurable({**drawn, **settings, **self.config}, experiment.nodes):
+                    drawn |= settings
+                    break
+        return drawn
+
     def _swarmed(self, plain: Experiment, rng: random.Random) -> Experiment:
         """The experiment with everything drawn but its workload, system, seed and length."""
         experiment = replace(
@@ -148,15 +158,9 @@ class CampaignPlan:
             concurrency=choose(rng, dealing.CONCURRENCIES),
             fault_interval_s=choose(rng, dealing.INTERVALS_S),
         )
-        config: dict[str, str] = self._known(plain.workload, {"keys": choose(rng, dealing.KEYS)})
-        space = self.tested.space if isinstance(self.tested, Configurable) else ()
-        for dimension in space:
-            # The first that so few nodes can carry.
-            for settings in shuffled(rng, dimension):
-                if self._configurable({**config, **settings, **self.config}, experiment.nodes):
-                    config |= settings
-                    break
-        experiment = replace(experiment, config={**config, **plain.config})
+        keys = self._known(plain.workload, {"keys": choose(rng, dealing.KEYS)})
+        settings = self._settings(experiment, rng)
+        experiment = replace(experiment, config={**keys, **settings, **plain.config})
         pool = tuple(catalogue()) if self.faults == ANY else self.faults
         families = [family for family in shuffled(rng, pool) if rng.random() < 0.5]
         return replace(experiment, faults=self._possible(experiment, families))

@@ -223,7 +223,7 @@ def _again_soon(seen: Seen) -> bool:
         and one.ended is not None
         and 0 <= other.began.time - one.ended.time <= 1_000_000_000
         for one in struck
-        for other in struck
+        for other in seen.faults
     )
 
 

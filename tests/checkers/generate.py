@@ -285,7 +285,11 @@ def _bring_back(random: Random, events: list[Event]) -> list[Event]:
     event = _pick(random, events, "read")
     if event is None:
         return events
-    earlier = [e for e in events[: event.index] if e.type == "invoke" and e.key == event.key and e.f in ("add", "put", "delete")]
+    earlier = [
+        e
+        for e in events[: event.index]
+        if e.type == "invoke" and e.key == event.key and e.f in ("add", "put", "delete")
+    ]
     if not earlier:
         return events
     value = random.choice(earlier).value

@@ -131,7 +131,12 @@ CASES: list[GoldenCase] = [
     # It may have happened, or not.
     GoldenCase("eventual/registers-delete-indeterminate", LOST, {}, "valid", {"resurrected": 0, "surviving": 1}, ""),
     GoldenCase(
-        "eventual/registers-delete-failed", LOST, {}, "invalid", {"lost": 1, "deleted": 0, "failed": 1}, "nothing remains"
+        "eventual/registers-delete-failed",
+        LOST,
+        {},
+        "invalid",
+        {"lost": 1, "deleted": 0, "failed": 1},
+        "nothing remains",
     ),
     # The delete had not seen 3.
     GoldenCase(
