@@ -19,7 +19,7 @@ import msgspec
 from msgspec.structs import replace
 
 from splitbrain.harness.campaigns.outcomes import RunOutcome
-from splitbrain.harness.campaigns.performing import PlannedRun
+from splitbrain.harness.campaigns.performing import RUN_CPU_S, PlannedRun
 from splitbrain.harness.campaigns.plan import CampaignPlan
 from splitbrain.harness.running.experiment import UsageProblem
 from splitbrain.harness.suggestions import did_you_mean
@@ -65,6 +65,11 @@ class Hunting:
     name: str
     plan: CampaignPlan
     runs: int
+
+    @property
+    def cpu_s(self) -> int:
+        """What it may take: much more than such runs do, and less than a run that never ends."""
+        return RUN_CPU_S + 10 * self.runs
 
     def do(self) -> Hunt:
         """Search, here and now."""

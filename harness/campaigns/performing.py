@@ -31,6 +31,10 @@ from splitbrain.harness.running.results import Result, ResultsError, Status, rea
 from splitbrain.harness.running.run import run
 
 
+RUN_CPU_S = 120
+"""Of CPU, in which a run must end: one of ten virtual seconds takes about two."""
+
+
 @dataclass(frozen=True)
 class PlannedRun:
     """A run to be performed. index: its number in the plan. twice: rule 2."""
@@ -38,6 +42,11 @@ class PlannedRun:
     index: int
     experiment: Experiment
     twice: bool = False
+
+    @property
+    def cpu_s(self) -> int:
+        """What it may take."""
+        return RUN_CPU_S * (1 + self.twice)
 
     def do(self) -> Performed:
         """Run it, here and now."""

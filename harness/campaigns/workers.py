@@ -25,8 +25,6 @@ from splitbrain.harness.running.interrupts import named
 
 MEMORY_MB = 4096
 """Of address space, which is some times what a run touches."""
-TASK_CPU_S = 600
-"""A run of ten virtual seconds takes about two."""
 TASKS_A_PROCESS = 200
 GLANCE_S = 0.2
 
@@ -35,7 +33,13 @@ R_co = TypeVar("R_co", covariant=True)
 
 
 class Task(Protocol[R_co]):
-    """Something to be done on a worker. It and what it gives are pickled."""
+    """Something to be done on a worker. It and what it gives are pickled.
+
+    cpu_s: seconds of CPU after which a process of the pool is ended.
+    """
+
+    @property
+    def cpu_s(self) -> int: ...
 
     def do(self) -> R_co: ...
 
@@ -111,7 +115,7 @@ def _result(task: Task[R], future: Future[R]) -> R:
     if problem is None:
         return future.result()
     if isinstance(problem, BrokenExecutor):
-        reason = f"its worker's process ended: out of memory, {TASK_CPU_S} s of CPU, or code that ends the process"
+        reason = f"its worker's process ended: out of memory, {task.cpu_s} s of CPU, or code that ends the process"
     else:
         reason = f"its worker failed, {' '.join(named(problem).split())}"
     return task.failed(reason)
@@ -163,7 +167,7 @@ _limited = False
 def _do(task: Task[R]) -> R:
     if _limited:
         used = resource.getrusage(resource.RUSAGE_SELF)
-        limit_s = int(used.ru_utime + used.ru_stime) + TASK_CPU_S
+        limit_s = int(used.ru_utime + used.ru_stime) + task.cpu_s
         resource.setrlimit(resource.RLIMIT_CPU, (limit_s, resource.RLIM_INFINITY))
     return task.do()
 

@@ -58,7 +58,7 @@ def test_a_torn_last_line_is_dropped_and_written_over(tmp_path: Path) -> None:
 def test_a_bad_line_in_the_middle_is_named(tmp_path: Path) -> None:
     path = tmp_path / "results.jsonl"
     path.write_bytes(b'{"index": 0}\n{"index"')
-    with pytest.raises(ResultsError, match="results.jsonl, line 1: .*missing required field"):
+    with pytest.raises(ResultsError, match=r"results.jsonl, line 1: .*missing required field"):
         OutcomeFile(path)
 
 
