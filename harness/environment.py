@@ -280,10 +280,13 @@ class Environment(Protocol):
     """A place to run.
 
     name: as in `--env`. abilities: among `ABILITIES`. Making one starts nothing; `open` does.
+    members: nodes that belong to the cluster at present: at first all but spares; a fault may change that.
     """
 
     name: str
     abilities: frozenset[str]
+
+    members: list[str]
 
     @property
     def machines(self) -> Mapping[str, Machine]: ...

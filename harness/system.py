@@ -168,6 +168,23 @@ class Configurable(Protocol):
 
 
 @runtime_checkable
+class Elastic(Protocol):
+    """A system whose nodes join and leave while it serves."""
+
+    async def join(self, environment: Environment, machine: Machine, members: tuple[str, ...]) -> None:
+        """Start a node on a machine that holds nothing, and have it join these. Returns once it is one of them."""
+
+    async def leave(self, environment: Environment, node: str, members: tuple[str, ...], *, gone: bool) -> None:
+        """Have a node leave the others, which are `members`. Returns once it has handed over what it held.
+
+        gone: its machine is dead, and it hands nothing over.
+        """
+
+    async def members(self, environment: Environment, node: str) -> frozenset[str]:
+        """Who is in the cluster, as this node sees it. Empty if it does not answer."""
+
+
+@runtime_checkable
 class Led(Protocol):
     """A system in which one node leads."""
 

@@ -15,14 +15,15 @@
    stop that
    names nodes, a restart or a resume, is made up for by the stage "recovered" as well: then every node answered.
 6. Evidence of a stop may say `stood`: false if the fault had ended before the stop. It may say `died`: the nodes whose
-   processes died by themselves.
+   processes died by themselves. Evidence of a change of the cluster's members says who they are then, `members`.
 7. Other nemesis events, as in Jepsen's own histories, neither start nor stop a fault.
-8. Nodes are named by lists of strings, in an action's `nodes` and in the evidence's `died`. Anything else is refused.
+8. Nodes are named by lists of strings: an action's `nodes`, the evidence's `died` and `members`. Anything else
+   is refused.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -80,6 +81,12 @@ class Action:
         return frozenset((self.completion is not None and _evidence(self.completion).get("died")) or ())
 
     @property
+    def members(self) -> frozenset[str] | None:
+        """The members of the cluster after it, if it changed them."""
+        members = _evidence(self.completion).get("members") if self.completion is not None else None
+        return None if members is None else frozenset(members)
+
+    @property
     def detail(self) -> str:
         """The evidence of it, or its error."""
         if self.completion is None:
@@ -129,7 +136,8 @@ def actions(history: History) -> list[Action]:
         value = event.value
         if not isinstance(value, Mapping) or "fault" not in value or value.get("phase") not in ("start", "stop"):
             continue
-        _hold_names(event, _evidence(event).get("died"), "died")
+        for what in ("died", "members"):
+            _hold_names(event, _evidence(event).get(what), what)
         one = (event.f, str(value.get("strike")))
         if one in waiting:
             waiting.pop(one).completion = event
@@ -162,6 +170,12 @@ def faults(history: History) -> list[Fault]:
                 fault.stop = action
                 standing.remove(fault)
     return found
+
+
+def first_fault(history: History, families: Collection[str]) -> int | None:
+    """The index of the event that starts the first fault of these families, or None if none began. O(n)."""
+    found = faults(history) if families else ()
+    return next((fault.start.invocation.index for fault in found if fault.family in families), None)
 
 
 def unhealed(history: History) -> str | None:

@@ -2,9 +2,10 @@
 
 1. Operations are those of clients; replica polls are none. The load is those invoked before the stage "recovery", or
    all in a history without it.
-2. Nodes are those that clients used, that polls asked, or that faults named. A node was read at the end if there was a
-   final read (`final_reads`) through it. Where clients have no operation `read`, any other does that was ok and was
-   invoked after the stage "final-reads".
+2. Nodes are those that clients used, that polls asked, or that faults named; where faults changed the members of the
+   cluster, those that are in it at the end. A node was read at the end if there was a final read (`final_reads`)
+   through it. Where clients have no operation `read`, any other does that was ok and was invoked after the stage
+   "final-reads".
 3. A fault with effect is one whose start says so (`faults`).
 """
 
@@ -69,7 +70,7 @@ class Observations:
             done,
             _by_family(found, Span.of(operations)),
             [_gone(fault) for fault in found if fault.stop is not None and fault.stop.gone_before],
-            sorted(nodes.union(*(action.nodes for action in done))),
+            sorted(_members(done, nodes.union(*(action.nodes for action in done)))),
             sorted(_read_through(final) or _asked_through(operations, reached)),
             final,
         )
@@ -114,6 +115,14 @@ class Observations:
         asked = [o.key for o in self.history.operations if o.f == "read" and o.invocation.index > begun.index]
         through = {(key, node_of(read)) for key, reads in self.final.by_key.items() for read in reads}
         return [(key, node) for key in dict.fromkeys(asked) for node in self.read if (key, node) not in through]
+
+
+def _members(done: Sequence[Action], nodes: frozenset[str] | set[str]) -> frozenset[str] | set[str]:
+    """The nodes that are in the cluster at the end."""
+    for action in reversed(done):
+        if action.members is not None:
+            return action.members
+    return nodes
 
 
 def _by_family(found: Sequence[Fault], span: Span) -> dict[str, FamilyFigures]:

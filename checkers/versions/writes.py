@@ -19,7 +19,7 @@ Operations: `put` with value {"write": id}; its completion lists in "seen" the w
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from splitbrain.checkers.histories.columns import FOREVER
 from splitbrain.checkers.histories.event import HistoryError
@@ -59,7 +59,7 @@ class Write:
     @property
     def ended(self) -> int:
         """Index of its completion; FOREVER if none came."""
-        return self.operation.completion.index if self.operation.completion else FOREVER
+        return completion_index(self.operation)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +107,12 @@ class Versions:
             if write.deletes and write.outcome != "fail":
                 deletes.setdefault(write.key, []).append(write)
         return cls(writes, tuple(reads), deletes)
+
+    def until(self, end: int | None) -> Versions:
+        """With the reads only that were over before that event, or all. Every write stays, with what it had seen."""
+        if end is None:
+            return self
+        return replace(self, reads=tuple(pair for pair in self.reads if completion_index(pair[0]) < end))
 
     def known(self, id_: int, key: Key) -> bool:
         """Whether anybody put or deleted under that id at that key."""
@@ -169,6 +175,11 @@ class Versions:
                     ahead.append(id_)
         found = reached & wanted
         return min(found) if found else None
+
+
+def completion_index(operation: Operation) -> int:
+    """The event index of its completion; FOREVER if none came."""
+    return operation.completion.index if operation.completion else FOREVER
 
 
 def _write(operation: Operation) -> Write:

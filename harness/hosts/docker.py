@@ -56,16 +56,17 @@ class DockerEnvironment:
     """An `environment.Environment` of containers.
 
     nodes: their names; letters, digits and dashes. image: what they are made of; by default only what the harness
-    itself needs there.
+    itself needs there. spares: names of containers in which nothing runs at first.
     """
 
     name = "docker"
     abilities = frozenset({"cut", "kill", "pause", "wipe"})
 
-    def __init__(self, nodes: Sequence[str], image: NodeImage = BARE) -> None:
+    def __init__(self, nodes: Sequence[str], image: NodeImage = BARE, spares: Sequence[str] = ()) -> None:
         self.run = secrets.token_hex(4)
+        self.members = list(nodes)
         self._image = image
-        self._nodes = tuple(nodes)
+        self._nodes = (*nodes, *spares)
         self._progress: Progress = lambda line: None
         self._client: DockerClient | None = None
         self._machines: dict[str, SshMachine] = {}

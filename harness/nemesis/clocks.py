@@ -74,6 +74,7 @@ class ClockSetter:
 
     def __init__(self, environment: Environment, system: System) -> None:
         self._machines = environment.machines
+        self._members = environment.members
         self._changing: dict[int, asyncio.Task[None]] = {}
         self._times: dict[int, int] = {}
 
@@ -87,12 +88,12 @@ class ClockSetter:
             number = how["strike"]
             self._times[number] = 1
             self._changing[number] = asyncio.create_task(self._change(how))
-        detail = ", ".join(wrong[node] for node in how["nodes"])
-        return observed(invocation, all(text.endswith("as set") for text in wrong.values()), detail)
+        detail = ", ".join(_told(node, *wrong[node], "drift" in how) for node in how["nodes"])
+        return observed(invocation, all(as_set for _, as_set in wrong.values()), detail)
 
     async def _right(self, invocation: Invocation) -> Mapping[str, Any]:
         how = invocation.value
-        nodes = how.get("nodes", list(self._machines))
+        nodes = how.get("nodes", list(self._members))
         seen: dict[str, Any] = {}
         numbers = [how["strike"]] if "strike" in how else list(self._changing)
         changed = [await self._stop_changing(number) for number in numbers if number in self._changing]
@@ -107,21 +108,18 @@ class ClockSetter:
         told = ", ".join(f"{node} {reading:+.3f} s" for node, reading in off.items())
         return observed(invocation, not off, told or f"right on {', '.join(nodes)}", **seen)
 
-    async def _wrong(self, how: Mapping[str, Any]) -> dict[str, str]:
+    async def _wrong(self, how: Mapping[str, Any]) -> dict[str, tuple[float, bool]]:
         """By node: how wrong its clock is, and whether that is what was to be."""
         nodes = how["nodes"]
         first = await self._read(nodes)
         if "drift" not in how:
-            return {
-                node: _told(node, first[node], "s", abs(first[node] - how["offset_s"][node]) <= TOLERANCE_S)
-                for node in nodes
-            }
+            return {node: (first[node], abs(first[node] - how["offset_s"][node]) <= TOLERANCE_S) for node in nodes}
         began_s = asyncio.get_running_loop().time()
         await asyncio.sleep(WATCHED_S)
         later = await self._read(nodes)
         passed_s = asyncio.get_running_loop().time() - began_s
         rates = {node: (later[node] - first[node]) / passed_s for node in nodes}
-        return {node: _told(node, rate, "s/s", _near(rate, how["drift"][node])) for node, rate in rates.items()}
+        return {node: (rate, _near(rate, how["drift"][node])) for node, rate in rates.items()}
 
     async def _change(self, how: Mapping[str, Any]) -> None:
         """Set the clocks again and again: to right and wrong in turns, or to another offset each time."""
@@ -158,10 +156,11 @@ class TimerSetter:
 
     def __init__(self, environment: Environment, system: System) -> None:
         self._machines = environment.machines
+        self._members = environment.members
 
     async def invoke(self, invocation: Invocation) -> Mapping[str, Any]:
         how = invocation.value
-        nodes = how.get("nodes", list(self._machines))
+        nodes = how.get("nodes", list(self._members))
         seen: dict[str, Any] = {}
         if how["phase"] == "start":
             drift = how["drift"]
@@ -173,7 +172,7 @@ class TimerSetter:
         await each(self._machines[node].set_clock(ClockSetting(monotonic_drift=drift[node])) for node in nodes)
         rates = await self._rates(nodes)
         near = {node: _near(rates[node], drift[node]) for node in nodes}
-        detail = ", ".join(_told(node, rates[node], "s/s", near[node]) for node in nodes)
+        detail = ", ".join(_told(node, rates[node], near[node], drifts=True) for node in nodes)
         return observed(invocation, all(near.values()), detail, **seen)
 
     async def _rates(self, nodes: list[str]) -> dict[str, float]:
@@ -194,8 +193,8 @@ def _near(rate: float, drift: float) -> bool:
     return abs(rate - drift) <= max(abs(drift) / 2, LEAST_DRIFT / 2)
 
 
-def _told(node: str, reading: float, unit: str, near: bool) -> str:
-    return f"{node} {reading:+.3f} {unit}, {'as set' if near else 'not as set'}"
+def _told(node: str, reading: float, as_set: bool, drifts: bool) -> str:
+    return f"{node} {reading:+.3f} {'s/s' if drifts else 's'}, {'as set' if as_set else 'not as set'}"
 
 
 FAMILIES = (

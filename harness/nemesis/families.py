@@ -10,7 +10,16 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.metadata import entry_points
 
-from splitbrain.harness.nemesis import clocks, disks, flapping, packets, partitions, processes, storms
+from splitbrain.harness.nemesis import (
+    clocks,
+    disks,
+    flapping,
+    membership,
+    packets,
+    partitions,
+    processes,
+    storms,
+)
 from splitbrain.harness.nemesis.fault_family import FaultFamily
 from splitbrain.harness.nemesis.package import FaultPackage
 from splitbrain.harness.nemesis.schedule import Schedule
@@ -24,7 +33,7 @@ GROUP = "splitbrain.faults"
 @cache
 def families() -> Mapping[str, FaultFamily]:
     """The families by name."""
-    modules = (partitions, flapping, packets, processes, storms, clocks, disks)
+    modules = (partitions, flapping, packets, processes, storms, clocks, disks, membership)
     ours = {family.name: family for module in modules for family in module.FAMILIES}
     theirs = [entry for entry in entry_points(group=GROUP) if entry.name not in ours]
     return {**ours, **{entry.name: entry.load() for entry in theirs}}

@@ -3,12 +3,14 @@
 1. Strikes that hold the same thing never overlap (`schedule`). So a heal ends only what its own start broke.
 2. The final generator ends every fault that still stands, in a fixed order: links, then pauses, then processes. A
    process may need the others to start, so they must be neither paused nor cut off.
+3. A strike hits members of the cluster only. If none of its nodes is one any more, it says neither that it took effect
+   nor that not.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from splitbrain.harness.environment import Environment
@@ -48,17 +50,30 @@ class FaultPackage:
 
     def nemesis(self, environment: Environment, system: System) -> Nemesis:
         """One nemesis that performs the operations of all families."""
-        return ByFamily({family.name: family.nemesis(environment, system) for family in self.families})
+        nemeses = {family.name: family.nemesis(environment, system) for family in self.families}
+        return ByFamily(nemeses, environment.members, {each.name for each in self.families if each.changes_members})
 
 
 class ByFamily:
-    """A nemesis that hands each operation to its family's own."""
+    """A nemesis that hands each operation to its family's own.
 
-    def __init__(self, nemeses: Mapping[str, Nemesis]) -> None:
+    members: of the cluster, at present. changing: families that change those, and name others too.
+    """
+
+    def __init__(self, nemeses: Mapping[str, Nemesis], members: Sequence[str], changing: Collection[str] = ()) -> None:
         self._nemeses = nemeses
+        self._members = members
+        self._changing = changing
 
     async def invoke(self, invocation: Invocation) -> Mapping[str, Any]:
         family = invocation.value["fault"]
         if family not in self._nemeses:
             raise ValueError(f"no nemesis for {family!r}; there is one for {', '.join(self._nemeses)}")
-        return await self._nemeses[family].invoke(invocation)
+        named = invocation.value.get("nodes", ())
+        present = [node for node in named if node in self._members]
+        if family in self._changing or len(present) == len(named):
+            return await self._nemeses[family].invoke(invocation)
+        if not present:
+            return {**invocation.value, "evidence": {"detail": f"{', '.join(named)} left the cluster"}}
+        struck = replace(invocation, value={**invocation.value, "nodes": present})
+        return await self._nemeses[family].invoke(struck)

@@ -71,8 +71,9 @@ class Killer:
             left = await self.take_down(nodes)
             detail = f"process still there on {', '.join(left)}" if left else f"process gone on {', '.join(nodes)}"
             return observed(invocation, not left, detail)
-        nodes = invocation.value.get("nodes", list(machines))
-        gone = [node for node in machines if not await machines[node].running()]
+        members = list(self._environment.members)
+        nodes = invocation.value.get("nodes", members)
+        gone = [node for node in members if not await machines[node].running()]
         seen: dict[str, Any] = {}
         if "strike" in invocation.value:
             seen["stood"] = set(nodes).issubset(gone)
@@ -115,7 +116,7 @@ class Pauser:
     async def invoke(self, invocation: Invocation) -> Mapping[str, Any]:
         machines = self._environment.machines
         if invocation.value["phase"] == "stop":
-            nodes = invocation.value.get("nodes", list(machines))
+            nodes = invocation.value.get("nodes", list(self._environment.members))
             paused = sorted(self._paused.intersection(nodes))
             answers = await each(self._system.ready(self._environment, node) for node in paused)
             seen: dict[str, Any] = {"stood": not any(answers)} if answers else {}

@@ -66,8 +66,8 @@ class Storm:
         for number in numbers:
             if number in self._blowing:
                 await self._blowing.pop(number)
-        nodes = how.get("nodes", list(machines))
-        gone = [node for node in machines if not await machines[node].running()]
+        nodes = how.get("nodes", list(self._environment.members))
+        gone = [node for node in self._environment.members if not await machines[node].running()]
         died = sorted({*self._died.intersection(nodes), *await died_by_themselves(self._environment, gone)})
         self._died.difference_update(nodes)
         seen: dict[str, Any] = {"died": died} if died else {}
@@ -133,7 +133,7 @@ class Roller:
         left = [node for number in numbers if number in self._rolling for node in await self._rolling.pop(number)]
         if left:
             return observed(invocation, False, f"process never gone on {', '.join(left)}")
-        nodes = how.get("nodes", list(machines))
+        nodes = how.get("nodes", list(self._environment.members))
         gone = [node for node in nodes if not await machines[node].running()]
         died = await died_by_themselves(self._environment, gone)
         await each(self._system.start(self._environment, machines[node]) for node in gone)

@@ -17,11 +17,12 @@ KINDS = ("one", "minority", "majority", "all", "some")
 class Targets:
     """The nodes of a run, as families see them before it starts.
 
-    nodes: their names. primaries: sets of nodes that hold the same keys, if the system says so. expendable: nodes that
-    may lose what they hold: as many as the system tolerates.
+    nodes: their names. spares: of further nodes, which are no members at first. primaries: sets of nodes that hold the
+    same keys, if the system says so. expendable: nodes that may lose what they hold: as many as the system tolerates.
     """
 
     nodes: tuple[str, ...]
+    spares: tuple[str, ...] = ()
     primaries: tuple[tuple[str, ...], ...] = ()
     expendable: tuple[str, ...] = ()
 
@@ -45,12 +46,17 @@ class Targets:
         return sorted(shuffled(rng, self.nodes)[:count])
 
 
-def targets(system: System, nodes: Sequence[str]) -> Targets:
+def targets(system: System, nodes: Sequence[str], spares: Sequence[str] = ()) -> Targets:
     """The nodes as this system, configured for so many, sees them."""
     tolerated = system.tolerates(len(nodes)) if isinstance(system, Tolerant) else 0
     owned = system.owners(tuple(nodes)) if isinstance(system, Partitioned) else ()
     # Those that may lose what they hold are the same ones for the whole run: of each thing, another node has a copy.
-    return Targets(tuple(nodes), tuple(tuple(some) for some in owned), tuple(nodes[: max(0, tolerated)]))
+    return Targets(
+        tuple(nodes),
+        tuple(spares),
+        tuple(tuple(some) for some in owned),
+        tuple(nodes[: max(0, tolerated)]),
+    )
 
 
 def in_turn(kinds: Sequence[str], seed: int, turn: int) -> str:

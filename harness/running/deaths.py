@@ -21,7 +21,7 @@ async def deaths(environment: Environment, known: Collection[str]) -> dict[str, 
 
     known: nodes that were found dead before, and started again since.
     """
-    nodes = list(environment.machines)
+    nodes = list(environment.members)
     found = await asyncio.gather(*(_runs(environment.machines[node]) for node in nodes))
     died = dict.fromkeys([*known, *(node for node, runs in zip(nodes, found, strict=True) if not runs)])
     text = "died by itself: nobody killed its process"

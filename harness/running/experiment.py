@@ -22,7 +22,7 @@ from splitbrain.harness.running.environments import ENVIRONMENTS, EnvironmentKin
 from splitbrain.harness.running.simulable import unsimulated_program
 from splitbrain.harness.seeds import split
 from splitbrain.harness.suggestions import did_you_mean
-from splitbrain.harness.system import System
+from splitbrain.harness.system import Elastic, System
 from splitbrain.harness.systems import DEFAULT as DEFAULT_SYSTEM
 from splitbrain.harness.workload import Plan, Workload
 
@@ -35,6 +35,10 @@ RANGES: Mapping[str, tuple[float, float]] = {
     "spare_clients": (0, 100_000),
     "fault_interval_s": (0.05, 86_400),
 }
+
+
+SPARES = 2
+"""Machines that may join a cluster, besides its nodes."""
 
 
 class UsageProblem(ValueError):
@@ -70,6 +74,11 @@ class Experiment:
     def names(self) -> tuple[str, ...]:
         """The nodes' names."""
         return tuple(f"n{number}" for number in range(1, self.nodes + 1))
+
+    @property
+    def spares(self) -> tuple[str, ...]:
+        """The names of machines that may join the cluster, where a fault has some do so."""
+        return tuple(f"n{self.nodes + number}" for number in range(1, SPARES + 1))
 
     @property
     def command(self) -> str:
@@ -115,11 +124,12 @@ class Experiment:
             {**chosen.config, **{key: value for key, value in self.config.items() if key in chosen.config}},
         )
         try:
-            theirs = {key: value for key, value in self.config.items() if key in tested.config}
+            asked = {**chosen.settings, **self.config}
+            theirs = {key: value for key, value in asked.items() if key in tested.config}
             configured = tested.configure(theirs, seed=split(self.seed, "system"), nodes=self.nodes)
             faults = fault_package(
                 self.faults,
-                targets(configured, self.names),
+                targets(configured, self.names, self.spares),
                 seed=split(self.seed, "faults"),
                 time_limit_s=self.time_limit_s,
                 commands_s=kind.fault_commands_s,
@@ -135,8 +145,13 @@ class Experiment:
             others = ", ".join(name for name, each in ENVIRONMENTS.items() if not each.simulated)
             text = f"{tested.name} can't be simulated: its program {program} has no `simulate`"
             raise UsageProblem(f"{text}; choose another --env ({others})")
-        environment = kind.make(self.names, configured, split(self.seed, "environment"))
+        spares = self.spares if "spares" in faults.requires else ()
+        environment = kind.make(self.names, spares, configured, split(self.seed, "environment"))
         self._check_abilities(faults, environment)
+        if spares and not isinstance(configured, Elastic):
+            raise UsageProblem(
+                f"nodes of {tested.name} can't join and leave while it serves; leave {','.join(self.faults)} out"
+            )
         return Prepared(self, chosen, configured, faults, plan, kind, environment)
 
     def _check_ranges(self) -> None:

@@ -23,7 +23,7 @@ Runs on any asyncio loop. On a VirtualLoop the same generator and seed give the 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Coroutine
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -77,7 +77,7 @@ class Interpreter:
     test: names the nodes and the concurrency. open_client: see `OpenClient`. nemesis: None if the generators have
     nothing for it. record: takes each event, in order. operation_timeout_s: until an operation is given up.
     spare_clients: how many threads may be added (rule 3); None for `SPARE_FACTOR` times the concurrency. nemesis_limit:
-    rule 5.
+    rule 5. members: the nodes that serve at present, which may change; None for all of the test's.
     Threads are spread over the nodes in turn; an invocation that names a node goes through that one instead.
     """
 
@@ -91,6 +91,7 @@ class Interpreter:
         operation_timeout_s: float = 5.0,
         spare_clients: int | None = None,
         nemesis_limit: int = 1,
+        members: Sequence[str] | None = None,
     ) -> None:
         if not test.nodes or test.concurrency < 1:
             raise ValueError("a test needs at least one node and a concurrency of at least 1")
@@ -113,6 +114,7 @@ class Interpreter:
         self._spare: list[Thread] = []
         self._busy: dict[Thread, asyncio.Task[None]] = {}
         self._nemesis_limit = nemesis_limit
+        self._members = test.nodes if members is None else members
         self._injections = 0
         self._injecting: dict[asyncio.Task[None], None] = {}
         self._clients: dict[Thread, dict[str, OperationClient]] = {}
@@ -241,7 +243,7 @@ class Interpreter:
             self._injecting[task] = None
             task.add_done_callback(self._injecting.pop)
             return event
-        node = invocation.node or self._test.nodes[thread % len(self._test.nodes)]
+        node = invocation.node or self._members[thread % len(self._members)]
         if node not in self._test.nodes:
             raise ValueError(f"{invocation.f} names node {node!r}; there are {', '.join(self._test.nodes)}")
         process = self._processes[thread]
@@ -288,6 +290,8 @@ class Interpreter:
 
     async def _complete(self, thread: Thread, process: int, node: str, invocation: Invocation) -> Completion:
         limit_s = self._operation_timeout_s
+        if node not in self._members:
+            return Completion("fail", None, f"not-a-member: {node} is not in the cluster at present")
         try:
             async with asyncio.timeout(limit_s) as limit:
                 client = await self._client(thread, process, node)

@@ -190,7 +190,7 @@ class _Run:
 
     async def _run_workload(self, environment: Environment) -> None:
         prepared, experiment = self._prepared, self._experiment
-        await _all(prepared.system.start(environment, machine) for machine in environment.machines.values())
+        await _all(prepared.system.start(environment, environment.machines[node]) for node in experiment.names)
         self._progress(
             f"{experiment.nodes} nodes of {prepared.system.name} answer; {experiment.time_limit_s:g} s of load"
         )
@@ -202,18 +202,20 @@ class _Run:
 
         writer = HistoryWriter(self._folder.history)
         interpreter = Interpreter(
-            Test(nodes=experiment.names, concurrency=experiment.concurrency),
+            Test(nodes=tuple(environment.machines), concurrency=experiment.concurrency),
             open_client=open_client,
             record=lambda event: self._record(event, writer),
             nemesis=prepared.faults.nemesis(environment, prepared.system),
             operation_timeout_s=OPERATION_TIMEOUT_S,
             spare_clients=experiment.spare_clients,
             nemesis_limit=AT_ONCE,
+            members=environment.members,
         )
         self._statistics = interpreter.statistics
         try:
             await self._load_and_heal(interpreter, environment)
-            final = with_final_stage(prepared.workload.final(prepared.plan))
+            plan = replace(prepared.plan, nodes=tuple(environment.members))
+            final = with_final_stage(prepared.workload.final(plan))
             await interpreter.run(validated(prepared.workload.schemas, final))
             interpreter.stage("end")
         finally:
@@ -248,7 +250,7 @@ class _Run:
         down = await unrecovered(
             prepared.system,
             environment,
-            experiment.names,
+            environment.members,
             prepared.workload.probe or PROBES.get(prepared.workload.interface),
             RECOVERY_S,
         )

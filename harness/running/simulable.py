@@ -39,6 +39,10 @@ class _Environment:
 
     machines: Mapping[str, _Machine]
 
+    @property
+    def members(self) -> list[str]:
+        return list(self.machines)
+
 
 def unsimulated_program(system: System, nodes: Sequence[str]) -> str:
     """The name of the program that a system starts and that can't be simulated; "" if there is none known."""

@@ -1,8 +1,9 @@
 """The environment `sim`: every node in this process, in virtual time, from one seed.
 
 1. It only works on a VirtualLoop (`run_simulated`).
-2. Clients share one host, outside the cluster.
-3. It can do all that an environment may be able to do, but has no spare machines.
+2. Clients share one host, outside the cluster. What they open by asyncio, such as a stream, is a socket of that host: a
+   connection that works on real machines works here.
+3. It can do all that an environment may be able to do.
 """
 
 from __future__ import annotations
@@ -14,20 +15,32 @@ from splitbrain.harness.environment import ABILITIES, CLIENTS, Endpoint, Environ
 from splitbrain.harness.seeds import split
 from splitbrain.harness.simulation.loop import VirtualLoop
 from splitbrain.harness.simulation.network import LinkConditions, SimulatedNetwork
+from splitbrain.harness.simulation.programs.addresses import CLIENT_HOST, Addresses
+from splitbrain.harness.simulation.programs.sockets import HostSockets
+from splitbrain.harness.simulation.programs.tcp import SimulatedTcp
 from splitbrain.harness.simulation.simulated_machine import SimulatedMachine
 
 
 class SimulatedEnvironment:
     """Implements `environment.Environment`.
 
-    nodes: names. seed: for network, disks and processes. conditions: of every link at first.
+    nodes: names. spares: names of machines on which nothing runs at first. seed: for network, disks and processes.
+    conditions: of every link at first.
     """
 
     name = "sim"
-    abilities = ABILITIES - {"spares"}
+    abilities = ABILITIES
 
-    def __init__(self, nodes: Sequence[str], *, seed: int, conditions: LinkConditions | None = None) -> None:
-        self._nodes = tuple(nodes)
+    def __init__(
+        self,
+        nodes: Sequence[str],
+        *,
+        seed: int,
+        spares: Sequence[str] = (),
+        conditions: LinkConditions | None = None,
+    ) -> None:
+        self.members = list(nodes)
+        self._nodes = (*nodes, *spares)
         self._seed = seed
         self._conditions = conditions
         self._network: SimulatedNetwork | None = None
@@ -55,6 +68,10 @@ class SimulatedEnvironment:
             name: SimulatedMachine(name, loop, network, seed=split(self._seed, f"machine {name}"))
             for name in self._nodes
         }
+        tcp = SimulatedTcp(CLIENT_HOST, loop, network, seed=split(self._seed, "clients"))
+        loop.sockets = HostSockets(
+            loop, tcp, Addresses(self._nodes), lambda port, receive: network.bind((CLIENT_HOST, port), receive)
+        )
         progress(f"{len(self._nodes)} simulated nodes")
 
     async def close(self) -> None:

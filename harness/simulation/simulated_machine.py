@@ -36,11 +36,14 @@ from splitbrain.harness.seeds import draw, split
 from splitbrain.harness.simulation.disk import Done, Failed, Record, SimulatedDisk
 from splitbrain.harness.simulation.loop import VirtualLoop
 from splitbrain.harness.simulation.network import SimulatedEndpoint, SimulatedNetwork
+from splitbrain.harness.simulation.simulated_files import SimulatedFiles
 
 RECEIVE_BUFFER_BYTES = 212_992
 """Linux's net.core.rmem_default."""
 EPOCH_NS = 1_700_000_000_000_000_000
 """What every machine's calendar shows when a simulation starts, if it is right."""
+TICK_S = 1e-9
+"""By how much a timer is late whose clock has been set."""
 Callback = Callable[..., object]
 
 
@@ -59,7 +62,8 @@ class Timer:
 class SimulatedMachine:
     """One node. Implements `environment.Machine` for the harness; the rest is for its process.
 
-    name: the node's. host: the same. rng: the process's own randomness, anew for each start.
+    name: the node's. host: the same. rng: the process's own randomness, anew for each start. loop, network: what the
+    machine's kernel works on, paused or not. files: those of programs that use `open`.
     """
 
     def __init__(self, name: str, loop: VirtualLoop, network: SimulatedNetwork, *, seed: int) -> None:
@@ -67,10 +71,11 @@ class SimulatedMachine:
         self.host = name
         self.taken_down = False
         self.rng: random.Random = draw(split(seed, "process 0"))
-        self._loop = loop
-        self._network = network
+        self.loop = self._loop = loop
+        self.network = self._network = network
         self._seed = seed
         self._disk = SimulatedDisk(loop, seed=split(seed, "disk"))
+        self.files = SimulatedFiles(draw(split(seed, "files")))
         self._process: SimulatedProcess | None = None
         self._starts = 0
         self._life = 0
@@ -102,6 +107,9 @@ class SimulatedMachine:
         """Call back at this moment (monotonic seconds), or when resumed after it."""
         timer = Timer()
         true_s = (when - self.now()) / (1 + self._clock.monotonic_drift)
+        if self._clock_set_s:
+            # Rounded down, the clock would not quite show that moment, and who asks again would ask without end.
+            true_s += TICK_S
         self._loop.deliver(max(0.0, true_s), self._fire, self._life, timer, callback, args)
         return timer
 
@@ -206,6 +214,7 @@ class SimulatedMachine:
         if self._process is not None:
             raise EnvironmentFailure(f"{self.name} can't be wiped while {self._log_name} runs; kill it first")
         self._disk.wipe()
+        self.files.wipe()
 
     async def set_clock(self, clock: ClockSetting) -> None:
         """Raises ValueError for a monotonic clock that would stand still or run backwards."""

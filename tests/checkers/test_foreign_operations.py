@@ -36,6 +36,10 @@ REFUSING: Mapping[str, list[Lines]] = {
     "total-queue": [Lines("q").ok(0, "enqueue", 1).ok(0, "drain", None, [1])],
     "bank": [Lines().ok(0, "read", None, {"a": 1}).ok(0, "read", None, {"a": 1})],
     "long-fork": [Lines().ok(0, "txn", [["w", "x", 1]]).ok(0, "txn", [["r", "x", None]], [["r", "x", 1]])],
+    "causal-reverse": [Lines().ok(0, "write", 1).ok(0, "read", None, [1])],
+    "kafka": [Lines().ok(0, "send", [["send", "x", 1]], [["send", "x", [0, 1]]]).ok(0, "assign", ["x"])],
+    "lock": [Lines("l").ok(0, "acquire", None, {"token": 1}).ok(0, "release", {"token": 1})],
+    "broadcast": [Lines("m").ok(0, "broadcast", 1).ok(0, "read", None, [1])],
 }
 OPTIONS: Mapping[str, Mapping[str, str]] = {"linearizable": {"model": "register"}}
 # Each checker to which the kind of operation is irrelevant, and why.

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Sequence
 from typing import assert_never
 
 from splitbrain.harness.environment import Address, Endpoint
@@ -38,7 +39,14 @@ class SimulatedNode:
     """A node on a simulated machine. port: where it listens."""
 
     def __init__(
-        self, machine: SimulatedMachine, members: list[Member], config: Config, secret: bytes, cluster: str, port: int
+        self,
+        machine: SimulatedMachine,
+        members: list[Member],
+        config: Config,
+        secret: bytes,
+        cluster: str,
+        port: int,
+        seeds: Sequence[Address] = (),
     ) -> None:
         self._machine = machine
         self._port = port
@@ -55,6 +63,7 @@ class SimulatedNode:
             cluster=cluster,
             reader=self._disk,
             bits=machine.rng.getrandbits,
+            seeds=seeds,
         )
 
     def start(self) -> None:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import count
+from itertools import count, cycle
 from typing import Any
 
 from splitbrain.harness.environment import Environment, EnvironmentFailure, Machine, Program
@@ -68,7 +68,10 @@ class Dynamo:
         )
 
     async def start(self, environment: Environment, machine: Machine) -> None:
-        await machine.start(self._program(environment, machine.name))
+        await self._started(environment, machine, self._program(environment, machine.name))
+
+    async def _started(self, environment: Environment, machine: Machine, program: Program) -> None:
+        await machine.start(program)
         deadline = asyncio.get_running_loop().time() + START_PATIENCE_S
         while not await self.ready(environment, machine.name):
             if asyncio.get_running_loop().time() > deadline:
@@ -112,6 +115,44 @@ class Dynamo:
     def describe(self) -> Mapping[str, Any]:
         return dict(self.config)
 
+    async def join(self, environment: Environment, machine: Machine, members: tuple[str, ...]) -> None:
+        seed = environment.machines[members[0]].host
+        await self._started(environment, machine, self._program(environment, machine.name, seed=seed))
+        joining = Member(machine.name, (machine.host, PORT))
+        await self._operate(environment, members, lambda client: client.join(joining))
+        while machine.name not in await self.members(environment, machine.name):
+            await asyncio.sleep(0.1)
+
+    async def leave(self, environment: Environment, node: str, members: tuple[str, ...], *, gone: bool) -> None:
+        await self._operate(environment, members, lambda client: client.leave(node, gone=gone))
+        while any([node in await self.members(environment, other) for other in members]):
+            await asyncio.sleep(0.1)
+
+    async def members(self, environment: Environment, node: str) -> frozenset[str]:
+        connection = await self.connect(environment, node)
+        try:
+            async with asyncio.timeout(1.0):
+                ring: Any = (await connection.client.status())["ring"]
+        except (StoreError, TimeoutError):
+            return frozenset()
+        finally:
+            await connection.close()
+        return frozenset(ring["members"]) | frozenset(ring["leaving"])
+
+    async def _operate(
+        self, environment: Environment, members: tuple[str, ...], ask: Callable[[Client], Awaitable[object]]
+    ) -> None:
+        """Ask one member after another, until one does it; the run's own bound ends what none does."""
+        for node in cycle(members):
+            connection = await self.connect(environment, node)
+            try:
+                await ask(connection.client)
+                return
+            except StoreError:
+                await asyncio.sleep(0.2)
+            finally:
+                await connection.close()
+
     def tolerates(self, nodes: int) -> int:
         """An acknowledged write is on W different disks, a hinted one too, so all but one of these may lose it.
 
@@ -130,13 +171,18 @@ class Dynamo:
     def _secret(self) -> bytes:
         return hashlib.blake2b(f"cluster/{self.seed}".encode(), digest_size=32).digest()
 
-    def _program(self, environment: Environment, node: str) -> Program:
-        members = [Member(name, (machine.host, PORT)) for name, machine in environment.machines.items()]
+    def _program(self, environment: Environment, node: str, seed: str | None = None) -> Program:
+        """The node's process. seed: where to find the cluster that it will join; None for a member of it."""
+        hosts = {name: environment.machines[name].host for name in environment.members}
+        members = [] if seed else [Member(name, (host, PORT)) for name, host in hosts.items()]
+        seeds = [(seed, PORT)] if seed else []
         key_file, data = f"{FOLDER}/cluster.key", f"{FOLDER}/data"
         command = ["splitbrain-store", "serve", "--name", node, "--key-file", key_file, "--cluster", CLUSTER]
         command += ["--engine", self.engine, "--data", data, "--listen", f"{environment.machines[node].host}:{PORT}"]
         for member in members:
             command += ["--member", f"{member.name}={member.address[0]}:{PORT}"]
+        for host, port in seeds:
+            command += ["--seed", f"{host}:{port}"]
         for key, value in self.cluster.settings().items():
             command += ["--config", f"{key}={value}"]
         return Program(
@@ -144,7 +190,9 @@ class Dynamo:
             command=tuple(command),
             files={key_file: self._secret},
             data=data,
-            simulate=lambda machine: SimulatedNode(machine, members, self.cluster, self._secret, CLUSTER, PORT),
+            simulate=lambda machine: SimulatedNode(
+                machine, members, self.cluster, self._secret, CLUSTER, PORT, seeds=seeds
+            ),
         )
 
 

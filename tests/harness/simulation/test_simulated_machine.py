@@ -232,6 +232,21 @@ def test_a_monotonic_clock_that_runs_fast_takes_its_timers_along_and_never_jumps
     on_a_machine(scenario)
 
 
+def test_a_timer_never_comes_before_its_moment_however_the_clock_runs() -> None:
+    async def scenario(bench: Bench) -> None:
+        for number in range(200):
+            await bench.machine.set_clock(ClockSetting(monotonic_drift=-0.5 + number / 199))
+            await asyncio.sleep(0.1)
+            due = bench.machine.now() + 0.123 + number / 7
+            came: list[float] = []
+            bench.machine.call_at(due, lambda came=came: came.append(bench.machine.now()))  # type: ignore[misc]
+            await asyncio.sleep(100)
+            # Who finds that it is too early asks again, at once and for ever.
+            assert 0 <= came[0] - due < 1e-8
+
+    on_a_machine(scenario)
+
+
 def test_sigterm_ends_a_process_that_does_not_handle_it_and_leaves_one_that_does() -> None:
     class Deaf(Echo):
         def terminate(self) -> None:
