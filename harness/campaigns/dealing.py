@@ -15,7 +15,7 @@ TIME_LIMIT_S = 10.0
 INTERVAL_S = 0.5
 """From one strike to the next, on average."""
 
-FIRST = ("registers", "sets", "registers", "staleness", "carts", "registers", "sessions")
+FIRST = ("registers", "sets", "registers", "staleness", "registers", "carts", "sessions")
 """Workloads that are dealt first, some of them more than once a turn: those that see most kinds of mistakes."""
 
 FAULT_SETS: Sequence[tuple[str, ...]] = (

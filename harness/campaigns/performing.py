@@ -30,7 +30,6 @@ from splitbrain.harness.running.interrupts import located
 from splitbrain.harness.running.results import Result, ResultsError, Status, read_history
 from splitbrain.harness.running.run import run
 
-
 RUN_CPU_S = 120
 """Of CPU, in which a run must end: one of ten virtual seconds takes about two."""
 
