@@ -110,7 +110,7 @@ class Bank(Connection, Protocol):
         """Fails, definitely, if that would overdraw the source."""
 
     async def balances(self) -> dict[str, int]:
-        """Of all accounts, at one moment."""
+        """The balance of every account, at one moment."""
 
 
 @runtime_checkable

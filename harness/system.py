@@ -12,7 +12,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
@@ -156,6 +156,15 @@ class Partitioned(Protocol):
 
     def owners(self, nodes: tuple[str, ...]) -> Collection[Collection[str]]:
         """Sets of nodes, each of which holds some of the keys, when all of these are members."""
+
+
+@runtime_checkable
+class Configurable(Protocol):
+    """A system that says with which settings its promises hold."""
+
+    @property
+    def space(self) -> Sequence[Sequence[Mapping[str, str]]]:
+        """Dimensions. Each is a choice of settings, and what is chosen in one leaves the others free."""
 
 
 @runtime_checkable

@@ -19,7 +19,7 @@ from typing import NoReturn
 from splitbrain.harness.doors import guard
 
 EXIT_INTERRUPTED = 130
-GUARDED = ("run", "check")
+GUARDED = ("run", "check", "campaign", "mutants")
 COMPLETE = "_SPLITBRAIN_COMPLETE"
 """Shells set it to have a word completed."""
 _ONE_INTERRUPT_S = 1.0
@@ -37,6 +37,7 @@ def main() -> None:
     from splitbrain.harness.terminal import OutputLost, keep_output, warn
 
     keep_output()
+    _register()
     import click
 
     from splitbrain.harness.doors.commands import Answered, cli
@@ -79,8 +80,15 @@ def _failed(problem: BaseException) -> str:
     return f"internal error, {named(problem)}; please report it with this command"
 
 
+def _register() -> None:
+    """Import the commands that have files of their own: each adds itself to the group."""
+    import splitbrain.harness.doors.campaign_command
+    import splitbrain.harness.doors.mutants_command  # noqa: F401
+
+
 def _complete() -> NoReturn:
     """Answer a shell that completes a word. Runs no command."""
+    _register()
     from splitbrain.harness.doors.commands import cli
 
     cli.main(prog_name="splitbrain", complete_var=COMPLETE)

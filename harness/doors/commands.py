@@ -101,7 +101,7 @@ def run(
         system=system,
         nodes=nodes,
         faults=tuple(fault.strip() for fault in faults.split(",") if fault.strip()),
-        seed=_fresh_seed() if seed is None else seed,
+        seed=fresh_seed() if seed is None else seed,
         time_limit_s=time_limit,
         rate=rate,
         concurrency=concurrency,
@@ -224,7 +224,8 @@ def list_(as_json: bool) -> None:
     say(json.dumps(listing.as_dict()) if as_json else "\n".join(listing.lines()))
 
 
-def _fresh_seed() -> int:
+def fresh_seed() -> int:
+    """A seed that can be typed in again."""
     import secrets
 
     return secrets.randbelow(SEED_MAX)

@@ -35,11 +35,11 @@ def facts(prepared: Prepared) -> dict[str, Any]:
         "command": experiment.command,
         "started": None if prepared.kind.simulated else datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": {"splitbrain": version("splitbrain"), "python": platform.python_version()},
-        "commit": _commit(),
+        "commit": commit(),
     }
 
 
-def _commit() -> str | None:
+def commit() -> str | None:
     """The commit of the checkout splitbrain runs from, if it is one."""
     command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short=12", "HEAD"]
     try:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count, cycle
 from typing import Any
@@ -18,6 +18,7 @@ from splitbrain.harness.seeds import draw, split
 from splitbrain.harness.system import Mutant, NodeImage, OperationFailed, ReplicaState, Siblings
 from splitbrain.harness.systems.dynamo.simulated_node import SimulatedNode
 from splitbrain.harness.systems.dynamo.store_image import image
+from splitbrain.harness.systems.dynamo.store_space import SPACE
 from splitbrain.store import Client, ClientCore, Config, Member, StoreError
 from splitbrain.store.actions import Instant
 from splitbrain.store.defects import DEFECTS
@@ -52,6 +53,10 @@ class Dynamo:
             name: Mutant(defect.wrong, defect.seen, {"defect": name, "unsafe": "true"})
             for name, defect in DEFECTS.items()
         }
+
+    @property
+    def space(self) -> Sequence[Sequence[Mapping[str, str]]]:
+        return SPACE
 
     def configure(self, config: Mapping[str, str], *, seed: int, nodes: int) -> Dynamo:
         settings = dict(config)

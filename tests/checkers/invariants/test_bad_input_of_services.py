@@ -87,9 +87,10 @@ def test_whatever_the_values_are_a_checker_judges_or_refuses(name: str, f: str) 
     """No value of any shape makes it fail in any other way."""
     judged = 0
     for asked in VALUES:
+        begun = [Lines("k").crash(0, f, asked), Lines("k").fail(0, f, asked)]
         for got in VALUES:
-            for begun in (Lines("k").ok(0, f, asked, got), Lines("k").crash(0, f, asked), Lines("k").fail(0, f, asked)):
-                lines = begun.nemesis("stage", "final-reads").ok(3, OPERATIONS[name][1], got, got)
+            for lines in (*begun, Lines("k").ok(0, f, asked, got)):
+                lines.nemesis("stage", "final-reads").ok(3, OPERATIONS[name][1], got, got)
                 try:
                     verdict = CHECKERS[name](lines.history)
                 except HistoryError as refused:
@@ -97,4 +98,5 @@ def test_whatever_the_values_are_a_checker_judges_or_refuses(name: str, f: str) 
                 else:
                     assert verdict.reason
                     judged += 1
+            begun = []
     assert judged

@@ -32,6 +32,8 @@ def evidence(history: History) -> dict[str, Any]:
     nodes |= {n for e in history.events if isinstance(e.value, dict) for n in e.value.get("nodes", ())}
     read = {op.node for op in final_reads(history)}
     recovery, begun = stage(history, "recovery"), stage(history, "final-reads")
+    if begun and not stage(history, "environment-lost") and not any(op.inv.f == "read" for op in mine):
+        read = {op.node for op in mine if op.outcome == "ok" and op.inv.index > begun.index} - {None}
     load = [op for op in mine if recovery is None or op.inv.index < recovery.index]
     writes = [op for op in load if op.inv.f in WRITES]
     ok = [op for op in writes if op.outcome == "ok"]
