@@ -40,8 +40,10 @@ class Conditions:
 
     loss, duplication, corruption: the share of packets that are lost, that arrive twice, of which one bit is flipped;
     0 to 1. delay_s: how much later they arrive, the least and the most, uniform between, in seconds; unequal delays
-    reorder. rate_bytes_s: at most so many bytes pass in a second, the rest waits; None for any number. hold: nothing
-    passes until the link is healed, and then all of it, in random order.
+    reorder. rate_bytes_s: at most so many bytes pass in a second; the rest waits, and is lost once it would wait for
+    over a second. None for any number. hold: nothing passes until the link is healed, and then all of it, in random
+    order.
+    Raises ValueError for shares, delays or rates that can't be.
     """
 
     loss: float = 0.0
@@ -50,6 +52,15 @@ class Conditions:
     delay_s: tuple[float, float] = (0.0, 0.0)
     rate_bytes_s: int | None = None
     hold: bool = False
+
+    def __post_init__(self) -> None:
+        for name, share in (("loss", self.loss), ("duplication", self.duplication), ("corruption", self.corruption)):
+            if not 0 <= share <= 1:
+                raise ValueError(f"{name} {share} must lie between 0 and 1")
+        if not 0 <= self.delay_s[0] <= self.delay_s[1]:
+            raise ValueError(f"delays {self.delay_s} must be the least, then the most, in seconds")
+        if self.rate_bytes_s is not None and self.rate_bytes_s <= 0:
+            raise ValueError(f"a rate of {self.rate_bytes_s} bytes a second lets nothing pass; cut the link instead")
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +194,10 @@ class Program:
 
 
 class SimulatedProcess(Protocol):
-    """A process inside a simulated machine. After `stop` it must do nothing more: that is a kill -9."""
+    """A process inside a simulated machine. After `stop` it must do nothing more: that is a kill -9.
+
+    It may have a method `terminate`, which handles SIGTERM; without one SIGTERM ends it at once.
+    """
 
     def start(self) -> None: ...
     def stop(self) -> None: ...
@@ -227,6 +241,9 @@ class Machine(Protocol):
 
     async def read_clock(self) -> float:
         """By how much the program's calendar clock is ahead of the harness's, in seconds, through its own eyes."""
+
+    async def read_monotonic(self) -> float:
+        """What the program's monotonic clock shows, in seconds. Only where the environment can make it wrong."""
 
     async def set_disk(self, condition: DiskCondition) -> None:
         """Make the disk fail, or work again: `DiskCondition()`."""
@@ -286,4 +303,4 @@ class Environment(Protocol):
         """Look repeatedly. Returns what was lost, as soon as something is; never returns where nothing can be."""
 
     async def endpoint(self, receive: OnDatagram) -> Endpoint:
-        """A datagram socket for a client outside the cluster; partitions never cut it off."""
+        """A datagram socket for a client outside the cluster, at the end `CLIENTS` of links."""

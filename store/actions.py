@@ -1,7 +1,11 @@
 """What goes into the store's core and what comes out of it.
 
 1. The core does nothing itself; it asks. Whoever runs it (`server`, or a simulator) carries the actions out in order.
-2. `Persist` is answered by `Node.persisted(ticket)` once the records are durable as a whole, or never.
+2. `Persist` is answered by `Node.persisted(ticket)` once the records are durable as a whole. If the disk has no room
+   for them, it is answered by `Node.persist_refused(ticket)`, and nothing of them was written. Then so is every
+   `Persist` that was asked for before the node heard of it, in order: the node asks for all of them again.
+3. Any other error of the disk ends the node. After a failed sync nobody can say what is on the disk, and a second try
+   may succeed without having written anything (fsyncgate: PostgreSQL, 2018).
 """
 
 from __future__ import annotations
@@ -50,7 +54,7 @@ class Send(msgspec.Struct, frozen=True, gc=False):
 
 
 class Persist(NamedTuple):
-    """Make the records durable, all or none, then call `persisted(ticket)`."""
+    """Make the records durable, all or none, then call `persisted(ticket)`, or `persist_refused(ticket)`."""
 
     records: tuple[Record, ...]
     ticket: int

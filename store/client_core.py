@@ -6,7 +6,7 @@
 3. Once it has learnt the members, a request goes straight to a primary replica of its key (section 6.4, client-driven
    coordination). An answer that shows that the node has another view makes the client ask for that view at once.
 4. A put goes to the replica that answered first in the get before it, as its context says (section 5).
-5. A node that says that it is no member did nothing: the next node is asked.
+5. A node that says that it is no member, or that its disk is full, did nothing: the next node is asked.
 
 Dynamo (SOSP 2007), sections 4.5, 5 and 6.4.
 """
@@ -32,6 +32,7 @@ from splitbrain.store.wire.messages import Reply, after_others
 from splitbrain.store.wire.rpc import Rpc
 
 TIMEOUT_S = 4.0
+DID_NOTHING = ("not_member", "disk_full")
 FAILOVER_S = 1.8
 """Longer than a coordinator takes (`config.request_timeout_s` and its forwarding)."""
 
@@ -159,7 +160,7 @@ class ClientCore:
                 self._refresh(nodes[0], reply.view)
             if reply is None and self._present.now.monotonic < deadline:
                 self._try(request, request_id, nodes[1:], deadline, on_later_reply)
-            elif isinstance(reply, Failed) and reply.code == "not_member" and len(nodes) > 1:
+            elif isinstance(reply, Failed) and reply.code in DID_NOTHING and len(nodes) > 1:
                 self._try(request, request_id, nodes[1:], deadline, on_reply)
             else:
                 on_reply(reply)

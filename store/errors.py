@@ -2,7 +2,7 @@
 
     StoreError
     ├── definite: it certainly did not happen
-    │   busy, bad_context, bad_key, bad_request, not_member, too_large
+    │   busy, bad_context, bad_key, bad_request, disk_full, not_member, too_large
     └── indeterminate: it may have happened, or may still happen
         timeout, quorum_failed
 
@@ -33,6 +33,7 @@ REGISTRY: dict[str, ErrorKind] = {
         ErrorKind("bad_context", True, "the context is forged, damaged, or another key's"),
         ErrorKind("bad_key", True, "the key is empty or too long"),
         ErrorKind("bad_request", True, "the request asks for what the cluster can't do"),
+        ErrorKind("disk_full", True, "the node's disk has no room"),
         ErrorKind("not_member", True, "the node is not in the ring"),
         ErrorKind("too_large", True, "the value is over the limit"),
         ErrorKind("timeout", False, "no answer came in time"),

@@ -5,7 +5,8 @@
 2. Same inputs, same actions: randomness comes from the `bits` it is given.
 3. It notices when it was stalled (paused, or its machine), since a timer is always due. Its parts are told, because
    what they last knew may be out of date.
-4. No node is special (Dynamo, SOSP 2007, section 2.3: symmetry).
+4. While its disk is full a node refuses, before it begins, what it would have to store. It answers all else.
+5. No node is special (Dynamo, SOSP 2007, section 2.3: symmetry).
 
 What its parts are, and which holds which, is in `assembly`. Here each request goes to the part that answers it.
 """
@@ -27,7 +28,8 @@ from splitbrain.store.gossip.load import balance
 from splitbrain.store.membership.failure_detector import PING_EVERY_S
 from splitbrain.store.membership.history import Standing
 from splitbrain.store.status import status
-from splitbrain.store.wire.client_messages import Get, Join, Leave, Local, Members, Put, Report, Status, View
+from splitbrain.store.wire.client_messages import Failed, Get, Join, Leave, Local, Members, Put, Report, Status, View
+from splitbrain.store.wire.messages import Request
 from splitbrain.store.wire.peer_messages import (
     AskQuiet,
     CompareLeaves,
@@ -53,6 +55,8 @@ from splitbrain.store.wire.rpc import Incoming
 STALL_S = 0.25
 """A timer this late means that the node did not run."""
 TICK_S = 0.1
+RETRY_S = 0.5
+"""How often a full disk is tried again."""
 
 
 class Node:
@@ -137,7 +141,21 @@ class Node:
     def persisted(self, ticket: int, now: Instant) -> list[Action]:
         """The records of that `Persist` are durable."""
         self._enter(now)
-        self._core.replica.persisted(ticket)
+        core = self._core
+        was_full = core.replica.full
+        core.replica.persisted(ticket)
+        if was_full:
+            core.note(f"the disk has room again: {core.name} takes writes")
+        return self._actions()
+
+    def persist_refused(self, ticket: int, now: Instant) -> list[Action]:
+        """The disk has no room for the records of that `Persist` (`actions`, rule 2)."""
+        self._enter(now)
+        core = self._core
+        if not core.replica.full:
+            core.note(f"the disk is full: {core.name} refuses writes until there is room; free space on it")
+            core.after(RETRY_S, self._retry)
+        core.replica.refused(ticket)
         return self._actions()
 
     @property
@@ -188,8 +206,17 @@ class Node:
         self._parts.out.clear()
         return actions
 
+    def _retry(self) -> None:
+        if self._core.replica.full:
+            self._core.replica.retry()
+            self._core.after(RETRY_S, self._retry)
+
     def _request(self, incoming: Incoming) -> None:
         request, core, parts = incoming.request, self._core, self._parts
+        if core.replica.full and _stores(request):
+            text = f"the disk of {core.name} is full; free space on it, or ask another node"
+            core.rpc.answer(incoming, Failed("disk_full", text))
+            return
         match request:
             case Get() | Put() | Forward():
                 parts.load.served(core.now)
@@ -231,3 +258,14 @@ class Node:
         for peer in filter(self._core.suspects, membership.others()):
             with suppress(StoreError):  # Fewer than N would be left.
                 membership.leave(peer, self._core.present.now.wall_ns, lambda: None, gone=True)
+
+
+def _stores(request: Request) -> bool:
+    """Whether a request asks for something to be stored: a put, a copy, a token, or a change of the membership."""
+    match request:
+        case Forward():
+            return isinstance(request.request, Put)
+        case Put() | Write() | Offer() | Page() | Swap() | Join() | Leave():
+            return True
+        case _:
+            return False

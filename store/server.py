@@ -3,7 +3,8 @@
 1. One loop thread runs the node. One writer thread commits: all that queued while it was syncing goes into the next
    commit together (group commit), in order. Only then does the node hear that it is durable. An engine that waits for
    no disk commits at once.
-2. If a commit fails the server stops: a node that can't store must not answer as if it could.
+2. A commit for which there is no room is refused, and all that was asked for before the node hears of it (`actions`).
+   If a commit fails for any other reason the server stops: a node that can't store must not answer as if it could.
 3. If the node raises an exception the server stops as well: the node's state may be inconsistent. What was acknowledged
    is on the disk, and a restart begins from there.
 4. A damaged record is named in the log once, and counted.
@@ -24,7 +25,7 @@ from splitbrain.store.config import Config, Member
 from splitbrain.store.membership.history import Standing
 from splitbrain.store.node import Node
 from splitbrain.store.scheduling.alarm import Alarm
-from splitbrain.store.storage.engine import DamagedRecord, Engine
+from splitbrain.store.storage.engine import DamagedRecord, Engine, NoRoom
 from splitbrain.store.storage.replica import DATA, KEY_POSITION_BYTES
 from splitbrain.store.wire.udp import UdpSocket
 
@@ -76,7 +77,9 @@ class Server:
         )
         self._engine = engine
         self._listen = listen
-        self._persists: queue.SimpleQueue[Persist | None] = queue.SimpleQueue()
+        self._persists: queue.SimpleQueue[tuple[int, Persist] | None] = queue.SimpleQueue()
+        self._refusals = 0
+        """How often the node heard that there is no room; each `Persist` goes with the number at that time."""
         self._alarm = Alarm(self._wake, time.monotonic, asyncio.get_running_loop)
         self._serving = False
         self._failed: asyncio.Future[None]
@@ -120,6 +123,11 @@ class Server:
         for ticket in tickets:
             self._enter(self._node.persisted, ticket)
 
+    def _persist_refused(self, tickets: list[int], refusals: int) -> None:
+        self._refusals = refusals
+        for ticket in tickets:
+            self._enter(self._node.persist_refused, ticket)
+
     def _enter(self, step: Callable[..., list[Action]], *arguments: object) -> None:
         if not self._serving:
             return
@@ -149,7 +157,7 @@ class Server:
                     self._socket.send(action.datagram, action.to)
                 case Persist():
                     if self._engine.waits:
-                        self._persists.put(action)
+                        self._persists.put((self._refusals, action))
                     else:
                         asyncio.get_running_loop().call_soon(self._commit, action)
                 case Note():
@@ -167,18 +175,30 @@ class Server:
             self._persisted([persist.ticket])
 
     def _write(self, loop: asyncio.AbstractEventLoop, failed: asyncio.Future[None]) -> None:
+        refusals = 0
         while (batch := self._batch()) is not None:
+            # Those asked for before the node heard of the last refusal must not overtake what was refused.
+            late = [persist.ticket for known, persist in batch if known < refusals]
+            if late:
+                loop.call_soon_threadsafe(self._persist_refused, late, refusals)
+            due = [persist for known, persist in batch if known == refusals]
+            tickets = [persist.ticket for persist in due]
             records: list[Record] = []
-            for persist in batch:
+            for persist in due:
                 records += persist.records
             try:
-                self._engine.commit(records)
+                if due:
+                    self._engine.commit(records)
+            except NoRoom:
+                refusals += 1
+                loop.call_soon_threadsafe(self._persist_refused, tickets, refusals)
             except Exception as problem:  # Any exception: without this thread nothing would be stored any more.
                 loop.call_soon_threadsafe(_fail, failed, problem)
                 return
-            loop.call_soon_threadsafe(self._persisted, [persist.ticket for persist in batch])
+            else:
+                loop.call_soon_threadsafe(self._persisted, tickets)
 
-    def _batch(self) -> list[Persist] | None:
+    def _batch(self) -> list[tuple[int, Persist]] | None:
         first = self._persists.get()
         if first is None:
             return None

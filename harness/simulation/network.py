@@ -2,24 +2,29 @@
 
 1. Each directed link loses, delays and duplicates independently, as its conditions say. Unequal delays reorder. A
    host's link to itself is as fast as the loop and never fails.
-2. A cut drops what is sent over its link, and what is in transit on it when the cut is made. Only links between two
-   nodes can be cut: a client's links have no name.
-3. A datagram to an address that is not bound when it arrives is dropped. Nothing is ever corrupted or throttled.
-4. One seed gives one order of draws: the same sends give the same deliveries.
+2. A cut drops what is sent over its link. What is in transit when the cut is made is lost with it or still arrives: a
+   drawn choice for each cut, as a real link may break at either end.
+3. A degraded link does more, as its holder's `Conditions` say, and counts what it does. Of a limited rate, what would
+   wait for longer than `LONGEST_QUEUE_S` is lost, as in a router whose buffer is full.
+4. All hosts that are no nodes are clients, and share links: `(CLIENTS, "n1")` is what any of them sends to n1.
+5. A datagram to an address that is not bound when it arrives is dropped.
+6. Every link draws from streams of its own: one for what it does anyway, one for what it does while it is degraded. The
+   harness's own probes draw from another, and count nowhere. So what is taken out of a run leaves the rest as it was.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
-from splitbrain.harness.environment import Address, Link, LinkObservation, OnDatagram
-from splitbrain.harness.seeds import draw
+from splitbrain.harness.environment import CLIENTS, Address, Conditions, Interference, Link, LinkObservation, OnDatagram
+from splitbrain.harness.seeds import draw, fraction, shuffled, split
 from splitbrain.harness.simulation.loop import VirtualLoop
 
 LARGEST_DATAGRAM = 65_507
 """Bytes: what UDP over IPv4 can carry."""
+LONGEST_QUEUE_S = 1.0
 PROBE_PORT = 1
 PROBES = 20
 """Probes to each link: one observation in a million finds a link silent that loses half of its datagrams."""
@@ -43,18 +48,66 @@ class LinkConditions:
             raise ValueError(f"delays {self.delay_s} must be the shortest, then the longest, in seconds")
 
 
-class _Wire:
-    """A directed link's state. swallowed: datagrams its cut has dropped since it was made."""
-
-    __slots__ = ("conditions", "cut", "swallowed")
-
-    def __init__(self, conditions: LinkConditions) -> None:
-        self.conditions = conditions
-        self.cut = False
-        self.swallowed = 0
-
-
 LOOPBACK = LinkConditions(delay_s=(0.000_01, 0.000_01))
+
+
+class _Wire:
+    """A directed link's state.
+
+    conditions: what it does anyway. cutters: the holders that cut it. degraders: what holders make it do besides, the
+    one that counts last. swallowed: datagrams that its cut has dropped since it was made. lost, duplicated, corrupted,
+    delayed, held: since it was degraded. queue: what it holds back. busy_until: when its limited rate has let
+    everything pass. epoch: how often a cut has swallowed what was in transit.
+    """
+
+    __slots__ = (
+        "busy_until",
+        "conditions",
+        "corrupted",
+        "cutters",
+        "degraders",
+        "delayed",
+        "duplicated",
+        "epoch",
+        "held",
+        "link",
+        "lost",
+        "queue",
+        "random",
+        "random_degraded",
+        "shuffling",
+        "swallowed",
+    )
+
+    def __init__(self, link: Link, conditions: LinkConditions, seed: int) -> None:
+        own = split(seed, f"{link[0]}>{link[1]}")
+        self.link = link
+        self.conditions = conditions
+        self.random = draw(own).random
+        self.random_degraded = draw(split(own, "degraded")).random
+        self.shuffling = draw(split(own, "released"))
+        self.cutters: set[str] = set()
+        self.degraders: dict[str, Conditions] = {}
+        self.swallowed = 0
+        self.queue: list[tuple[bytes, Address, Address]] = []
+        self.busy_until = 0.0
+        self.epoch = 0
+        self.forget()
+
+    def forget(self) -> None:
+        """Count interference from here on."""
+        self.lost = self.duplicated = self.corrupted = self.delayed = self.held = 0
+
+    @property
+    def degraded(self) -> Conditions | None:
+        """What it does besides what it does anyway."""
+        return next(reversed(self.degraders.values()), None)
+
+    @property
+    def interference(self) -> Interference | None:
+        if not self.degraders:
+            return None
+        return Interference(self.lost, self.duplicated, self.corrupted, self.delayed, self.held)
 
 
 class SimulatedNetwork:
@@ -68,9 +121,14 @@ class SimulatedNetwork:
     ) -> None:
         self._loop = loop
         self._nodes = tuple(sorted(nodes))
-        self._random = draw(seed).random
+        self._seed = seed
+        self._probes = draw(split(seed, "probes")).random
         self._conditions = conditions or LinkConditions()
         self._wires: dict[Link, _Wire] = {}
+        self._between: dict[Link, _Wire] = {}
+        """The wires by hosts; those of all clients are one."""
+        self._cuts: dict[str, int] = {}
+        """How many cuts each holder has made."""
         self._receivers: dict[Address, OnDatagram] = {}
         self.datagrams = 0
 
@@ -85,86 +143,199 @@ class SimulatedNetwork:
         """Nothing more is received there."""
         self._receivers.pop(address, None)
 
-    def set_conditions(self, links: Collection[Link], conditions: LinkConditions) -> None:
-        """From now on these directed links are so."""
-        for link in links:
-            self._wire(*link).conditions = conditions
-
     def send(self, source: Address, datagram: bytes, to: Address) -> None:
         """Put a datagram on the wire. Raises OSError if it is longer than UDP can carry."""
         if len(datagram) > LARGEST_DATAGRAM:
             raise OSError(f"a datagram of {len(datagram)} bytes is longer than {LARGEST_DATAGRAM}")
-        wire = self._wires.get((source[0], to[0])) or self._wire(source[0], to[0])
-        if wire.cut:
-            wire.swallowed += 1
+        hosts = (source[0], to[0])
+        wire = self._between.get(hosts) or self._connect(hosts)
+        probe = to[1] == PROBE_PORT
+        if wire.cutters:
+            wire.swallowed += not probe
             return
         conditions = wire.conditions
         shortest_s, longest_s = conditions.delay_s
-        random = self._random
+        random = self._probes if probe else wire.random
+        carry = self._interfere if wire.degraders else self._carry
         if not (conditions.loss and random() < conditions.loss):
-            delay_s = shortest_s + (longest_s - shortest_s) * random()
-            self._loop.deliver(delay_s, self._arrive, wire, datagram, source, to)
+            carry(wire, shortest_s + (longest_s - shortest_s) * random(), datagram, source, to)
         if conditions.duplication and random() < conditions.duplication:
-            delay_s = shortest_s + (longest_s - shortest_s) * random()
-            self._loop.deliver(delay_s, self._arrive, wire, datagram, source, to)
+            carry(wire, shortest_s + (longest_s - shortest_s) * random(), datagram, source, to)
 
-    def _arrive(self, wire: _Wire, datagram: bytes, source: Address, to: Address) -> None:
-        if wire.cut:
-            wire.swallowed += 1
+    def _carry(self, wire: _Wire, delay_s: float, datagram: bytes, source: Address, to: Address) -> None:
+        self._loop.deliver(delay_s, self._arrive, wire, wire.epoch, datagram, source, to)
+
+    def _interfere(self, wire: _Wire, delay_s: float, datagram: bytes, source: Address, to: Address) -> None:
+        """Treat a datagram on a degraded link."""
+        degraded = wire.degraded
+        assert degraded is not None
+        probe = to[1] == PROBE_PORT
+        random = self._probes if probe else wire.random_degraded
+        counted = not probe
+        if degraded.loss and random() < degraded.loss:
+            wire.lost += counted
+            return
+        if degraded.corruption and random() < degraded.corruption:
+            wire.corrupted += counted
+            datagram = _flipped(datagram, random)
+        copies = 1
+        if degraded.duplication and random() < degraded.duplication:
+            wire.duplicated += counted
+            copies = 2
+        for _ in range(copies):
+            if degraded.hold:
+                wire.held += counted
+                wire.queue.append((datagram, source, to))
+                continue
+            later_s = self._late(wire, degraded, len(datagram), random)
+            if later_s is None:
+                wire.lost += counted
+            else:
+                wire.delayed += counted and later_s > 0
+                self._carry(wire, delay_s + later_s, datagram, source, to)
+
+    def _late(self, wire: _Wire, degraded: Conditions, size: int, random: Callable[[], float]) -> float | None:
+        """How much later a datagram arrives; None: the queue is too long."""
+        shortest_s, longest_s = degraded.delay_s
+        later_s = shortest_s + (longest_s - shortest_s) * random() if longest_s else 0.0
+        if degraded.rate_bytes_s is None:
+            return later_s
+        now = self._loop.time()
+        waits_s = max(0.0, wire.busy_until - now)
+        if waits_s > LONGEST_QUEUE_S:
+            return None
+        # The first of an idle link passes at once: only those behind it are late.
+        wire.busy_until = now + waits_s + size / degraded.rate_bytes_s
+        return later_s + waits_s
+
+    def _arrive(self, wire: _Wire, epoch: int, datagram: bytes, source: Address, to: Address) -> None:
+        if epoch != wire.epoch:
+            wire.swallowed += to[1] != PROBE_PORT
             return
         receive = self._receivers.get(to)
         if receive is not None:
             self.datagrams += 1
             receive(datagram, source)
 
-    def _wire(self, source: str, target: str) -> _Wire:
-        link = (source, target)
+    def _connect(self, hosts: Link) -> _Wire:
+        source, target = (host if host in self._nodes else CLIENTS for host in hosts)
+        looped = hosts[0] == hosts[1]
+        wire = self._between[hosts] = _Wire(hosts, LOOPBACK, self._seed) if looped else self._wire((source, target))
+        return wire
+
+    def _wire(self, link: Link) -> _Wire:
         if link not in self._wires:
-            self._wires[link] = _Wire(LOOPBACK if source == target else self._conditions)
+            self._wires[link] = _Wire(link, self._conditions, self._seed)
         return self._wires[link]
 
-    async def cut(self, links: Collection[Link]) -> None:
-        """Drop everything on these directed links. Raises ValueError naming a link that isn't between two nodes."""
+    async def cut(self, links: Collection[Link], holder: str = "") -> None:
+        """Drop everything on these directed links. Raises ValueError naming a link that can't be cut."""
+        self._check(links)
+        number = self._cuts[holder] = self._cuts.get(holder, 0) + 1
+        swallows = fraction(split(split(self._seed, f"cut by {holder}"), number)) < 0.5
         for link in links:
-            if link[0] == link[1] or not set(link) <= set(self._nodes):
-                raise ValueError(f"{link[0]} -> {link[1]} is no link between two of {', '.join(self._nodes)}")
-        for link in links:
-            wire = self._wire(*link)
-            if not wire.cut:
-                wire.cut, wire.swallowed = True, 0
+            wire = self._wire(link)
+            if not wire.cutters:
+                wire.swallowed = 0
+                wire.epoch += swallows
+            wire.cutters.add(holder)
 
-    async def heal(self) -> None:
-        """Remove every cut. What was swallowed stays swallowed."""
+    async def degrade(self, links: Collection[Link], conditions: Conditions, holder: str = "") -> None:
+        """Give these directed links these conditions. Raises ValueError naming a link that can't be degraded."""
+        self._check(links)
+        for link in links:
+            wire = self._wire(link)
+            if not wire.degraders:
+                wire.forget()
+            wire.degraders.pop(holder, None)
+            wire.degraders[holder] = conditions
+            self._release(wire)
+
+    async def heal(self, holder: str | None = None) -> None:
+        """Remove what this holder did, or all that was done. What was swallowed stays swallowed."""
         for wire in self._wires.values():
-            wire.cut = False
+            if holder is None:
+                wire.cutters.clear()
+                wire.degraders.clear()
+            else:
+                wire.cutters.discard(holder)
+                wire.degraders.pop(holder, None)
+            self._release(wire)
+
+    def _release(self, wire: _Wire) -> None:
+        """Let go what was held back, in random order, unless the link still holds."""
+        degraded = wire.degraded
+        if degraded is None:
+            wire.busy_until = 0.0
+        if not wire.queue or (degraded is not None and degraded.hold):
+            return
+        released, wire.queue = shuffled(wire.shuffling, wire.queue), []
+        for datagram, source, to in released:
+            if wire.cutters:
+                wire.swallowed += 1
+            else:
+                # All at the same time: datagrams that are due together arrive in this order.
+                self._carry(wire, wire.conditions.delay_s[0], datagram, source, to)
+
+    def _check(self, links: Collection[Link]) -> None:
+        ends = {*self._nodes, CLIENTS}
+        for source, target in links:
+            if source == target or not {source, target} <= ends:
+                raise ValueError(f"{source} -> {target} is no link between two of {', '.join((*self._nodes, CLIENTS))}")
 
     async def observe(self) -> list[LinkObservation]:
-        """Send probes over every directed link and wait as long as the slowest may take.
-
-        A cut's count is taken before the probes, which it swallows too.
-        """
+        """Send probes over every directed link, and wait as long as the slowest may take. Counts are of before."""
         links = [(source, target) for source in self._nodes for target in self._nodes if source != target]
-        dropped = {link: self._wire(*link).swallowed if self._wire(*link).cut else None for link in links}
+        links += [
+            link
+            for link in sorted(self._wires)
+            if CLIENTS in link and (self._wires[link].cutters or self._wires[link].degraders)
+        ]
+        wires = [self._wire(link) for link in links]
+        before = [(bool(wire.cutters), wire.swallowed, wire.interference) for wire in wires]
         heard: set[Link] = set()
         probes = {}
-        for node in self._nodes:
-            probes[node] = self.bind((node, PROBE_PORT), _note(heard, node))
+        for end in sorted({end for link in links for end in link}):
+            probes[end] = self.bind((end, PROBE_PORT), _note(heard, end))
         try:
             for source, target in links:
                 for _ in range(PROBES):
                     probes[source].send(b"probe", (target, PROBE_PORT))
-            slowest_s = max((self._wire(*link).conditions.delay_s[1] for link in links), default=0.0)
-            await asyncio.sleep(slowest_s * 1.01)
+            await asyncio.sleep(max(map(_slowest_s, wires), default=0.0) * 1.01)
         finally:
             for probe in probes.values():
                 probe.close()
-        for link, count in dropped.items():
-            if count is not None:
-                self._wire(*link).swallowed -= PROBES
         return [
-            LinkObservation(*link, cut=self._wire(*link).cut, heard=link in heard, dropped=dropped[link])
-            for link in links
+            LinkObservation(
+                *link,
+                cut=bool(wire.cutters),
+                heard=link in heard,
+                dropped=dropped if cut else None,
+                interference=interference,
+            )
+            for link, wire, (cut, dropped, interference) in zip(links, wires, before, strict=True)
         ]
+
+
+def _slowest_s(wire: _Wire) -> float:
+    """How long a datagram on it may take, unless it is lost."""
+    degraded = wire.degraded
+    if wire.cutters:
+        return 0.0
+    if degraded is None or degraded.hold:
+        return wire.conditions.delay_s[1]
+    queued_s = 0.0 if degraded.rate_bytes_s is None else LONGEST_QUEUE_S
+    return wire.conditions.delay_s[1] + degraded.delay_s[1] + queued_s
+
+
+def _flipped(datagram: bytes, random: Callable[[], float]) -> bytes:
+    """The datagram with one bit flipped."""
+    if not datagram:
+        return datagram
+    bit = int(random() * 8 * len(datagram))
+    flipped = bytearray(datagram)
+    flipped[bit // 8] ^= 1 << bit % 8
+    return bytes(flipped)
 
 
 def _note(heard: set[Link], target: str) -> OnDatagram:

@@ -1,7 +1,8 @@
 """The environment `sim`: every node in this process, in virtual time, from one seed.
 
 1. It only works on a VirtualLoop (`run_simulated`).
-2. Clients are hosts of their own, which no partition can name.
+2. Clients share one host, outside the cluster.
+3. It can do all that an environment may be able to do, but has no spare machines.
 """
 
 from __future__ import annotations
@@ -9,13 +10,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 
-from splitbrain.harness.environment import Endpoint, EnvironmentFailure, OnDatagram, Progress
+from splitbrain.harness.environment import ABILITIES, CLIENTS, Endpoint, EnvironmentFailure, OnDatagram, Progress
 from splitbrain.harness.seeds import split
 from splitbrain.harness.simulation.loop import VirtualLoop
 from splitbrain.harness.simulation.network import LinkConditions, SimulatedNetwork
 from splitbrain.harness.simulation.simulated_machine import SimulatedMachine
-
-CLIENT_HOST = "client"
 
 
 class SimulatedEnvironment:
@@ -25,7 +24,7 @@ class SimulatedEnvironment:
     """
 
     name = "sim"
-    abilities = frozenset({"cut", "kill", "pause", "wipe"})
+    abilities = ABILITIES - {"spares"}
 
     def __init__(self, nodes: Sequence[str], *, seed: int, conditions: LinkConditions | None = None) -> None:
         self._nodes = tuple(nodes)
@@ -72,4 +71,4 @@ class SimulatedEnvironment:
 
     async def endpoint(self, receive: OnDatagram) -> Endpoint:
         self._clients += 1
-        return self.network.bind((CLIENT_HOST, self._clients), receive)
+        return self.network.bind((CLIENTS, self._clients), receive)

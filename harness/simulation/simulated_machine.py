@@ -4,8 +4,12 @@
 2. A paused process does nothing. Datagrams wait in a buffer as large as Linux's; what exceeds it is lost. Timers that
    came due and syncs that ended wait as well. All of it happens, in order, once the process is resumed.
 3. After kill -9 the process never does anything again: its timers, endpoints and pending syncs are gone, and the disk
-   has crashed with it. That is harder than a real kill -9, which keeps the page cache: it is a power cut.
-4. A process that raises is dead, as a real one would be, and its traceback ends its log.
+   has crashed with it. That is harder than a real kill -9, which keeps the page cache.
+4. A process that raises is dead, as a real one would be, and its traceback ends its log. So is one that does not handle
+   the error of a commit.
+5. SIGTERM ends a process at once unless it handles it (`terminate`). One that is paused gets it when it is resumed.
+6. Its calendar clock and its monotonic clock may be wrong, each in its own way, and its timers with the latter. The
+   monotonic clock never jumps. The lines of its log have the harness's time.
 """
 
 from __future__ import annotations
@@ -16,16 +20,27 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from splitbrain.harness.environment import Address, Endpoint, EnvironmentFailure, OnDatagram, Program, SimulatedProcess
+from splitbrain.harness.environment import (
+    Address,
+    ClockSetting,
+    DiskCondition,
+    DiskObservation,
+    Endpoint,
+    EnvironmentFailure,
+    OnDatagram,
+    PowerCut,
+    Program,
+    SimulatedProcess,
+)
 from splitbrain.harness.seeds import draw, split
-from splitbrain.harness.simulation.disk import Done, Record, SimulatedDisk
+from splitbrain.harness.simulation.disk import Done, Failed, Record, SimulatedDisk
 from splitbrain.harness.simulation.loop import VirtualLoop
 from splitbrain.harness.simulation.network import SimulatedEndpoint, SimulatedNetwork
 
 RECEIVE_BUFFER_BYTES = 212_992
 """Linux's net.core.rmem_default."""
 EPOCH_NS = 1_700_000_000_000_000_000
-"""What every machine's calendar shows when a simulation starts, its skew aside."""
+"""What every machine's calendar shows when a simulation starts, if it is right."""
 Callback = Callable[..., object]
 
 
@@ -44,14 +59,12 @@ class Timer:
 class SimulatedMachine:
     """One node. Implements `environment.Machine` for the harness; the rest is for its process.
 
-    name: the node's. host: the same. skew_ns: by how much its calendar clock is wrong. rng: the process's own
-    randomness, anew for each start.
+    name: the node's. host: the same. rng: the process's own randomness, anew for each start.
     """
 
     def __init__(self, name: str, loop: VirtualLoop, network: SimulatedNetwork, *, seed: int) -> None:
         self.name = name
         self.host = name
-        self.skew_ns = 0
         self.taken_down = False
         self.rng: random.Random = draw(split(seed, "process 0"))
         self._loop = loop
@@ -62,6 +75,10 @@ class SimulatedMachine:
         self._starts = 0
         self._life = 0
         self._paused = False
+        self._clock = ClockSetting()
+        self._clock_set_s = 0.0
+        self._monotonic_set_s = 0.0
+        """What the monotonic clock showed when the clock was set."""
         self._held: deque[tuple[Callback, tuple[Any, ...]]] = deque()
         self._buffered_bytes = 0
         self._endpoints: list[SimulatedEndpoint] = []
@@ -73,21 +90,24 @@ class SimulatedMachine:
 
     def now(self) -> float:
         """Monotonic seconds."""
-        return self._loop.time()
+        since_s = self._loop.time() - self._clock_set_s
+        return self._monotonic_set_s + since_s * (1 + self._clock.monotonic_drift)
 
     def wall_ns(self) -> int:
-        """The calendar clock, nanoseconds since 1970; wrong by `skew_ns`."""
-        return EPOCH_NS + round(self._loop.time() * 1e9) + self.skew_ns
+        """The calendar clock, nanoseconds since 1970."""
+        clock, true_s = self._clock, self._loop.time()
+        return EPOCH_NS + round((true_s + clock.offset_s + clock.drift * (true_s - self._clock_set_s)) * 1e9)
 
     def call_at(self, when: float, callback: Callback, *args: Any) -> Timer:
         """Call back at this moment (monotonic seconds), or when resumed after it."""
         timer = Timer()
-        self._loop.deliver(max(0.0, when - self._loop.time()), self._fire, self._life, timer, callback, args)
+        true_s = (when - self.now()) / (1 + self._clock.monotonic_drift)
+        self._loop.deliver(max(0.0, true_s), self._fire, self._life, timer, callback, args)
         return timer
 
     def call_later(self, delay_s: float, callback: Callback, *args: Any) -> Timer:
         """Call back after so many seconds, or when resumed after that."""
-        return self.call_at(self._loop.time() + delay_s, callback, *args)
+        return self.call_at(self.now() + delay_s, callback, *args)
 
     def endpoint(self, port: int, receive: OnDatagram) -> Endpoint:
         """A datagram socket of the process. Raises OSError if the port is in use."""
@@ -104,8 +124,13 @@ class SimulatedMachine:
         return endpoint
 
     def log(self, text: str) -> None:
-        """A line in the process's log, with the machine's monotonic time."""
+        """A line in the process's log."""
         self._log.append(f"{self._loop.time():12.6f} {text}\n")
+
+    def exit(self, text: str) -> None:
+        """The process ends, with this line in its log. Nothing more of it happens, so return at once."""
+        self.log(text)
+        self._end()
 
     # What the harness does to it.
 
@@ -138,6 +163,30 @@ class SimulatedMachine:
             self.taken_down = True
             self._end()
 
+    async def terminate(self) -> None:
+        """Rule 5. Does nothing if nothing runs."""
+        if self._process is not None:
+            self.taken_down = True
+            self._fire(self._life, Timer(), self._terminate, ())
+
+    def _terminate(self) -> None:
+        handled = getattr(self._process, "terminate", None)
+        if handled is None:
+            self.exit("terminated")
+        else:
+            handled()
+
+    async def power_cut(self, *, torn: bool = False) -> PowerCut:
+        """The process ends, and its disk loses what was not synced. Of a machine on which nothing runs, nothing."""
+        if self._process is None:
+            return PowerCut(0, 0)
+        self.log("power cut")
+        self.taken_down = True
+        # First the disk: what a process does not finish by itself is not for the end of the process to decide.
+        cut = self._disk.power_cut(torn=torn)
+        self._end()
+        return cut
+
     async def pause(self) -> None:
         """Raises EnvironmentFailure if nothing runs."""
         if self._process is None:
@@ -158,6 +207,35 @@ class SimulatedMachine:
             raise EnvironmentFailure(f"{self.name} can't be wiped while {self._log_name} runs; kill it first")
         self._disk.wipe()
 
+    async def set_clock(self, clock: ClockSetting) -> None:
+        """Raises ValueError for a monotonic clock that would stand still or run backwards."""
+        if clock.monotonic_drift <= -1:
+            raise ValueError(f"a monotonic drift of {clock.monotonic_drift} stops the clock; give more than -1")
+        self._monotonic_set_s, self._clock_set_s = self.now(), self._loop.time()
+        self._clock = clock
+
+    async def read_clock(self) -> float:
+        return (self.wall_ns() - EPOCH_NS) / 1e9 - self._loop.time()
+
+    async def read_monotonic(self) -> float:
+        return self.now()
+
+    async def set_disk(self, condition: DiskCondition) -> None:
+        self._disk.set_condition(condition)
+        if condition.full or condition.failing:
+            self.taken_down = True
+        elif self._process is not None:
+            self.taken_down = False
+
+    async def read_disk(self) -> DiskObservation:
+        return self._disk.observe()
+
+    async def flip_bit(self, seed: int) -> str:
+        """Raises EnvironmentFailure while a process runs."""
+        if self._process is not None:
+            raise EnvironmentFailure(f"no bit on {self.name} can flip while {self._log_name} runs; kill it first")
+        return self._disk.flip_bit(seed)
+
     async def running(self) -> bool:
         return self._process is not None
 
@@ -166,10 +244,10 @@ class SimulatedMachine:
 
     # The gate between the two.
 
-    def gate(self, callback: Done) -> Done:
+    def gate(self, callback: Callback) -> Callable[..., None]:
         """The callback as a process's own: held back while it is paused, void once it is dead."""
         life, timer = self._life, Timer()
-        return lambda: self._fire(life, timer, callback, ())
+        return lambda *args: self._fire(life, timer, callback, args)
 
     def _fire(self, life: int, timer: Timer, callback: Callback, args: tuple[Any, ...]) -> None:
         if life == self._life and not timer.cancelled:
@@ -209,6 +287,11 @@ class MachineDisk:
         self.get = disk.get
         self.scan = disk.scan
 
-    def commit(self, records: Sequence[Record], done: Done) -> None:
-        """See `SimulatedDisk.commit`."""
-        self._disk.commit(records, self._machine.gate(done))
+    def commit(self, records: Sequence[Record], done: Done, failed: Failed | None = None) -> None:
+        """See `SimulatedDisk.commit`. Without `failed`, an error is raised in the process, which it ends."""
+        gate = self._machine.gate
+        self._disk.commit(records, gate(done), gate(failed or _raise))
+
+
+def _raise(error: OSError) -> None:
+    raise error

@@ -4,6 +4,8 @@
 2. The put is done once W of its N replicas hold the version durably, each itself or through its fallback
    (`quorum_count`). It goes on until every primary replica holds it or somebody keeps a hint for it.
 3. A put that misses its quorum fails as `quorum_failed`. What was stored stays stored and will spread.
+4. A put for which the coordinator's disk has no room fails at once, in the same way. If there is room again before the
+   coordinator is restarted, the put is stored after all, and spreads.
 
 Dynamo (SOSP 2007), sections 4.5 and 4.6.
 """
@@ -64,9 +66,15 @@ class PutCoordinator:
             return
         note = self._handoff.spreading(key)
         if replaced is None:
-            core.replica.put(DATA, key, made.entry, partial(self._stored, None), beside=note)
+            stored = partial(self._stored, None)
+            core.replica.put(DATA, key, made.entry, stored, refused=self._no_room, beside=note)
         else:
-            self._handoff.keep(replaced, key, self._state, partial(self._stored, replaced), beside=note)
+            stored = partial(self._stored, replaced)
+            self._handoff.keep(replaced, key, self._state, stored, refused=self._no_room, beside=note)
+
+    def _no_room(self) -> None:
+        text = f"the disk of {self._core.name} is full; free space on it, and get the key before you retry"
+        self._request.reply(Failed("quorum_failed", text))
 
     def _stored(self, replaced: str | None, durable: bool = True) -> None:
         """This node has the write; replaced: as a hint for that primary."""

@@ -2,13 +2,15 @@
 
 1. A node that holds a token of the key, or is a primary replica of it, answers for itself. Any other answers only as
    the fallback for a named primary; asked for itself, it says that the ring has moved.
-2. A write is acknowledged once it is durable, unless the coordinator said that the write buffer will do.
+2. A write is acknowledged once it is durable, unless the coordinator said that the write buffer will do. One for which
+   the disk has no room is refused, so that the coordinator turns to a fallback at once.
 3. A node that was removed from the cluster may hold what was deleted since: nothing is taken from it.
 """
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from splitbrain.store.gossip.load import Load
 from splitbrain.store.parts import Core
@@ -63,20 +65,36 @@ class ReplicaService:
             if not request.durable and core.buffer.merge(key, request.state):
                 core.rpc.answer(incoming, Written(core.ownership.slot(key), durable=False))
             else:
-                core.replica.merge(DATA, key, request.state, partial(self._written, incoming, key))
+                answers = _Once(core, incoming, lambda: Written(core.ownership.slot(key)))
+                core.replica.merge(DATA, key, request.state, answers.written, refused=answers.refused)
         elif request.owner is None:
             core.rpc.answer(incoming, Moved())
         elif core.membership.address(request.owner) is not None:
-            hinted = partial(core.rpc.answer, incoming, Written())
-            self._handoff.keep(request.owner, key, request.state, hinted)
+            answers = _Once(core, incoming, Written)
+            self._handoff.keep(request.owner, key, request.state, answers.written, refused=answers.refused)
         else:
             text = f"{core.name} knows no node {request.owner!r} to keep a hint for"
             core.rpc.answer(incoming, Failed("bad_request", text))
-
-    def _written(self, incoming: Incoming, key: bytes) -> None:
-        self._core.rpc.answer(incoming, Written(self._core.ownership.slot(key)))
 
     def _local(self, key: bytes) -> Held:
         core = self._core
         primary = core.name in core.ring.primaries(key)
         return Held(primary, core.replica.read(DATA, key).state, self._handoff.owners(key))
+
+
+@dataclass(slots=True)
+class _Once:
+    """The answer to one write: what it is durable as, or that there is no room, whichever comes first."""
+
+    core: Core
+    incoming: Incoming
+    reply: Callable[[], Written]
+    given: bool = False
+
+    def written(self) -> None:
+        if not self.given:
+            self.core.rpc.answer(self.incoming, self.reply())
+
+    def refused(self) -> None:
+        self.given = True
+        self.core.rpc.answer(self.incoming, Failed("disk_full", f"the disk of {self.core.name} is full"))

@@ -9,6 +9,8 @@
 4. A primary that is suspected while it has the request is given up on, and the next is asked. The request id stays the
    same, and so does a put's dot (`dots`; not in every mode: `clocks`): the first may do it as well, later.
 
+5. A primary that says that its disk is full has done nothing, and the next is asked, as if it were suspected.
+
 Dynamo (SOSP 2007), sections 4.5, 5 and 6.4.
 """
 
@@ -114,6 +116,10 @@ class Routing:
 
     def _answered(self, reply: Reply | None) -> None:
         if self._over:
+            return
+        full = isinstance(reply, Failed) and reply.code == "disk_full"
+        if full and (self._untried or self._admitted.quorum.sloppy):
+            self._next()
             return
         self._over = True
         primaries = ", ".join(self._primaries)

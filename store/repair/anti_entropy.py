@@ -104,7 +104,7 @@ class AntiEntropy:
     def _round(self) -> None:
         self._hosted.refresh()
         peer = self._next_peer()
-        if peer is None:
+        if peer is None or self._core.replica.full:
             self._rest()
             return
         self._last = peer

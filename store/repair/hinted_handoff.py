@@ -121,14 +121,21 @@ class Handoff:
             self._core.replica.store(notes, lambda: None)
 
     def keep(
-        self, owner: str, key: bytes, state: VersionSet, done: Callable[[], None], *, beside: Record | None = None
+        self,
+        owner: str,
+        key: bytes,
+        state: VersionSet,
+        done: Callable[[], None],
+        *,
+        refused: Callable[[], None] | None = None,
+        beside: Record | None = None,
     ) -> None:
-        """Merge the state into the hint for that owner; done once it is durable. `beside`: see `Replica.put`."""
+        """Merge the state into the hint for that owner; done once it is durable. The rest: see `Replica.put`."""
         self._keys.setdefault(owner, OrderedDict())[key] = None
         self._core.counters["hints_kept"] += 1
         for listener in self.on_kept:
             listener(key)
-        self._core.replica.merge(HINTS, _place(owner, key), state, done, beside=beside)
+        self._core.replica.merge(HINTS, _place(owner, key), state, done, refused=refused, beside=beside)
 
     def newest(self, owner: str, key: bytes) -> VersionSet:
         """The hint for that owner, durable or not."""

@@ -4,8 +4,8 @@
 2. `get` and `scan` show committed records only; they may run while another thread commits.
 3. A record that does not match its checksum is reported (`on_damage`) and never returned: `get` raises DamagedRecord,
    `scan` passes it over.
-4. A failed write is an error and not a delay. A node whose disk is full stops, and fallbacks take its place. If it
-   stayed, it would be asked for every write of its keys and hold each up. What was committed before stays.
+4. A commit for which there is no room raises NoRoom, and nothing of it is there. It may be tried again. Any other error
+   of a commit leaves in doubt what is on the disk: after it the engine is not to be used (`actions`, rule 3).
 5. One process at a time uses a folder: two nodes with one identity would give one dot to two writes.
 
 Dynamo (SOSP 2007), section 5: the local persistence component is pluggable.
@@ -46,6 +46,10 @@ class DamagedRecord(Exception):
 
 class EngineError(Exception):
     """The engine can't be opened or written: names the cause and the remedy."""
+
+
+class NoRoom(EngineError):
+    """The disk is full. What was committed before is there, and nothing of this commit."""
 
 
 class Engine(Protocol):
@@ -218,7 +222,7 @@ def _explained(doing: str, path: Path, problem: Exception) -> EngineError:
     if code in DAMAGED:
         remedy = MOVE_AWAY
     elif code == sqlite3.SQLITE_FULL or getattr(problem, "errno", None) == errno.ENOSPC:
-        remedy = "free space on its disk, and start the node again: what it had acknowledged is there"
+        return NoRoom(f"can't {doing} {path} ({problem}): free space on its disk")
     elif code == sqlite3.SQLITE_IOERR:
         remedy = "free space, or raise the limit on the size of files; if there is enough, check the disk for failures"
     elif code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):

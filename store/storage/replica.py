@@ -7,7 +7,10 @@
    nothing of a key makes dots under a fresh actor. A reused dot would silently swallow a write (Riak issue 679).
 4. Actors are a random 40-bit name made with the data directory, and 24 bits that count in it. A directory restored from
    a backup needs a new name (`fresh`): other nodes have dots made after the backup.
-5. A damaged record counts as absent (the other replicas bring it back), and rule 3 then applies.
+5. A change for which the disk has no room stays, in memory and in its place among the others. It is tried again until
+   there is room. Whoever asked for it hears at once that it is not durable (`refused`). A full disk is tried with the
+   oldest change alone: all of them together may never fit.
+6. A damaged record counts as absent (the other replicas bring it back), and rule 3 then applies.
 
 The engine's spaces: "data" by position on the ring and key, so that the keys of a range are adjacent; "hints" by owner
 and key; "spreading" by key (`hinted_handoff`); "ring" (`membership`, `tokens`); "meta".
@@ -57,25 +60,29 @@ class IdentityError(Exception):
 
 
 ABSENT = Entry(0, EMPTY)
+Done = Callable[[], None]
 
 
 @dataclass(slots=True)
 class _Change:
-    """A change that is being written. where: space and key; before, after: the entry without and with it."""
+    """A change that is being written.
+
+    where: space and key; before, after: the entry without and with it. waiting: called once it is durable. refused:
+    called if there is no room for it.
+    """
 
     where: tuple[str, bytes] | None
     before: Entry
     after: Entry
-    waiting: list[Callable[[], None]]
+    records: tuple[Record, ...]
+    waiting: list[Done]
+    refused: list[Done]
 
 
 _entries = msgspec.msgpack.Decoder(Entry)
 _NOTHING_READ = ("", b"", ABSENT)
 _identities = msgspec.msgpack.Decoder(Identity)
 _encode = msgspec.msgpack.Encoder().encode
-
-Done = Callable[[], None]
-
 
 OnDurable = Callable[[bytes, Entry, Entry], None]
 """Called with a key of the data, what was durable of it before, and what is now."""
@@ -84,9 +91,10 @@ OnDurable = Callable[[bytes, Entry, Entry], None]
 class Replica:
     """A node's records. out: collects what is to be made durable.
 
-    on_durable: listeners, called with every change of the data in the order in which they became durable. buffered:
-    data that is only in memory (`write_buffer`), by key. fresh: the records may be older than what this node once held,
-    so the actors made with them are given up.
+    full: the disk had no room for a change, and has not taken one since. on_durable: listeners, called with every
+    change of the data in the order in which they became durable. buffered: data that is only in memory
+    (`write_buffer`), by key. fresh: the records may be older than what this node once held, so the actors made with
+    them are given up.
 
     Raises IdentityError if the records are another node's.
     """
@@ -108,6 +116,8 @@ class Replica:
         self._ticket = 0
         self._pending: dict[tuple[str, bytes], tuple[int, Entry]] = {}
         self._waiting: dict[int, _Change] = {}
+        self._retrying = False
+        self.full = False
         self._last_read = _NOTHING_READ
         """Space, key and entry of the last read: a change reads twice. Valid until something becomes durable."""
         self.buffered: dict[bytes, Entry] = {}
@@ -191,14 +201,23 @@ class Replica:
         self._actors += 1
         return self._actors
 
-    def merge(self, space: str, key: bytes, state: VersionSet, done: Done, *, beside: Record | None = None) -> None:
-        """Merge a state into what is stored; `beside`, `done`: as in `put`."""
+    def merge(
+        self,
+        space: str,
+        key: bytes,
+        state: VersionSet,
+        done: Done,
+        *,
+        refused: Done | None = None,
+        beside: Record | None = None,
+    ) -> None:
+        """Merge a state into what is stored; the rest: as in `put`."""
         entry = self.newest(space, key)
         merged = self.combine([entry.state, state])
         if merged == entry.state and self.settled(space, key):
             done()
         else:
-            self.put(space, key, Entry(entry.actor, merged), done, beside=beside)
+            self.put(space, key, Entry(entry.actor, merged), done, refused=refused, beside=beside)
 
     def combine(self, states: Iterable[VersionSet | None]) -> VersionSet:
         """Merge states, under the cluster's rule for conflicts. None: nothing is known."""
@@ -208,10 +227,19 @@ class Replica:
                 known = self.clocks.merge(known, state)
         return known
 
-    def put(self, space: str, key: bytes, entry: Entry, done: Done, *, beside: Record | None = None) -> None:
+    def put(
+        self,
+        space: str,
+        key: bytes,
+        entry: Entry,
+        done: Done,
+        *,
+        refused: Done | None = None,
+        beside: Record | None = None,
+    ) -> None:
         """Store the entry, unless it is stored already. done: called once it is durable.
 
-        beside: one more record, in the same commit.
+        refused: called before that, once, if the disk has no room for it. beside: one more record, in the same commit.
         """
         if self._defect == PHYSICAL_DELETE and all(version.value is None for version in entry.state.versions):
             self.delete(space, key, done)
@@ -227,11 +255,11 @@ class Replica:
                 self._actors_stored = self._actors
             if beside is not None:
                 records.append(beside)
-            self._change(space, key, before, entry, tuple(records), done)
+            self._change(space, key, before, entry, tuple(records), done, refused)
         elif pending is None:
             done()
         else:
-            self._once_durable(pending[0], done)
+            self._once_durable(pending[0], done, refused)
 
     def delete(self, space: str, key: bytes, done: Done) -> None:
         """Remove a key."""
@@ -242,11 +270,31 @@ class Replica:
 
     def store(self, records: tuple[Record, ...], done: Done) -> None:
         """Make other records durable, all or none: not those of keys and their states."""
-        self._persist(_Change(None, ABSENT, ABSENT, [done]), records)
+        self._persist(_Change(None, ABSENT, ABSENT, records, [done], []))
+
+    def refused(self, ticket: int) -> None:
+        """The disk has no room for the records with that ticket: tell whoever asked."""
+        self.full, self._retrying = True, False
+        self.counters["writes_refused"] += 1
+        change = self._waiting[ticket]
+        told, change.refused = change.refused, []
+        for refused in told:
+            refused()
+
+    def retry(self) -> None:
+        """See whether there is room again, with the oldest change that there was none for."""
+        if self.full and not self._retrying:
+            self._retrying = True
+            ticket, change = next(iter(self._waiting.items()))
+            self._out.append(Persist(change.records, ticket))
 
     def persisted(self, ticket: int) -> None:
         """The records with that ticket are durable: call what waits for them."""
         change = self._waiting.pop(ticket)
+        if self.full:
+            self.full = self._retrying = False
+            for later, other in self._waiting.items():
+                self._out.append(Persist(other.records, later))
         self._last_read = _NOTHING_READ
         if change.where is not None:
             pending = self._pending.get(change.where)
@@ -291,22 +339,34 @@ class Replica:
         return None if stored is None else _identities.decode(stored)
 
     def _change(
-        self, space: str, key: bytes, before: Entry, after: Entry, records: tuple[Record, ...], done: Done
+        self,
+        space: str,
+        key: bytes,
+        before: Entry,
+        after: Entry,
+        records: tuple[Record, ...],
+        done: Done,
+        refused: Done | None = None,
     ) -> None:
-        ticket = self._persist(_Change((space, key), before, after, []), records)
+        ticket = self._persist(_Change((space, key), before, after, records, [], []))
         self._pending[space, key] = (ticket, after)
-        self._once_durable(ticket, done)
+        self._once_durable(ticket, done, refused)
 
-    def _once_durable(self, ticket: int, done: Done) -> None:
+    def _once_durable(self, ticket: int, done: Done, refused: Done | None) -> None:
         if self._defect == ACK_BEFORE_DURABLE:
             done()
-        else:
-            self._waiting[ticket].waiting.append(done)
+            return
+        self._waiting[ticket].waiting.append(done)
+        if refused is not None and self.full:
+            refused()
+        elif refused is not None:
+            self._waiting[ticket].refused.append(refused)
 
-    def _persist(self, change: _Change, records: tuple[Record, ...]) -> int:
+    def _persist(self, change: _Change) -> int:
         self._ticket += 1
         self._waiting[self._ticket] = change
-        self._out.append(Persist(records, self._ticket))
+        if not self.full:
+            self._out.append(Persist(change.records, self._ticket))
         return self._ticket
 
 

@@ -6,13 +6,16 @@
 
 from __future__ import annotations
 
+import errno
 from typing import assert_never
 
 from splitbrain.harness.environment import Address, Endpoint
 from splitbrain.harness.simulation.cluster import Kind, Shell
 from splitbrain.harness.simulation.simulated_machine import SimulatedMachine, Timer
+from splitbrain.harness.systems.dynamo.checked_disk import CheckedDisk
 from splitbrain.store import Config, Member, Node
 from splitbrain.store.actions import Action, Instant, Note, Persist, Send
+from splitbrain.store.storage.engine import DamagedRecord
 
 
 def perform(action: Action, shell: Shell) -> None:
@@ -42,13 +45,15 @@ class SimulatedNode:
         self._endpoint: Endpoint | None = None
         self._timer: Timer | None = None
         self._due: float | None = None
+        self._disk = CheckedDisk(machine.disk, self._damaged)
+        self._met: set[tuple[str, bytes]] = set()
         self._node = Node(
             machine.name,
             members,
             config,
             secret=secret,
             cluster=cluster,
-            reader=machine.disk,
+            reader=self._disk,
             bits=machine.rng.getrandbits,
         )
 
@@ -78,11 +83,24 @@ class SimulatedNode:
             if self._endpoint is not None:
                 self._do(self._node.persisted(persist.ticket, self._now()))
 
-        self._machine.disk.commit(persist.records, done)
+        def failed(error: OSError) -> None:
+            if self._endpoint is None:
+                return
+            if error.errno == errno.ENOSPC:
+                self._do(self._node.persist_refused(persist.ticket, self._now()))
+            else:
+                self._machine.exit(f"{self._machine.name} stops: can't write ({error}); check the disk for failures")
+
+        self._disk.commit(persist.records, done, failed)
 
     def note(self, text: str) -> None:
         """The node writes to its log."""
         self._machine.log(text)
+
+    def _damaged(self, damage: DamagedRecord) -> None:
+        if (damage.space, damage.key) not in self._met:
+            self._met.add((damage.space, damage.key))
+            self._machine.log(f"the record of {damage.key!r} in {damage.space!r} is damaged")
 
     def _now(self) -> Instant:
         return Instant(self._machine.now(), self._machine.wall_ns())

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from splitbrain.harness.environment import Endpoint, EnvironmentFailure, Program
+from splitbrain.harness.environment import ClockSetting, DiskCondition, Endpoint, EnvironmentFailure, PowerCut, Program
 from splitbrain.harness.simulation import SimulatedEnvironment, run_simulated
 from splitbrain.harness.simulation.simulated_machine import RECEIVE_BUFFER_BYTES, SimulatedMachine
 from tests.harness.simulation.echo import PORT, Echo, program
@@ -189,9 +189,138 @@ def test_only_a_stopped_machine_can_be_wiped_and_then_it_is_empty() -> None:
 def test_a_skewed_calendar_leaves_the_monotonic_clock_alone() -> None:
     async def scenario(bench: Bench) -> None:
         before = bench.machine.wall_ns()
-        bench.machine.skew_ns = -5_000_000_000
+        await bench.machine.set_clock(ClockSetting(offset_s=-5.0))
         assert bench.machine.wall_ns() == before - 5_000_000_000
+        assert await bench.machine.read_clock() == -5.0
         assert bench.machine.now() == 0
+        await bench.machine.set_clock(ClockSetting())
+        assert await bench.machine.read_clock() == 0.0
+
+    on_a_machine(scenario)
+
+
+def test_a_drifting_calendar_is_the_more_wrong_the_longer_it_drifts() -> None:
+    async def scenario(bench: Bench) -> None:
+        await asyncio.sleep(100)
+        await bench.machine.set_clock(ClockSetting(offset_s=1.0, drift=0.05))
+        await asyncio.sleep(100)
+        assert round(await bench.machine.read_clock(), 6) == 1.0 + 0.05 * 100
+        assert bench.machine.now() == 200
+
+    on_a_machine(scenario)
+
+
+def test_a_monotonic_clock_that_runs_fast_takes_its_timers_along_and_never_jumps() -> None:
+    async def scenario(bench: Bench) -> None:
+        await asyncio.sleep(9.5)
+        await bench.machine.set_clock(ClockSetting(monotonic_drift=0.25))
+        assert bench.machine.now() == 9.5
+        await asyncio.sleep(8.5)
+        assert await bench.machine.read_monotonic() == 9.5 + 8.5 * 1.25
+        ticks = bench.started[0].ticks
+        # The tick at 10 was set while the clock was right; it finds that half a second took 0.625 s by now.
+        assert [round(tick, 6) for tick in ticks[:12]] == [*range(10), 10.125, 11.125]
+        assert len(ticks) == 11 + 9
+        await bench.machine.set_clock(ClockSetting())
+        assert bench.machine.now() == 9.5 + 8.5 * 1.25
+        await asyncio.sleep(1)
+        assert bench.machine.now() == 10.5 + 8.5 * 1.25
+        assert await bench.machine.read_clock() == 0.0
+        with pytest.raises(ValueError, match="stops the clock"):
+            await bench.machine.set_clock(ClockSetting(monotonic_drift=-1.0))
+
+    on_a_machine(scenario)
+
+
+def test_sigterm_ends_a_process_that_does_not_handle_it_and_leaves_one_that_does() -> None:
+    class Deaf(Echo):
+        def terminate(self) -> None:
+            self.machine.log("I would rather not")
+
+    async def scenario(bench: Bench) -> None:
+        await bench.machine.terminate()
+        assert not await bench.machine.running()
+        await bench.machine.terminate()
+        await bench.machine.start(Program("deaf", (), simulate=Deaf))
+        await bench.machine.pause()
+        await bench.machine.terminate()
+        assert b"rather not" not in (await bench.machine.logs())["deaf.log"]
+        await bench.machine.resume()
+        assert b"rather not" in (await bench.machine.logs())["deaf.log"]
+        assert await bench.machine.running()
+
+    on_a_machine(scenario)
+
+
+def test_a_paused_process_ends_by_sigterm_when_it_is_resumed() -> None:
+    async def scenario(bench: Bench) -> None:
+        await bench.machine.pause()
+        await bench.machine.terminate()
+        assert await bench.machine.running()
+        await bench.machine.resume()
+        assert not await bench.machine.running()
+
+    on_a_machine(scenario)
+
+
+def test_a_power_cut_ends_the_process_and_takes_what_was_not_synced() -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.send(b"add")
+        await asyncio.sleep(1)
+        bench.send(b"add")
+        while len(bench.started[0].received) < 2:
+            await asyncio.sleep(0.000_01)
+        cut = await bench.machine.power_cut(torn=True)
+        assert (cut.undone, cut.torn) == (1, True)
+        assert not await bench.machine.running()
+        assert await bench.machine.power_cut() == PowerCut(0, 0)
+        await bench.machine.start(program(bench.started))
+        assert bench.started[-1].count == 1
+        assert bench.answers == [b"added \0\0\0\1"]
+
+    on_a_machine(scenario)
+
+
+def test_a_process_that_does_not_handle_a_full_disk_dies_of_it() -> None:
+    async def scenario(bench: Bench) -> None:
+        await bench.machine.set_disk(DiskCondition(full=True))
+        bench.send(b"add")
+        await asyncio.sleep(1)
+        assert not await bench.machine.running()
+        assert (await bench.machine.read_disk()).refused == 1
+        assert b"No space left on device" in (await bench.machine.logs())["echo.log"]
+
+    on_a_machine(scenario)
+
+
+def test_a_bit_flips_only_while_nothing_runs() -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.send(b"add")
+        await asyncio.sleep(1)
+        with pytest.raises(EnvironmentFailure, match="kill it first"):
+            await bench.machine.flip_bit(1)
+        await bench.machine.kill()
+        assert "'counter'" in await bench.machine.flip_bit(1)
+        await bench.machine.start(program(bench.started))
+        # The program keeps no checksum, so it believes what it reads.
+        assert bench.started[-1].count != 1
+
+    on_a_machine(scenario)
+
+
+def test_a_process_may_end_by_itself_and_says_so() -> None:
+    class Tired(Echo):
+        def start(self) -> None:
+            super().start()
+            self.machine.call_later(2.0, self.machine.exit, "enough")
+
+    async def scenario(bench: Bench) -> None:
+        await bench.machine.kill()
+        await bench.machine.start(Program("tired", (), simulate=Tired))
+        assert await bench.machine.running()
+        await asyncio.sleep(2.5)
+        assert not await bench.machine.running()
+        assert (await bench.machine.logs())["tired.log"].rstrip().endswith(b"enough")
 
     on_a_machine(scenario)
 
