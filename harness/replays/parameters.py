@@ -33,7 +33,7 @@ SIZES = (Size(1, 40, 4, 3, 1), Size(3, 100, 10, 3, None), Size(6, 100, 10, 5, No
 
 
 def smaller(experiment: Experiment, defaults: Mapping[str, str]) -> Iterator[Experiment]:
-    """Experiments of the sizes above, none of them larger than the given one. defaults: the workload's configuration."""
+    """Experiments of the sizes above, none larger than the given one. defaults: the workload's configuration."""
     alone = [(family,) for family in experiment.faults]
     for faults in dict.fromkeys([(), *alone, experiment.faults]):
         for size in SIZES if len(faults) < 2 else SIZES[-1:]:

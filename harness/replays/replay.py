@@ -9,10 +9,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from itertools import count, zip_longest
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -124,9 +123,8 @@ def differing(before: Path, after: Path) -> Difference | None:
     """The first line in which two files differ. Raises ResultsError if one can't be read. O(bytes)."""
     with ExitStack() as stack:
         try:
-            files = [stack.enter_context(path.open("rb")) for path in (before, after)]
-            pairs: Iterator[tuple[bytes | None, bytes | None]] = zip_longest(*files)
-            for line, (one, other) in zip(count(1), pairs, strict=False):
+            recorded, new = (stack.enter_context(path.open("rb")) for path in (before, after))
+            for line, (one, other) in enumerate(zip_longest(recorded, new), start=1):
                 if one != other:
                     return Difference(line, _text(one), _text(other))
         except OSError as problem:

@@ -29,9 +29,7 @@ def merged(operations: Operations) -> Iterator[Operations]:
         for other in processes:
             if other < gone:
                 yield tuple(
-                    each
-                    if each.process != gone
-                    else msgspec.structs.replace(each, process=other, node=homes[other])
+                    each if each.process != gone else msgspec.structs.replace(each, process=other, node=homes[other])
                     for each in operations
                 )
 
@@ -46,9 +44,7 @@ def evenly_spaced(operations: Operations, strikes: Sequence[Strike]) -> Iterator
     """With times on a grid, the coarsest first; without strikes also one after another, at equal distances."""
     if not strikes:
         for step_s in GRIDS_S[:2]:
-            yield tuple(
-                msgspec.structs.replace(each, at_s=round(at * step_s, 9)) for at, each in enumerate(operations)
-            )
+            yield tuple(msgspec.structs.replace(each, at_s=round(at * step_s, 9)) for at, each in enumerate(operations))
     for grid_s in GRIDS_S:
         yield tuple(
             msgspec.structs.replace(each, at_s=round(round(each.at_s / grid_s) * grid_s, 9)) for each in operations
@@ -78,9 +74,7 @@ def _ends(strike: Strike) -> tuple[float, float]:
 
 def with_small_values(operations: Operations) -> Operations:
     """With the whole numbers in values renumbered by size."""
-    found: set[int] = set()
-    for each in operations:
-        _mapped(each.value, lambda number: found.add(number) or number)
+    found = {number for each in operations for number in _numbers(each.value)}
     small = {number: at for at, number in enumerate(sorted(found))}
     return tuple(msgspec.structs.replace(each, value=_mapped(each.value, small.__getitem__)) for each in operations)
 
@@ -114,6 +108,17 @@ def _renamed(value: Any, names: Mapping[str, str]) -> Any:
     if isinstance(value, list | tuple):
         return [_renamed(inner, names) for inner in value]
     return names.get(value, value) if isinstance(value, str) else value
+
+
+def _numbers(value: Any) -> Iterator[int]:
+    """Every whole number in the value."""
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    if isinstance(value, list | tuple):
+        for inner in value:
+            yield from _numbers(inner)
+    elif isinstance(value, int) and not isinstance(value, bool):
+        yield value
 
 
 def _mapped(value: Any, change: Callable[[int], int]) -> Any:
