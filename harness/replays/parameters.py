@@ -32,6 +32,10 @@ SIZES = (Size(1, 40, 4, 3, 1), Size(3, 100, 10, 3, None), Size(6, 100, 10, 5, No
 """Three nodes are the fewest on which there is a majority without one of them."""
 
 
+PARAMETERS = ("rate", "time limit", "nodes", "keys", "concurrency")
+LEAST_RATE = 5.0
+
+
 def smaller(experiment: Experiment, defaults: Mapping[str, str]) -> Iterator[Experiment]:
     """Experiments of the sizes above, none larger than the given one. defaults: the workload's configuration."""
     alone = [(family,) for family in experiment.faults]
@@ -40,19 +44,20 @@ def smaller(experiment: Experiment, defaults: Mapping[str, str]) -> Iterator[Exp
             yield from seeded(replace(_of_size(experiment, size, defaults), faults=faults))
 
 
-def halved(experiment: Experiment, defaults: Mapping[str, str]) -> Iterator[tuple[str, Experiment]]:
-    """The experiment with half of one parameter, for each of them, by name."""
-    if experiment.rate > 5:
-        yield "rate", replace(experiment, rate=experiment.rate / 2)
-    if experiment.time_limit_s > 1:
-        yield "time limit", replace(experiment, time_limit_s=max(1.0, experiment.time_limit_s / 2))
-    if experiment.concurrency > 2:
-        yield "concurrency", replace(experiment, concurrency=experiment.concurrency // 2)
-    if experiment.nodes > 3:
-        yield "nodes", replace(experiment, nodes=max(3, experiment.nodes // 2))
-    keys = _keys(experiment, defaults)
-    if keys is not None and keys > 1:
-        yield "keys", replace(experiment, config={**experiment.config, "keys": str(keys // 2)})
+def halved(experiment: Experiment, parameter: str, defaults: Mapping[str, str]) -> Experiment | None:
+    """The experiment with half of one of the `PARAMETERS`; None where that would be too little."""
+    match parameter:
+        case "rate" if experiment.rate > LEAST_RATE:
+            return replace(experiment, rate=experiment.rate / 2)
+        case "time limit" if experiment.time_limit_s > 1:
+            return replace(experiment, time_limit_s=max(1.0, experiment.time_limit_s / 2))
+        case "concurrency" if experiment.concurrency > 2:
+            return replace(experiment, concurrency=experiment.concurrency // 2)
+        case "nodes" if experiment.nodes > 3:
+            return replace(experiment, nodes=max(3, experiment.nodes // 2))
+        case "keys" if (keys := _keys(experiment, defaults)) and keys > 1:
+            return replace(experiment, config={**experiment.config, "keys": str(keys // 2)})
+    return None
 
 
 def seeded(experiment: Experiment) -> Iterator[Experiment]:

@@ -13,7 +13,7 @@ After Zeller and Hildebrandt (2002), and QuickCheck's shrinking of what a genera
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -134,8 +134,9 @@ class Shrinking:
             going = self.kept.made
             while going:
                 going = False
-                for name, half in list(parameters.halved(self.best, defaults)):
-                    going |= self._first(parameters.seeded(half), name)
+                for name in parameters.PARAMETERS:
+                    half = parameters.halved(self.best, name, defaults)
+                    going |= half is not None and self._first(parameters.seeded(half), name)
         except BudgetUsed:
             pass
         finally:
@@ -160,26 +161,11 @@ class Shrinking:
                 strike = next(each for each in self.best.strikes or () if each.number == number)
                 self._first((self._with_strike(other) for other in simpler(strike)), f"strike of {strike.family}")
         if self.best.strikes:
-            self._fewer_single_ones()
+            self._fewer_operations()
 
     # Operations.
 
     def _fewer_operations(self) -> None:
-        for name in ("process", "key"):
-            self._fewer_groups(name)
-        self._fewer_single_ones()
-
-    def _fewer_groups(self, name: str) -> None:
-        """Take out all operations of a process, or on a key, at once."""
-        operations = self._script
-        groups = sorted({str(getattr(each, name)) for each in operations})
-
-        def only(part: Sequence[str]) -> Experiment:
-            return self._with(operations=tuple(each for each in operations if str(getattr(each, name)) in part))
-
-        ddmin(groups, lambda some: self._place((only(part) for part in some), f"operations by {name}"))
-
-    def _fewer_single_ones(self) -> None:
         ddmin(self._script, lambda some: self._place((self._with(operations=part) for part in some), "operations"))
 
     # Values.
@@ -193,7 +179,7 @@ class Shrinking:
         self._first([self._with(operations=operations, strikes=strikes)], "dead time")
         spaced = simpler_operations.evenly_spaced(self._script, self.best.strikes or ())
         self._first((self._with(operations=each) for each in spaced), "times")
-        self._fewer_single_ones()
+        self._fewer_operations()
         renumbered = simpler_operations.renumbered(self._script)
         self._first([with_operations(self.best, renumbered)], "processes")
         self._first([self._with(operations=simpler_operations.with_small_values(self._script))], "values")

@@ -27,10 +27,12 @@ from splitbrain.harness.running.run import replaying
 class ShrunkFolder:
     """See the module's rules.
 
-    path: of the folder. made: whether there is one from this shrinking yet."""
+    path: where it is. made: whether there is one from this shrinking yet. test: the test's file, once there is one.
+    """
 
     path: Path
     made: bool = False
+    test: Path | None = None
 
     def take(self, folder: Path) -> None:
         """This run is the smallest. Raises ResultsError if the disk is full, say."""
