@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from splitbrain.harness.doors import words
-from splitbrain.harness.doors.commands import Answered, cli, fresh_seed
+from splitbrain.harness.doors.commands import Answered, fresh_seed
 from splitbrain.harness.doors.durations import Duration
 from splitbrain.harness.running.experiment import UsageProblem, settings
 from splitbrain.harness.running.results import EXIT_CODES
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 EXIT_INTERRUPTED = 130
 
 
-@cli.command()
+@click.command()
 @click.argument("workloads", nargs=-1, shell_complete=words.complete_workload)
 @click.option("--seeds", type=words.Whole(1), help="How many runs; 1,000 unless --for says how long.")
 @click.option("--for", "duration", type=Duration(), metavar="30m", help="How long runs are started: 90s, 30m, 8h.")

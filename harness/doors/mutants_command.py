@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from splitbrain.harness.doors import words
-from splitbrain.harness.doors.commands import Answered, cli
+from splitbrain.harness.doors.commands import Answered
 from splitbrain.harness.running.results import EXIT_CODES
 from splitbrain.harness.systems import DEFAULT as DEFAULT_SYSTEM
 from splitbrain.harness.terminal import Progress, say
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from splitbrain.harness.campaigns.mutation import Hunt
 
 
-@cli.command()
+@click.command()
 @click.option(
     "--system", default=DEFAULT_SYSTEM, show_default=True, shell_complete=words.complete_system, help="The system."
 )

@@ -20,7 +20,7 @@ import contextlib
 import copy
 import signal
 import threading
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import fields
 from itertools import pairwise
 from pathlib import Path
@@ -195,6 +195,22 @@ class Cluster:
         self._out = out
         self.ended: BaseException | None = None
         self.results: list[WatchedResult] = []
+
+    def script(self, workload: str, operations: Sequence[Any], strikes: Sequence[Any] = ()) -> Result:
+        """Run a workload's clients on these operations, under these strikes, instead of drawing some.
+
+        operations: each (seconds from the start, process, f, key, value, node), the last ones optional
+        (`replays.scripted.ScriptedOperation`). strikes: each a mapping (`nemesis.strike.Strike`), as schedule.json has
+        them. The concurrency is that of the operations, the faults those of the strikes. Else as `run`.
+        """
+        processes = [operation[1] for operation in operations if len(operation) > 1]
+        return self.run(
+            workload,
+            operations=operations,
+            strikes=strikes,
+            concurrency=1 + max((each for each in processes if isinstance(each, int)), default=0),
+            faults=tuple(dict.fromkeys(strike.get("family") for strike in strikes)),
+        )
 
     def run(self, workload: str, **changes: Any) -> Result:
         """Run a workload; changes: fields of `Experiment` for this run.

@@ -18,6 +18,7 @@ from splitbrain.harness.catalogue import UnknownName, system, workload
 from splitbrain.harness.environment import Environment
 from splitbrain.harness.nemesis import FaultPackage, Strike, fault_package
 from splitbrain.harness.nemesis.targets import targets
+from splitbrain.harness.replays.scripted import ScriptedOperation
 from splitbrain.harness.running.environments import ENVIRONMENTS, EnvironmentKind
 from splitbrain.harness.running.simulable import unsimulated_program
 from splitbrain.harness.seeds import split
@@ -26,14 +27,15 @@ from splitbrain.harness.system import Elastic, System
 from splitbrain.harness.systems import DEFAULT as DEFAULT_SYSTEM
 from splitbrain.harness.workload import Plan, Workload
 
+LONGEST_S = 86_400
 RANGES: Mapping[str, tuple[float, float]] = {
     "nodes": (1, 99),
     "seed": (0, 2**63),
-    "time_limit_s": (1, 86_400),
+    "time_limit_s": (1, LONGEST_S),
     "rate": (0.01, 100_000),
     "concurrency": (1, 1000),
     "spare_clients": (0, 100_000),
-    "fault_interval_s": (0.05, 86_400),
+    "fault_interval_s": (0.05, LONGEST_S),
 }
 
 
@@ -53,7 +55,8 @@ class Experiment:
     it goes on until it was quiet for a while after the last (`load`). rate: operations per second. concurrency: client
     processes. spare_clients: how many more may be added while all of them wait for an answer; None for ten times the
     concurrency. config: the keys that were given. fault_interval_s: from one strike to the next on average, in seconds;
-    None for a usual one. strikes: a schedule to be played; None to draw one from the seed.
+    None for a usual one. strikes: a schedule to be played; None to draw one from the seed. operations: the clients', to
+    be performed; None for the workload's own, from its generator.
     """
 
     workload: str
@@ -69,6 +72,7 @@ class Experiment:
     config: Mapping[str, str] = field(default_factory=dict)
     fault_interval_s: float | None = None
     strikes: tuple[Strike, ...] | None = None
+    operations: tuple[ScriptedOperation, ...] | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -81,8 +85,13 @@ class Experiment:
         return tuple(f"n{self.nodes + number}" for number in range(1, SPARES + 1))
 
     @property
+    def is_drawn(self) -> bool:
+        """Whether all of it comes from its seed; else strikes or operations were given."""
+        return self.strikes is None and self.operations is None
+
+    @property
     def command(self) -> str:
-        """The shell line that runs it again."""
+        """The shell line that runs it again, if it is drawn."""
         words = ["splitbrain", "run", self.workload, "--env", self.environment]
         if self.system != DEFAULT_SYSTEM:
             words += ["--system", self.system]
@@ -137,6 +146,7 @@ class Experiment:
                 strikes=self.strikes,
             )
             chosen.generator(plan)
+            self._check_operations(chosen)
             for name, options in chosen.checkers.items():
                 find(name).accept(options)
         except ValueError as problem:
@@ -159,6 +169,20 @@ class Experiment:
             given = getattr(self, name)
             if given is not None and not least <= given <= most:  # Not a number is in no range.
                 raise UsageProblem(f"{name} is {given}; give {least:g} to {most:g}")
+
+    def _check_operations(self, chosen: Workload) -> None:
+        """Raises ValueError naming the first given operation that can't be."""
+        known = [schema.f for schema in chosen.schemas]
+        for number, operation in enumerate(self.operations or (), start=1):
+            if operation.f not in known:
+                raise ValueError(f"operation {number} is {operation.f!r}; {chosen.name} has {', '.join(known)}")
+            if operation.node is not None and operation.node not in self.names:
+                raise ValueError(f"operation {number} names node {operation.node!r}; there are {', '.join(self.names)}")
+            if not 0 <= operation.process < self.concurrency:
+                there = f"give 0 to {self.concurrency - 1}, or a higher concurrency"
+                raise ValueError(f"operation {number} is of process {operation.process}; {there}")
+            if not 0 <= operation.at_s < LONGEST_S:
+                raise ValueError(f"operation {number} starts at {operation.at_s} s; give 0 to {LONGEST_S:,}")
 
     def _check_abilities(self, faults: FaultPackage, environment: Environment) -> None:
         missing = faults.requires - environment.abilities

@@ -9,6 +9,7 @@ from __future__ import annotations
 import platform
 import subprocess
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ def facts(prepared: Prepared) -> dict[str, Any]:
         "concurrency": experiment.concurrency,
         "spare_clients": experiment.spare_clients,
         "faults": list(experiment.faults),
+        "fault_interval_s": experiment.fault_interval_s,
         "config": dict(experiment.config),
         "system_config": {**prepared.plan.config, **prepared.system.describe()},
         "command": experiment.command,
@@ -39,6 +41,7 @@ def facts(prepared: Prepared) -> dict[str, Any]:
     }
 
 
+@cache
 def commit() -> str | None:
     """The commit of the checkout splitbrain runs from, if it is one."""
     command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short=12", "HEAD"]

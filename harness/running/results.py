@@ -1,9 +1,9 @@
 """Results: the folder of a run, and its outcome.
 
-1. runs/<workload>/<timestamp>/ holds run.json, history.jsonl, results.json, report.html and nodes/<node>/*.log;
-   runs/latest points to the newest.
-2. Everything is written as soon as it is known: run.json before anything starts, the history line by line. So a killed
-   run can still be checked.
+1. runs/<workload>/<timestamp>/ holds run.json, schedule.json, history.jsonl, results.json, report.html and
+   nodes/<node>/*.log; runs/latest points to the newest.
+2. Everything is written as soon as it is known: run.json and schedule.json before anything starts, the history line by
+   line. So a killed run can still be checked.
 3. `broken` is the harness's own failure. It never hides an anomaly: an invalid history stays invalid.
 """
 
@@ -167,6 +167,14 @@ class RunFolder:
     def write_run(self, run: Mapping[str, Any]) -> None:
         """Write run.json. Raises ResultsError."""
         _write_json(self.path / "run.json", run)
+
+    def write_schedule(self, content: bytes) -> None:
+        """Write schedule.json. Raises ResultsError."""
+        path = self.path / "schedule.json"
+        try:
+            path.write_bytes(content)
+        except OSError as problem:
+            raise unwritable(path, problem) from None
 
     def write_result(self, result: Result) -> None:
         """Write results.json. Raises ResultsError."""
