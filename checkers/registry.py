@@ -27,7 +27,15 @@ from splitbrain.checkers.error_origin import at_origin
 from splitbrain.checkers.eventual import convergence, lost_writes, siblings, staleness
 from splitbrain.checkers.histories.history import History
 from splitbrain.checkers.invariants import bank, counter, long_fork, total_queue, unique_ids
-from splitbrain.checkers.service import availability, evidence, latency, log_patterns, stats, unhandled_errors
+from splitbrain.checkers.service import (
+    availability,
+    evidence,
+    latency,
+    log_patterns,
+    stats,
+    thresholds,
+    unhandled_errors,
+)
 from splitbrain.checkers.verdict import Verdict
 
 
@@ -97,6 +105,7 @@ _ALL = (
     Checker("unique-ids", "no id is given out twice", unique_ids.check),
     Checker("bank", "transfers keep the total, and no account is missing or overdrawn", bank.check),
     Checker("long-fork", "all reads of a group of keys saw its writes happen in one order", long_fork.check),
+    Checker("thresholds", "latency, ok rate, silence and recovery within given bounds", thresholds.check),
     Checker("unhandled-errors", "errors by code: how many, and an example of each", unhandled_errors.check),
     Checker("log-patterns", "no line of the nodes' logs matches a pattern", log_patterns.check),
     Checker("stats", "operations by kind and outcome; every kind succeeded at least once", stats.check),

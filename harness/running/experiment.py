@@ -10,10 +10,12 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from splitbrain.checkers.registry import find
+from splitbrain.checkers.service.thresholds import parsed
 from splitbrain.harness.catalogue import UnknownName, system, workload
 from splitbrain.harness.environment import Environment
 from splitbrain.harness.nemesis import FaultPackage, fault_package
@@ -45,7 +47,8 @@ class Experiment:
 
     nodes: how many. faults: families, such as "partition". time_limit_s: of the load, without the recovery. rate:
     operations per second. concurrency: client processes. spare_clients: how many more may be added while all of them
-    wait for an answer; None for ten times the concurrency. config: the keys that were given.
+    wait for an answer; None for ten times the concurrency. config: the keys that were given. fail_if: thresholds that
+    make it invalid, such as "p99>300ms" (`checkers.service.thresholds`).
     """
 
     workload: str
@@ -59,6 +62,7 @@ class Experiment:
     concurrency: int = 10
     spare_clients: int | None = None
     config: Mapping[str, str] = field(default_factory=dict)
+    fail_if: tuple[str, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -80,6 +84,8 @@ class Experiment:
             words += ["--spare-clients", str(self.spare_clients)]
         for key, value in self.config.items():
             words += ["--config", f"{key}={value}"]
+        for threshold in self.fail_if:
+            words += ["--fail-if", threshold]
         return shlex.join(words)
 
     def prepare(self) -> Prepared:
@@ -107,6 +113,7 @@ class Experiment:
             {**chosen.config, **{key: value for key, value in self.config.items() if key in chosen.config}},
         )
         try:
+            parsed(self.fail_if)
             theirs = {key: value for key, value in self.config.items() if key in tested.config}
             configured = tested.configure(theirs, seed=split(self.seed, "system"), nodes=self.nodes)
             faults = fault_package(
@@ -117,7 +124,7 @@ class Experiment:
                 commands_s=kind.fault_commands_s,
             )
             chosen.generator(plan)
-            for name, options in chosen.checkers.items():
+            for name, options in checks(chosen.checkers, self.faults, self.fail_if).items():
                 find(name).accept(options)
         except ValueError as problem:
             raise UsageProblem(str(problem)) from None
@@ -155,6 +162,17 @@ class Prepared:
     plan: Plan
     kind: EnvironmentKind
     environment: Environment
+
+
+def checks(
+    checkers: Mapping[str, Mapping[str, Any]], faults: Sequence[str], fail_if: Sequence[str]
+) -> dict[str, Mapping[str, Any]]:
+    """What judges a run: its workload's checkers, whether it had what it shows (`evidence`), and its thresholds."""
+    judging: dict[str, Mapping[str, Any]] = {**checkers, "evidence": {"faults": list(faults)}}
+    if fail_if:
+        own = parsed(checkers.get("thresholds", {}).get("fail_if", ()))
+        judging["thresholds"] = {"fail_if": [*(threshold.text for threshold in own), *fail_if]}
+    return judging
 
 
 def _exactly(number: float) -> str:

@@ -31,6 +31,7 @@ def facts(prepared: Prepared) -> dict[str, Any]:
         "spare_clients": experiment.spare_clients,
         "faults": list(experiment.faults),
         "config": dict(experiment.config),
+        "fail_if": list(experiment.fail_if),
         "system_config": {**prepared.plan.config, **prepared.system.describe()},
         "command": experiment.command,
         "started": None if prepared.kind.simulated else datetime.now(UTC).isoformat(timespec="seconds"),

@@ -26,7 +26,7 @@ from splitbrain.harness.generators import Test, any_of, clients, nemesis, stagge
 from splitbrain.harness.report import ReportError
 from splitbrain.harness.report import write as write_report
 from splitbrain.harness.running.deaths import deaths, log_end
-from splitbrain.harness.running.experiment import Experiment, Prepared, UsageProblem
+from splitbrain.harness.running.experiment import Experiment, Prepared, UsageProblem, checks
 from splitbrain.harness.running.final_phase import with_final_stage
 from splitbrain.harness.running.interpreter import Interpreter, Statistics
 from splitbrain.harness.running.interrupts import Interrupts, interrupting, located, named, of_a_run, run_really
@@ -335,8 +335,8 @@ class _Run:
         return result
 
     def _check(self, history: History) -> Verdict:
-        checks: dict[str, Mapping[str, Any]] = dict(self._prepared.workload.checkers)
-        return check_all(history, {**checks, "evidence": {"faults": list(self._experiment.faults)}})
+        checkers = self._prepared.workload.checkers
+        return check_all(history, checks(checkers, self._experiment.faults, self._experiment.fail_if))
 
     async def _collect_logs(self, environment: Environment) -> list[str]:
         """Keep what the nodes wrote. Returns what could not be kept, a sentence each."""
