@@ -94,6 +94,7 @@ def run(
 ) -> None:
     """Run WORKLOAD against a cluster under faults, check what was recorded, and write a report."""
     # Imports the checkers and the report's templates: `list` and `clean` need neither.
+    from splitbrain.harness.running.interrupts import RunInterrupted
     from splitbrain.harness.running.run import run as run_experiment
 
     experiment = Experiment(
@@ -110,10 +111,15 @@ def run(
         config=settings(config),
         fail_if=fail_if,
     )
-    with Progress(quiet=as_json) as progress:
-        result = run_experiment(experiment, out=out, progress=progress)
+    try:
+        with Progress(quiet=as_json) as progress:
+            result = run_experiment(experiment, out=out, progress=progress)
+    except RunInterrupted as interrupt:
+        if as_json and interrupt.result is not None:
+            say(interrupt.result.as_json())
+        raise
     if as_json:
-        say(json.dumps({**result.as_dict(), "folder": str(result.folder), "replay": result.command}))
+        say(result.as_json())
     else:
         say("\n".join(result.lines()))
     raise Answered(result.exit_code)

@@ -32,7 +32,7 @@ import pytest
 
 from splitbrain.harness.running.environments import ENVIRONMENTS
 from splitbrain.harness.running.experiment import Experiment, UsageProblem
-from splitbrain.harness.running.interrupts import end_all
+from splitbrain.harness.running.interrupts import end_all, unless_ended
 from splitbrain.harness.running.results import Result, ResultsError
 from splitbrain.harness.suggestions import did_you_mean
 from splitbrain.harness.terminal import Progress
@@ -211,7 +211,8 @@ class Cluster:
         try:
             arguments = {"time_limit_s": _TIME_LIMIT_S, **self._given, **changes, **self._forced}
             experiment = _experiment(workload, arguments)
-            result = run(experiment, out=self._out, progress=Progress(quiet=True))
+            with unless_ended(lambda: self.ended):  # A signal may come from here until the run can hear of it.
+                result = run(experiment, out=self._out, progress=Progress(quiet=True))
         except (UsageProblem, ResultsError) as problem:
             refusal = str(problem)
         if self.ended is not None:

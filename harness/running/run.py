@@ -66,6 +66,7 @@ def run(experiment: Experiment, *, out: Path = Path("runs"), progress: Progress 
     if of_a_run(asyncio._get_running_loop()):
         raise UsageProblem("a client, system or workload can't start a run of its own within a run; start it elsewhere")
     with Interrupts() as interrupts, set_aside():
+        interrupts.check()
         prepared = prepared_for(experiment)
         description = described(prepared)
         interrupts.check()
@@ -115,6 +116,7 @@ class _Run:
             self._progress(f"what was recorded until the interrupt: {self._folder.path}")
             if self._result is not None:
                 self._progress("\n".join(self._result.lines()))
+            self._interrupts.judged(self._result)
             raise ended_by
         assert self._result is not None
         return self._result
@@ -275,7 +277,8 @@ class _Run:
         counts = " ".join(f"{name} {number}" for name, number in self._counts.items())
         faults = ", ".join(f"{name} {shape}".strip() for name, shape in self._active.items()) or "none"
         rate = self._counts["ok"] / elapsed_s if elapsed_s else 0.0
-        self._progress.status(f"{elapsed_s:6.1f} s  {rate:6.0f} ok/s  {counts}  faults: {faults}")
+        status = f"{elapsed_s:6.1f} s  {rate:6.0f} ok/s  {counts}  faults: {faults}"
+        self._progress.status(status, done=elapsed_s / self._experiment.time_limit_s)
 
     def _judged(self, failure: Exception | None) -> Result:
         try:
