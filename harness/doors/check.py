@@ -11,13 +11,11 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
 import multiprocessing
 import os
 import pickle
 import re
 import signal
-import sys
 import textwrap
 import threading
 import time
@@ -34,6 +32,7 @@ from splitbrain.checkers.linearizability import MODELS, Model
 from splitbrain.checkers.registry import Checker, find, names
 from splitbrain.checkers.selection import Selection, fitting
 from splitbrain.harness.catalogue import UnknownName, workload
+from splitbrain.harness.places import NoSuchPlace, is_place, thing_at
 from splitbrain.harness.running.experiment import UsageProblem, checks
 from splitbrain.harness.running.interrupts import located
 from splitbrain.harness.running.results import WIDTH, Status
@@ -154,34 +153,15 @@ def _accepted(checker: Checker, options: Mapping[str, Any], flags: Mapping[str, 
 
 
 def model(name: str) -> Any:
-    """The model that a name stands for: the name itself, or the attribute that `package.module:ATTRIBUTE` names. A
-    class is called to make one.
-
-    Modules of the current directory can be named. Raises UsageProblem.
+    """The model that a name stands for: the name itself, or what is at a place (`file.py:NAME`). A class is called to
+    make one. Raises UsageProblem.
     """
-    module, colon, attribute = name.partition(":")
-    if not colon:
+    if not is_place(name):
         return name
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.append(here)  # At the end: a file of theirs called `checkers.py` must not become ours.
     try:
-        found = importlib.import_module(module)
-    except KeyboardInterrupt:
-        raise
-    except BaseException as problem:  # Theirs, so anything.
-        text = f"can't import {module or 'a module without a name'} ({located(problem)})"
-        raise UsageProblem(f"--model {name}: {text}") from None
-    try:
-        thing = getattr(found, attribute)
-    except KeyboardInterrupt:
-        raise
-    except AttributeError:
-        there = [each for each in vars(found) if not each.startswith("_")]
-        guess = did_you_mean(attribute, there)
-        raise UsageProblem(f"--model {name}: {module} has no {attribute or 'name'}{guess}") from None
-    except BaseException as problem:  # A module may have a `__getattr__`.
-        raise UsageProblem(f"--model {name}: can't have {attribute} of {module} ({located(problem)})") from None
+        thing = thing_at(name)
+    except NoSuchPlace as problem:
+        raise UsageProblem(f"--model {name}: {problem}") from None
     try:
         made = thing() if isinstance(thing, type) else thing
     except KeyboardInterrupt:

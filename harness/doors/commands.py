@@ -48,7 +48,7 @@ def cli() -> None:
     default=DEFAULT_SYSTEM,
     show_default=True,
     shell_complete=words.complete_system,
-    help="The system under test.",
+    help="The system under test; your own as file.py:NAME.",
 )
 @click.option("--nodes", default=5, show_default=True, type=words.Whole(1, 99), help="Number of nodes.")
 @click.option(
@@ -92,7 +92,10 @@ def run(
     out: Path,
     as_json: bool,
 ) -> None:
-    """Run WORKLOAD against a cluster under faults, check what was recorded, and write a report."""
+    """Run WORKLOAD against a cluster under faults, check what was recorded, and write a report.
+
+    A workload of your own, of no package, is file.py:NAME.
+    """
     # Imports the checkers and the report's templates: `list` and `clean` need neither.
     from splitbrain.harness.running.interrupts import RunInterrupted
     from splitbrain.harness.running.run import run as run_experiment
@@ -134,7 +137,7 @@ def run(
     shell_complete=words.complete_checker,
     help="A checker of `splitbrain list`; may be repeated. Told from the run or the operations if not given.",
 )
-@click.option("--model", help="Model of the object: a name, or your own as package.module:ATTRIBUTE.")
+@click.option("--model", help="Model of the object: a name, or your own as file.py:NAME or module:NAME.")
 @click.option("--consistency", help="The consistency model that transactions were promised.")
 @click.option("--timeout", type=click.FloatRange(0, min_open=True), help="Seconds for checking, witness included.")
 @click.option("--memory", type=click.FloatRange(0, min_open=True), help="Megabytes that checking may take.")

@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from splitbrain.checkers.service.thresholds import parsed
 from splitbrain.harness.catalogue import UnknownName, system, workload
 from splitbrain.harness.environment import Environment
 from splitbrain.harness.nemesis import FaultPackage, fault_package
+from splitbrain.harness.places import is_place
 from splitbrain.harness.running.environments import ENVIRONMENTS, EnvironmentKind
 from splitbrain.harness.running.simulable import unsimulated_program
 from splitbrain.harness.seeds import split
@@ -45,10 +47,10 @@ class UsageProblem(ValueError):
 class Experiment:
     """What to run.
 
-    nodes: how many. faults: families, such as "partition". time_limit_s: of the load, without the recovery. rate:
-    operations per second. concurrency: client processes. spare_clients: how many more may be added while all of them
-    wait for an answer; None for ten times the concurrency. config: the keys that were given. fail_if: thresholds that
-    make it invalid, such as "p99>300ms" (`checkers.service.thresholds`).
+    workload, system: by name, or by place: `file.py:NAME`. nodes: how many. faults: families, such as "partition".
+    time_limit_s: of the load, without the recovery. rate: operations per second. concurrency: client processes.
+    spare_clients: how many more may be added while all of them wait for an answer; None for ten times the concurrency.
+    config: the keys that were given. fail_if: thresholds that make it invalid, such as "p99>300ms" (`thresholds`).
     """
 
     workload: str
@@ -153,7 +155,10 @@ class Experiment:
 
 @dataclass(frozen=True)
 class Prepared:
-    """An experiment whose parts were all found. kind: of the environment, which is not open yet."""
+    """An experiment whose parts were all found. kind: of the environment, which is not open yet.
+
+    title: names the run's folder.
+    """
 
     experiment: Experiment
     workload: Workload
@@ -162,6 +167,11 @@ class Prepared:
     plan: Plan
     kind: EnvironmentKind
     environment: Environment
+
+    @property
+    def title(self) -> str:
+        named = self.experiment.workload
+        return re.sub(r"[^\w-]+", "-", self.workload.name) if is_place(named) else named
 
 
 def checks(

@@ -70,7 +70,7 @@ def run(experiment: Experiment, *, out: Path = Path("runs"), progress: Progress 
         prepared = prepared_for(experiment)
         description = described(prepared)
         interrupts.check()
-        folder = RunFolder.create(out, experiment.workload)
+        folder = RunFolder.create(out, prepared.title)
         folder.write_run(description)
         interrupts.check()
         return _Run(prepared, folder, progress or Progress(quiet=True), interrupts).go()
