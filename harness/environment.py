@@ -97,11 +97,13 @@ class SimulatedProcess(Protocol):
 class Machine(Protocol):
     """One node's machine.
 
-    name: the node's name. host: the address at which peers and clients reach it.
+    name: the node's name. host: the address at which peers and clients reach it. ended: how the program ended when
+    `running` last found that it had ended by itself (`exit status 1`); empty if it never did, or that is not known.
     """
 
     name: str
     host: str
+    ended: str
 
     async def start(self, program: Program) -> None:
         """Start the program. Raises EnvironmentFailure with the end of its log if it is gone at once."""

@@ -51,6 +51,7 @@ class SimulatedMachine:
     def __init__(self, name: str, loop: VirtualLoop, network: SimulatedNetwork, *, seed: int) -> None:
         self.name = name
         self.host = name
+        self.ended = ""
         self.skew_ns = 0
         self.rng: random.Random = draw(split(seed, "process 0"))
         self._loop = loop
@@ -179,8 +180,9 @@ class SimulatedMachine:
     def _run(self, callback: Callback, args: tuple[Any, ...]) -> None:
         try:
             callback(*args)
-        except Exception:
+        except Exception as problem:
             self.log("died:\n" + traceback.format_exc())
+            self.ended = "".join(traceback.format_exception_only(problem)).strip()
             self._end()
 
     def _end(self) -> None:
