@@ -37,7 +37,15 @@ from splitbrain.checkers.invariants import (
     total_queue,
     unique_ids,
 )
-from splitbrain.checkers.service import availability, evidence, latency, log_patterns, stats, unhandled_errors
+from splitbrain.checkers.service import (
+    availability,
+    evidence,
+    latency,
+    log_patterns,
+    stats,
+    thresholds,
+    unhandled_errors,
+)
 from splitbrain.checkers.verdict import Verdict
 
 
@@ -112,6 +120,7 @@ _ALL = (
     Checker("kafka", "what is sent to a log is polled, once, and in one order", kafka.check),
     Checker("lock", "nobody holds a lock that another holds, and fencing tokens grow", lock.check),
     Checker("broadcast", "every acknowledged message comes to every node, and how soon", broadcast.check),
+    Checker("thresholds", "latency, ok rate, silence and recovery within given bounds", thresholds.check),
     Checker("unhandled-errors", "errors by code: how many, and an example of each", unhandled_errors.check),
     Checker("log-patterns", "no line of the nodes' logs matches a pattern", log_patterns.check),
     Checker("stats", "operations by kind and outcome; every kind succeeded at least once", stats.check),

@@ -212,12 +212,14 @@ class Machine(Protocol):
 
     name: the node's name. host: the address at which peers and clients reach it. taken_down: the program's end is no
     wonder: it was killed, terminated or cut off from power, or a fault gave it cause to end. A start takes that back
-    once the program runs.
+    once the program runs. ended: how the program ended when `running` last found that it had ended by itself (`exit
+    status 1`); empty if it never did, or that is not known.
     """
 
     name: str
     host: str
     taken_down: bool
+    ended: str
 
     async def start(self, program: Program) -> None:
         """Start the program. Raises EnvironmentFailure with the end of its log if it is gone at once."""

@@ -3,8 +3,9 @@
 1. Every error a user can cause is one line and an exit code, never a traceback.
 2. Exit codes: 0 valid, 1 invalid, 2 unknown, 3 broken (the harness failed, or could not print its answer), 64 wrong
    usage, 130 interrupted.
-3. An interrupt is handled from the first moment on: slow imports run under a handler.
-4. `run`, `check`, `replay` and `shrink` exit with 0 only after a valid verdict was printed; see `guard`.
+3. An interrupt is handled from the first line of `main` on: slow imports run under a handler. While Python itself
+   starts, it ends the process with 1 (a fatal error of Python's) or by the signal, with no verdict printed.
+4. The commands of `GUARDED` exit with 0 only after a valid verdict was printed; see `guard`.
 """
 
 from __future__ import annotations

@@ -6,12 +6,14 @@
 3. After a power cut, what the program had not synced is gone; a plain kill loses nothing that was written.
 4. Output is appended to one log file across restarts, and outlives the program.
 5. The machine is not trusted: logs without a plain name are not asked for, and all it sends is bounded.
+6. A shell waits for the program and keeps its exit status, for what is said of a program that ended by itself.
 """
 
 from __future__ import annotations
 
 import io
 import shlex
+import signal
 import tarfile
 from collections.abc import Mapping
 
@@ -30,6 +32,8 @@ from splitbrain.harness.seeds import draw
 
 LOGS = "/var/log/splitbrain"
 PROCESS = "/run/splitbrain.pid"
+ENDED = "/run/splitbrain.ended"
+"""The process id of the program that ended last, and its exit status as a shell has it."""
 TAIL_LINES = 15
 
 # `state` prints the letter of /proc/PID/stat if the program's process is there: not gone, no zombie, not a namesake.
@@ -49,6 +53,13 @@ until_state() {{
     done
 }}
 """
+# Prints the exit status of the program that is not there any more, once the shell that waited for it has written it.
+_STATUS = f"""
+read -r pid born < {PROCESS}
+tries=0
+while [ ! -s {ENDED} ] && [ "$tries" -lt 50 ]; do tries=$((tries + 1)); sleep 0.01; done
+read -r ended status < {ENDED} && [ "$ended" = "$pid" ] && echo "$status"
+"""
 # A process may die of a wrong option or a taken port only after Python has loaded it; see it through its first moments.
 _START = (
     _LOOK
@@ -57,11 +68,21 @@ state >/dev/null && { echo "it runs already"; exit 3; }
 mkdir -p "$(dirname "$LOG")"
 (umask 077 && tar -xf - -C / --no-same-owner) || { echo "its files can't be written"; exit 3; }
 cd /
-setsid "$@" >>"$LOG" 2>&1 </dev/null &
-pid=$!
-set -- $(fields "$pid")
-echo "$pid ${20:-0}" > """
-    + PROCESS
+"""
+    + f"process={PROCESS} ended={ENDED} tries=0"
+    + """
+rm -f "$process" "$ended"
+{
+    setsid "$@" >>"$LOG" 2>&1 </dev/null &
+    pid=$!
+    set -- $(fields "$pid")
+    echo "$pid ${20:-0}" > "$process.new" && mv "$process.new" "$process"
+    wait "$pid"
+    echo "$pid $?" > "$ended"
+} >/dev/null 2>&1 </dev/null &
+until [ -s "$process" ] || [ "$tries" -ge 300 ]; do tries=$((tries + 1)); sleep 0.01; done
+read -r pid born < "$process"
+"""
     + f"""
 tries=0
 while state >/dev/null; do
@@ -83,6 +104,7 @@ class SshMachine:
     """An `environment.Machine` on any host that one can log in to as root.
 
     name: the node's name. connection: to that host; it may be opened later.
+    ended: how the program ended when `running` last found that it had ended by itself.
     """
 
     def __init__(self, name: str, connection: SshConnection) -> None:
@@ -90,6 +112,7 @@ class SshMachine:
         self.host = connection.host
         self.connection = connection
         self.taken_down = False
+        self.ended = ""
         self.preload = Preload(connection)
         self._data: str | None = None
 
@@ -186,7 +209,10 @@ class SshMachine:
 
     async def running(self) -> bool:
         """Whether the program's process exists now; a paused one does."""
-        return (await self.connection.run(f"{_LOOK}\nstate")).status == 0
+        found = await self.connection.run(f"{_LOOK}\nstate >/dev/null && exit 0\n{_STATUS}\nexit 1")
+        if found.status != 0 and not self.taken_down:
+            self.ended = exit_named(found.text.strip())
+        return found.status == 0
 
     async def logs(self) -> Mapping[str, bytes]:
         """The end of every log file (at most 16 MiB each), by name.
@@ -214,10 +240,10 @@ class SshMachine:
         path = shlex.quote(f"{LOGS}/{name}")
         return (await self.connection.check(f"tail -c {LOG_LIMIT_BYTES} {path}")).data
 
-    async def _signal(self, signal: str, wanted: str, otherwise: str) -> None:
+    async def _signal(self, name: str, wanted: str, otherwise: str) -> None:
         # `wanted` decides what it means that no process was there: a kill has nothing left to do, a pause failed.
         await self.connection.check(
-            f"{_LOOK}\npid=\nif state >/dev/null; then read -r pid born < {PROCESS}; kill -s {signal} -- -$pid; fi\n"
+            f"{_LOOK}\npid=\nif state >/dev/null; then read -r pid born < {PROCESS}; kill -s {name} -- -$pid; fi\n"
             f'until_state "{wanted}" && exit 0\n'
             f'echo "the process ${{pid:-(there is none)}} {otherwise}"; exit 3'
         )
@@ -241,6 +267,19 @@ def drawn_bit(listed: bytes, seed: int) -> tuple[str, int, int] | None:
             return path, at, bit
         at -= length
     return None
+
+
+def exit_named(status: str) -> str:
+    """An exit status as a shell has it, for people; empty if it is none.
+
+    >>> exit_named("3"), exit_named("139"), exit_named("")
+    ('exit status 3', 'exit status 139, as after SIGSEGV', '')
+    """
+    if not (status.isascii() and status.isdigit() and len(status) <= 3):
+        return ""
+    number = int(status) - 128
+    after = f", as after {signal.Signals(number).name}" if number in signal.valid_signals() else ""
+    return f"exit status {int(status)}{after}"
 
 
 def _archive(files: Mapping[str, bytes]) -> bytes:

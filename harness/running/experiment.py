@@ -9,15 +9,19 @@
 
 from __future__ import annotations
 
+import re
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from splitbrain.checkers.registry import find
+from splitbrain.checkers.service.thresholds import parsed
 from splitbrain.harness.catalogue import UnknownName, system, workload
 from splitbrain.harness.environment import Environment
 from splitbrain.harness.nemesis import FaultPackage, Strike, fault_package
 from splitbrain.harness.nemesis.targets import targets
+from splitbrain.harness.places import is_place
 from splitbrain.harness.replays.scripted import ScriptedOperation
 from splitbrain.harness.running.environments import ENVIRONMENTS, EnvironmentKind
 from splitbrain.harness.running.simulable import unsimulated_program
@@ -51,12 +55,13 @@ class UsageProblem(ValueError):
 class Experiment:
     """What to run.
 
-    nodes: how many. faults: families, such as "partition". time_limit_s: of the load, without the recovery; with faults
-    it goes on until it was quiet for a while after the last (`load`). rate: operations per second. concurrency: client
-    processes. spare_clients: how many more may be added while all of them wait for an answer; None for ten times the
-    concurrency. config: the keys that were given. fault_interval_s: from one strike to the next on average, in seconds;
-    None for a usual one. strikes: a schedule to be played; None to draw one from the seed. operations: the clients', to
-    be performed; None for the workload's own, from its generator.
+    workload, system: by name, or by place: `file.py:NAME`. nodes: how many. faults: families, such as "partition".
+    time_limit_s: of the load, without the recovery; with faults it goes on until it was quiet for a while after the
+    last (`load`). rate: operations per second. concurrency: client processes. spare_clients: how many more may be added
+    while all of them wait for an answer; None for ten times the concurrency. config: the keys that were given.
+    fault_interval_s: from one strike to the next on average, in seconds; None for a usual one. strikes: a schedule to
+    be played; None to draw one from the seed. operations: the clients', to be performed; None for the workload's own,
+    from its generator. fail_if: thresholds that make it invalid, such as "p99>300ms" (`thresholds`).
     """
 
     workload: str
@@ -73,6 +78,7 @@ class Experiment:
     fault_interval_s: float | None = None
     strikes: tuple[Strike, ...] | None = None
     operations: tuple[ScriptedOperation, ...] | None = None
+    fail_if: tuple[str, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -106,6 +112,8 @@ class Experiment:
             words += ["--fault-interval", _exactly(self.fault_interval_s)]
         for key, value in self.config.items():
             words += ["--config", f"{key}={value}"]
+        for threshold in self.fail_if:
+            words += ["--fail-if", threshold]
         return shlex.join(words)
 
     def prepare(self) -> Prepared:
@@ -133,6 +141,7 @@ class Experiment:
             {**chosen.config, **{key: value for key, value in self.config.items() if key in chosen.config}},
         )
         try:
+            parsed(self.fail_if)
             asked = {**chosen.settings, **self.config}
             theirs = {key: value for key, value in asked.items() if key in tested.config}
             configured = tested.configure(theirs, seed=split(self.seed, "system"), nodes=self.nodes)
@@ -147,7 +156,7 @@ class Experiment:
             )
             chosen.generator(plan)
             self._check_operations(chosen)
-            for name, options in chosen.checkers.items():
+            for name, options in checks(chosen.checkers, self.faults, self.fail_if).items():
                 find(name).accept(options)
         except ValueError as problem:
             raise UsageProblem(str(problem)) from None
@@ -195,7 +204,10 @@ class Experiment:
 
 @dataclass(frozen=True)
 class Prepared:
-    """An experiment whose parts were all found. kind: of the environment, which is not open yet."""
+    """An experiment whose parts were all found. kind: of the environment, which is not open yet.
+
+    title: names the run's folder.
+    """
 
     experiment: Experiment
     workload: Workload
@@ -204,6 +216,22 @@ class Prepared:
     plan: Plan
     kind: EnvironmentKind
     environment: Environment
+
+    @property
+    def title(self) -> str:
+        named = self.experiment.workload
+        return re.sub(r"[^\w-]+", "-", self.workload.name) if is_place(named) else named
+
+
+def checks(
+    checkers: Mapping[str, Mapping[str, Any]], faults: Sequence[str], fail_if: Sequence[str]
+) -> dict[str, Mapping[str, Any]]:
+    """What judges a run: its workload's checkers, whether it had what it shows (`evidence`), and its thresholds."""
+    judging: dict[str, Mapping[str, Any]] = {**checkers, "evidence": {"faults": list(faults)}}
+    if fail_if:
+        own = parsed(checkers.get("thresholds", {}).get("fail_if", ()))
+        judging["thresholds"] = {"fail_if": [*(threshold.text for threshold in own), *fail_if]}
+    return judging
 
 
 def _exactly(number: float) -> str:

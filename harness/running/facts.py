@@ -33,6 +33,7 @@ def facts(prepared: Prepared) -> dict[str, Any]:
         "faults": list(experiment.faults),
         "fault_interval_s": experiment.fault_interval_s,
         "config": dict(experiment.config),
+        "fail_if": list(experiment.fail_if),
         "system_config": {**prepared.plan.config, **prepared.system.describe()},
         "command": experiment.command,
         "started": None if prepared.kind.simulated else datetime.now(UTC).isoformat(timespec="seconds"),

@@ -117,7 +117,7 @@ class Result:
         return []
 
     def as_dict(self) -> dict[str, Any]:
-        """The JSON form: results.json, and what `--json` prints besides the folder."""
+        """The JSON form: results.json."""
         form: dict[str, Any] = {"verdict": self.status, "reason": self.reason}
         if self.verdict is not None:
             form["checkers"] = {name: part.as_dict() for name, part in self.verdict.parts.items()}
@@ -126,6 +126,10 @@ class Result:
         if self.notes:
             form["notes"] = list(self.notes)
         return form
+
+    def as_json(self) -> str:
+        """What `--json` prints: besides `as_dict`, the folder and the command that replays it."""
+        return json.dumps({**self.as_dict(), "folder": str(self.folder), "replay": self.command})
 
 
 _GZIP = b"\x1f"  # The first of gzip's two magic bytes. No text has it, and a pipe may give one byte at first.

@@ -29,7 +29,7 @@ from splitbrain.harness.replays.schedule_file import encode
 from splitbrain.harness.report import ReportError
 from splitbrain.harness.report import write as write_report
 from splitbrain.harness.running.deaths import deaths, log_end
-from splitbrain.harness.running.experiment import Experiment, Prepared, UsageProblem
+from splitbrain.harness.running.experiment import Experiment, Prepared, UsageProblem, checks
 from splitbrain.harness.running.final_phase import with_final_stage
 from splitbrain.harness.running.interpreter import Interpreter, Statistics
 from splitbrain.harness.running.interrupts import Interrupts, interrupting, located, named, of_a_run, run_really
@@ -72,10 +72,11 @@ def run(
     if of_a_run(asyncio._get_running_loop()):
         raise UsageProblem("a client, system or workload can't start a run of its own within a run; start it elsewhere")
     with Interrupts() as interrupts, set_aside():
+        interrupts.check()
         prepared = prepared_for(experiment)
         description = described(prepared)
         interrupts.check()
-        folder = RunFolder.create(out, experiment.workload)
+        folder = RunFolder.create(out, prepared.title)
         if not experiment.is_drawn:
             description = {**description, "command": replaying(folder.path)}
         folder.write_run(description)
@@ -133,6 +134,7 @@ class _Run:
             self._progress(f"what was recorded until the interrupt: {self._folder.path}")
             if self._result is not None:
                 self._progress("\n".join(self._result.lines()))
+            self._interrupts.judged(self._result)
             raise ended_by
         assert self._result is not None
         return self._result
@@ -250,7 +252,7 @@ class _Run:
             self._interrupts.limit(limit_s, Overdue())
 
     async def _load_and_heal(self, interpreter: Interpreter, environment: Environment) -> None:
-        prepared, experiment = self._prepared, self._experiment
+        prepared = self._prepared
         interpreter.stage("load")
         await interpreter.run(load_of(prepared))
         await interpreter.run(nemesis(prepared.faults.final))
@@ -286,7 +288,8 @@ class _Run:
         counts = " ".join(f"{name} {number}" for name, number in self._counts.items())
         faults = ", ".join(f"{name} {shape}".strip() for name, shape in self._active.items()) or "none"
         rate = self._counts["ok"] / elapsed_s if elapsed_s else 0.0
-        self._progress.status(f"{elapsed_s:6.1f} s  {rate:6.0f} ok/s  {counts}  faults: {faults}")
+        status = f"{elapsed_s:6.1f} s  {rate:6.0f} ok/s  {counts}  faults: {faults}"
+        self._progress.status(status, done=elapsed_s / self._experiment.time_limit_s)
 
     def _judged(self, failure: Exception | None) -> Result:
         try:
@@ -346,8 +349,8 @@ class _Run:
         return result
 
     def _check(self, history: History) -> Verdict:
-        checks: dict[str, Mapping[str, Any]] = dict(self._prepared.workload.checkers)
-        return check_all(history, {**checks, "evidence": {"faults": list(self._experiment.faults)}})
+        checkers = self._prepared.workload.checkers
+        return check_all(history, checks(checkers, self._experiment.faults, self._experiment.fail_if))
 
     async def _collect_logs(self, environment: Environment) -> list[str]:
         """Keep what the nodes wrote. Returns what could not be kept, a sentence each."""

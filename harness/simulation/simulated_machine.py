@@ -70,6 +70,7 @@ class SimulatedMachine:
         self.name = name
         self.host = name
         self.taken_down = False
+        self.ended = ""
         self.rng: random.Random = draw(split(seed, "process 0"))
         self.loop = self._loop = loop
         self.network = self._network = network
@@ -269,8 +270,9 @@ class SimulatedMachine:
     def _run(self, callback: Callback, args: tuple[Any, ...]) -> None:
         try:
             callback(*args)
-        except Exception:
+        except Exception as problem:
             self.log("died:\n" + traceback.format_exc())
+            self.ended = "".join(traceback.format_exception_only(problem)).strip()
             self._end()
 
     def _end(self) -> None:

@@ -49,6 +49,7 @@ TAKES_ANY: Mapping[str, str] = {
     "availability": "every operation is to be served",
     "latency": "every operation takes its time",
     "evidence": "every operation counts",
+    "thresholds": "every operation takes its time, and is to be served",
     "stats": "every operation counts",
     "unhandled-errors": "every operation may fail",
     "log-patterns": "it reads logs",
