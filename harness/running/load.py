@@ -27,10 +27,10 @@ from splitbrain.harness.generators import (
     seconds,
     stagger,
 )
+from splitbrain.harness.interpreting.validation import validated
 from splitbrain.harness.nemesis.schedule import QUIET_S
 from splitbrain.harness.replays.scripted import scripted
 from splitbrain.harness.running.experiment import Prepared
-from splitbrain.harness.running.validation import validated
 from splitbrain.harness.seeds import split
 
 QUIET_WRITES = 50

@@ -24,6 +24,9 @@ from splitbrain.checkers.histories.event import Event
 from splitbrain.checkers.histories.faults import LOST
 from splitbrain.harness.environment import Environment, EnvironmentFailure, EnvironmentLost
 from splitbrain.harness.generators import Test, nemesis
+from splitbrain.harness.interpreting.interpreter import Interpreter, Statistics
+from splitbrain.harness.interpreting.recorder import HistoryWriter
+from splitbrain.harness.interpreting.validation import validated
 from splitbrain.harness.nemesis import AT_ONCE
 from splitbrain.harness.replays.schedule_file import encode
 from splitbrain.harness.report import ReportError
@@ -31,16 +34,13 @@ from splitbrain.harness.report import write as write_report
 from splitbrain.harness.running.deaths import deaths, log_end
 from splitbrain.harness.running.experiment import Experiment, Prepared, UsageProblem, checks
 from splitbrain.harness.running.final_phase import with_final_stage
-from splitbrain.harness.running.interpreter import Interpreter, Statistics
 from splitbrain.harness.running.interrupts import Interrupts, interrupting, located, named, of_a_run, run_really
 from splitbrain.harness.running.load import load_of
 from splitbrain.harness.running.node_logs import write as write_logs
 from splitbrain.harness.running.outer_loop import set_aside
 from splitbrain.harness.running.preparation import described, prepared_for
-from splitbrain.harness.running.recorder import HistoryWriter
 from splitbrain.harness.running.recovery import PROBES, unrecovered
 from splitbrain.harness.running.results import Result, ResultsError, RunFolder, conclude, read_history
-from splitbrain.harness.running.validation import validated
 from splitbrain.harness.simulation import run_simulated
 from splitbrain.harness.terminal import Progress
 from splitbrain.harness.workload import Client

@@ -8,8 +8,8 @@ from typing import Any
 from splitbrain.checkers.histories.event import NEMESIS, Event, encode
 from splitbrain.checkers.histories.history import History
 from splitbrain.harness.generators import Generator, Test
+from splitbrain.harness.interpreting.interpreter import Interpreter
 from splitbrain.harness.operation import Completion, Invocation
-from splitbrain.harness.running.interpreter import Interpreter
 
 NODES = ("n1", "n2", "n3")
 Answer = Callable[[Invocation], Awaitable[Completion]]

@@ -12,9 +12,9 @@ import pytest
 from splitbrain.checkers.histories.event import encode
 from splitbrain.checkers.histories.history import History
 from splitbrain.harness.generators import Test, any_of, clients, nemesis, repeat, stagger, time_limit
+from splitbrain.harness.interpreting.interpreter import Interpreter, OperationClient
 from splitbrain.harness.nemesis import AT_ONCE, FaultPackage, Targets, fault_package
 from splitbrain.harness.operation import Invocation
-from splitbrain.harness.running.interpreter import Interpreter, OperationClient
 from splitbrain.harness.simulation import run_simulated
 from tests.harness.fixed_latency import play
 from tests.harness.nemesis.echo_system import echo_cluster

@@ -6,7 +6,7 @@ import pytest
 
 from splitbrain.checkers.histories.event import Event
 from splitbrain.checkers.histories.history import History
-from splitbrain.harness.running.recorder import HistoryWriter
+from splitbrain.harness.interpreting.recorder import HistoryWriter
 
 
 def test_a_line_can_be_read_before_the_file_is_closed(tmp_path: Path) -> None:

@@ -30,8 +30,8 @@ from typing import Any, Protocol
 from splitbrain.checkers.error_origin import at_origin
 from splitbrain.checkers.histories.event import NEMESIS, Event, EventType
 from splitbrain.harness.generators import NOTES, Context, Generator, Pending, Test, Thread
+from splitbrain.harness.interpreting.injection import injected
 from splitbrain.harness.operation import Completion, Invocation, Nemesis
-from splitbrain.harness.running.injection import injected
 from splitbrain.harness.running.interrupts import interrupting, located, named
 from splitbrain.harness.system import OperationFailed
 

@@ -4,8 +4,13 @@ import pytest
 
 from splitbrain.checkers.histories.event import NEMESIS, Event
 from splitbrain.harness.generators import Context, Test, clients, limit, repeat
+from splitbrain.harness.interpreting.validation import (
+    InvalidOperation,
+    completion_problems,
+    operation_problems,
+    validated,
+)
 from splitbrain.harness.operation import Completion, Invocation
-from splitbrain.harness.running.validation import InvalidOperation, completion_problems, operation_problems, validated
 from splitbrain.harness.workload import Schema
 from tests.harness.fixed_latency import play
 

@@ -24,8 +24,8 @@ from splitbrain.harness.generators import (
     sleep,
     stagger,
 )
+from splitbrain.harness.interpreting.interpreter import SPARE_FACTOR, Interpreter
 from splitbrain.harness.operation import Completion, Invocation
-from splitbrain.harness.running.interpreter import SPARE_FACTOR, Interpreter
 from splitbrain.harness.simulation import run_simulated as simulated
 from splitbrain.harness.system import OperationFailed
 from tests.harness.interpreter_fixture import NODES, InterpreterFixture, ScriptedClient, at_once
