@@ -4,8 +4,8 @@
    actor's count, and puts the result under the context of its read.
 2. Promised is the sum, once the replicas have converged: each final read shows all acknowledged adds, and of the
    indeterminate ones any. Until then a read may miss some, so none is made before the end.
-3. A client is an actor. The successor of a retired process is another one: an add that nobody knows the end of must
-   not be counted again by the next.
+3. A client is an actor. The successor of a retired process is another one: an indeterminate add, which the next read
+   may miss, must not be counted again.
 
 Dynamo (SOSP 2007), section 4.4, leaves merging to clients; Shapiro et al., RR-7506 (2011), section 3.1.3.
 """

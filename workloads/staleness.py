@@ -21,7 +21,7 @@ from splitbrain.workloads.registers import RegistersClient, Writing, Wrote
 from splitbrain.workloads.resting_keys import resting_keys
 from splitbrain.workloads.sessions import LOSING
 
-PUTS = 3
+PUTS = 2
 """To each resting key."""
 QUIET_S = 3.0
 """A detector trusts a node again within a second or two, and hints are delivered then."""
@@ -67,5 +67,5 @@ WORKLOAD = Workload(
         "availability": {},
         "latency": {},
     },
-    config={"keys": "3", "resting": "12"},
+    config={"keys": "3", "resting": "25"},
 )

@@ -19,6 +19,7 @@ from splitbrain.checkers.histories.history import History
 
 NODES = ("n1", "n2", "n3", "n4")  # n4 is nobody's home.
 SHAPES = ("sets", "registers")
+_WRITES = ("add", "put", "delete")
 
 
 class Recorder:
@@ -57,7 +58,7 @@ class Store:
 
 
 def history(random: Random, shape: str) -> History:
-    """A random history of sets or registers, dishonest in half of the cases."""
+    """A random history of sets, registers, or registers that are never deleted ("puts"); half of them dishonest."""
     recorder = Recorder(random)
     staged = random.random() < 0.6
     faulty = random.random() < 0.6
@@ -106,7 +107,9 @@ class Clients:
         process = self.idle.pop(self.random.randrange(len(self.idle)))
         value: Any = None
         if f == "write":
-            f = "add" if self.shape == "sets" else self.random.choices(["put", "delete"], [4, 1])[0]
+            f = "add" if self.shape == "sets" else "put"
+            if self.shape == "registers" and self.random.random() < 0.2:
+                f = "delete"
             value = self.next_value if self.shape == "sets" else {"write": self.next_value}
             self.next_value += 1
             self.seen[process] = self.store.get(key)
@@ -285,11 +288,7 @@ def _bring_back(random: Random, events: list[Event]) -> list[Event]:
     event = _pick(random, events, "read")
     if event is None:
         return events
-    earlier = [
-        e
-        for e in events[: event.index]
-        if e.type == "invoke" and e.key == event.key and e.f in ("add", "put", "delete")
-    ]
+    earlier = [e for e in events[: event.index] if e.type == "invoke" and e.key == event.key and e.f in _WRITES]
     if not earlier:
         return events
     value = random.choice(earlier).value
@@ -303,7 +302,7 @@ def _change_what_was_seen(random: Random, events: list[Event]) -> list[Event]:
     if event is None:
         return events
     value = {"write": event.value["write"]}
-    before = [e.value["write"] for e in events[: event.index] if e.f in ("put", "delete") and e.type == "invoke"]
+    before = [e.value["write"] for e in events[: event.index] if e.f in _WRITES and e.type == "invoke"]
     if random.random() < 0.8:
         value["seen"] = random.sample(before, random.randint(0, min(3, len(before))))
     return _replaced(events, event.index, value=value)
@@ -320,7 +319,7 @@ def _change_a_poll(random: Random, events: list[Event]) -> list[Event]:
 
 
 def _change_an_outcome(random: Random, events: list[Event]) -> list[Event]:
-    event = _pick(random, events, "add", "put", "delete", types=("ok", "fail"))
+    event = _pick(random, events, *_WRITES, types=("ok", "fail"))
     if event is None:
         return events
     return _replaced(events, event.index, type="fail" if event.type == "ok" else "ok")

@@ -22,6 +22,7 @@ REFUSING: Mapping[str, list[Lines]] = {
         Lines("s").ok(0, "add", 1).ok(0, "read", None, [1]),
         Lines("r").ok(0, "put", {"write": 1}, VERSION).ok(0, "read", None, [1]),
     ],
+    "carts": [Lines("c").ok(0, "add", 1).ok(0, "read", None, [1])],
     "siblings": [Lines("r").ok(0, "put", {"write": 1}, VERSION).ok(0, "read", None, [1])],
     "linearizable": [Lines("x").ok(0, "write", 1).ok(0, "read", None, 1)],
     "transactions": [

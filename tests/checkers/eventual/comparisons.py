@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from random import Random
 from typing import Any
 
 from splitbrain.checkers.eventual import carts, staleness
 from splitbrain.checkers.histories.history import History
+from tests.checkers import generate
 from tests.checkers.against_oracle import against_oracle
 from tests.checkers.comparison import Comparison
 from tests.checkers.eventual import carts_oracle, staleness_oracle
@@ -56,8 +58,26 @@ def _versioned_staleness(seed: int) -> str:
     return _staleness(history, staleness_oracle.versioned_missed(history), seed)
 
 
+def _quiet_staleness(seed: int) -> str:
+    random = Random(seed)
+    history, quiet_ms = generate.history(random, "puts"), random.choice((0, 2, 5, 10, 30))
+    missed = staleness_oracle.missed_in_quiet(history, quiet_ms * 1_000_000)
+    verdict = staleness.check(history, max_k=0, quiet_s=quiet_ms / 1000)
+    acknowledged = any(op.f == "put" and op.outcome == "ok" for op in history.operations)
+    if not missed or not acknowledged:
+        agree(history, verdict.outcome.value, "unknown")
+        return "unknown"
+    found = {"reads": verdict.evidence["reads"], "stale": verdict.evidence["stale"], "k": verdict.evidence["k"]["max"]}
+    stale = [number for number in missed.values() if number]
+    agree(history, found, {"reads": len(missed), "stale": len(stale), "k": max(missed.values())})
+    agree(history, verdict.outcome.value, "invalid" if stale else "valid")
+    witness_is_sound(history, verdict)
+    return verdict.outcome.value
+
+
 COMPARISONS: Sequence[Comparison] = (
     Comparison("staleness of distinct writes", _distinct_staleness, OUTCOMES),
     Comparison("staleness of versioned registers", _versioned_staleness, OUTCOMES),
+    Comparison("staleness in quiet times", _quiet_staleness, OUTCOMES),
     against_oracle("carts", carts.check, carts_oracle.carts, carts_oracle.random_carts),
 )

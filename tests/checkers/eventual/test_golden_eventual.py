@@ -1,4 +1,4 @@
-"""Golden histories of sets, registers and polled replicas.
+"""Golden histories of sets, registers, carts and polled replicas.
 
 Each is the smallest that shows something, beside a neighbour that does not. Verdicts are reasoned by hand.
 """
@@ -165,6 +165,31 @@ CASES: list[GoldenCase] = [
         "had seen 1 through 2",
     ),
     GoldenCase("eventual/siblings-through-a-delete", LOST, {}, "invalid", {"missing": 1, "resurrected": 1}, ""),
+    GoldenCase("eventual/carts-kept", "carts", {}, "valid", {"kept": 2, "taken": 1, "lost": 0, "resurfaced": 0}, ""),
+    GoldenCase("eventual/carts-ordered", "carts", {}, "valid", {"kept": 1, "taken": 1}, ""),
+    GoldenCase("eventual/carts-resurfaced", "carts", {}, "valid", {"kept": 2, "resurfaced": 1}, ""),
+    GoldenCase(
+        "eventual/carts-lost",
+        "carts",
+        {},
+        "invalid",
+        {"lost": 1, "kept": 1},
+        "process 0 was told at 0.002 s (n1) that milk was added to cart0; it was in no read since; no remove and no "
+        "order took it, and the read at 0.061 s (n1) lacks it",
+    ),
+    # The remove was over before milk was added again.
+    GoldenCase("eventual/carts-added-again-and-lost", "carts", {}, "invalid", {"lost": 1, "taken": 0}, "that milk was"),
+    GoldenCase("eventual/carts-order-without-it", "carts", {}, "invalid", {"lost": 1, "taken": 1}, "that milk was added"),
+    # It may have taken all there was.
+    GoldenCase("eventual/carts-checkout-indeterminate", "carts", {}, "valid", {"taken": 1, "lost": 0}, ""),
+    GoldenCase("eventual/carts-remove-failed", "carts", {}, "invalid", {"lost": 1}, "that milk was added to cart0"),
+    GoldenCase(
+        "eventual/carts-missing", "carts", {}, "invalid", {"missing": 1, "kept": 1, "lost": 0}, "0.071 s (n2) lacks it"
+    ),
+    GoldenCase(
+        "eventual/carts-phantom", "carts", {}, "invalid", {"phantom": 1, "failed": 1}, "though its add had failed"
+    ),
+    GoldenCase("eventual/carts-unexpected", "carts", {}, "invalid", {"unexpected": 1}, "ordered figs from cart0"),
     GoldenCase("eventual/siblings-true", "siblings", {}, "valid", {"max": 2, "false_sibling_reads": 0}, ""),
     GoldenCase("eventual/siblings-true", "siblings", {"max_siblings": 2}, "valid", {}, ""),
     GoldenCase(
