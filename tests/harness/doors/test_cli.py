@@ -212,7 +212,9 @@ def test_the_list_says_what_workloads_need_and_systems_offer(tmp_path):
     rows = [re.split(r"  +", line.strip(), maxsplit=2) for line in done.stdout.splitlines()]
     assert ["sets", "needs VersionedStore"] in [row[:2] for row in rows]
     assert ["dynamo", "offers VersionedStore"] in rows
-    columns = {line.index("needs VersionedStore") for line in done.stdout.splitlines() if "needs " in line}
+    assert "defects of dynamo" in done.stdout.splitlines()
+    assert ["reused-dot"] in [row[:1] for row in rows]
+    columns = {line.index("needs ") for line in done.stdout.splitlines() if re.match(r"  \S+ +needs [A-Z]", line)}
     assert len(columns) == 1
 
 
@@ -223,6 +225,9 @@ def test_the_list_as_json_has_the_same_for_programs(tmp_path):
     assert {"keys": "8", "lock": "false"} in [each["config"] for each in listed["workloads"]]
     assert [each["offers"] for each in listed["systems"] if each["name"] == "dynamo"] == [["VersionedStore"]]
     assert "lost-writes" in {each["name"] for each in listed["checkers"]}
+    (defects,) = [each["defects"] for each in listed["systems"] if each["name"] == "dynamo"]
+    assert defects["reused-dot"]["config"] == {"defect": "reused-dot", "unsafe": "true"}
+    assert defects["reused-dot"]["source"] == "Riak issue 679."
     assert listed["broken"] == []
 
 
