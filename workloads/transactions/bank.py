@@ -32,7 +32,7 @@ class Transfer(msgspec.Struct, forbid_unknown_fields=True):
 
     source: str = msgspec.field(name="from")
     target: str = msgspec.field(name="to")
-    amount: int = 0
+    amount: int
 
 
 SCHEMAS = (

@@ -153,6 +153,27 @@ def test_a_node_without_final_read_is_named_where_the_history_has_stages() -> No
     assert judged(Script().add(1, at=0).poll(["a"], at=5, node="n3")).outcome == "valid"
 
 
+def without_reads(f: str = "generate") -> Script:
+    """A sound test of an object that has no reads."""
+    script = Script().stage("load", at=0).cut(at=1)
+    script.invoke(0, f, None, at=5).complete(0, "ok", 1, at=6)
+    return script.heal(at=10).stage("recovery", "recovered", "final-reads", at=20)
+
+
+def test_where_clients_have_no_reads_any_operation_of_the_end_shows_that_a_node_serves() -> None:
+    script = without_reads()
+    assert judged(script).reason == "no node was read at the end: it was not read after the last acknowledged write"
+    script.invoke(1, "generate", None, at=30).complete(1, "ok", 2, at=31)
+    assert judged(script, "partition").outcome == "valid"
+    script.invoke(2, "generate", None, at=40, node="n2").complete(2, "fail", None, at=41)
+    assert judged(script).reason == "n2 had no final read"
+
+
+def test_where_clients_have_reads_no_other_operation_makes_up_for_them() -> None:
+    script = without_reads("read").invoke(1, "generate", None, at=30).complete(1, "ok", 2, at=31)
+    assert judged(script).outcome == "unknown"
+
+
 def test_a_run_that_ended_before_its_final_reads_says_so() -> None:
     verdict = judged(Script().stage("load", at=0).add(1, at=5))
     assert verdict.reason == "no node was read at the end: the run ended before its final reads"

@@ -52,7 +52,7 @@ def test_the_command_line_has_the_last_word(inner):
 @pytest.mark.parametrize(
     ("call", "said"),
     [
-        ('cluster.run("sest")', "*unknown workload 'sest'; known: registers, sets*"),
+        ('cluster.run("sest")', "*unknown workload 'sest'; known: append, bank*"),
         ('cluster.run("sets", node=3)', "*unknown argument 'node' of a jepsen test; known: *nodes*"),
         ('cluster.run("sets", seed="abc")', "*an argument of a jepsen test has the wrong type*seed*"),
         ('cluster.run("sets", rate=float("nan"))', "*rate is nan; give 0.01 to 100000*"),

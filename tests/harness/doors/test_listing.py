@@ -1,0 +1,21 @@
+"""The list shows the mistakes that systems publish."""
+
+from __future__ import annotations
+
+from splitbrain.harness.doors.listing import Listing
+from splitbrain.harness.systems.toys.toy_defects import DEFECTS
+
+
+def test_each_system_s_defects_are_listed_with_what_they_do() -> None:
+    lines = Listing.collect().lines()
+    assert "defects of dynamo" in lines
+    start = lines.index("defects of toys") + 1
+    section = " ".join(" ".join(lines[start:]).split())
+    assert section == " ".join(f"{name} {defect.wrong}" for name, defect in DEFECTS.items())
+
+
+def test_for_programs_they_have_their_sources_and_what_switches_them_on() -> None:
+    systems = {each["name"]: each["defects"] for each in Listing.collect().as_dict()["systems"]}
+    assert systems["dynamo"]["reused-dot"]["source"] == "Riak issue 679."
+    assert systems["dynamo"]["reused-dot"]["config"] == {"defect": "reused-dot", "unsafe": "true"}
+    assert systems["toys"]["forgets-ids"]["config"] == {"defect": "forgets-ids"}
