@@ -9,18 +9,19 @@ import shlex
 import shutil
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 
 import pytest
 
 from tests.house import ROOT
+from tests.installed import install
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 FILES = sorted(path.relative_to(EXAMPLES).as_posix() for path in EXAMPLES.rglob("*") if path.is_file())
 FILES = [name for name in FILES if "__pycache__" not in name and ".egg-info" not in name]
 DATA = {"stale.jsonl", "semaphore.jsonl", "usernames/granted-twice.jsonl"}
 """JSONL has no comments: the README and the example that they belong to say what they show."""
+GUIDES = {"../docs/your-own-system.md", "../docs/simulating-your-program.md"}
 VALID, INVALID = 0, 1
 
 
@@ -28,18 +29,11 @@ VALID, INVALID = 0, 1
 def ran(tmp_path, request):
     """Runs a command that an example's opening gives, as its user would; other changes are made to what it names.
 
-    The example's package is there as if it were installed: by the metadata that its pyproject.toml stands for.
+    The examples' packages are there as if they were installed.
     """
     folder = tmp_path / "examples"
     shutil.copytree(EXAMPLES, folder)
-    project = tomllib.loads((folder / "usernames" / "pyproject.toml").read_text())["project"]
-    metadata = tmp_path / "site" / "splitbrain_usernames-1.0.dist-info"
-    metadata.mkdir(parents=True)
-    (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: 1.0\n")
-    groups = project["entry-points"].items()
-    lines = [f"[{group}]\n" + "".join(f"{name} = {value}\n" for name, value in each.items()) for group, each in groups]
-    (metadata / "entry_points.txt").write_text("\n".join(lines))
-    paths = [metadata.parent, folder / "usernames"]
+    paths = [path for package in ("usernames", "raft") for path in install(folder / package, tmp_path / "site")]
     environment = {
         **os.environ,
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
@@ -65,7 +59,7 @@ def opening(name: str) -> str:
 
 
 def test_the_readme_names_every_example():
-    named = set(re.findall(r"\]\(([\w/.-]+)\)", (EXAMPLES / "README.md").read_text())) - {"../docs/your-own-system.md"}
+    named = set(re.findall(r"\]\(([\w/.-]+)\)", (EXAMPLES / "README.md").read_text())) - GUIDES
     assert named == set(FILES) - {"README.md"}
 
 
@@ -118,6 +112,29 @@ def test_the_checker_example_judges_a_recorded_history(ran):
         "  user 1 by process 0, from 0.000 s to 0.002 s",
         "  user 2 by process 1, from 0.001 s to 0.003 s",
     ]
+
+
+RAFT = "splitbrain run swaps --system raft --nodes 3"
+
+
+@pytest.mark.parametrize("name", ["raft/raft_server.py", "raft/raft_splitbrain.py"])
+def test_the_raft_example_is_linearizable_under_partitions_kills_and_pauses(ran, name):
+    done = ran(name, f"{RAFT} --faults partition,kill,pause --seed 1 --time-limit 20")
+    assert done.returncode == VALID, done.stdout + done.stderr
+    assert re.search(r"✓ linearizable: linearizable as a cas-register: [\d,]+ operations on 4 keys", done.stdout)
+
+
+@pytest.mark.parametrize(("fault", "mistake"), [("partition", "stale"), ("kill", "no-fsync")])
+def test_the_mistakes_planted_in_the_raft_example_are_found(ran, fault, mistake):
+    done = ran("raft/raft_splitbrain.py", f"{RAFT} --faults {fault} --seed 1 --time-limit 20 --config mistake={mistake}")
+    assert done.returncode == INVALID, done.stdout + done.stderr
+    assert re.search(r"INVALID: linearizable: \d of 4 keys not linearizable as a cas-register", done.stdout)
+
+
+def test_the_packaging_of_the_raft_example_registers_the_system_and_the_workload(ran):
+    done = ran("raft/pyproject.toml", "splitbrain list")
+    assert re.search(r"^  swaps +needs RaftRegister ", done.stdout, re.MULTILINE)
+    assert re.search(r"^  raft +RaftRegister$|^  raft\b", done.stdout, re.MULTILINE)
 
 
 def test_the_packaging_example_registers_both_under_their_names(ran):

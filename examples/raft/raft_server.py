@@ -1,7 +1,7 @@
 """A small replicated key-value store: Raft, written for asyncio as anybody would. It knows nothing of splitbrain.
 
     pip install -e raft
-    splitbrain run raft-registers --system raft --nodes 3 --faults partition,kill,pause --seed 1 --time-limit 20
+    splitbrain run swaps --system raft --nodes 3 --faults partition,kill,pause --seed 1 --time-limit 20
 
 Every node speaks JSON lines over TCP, to clients and to its peers. All operations, reads too, go through the log, which
 is on disk before anything is answered. Left out: snapshots, changes of the membership, and answering a retry with what
@@ -23,7 +23,7 @@ ELECTION_S = (0.4, 0.8)
 HEARTBEAT_S = 0.1
 PEER_PATIENCE_S = 0.3
 BATCH = 100
-MISTAKES = ("none", "stale-reads", "no-fsync")
+MISTAKES = ("none", "stale", "no-fsync")
 
 
 class Journal:
@@ -269,7 +269,7 @@ class Node:
             return {"leader": self.leader}
         if self.role != "leader":
             return {"error": "not-leader", "leader": self.leader}
-        if command["op"] == "read" and self.mistake == "stale-reads":
+        if command["op"] == "read" and self.mistake == "stale":
             return {"value": self.values.get(command["key"])}  # Another leader may have been elected meanwhile.
         waiter = asyncio.get_running_loop().create_future()
         # The entry may be committed at once, where there are no peers.

@@ -1,9 +1,9 @@
 """The Raft store under test: how its nodes are started, how clients talk to it, and what must hold.
 
     pip install -e raft
-    splitbrain run raft-registers --system raft --nodes 3 --faults partition,kill,pause --seed 1 --time-limit 20
-    splitbrain run raft-registers --system raft --nodes 3 --faults partition --seed 1 --config mistake=stale-reads
-    splitbrain run raft-registers --system raft --nodes 3 --faults kill --seed 1 --config mistake=no-fsync
+    splitbrain run swaps --system raft --nodes 3 --faults partition,kill,pause --seed 1 --time-limit 20
+    splitbrain run swaps --system raft --nodes 3 --faults partition --seed 1 --time-limit 20 --config mistake=stale
+    splitbrain run swaps --system raft --nodes 3 --faults kill --seed 1 --time-limit 20 --config mistake=no-fsync
 
 The first run is valid. In the others a mistake is planted. A leader that was cut off answers reads from what it
 remembers, and a node that never calls fsync forgets in a power cut what it had promised.
@@ -199,7 +199,7 @@ async def _probe(connection):
 
 SYSTEM = Raft()
 WORKLOAD = Workload(
-    name="raft-registers",
+    name="swaps",
     summary="reads, writes and compare-and-set on a few registers; each must be linearizable",
     interface="RaftRegister",
     schemas=SCHEMAS,

@@ -15,9 +15,13 @@ import io
 import os
 import random
 import stat
+from collections import deque
 from collections.abc import Callable
+from itertools import islice
 from typing import Any
 
+WRITTEN_BACK = 1000
+"""Changes of one file that can be lost: what is older, the operating system has written by itself."""
 FIRST_DESCRIPTOR = 1_000_000
 """Real ones are smaller."""
 
@@ -27,25 +31,29 @@ class Content:
 
     def __init__(self) -> None:
         self.cached = bytearray()
-        self.durable = b""
-        self.unsynced: list[tuple[int, bytes] | int] = []
+        self.durable = bytearray()
+        self.unsynced: deque[tuple[int, bytes] | int] = deque()
 
     def write(self, at: int, data: bytes) -> None:
-        self.unsynced.append((at, data))
-        _apply(self.cached, (at, data))
+        self._change((at, data))
 
     def truncate(self, size: int) -> None:
-        self.unsynced.append(size)
-        _apply(self.cached, size)
+        self._change(size)
+
+    def _change(self, change: tuple[int, bytes] | int) -> None:
+        _apply(self.cached, change)
+        self.unsynced.append(change)
+        if len(self.unsynced) > WRITTEN_BACK:
+            _apply(self.durable, self.unsynced.popleft())
 
     def sync(self) -> None:
-        self.durable = bytes(self.cached)
+        self.durable = bytearray(self.cached)
         self.unsynced.clear()
 
     def crash(self, rng: random.Random) -> None:
         kept = bytearray(self.durable)
         survivors = int(rng.random() * (len(self.unsynced) + 1))
-        for number, change in enumerate(self.unsynced[:survivors], 1):
+        for number, change in enumerate(islice(self.unsynced, survivors), 1):
             if number == survivors and isinstance(change, tuple) and rng.random() < 0.5:
                 change = (change[0], change[1][: int(rng.random() * (len(change[1]) + 1))])
             _apply(kept, change)

@@ -269,9 +269,11 @@ class ProcessLoop(SocketMethods, asyncio.BaseEventLoop):
         return handle
 
     def call_exception_handler(self, context: Any) -> None:
-        # What is found of a dead process when its memory is freed would be in the log of whoever runs then.
-        if not self._closed:
+        # It may be called while another process runs, whose memory is freed then. The dead say nothing.
+        if _get_running_loop() is self:
             super().call_exception_handler(context)
+        elif not self._closed:
+            self._inside(lambda: asyncio.BaseEventLoop.call_exception_handler(self, context))
 
     def create_future(self) -> asyncio.Future[Any]:
         return ProcessFuture(next(self._numbers), self)

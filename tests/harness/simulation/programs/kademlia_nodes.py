@@ -1,4 +1,4 @@
-"""A distributed hash table of `kademlia` from PyPI, on simulated machines, under faults drawn from a seed.
+"""A distributed hash table of the library `kademlia`, on simulated machines, under faults drawn from a seed.
 
 Each node runs the library as its documentation says, and serves "set KEY VALUE" and "get KEY", a line each, over TCP.
 Clients set keys that nobody sets twice; so whatever a get returns later is that value, or the key was lost.

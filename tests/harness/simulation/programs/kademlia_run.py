@@ -1,4 +1,4 @@
-"""`kademlia` from PyPI under many seeds: `python -m tests.harness.simulation.programs.kademlia_run 300`.
+"""The library `kademlia` under many seeds: `python -m tests.harness.simulation.programs.kademlia_run 300`.
 
 For each fault alone, and for all of them: how many sets were acknowledged, refused and not answered, in how many seeds
 an acknowledged key was not found by every node in the end, how many such keys there were, and what the library raised.

@@ -22,14 +22,15 @@ TWICE = 10
 
 
 def raft(seed: int, out: Path, *, mistake: str = "none", faults: tuple[str, ...] = FAULTS) -> Result:
-    """One run of 20 s."""
+    """One run of 20 s, with 50 operations a second."""
     experiment = Experiment(
-        "raft-registers",
+        "swaps",
         system="raft",
         nodes=3,
         faults=faults,
         seed=seed,
         time_limit_s=20,
+        rate=50,
         config={"mistake": mistake},
     )
     return run(experiment, out=out)
@@ -51,6 +52,7 @@ def main(seeds: int, mistake: str) -> int:
             if result.status != "valid":
                 print(seed, *result.lines()[:1], flush=True)
             if seed % TWICE == 0:
+                print(seed, *(f"{kind} {number}" for kind, number in sorted(outcomes.items())), sep=", ", flush=True)
                 again = raft(seed, Path(scratch) / "again", mistake=mistake)
                 outcomes["repeated"] += 1
                 outcomes["different"] += everything(again.folder) != everything(result.folder)

@@ -1,4 +1,4 @@
-"""A library from PyPI that was written for real networks: what it does under faults, the same for each seed."""
+"""A library that was written for real networks, unchanged: what it does under faults, the same for each seed."""
 
 from __future__ import annotations
 
