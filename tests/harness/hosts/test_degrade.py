@@ -165,8 +165,8 @@ def test_a_held_link_lets_nothing_pass_and_then_all_of_it_in_another_order(clust
     cluster.run(network.degrade([("n1", "n2")], Conditions(hold=True)))
     listen(cluster, "n2", COUNT, 30)
     send(cluster, "n1", "n2")
-    assert ("n1", "n2") in {(seen.source, seen.target) for seen in cluster.run(network.observe()) if not seen.heard}
     assert interference(cluster, ("n1", "n2")) == Interference(held=COUNT)
+    assert ("n1", "n2") in {(seen.source, seen.target) for seen in cluster.run(network.observe()) if not seen.heard}
     assert cluster.shell("n2", "ls /tmp/heard || true") != "/tmp/heard"
     cluster.run(network.heal())
     arrived = numbers(heard(cluster, "n2"))
@@ -263,14 +263,14 @@ def test_a_tcp_stream_over_a_bad_link_arrives_whole_but_for_what_was_corrupted(c
 
 def test_clients_links_are_degraded_in_both_directions_and_ssh_is_not(cluster: Any, network: Any) -> None:
     cluster.run(network.degrade([("clients", "n1"), ("n1", "clients")], Conditions(loss=1.0)))
-    observed = cluster.run(network.observe())
-    assert {(seen.source, seen.target) for seen in observed if not seen.heard} == {("clients", "n1"), ("n1", "clients")}
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         for _ in range(7):
             sock.sendto(b"hello", (cluster.machine("n1").host, PORT))
     cluster.shell("n1", shlex.join(["python3", "-c", SENDER, network._clients("n1"), str(PORT), "5"]))
     assert interference(cluster, ("clients", "n1")) == Interference(lost=7)
     assert interference(cluster, ("n1", "clients")) == Interference(lost=5)
+    observed = cluster.run(network.observe())
+    assert {(seen.source, seen.target) for seen in observed if not seen.heard} == {("clients", "n1"), ("n1", "clients")}
 
 
 def test_a_duplicate_of_what_clients_send_arrives_too(cluster: Any, network: Any) -> None:
