@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-simulated test-containers test-browser check coverage image nightly oracle proof bench dist clean
+.PHONY: demo test test-simulated test-containers test-browser check coverage image nightly campaign oracle proof bench dist clean
 
 demo: $(READY)
 	@echo "== sets, siblings kept, a partition: nothing may be lost"
@@ -13,6 +13,12 @@ demo: $(READY)
 	@echo "== the same, last write wins: acknowledged writes are lost (exit code 1 is the expected outcome)"
 	@$(BIN)/splitbrain run sets --env sim --nodes 5 --faults partition --seed 7 --time-limit 60 \
 		--config conflicts=lww; code=$$?; \
+	if [ $$code -eq 1 ]; then echo; echo "as expected: exit code 1, invalid"; \
+	else echo "expected exit code 1, got $$code" >&2; exit 3; fi
+	@echo
+	@echo "== a campaign of a minute on a store with a planted defect: it is found (exit code 1 is the expected outcome)"
+	@$(BIN)/splitbrain campaign --for 60s --until-failures 3 --seed 1 --out runs/campaigns \
+		--config defect=one-winner-repair --config unsafe=true; code=$$?; \
 	if [ $$code -eq 1 ]; then echo; echo "as expected: exit code 1, invalid"; \
 	else echo "expected exit code 1, got $$code" >&2; exit 3; fi
 
@@ -44,7 +50,11 @@ coverage: $(READY)
 image: $(READY)
 	$(BIN)/python -m splitbrain.harness.hosts.image
 
-nightly: oracle proof
+nightly: oracle proof campaign
+
+# An hour, with a seed of its own every time. Its summary is campaigns/*/index.html.
+campaign: $(READY)
+	$(BIN)/splitbrain campaign --for 60m --swarm --junit campaigns/junit.xml
 
 oracle: $(READY)
 	$(BIN)/python -m tests.checkers.oracle_run 100000

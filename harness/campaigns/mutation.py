@@ -11,6 +11,7 @@ Mutation analysis: DeMillo, Lipton and Sayward, "Hints on Test Data Selection" (
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -74,9 +75,7 @@ class Hunting:
     def do(self) -> Hunt:
         """Search, here and now."""
         mutant = defects_of(self.plan.tested)[self.name]
-        mutated = CampaignPlan(
-            seed=self.plan.seed, system=self.plan.system, config={**self.plan.config, **mutant.config}
-        )
+        mutated = dataclasses.replace(self.plan, config={**self.plan.config, **mutant.config})
         hunt = Hunt(self.name)
         for index in range(self.runs):
             outcome = PlannedRun(index, mutated.experiment(index)).do().outcome

@@ -59,7 +59,9 @@ class CampaignPlan:
         if index // len(self._sets) % 2 == 0:
             return experiment
         settings = self._settings(experiment, draw(split(split(self.seed, "settings"), index)))
-        return replace(experiment, config={**settings, **plain.config})
+        experiment = replace(experiment, config={**settings, **plain.config})
+        # With some settings no copy may be lost, so that nothing that destroys one may strike.
+        return replace(experiment, faults=self._possible(experiment, faults))
 
     def check(self) -> None:
         """Raises UsageProblem for a plan that can't be, with the cause and what there is."""
