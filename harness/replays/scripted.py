@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from splitbrain.checkers.histories.event import Event
+from splitbrain.checkers.histories.event import NEMESIS, Event
 from splitbrain.harness.generators import PENDING, Context, Generator, Pending, Step, Test, Thread, seconds
 from splitbrain.harness.operation import Invocation
 
@@ -65,7 +65,7 @@ class Script:
         successors = self.successors
         # A successor that is idle is not among those that are free, as a spare one: but it is not busy either.
         if thread in context.busy:
-            free = context.with_spare().free
+            free = [each for each in context.with_spare().free if each != NEMESIS]
             if not free:
                 return PENDING, self
             thread = free[-1]
