@@ -24,10 +24,28 @@ import msgspec
 
 from splitbrain.checkers import causal, linearizability, sessions, transactions
 from splitbrain.checkers.error_origin import at_origin
-from splitbrain.checkers.eventual import convergence, lost_writes, siblings, staleness
+from splitbrain.checkers.eventual import carts, convergence, lost_writes, siblings, staleness
 from splitbrain.checkers.histories.history import History
-from splitbrain.checkers.invariants import bank, counter, long_fork, total_queue, unique_ids
-from splitbrain.checkers.service import availability, evidence, latency, log_patterns, stats, unhandled_errors
+from splitbrain.checkers.invariants import (
+    bank,
+    broadcast,
+    causal_reverse,
+    counter,
+    kafka,
+    lock,
+    long_fork,
+    total_queue,
+    unique_ids,
+)
+from splitbrain.checkers.service import (
+    availability,
+    evidence,
+    latency,
+    log_patterns,
+    stats,
+    thresholds,
+    unhandled_errors,
+)
 from splitbrain.checkers.verdict import Verdict
 
 
@@ -82,6 +100,7 @@ def _converted(value: Any, annotation: Any) -> Any:
 
 _ALL = (
     Checker("lost-writes", "no acknowledged write vanished, from sets or versioned registers", lost_writes.check),
+    Checker("carts", "no item that was added to a cart is gone, unless it was removed or ordered", carts.check),
     Checker("siblings", "how many versions a read returned, and that none of them was superseded", siblings.check),
     Checker("convergence", "after the heal all replicas came to hold the same, and how soon", convergence.check),
     Checker("availability", "share of operations served, by fault; silences; time to recover", availability.check),
@@ -97,6 +116,11 @@ _ALL = (
     Checker("unique-ids", "no id is given out twice", unique_ids.check),
     Checker("bank", "transfers keep the total, and no account is missing or overdrawn", bank.check),
     Checker("long-fork", "all reads of a group of keys saw its writes happen in one order", long_fork.check),
+    Checker("causal-reverse", "who saw a write saw those that were over before it", causal_reverse.check),
+    Checker("kafka", "what is sent to a log is polled, once, and in one order", kafka.check),
+    Checker("lock", "nobody holds a lock that another holds, and fencing tokens grow", lock.check),
+    Checker("broadcast", "every acknowledged message comes to every node, and how soon", broadcast.check),
+    Checker("thresholds", "latency, ok rate, silence and recovery within given bounds", thresholds.check),
     Checker("unhandled-errors", "errors by code: how many, and an example of each", unhandled_errors.check),
     Checker("log-patterns", "no line of the nodes' logs matches a pattern", log_patterns.check),
     Checker("stats", "operations by kind and outcome; every kind succeeded at least once", stats.check),

@@ -183,6 +183,8 @@ class Program:
     command: argv on a real machine. Its standard output and error become `<name>.log`.
     files: path -> contents, written with mode 0600 before the start.
     data: the directory whose contents are the node's durable state, or None.
+    preload: whether libraries may be preloaded into it, as faults of clocks and disks need on real machines. False for
+    a static binary, and for Go: those faults are then refused by name.
     simulate: builds the process inside a simulated machine; None if the system can't be simulated. It is
     given the `simulated_machine.SimulatedMachine` and returns a `SimulatedProcess`.
     """
@@ -191,6 +193,7 @@ class Program:
     command: tuple[str, ...]
     files: Mapping[str, bytes] = field(default_factory=dict)
     data: str | None = None
+    preload: bool = True
     simulate: Callable[[Any], SimulatedProcess] | None = None
 
 
@@ -209,12 +212,14 @@ class Machine(Protocol):
 
     name: the node's name. host: the address at which peers and clients reach it. taken_down: the program's end is no
     wonder: it was killed, terminated or cut off from power, or a fault gave it cause to end. A start takes that back
-    once the program runs.
+    once the program runs. ended: how the program ended when `running` last found that it had ended by itself (`exit
+    status 1`); empty if it never did, or that is not known.
     """
 
     name: str
     host: str
     taken_down: bool
+    ended: str
 
     async def start(self, program: Program) -> None:
         """Start the program. Raises EnvironmentFailure with the end of its log if it is gone at once."""
@@ -279,14 +284,16 @@ ABILITIES = frozenset(
 class Environment(Protocol):
     """A place to run.
 
-    name: as in `--env`. abilities: among `ABILITIES`. Making one starts nothing; `open` does.
+    name: as in `--env`. Making one starts nothing; `open` does.
     members: nodes that belong to the cluster at present: at first all but spares; a fault may change that.
     """
 
     name: str
-    abilities: frozenset[str]
-
     members: list[str]
+
+    @property
+    def abilities(self) -> frozenset[str]:
+        """Among `ABILITIES`. They may get fewer when `open` sees the machines, and when a program starts there."""
 
     @property
     def machines(self) -> Mapping[str, Machine]: ...

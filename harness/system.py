@@ -2,16 +2,17 @@
 
 1. The harness kills, pauses and cuts off nodes by the environment's means. A system only starts nodes, connects
    clients, and says whether a node is ready.
-2. A connection speaks one or more of the interfaces below. A workload names the one that it needs, and a system that
-   lacks it is refused before the start, by name.
+2. A connection speaks one or more interfaces: `VersionedStore`, or those in `interfaces`. A workload names
+   the one that it needs, and a system that lacks it is refused before the start, by name.
 3. A connection raises `OperationFailed` if an operation did not succeed: `fail` in the history if it certainly did not
    happen (`definite`), `info` if its outcome is indeterminate. Anything else it raises is a crash of the client, and
    the run is broken.
+4. A system that can make mistakes on demand publishes them by name, as its attribute `defects` (`defects_of`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
@@ -74,6 +75,9 @@ class VersionedStore(Connection, Protocol):
     async def put(self, key: bytes, value: bytes, context: bytes | None) -> bytes:
         """Returns the context that covers this write and what it replaced."""
 
+    async def delete(self, key: bytes, context: bytes) -> bytes:
+        """Delete what the context covers. Returns the context that covers the delete too."""
+
     async def replica(self, key: bytes) -> ReplicaState:
         """Ask the node itself, with no quorum."""
 
@@ -92,6 +96,19 @@ class NodeImage:
     python: tuple[str, ...] = ()
     files: Mapping[str, bytes] = field(default_factory=dict)
     executables: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """A well-known mistake that a system makes on demand, so that a harness can be measured by what it finds.
+
+    summary: what goes wrong, in one sentence. source: where the mistake is known from. config: the system's keys and
+    values that switch it on.
+    """
+
+    summary: str
+    source: str
+    config: Mapping[str, str]
 
 
 @runtime_checkable
@@ -142,6 +159,15 @@ class Partitioned(Protocol):
 
 
 @runtime_checkable
+class Configurable(Protocol):
+    """A system that says with which settings its promises hold."""
+
+    @property
+    def space(self) -> Sequence[Sequence[Mapping[str, str]]]:
+        """Dimensions. Each is a choice of settings, and what is chosen in one leaves the others free."""
+
+
+@runtime_checkable
 class Elastic(Protocol):
     """A system whose nodes join and leave while it serves."""
 
@@ -164,3 +190,9 @@ class Led(Protocol):
 
     async def leader(self, environment: Environment) -> str | None:
         """The node that leads at present, or None while none does."""
+
+
+def defects_of(system: System) -> Mapping[str, Mutant]:
+    """The mistakes that a system publishes, by name; none where it has no attribute `defects`."""
+    found: Mapping[str, Mutant] = getattr(system, "defects", {})
+    return found

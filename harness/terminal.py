@@ -43,7 +43,7 @@ class Progress:
         self._quiet = quiet
         self._live = not quiet and sys.stderr.isatty()
         self._shown = ""
-        self._refreshed = time.monotonic()
+        self._began = self._refreshed = time.monotonic()
 
     def __enter__(self) -> Progress:
         return self
@@ -58,13 +58,19 @@ class Progress:
             self._erase()
             warn(text)
 
-    def status(self, text: str) -> None:
-        """Show on the live line; where there is no terminal, as a line of its own every `LOGGED_S` seconds."""
+    def status(self, text: str, done: float = 0.0) -> None:
+        """Show on the live line; where there is no terminal, as a line of its own every `LOGGED_S` seconds.
+
+        done: the share of the work that is done, from 0 to 1; while it is between, the line tells how long the rest
+        will take at this rate.
+        """
         # Real time, not the run's: a simulation passes a minute in a blink, and must not flood the terminal.
         now = time.monotonic()
         if self._quiet or now - self._refreshed < (REFRESH_S if self._live else LOGGED_S):
             return
         self._refreshed = now
+        if 0 < done < 1:
+            text += f"  {left(now - self._began, done)} left"
         if self._live:
             self._erase()
             warn(text, end="")
@@ -76,6 +82,19 @@ class Progress:
         if self._shown:
             _put("\r\x1b[K")
             self._shown = ""
+
+
+def left(took_s: float, done: float) -> str:
+    """How long the rest will take, where this share took so long.
+
+    >>> left(10, 0.25), left(90, 0.5), left(3600, 0.1)
+    ('30 s', '1 min 30 s', '9 h 0 min')
+    """
+    rest_s = round(took_s * (1 - done) / done)
+    if rest_s < 60:
+        return f"{rest_s} s"
+    minutes, seconds = divmod(rest_s, 60)
+    return f"{minutes} min {seconds} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def printable(text: str) -> str:

@@ -103,7 +103,8 @@ class Workload:
     healed and the system serves again (convergence, final reads). probe: (connection) -> writes and reads a key that no
     operation uses, and raises OperationFailed if it is not answered; the system has recovered once it passes on every
     node. None: the interface's own, where the harness has one (`recovery.PROBES`). checkers: name -> options, as
-    `check_all` takes them.
+    `check_all` takes them. settings: of the system, where the user gives no others: the values under which it promises
+    what is judged. A key that the system does not have is left out.
     """
 
     name: str
@@ -117,3 +118,4 @@ class Workload:
     probe: Callable[[Any], Awaitable[None]] | None = None
     shared: Callable[[], Any] = lambda: None
     config: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, str] = field(default_factory=dict)

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from splitbrain.harness.running.final_phase import final_reads, poll_replicas
     from splitbrain.harness.running.results import AnomalyFound, Result
     from splitbrain.harness.running.run import run
+    from splitbrain.harness.simulation.programs.asyncio_program import asyncio_program
     from splitbrain.harness.system import (
         Connection,
         NodeImage,
@@ -51,7 +52,8 @@ __all__ = [
     "NodeImage",
     "Operation", "OperationFailed", "Outcome", "Plan", "Program", "ReplicaAnswer", "ReplicaState", "Result",
     "Schema", "Siblings", "System", "UsageProblem", "Verdict", "VersionedStore", "Witness", "Workload",
-    "__version__", "check", "check_all", "final_reads", "generators", "poll_replicas", "read", "run", "store",
+    "__version__", "asyncio_program", "check", "check_all", "final_reads", "generators", "poll_replicas", "read",
+    "run", "store",
 ]
 # fmt: on
 
@@ -69,6 +71,7 @@ _HOMES = {
     "harness.running.final_phase": "final_reads poll_replicas",
     "harness.running.results": "AnomalyFound Result",
     "harness.running.run": "run",
+    "harness.simulation.programs.asyncio_program": "asyncio_program",
     "harness.system": "Connection NodeImage OperationFailed ReplicaState Siblings System VersionedStore",
     "harness.workload": "Client Plan ReplicaAnswer Schema Workload",
 }

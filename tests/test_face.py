@@ -20,7 +20,8 @@ FACE = [
     "EnvironmentFailure", "Event", "Experiment", "History", "HistoryError", "Invocation", "Machine", "Model", "NodeImage",
     "Operation", "OperationFailed", "Outcome", "Plan", "Program", "ReplicaAnswer", "ReplicaState", "Result",
     "Schema", "Siblings", "System", "UsageProblem", "Verdict", "VersionedStore", "Witness", "Workload",
-    "__version__", "check", "check_all", "final_reads", "generators", "poll_replicas", "read", "run", "store",
+    "__version__", "asyncio_program", "check", "check_all", "final_reads", "generators", "poll_replicas", "read",
+    "run", "store",
 ]
 # fmt: on
 HEAVY = ("numpy", "scipy", "networkx", "paramiko", "docker", "click", "rich", "jinja2", "cryptography", "msgspec")

@@ -1,13 +1,16 @@
-"""Registers: clients write numbered values to a few hot keys, each put with the context of the client's last read or
-put.
+"""Registers: clients write numbered values, each put with the context of the client's last read or put, and delete.
 
-1. Every write has a number of its own. A put records which writes its context covered ("seen").
-2. An acknowledged write must be among the final siblings, or a write that saw it must be, directly or through others.
+1. Every put and every delete has a number of its own. It records which writes its context covered ("seen").
+2. An acknowledged put must be among the final siblings, or a write that saw it must be, directly or through others; or
+   a delete had seen it. What an acknowledged delete had seen must not come back.
 3. Two siblings of one read must be concurrent: neither may have seen the other.
+4. A few keys are busy all the time (`keys`), many more get a few writes and rest (`resting`, see `resting_keys`). Every
+   other resting key that gets several ends with a delete, and some end with two.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import msgspec
@@ -15,18 +18,23 @@ import msgspec
 from splitbrain.harness.generators import Generator, mix, numbered
 from splitbrain.harness.operation import Completion, Invocation
 from splitbrain.harness.running.final_phase import converge_then_read, replica_polls
+from splitbrain.harness.seeds import fraction, split
 from splitbrain.harness.system import OperationFailed, VersionedStore
 from splitbrain.harness.workload import Plan, ReplicaAnswer, Schema, Workload
+from splitbrain.workloads.resting_keys import Use, resting_keys, uses
+
+DELETED = 0.1
+"""The share of deletes among the writes to busy keys."""
 
 
 class Writing(msgspec.Struct, forbid_unknown_fields=True):
-    """What a put writes."""
+    """What a put or a delete is called."""
 
     write: int
 
 
 class Wrote(msgspec.Struct, forbid_unknown_fields=True):
-    """What a put wrote, and the writes whose values its context covered."""
+    """What a put or a delete was called, and the writes that its context covered, as far as the client was told."""
 
     write: int
     seen: list[int]
@@ -34,6 +42,7 @@ class Wrote(msgspec.Struct, forbid_unknown_fields=True):
 
 SCHEMAS = (
     Schema("put", invoked=Writing, ok=Wrote),
+    Schema("delete", invoked=Writing, ok=Wrote),
     Schema("read", invoked=None, ok=list[int]),
     Schema("replica", invoked=None, ok=ReplicaAnswer),
 )
@@ -59,16 +68,21 @@ class RegistersClient:
         match invocation.f:
             case "put":
                 return await self._put(key, invocation.value["write"])
+            case "delete":
+                return await self._delete(key, invocation.value["write"])
             case "read":
-                found = await self._connection.get(key)
-                writes = sorted(int(value) for value in found.values)
-                self._known[key] = Known(found.context, writes)
-                return Completion("ok", writes)
+                return Completion("ok", (await self._read(key)).writes)
             case _:
                 return Completion("ok", ReplicaAnswer.of(await self._connection.replica(key), int).as_value())
 
     async def close(self) -> None:
         await self._connection.close()
+
+    async def _read(self, key: bytes) -> Known:
+        found = await self._connection.get(key)
+        known = Known(found.context, sorted(int(value) for value in found.values))
+        self._known[key] = known
+        return known
 
     async def _put(self, key: bytes, write: int) -> Completion:
         known = self._known.get(key, Known(None, []))
@@ -76,27 +90,68 @@ class RegistersClient:
         try:
             context = await self._connection.put(key, str(write).encode(), known.context)
         except OperationFailed as problem:
-            # What it had seen matters even where the outcome is indeterminate.
-            return Completion("fail" if problem.definite else "info", value, f"{problem.code}: {problem}")
+            return _failed(problem, value)
+        self._known[key] = Known(context, [write])
+        return Completion("ok", value)
+
+    async def _delete(self, key: bytes, write: int) -> Completion:
+        known = self._known.get(key)
+        if known is None or known.context is None:
+            try:
+                known = await self._read(key)
+            except OperationFailed as problem:
+                # Nothing was deleted yet, whatever became of the read.
+                raise OperationFailed(problem.code, f"while reading: {problem}", definite=True) from None
+        value = {"write": write, "seen": known.writes}
+        if known.context is None:
+            return Completion("fail", value, "no-context: the system gives none, so nothing can be deleted")
+        try:
+            context = await self._connection.delete(key, known.context)
+        except OperationFailed as problem:
+            return _failed(problem, value)
         self._known[key] = Known(context, [write])
         return Completion("ok", value)
 
 
+def _failed(problem: OperationFailed, value: Mapping[str, object]) -> Completion:
+    # What it had seen matters even where the outcome is indeterminate.
+    return Completion("fail" if problem.definite else "info", value, f"{problem.code}: {problem}")
+
+
+def _keys(plan: Plan) -> list[str]:
+    """The busy ones and the resting ones."""
+    return [*plan.keys("r"), *resting_keys("r", plan.whole("resting"))]
+
+
+def _write(number: int, busy: list[str], resting: Mapping[int, Use], seed: int) -> Invocation:
+    """The write of that number."""
+    use = resting.get(number)
+    if use is None:
+        deletes, key = fraction(split(seed, number)) < DELETED, busy[number % len(busy)]
+    else:
+        # One key in four ends with two deletes, one in four with one; what was never written can't be deleted.
+        drawn, key = fraction(split(seed, use.key)), use.key
+        deletes = use.begun > 0 and ((use.left == 0 and drawn < 0.5) or (use.left == 1 and drawn < 0.25))
+    return Invocation("delete" if deletes else "put", {"write": number}, key)
+
+
 def _generator(plan: Plan) -> Generator:
-    keys = plan.keys("r")
-    puts = numbered(lambda number: Invocation("put", {"write": number}, keys[number % len(keys)]))
+    busy, keys = plan.keys("r"), _keys(plan)
+    resting, seed = uses(keys[len(busy) :], seed=split(plan.seed, "resting")), split(plan.seed, "deletes")
+    writes = numbered(lambda number: _write(number, busy, resting, seed))
     reads = numbered(lambda number: Invocation("read", key=keys[number % len(keys)]))
-    return mix(plan.seed, (5, puts), (4, reads), (1, replica_polls(plan, keys)))
+    busy_reads = numbered(lambda number: Invocation("read", key=busy[number % len(busy)]))
+    return mix(plan.seed, (5, writes), (3, busy_reads), (1, reads), (1, replica_polls(plan, keys)))
 
 
 WORKLOAD = Workload(
     name="registers",
-    summary="numbered puts with contexts on a few hot keys; no acknowledged write may be lost, no sibling false",
+    summary="numbered puts and deletes, with contexts; no acknowledged write may be lost or undone, no sibling false",
     interface="VersionedStore",
     schemas=SCHEMAS,
     client=lambda connection, shared, config: RegistersClient(connection),
     generator=_generator,
-    final=lambda plan: converge_then_read(plan, plan.keys("r")),
+    final=lambda plan: converge_then_read(plan, _keys(plan)),
     checkers={"lost-writes": {}, "siblings": {}, "convergence": {}, "availability": {}, "latency": {}},
-    config={"keys": "3"},
+    config={"keys": "3", "resting": "40"},
 )

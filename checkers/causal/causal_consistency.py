@@ -54,21 +54,25 @@ from typing import Any
 
 from splitbrain.checkers.causal import patterns, versioned_rows
 from splitbrain.checkers.causal.pattern_finding import Level
+from splitbrain.checkers.histories.faults import first_fault
 from splitbrain.checkers.histories.history import History
 from splitbrain.checkers.histories.prose import count, listing
 from splitbrain.checkers.real_time import needs_real_time
 from splitbrain.checkers.verdict import Verdict
 from splitbrain.checkers.versions.distinct_writes import DistinctWrites
 from splitbrain.checkers.versions.reads import is_versioned
+from splitbrain.checkers.versions.writes import Versions
 
 _NAMES = {"cc": "causally consistent", "ccv": "causally convergent", "cm": "a causal memory"}
 
 
 @needs_real_time
-def check(history: History, *, level: Level = "cc") -> Verdict:
+def check(history: History, *, level: Level = "cc", until_fault: tuple[str, ...] = ()) -> Verdict:
     """Judge whether a history is causally consistent, by the rules above.
 
-    level: "cc", which all definitions share; "ccv" or "cm". Versioned registers have one level only.
+    level: "cc", which all definitions share; "ccv" or "cm". Versioned registers have one level only. until_fault:
+    families of faults that the promise does not cover, such as "wipe": only reads that were over before the first of
+    them began are judged.
     Evidence: `registers` ("versioned" or "distinct writes"), `level`, `reads`, `reads_of_written` (of keys that were
     written), `writes` that happened, `unprovable`, and `patterns`. Those say by name, for each pattern searched for,
     how many reads show it (ThinAirRead, and all called Write...), operations on a cycle (CyclicCO, CyclicCF) or
@@ -77,9 +81,11 @@ def check(history: History, *, level: Level = "cc") -> Verdict:
     that.
     """
     if is_versioned(history):
-        finding, kind = versioned_rows.judge(history), "versioned"
+        versions = Versions.of(history).until(first_fault(history, until_fault))
+        finding, kind = versioned_rows.judge(versions), "versioned"
     else:
-        finding, kind = patterns.judge(DistinctWrites.of(history), level), "distinct writes"
+        registers = DistinctWrites.of(history.until(first_fault(history, until_fault)))
+        finding, kind = patterns.judge(registers, level), "distinct writes"
     evidence: dict[str, Any] = {
         "registers": kind,
         "level": level,

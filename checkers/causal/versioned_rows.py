@@ -16,7 +16,7 @@ from splitbrain.checkers.causal.edges import CausalEdges
 from splitbrain.checkers.causal.past import Pasts, pasts
 from splitbrain.checkers.causal.pattern_finding import Pattern, PatternFinding
 from splitbrain.checkers.histories.columns import Integers
-from splitbrain.checkers.histories.history import History, Operation
+from splitbrain.checkers.histories.history import Operation
 from splitbrain.checkers.histories.prose import at, key_name, listing
 from splitbrain.checkers.versions.reads import KeyReads, VersionedReads
 from splitbrain.checkers.versions.writes import Versions
@@ -96,9 +96,8 @@ class VersionedRows:
         return {**who, "value": value, "index": index, "time": time}
 
 
-def judge(history: History) -> PatternFinding:
+def judge(versions: Versions) -> PatternFinding:
     """Search for the bad patterns of versioned registers. O((puts + reads) * (sessions + chains))."""
-    versions = Versions.of(history)
     rows = VersionedRows.of(versions)
     shown = {id_ for _, siblings in versions.reads for id_ in siblings}
     happened = [write for write in versions.writes.values() if write.outcome == "ok" or write.id in shown]

@@ -1,7 +1,7 @@
-"""Acknowledged writes: the verdict and the witness that sets and versioned registers share.
+"""Acknowledged writes: the verdict and the witness that sets, carts and versioned registers share.
 
-`lost_elements` and `lost_versions` find the fate of every write of a key, each by its own rules. What follows from
-these fates is the same for both:
+`lost_elements`, `carts` and `lost_versions` find the fate of every write of a key, each by its own rules. What follows
+from these fates is the same for all:
 
 1. A write is acknowledged if it was `ok`, indeterminate if it was `info` or never completed, failed if it was `fail`.
 2. An indeterminate write vanished if an `ok` read returned it, if that read was over before any of the key's concluding

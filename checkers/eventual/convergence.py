@@ -4,7 +4,8 @@
    the history. It starts at the end of the last `add` or `put` if that came later: while clients write, replicas may
    rightly differ.
 2. A poll counts only if it was invoked after the clock started. What home replicas show, and when they differ,
-   `replica_states` says.
+   `replica_states` says. A key that is polled less often than others, or no more once it agreed, is judged by its own
+   last polls; the harness asks for every key once more in the end (`docs/histories.md`).
 3. A key converged if in the end at least two replicas show something and all that do show the same. It converged at the
    last moment at which it was seen to differ, 0 ms if it never was: `converged_after_ms` is that moment, counted from
    the clock's start. `agreed_by_ms` is the poll after which it was never seen to differ again.

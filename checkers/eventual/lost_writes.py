@@ -1,8 +1,8 @@
 """Lost writes: a write that was acknowledged must not vanish.
 
-1. A history of sets (`add`, `read`) is judged by `lost_elements`, one of versioned registers (`put`, `read`) by
-   `lost_versions`; evidence and witness are theirs. They refuse any other operation of a client, by its line: a
-   `remove` or a `delete` explains why something is gone, and would otherwise be taken for a loss.
+1. A history of sets (`add`, `read`) is judged by `lost_elements`, one of versioned registers (`put`, `delete`, `read`)
+   by `lost_versions`; evidence and witness are theirs. They refuse any other operation of a client, by its line: a
+   `remove` explains why something is gone, and would otherwise be taken for a loss.
 2. A history with neither an add nor a put is unknown: there is no write that could be lost.
 3. A history with both is unknown too: its reads could be of either.
 """

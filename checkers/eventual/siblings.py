@@ -1,12 +1,12 @@
 """Siblings: how many versions of a key there were at once, and whether they were truly concurrent.
 
-1. In a history of versioned registers (`put`, `read`; see `writes`) the siblings are what each `ok` read returned. An
-   empty read has none, and counts as 0. Other operations are refused.
+1. In a history of versioned registers (`put`, `delete`, `read`; see `writes`) the siblings are what each `ok` read
+   returned. An empty read has none, and counts as 0. Other operations are refused.
 2. In any other history they are the versions that each home replica held when polled (`replica_polls`): there only
    numbers can be judged, since no value says what its writer had seen. Other operations play no part.
-3. Two siblings of one read are false if the writer of one had (transitively) seen the other: the store keeps what a
-   client had replaced. A write counts as one version; a put that a client tries again under the same id makes two. What
-   a put without "seen" had seen is unknown and never held against the store.
+3. Two siblings of one read are false if the writer of one had (transitively) seen the other, through deletes too: the
+   store keeps what a client had replaced. A write counts as one version; a put that a client tries again under the same
+   id makes two. What a put without "seen" had seen is unknown and never held against the store.
 4. With `max_siblings`, more than that in one read (or poll) is an explosion.
 5. Invalid if there is a false sibling or an explosion. Unknown if nothing was read or polled. Otherwise valid: a number
    of siblings is no fault in itself.
@@ -30,7 +30,7 @@ from splitbrain.checkers.histories.replica_polls import polls
 from splitbrain.checkers.histories.values import operations_of
 from splitbrain.checkers.real_time import needs_real_time
 from splitbrain.checkers.verdict import Verdict, Witness
-from splitbrain.checkers.versions.writes import Versions
+from splitbrain.checkers.versions.writes import PUTTING, Versions
 
 _BUCKETS = 100
 
@@ -88,7 +88,7 @@ def check(history: History, *, max_siblings: Annotated[int, Meta(ge=1)] | None =
 
 def _in_reads(history: History) -> tuple[str, list[SiblingCount], list[FalseSiblings]]:
     """What the reads of versioned registers returned."""
-    operations_of(history, "a versioned register", ("put", "read"))
+    operations_of(history, "a versioned register", (*PUTTING, "read"))
     versions = Versions.of(history)
     return "reads", [SiblingCount(read, len(siblings)) for read, siblings in versions.reads], _false(versions)
 

@@ -19,7 +19,9 @@ count. Before and after are the order of events; durations are by the clock of t
 3. A stray is a read of a value that no write wrote to its key, or only a failed one. It is counted and not judged. An
    id that no client put covers nothing.
 4. With `max_k` or `max_t_ms`: invalid if a read was staler. Without, a description, and valid.
-5. Unknown if no read was judged, or if no write was acknowledged. Where writes had seen one another in a circle there
+5. With `quiet_s`, only what overlapping quorums promise while nothing fails counts: `quiet_times` says which reads are
+   judged, and which of the missed writes they had to show.
+6. Unknown if no read was judged, or if no write was acknowledged. Where writes had seen one another in a circle there
    is no newer or older: unknown (and `causal` calls it invalid).
 
 An eventually consistent store promises no bound. Bailis and others state what to expect of one as two probabilities:
@@ -34,7 +36,7 @@ quorums" (VLDB 2012), sections 2 and 3. Golab, Li, Shah, "Analyzing consistency 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -43,7 +45,9 @@ from msgspec import Meta
 
 from splitbrain.checkers.algorithms.dominance import below
 from splitbrain.checkers.algorithms.quantiles import percentile, quantiles_ms
+from splitbrain.checkers.eventual.quiet_times import QuietTimes
 from splitbrain.checkers.histories.columns import FOREVER, NEMESIS_PROCESS, OK, Columns, Integers
+from splitbrain.checkers.histories.faults import first_fault
 from splitbrain.checkers.histories.history import History
 from splitbrain.checkers.histories.prose import at, count, key_name, key_names, literal, milliseconds
 from splitbrain.checkers.real_time import needs_real_time
@@ -51,7 +55,7 @@ from splitbrain.checkers.verdict import Verdict, Witness
 from splitbrain.checkers.versions.distinct_writes import STRAY, DistinctWrites
 from splitbrain.checkers.versions.reads import VersionedReads, is_versioned
 from splitbrain.checkers.versions.version_order import Circular
-from splitbrain.checkers.versions.writes import Versions
+from splitbrain.checkers.versions.writes import Versions, completion_index
 
 _BUCKETS = 200
 _LISTED = 100
@@ -73,6 +77,12 @@ class Missed:
     number: Integers
     since: Integers
 
+    @classmethod
+    def of(cls, rows: Sequence[tuple[int, int, int, int]]) -> Missed:
+        """From rows of read, key, number and since (FOREVER if nothing was missed), in any order."""
+        table = np.array(sorted(rows), dtype=np.int64).reshape(-1, 4)
+        return cls(table[:, 0], table[:, 1], table[:, 2], np.where(table[:, 2] > 0, table[:, 3], -1))
+
     def ages_ns(self, columns: Columns) -> Integers:
         """t-staleness of each."""
         ages = columns.time[self.read] - columns.time[np.maximum(self.since, 0)]
@@ -85,34 +95,45 @@ def check(
     *,
     max_k: Annotated[int, Meta(ge=0)] | None = None,
     max_t_ms: Annotated[float, Meta(ge=0)] | None = None,
+    quiet_s: Annotated[float, Meta(ge=0)] | None = None,
+    until_fault: tuple[str, ...] = (),
 ) -> Verdict:
     """Measure how stale reads were, by the rules above.
 
     max_k: so many writes may a read miss. max_t_ms: milliseconds that a read may be stale. None: as many as it likes.
-    Evidence: `registers` ("versioned" or "distinct writes"), `reads` judged, `stale` ones, `strays`, `writes`
-    acknowledged, `k` and `t_ms` (quantiles over all reads), `stale_t_ms` (over the stale ones), `k_fresh` and `t_fresh`
-    [[k or t in ms, share of reads]], `keys` {key: {reads, stale, max_k, max_t_ms}} (of 100 keys, stalest first, if
-    there are more), `over_time` [[bucket's start in ms, reads, stale, max_k, max_t_ms]] (at most 200).
+    quiet_s: judge by rule 5, and after so many seconds without a fault it is quiet. until_fault: families of faults
+    that the promise does not cover, such as "wipe": only reads that were over before the first of them are judged.
+    Evidence: `registers` ("versioned" or "distinct writes"), `reads` judged, `excused` (by rule 5), `stale` ones,
+    `strays`, `writes` acknowledged, `k` and `t_ms` (quantiles over all reads), `stale_t_ms` (over the stale ones),
+    `k_fresh` and `t_fresh` [[k or t in ms, share of reads]], `keys` {key: {reads, stale, max_k, max_t_ms}} (of 100
+    keys, stalest first, if there are more), `over_time` [[bucket's start in ms, reads, stale, max_k, max_t_ms]] (at
+    most 200).
     Raises HistoryError for a value of the wrong shape or an operation that such registers don't have.
-    O(n log n), of versioned registers times the chains of a key (`version_order`).
+    O(n log n), of versioned registers times the chains of a key (`version_order`); with `quiet_s` O(reads * writes) of
+    each key.
     """
-    columns = history.columns
     strays = 0
+    end, quiet = first_fault(history, until_fault), None if quiet_s is None else QuietTimes.of(history, quiet_s)
     if is_versioned(history):
         kind, f = "versioned", "put"
         try:
-            missed = _of_versions(VersionedReads.of(Versions.of(history)), columns)
+            reads = VersionedReads.of(Versions.of(history).until(end))
+            columns = history.columns
+            missed = _of_versions(reads, columns) if quiet is None else _versions_in_quiet(reads, columns, quiet)
+            total = sum(len(of.reads) for of in reads.by_key.values())
         except Circular as problem:
             return Verdict.unknown(f"nothing is newer or older: {problem}", registers=kind)
     else:
         kind, f = "distinct writes", "write"
-        registers = DistinctWrites.of(history)
+        registers = DistinctWrites.of(history.until(end))
         history, columns = registers.history, registers.columns
         strays = int((registers.version == STRAY).sum())
-        missed = _of_distinct(registers)
+        missed = _of_distinct(registers) if quiet is None else _distinct_in_quiet(registers, quiet)
+        total = int(registers.read.sum()) - strays
     code = columns.fs.index(f) if f in columns.fs else -1
     writes = int(((columns.f == code) & (columns.type == OK) & (columns.process != NEMESIS_PROCESS)).sum())
     evidence: dict[str, Any] = {"registers": kind, "reads": len(missed.read), "writes": writes, "strays": strays}
+    evidence |= {} if quiet is None else {"excused": total - len(missed.read)}
     if not len(missed.read) or not writes:
         what = "no read was judged" if writes else "no write was acknowledged"
         return Verdict.unknown(f"{what}, so nothing can be stale", **evidence)
@@ -131,7 +152,8 @@ def check(
         witness = _witness(history, missed, worst, int(ages[worst]))
         return Verdict.invalid("; ".join(complaints), witness, **evidence)
     stale = evidence["stale"]
-    reason = f"{stale:,} of {count(len(missed.read), 'read')} stale" + (
+    when = "" if quiet is None else " in quiet times"
+    reason = f"{stale:,} of {count(len(missed.read), 'read')}{when} stale" + (
         f": at most {count(most, 'write')} missed, {longest:,} ms at most" if stale else ""
     )
     return Verdict.valid(reason, **evidence)
@@ -154,6 +176,50 @@ def _of_distinct(of: DistinctWrites) -> Missed:
     end = np.searchsorted(places, (of.key[reads] + 1) * span, side="left")
     number, since = below(of.completed[wrote], of.key[wrote], begin, end, of.invoked[reads])
     return Missed(of.invoked[reads], of.key[reads], number, since)
+
+
+def _distinct_in_quiet(of: DistinctWrites, quiet: QuietTimes) -> Missed:
+    """O(reads * writes) of each key."""
+    times, over = of.columns.time, of.completed.copy()
+    shown = np.flatnonzero(of.read & (of.version >= 0))
+    np.minimum.at(over, of.version[shown], of.completed[shown])
+    rows: list[tuple[int, int, int, int]] = []
+    for code, key in enumerate(of.columns.keys):
+        wrote = np.flatnonzero(of.acknowledged & (of.key == code))
+        invoked, ended = of.invoked[wrote], of.completed[wrote]
+        settled = quiet.settled(times[invoked], times[ended])
+        reads = np.flatnonzero(of.read & (of.key == code) & (of.version != STRAY))
+        reads = reads[quiet.judged(times[of.invoked[reads]], times[of.completed[reads]], key)]
+        for read in reads.tolist():
+            after = over[of.version[read]] if of.version[read] >= 0 else -1
+            begun = int(of.invoked[read])
+            missed = (invoked > after) & (ended < begun)
+            missed &= quiet.must_show(int(times[begun]), times[invoked], settled)
+            rows.append((begun, code, int(missed.sum()), int(ended[missed].min(initial=FOREVER))))
+    return Missed.of(rows)
+
+
+def _versions_in_quiet(reads: VersionedReads, columns: Columns, quiet: QuietTimes) -> Missed:
+    """O(reads * writes) of each key."""
+    times, codes = columns.time, {key: code for code, key in enumerate(columns.keys)}
+    rows: list[tuple[int, int, int, int]] = []
+    for key, of in reads.by_key.items():
+        order, promised = of.order, of.promised
+        invoked, ended = of.put_invoked[promised], _integers(order.writes[at].ended for at in promised.tolist())
+        settled = quiet.settled(times[invoked], times[ended])
+        completed = _integers(completion_index(read) for read in of.reads)
+        for row in np.flatnonzero(quiet.judged(times[of.invoked], times[completed], key)).tolist():
+            begun = int(of.invoked[row])
+            uncovered = order.position[promised] > of.clock[row][order.chain[promised]]
+            # What came too late to be covered by a write that does not say what it had seen.
+            missed = uncovered & (order.not_before[promised] >= of.horizon[row]) & (ended < begun)
+            missed &= quiet.must_show(int(times[begun]), times[invoked], settled)
+            rows.append((begun, codes[key], int(missed.sum()), int(ended[missed].min(initial=FOREVER))))
+    return Missed.of(rows)
+
+
+def _integers(numbers: Iterable[int]) -> Integers:
+    return np.fromiter(numbers, dtype=np.int64)
 
 
 def _of_versions(reads: VersionedReads, columns: Columns) -> Missed:

@@ -23,7 +23,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -170,6 +170,12 @@ def faults(history: History) -> list[Fault]:
                 fault.stop = action
                 standing.remove(fault)
     return found
+
+
+def first_fault(history: History, families: Collection[str]) -> int | None:
+    """The index of the event that starts the first fault of these families, or None if none began. O(n)."""
+    found = faults(history) if families else ()
+    return next((fault.start.invocation.index for fault in found if fault.family in families), None)
 
 
 def unhealed(history: History) -> str | None:

@@ -17,7 +17,7 @@ from splitbrain.checkers.histories.faults import LOST, faults, stages, unhealed
 from splitbrain.checkers.histories.history import History, Operation
 from splitbrain.checkers.histories.prose import count, listing
 
-WRITES = frozenset({"add", "put"})
+WRITES = frozenset({"add", "put", "delete", "remove", "checkout"})
 Key = str | int | None
 
 

@@ -174,6 +174,10 @@ class History:
         """This history with those columns, which obey the rules."""
         return replace(self, events=_Events(columns))
 
+    def until(self, end: int | None) -> History:
+        """The events before that index, or all: what was open then has no completion."""
+        return self if end is None else replace(self, events=self.events[:end])
+
     @cached_property
     def operations(self) -> Sequence[Operation]:
         """The clients' operations, in the order of their invocations. O(n)."""

@@ -13,15 +13,17 @@ Source: Dynamo (SOSP 2007), section 2.2: an SLA is 300 ms at the 99.9th percenti
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import numpy as np
+import numpy.typing as npt
 from msgspec import Meta
 
 from splitbrain.checkers.algorithms.quantiles import percentile as nearest_rank
 from splitbrain.checkers.algorithms.quantiles import quantiles_ms
 from splitbrain.checkers.histories.faults import Span, faults
-from splitbrain.checkers.histories.history import History
+from splitbrain.checkers.histories.history import History, Operation
 from splitbrain.checkers.histories.prose import at, count, key_name, milliseconds
 from splitbrain.checkers.histories.replica_polls import POLL
 from splitbrain.checkers.real_time import needs_real_time
@@ -43,7 +45,7 @@ def check(
     `over_sla`, how many took longer, where there is a bound. O(n log n).
     """
     served = [operation for operation in history.operations if operation.outcome == "ok"]
-    took = np.array([o.completion.time - o.invocation.intended_time for o in served if o.completion], dtype=np.int64)
+    took = took_ns(served)
     names = np.array([operation.f for operation in served], dtype=object)
     asked = names != POLL if served else np.zeros(0, dtype=np.bool_)
     if not asked.any():
@@ -73,3 +75,8 @@ def check(
     events = (slowest.invocation.index, slowest.completion.index)
     data = {"kind": "sla", "percentile": percentile, "reached_ms": reached, "sla_ms": sla_ms}
     return Verdict.invalid(f"{summary}, more than the {sla_ms:,g} ms agreed", Witness(text, events, data), **evidence)
+
+
+def took_ns(operations: Sequence[Operation]) -> npt.NDArray[np.int64]:
+    """How long each of some completed operations took (rule 1)."""
+    return np.array([o.completion.time - o.invocation.intended_time for o in operations if o.completion], np.int64)

@@ -3,8 +3,9 @@
 1. Operations are those of clients; replica polls are none. The load is those invoked before the stage "recovery", or
    all in a history without it.
 2. Nodes are those that clients used, that polls asked, or that faults named; where faults changed the members of the
-   cluster, those that are in it at the end. A node was read at the end if there was a
-   final read (`final_reads`) through it.
+   cluster, those that are in it at the end. A node was read at the end if there was a final read (`final_reads`)
+   through it. Where clients have no operation `read`, any other does that was ok and was invoked after the stage
+   "final-reads".
 3. A fault with effect is one whose start says so (`faults`).
 """
 
@@ -14,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from splitbrain.checkers.histories.event import Event
-from splitbrain.checkers.histories.faults import Action, Fault, Span, actions, faults, stages
+from splitbrain.checkers.histories.faults import LOST, Action, Fault, Span, actions, faults, stages
 from splitbrain.checkers.histories.final_reads import FinalReads, Key, node_of
 from splitbrain.checkers.histories.history import History, Operation
 from splitbrain.checkers.histories.prose import seconds
@@ -70,7 +71,7 @@ class Observations:
             _by_family(found, Span.of(operations)),
             [_gone(fault) for fault in found if fault.stop is not None and fault.stop.gone_before],
             sorted(_members(done, nodes.union(*(action.nodes for action in done)))),
-            sorted(_read_through(final)),
+            sorted(_read_through(final) or _asked_through(operations, reached)),
             final,
         )
 
@@ -135,6 +136,18 @@ def _by_family(found: Sequence[Fault], span: Span) -> dict[str, FamilyFigures]:
 
 def _gone(fault: Fault) -> str:
     return f"{fault.label} started at {seconds(fault.start.invocation.time)} was gone before it was healed"
+
+
+def _asked_through(operations: Sequence[Operation], reached: Mapping[str, Event]) -> set[str]:
+    """The nodes through which operations were ok after the stage "final-reads", if none of all is a `read`."""
+    begun = reached.get("final-reads")
+    if begun is None or LOST in reached or any(operation.f == "read" for operation in operations):
+        return set()
+    return {
+        node
+        for operation in operations
+        if operation.outcome == "ok" and operation.invocation.index > begun.index and (node := node_of(operation))
+    }
 
 
 def _read_through(final: FinalReads) -> set[str]:

@@ -70,6 +70,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from splitbrain.checkers.histories.faults import first_fault
 from splitbrain.checkers.histories.history import History
 from splitbrain.checkers.histories.prose import count, listing
 from splitbrain.checkers.real_time import needs_real_time
@@ -83,10 +84,13 @@ from splitbrain.checkers.versions.writes import Versions
 
 
 @needs_real_time
-def check(history: History, *, guarantees: tuple[Guarantee, ...] = GUARANTEES) -> Verdict:
+def check(
+    history: History, *, guarantees: tuple[Guarantee, ...] = GUARANTEES, until_fault: tuple[str, ...] = ()
+) -> Verdict:
     """Judge the session guarantees of a history by the rules above.
 
-    guarantees: those to judge.
+    guarantees: those to judge. until_fault: families of faults that the promise does not cover, such as "wipe": only
+    reads that were over before the first of them began are judged.
     Evidence: `registers` ("versioned" or "distinct writes") and `guarantees`. Those have by name the `verdict` ("held",
     "violated", "unknown"), the demands `checked`, `violations`, `contradictory` and `unprovable`, and, if violated, a
     `witness` in words. The verdict's witness is that of the first guarantee that is violated. Raises HistoryError for a
@@ -96,13 +100,13 @@ def check(history: History, *, guarantees: tuple[Guarantee, ...] = GUARANTEES) -
     if is_versioned(history):
         kind = "versioned"
         try:
-            reads = VersionedReads.of(Versions.of(history))
+            reads = VersionedReads.of(Versions.of(history).until(first_fault(history, until_fault)))
         except Circular as problem:
             return Verdict.unknown(f"there is no order to keep: {problem}", registers=kind)
         findings = {name: recorded.judge(reads, name) for name in guarantees}
     else:
         kind = "distinct writes"
-        registers = DistinctWrites.of(history)
+        registers = DistinctWrites.of(history.until(first_fault(history, until_fault)))
         findings = {name: inferred.judge(registers, name) for name in guarantees}
     evidence: dict[str, Any] = {"registers": kind, "guarantees": {}}
     for name, finding in findings.items():

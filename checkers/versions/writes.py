@@ -1,33 +1,38 @@
 """Versioned registers: the writes, what each had seen, and so which versions supersede which.
 
 Operations: `put` with value {"write": id}; its completion lists in "seen" the writes that its context covered directly.
-`read` returns the ids of the siblings.
+`delete`, the same. `read` returns the ids of the siblings.
 
-1. A write's id is an integer (not true or false), unique in the history. A write had *seen* another that is in its
-   "seen", or in the "seen" of a write that it had seen. The later version then supersedes the earlier one (Dynamo, SOSP
-   2007, section 4.4).
+1. A put or a delete is a write. A write's id is an integer (not true or false), unique in the history. A write had
+   *seen* another that is in its "seen", or in the "seen" of a write that it had seen. The later version then supersedes
+   the earlier one (Dynamo, SOSP 2007, section 4.4).
 2. Without a completion, or without "seen" in it, what a write had seen is unknown. The client held the context when the
    put completed, so everything in it had been invoked by then. Such a write may have seen any write of its key that was
    invoked before its own end, and no other.
 3. A write's own id in its "seen" means nothing: a client that retried had read its first attempt.
-4. The completion of a put repeats its id, if it has one. Another id is refused.
-5. A "seen" that names a write invoked only after the put completed is no anomaly. The history itself is wrong.
+4. The completion of a write repeats its id, if it has one. Another id is refused.
+5. A "seen" that names a write invoked only after the other completed is no anomaly. The history itself is wrong.
+6. What a delete writes is a tombstone: no read returns it. So a read may cover any delete that was invoked before the
+   read was over and did not fail, unless it returned what that delete had seen.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from splitbrain.checkers.histories.columns import FOREVER
 from splitbrain.checkers.histories.event import HistoryError
 from splitbrain.checkers.histories.final_reads import Key
 from splitbrain.checkers.histories.history import History, Operation
 
+PUTTING = ("put", "delete")
+"""The operations that write a version."""
+
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """A put. seen: the ids that its context covered directly, or None if that was not recorded."""
+    """A put or a delete. seen: the ids that its context covered directly, or None if that was not recorded."""
 
     id: int
     operation: Operation
@@ -42,6 +47,11 @@ class Write:
         return self.operation.outcome
 
     @property
+    def deletes(self) -> bool:
+        """Whether it is a delete."""
+        return self.operation.f == "delete"
+
+    @property
     def invoked(self) -> int:
         """Index of its invocation."""
         return self.operation.invocation.index
@@ -49,7 +59,7 @@ class Write:
     @property
     def ended(self) -> int:
         """Index of its completion; FOREVER if none came."""
-        return self.operation.completion.index if self.operation.completion else FOREVER
+        return completion_index(self.operation)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +81,7 @@ class Versions:
 
     writes: Mapping[int, Write]
     reads: tuple[tuple[Operation, tuple[int, ...]], ...]
+    _deletes: Mapping[Key, Sequence[Write]]
 
     @classmethod
     def of(cls, history: History) -> Versions:
@@ -78,7 +89,7 @@ class Versions:
         writes: dict[int, Write] = {}
         reads: list[tuple[Operation, tuple[int, ...]]] = []
         for operation in history.operations:
-            if operation.f == "put":
+            if operation.f in PUTTING:
                 write = _write(operation)
                 if write.id in writes:
                     problem = f"write {write.id} is put a second time; ids must be unique in a history"
@@ -91,10 +102,20 @@ class Versions:
                 if id_ in writes and writes[id_].invoked > write.ended:
                     problem = f"write {write.id} had seen {id_}, which was invoked only after it was completed"
                     raise HistoryError(write.ended + 1, problem)
-        return cls(writes, tuple(reads))
+        deletes: dict[Key, list[Write]] = {}
+        for write in writes.values():
+            if write.deletes and write.outcome != "fail":
+                deletes.setdefault(write.key, []).append(write)
+        return cls(writes, tuple(reads), deletes)
+
+    def until(self, end: int | None) -> Versions:
+        """With the reads only that were over before that event, or all. Every write stays, with what it had seen."""
+        if end is None:
+            return self
+        return replace(self, reads=tuple(pair for pair in self.reads if completion_index(pair[0]) < end))
 
     def known(self, id_: int, key: Key) -> bool:
-        """Whether anybody put that write to that key."""
+        """Whether anybody put or deleted under that id at that key."""
         return id_ in self.writes and self.writes[id_].key == key
 
     def coverage(self, siblings: Iterable[int], key: Key) -> Coverage:
@@ -113,6 +134,17 @@ class Versions:
             else:
                 ahead.extend(write.seen)
         return Coverage(frozenset(reached), horizon)
+
+    def deleted(self, key: Key, before: int) -> Coverage:
+        """What the key's deletes cover that were invoked before an event and did not fail (rule 6).
+
+        O(writes and "seen" entries reached).
+        """
+        return self.coverage((each.id for each in self.deletes(key) if each.invoked < before), key)
+
+    def deletes(self, key: Key) -> Sequence[Write]:
+        """The deletes of a key that did not fail, in the order of their invocations."""
+        return self._deletes.get(key, ())
 
     def superseded(self, siblings: Iterable[int], key: Key) -> tuple[int, int] | None:
         """A pair of siblings of which the second supersedes the first, or None.
@@ -145,21 +177,28 @@ class Versions:
         return min(found) if found else None
 
 
+def completion_index(operation: Operation) -> int:
+    """The event index of its completion; FOREVER if none came."""
+    return operation.completion.index if operation.completion else FOREVER
+
+
 def _write(operation: Operation) -> Write:
     invoked = operation.invocation.value
     # Not isinstance: true is an int to Python, and equal to 1.
     if not isinstance(invoked, dict) or type(invoked.get("write")) is not int:
-        problem = f'a put needs a value {{"write": id}}, has {invoked!r:.60}'
+        problem = f'a {operation.f} needs a value {{"write": id}}, has {invoked!r:.60}'
         raise HistoryError(operation.invocation.index + 1, problem)
     completion = operation.completion
     seen: tuple[int, ...] | None = None
     if completion is not None and completion.type == "ok" and isinstance(completion.value, dict):
         told = completion.value.get("write")
         if told is not None and (type(told) is not int or told != invoked["write"]):
-            problem = f"a completion repeats the id of its put, {invoked['write']}, and does not say {told!r:.60}"
+            problem = (
+                f"a completion repeats the id of its {operation.f}, {invoked['write']}, and does not say {told!r:.60}"
+            )
             raise HistoryError(completion.index + 1, problem)
     if completion is not None and isinstance(completion.value, dict) and completion.value.get("seen") is not None:
-        seen = _ids(completion.value["seen"], completion.index, 'the "seen" of a put')
+        seen = _ids(completion.value["seen"], completion.index, f'the "seen" of a {operation.f}')
     return Write(invoked["write"], operation, seen)
 
 

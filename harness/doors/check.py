@@ -4,18 +4,18 @@
 2. An option goes to each chosen checker that has it, and at least one must.
 3. A history or an option that a checker refuses is for the user to correct. A checker that fails itself is `broken`.
 4. Processes started for a check end with it, however it ends.
+5. Where no checker was asked for, a run's folder is judged by what its own run was judged by, and any other history by
+   what its operations ask for (`selection`). The answer says which checkers these are, and why.
 """
 
 from __future__ import annotations
 
 import contextlib
-import importlib
 import multiprocessing
 import os
 import pickle
 import re
 import signal
-import sys
 import textwrap
 import threading
 import time
@@ -30,7 +30,10 @@ from splitbrain.checkers import History, HistoryError, Outcome, Verdict, check_a
 from splitbrain.checkers.compose import compose, describe_error
 from splitbrain.checkers.linearizability import MODELS, Model
 from splitbrain.checkers.registry import Checker, find, names
-from splitbrain.harness.running.experiment import UsageProblem
+from splitbrain.checkers.selection import Selection, fitting
+from splitbrain.harness.catalogue import UnknownName, workload
+from splitbrain.harness.places import NoSuchPlace, is_place, thing_at
+from splitbrain.harness.running.experiment import UsageProblem, checks
 from splitbrain.harness.running.interrupts import located
 from splitbrain.harness.running.results import WIDTH, Status
 from splitbrain.harness.suggestions import did_you_mean
@@ -50,6 +53,49 @@ def chosen(asked: Sequence[str]) -> list[Checker]:
             raise UsageProblem(f"{problem}{did_you_mean(name, names())}") from None
         found[checker.name] = checker
     return list(found.values())
+
+
+def told(path: Path, history: History) -> Selection:
+    """The checkers for a history that nobody named any for (rule 5).
+
+    path: as given, a file or a run's folder. Raises UsageProblem if its operations tell none.
+    """
+    ran = _as_it_ran(path)
+    if isinstance(ran, Selection):
+        return ran
+    try:
+        found = fitting(history)
+    except ValueError as problem:
+        remedy = f"name one with --checker: {', '.join(names())}"
+        raise UsageProblem(f"{path}: no checker can be told: {problem}; {remedy}") from None
+    return Selection(found.checkers, f"{ran}{found.why}")
+
+
+def _as_it_ran(path: Path) -> Selection | str:
+    """What the run in a folder was judged by; or, where that can't be had, why, to begin a sentence with."""
+    if not path.is_dir():
+        return ""
+    try:
+        facts = msgspec.json.decode((path / "run.json").read_bytes(), type=_Facts)
+    except (OSError, msgspec.MsgspecError):
+        return "the folder has no run.json that can be read, and "
+    try:
+        checkers = workload(facts.workload).checkers
+    except UnknownName:
+        return f"its workload {facts.workload} is not installed, and "
+    except KeyboardInterrupt:
+        raise
+    except BaseException as problem:  # It is somebody else's module.
+        return f"its workload {facts.workload} can't be loaded ({located(problem)}), and "
+    return Selection(checks(checkers, facts.faults, facts.fail_if), f"its run of {facts.workload} was judged by them")
+
+
+class _Facts(msgspec.Struct):
+    """What of a run.json decides how the run is judged."""
+
+    workload: str
+    faults: list[str] = []
+    fail_if: list[str] = []
 
 
 def options_for(
@@ -107,34 +153,15 @@ def _accepted(checker: Checker, options: Mapping[str, Any], flags: Mapping[str, 
 
 
 def model(name: str) -> Any:
-    """The model that a name stands for: the name itself, or the attribute that `package.module:ATTRIBUTE` names. A
-    class is called to make one.
-
-    Modules of the current directory can be named. Raises UsageProblem.
+    """The model that a name stands for: the name itself, or what is at a place (`file.py:NAME`). A class is called to
+    make one. Raises UsageProblem.
     """
-    module, colon, attribute = name.partition(":")
-    if not colon:
+    if not is_place(name):
         return name
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.append(here)  # At the end: a file of theirs called `checkers.py` must not become ours.
     try:
-        found = importlib.import_module(module)
-    except KeyboardInterrupt:
-        raise
-    except BaseException as problem:  # Theirs, so anything.
-        text = f"can't import {module or 'a module without a name'} ({located(problem)})"
-        raise UsageProblem(f"--model {name}: {text}") from None
-    try:
-        thing = getattr(found, attribute)
-    except KeyboardInterrupt:
-        raise
-    except AttributeError:
-        there = [each for each in vars(found) if not each.startswith("_")]
-        guess = did_you_mean(attribute, there)
-        raise UsageProblem(f"--model {name}: {module} has no {attribute or 'name'}{guess}") from None
-    except BaseException as problem:  # A module may have a `__getattr__`.
-        raise UsageProblem(f"--model {name}: can't have {attribute} of {module} ({located(problem)})") from None
+        thing = thing_at(name)
+    except NoSuchPlace as problem:
+        raise UsageProblem(f"--model {name}: {problem}") from None
     try:
         made = thing() if isinstance(thing, type) else thing
     except KeyboardInterrupt:
@@ -204,14 +231,24 @@ def status(verdict: Verdict) -> Status:
     return verdict.outcome.value
 
 
-def as_json(verdict: Verdict, history: History) -> str:
-    """One JSON object on one line. What JSON lacks (NaN, infinity) is null. `truncated` and `cut_at`: of a cut file."""
-    cut_off = {"truncated": True, "cut_at": history.cut_at} if history.truncated else {}
-    return msgspec.json.encode({**verdict.as_dict(), "verdict": status(verdict), **cut_off}).decode()
+def as_json(verdict: Verdict, history: History, selection: Selection | None = None) -> str:
+    """One JSON object on one line. What JSON lacks (NaN, infinity) is null.
+
+    `truncated` and `cut_at`: of a cut file. `chosen`: the checkers by name with their options, and why, where nobody
+    named any.
+    """
+    form: dict[str, Any] = {**verdict.as_dict(), "verdict": status(verdict)}
+    if history.truncated:
+        form |= {"truncated": True, "cut_at": history.cut_at}
+    if selection is not None:
+        form["chosen"] = {"checkers": selection.checkers, "why": selection.why}
+    return msgspec.json.encode(form).decode()
 
 
-def as_text(verdict: Verdict, history: History) -> str:
-    """Some twenty lines for people: the verdict, the witness, each checker of several, and where the file was cut."""
+def as_text(verdict: Verdict, history: History, selection: Selection | None = None) -> str:
+    """Some twenty lines for people: the verdict, the witness, each checker of several, where the file was cut, and
+    which checkers were chosen, where nobody named any.
+    """
     shown = [" ".join(f"{status(verdict).upper()}: {verdict.reason}".split())]
     if verdict.witness is not None:
         text = verdict.witness.text.splitlines()
@@ -223,6 +260,10 @@ def as_text(verdict: Verdict, history: History) -> str:
     if history.truncated:
         where = f" at line {history.cut_at:,}" if history.cut_at else ""
         shown.append(f"the file was cut off{where}; what came before was judged")
+    if selection is not None:
+        models = {name: options.get("model", "") for name, options in selection.checkers.items()}
+        chosen = ", ".join(f"{name} (as a {model})" if model else name for name, model in models.items())
+        shown.append(f"chosen, as {selection.why}: {chosen}; --checker names others")
     return "\n".join(shown)
 
 

@@ -3,8 +3,9 @@
 1. Every error a user can cause is one line and an exit code, never a traceback.
 2. Exit codes: 0 valid, 1 invalid, 2 unknown, 3 broken (the harness failed, or could not print its answer), 64 wrong
    usage, 130 interrupted.
-3. An interrupt is handled from the first moment on: slow imports run under a handler.
-4. `run` and `check` exit with 0 only after a valid verdict was printed; see `guard`.
+3. An interrupt is handled from the first line of `main` on: slow imports run under a handler. While Python itself
+   starts, it ends the process with 1 (a fatal error of Python's) or by the signal, with no verdict printed.
+4. The commands of `GUARDED` exit with 0 only after a valid verdict was printed; see `guard`.
 """
 
 from __future__ import annotations
@@ -14,12 +15,15 @@ import os
 import signal
 import sys
 import time
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from splitbrain.harness.doors import guard
 
+if TYPE_CHECKING:
+    import click
+
 EXIT_INTERRUPTED = 130
-GUARDED = ("run", "check")
+GUARDED = ("run", "check", "replay", "shrink", "campaign", "mutants")
 COMPLETE = "_SPLITBRAIN_COMPLETE"
 """Shells set it to have a word completed."""
 _ONE_INTERRUPT_S = 1.0
@@ -39,14 +43,14 @@ def main() -> None:
     keep_output()
     import click
 
-    from splitbrain.harness.doors.commands import Answered, cli
+    from splitbrain.harness.doors.commands import Answered
     from splitbrain.harness.running.experiment import UsageProblem
     from splitbrain.harness.running.results import EXIT_CODES, EXIT_USAGE, ResultsError
 
     try:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, _interrupt)
-        code = cli.main(standalone_mode=False) or 0
+        code = command().main(standalone_mode=False) or 0
     except Answered as answer:
         code = answer.exit_code
     except click.ClickException as problem:
@@ -69,6 +73,19 @@ def main() -> None:
     sys.exit(code)
 
 
+def command() -> click.Group:
+    """The command with all its commands."""
+    from splitbrain.harness.doors.campaign_command import campaign
+    from splitbrain.harness.doors.commands import cli
+    from splitbrain.harness.doors.mutants_command import mutants
+    from splitbrain.harness.doors.replay_command import replay
+    from splitbrain.harness.doors.shrink_command import shrink
+
+    for each in (replay, shrink, campaign, mutants):
+        cli.add_command(each)
+    return cli
+
+
 def _failed(problem: BaseException) -> str:
     from splitbrain.checkers.error_origin import origin
     from splitbrain.harness.running.interrupts import named
@@ -81,9 +98,7 @@ def _failed(problem: BaseException) -> str:
 
 def _complete() -> NoReturn:
     """Answer a shell that completes a word. Runs no command."""
-    from splitbrain.harness.doors.commands import cli
-
-    cli.main(prog_name="splitbrain", complete_var=COMPLETE)
+    command().main(prog_name="splitbrain", complete_var=COMPLETE)
     raise AssertionError("click answers the shell and exits")
 
 

@@ -48,7 +48,7 @@ def cli() -> None:
     default=DEFAULT_SYSTEM,
     show_default=True,
     shell_complete=words.complete_system,
-    help="The system under test.",
+    help="The system under test; your own as file.py:NAME.",
 )
 @click.option("--nodes", default=5, show_default=True, type=words.Whole(1, 99), help="Number of nodes.")
 @click.option(
@@ -73,6 +73,12 @@ def cli() -> None:
     help="Seconds from one fault to the next, on average; 2.5 by default, more where commands take longer.",
 )
 @click.option("--config", "config", multiple=True, metavar="KEY=VALUE", help="A setting of the system or the workload.")
+@click.option(
+    "--fail-if",
+    multiple=True,
+    metavar="BOUND",
+    help="A threshold that makes the run invalid: p99>300ms, max>2s, silence>1s, recovery>5s, ok-rate<99%.",
+)
 @click.option("--out", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Runs' folder.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object at the end, for programs.")
 def run(
@@ -88,11 +94,16 @@ def run(
     spare_clients: int | None,
     fault_interval: float | None,
     config: tuple[str, ...],
+    fail_if: tuple[str, ...],
     out: Path,
     as_json: bool,
 ) -> None:
-    """Run WORKLOAD against a cluster under faults, check what was recorded, and write a report."""
+    """Run WORKLOAD against a cluster under faults, check what was recorded, and write a report.
+
+    A workload of your own, of no package, is file.py:NAME.
+    """
     # Imports the checkers and the report's templates: `list` and `clean` need neither.
+    from splitbrain.harness.running.interrupts import RunInterrupted
     from splitbrain.harness.running.run import run as run_experiment
 
     experiment = Experiment(
@@ -101,18 +112,24 @@ def run(
         system=system,
         nodes=nodes,
         faults=tuple(fault.strip() for fault in faults.split(",") if fault.strip()),
-        seed=_fresh_seed() if seed is None else seed,
+        seed=fresh_seed() if seed is None else seed,
         time_limit_s=time_limit,
         rate=rate,
         concurrency=concurrency,
         spare_clients=spare_clients,
         config=settings(config),
         fault_interval_s=fault_interval,
+        fail_if=fail_if,
     )
-    with Progress(quiet=as_json) as progress:
-        result = run_experiment(experiment, out=out, progress=progress)
+    try:
+        with Progress(quiet=as_json) as progress:
+            result = run_experiment(experiment, out=out, progress=progress)
+    except RunInterrupted as interrupt:
+        if as_json and interrupt.result is not None:
+            say(interrupt.result.as_json())
+        raise
     if as_json:
-        say(json.dumps({**result.as_dict(), "folder": str(result.folder), "replay": result.command}))
+        say(result.as_json())
     else:
         say("\n".join(result.lines()))
     raise Answered(result.exit_code)
@@ -124,11 +141,10 @@ def run(
     "--checker",
     "asked",
     multiple=True,
-    required=True,
     shell_complete=words.complete_checker,
-    help="A checker of `splitbrain list`; may be repeated.",
+    help="A checker of `splitbrain list`; may be repeated. Told from the run or the operations if not given.",
 )
-@click.option("--model", help="Model of the object: a name, or your own as package.module:ATTRIBUTE.")
+@click.option("--model", help="Model of the object: a name, or your own as file.py:NAME or module:NAME.")
 @click.option("--consistency", help="The consistency model that transactions were promised.")
 @click.option("--timeout", type=click.FloatRange(0, min_open=True), help="Seconds for checking, witness included.")
 @click.option("--memory", type=click.FloatRange(0, min_open=True), help="Megabytes that checking may take.")
@@ -150,12 +166,11 @@ def check(
 ) -> None:
     """Judge a recorded HISTORY: JSONL, Jepsen's EDN or a log of Jepsen's, also compressed; - for standard input.
 
-    A run's folder stands for the history in it.
+    A run's folder stands for the history in it. Without --checker, the folder of a run is judged as the run was, and
+    any other history by what its operations ask for.
     """
     from splitbrain.harness.doors import check
 
-    if history.is_dir():
-        history = history / "history.jsonl"
     given = {name: (value, f"--option {name}") for name, value in _json_options(options).items()}
     flags = (
         ("model", check.model(model) if model is not None else None, "--model"),
@@ -170,19 +185,27 @@ def check(
             given[name] = (value, flag)
     if "executor" in given:
         raise UsageProblem("--option executor: give --jobs instead, with a number of processes")
+    file = history / "history.jsonl" if history.is_dir() else history
+    recorded, selection = None, None
     chosen = check.chosen(asked)
+    if not asked:
+        recorded = read_history(file, independent=independent)
+        selection = check.told(history, recorded)
+        chosen = check.chosen(tuple(selection.checkers))
     with check.workers(jobs) as executor:
         if executor is not None:
             given["executor"] = (executor, "--jobs")
         values, words = ({name: pair[at] for name, pair in given.items()} for at in (0, 1))
         by_checker = check.options_for(chosen, values, words)
-        recorded = read_history(history, independent=independent)
+        if selection is not None:
+            by_checker = {name: {**options, **by_checker[name]} for name, options in selection.checkers.items()}
+        recorded = recorded or read_history(file, independent=independent)
         gc.freeze()  # Nothing of the history goes before the process does: collections need not look at it.
         for checker in chosen:
             if "logs" in checker.options and "logs" not in given:
-                by_checker[checker.name]["logs"] = check.logs_beside(history)
-        verdict = check.judged(str(history), recorded, chosen, by_checker)
-    say(check.as_json(verdict, recorded) if as_json else check.as_text(verdict, recorded))
+                by_checker[checker.name]["logs"] = check.logs_beside(file)
+        verdict = check.judged(str(file), recorded, chosen, by_checker)
+    say((check.as_json if as_json else check.as_text)(verdict, recorded, selection))
     raise Answered(EXIT_CODES[check.status(verdict)])
 
 
@@ -224,7 +247,8 @@ def list_(as_json: bool) -> None:
     say(json.dumps(listing.as_dict()) if as_json else "\n".join(listing.lines()))
 
 
-def _fresh_seed() -> int:
+def fresh_seed() -> int:
+    """A seed that can be typed in again."""
     import secrets
 
     return secrets.randbelow(SEED_MAX)

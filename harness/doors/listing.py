@@ -9,7 +9,7 @@ from __future__ import annotations
 import shutil
 import textwrap
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from splitbrain.checkers.registry import find
@@ -18,6 +18,7 @@ from splitbrain.harness.catalogue import SYSTEMS, WORKLOADS, names, system, work
 from splitbrain.harness.nemesis import catalogue as faults
 from splitbrain.harness.running.environments import ENVIRONMENTS
 from splitbrain.harness.running.interrupts import interrupting, located
+from splitbrain.harness.system import defects_of
 
 WIDTH_MOST = 120
 """Wider lines are hard to read, and a pipe has no width."""
@@ -64,6 +65,9 @@ class Listing:
         lines = []
         for title, entries in self.sections.items():
             lines += [title, *_table([_row(entry) for entry in entries], width), ""]
+        for entry in self.sections["systems"]:
+            rows: list[tuple[str, ...]] = [(name, defect["summary"]) for name, defect in entry["defects"].items()]
+            lines += [f"defects of {entry['name']}", *_table(rows, width), ""] if rows else []
         for each in self.broken:
             lines.append(f"! {each['kind']} {each['name']} can't be loaded ({each['reason']}); correct its package")
         return lines if self.broken else lines[:-1]
@@ -76,7 +80,12 @@ def _of_workload(name: str) -> dict[str, Any]:
 
 def _of_system(name: str) -> dict[str, Any]:
     found = system(name)
-    return {"name": name, "offers": sorted(found.interfaces), "config": dict(found.config)}
+    return {
+        "name": name,
+        "offers": sorted(found.interfaces),
+        "config": dict(found.config),
+        "defects": {defect: asdict(mutant) for defect, mutant in defects_of(found).items()},
+    }
 
 
 def _of_checker(name: str) -> dict[str, Any]:

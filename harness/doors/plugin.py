@@ -10,8 +10,9 @@
 3. A test that never looks at the result of an invalid run fails: forgetting to assert must not hide an anomaly.
 4. SIGTERM ends a test that has a cluster as Ctrl-C does: everything is cleaned up, containers too. What a signal's
    handler raises, such as a test's time limit, ends the runs that the test has on other threads too.
-5. Names that others may want are theirs. `--env`, `--seed`, `--faults` and `--time-limit` stand for the long options
-   only where no conftest and no other plugin has an option of that name.
+5. Names that others may want are theirs. `--env`, `--seed` and so on stand for the long options only where no conftest
+   and no other plugin has an option of that name.
+6. `--jepsen-runs N` makes N tests of each that has a cluster. Each has the next seed.
 """
 
 from __future__ import annotations
@@ -20,28 +21,49 @@ import contextlib
 import copy
 import signal
 import threading
-from collections.abc import Callable, Generator, Iterator, Mapping
-from dataclasses import fields
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from dataclasses import fields, replace
 from itertools import pairwise
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 import pytest
 
+from splitbrain.harness.catalogue import SYSTEMS, WORKLOADS, UnknownName, name_of
 from splitbrain.harness.running.environments import ENVIRONMENTS
-from splitbrain.harness.running.experiment import Experiment, UsageProblem
-from splitbrain.harness.running.interrupts import end_all
+from splitbrain.harness.running.experiment import Experiment, UsageProblem, settings
+from splitbrain.harness.running.interrupts import end_all, unless_ended
 from splitbrain.harness.running.results import Result, ResultsError
 from splitbrain.harness.suggestions import did_you_mean
+from splitbrain.harness.systems import DEFAULT as DEFAULT_SYSTEM
 from splitbrain.harness.terminal import Progress
 
-_OPTIONS: Mapping[str, tuple[str, Callable[[str], Any], str]] = {
-    "env": ("environment", str, "where jepsen tests run: sim or docker"),
-    "seed": ("seed", int, "the seed of jepsen tests"),
-    "faults": ("faults", str, "the faults of jepsen tests, such as partition,kill"),
-    "time-limit": ("time_limit_s", float, "seconds of load in jepsen tests"),
+if TYPE_CHECKING:
+    from splitbrain.harness.workload import Workload
+
+
+class _Option(NamedTuple):
+    """field: of `Experiment`. many: it may be given several times."""
+
+    field: str
+    kind: Callable[[str], Any]
+    text: str
+    many: bool = False
+
+
+_OPTIONS: Mapping[str, _Option] = {
+    "env": _Option("environment", str, "where jepsen tests run: sim or docker"),
+    "system": _Option("system", str, "the system that jepsen tests test, by name or as file.py:NAME"),
+    "nodes": _Option("nodes", int, "how many nodes jepsen tests have"),
+    "seed": _Option("seed", int, "the seed of jepsen tests"),
+    "faults": _Option("faults", str, "the faults of jepsen tests, such as partition,kill"),
+    "time-limit": _Option("time_limit_s", float, "seconds of load in jepsen tests"),
+    "rate": _Option("rate", float, "operations per second in jepsen tests"),
+    "config": _Option("config", str, "a setting KEY=VALUE of the system or workload of jepsen tests", many=True),
+    "fail-if": _Option("fail_if", str, "a threshold of jepsen tests, such as p99>300ms", many=True),
+    "runs": _Option("runs", int, "how often to run each jepsen test, each time with the next seed"),
 }
 _Handler = Callable[[int, FrameType | None], Any]
 _TIME_LIMIT_S = 20.0
@@ -50,9 +72,11 @@ _TIME_LIMIT_S = 20.0
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("jepsen", "fault tests of distributed systems (splitbrain)")
-    for word, (name, kind, text) in _OPTIONS.items():
-        text = f"{text}; --{word} for short, if no other option is called so"
-        group.addoption(f"--jepsen-{word}", dest=f"splitbrain_{name}", type=kind, default=None, help=text)
+    for word, option in _OPTIONS.items():
+        text = f"{option.text}; --{word} for short, if no other option is called so"
+        action = "append" if option.many else "store"
+        dest = f"splitbrain_{option.field}"
+        group.addoption(f"--jepsen-{word}", dest=dest, type=option.kind, action=action, default=None, help=text)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -78,6 +102,27 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", "jepsen(nodes=5, faults='partition', ...): a test that runs workloads on a cluster under faults"
     )
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Rule 6."""
+    runs = metafunc.config.option.splitbrain_runs
+    if runs is not None and runs < 1:
+        raise pytest.UsageError(f"--jepsen-runs is {runs}; give 1 or more")
+    if runs is not None and runs > 1 and "cluster" in metafunc.fixturenames:
+        metafunc.fixturenames.append(_REPETITION)
+        ids = [f"run{number + 1}" for number in range(runs)]
+        metafunc.parametrize(_REPETITION, range(runs), ids=ids, indirect=True)
+
+
+@pytest.fixture
+def _splitbrain_repetition(request: pytest.FixtureRequest) -> int:
+    """How many tests of this one come before it."""
+    repetition: int = request.param
+    return repetition
+
+
+_REPETITION = "_splitbrain_repetition"
 
 
 @pytest.hookimpl(wrapper=True, trylast=True)
@@ -107,11 +152,14 @@ def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
             given |= marker.kwargs
     options = request.config.option
     forced = {
-        name: value
-        for name, *_ in _OPTIONS.values()
-        if (value := getattr(options, f"splitbrain_{name}", None)) is not None
+        option.field: value
+        for option in _OPTIONS.values()
+        if (value := getattr(options, f"splitbrain_{option.field}", None)) is not None
     }
-    driven = Cluster(request.node, given, forced, Path(request.config.rootpath) / "runs")
+    forced.pop("runs", None)
+    callspec = getattr(request.node, "callspec", None)
+    repetition = callspec.params.get(_REPETITION, 0) if callspec is not None else 0
+    driven = Cluster(request.node, given, forced, Path(request.config.rootpath) / "runs", repetition)
     request.node.stash[_CLUSTER] = driven  # A plugin may run the test again.
     with _heard_by_all_runs(driven):
         yield driven
@@ -183,21 +231,42 @@ _VERDICT = frozenset({"status", "reason", "verdict", "valid", "exit_code", "requ
 
 
 class Cluster:
-    """What a test drives. given: the marker's arguments. forced: the command line's.
+    """What a test drives. given: the marker's arguments. forced: the command line's. repetition: is added to the seed.
 
     ended: what a signal's handler raised while the test ran, or None. results: of the runs so far.
     """
 
-    def __init__(self, item: pytest.Item, given: Mapping[str, Any], forced: Mapping[str, Any], out: Path) -> None:
+    def __init__(
+        self, item: pytest.Item, given: Mapping[str, Any], forced: Mapping[str, Any], out: Path, repetition: int = 0
+    ) -> None:
         self._item = item
         self._given = given
         self._forced = forced
         self._out = out
+        self._repetition = repetition
         self.ended: BaseException | None = None
         self.results: list[WatchedResult] = []
 
-    def run(self, workload: str, **changes: Any) -> Result:
-        """Run a workload; changes: fields of `Experiment` for this run.
+    def script(self, workload: str, operations: Sequence[Any], strikes: Sequence[Any] = ()) -> Result:
+        """Run a workload's clients on these operations, under these strikes, instead of drawing some.
+
+        operations: each (seconds from the start, process, f, key, value, node), the last ones optional
+        (`replays.scripted.ScriptedOperation`). strikes: each a mapping (`nemesis.strike.Strike`), as schedule.json has
+        them. The concurrency is that of the operations, the faults those of the strikes. Else as `run`.
+        """
+        processes = [operation[1] for operation in operations if len(operation) > 1]
+        return self.run(
+            workload,
+            operations=operations,
+            strikes=strikes,
+            concurrency=1 + max((each for each in processes if isinstance(each, int)), default=0),
+            faults=tuple(dict.fromkeys(strike.get("family") for strike in strikes)),
+        )
+
+    def run(self, workload: str | Workload, **changes: Any) -> Result:
+        """Run a workload, by name or the thing itself; changes: fields of `Experiment` for this run.
+
+        `system` may be the thing itself too. A module must have it under a name, so that a command can replay the run.
 
         Called from a coroutine it blocks the loop until the run is over. Threads may run several at once.
         The test fails, with one line and no traceback, if such a run can't be.
@@ -210,8 +279,14 @@ class Cluster:
         refusal = ""
         try:
             arguments = {"time_limit_s": _TIME_LIMIT_S, **self._given, **changes, **self._forced}
+            if "config" in self._forced:
+                less = {"config": {}, **self._given, **changes}["config"]
+                arguments["config"] = {**less, **settings(self._forced["config"], "--jepsen-config")}
             experiment = _experiment(workload, arguments)
-            result = run(experiment, out=self._out, progress=Progress(quiet=True))
+            if self._repetition:
+                experiment = replace(experiment, seed=experiment.seed + self._repetition)
+            with unless_ended(lambda: self.ended):  # A signal may come from here until the run can hear of it.
+                result = run(experiment, out=self._out, progress=Progress(quiet=True))
         except (UsageProblem, ResultsError) as problem:
             refusal = str(problem)
         if self.ended is not None:
@@ -220,7 +295,7 @@ class Cluster:
             pytest.fail(refusal, pytrace=False)
         if result.status == "broken":
             pytest.fail("\n".join(result.lines()), pytrace=False)
-        self._item.add_report_section("call", f"splitbrain {workload}", "\n".join(result.lines()))
+        self._item.add_report_section("call", f"splitbrain {experiment.workload}", "\n".join(result.lines()))
         watched = WatchedResult.of(result)
         self.results.append(watched)
         return watched
@@ -229,15 +304,23 @@ class Cluster:
 _CLUSTER = pytest.StashKey[Cluster]()
 
 
-def _experiment(workload: str, arguments: dict[str, Any]) -> Experiment:
+def _experiment(workload: str | Workload, arguments: dict[str, Any]) -> Experiment:
     known = {item.name for item in fields(Experiment)} - {"workload"}
     for name in arguments:
         if name not in known:
             guess = did_you_mean(name, known)
             raise UsageProblem(f"unknown argument {name!r} of a jepsen test; known: {', '.join(sorted(known))}{guess}")
-    if isinstance(arguments.get("faults"), str):
-        arguments["faults"] = tuple(fault.strip() for fault in arguments["faults"].split(",") if fault.strip())
+    for name in ("faults", "fail_if"):
+        if isinstance(arguments.get(name), str):
+            arguments[name] = tuple(each.strip() for each in arguments[name].split(",") if each.strip())
     try:
-        return msgspec.convert({"workload": workload, **arguments}, Experiment)
+        for name, group, thing in (
+            ("workload", WORKLOADS, workload),
+            ("system", SYSTEMS, arguments.get("system", DEFAULT_SYSTEM)),
+        ):
+            arguments[name] = thing if isinstance(thing, str) else name_of(group, thing)
+        return msgspec.convert(arguments, Experiment)
+    except UnknownName as problem:
+        raise UsageProblem(str(problem)) from None
     except msgspec.ValidationError as problem:
         raise UsageProblem(f"an argument of a jepsen test has the wrong type: {problem}") from None

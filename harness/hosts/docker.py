@@ -9,6 +9,8 @@
 4. The engine is asked every second whether everything is still there (`watch`). The connection to a node that lost
    something is closed at once, or commands would wait for it.
 5. A cleaning that failed is reported, and never ends the run.
+6. `abilities` are those of containers as such until `open`; then those of this kernel too; once programs were started,
+   those that reach every one of them.
 """
 
 from __future__ import annotations
@@ -42,30 +44,38 @@ from splitbrain.harness.system import NodeImage
 T = TypeVar("T")
 
 STATE = "/var/lib/splitbrain"
-# NET_ADMIN is for the partitions. sshd needs the other three for its privilege separation: its unprivileged part runs
-# in an empty folder, as another user.
-CAPABILITIES = ("NET_ADMIN", "SYS_CHROOT", "SETUID", "SETGID")
+# NET_ADMIN is for partitions and packet queues, NET_RAW for duplicates of packets. sshd needs the other three for its
+# privilege separation: its unprivileged part runs in an empty folder, as another user.
+CAPABILITIES = ("NET_ADMIN", "NET_RAW", "SYS_CHROOT", "SETUID", "SETGID")
 # On two cores five sshds answer within two seconds.
 SSH_DEADLINE_S = 30.0
+# Undo logs are there: what a program has written and not synced, which for a server is little.
+SHARED_MEMORY = "256m"
 LOG_TAIL_BYTES = 1 << 16
 LOOK_INTERVAL_S = 1.0
 BARE = NodeImage()
+ABILITIES = frozenset({"cut", "cut-clients", "degrade", "kill", "terminate", "pause", "wipe", "flip-bit", "spares"})
+PRELOADED = frozenset({"clock", "power-cut", "torn-write", "full-disk", "failing-disk", "stalled-disk"})
+"""What a shim in the program does."""
 
 
 class DockerEnvironment:
     """An `environment.Environment` of containers.
 
     nodes: their names; letters, digits and dashes. image: what they are made of; by default only what the harness
-    itself needs there. spares: names of containers in which nothing runs at first.
+    itself needs there. spares: names of containers in which nothing runs at first. seed: of what is drawn for degraded
+    links.
     """
 
     name = "docker"
-    abilities = frozenset({"cut", "kill", "pause", "wipe"})
 
-    def __init__(self, nodes: Sequence[str], image: NodeImage = BARE, spares: Sequence[str] = ()) -> None:
+    def __init__(
+        self, nodes: Sequence[str], image: NodeImage = BARE, spares: Sequence[str] = (), *, seed: int = 0
+    ) -> None:
         self.run = secrets.token_hex(4)
         self.members = list(nodes)
         self._image = image
+        self._seed = seed
         self._nodes = (*nodes, *spares)
         self._progress: Progress = lambda line: None
         self._client: DockerClient | None = None
@@ -77,6 +87,12 @@ class DockerEnvironment:
         self._threads = ThreadPoolExecutor(8, thread_name_prefix="docker")
         self._connections: list[SshConnection] = []
         self._user = KeyPair.generate()
+
+    @property
+    def abilities(self) -> frozenset[str]:
+        reached = all(machine.preload.possible for machine in self._machines.values())
+        queued = self._network is None or not self._network.obstacle
+        return (ABILITIES if queued else ABILITIES - {"degrade"}) | (PRELOADED if reached else frozenset())
 
     @property
     def machines(self) -> Mapping[str, SshMachine]:
@@ -104,8 +120,10 @@ class DockerEnvironment:
         network = await self._call(lambda: self._make_network(client))
         machines = await asyncio.gather(*(self._machine(client, node, image, network) for node in self._nodes))
         self._machines = {machine.name: machine for machine in machines}
-        self._network = IptablesNetwork(self._machines, self.run)
+        self._network = IptablesNetwork(self._machines, self.run, self._seed)
         without = await self._network.open()
+        if self._network.obstacle:
+            progress(f"no link can be degraded here: {self._network.obstacle}")
         if without:
             progress(f"no IPv6 on {', '.join(without)}: there is none to cut")
         progress(f"{len(machines)} containers are up after {time.monotonic() - started:.1f} s (run {self.run})")
@@ -153,7 +171,7 @@ class DockerEnvironment:
         return loss
 
     async def endpoint(self, receive: OnDatagram) -> UdpEndpoint:
-        """A socket on this machine's side of the run's network, which no partition names."""
+        """A socket on this machine's side of the run's network: there, links of `CLIENTS` begin and end."""
         if not self._gateway:
             raise EnvironmentFailure("the containers are not up; call open first")
         return UdpEndpoint(receive, self._gateway)
@@ -205,6 +223,7 @@ class DockerEnvironment:
                 cap_drop=["ALL"],
                 cap_add=list(CAPABILITIES),
                 security_opt=["no-new-privileges"],
+                shm_size=SHARED_MEMORY,
                 # An init process reaps what a kill -9 leaves; a zombie would look alive.
                 init=True,
             )

@@ -1,10 +1,10 @@
-"""A system's node image: found, or built in three layers.
+"""A system's node image: found, or built in four layers.
 
 1. A layer's tag holds a hash of all that goes into it: when an input changes, that layer and those above it are
    built anew, and nothing else is.
 2. Base: Debian packages, on a Debian or Python image that is already present or can be pulled, else on a root file
-   system made with debootstrap. Packages: the Python distributions that the system's nodes import. Node: sshd's
-   configuration and the system's files.
+   system made with debootstrap. Packages: the Python distributions that the system's nodes import. Shims: libraries
+   to be preloaded into programs. Node: sshd's configuration and the system's files.
 3. What the system contributes is its `NodeImage`; the rest is what the harness itself needs on a node.
 4. Nothing is downloaded after the build; a node never reaches a registry.
 
@@ -36,6 +36,7 @@ from docker.errors import BuildError, DockerException, ImageNotFound
 
 from splitbrain.harness.catalogue import SYSTEMS, names, system
 from splitbrain.harness.environment import EnvironmentFailure, Progress
+from splitbrain.harness.hosts import shim_build
 from splitbrain.harness.hosts.engine import connect, refusals
 from splitbrain.harness.system import NodeImage
 
@@ -70,19 +71,38 @@ def ensure_image(
     base = _tag("base", "", debian, {n: recipe[n] for n in ("base.sh", "base.Dockerfile")})
     packages = _tag("packages", base, needs, {n: recipe[n] for n in ("packages.Dockerfile",)}) if needs else base
     executables = tuple(f"root/{name.lstrip('/')}" for name in image.executables)
-    node = _tag("node", packages, executables, {**files, "node.Dockerfile": recipe["node.Dockerfile"]})
+    sources = {name: recipe[name] for name in shim_build.SOURCES}
+    dockerfiles = {name: recipe[name] for name in ("shims.Dockerfile", "compile.Dockerfile")}
+    shims = _tag("shims", packages, shim_build.FLAGS, {**sources, **dockerfiles})
+    node = _tag("node", shims, executables, {**files, "node.Dockerfile": recipe["node.Dockerfile"]})
     if _present(client, node):
         return node
-    if not _present(client, packages):
-        if not _present(client, base):
-            _build_base(client, base, debian, recipe, progress, stop)
-        if needs:
-            progress(f"image: fetching {', '.join(needs)} for the nodes")
-            wheels = _packages(client, base, needs)
-            _build(client, packages, recipe["packages.Dockerfile"], wheels, {"FROM": base}, stop)
+    if not _present(client, shims):
+        if not _present(client, packages):
+            if not _present(client, base):
+                _build_base(client, base, debian, recipe, progress, stop)
+            if needs:
+                progress(f"image: fetching {', '.join(needs)} for the nodes")
+                wheels = _packages(client, base, needs)
+                _build(client, packages, recipe["packages.Dockerfile"], wheels, {"FROM": base}, stop)
+        progress("image: compiling what is preloaded into programs")
+        _build_shims(client, shims, packages, sources, dockerfiles, stop)
     progress("image: adding the system's files")
-    _build(client, node, recipe["node.Dockerfile"], files, {"FROM": packages}, stop, executables)
+    _build(client, node, recipe["node.Dockerfile"], files, {"FROM": shims}, stop, executables)
     return node
+
+
+def _build_shims(
+    client: DockerClient, tag: str, below: str, sources: Files, dockerfiles: Files, stop: threading.Event
+) -> None:
+    if shim_build.compilable(client, below):
+        libraries = shim_build.compiled(sources)
+        return _build(client, tag, dockerfiles["shims.Dockerfile"], libraries, {"FROM": below}, stop)
+    arguments = {"FROM": below, "FLAGS": " ".join(shim_build.FLAGS)}
+    try:
+        return _build(client, tag, dockerfiles["compile.Dockerfile"], sources, arguments, stop)
+    except EnvironmentFailure as failure:
+        raise EnvironmentFailure(f"{failure}; or install gcc here (`apt-get install gcc libc6-dev`)") from failure
 
 
 def _pinned(names: Iterable[str]) -> tuple[str, ...]:

@@ -1,11 +1,12 @@
-"""Partitions by iptables: cut, heal, and observe.
+"""The network between real machines: links cut by iptables, or degraded by packet queues; healed, and observed.
 
-1. All rules are in one chain of the run's own, reached from INPUT and OUTPUT, for IPv4 and IPv6. Healing removes that
-   chain and its two jumps, and nothing else.
+1. All rules are in one chain of the run's own. Healing the last holder removes that chain and its two jumps, and
+   nothing else; healing another one removes its rules.
 2. A directed link is cut at both ends: the source drops what it sends there, the target what comes from there. One end
-   alone would not be enough if a rule of the machine's owner lets the packet pass.
-3. Counters survive further cuts: a chain is never rewritten while it exists.
-4. Our own probes are not counted as dropped.
+   alone would not be enough if a rule of the machine's owner lets the packet pass. A link of clients has one end here,
+   where nothing is cut: the harness reaches its nodes by it, and their SSH always passes.
+3. A link is cut while any holder cuts it. Counters survive what others do: a chain is never rewritten while it exists.
+4. Our own probes are not counted as dropped. On a degraded link they are packets like others.
 5. What a machine reports about itself goes into the rules of others, so each word is parsed. Nonsense, or another
    machine's address, is an EnvironmentFailure that names the machine.
 
@@ -15,58 +16,43 @@ A process that sends over a link cut at its own end gets EPERM from the kernel, 
 from __future__ import annotations
 
 import asyncio
-import re
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from ipaddress import ip_address
 from typing import TypeVar
 
-from splitbrain.harness.environment import EnvironmentFailure, Link, LinkObservation
+from splitbrain.harness.environment import CLIENTS, Conditions, EnvironmentFailure, Interference, Link, LinkObservation
+from splitbrain.harness.hosts import rules
+from splitbrain.harness.hosts.degrade import Degraded
 from splitbrain.harness.hosts.probe import Probe
+from splitbrain.harness.hosts.rules import TOOLS, WAIT, Facts, Rule, read_counters, read_facts
 from splitbrain.harness.hosts.ssh_machine import SshMachine
 
 T = TypeVar("T")
-
-# Of one machine. Bridges and containers of its own give it some; each becomes rules on all the others.
-ADDRESSES_LIMIT = 64
-# Fifteen digits: more packets than a run can send, and their sum is still a number of JSON's.
-_COUNT = re.compile(r"[0-9]{1,15}", re.ASCII)
-_TOOLS = {4: "iptables", 6: "ip6tables"}
-# Another program may hold the lock of the tables for a moment; "-w" without a limit would wait for ever.
-_WAIT = "-w 5"
-_FACTS = f"""
-echo "v4 $(hostname -I 2>/dev/null)"
-[ ! -r /proc/net/if_inet6 ] || sed 's/^/v6 /' /proc/net/if_inet6
-for tool in iptables ip6tables; do "$tool" {_WAIT} -S >/dev/null 2>&1 && echo "tool $tool"; done
-iptables {_WAIT} -S 2>&1 >/dev/null | sed 's/^/why /'
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """What a machine reports about itself. addresses: all but loopback. families: those for which iptables works."""
-
-    addresses: frozenset[str]
-    families: frozenset[int]
 
 
 class IptablesNetwork:
     """An `environment.Network` between machines that one can log in to as root.
 
-    machines: by node name. run: the run's id, at most 16 letters and digits; it names the chain.
+    machines: by node name. run: the run's id, at most 16 letters and digits; it names the chain. seed: of what is drawn
+    for degraded links.
     """
 
-    def __init__(self, machines: Mapping[str, SshMachine], run: str) -> None:
+    def __init__(self, machines: Mapping[str, SshMachine], run: str, seed: int = 0) -> None:
         self._machines = dict(sorted(machines.items()))
         self.chain = f"splitbrain-{run}"
+        self.obstacle = ""
+        """Why no link can be degraded; "" if they can. Known after `open`."""
         self._facts: dict[str, Facts] = {}
         self._probe = Probe(self._machines)
-        self._cut: set[Link] = set()
+        self._degraded = Degraded(self._machines, seed)
+        self._cut: dict[Link, set[str]] = {}
         self._chained: set[str] = set()
         self._probes: dict[Link, int] = {}
+        # Nemeses of several families work at once; one thing after another is done to the tables.
+        self._turn = asyncio.Lock()
 
     async def open(self) -> tuple[str, ...]:
-        """Learn every machine's addresses, and see that iptables works there.
+        """Learn every machine's addresses, and see what works there.
 
         Returns the nodes without IPv6, where there is nothing to cut of it. Raises EnvironmentFailure naming a
         machine whose iptables can't be used.
@@ -80,52 +66,95 @@ class IptablesNetwork:
                 raise EnvironmentFailure(
                     f"{name} says that the address of {stolen[0]} is its own; give every node an address of its own"
                 )
-        await self._probe.heard((), {})
+        await self._probe.heard((), {}, {})
+        obstacles = await asyncio.gather(*(self._degraded.obstacle(machine) for machine in self._machines.values()))
+        self.obstacle = next((f"{name}: {why}" for name, why in zip(self._machines, obstacles, strict=True) if why), "")
         return tuple(name for name, fact in self._facts.items() if 6 not in fact.families)
 
-    async def cut(self, links: Collection[Link]) -> None:
+    async def cut(self, links: Collection[Link], holder: str = "") -> None:
         """Drop everything sent over these directed links, besides those cut already.
 
         Raises EnvironmentFailure naming a machine where it did not work; `heal` then removes what did.
         """
-        new = set(links) - self._cut
-        for source, target in new:
-            if source == target or not {source, target} <= self._machines.keys():
-                raise EnvironmentFailure(f"there is no link from {source} to {target} to be cut; use the nodes' names")
-        self._cut |= new
-        ends = {name for link in new for name in link}
-        await _all(self._append(self._machines[name], sorted(new)) for name in sorted(ends))
+        self._check(links)
+        async with self._turn:
+            new = sorted(set(links) - self._cut.keys())
+            for link in links:
+                self._cut.setdefault(link, set()).add(holder)
+            await self._add({name: self._drops(name, new) for name in self._ends(new)})
 
-    async def heal(self) -> None:
-        """Remove the run's chain everywhere, and look that it is gone. Raises EnvironmentFailure where it is not.
+    async def degrade(self, links: Collection[Link], conditions: Conditions, holder: str = "") -> None:
+        """Give these directed links these conditions, until healed. Of two holders the later one's count.
 
-        A machine that fails does not keep the others from being healed.
+        Raises EnvironmentFailure where the kernel has no queues for packets, and naming a machine where it did not
+        work.
         """
-        await _all(self._remove(machine) for machine in self._machines.values())
-        self._cut.clear()
-        self._probes.clear()
-        self._chained.clear()
+        self._check(links)
+        if self.obstacle:
+            raise EnvironmentFailure(
+                f"links can't be degraded ({self.obstacle}); that needs a kernel with NFQUEUE and its iptables target"
+            )
+        async with self._turn:
+            new = sorted(set(links) - set(self._degraded.links))
+            # First the program, then the packets: what finds no program passes.
+            await self._degraded.set(links, conditions, holder)
+            await self._add({name: self._queues(name, new) for name in self._ends(new)})
+
+    async def heal(self, holder: str | None = None) -> None:
+        """Remove what this holder did, or all; if nothing is left, the run's chain, and look that it is gone.
+
+        Raises EnvironmentFailure where it is not. A machine that fails does not keep the others from being healed.
+        """
+        async with self._turn:
+            for holders in self._cut.values():
+                holders.difference_update(holders.copy() if holder is None else {holder})
+            whole = sorted(link for link, holders in self._cut.items() if not holders)
+            treated = self._degraded.healed(holder)
+            clear = sorted(set(treated) - set(self._degraded.links))
+            for link in whole:
+                del self._cut[link]
+                self._probes.pop(link, None)
+            try:
+                if self._cut or self._degraded.links:
+                    undone = {
+                        name: [*self._drops(name, whole), *self._queues(name, clear)]
+                        for name in self._ends([*whole, *clear])
+                    }
+                    await _all(self._delete(self._machines[name], undone[name]) for name in undone)
+                else:
+                    await _all(self._remove(machine) for machine in self._machines.values())
+                    self._chained.clear()
+            finally:
+                await self._degraded.release(treated)
 
     async def observe(self) -> list[LinkObservation]:
-        """Observe every directed link, in the order of the nodes' names.
+        """Observe every directed link between two nodes, in the order of their names; then those of clients that are
+        cut or degraded.
 
         Only a cut link has a count of what was dropped: look once more before a heal to know what the cut did.
         """
-        links = [(a, b) for a in self._machines for b in self._machines if a != b]
-        sent: dict[Link, int] = {}
-        heard = await self._probe.heard(links, sent)
-        for link in self._cut:
-            self._probes[link] = self._probes.get(link, 0) + sent.get(link, 0)
-        counted = await _all(self._count(self._machines[name]) for name in sorted(self._chained))
-        dropped = self._dropped(pair for machine in counted for pair in machine)
-        return [LinkObservation(a, b, (a, b) in self._cut, (a, b) in heard, dropped.get((a, b))) for a, b in links]
+        async with self._turn:
+            links = [(a, b) for a in self._machines for b in self._machines if a != b]
+            links += sorted(link for link in {*self._cut, *self._degraded.links} if CLIENTS in link)
+            sent: dict[Link, int] = {}
+            heard = await self._probe.heard(links, sent, {name: fact.clients for name, fact in self._facts.items()})
+            for link in self._cut:
+                self._probes[link] = self._probes.get(link, 0) + sent.get(link, 0)
+            counted = await _all(self._count(self._machines[name]) for name in sorted(self._chained))
+            dropped = self._dropped(pair for machine in counted for pair in machine)
+            treated: Mapping[Link, Interference] = await self._degraded.interference()
+            return [
+                LinkObservation(*link, link in self._cut, link in heard, dropped.get(link), treated.get(link))
+                for link in links
+            ]
 
     def close(self) -> None:
-        """Stop the listeners; rules go with `heal`."""
+        """Stop the listeners and queues; rules go with `heal`, and let everything pass until then if they queue."""
         self._probe.close()
+        self._degraded.close()
 
     async def _ask(self, machine: SshMachine) -> Facts:
-        said = await machine.connection.run(_FACTS)
+        said = await machine.connection.run(rules.FACTS)
         facts = _parsed(machine, read_facts, said.text, machine.host)
         if 4 not in facts.families:
             why = [line[4:] for line in said.text.splitlines() if line.startswith("why ")]
@@ -140,23 +169,67 @@ class IptablesNetwork:
             )
         return facts
 
-    async def _append(self, machine: SshMachine, links: Sequence[Link]) -> None:
-        me = machine.name
-        to = [address for source, target in links if source == me for address in self._addresses(target, me)]
-        of = [address for source, target in links if target == me for address in self._addresses(source, me)]
-        first = me not in self._chained
-        self._chained.add(me)
+    def _check(self, links: Collection[Link]) -> None:
+        known = {*self._machines, CLIENTS}
+        for source, target in links:
+            if source == target or not {source, target} <= known:
+                raise EnvironmentFailure(f"there is no link from {source} to {target} to be cut; use the nodes' names")
+
+    def _ends(self, links: Collection[Link]) -> list[str]:
+        """The nodes at the ends of these links."""
+        return sorted({name for link in links for name in link if name != CLIENTS})
+
+    def _drops(self, me: str, links: Collection[Link]) -> list[Rule]:
+        """The rules by which a machine cuts its ends of these links."""
+        to = [Rule(True, address) for a, b in links if a == me for address in self._addresses(b, me)]
+        return to + [Rule(False, address) for a, b in links if b == me for address in self._addresses(a, me)]
+
+    def _queues(self, me: str, links: Collection[Link]) -> list[Rule]:
+        """The rules by which a machine degrades those of these links that are degraded there."""
+        found = []
+        for link in links:
+            node, queue = self._degraded.place(link)
+            if node == me:
+                outward = link[0] == me
+                other = link[1] if outward else link[0]
+                found += [Rule(outward, address, queue) for address in self._addresses(other, me)]
+        return found
+
+    async def _add(self, new: Mapping[str, list[Rule]]) -> None:
+        await _all(self._append(self._machines[name], new[name]) for name in new if new[name])
+
+    async def _append(self, machine: SshMachine, new: list[Rule]) -> None:
+        facts = self._facts[machine.name]
+        first = machine.name not in self._chained
+        self._chained.add(machine.name)
         script = "set -e\n"
-        for family in sorted(self._facts[me].families):
-            table = restore_input(self.chain, family, to, of, first=first)
-            script += f"{_TOOLS[family]}-restore {_WAIT} --noflush <<'END'\n{table}END\n"
+        for family in sorted(facts.families):
+            lines = rules.begun(self.chain, family, facts) if first else []
+            table = rules.restored([*lines, *rules.added(self.chain, family, facts, new)])
+            script += f"{TOOLS[family]}-restore {WAIT} --noflush <<'END'\n{table}END\n"
+        await machine.connection.check(script)
+
+    async def _delete(self, machine: SshMachine, old: list[Rule]) -> None:
+        """Remove rules. One that something else has removed is no failure: what was wanted is so."""
+        script = "set -e\n"
+        for family in sorted(self._facts[machine.name].families):
+            lines = rules.removed(self.chain, family, old)
+            tool = f"{TOOLS[family]} {WAIT}"
+            singly = "".join(
+                f"{tool} {line} 2>/dev/null || ! {tool} {line.replace('-D', '-C', 1)} 2>/dev/null\n" for line in lines
+            )
+            script += (
+                f"if ! {TOOLS[family]}-restore {WAIT} --noflush 2>/dev/null <<'END'\n{rules.restored(lines)}END\n"
+                f"then\n:\n{singly}fi\n"
+            )
         await machine.connection.check(script)
 
     async def _count(self, machine: SshMachine) -> list[tuple[Link, int]]:
-        tools = [_TOOLS[family] for family in sorted(self._facts[machine.name].families)]
-        said = await machine.connection.check(" && ".join(f"{tool} {_WAIT} -vxnL {self.chain}" for tool in tools))
+        tools = [TOOLS[family] for family in sorted(self._facts[machine.name].families)]
+        said = await machine.connection.check(" && ".join(f"{tool} {WAIT} -vxnL {self.chain}" for tool in tools))
         me = machine.name
         owner = {address: name for name in self._machines for address in self._addresses(name, me)}
+        owner[self._facts[me].clients] = CLIENTS
         counted: list[tuple[Link, int]] = []
         for packets, source, target in _parsed(machine, read_counters, said.text):
             if target in owner:
@@ -169,7 +242,7 @@ class IptablesNetwork:
         """Remove the chain, whatever is left of it, and see that it is gone."""
         chain, script = self.chain, ""
         for family in sorted(self._facts[machine.name].families):
-            tool = f"{_TOOLS[family]} {_WAIT}"
+            tool = f"{TOOLS[family]} {WAIT}"
             script += (
                 f"for from in INPUT OUTPUT; do while {tool} -D $from -j {chain} 2>/dev/null; do :; done; done\n"
                 f"{tool} -F {chain} 2>/dev/null; {tool} -X {chain} 2>/dev/null\n"
@@ -185,10 +258,22 @@ class IptablesNetwork:
             total[link] = total.get(link, 0) + packets
         return {link: max(0, packets - self._probes.get(link, 0)) for link, packets in total.items()}
 
+    def _clients(self, seen_from: str) -> str:
+        """Where a machine sees clients."""
+        address = self._facts[seen_from].clients
+        if not address:
+            raise EnvironmentFailure(
+                f"{seen_from} does not say from where it is reached, so links of clients can't be cut there; "
+                "see whether its sshd sets SSH_CONNECTION"
+            )
+        return address
+
     def _addresses(self, name: str, seen_from: str) -> list[str]:
         """The addresses that identify a machine: those that no other machine has (both may have a bridge's)."""
         if name == seen_from:
             return []
+        if name == CLIENTS:
+            return [self._clients(seen_from)]
         return sorted(self._facts[name].addresses - self._facts[seen_from].addresses)
 
 
@@ -209,64 +294,3 @@ async def _all(works: Iterable[Awaitable[T]]) -> list[T]:
         if isinstance(outcome, BaseException):
             raise outcome
     return [outcome for outcome in done if not isinstance(outcome, BaseException)]
-
-
-def restore_input(chain: str, family: int, to: Iterable[str], of: Iterable[str], *, first: bool) -> str:
-    """What iptables-restore is given: drop what goes out to some addresses and what comes in from others.
-
-    family: 4 or 6; addresses of the other one are left out. first: also make the chain, and the jumps to it ahead
-    of all other rules. One chain serves both directions, as no machine sends to or hears from itself by these.
-    """
-    lines = ["*filter"]
-    if first:
-        # A chain's line empties a chain that stands, and its counters with it.
-        lines += [f":{chain} - [0:0]", f"-I INPUT 1 -j {chain}", f"-I OUTPUT 1 -j {chain}"]
-    lines += [f"-A {chain} -d {address} -j DROP" for address in to if ip_address(address).version == family]
-    lines += [f"-A {chain} -s {address} -j DROP" for address in of if ip_address(address).version == family]
-    return "\n".join([*lines, "COMMIT", ""])
-
-
-def read_counters(listing: str) -> list[tuple[int, str, str]]:
-    """(packets, source, destination) of each DROP rule in `iptables -vxnL`. The unconstrained side is 0.0.0.0/0.
-
-    Raises ValueError for a count that is none.
-    """
-    counters = []
-    for row in (line.split() for line in listing.splitlines()):
-        if len(row) > 7 and row[2] == "DROP":
-            if not _COUNT.fullmatch(row[0]):
-                raise ValueError(f"{row[0]!r:.40} packets")
-            # ip6tables leaves a column empty that iptables fills, so addresses are counted from the end.
-            counters.append((int(row[0]), row[-2], row[-1]))
-    return counters
-
-
-def read_facts(said: str, host: str) -> Facts:
-    """What a machine answered to the questions above; host: the address by which it is reached.
-
-    Raises ValueError for an address that is none, or that no machine can have for itself alone, and for too many.
-    """
-    addresses = {host}
-    families = set()
-    for line in said.splitlines():
-        match line.split():
-            case ["v4", *words]:
-                # Those with colons are listed again below, all of them.
-                addresses |= {_own(IPv4Address(word)) for word in words if ":" not in word}
-            case ["v6", digits, _, _, scope, *_] if scope != "10":  # 10: loopback
-                if not re.fullmatch(r"[0-9a-fA-F]{32}", digits, re.ASCII):
-                    raise ValueError(f"{digits!r:.40} is no IPv6 address")
-                addresses.add(_own(IPv6Address(int(digits, 16))))
-            case ["tool", tool]:
-                families |= {family for family, name in _TOOLS.items() if name == tool}
-    if len(addresses) > ADDRESSES_LIMIT:
-        raise ValueError(f"{len(addresses)} addresses")
-    if not any(ip_address(address).version == 6 for address in addresses):
-        families.discard(6)
-    return Facts(frozenset(addresses), frozenset(families))
-
-
-def _own(address: IPv4Address | IPv6Address) -> str:
-    if address.is_loopback or address.is_multicast or address.is_unspecified:
-        raise ValueError(f"{address} is no address of one machine")
-    return str(address)

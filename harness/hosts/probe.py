@@ -1,40 +1,34 @@
-"""Directed probes: which machine hears which, observed with real packets.
+"""Directed probes: who hears whom, observed with real packets. The harness itself is one end: `CLIENTS`.
 
 1. A link is heard if a datagram sent over it in this very observation arrived. A nonce is never used twice, so a
    delayed packet of an earlier one proves nothing.
 2. A link is silent only if no try was heard. One lost packet makes no cut.
-3. A nonce can't be guessed, and only its target's answer counts for it. An answer of the wrong form or size is a
-   failure of that machine, by name. So is one that has not come as a whole in time.
+3. A nonce can't be guessed, and only its target's answer counts for it.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
-import shlex
-import time
+import socket
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 import msgspec
-import paramiko
 
-from splitbrain.harness.environment import EnvironmentFailure, Link
-from splitbrain.harness.hosts.ssh import excerpt
+from splitbrain.harness.environment import CLIENTS, Address, EnvironmentFailure, Link
+from splitbrain.harness.hosts.line_program import LineProgram
 from splitbrain.harness.hosts.ssh_machine import SshMachine
-
-T = TypeVar("T")
 
 TRIES = 3
 # What a packet may need to arrive before the target is asked: far more than a round trip between neighbours.
 PATIENCE_S = 0.02
-ANSWER_TIMEOUT_S = 10.0
-# A line of answer: each of a hundred nodes sent three parcels at most, and a nonce has 16 letters.
-ANSWER_LIMIT_BYTES = 1 << 16
+NONCE_BYTES = 64
+LISTENER = Path(__file__).with_name("agent") / "listener.py"
 
 Parcel = tuple[str, int, str]
-_SOURCE = Path(__file__).with_name("listener.py").read_text()
 
 
 class Opened(msgspec.Struct):
@@ -50,49 +44,64 @@ class Heard(msgspec.Struct):
 
 
 class Probe:
-    """A listener on each machine, and the sending between them. Started by the first look."""
+    """A listener on each machine and one here, and the sending between them. Started by the first look."""
 
     def __init__(self, machines: Mapping[str, SshMachine]) -> None:
         self._machines = machines
         self._listeners: dict[str, _Listener] = {}
+        self._here: dict[str, _Here] = {}
 
-    async def heard(self, links: Collection[Link], sent: dict[Link, int]) -> set[Link]:
+    async def heard(self, links: Collection[Link], sent: dict[Link, int], seen: Mapping[str, str]) -> set[Link]:
         """Which of the links carry a datagram now. Takes about 10 ms if all do, and 3 times 30 ms if not.
 
-        sent: is raised by 1 for each packet sent over a link, as a cut's counters count them too.
-        Raises EnvironmentFailure if a machine does not answer.
+        sent: is raised by 1 for each packet sent over a link, as a cut's counters count them too. seen: by node, the
+        address that clients have there. Raises EnvironmentFailure if a machine does not answer.
         """
         ears = await self._listening()
         nonces: dict[str, Link] = {}
         missing = set(links)
+        here = sorted({node for link in links if CLIENTS in link for node in link if node != CLIENTS})
+        local = {node: self._ear(seen[node]) for node in here}
         for attempt in range(TRIES):
             await asyncio.sleep(PATIENCE_S * attempt)
             parcels: dict[str, list[Parcel]] = {name: [] for name in ears}
             for source, target in sorted(missing):
                 nonce = secrets.token_hex(8)
                 nonces[nonce] = source, target
-                parcels[source].append((self._machines[target].host, ears[target].port, nonce))
                 sent[source, target] = sent.get((source, target), 0) + 1
+                host, port = local[source].address if target == CLIENTS else ears[target].address
+                if source == CLIENTS:
+                    local[target].send((host, port, nonce))
+                else:
+                    parcels[source].append((host, port, nonce))
             # Twice: the first answer of a listener may be older than what another has just sent it.
             nothing: dict[str, list[Parcel]] = {name: [] for name in ears}
             for question in (parcels, nothing):
                 answers = await asyncio.gather(*(ears[name].ask(asked) for name, asked in question.items()))
-                for name, answer in zip(question, answers, strict=True):
-                    arrived = {nonces[nonce] for nonce in answer if nonce in nonces}
-                    missing -= {link for link in arrived if link[1] == name}
+                arrived = {(nonce, name) for name, answer in zip(question, answers, strict=True) for nonce in answer}
+                arrived |= {(nonce, CLIENTS) for ear in local.values() for nonce in ear.take()}
+                missing -= {nonces[nonce] for nonce, target in arrived if nonces.get(nonce, ("", ""))[1] == target}
             if not missing:
                 break
         return set(links) - missing
 
     def close(self) -> None:
         for listener in self._listeners.values():
-            listener.channel.close()
+            listener.program.close()
+        for ear in self._here.values():
+            ear.close()
         self._listeners.clear()
+        self._here.clear()
+
+    def _ear(self, address: str) -> _Here:
+        if address not in self._here:
+            self._here[address] = _Here(address)
+        return self._here[address]
 
     async def _listening(self) -> Mapping[str, _Listener]:
         async def ensure(machine: SshMachine) -> None:
             listener = self._listeners.get(machine.name)
-            if listener is None or listener.channel.closed:
+            if listener is None or listener.program.ended:
                 self._listeners[machine.name] = await _Listener.start(machine)
 
         await asyncio.gather(*(ensure(machine) for machine in self._machines.values()))
@@ -102,69 +111,53 @@ class Probe:
 class _Listener:
     """The harness's side of one listener."""
 
-    def __init__(self, machine: SshMachine, channel: paramiko.Channel) -> None:
-        self.channel = channel
-        self.port = 0
-        self._machine = machine
-        self._said = b""
+    def __init__(self, program: LineProgram, address: Address) -> None:
+        self.program = program
+        self.address = address
 
     @staticmethod
     async def start(machine: SshMachine) -> _Listener:
-        script = f"exec python3 -c {shlex.quote(_SOURCE)} {shlex.quote(machine.host)}"
-        channel = await machine.connection.channel(script)
-        listener = _Listener(machine, channel)
-        listener.port = (await machine.connection.in_thread(lambda: listener._answer(Opened))).port
-        return listener
+        program = await LineProgram.start(machine, LISTENER, "the probe", machine.host)
+        return _Listener(program, (machine.host, (await program.answer(Opened)).port))
 
     async def ask(self, parcels: Collection[Parcel]) -> list[str]:
         """Have it send these (address, port, nonce). Returns the nonces that came in since it was last asked."""
+        return (await self.program.ask({"send": list(parcels)}, Heard)).heard
 
-        def exchange() -> list[str]:
-            self.channel.settimeout(ANSWER_TIMEOUT_S)
-            self.channel.sendall(msgspec.json.encode({"send": list(parcels)}) + b"\n")
-            return self._answer(Heard).heard
 
+class _Here:
+    """The same on this machine, where clients are."""
+
+    def __init__(self, address: str) -> None:
+        self._socket = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM)
+        self._socket.setblocking(False)
         try:
-            return await self._machine.connection.in_thread(exchange)
+            self._socket.bind((address, 0))
         except OSError as error:
-            self.channel.close()
-            raise self._failure(str(error) or f"it takes nothing within {ANSWER_TIMEOUT_S:g} s") from error
+            self._socket.close()
+            raise EnvironmentFailure(
+                f"nodes see clients at {address}, which is not this machine's ({error.strerror}); "
+                "links of clients can be cut only where no router translates addresses"
+            ) from error
+        self.address: Address = self._socket.getsockname()[:2]
 
-    def _answer(self, form: type[T]) -> T:
-        try:
-            return read_answer(self._line(), form)
-        except (OSError, ValueError) as error:
-            said = excerpt(self.channel.recv_stderr(4096)) if self.channel.recv_stderr_ready() else ""
-            self.channel.close()
-            cause = said or str(error) or f"no whole line within {ANSWER_TIMEOUT_S:g} s"  # Timeouts have no text.
-            raise self._failure(cause.splitlines()[-1]) from error
+    def send(self, parcel: Parcel) -> None:
+        host, port, nonce = parcel
+        # A packet that can't be sent is one that does not arrive.
+        with contextlib.suppress(OSError):
+            self._socket.sendto(nonce.encode(), (host, port))
 
-    def _line(self) -> bytes:
-        """The next line, or what came of it before the end. Raises TimeoutError, however slowly it comes."""
-        end = time.monotonic() + ANSWER_TIMEOUT_S
-        while b"\n" not in self._said and len(self._said) < ANSWER_LIMIT_BYTES:
-            self.channel.settimeout(max(0.0, end - time.monotonic()))
-            piece = self.channel.recv(ANSWER_LIMIT_BYTES)
-            if not piece:
-                break
-            self._said += piece
-        line, newline, self._said = self._said.partition(b"\n")
-        return (line + newline)[:ANSWER_LIMIT_BYTES]
+    def take(self) -> list[str]:
+        """The nonces that came in since then."""
+        taken = []
+        while True:
+            try:
+                taken.append(self._socket.recv(NONCE_BYTES).decode("ascii", "replace"))
+            except BlockingIOError:
+                return taken
+            except OSError:
+                # An ICMP answer to an earlier send; the socket itself is fine.
+                continue
 
-    def _failure(self, cause: str) -> EnvironmentFailure:
-        return EnvironmentFailure(
-            f"the probe on {self._machine.name} does not answer ({cause}); see whether the machine still runs "
-            "and has Python 3 as python3"
-        )
-
-
-def read_answer(line: bytes, form: type[T]) -> T:
-    """A listener's line, as what it has to be. Raises ValueError."""
-    if not line:
-        raise ValueError("it has ended")
-    if not line.endswith(b"\n"):
-        raise ValueError(f"its answer is cut off, or longer than {ANSWER_LIMIT_BYTES:,} bytes")
-    try:
-        return msgspec.json.decode(line, type=form)
-    except RecursionError:
-        raise ValueError("its answer is nested too deep") from None
+    def close(self) -> None:
+        self._socket.close()

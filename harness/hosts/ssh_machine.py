@@ -3,23 +3,37 @@
 1. The program is identified by its process id *and* the moment that process started: ids are soon used again.
 2. Signals go to the program's whole process group, and the result is observed. A kill that leaves a process alive, or a
    pause that leaves it running, is an `EnvironmentFailure`, never a silent success.
-3. Output is appended to one log file across restarts, and outlives the program.
-4. The machine is not trusted: logs without a plain name are not asked for, and all it sends is bounded.
+3. After a power cut, what the program had not synced is gone; a plain kill loses nothing that was written.
+4. Output is appended to one log file across restarts, and outlives the program.
+5. The machine is not trusted: logs without a plain name are not asked for, and all it sends is bounded.
+6. A shell waits for the program and keeps its exit status, for what is said of a program that ended by itself.
 """
 
 from __future__ import annotations
 
 import io
 import shlex
+import signal
 import tarfile
 from collections.abc import Mapping
 
-from splitbrain.harness.environment import EnvironmentFailure, Program
+from splitbrain.harness.environment import (
+    ClockSetting,
+    DiskCondition,
+    DiskObservation,
+    EnvironmentFailure,
+    PowerCut,
+    Program,
+)
+from splitbrain.harness.hosts.preload import NOT_LOADED, Preload
 from splitbrain.harness.hosts.ssh import SshConnection
 from splitbrain.harness.running.node_logs import LOG_LIMIT_BYTES, LOGS_LIMIT, NODE_LIMIT_BYTES, plain
+from splitbrain.harness.seeds import draw
 
 LOGS = "/var/log/splitbrain"
 PROCESS = "/run/splitbrain.pid"
+ENDED = "/run/splitbrain.ended"
+"""The process id of the program that ended last, and its exit status as a shell has it."""
 TAIL_LINES = 15
 
 # `state` prints the letter of /proc/PID/stat if the program's process is there: not gone, no zombie, not a namesake.
@@ -39,6 +53,13 @@ until_state() {{
     done
 }}
 """
+# Prints the exit status of the program that is not there any more, once the shell that waited for it has written it.
+_STATUS = f"""
+read -r pid born < {PROCESS}
+tries=0
+while [ ! -s {ENDED} ] && [ "$tries" -lt 50 ]; do tries=$((tries + 1)); sleep 0.01; done
+read -r ended status < {ENDED} && [ "$ended" = "$pid" ] && echo "$status"
+"""
 # A process may die of a wrong option or a taken port only after Python has loaded it; see it through its first moments.
 _START = (
     _LOOK
@@ -47,16 +68,29 @@ state >/dev/null && { echo "it runs already"; exit 3; }
 mkdir -p "$(dirname "$LOG")"
 (umask 077 && tar -xf - -C / --no-same-owner) || { echo "its files can't be written"; exit 3; }
 cd /
-setsid "$@" >>"$LOG" 2>&1 </dev/null &
-pid=$!
-set -- $(fields "$pid")
-echo "$pid ${20:-0}" > """
-    + PROCESS
+"""
+    + f"process={PROCESS} ended={ENDED} tries=0"
+    + """
+rm -f "$process" "$ended"
+{
+    setsid "$@" >>"$LOG" 2>&1 </dev/null &
+    pid=$!
+    set -- $(fields "$pid")
+    echo "$pid ${20:-0}" > "$process.new" && mv "$process.new" "$process"
+    wait "$pid"
+    echo "$pid $?" > "$ended"
+} >/dev/null 2>&1 </dev/null &
+until [ -s "$process" ] || [ "$tries" -ge 300 ]; do tries=$((tries + 1)); sleep 0.01; done
+read -r pid born < "$process"
+"""
     + f"""
 tries=0
 while state >/dev/null; do
     tries=$((tries + 1))
-    [ "$tries" -lt 15 ] || exit 0
+    if [ "$tries" -ge 15 ]; then
+        loaded "$pid" && exit 0
+        [ "$tries" -lt 100 ] || {{ echo "{NOT_LOADED}"; kill -s KILL -- -$pid; until_state gone; exit 5; }}
+    fi
     sleep 0.02
 done
 echo "it was gone at once; the end of $LOG:"
@@ -70,6 +104,7 @@ class SshMachine:
     """An `environment.Machine` on any host that one can log in to as root.
 
     name: the node's name. connection: to that host; it may be opened later.
+    ended: how the program ended when `running` last found that it had ended by itself.
     """
 
     def __init__(self, name: str, connection: SshConnection) -> None:
@@ -77,13 +112,16 @@ class SshMachine:
         self.host = connection.host
         self.connection = connection
         self.taken_down = False
+        self.ended = ""
+        self.preload = Preload(connection)
         self._data: str | None = None
 
     async def start(self, program: Program) -> None:
         """Start the program, appending to its log. Raises EnvironmentFailure with the end of that log."""
         self._data = program.data
         log = f"{LOGS}/{program.name}.log"
-        command = f"LOG={shlex.quote(log)}; set -- {shlex.join(program.command)}\n{_START}"
+        prepared = await self.preload.prepare(program)
+        command = f"LOG={shlex.quote(log)}; set -- {shlex.join(program.command)}\n{prepared}{_START}"
         output = await self.connection.run(command, stdin=_archive(program.files))
         if output.status != 0:
             raise EnvironmentFailure(f"{program.name} did not start on {self.name}: {output.excerpt}")
@@ -93,6 +131,17 @@ class SshMachine:
         """kill -9, then check that the process is gone."""
         self.taken_down = True
         await self._signal("KILL", "gone", "is still there after kill -9")
+
+    async def terminate(self) -> None:
+        """SIGTERM, if the program is there. It ends when it likes."""
+        self.taken_down = True
+        await self._signal("TERM", ".*", "can't be sent a SIGTERM")
+
+    async def power_cut(self, *, torn: bool = False) -> PowerCut:
+        """kill -9, and undo what was not synced. Raises EnvironmentFailure, and kills nothing, where it can't be."""
+        await self.preload.see_writes()
+        await self.kill()
+        return await self.preload.play_back(torn=torn)
 
     async def pause(self) -> None:
         """SIGSTOP, then check that the process is stopped. Raises EnvironmentFailure if there is none to stop."""
@@ -109,13 +158,61 @@ class SshMachine:
         folder = shlex.quote(self._data)
         await self.connection.check(
             f"{_LOOK}\nif state >/dev/null; then echo 'the program runs; kill it before the wipe'; exit 3; fi\n"
-            f"[ -d {folder} ] || exit 0\nfind {folder} -mindepth 1 -delete\n"
+            f"{self.preload.forget}[ -d {folder} ] || exit 0\nfind {folder} -mindepth 1 -delete\n"
             f'[ -z "$(ls -A {folder})" ] || {{ echo {folder} is not empty after the wipe; exit 3; }}'
         )
 
+    async def set_clock(self, clock: ClockSetting) -> None:
+        """Make the program's clock wrong, or right again. Raises EnvironmentFailure if no shim reaches it."""
+        await self.preload.set_clock(clock)
+
+    async def read_clock(self) -> float:
+        """By how much the program's clock is ahead of its machine's, which containers share with the harness."""
+        return await self.preload.read_clock()
+
+    async def read_monotonic(self) -> float:
+        """Raises EnvironmentFailure: that clock is always right here."""
+        raise EnvironmentFailure(f"the monotonic clock of {self.name} is always right, so nothing has to read it")
+
+    async def set_disk(self, condition: DiskCondition) -> None:
+        """Make the disk fail, or work again. Raises EnvironmentFailure if no shim reaches the program."""
+        if condition.full or condition.failing:
+            self.taken_down = True
+        await self.preload.set_disk(condition)
+        if not (condition.full or condition.failing) and await self.running():
+            self.taken_down = False
+
+    async def read_disk(self) -> DiskObservation:
+        """What the disk did since then."""
+        return await self.preload.read_disk()
+
+    async def flip_bit(self, seed: int) -> str:
+        """Flip one bit of the program's files, each byte as likely. Raises EnvironmentFailure while it runs."""
+        self.taken_down = True
+        if self._data is None:
+            return ""
+        folder = shlex.quote(self._data)
+        listed = await self.connection.check(
+            f"{_LOOK}\nif state >/dev/null; then echo 'the program runs; kill it before the flip'; exit 3; fi\n"
+            f"[ ! -d {folder} ] || find {folder} -type f -size +0 -printf '%s %P\\0'"
+        )
+        place = drawn_bit(listed.data, seed)
+        if place is None:
+            return ""
+        name, at, bit = place
+        path = shlex.quote(f"{self._data}/{name}")
+        await self.connection.check(
+            f"old=$(od -An -tu1 -j {at} -N 1 {path}) && printf '%b' \"\\\\0$(printf %o $((old ^ {1 << bit})))\" |\n"
+            f"dd of={path} bs=1 seek={at} conv=notrunc status=none"
+        )
+        return f"{name}, byte {at}, bit {bit}"
+
     async def running(self) -> bool:
         """Whether the program's process exists now; a paused one does."""
-        return (await self.connection.run(f"{_LOOK}\nstate")).status == 0
+        found = await self.connection.run(f"{_LOOK}\nstate >/dev/null && exit 0\n{_STATUS}\nexit 1")
+        if found.status != 0 and not self.taken_down:
+            self.ended = exit_named(found.text.strip())
+        return found.status == 0
 
     async def logs(self) -> Mapping[str, bytes]:
         """The end of every log file (at most 16 MiB each), by name.
@@ -143,13 +240,46 @@ class SshMachine:
         path = shlex.quote(f"{LOGS}/{name}")
         return (await self.connection.check(f"tail -c {LOG_LIMIT_BYTES} {path}")).data
 
-    async def _signal(self, signal: str, wanted: str, otherwise: str) -> None:
+    async def _signal(self, name: str, wanted: str, otherwise: str) -> None:
         # `wanted` decides what it means that no process was there: a kill has nothing left to do, a pause failed.
         await self.connection.check(
-            f"{_LOOK}\npid=\nif state >/dev/null; then read -r pid born < {PROCESS}; kill -s {signal} -- -$pid; fi\n"
+            f"{_LOOK}\npid=\nif state >/dev/null; then read -r pid born < {PROCESS}; kill -s {name} -- -$pid; fi\n"
             f'until_state "{wanted}" && exit 0\n'
             f'echo "the process ${{pid:-(there is none)}} {otherwise}"; exit 3'
         )
+
+
+def drawn_bit(listed: bytes, seed: int) -> tuple[str, int, int] | None:
+    """(file, byte, bit), drawn from files as "SIZE NAME", each ended by a zero; None if there is no file.
+
+    Raises EnvironmentFailure for a size that is none.
+    """
+    files: list[tuple[str, int]] = []
+    for size, _, name in (entry.partition(b" ") for entry in listed.split(b"\0") if entry):
+        if not size.isdigit() or len(size) > 15:
+            raise EnvironmentFailure(f"a machine lists a file of {size!r:.40} bytes; see what its find is")
+        files.append((name.decode(errors="surrogateescape"), int(size)))
+    rng = draw(seed)
+    at = int(rng.random() * sum(size for _, size in files))
+    bit = int(rng.random() * 8)
+    for path, length in sorted(files):
+        if at < length:
+            return path, at, bit
+        at -= length
+    return None
+
+
+def exit_named(status: str) -> str:
+    """An exit status as a shell has it, for people; empty if it is none.
+
+    >>> exit_named("3"), exit_named("139"), exit_named("")
+    ('exit status 3', 'exit status 139, as after SIGSEGV', '')
+    """
+    if not (status.isascii() and status.isdigit() and len(status) <= 3):
+        return ""
+    number = int(status) - 128
+    after = f", as after {signal.Signals(number).name}" if number in signal.valid_signals() else ""
+    return f"exit status {int(status)}{after}"
 
 
 def _archive(files: Mapping[str, bytes]) -> bytes:

@@ -1,4 +1,4 @@
-"""Deaths: nodes whose program ended by itself, with the end of their logs.
+"""Deaths: nodes whose program ended by itself, with how it ended and the end of their logs.
 
 1. After the last heal every program should run. One that does not has died by itself, and is named.
 2. Asking is bounded, and a node that can't be asked is nobody's death: the environment's own watch reports it.
@@ -24,8 +24,13 @@ async def deaths(environment: Environment, known: Collection[str]) -> dict[str, 
     nodes = list(environment.members)
     found = await asyncio.gather(*(_runs(environment.machines[node]) for node in nodes))
     died = dict.fromkeys([*known, *(node for node, runs in zip(nodes, found, strict=True) if not runs)])
-    text = "died by itself: nobody killed its process"
-    return {node: f"{node} {text}; {await log_end(environment, node)}" for node in died}
+    return {node: await _sentence(environment, node) for node in died}
+
+
+async def _sentence(environment: Environment, node: str) -> str:
+    ended = environment.machines[node].ended
+    how = f" ({ended})" if ended else ""
+    return f"{node} died by itself{how}: nobody killed its process; {await log_end(environment, node)}"
 
 
 async def log_end(environment: Environment, node: str) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from splitbrain.harness.environment import Environment
+from splitbrain.harness.seeds import split
 from splitbrain.harness.simulation import LinkConditions, SimulatedEnvironment
 from splitbrain.harness.system import System
 
@@ -41,7 +42,7 @@ def _simulated(nodes: Sequence[str], spares: Sequence[str], system: System, seed
 def _docker(nodes: Sequence[str], spares: Sequence[str], system: System, seed: int) -> Environment:
     from splitbrain.harness.hosts import DockerEnvironment  # Rule 3.
 
-    return DockerEnvironment(nodes, system.image(), spares)
+    return DockerEnvironment(nodes, system.image(), spares, seed=split(seed, "network"))
 
 
 _ALL = (

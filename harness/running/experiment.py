@@ -9,15 +9,20 @@
 
 from __future__ import annotations
 
+import re
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from splitbrain.checkers.registry import find
+from splitbrain.checkers.service.thresholds import parsed
 from splitbrain.harness.catalogue import UnknownName, system, workload
 from splitbrain.harness.environment import Environment
 from splitbrain.harness.nemesis import FaultPackage, Strike, fault_package
 from splitbrain.harness.nemesis.targets import targets
+from splitbrain.harness.places import is_place
+from splitbrain.harness.replays.scripted import ScriptedOperation
 from splitbrain.harness.running.environments import ENVIRONMENTS, EnvironmentKind
 from splitbrain.harness.running.simulable import unsimulated_program
 from splitbrain.harness.seeds import split
@@ -26,14 +31,15 @@ from splitbrain.harness.system import Elastic, System
 from splitbrain.harness.systems import DEFAULT as DEFAULT_SYSTEM
 from splitbrain.harness.workload import Plan, Workload
 
+LONGEST_S = 86_400
 RANGES: Mapping[str, tuple[float, float]] = {
     "nodes": (1, 99),
     "seed": (0, 2**63),
-    "time_limit_s": (1, 86_400),
+    "time_limit_s": (1, LONGEST_S),
     "rate": (0.01, 100_000),
     "concurrency": (1, 1000),
     "spare_clients": (0, 100_000),
-    "fault_interval_s": (0.05, 86_400),
+    "fault_interval_s": (0.05, LONGEST_S),
 }
 
 
@@ -49,11 +55,13 @@ class UsageProblem(ValueError):
 class Experiment:
     """What to run.
 
-    nodes: how many. faults: families, such as "partition". time_limit_s: of the load, without the recovery; with faults
-    it goes on until it was quiet for a while after the last (`load`). rate: operations per second. concurrency: client
-    processes. spare_clients: how many more may be added while all of them wait for an answer; None for ten times the
-    concurrency. config: the keys that were given. fault_interval_s: from one strike to the next on average, in seconds;
-    None for a usual one. strikes: a schedule to be played; None to draw one from the seed.
+    workload, system: by name, or by place: `file.py:NAME`. nodes: how many. faults: families, such as "partition".
+    time_limit_s: of the load, without the recovery; with faults it goes on until it was quiet for a while after the
+    last (`load`). rate: operations per second. concurrency: client processes. spare_clients: how many more may be added
+    while all of them wait for an answer; None for ten times the concurrency. config: the keys that were given.
+    fault_interval_s: from one strike to the next on average, in seconds; None for a usual one. strikes: a schedule to
+    be played; None to draw one from the seed. operations: the clients', to be performed; None for the workload's own,
+    from its generator. fail_if: thresholds that make it invalid, such as "p99>300ms" (`thresholds`).
     """
 
     workload: str
@@ -69,6 +77,8 @@ class Experiment:
     config: Mapping[str, str] = field(default_factory=dict)
     fault_interval_s: float | None = None
     strikes: tuple[Strike, ...] | None = None
+    operations: tuple[ScriptedOperation, ...] | None = None
+    fail_if: tuple[str, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -81,8 +91,13 @@ class Experiment:
         return tuple(f"n{self.nodes + number}" for number in range(1, SPARES + 1))
 
     @property
+    def is_drawn(self) -> bool:
+        """Whether all of it comes from its seed; else strikes or operations were given."""
+        return self.strikes is None and self.operations is None
+
+    @property
     def command(self) -> str:
-        """The shell line that runs it again."""
+        """The shell line that runs it again, if it is drawn."""
         words = ["splitbrain", "run", self.workload, "--env", self.environment]
         if self.system != DEFAULT_SYSTEM:
             words += ["--system", self.system]
@@ -97,6 +112,8 @@ class Experiment:
             words += ["--fault-interval", _exactly(self.fault_interval_s)]
         for key, value in self.config.items():
             words += ["--config", f"{key}={value}"]
+        for threshold in self.fail_if:
+            words += ["--fail-if", threshold]
         return shlex.join(words)
 
     def prepare(self) -> Prepared:
@@ -124,7 +141,9 @@ class Experiment:
             {**chosen.config, **{key: value for key, value in self.config.items() if key in chosen.config}},
         )
         try:
-            theirs = {key: value for key, value in self.config.items() if key in tested.config}
+            parsed(self.fail_if)
+            asked = {**chosen.settings, **self.config}
+            theirs = {key: value for key, value in asked.items() if key in tested.config}
             configured = tested.configure(theirs, seed=split(self.seed, "system"), nodes=self.nodes)
             faults = fault_package(
                 self.faults,
@@ -136,7 +155,8 @@ class Experiment:
                 strikes=self.strikes,
             )
             chosen.generator(plan)
-            for name, options in chosen.checkers.items():
+            self._check_operations(chosen)
+            for name, options in checks(chosen.checkers, self.faults, self.fail_if).items():
                 find(name).accept(options)
         except ValueError as problem:
             raise UsageProblem(str(problem)) from None
@@ -159,6 +179,20 @@ class Experiment:
             if given is not None and not least <= given <= most:  # Not a number is in no range.
                 raise UsageProblem(f"{name} is {given}; give {least:g} to {most:g}")
 
+    def _check_operations(self, chosen: Workload) -> None:
+        """Raises ValueError naming the first given operation that can't be."""
+        known = [schema.f for schema in chosen.schemas]
+        for number, operation in enumerate(self.operations or (), start=1):
+            if operation.f not in known:
+                raise ValueError(f"operation {number} is {operation.f!r}; {chosen.name} has {', '.join(known)}")
+            if operation.node is not None and operation.node not in self.names:
+                raise ValueError(f"operation {number} names node {operation.node!r}; there are {', '.join(self.names)}")
+            if not 0 <= operation.process < self.concurrency:
+                there = f"give 0 to {self.concurrency - 1}, or a higher concurrency"
+                raise ValueError(f"operation {number} is of process {operation.process}; {there}")
+            if not 0 <= operation.at_s < LONGEST_S:
+                raise ValueError(f"operation {number} starts at {operation.at_s} s; give 0 to {LONGEST_S:,}")
+
     def _check_abilities(self, faults: FaultPackage, environment: Environment) -> None:
         missing = faults.requires - environment.abilities
         if missing:
@@ -170,7 +204,10 @@ class Experiment:
 
 @dataclass(frozen=True)
 class Prepared:
-    """An experiment whose parts were all found. kind: of the environment, which is not open yet."""
+    """An experiment whose parts were all found. kind: of the environment, which is not open yet.
+
+    title: names the run's folder.
+    """
 
     experiment: Experiment
     workload: Workload
@@ -179,6 +216,22 @@ class Prepared:
     plan: Plan
     kind: EnvironmentKind
     environment: Environment
+
+    @property
+    def title(self) -> str:
+        named = self.experiment.workload
+        return re.sub(r"[^\w-]+", "-", self.workload.name) if is_place(named) else named
+
+
+def checks(
+    checkers: Mapping[str, Mapping[str, Any]], faults: Sequence[str], fail_if: Sequence[str]
+) -> dict[str, Mapping[str, Any]]:
+    """What judges a run: its workload's checkers, whether it had what it shows (`evidence`), and its thresholds."""
+    judging: dict[str, Mapping[str, Any]] = {**checkers, "evidence": {"faults": list(faults)}}
+    if fail_if:
+        own = parsed(checkers.get("thresholds", {}).get("fail_if", ()))
+        judging["thresholds"] = {"fail_if": [*(threshold.text for threshold in own), *fail_if]}
+    return judging
 
 
 def _exactly(number: float) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import platform
 import subprocess
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -30,16 +31,19 @@ def facts(prepared: Prepared) -> dict[str, Any]:
         "concurrency": experiment.concurrency,
         "spare_clients": experiment.spare_clients,
         "faults": list(experiment.faults),
+        "fault_interval_s": experiment.fault_interval_s,
         "config": dict(experiment.config),
+        "fail_if": list(experiment.fail_if),
         "system_config": {**prepared.plan.config, **prepared.system.describe()},
         "command": experiment.command,
         "started": None if prepared.kind.simulated else datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": {"splitbrain": version("splitbrain"), "python": platform.python_version()},
-        "commit": _commit(),
+        "commit": commit(),
     }
 
 
-def _commit() -> str | None:
+@cache
+def commit() -> str | None:
     """The commit of the checkout splitbrain runs from, if it is one."""
     command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short=12", "HEAD"]
     try:

@@ -1,10 +1,13 @@
 """The final phase: clients watch the replicas converge, then read everything one last time.
 
-1. A round asks for every key through every node, once. It ends when all of its operations were answered or given up.
-2. Replicas have converged after a round in which every operation was answered and the home replicas of each key showed
-   the same versions. No node may keep a hint for any of the keys: its owner may be the only home replica.
-3. A final read that did not succeed is asked again, in the next round.
-4. Each part notes its stage in the history when it begins. A workload's own final phase that does not note
+1. A round asks for keys, each through every node, once. It ends when all of its operations were answered or given up.
+2. A key has converged after a round in which every operation on it was answered and its home replicas showed the same
+   versions. No node may keep a hint for it: the hint's owner may be the only home replica.
+3. The first round of polls asks for every key. Those that follow ask only for keys that had not converged, at intervals
+   that grow up to `LONGEST_S`: what hinted handoff did not bring at once waits for anti-entropy. Once all have
+   converged a last round asks for every key once more, unless the round before did. So none can diverge unseen.
+4. A final read that did not succeed is asked again, in the next round.
+5. Each part notes its stage in the history when it begins. A workload's own final phase that does not note
    "final-reads" is given that stage before its first operation that is no replica poll: without it, no checker would
    trust its reads.
 """
@@ -42,6 +45,8 @@ FINAL_READS = "final-reads"
 READ_ROUNDS = 5
 READ_PAUSE_S = 1.0
 """From one round of final reads to the next: a failure detector may need as long to trust a node again."""
+LONGEST_S = 2.0
+"""From one round of polls to the next at most: anti-entropy's interval is the system's own, and not known here."""
 
 
 def poll_replicas(
@@ -49,15 +54,20 @@ def poll_replicas(
 ) -> Generator:
     """Rounds of `replica` operations until the replicas have converged, or the time is over.
 
-    interval_s: from the start of a round to that of the next, in seconds. limit_s: nothing starts later than this, in
-    seconds.
+    interval_s: from the start of the first round to that of the next, in seconds; it doubles up to `LONGEST_S`.
+    limit_s: nothing starts later than this, in seconds.
     """
     items = _items(keys, nodes)
 
     def again(asked: Sequence[Item], answers: Mapping[Item, Any]) -> Sequence[Item]:
-        return () if converged(items, answers) else items
+        left = {key for key in dict.fromkeys(key for key, _ in asked) if not converged(key, nodes, answers)}
+        if left:
+            return [item for item in asked if item[0] in left]
+        return () if len(asked) == len(items) else items
 
-    return sequence(stage("convergence"), time_limit(limit_s, Rounds("replica", items, again, seconds(interval_s))))
+    longest_ns = max(seconds(interval_s), seconds(LONGEST_S))
+    rounds = Rounds("replica", items, again, seconds(interval_s), longest_ns)
+    return sequence(stage("convergence"), time_limit(limit_s, rounds))
 
 
 def final_reads(keys: Sequence[str], nodes: Sequence[str]) -> Generator:
@@ -66,13 +76,20 @@ def final_reads(keys: Sequence[str], nodes: Sequence[str]) -> Generator:
     def again(asked: Sequence[Item], answers: Mapping[Item, Any]) -> Sequence[Item]:
         return [item for item in asked if item not in answers]
 
-    reads = Rounds("read", _items(keys, nodes), again, seconds(READ_PAUSE_S), rounds_left=READ_ROUNDS - 1)
+    pause_ns = seconds(READ_PAUSE_S)
+    reads = Rounds("read", _items(keys, nodes), again, pause_ns, pause_ns, rounds_left=READ_ROUNDS - 1)
     return sequence(stage(FINAL_READS), reads)
 
 
 def converge_then_read(plan: Plan, keys: Sequence[str]) -> Generator:
     """The end of every workload on a versioned store: the replicas converge, then every key is read."""
     return sequence(poll_replicas(keys, plan.nodes), final_reads(keys, plan.nodes))
+
+
+def ask_every_node(plan: Plan, *invocations: Invocation) -> Generator:
+    """The end of a workload that has nothing to converge: each of these through every node, once."""
+    asked = (replace(invocation, node=node) for invocation in invocations for node in plan.nodes)
+    return sequence(stage(FINAL_READS), *asked)
 
 
 def replica_polls(plan: Plan, keys: Sequence[str]) -> Generator:
@@ -107,18 +124,16 @@ class FinalStage:
         return FinalStage(self.inner.update(test, context, event))
 
 
-def converged(items: Sequence[Item], answers: Mapping[Item, Any]) -> bool:
-    """Whether the replicas have converged (rule 2).
+def converged(key: str, nodes: Sequence[str], answers: Mapping[Item, Any]) -> bool:
+    """Whether the replicas of a key have converged (rule 2).
 
     answers: the values of `replica` operations, with `home`, `versions` and `hinted`.
     """
-    versions: dict[str, list[Any]] = {key: [] for key, _ in items}
-    for item in items:
-        if item not in answers or answers[item]["hinted"]:
-            return False
-        if answers[item]["home"]:
-            versions[item[0]].append(answers[item]["versions"])
-    return all(seen and all(one == seen[0] for one in seen) for seen in versions.values())
+    held = [answers[key, node] for node in nodes if (key, node) in answers]
+    if len(held) < len(nodes) or any(answer["hinted"] for answer in held):
+        return False
+    versions = [answer["versions"] for answer in held if answer["home"]]
+    return bool(versions) and all(one == versions[0] for one in versions)
 
 
 def _items(keys: Sequence[str], nodes: Sequence[str]) -> tuple[Item, ...]:
@@ -130,7 +145,8 @@ class Rounds:
     """Rounds of one operation on items.
 
     f: the operation. items: of this round. again: (items, the values of those answered ok) -> those of the next round;
-    none ends it. rounds_left: how many may follow this one; None for any number. began_ns: when this round did.
+    none ends it. interval_ns: from the start of this round to that of the next; it doubles with each, up to
+    longest_ns. rounds_left: how many may follow this one; None for any number. began_ns: when this round did.
     asked: how many of its items were asked so far. opened: those not answered yet.
     """
 
@@ -138,6 +154,7 @@ class Rounds:
     items: Sequence[Item]
     again: Callable[[Sequence[Item], Mapping[Item, Any]], Sequence[Item]]
     interval_ns: int
+    longest_ns: int
     rounds_left: int | None = None
     began_ns: int | None = None
     asked: int = 0
@@ -156,7 +173,8 @@ class Rounds:
         if context.time_ns < next_ns:
             return Pending(next_ns), self
         left = None if self.rounds_left is None else self.rounds_left - 1
-        return Rounds(self.f, items, self.again, self.interval_ns, left).op(test, context)
+        longer_ns = min(2 * self.interval_ns, self.longest_ns)
+        return Rounds(self.f, items, self.again, longer_ns, self.longest_ns, left).op(test, context)
 
     def _ask(self, test: Test, context: Context) -> Step:
         key, node = item = self.items[self.asked]

@@ -8,6 +8,7 @@
 4. A deadline ends a run in the same way.
 5. Signals belong to the main thread. A run in another thread has only the deadline and `end_all`, and nothing is raised
    in place.
+6. A run that starts while `end_all` is called either is ended by it or never starts (`unless_ended`).
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from types import FrameType, TracebackType
 from typing import Any, TypeVar
 
 from splitbrain.checkers.error_origin import at_origin
+from splitbrain.harness.running.results import Result
 
 T = TypeVar("T")
 
@@ -35,6 +37,14 @@ _OURS = (signal.SIGINT, signal.SIGTERM)
 _current: Interrupts | None = None
 _entered: list[Interrupts] = []
 """Those of all threads."""
+_before = threading.local()
+"""Its `ended`: what `unless_ended` was given on this thread."""
+
+
+class RunInterrupted(KeyboardInterrupt):
+    """SIGINT or SIGTERM ended a run. result: what was recorded until then, judged; None if nothing was."""
+
+    result: Result | None = None
 
 
 def interrupting(problem: BaseException) -> bool:
@@ -74,6 +84,19 @@ def end_all(problem: BaseException) -> None:
     """
     for interrupts in list(_entered):
         interrupts.end(problem)
+
+
+@contextlib.contextmanager
+def unless_ended(ended: Callable[[], BaseException | None]) -> Iterator[None]:
+    """Within it, a run on this thread that enters its `Interrupts` when `ended` gives an exception is ended by that.
+
+    Whoever calls `end_all` has to see to it first that `ended` gives the exception: then no run slips through between.
+    """
+    _before.ended = ended
+    try:
+        yield
+    finally:
+        del _before.ended
 
 
 def of_a_run(loop: asyncio.AbstractEventLoop | None) -> bool:
@@ -117,6 +140,10 @@ class Interrupts:
                         self._before[number] = signal.signal(number, self._interrupt)
                     elif callable(handler):
                         self._before[number] = signal.signal(number, self._keeping(handler))
+        # Once it is among those that `end_all` ends, and not before.
+        ended = getattr(_before, "ended", None)
+        if ended is not None and (problem := ended()) is not None:
+            self._kept(problem)
         return self
 
     def __exit__(
@@ -165,9 +192,14 @@ class Interrupts:
             self._call_loop()
             self._wake_watcher()
 
+    def judged(self, result: Result | None) -> None:
+        """Give a `RunInterrupted` the result of what was recorded until it came."""
+        if isinstance(self.problem, RunInterrupted):
+            self.problem.result = result
+
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
         if self._signalled is None:
-            self._kept(KeyboardInterrupt())
+            self._kept(RunInterrupted())
         elif self._in_place:
             self._in_place = False
             if self.problem is not None and not self._held and not self._turned:

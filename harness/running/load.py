@@ -4,6 +4,7 @@
    last heal. Otherwise a system that stays mute after a fault would not be seen to.
 2. If no write has been ok since the last heal, it goes on until `PATIENCE_S` after it: so long a system may take.
 3. Where operations come so slowly that `QUIET_WRITES` are not reached by then, it ends there too.
+4. A run that was given its operations does these and no others, and ends with the last of them and the last strike.
 """
 
 from __future__ import annotations
@@ -12,11 +13,39 @@ from dataclasses import dataclass, replace
 
 from splitbrain.checkers.histories.event import NEMESIS, Event
 from splitbrain.checkers.service.progress import PATIENCE_S, is_write
-from splitbrain.harness.generators import Context, Generator, Pending, Source, Step, Test, lift, seconds
+from splitbrain.harness.generators import (
+    Context,
+    Generator,
+    Pending,
+    Source,
+    Step,
+    Test,
+    any_of,
+    clients,
+    lift,
+    nemesis,
+    seconds,
+    stagger,
+)
 from splitbrain.harness.nemesis.schedule import QUIET_S
+from splitbrain.harness.replays.scripted import scripted
+from splitbrain.harness.running.experiment import Prepared
+from splitbrain.harness.running.validation import validated
+from splitbrain.harness.seeds import split
 
 QUIET_WRITES = 50
 """How many writes are invoked after the last heal, at least."""
+
+
+def load_of(prepared: Prepared) -> Generator:
+    """What clients and the nemesis do in a run, until the load is over."""
+    experiment, workload = prepared.experiment, prepared.workload
+    faults = nemesis(prepared.faults.generator)
+    if experiment.operations is not None:
+        return any_of(clients(validated(workload.schemas, scripted(experiment.operations))), faults)
+    operations = validated(workload.schemas, workload.generator(prepared.plan))
+    paced = stagger(1 / experiment.rate, operations, seed=split(experiment.seed, "pace"))
+    return loaded(experiment.time_limit_s, len(prepared.faults.strikes), any_of(clients(paced), faults))
 
 
 def loaded(limit_s: float, strikes: int, source: Source) -> Generator:

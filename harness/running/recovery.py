@@ -13,6 +13,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
+from splitbrain.harness import interfaces
 from splitbrain.harness.environment import Environment
 from splitbrain.harness.system import OperationFailed, System, VersionedStore
 
@@ -32,7 +33,7 @@ async def write_and_read(connection: VersionedStore) -> None:
     await connection.get(PROBE_KEY)
 
 
-PROBES: Mapping[str, Probe] = {"VersionedStore": write_and_read}
+PROBES: Mapping[str, Probe] = {"VersionedStore": write_and_read, **interfaces.PROBES}
 """The probes of the interfaces that the harness knows. A workload for another interface brings its own."""
 
 

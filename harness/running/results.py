@@ -1,9 +1,9 @@
 """Results: the folder of a run, and its outcome.
 
-1. runs/<workload>/<timestamp>/ holds run.json, history.jsonl, results.json, report.html and nodes/<node>/*.log;
-   runs/latest points to the newest.
-2. Everything is written as soon as it is known: run.json before anything starts, the history line by line. So a killed
-   run can still be checked.
+1. runs/<workload>/<timestamp>/ holds run.json, schedule.json, history.jsonl, results.json, report.html and
+   nodes/<node>/*.log; runs/latest points to the newest.
+2. Everything is written as soon as it is known: run.json and schedule.json before anything starts, the history line by
+   line. So a killed run can still be checked.
 3. `broken` is the harness's own failure. It never hides an anomaly: an invalid history stays invalid.
 """
 
@@ -117,7 +117,7 @@ class Result:
         return []
 
     def as_dict(self) -> dict[str, Any]:
-        """The JSON form: results.json, and what `--json` prints besides the folder."""
+        """The JSON form: results.json."""
         form: dict[str, Any] = {"verdict": self.status, "reason": self.reason}
         if self.verdict is not None:
             form["checkers"] = {name: part.as_dict() for name, part in self.verdict.parts.items()}
@@ -126,6 +126,10 @@ class Result:
         if self.notes:
             form["notes"] = list(self.notes)
         return form
+
+    def as_json(self) -> str:
+        """What `--json` prints: besides `as_dict`, the folder and the command that replays it."""
+        return json.dumps({**self.as_dict(), "folder": str(self.folder), "replay": self.command})
 
 
 _GZIP = b"\x1f"  # The first of gzip's two magic bytes. No text has it, and a pipe may give one byte at first.
@@ -167,6 +171,14 @@ class RunFolder:
     def write_run(self, run: Mapping[str, Any]) -> None:
         """Write run.json. Raises ResultsError."""
         _write_json(self.path / "run.json", run)
+
+    def write_schedule(self, content: bytes) -> None:
+        """Write schedule.json. Raises ResultsError."""
+        path = self.path / "schedule.json"
+        try:
+            path.write_bytes(content)
+        except OSError as problem:
+            raise unwritable(path, problem) from None
 
     def write_result(self, result: Result) -> None:
         """Write results.json. Raises ResultsError."""

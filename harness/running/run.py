@@ -13,6 +13,7 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -22,16 +23,17 @@ from splitbrain.checkers import History, Verdict, check_all
 from splitbrain.checkers.histories.event import Event
 from splitbrain.checkers.histories.faults import LOST
 from splitbrain.harness.environment import Environment, EnvironmentFailure, EnvironmentLost
-from splitbrain.harness.generators import Test, any_of, clients, nemesis, stagger
+from splitbrain.harness.generators import Test, nemesis
 from splitbrain.harness.nemesis import AT_ONCE
+from splitbrain.harness.replays.schedule_file import encode
 from splitbrain.harness.report import ReportError
 from splitbrain.harness.report import write as write_report
 from splitbrain.harness.running.deaths import deaths, log_end
-from splitbrain.harness.running.experiment import Experiment, Prepared, UsageProblem
+from splitbrain.harness.running.experiment import Experiment, Prepared, UsageProblem, checks
 from splitbrain.harness.running.final_phase import with_final_stage
 from splitbrain.harness.running.interpreter import Interpreter, Statistics
 from splitbrain.harness.running.interrupts import Interrupts, interrupting, located, named, of_a_run, run_really
-from splitbrain.harness.running.load import loaded
+from splitbrain.harness.running.load import load_of
 from splitbrain.harness.running.node_logs import write as write_logs
 from splitbrain.harness.running.outer_loop import set_aside
 from splitbrain.harness.running.preparation import described, prepared_for
@@ -39,7 +41,6 @@ from splitbrain.harness.running.recorder import HistoryWriter
 from splitbrain.harness.running.recovery import PROBES, unrecovered
 from splitbrain.harness.running.results import Result, ResultsError, RunFolder, conclude, read_history
 from splitbrain.harness.running.validation import validated
-from splitbrain.harness.seeds import split
 from splitbrain.harness.simulation import run_simulated
 from splitbrain.harness.terminal import Progress
 from splitbrain.harness.workload import Client
@@ -58,23 +59,35 @@ class Interrupted(Exception):
     """The user ended the run."""
 
 
-def run(experiment: Experiment, *, out: Path = Path("runs"), progress: Progress | None = None) -> Result:
+def run(
+    experiment: Experiment, *, out: Path = Path("runs"), progress: Progress | None = None, report: bool = True
+) -> Result:
     """Run the experiment. Called from a coroutine it blocks the loop until it is over; any thread may call it.
 
-    out: the folder for runs. progress: is called with each line of progress; None for none. Raises UsageProblem or
+    out: the folder for runs. progress: is called with each line of progress; None for none. report: whether to draw
+    one. Raises UsageProblem or
     ResultsError before anything started, and KeyboardInterrupt (or what else a signal's handler raised) after
     everything was cleaned up. Whatever else fails is a `broken` result.
     """
     if of_a_run(asyncio._get_running_loop()):
         raise UsageProblem("a client, system or workload can't start a run of its own within a run; start it elsewhere")
     with Interrupts() as interrupts, set_aside():
+        interrupts.check()
         prepared = prepared_for(experiment)
         description = described(prepared)
         interrupts.check()
-        folder = RunFolder.create(out, experiment.workload)
+        folder = RunFolder.create(out, prepared.title)
+        if not experiment.is_drawn:
+            description = {**description, "command": replaying(folder.path)}
         folder.write_run(description)
+        folder.write_schedule(encode(prepared.faults.strikes, experiment.operations))
         interrupts.check()
-        return _Run(prepared, folder, progress or Progress(quiet=True), interrupts).go()
+        return _Run(prepared, folder, progress or Progress(quiet=True), interrupts, report).go()
+
+
+def replaying(folder: Path) -> str:
+    """The shell line that runs again what a run's folder has: for runs that no seed can tell."""
+    return shlex.join(["splitbrain", "replay", str(folder)])
 
 
 class HarnessError(Exception):
@@ -88,12 +101,16 @@ class Overdue(HarnessError):
 class _Run:
     """One run under way."""
 
-    def __init__(self, prepared: Prepared, folder: RunFolder, progress: Progress, interrupts: Interrupts) -> None:
+    def __init__(
+        self, prepared: Prepared, folder: RunFolder, progress: Progress, interrupts: Interrupts, report: bool
+    ) -> None:
         self._prepared = prepared
         self._experiment = prepared.experiment
         self._folder = folder
         self._progress = progress
         self._interrupts = interrupts
+        self._report = report
+        self._command = self._experiment.command if self._experiment.is_drawn else replaying(folder.path)
         self._stage = "start"
         self._counts = {"ok": 0, "fail": 0, "info": 0}
         self._active: dict[str, str] = {}
@@ -117,6 +134,7 @@ class _Run:
             self._progress(f"what was recorded until the interrupt: {self._folder.path}")
             if self._result is not None:
                 self._progress("\n".join(self._result.lines()))
+            self._interrupts.judged(self._result)
             raise ended_by
         assert self._result is not None
         return self._result
@@ -234,15 +252,9 @@ class _Run:
             self._interrupts.limit(limit_s, Overdue())
 
     async def _load_and_heal(self, interpreter: Interpreter, environment: Environment) -> None:
-        prepared, experiment = self._prepared, self._experiment
-        load = stagger(
-            1 / experiment.rate,
-            validated(prepared.workload.schemas, prepared.workload.generator(prepared.plan)),
-            seed=split(experiment.seed, "pace"),
-        )
+        prepared = self._prepared
         interpreter.stage("load")
-        tormented = any_of(clients(load), nemesis(prepared.faults.generator))
-        await interpreter.run(loaded(experiment.time_limit_s, len(prepared.faults.strikes), tormented))
+        await interpreter.run(load_of(prepared))
         await interpreter.run(nemesis(prepared.faults.final))
         died = await deaths(environment, self._died)
         self._notes += died.values()
@@ -276,7 +288,8 @@ class _Run:
         counts = " ".join(f"{name} {number}" for name, number in self._counts.items())
         faults = ", ".join(f"{name} {shape}".strip() for name, shape in self._active.items()) or "none"
         rate = self._counts["ok"] / elapsed_s if elapsed_s else 0.0
-        self._progress.status(f"{elapsed_s:6.1f} s  {rate:6.0f} ok/s  {counts}  faults: {faults}")
+        status = f"{elapsed_s:6.1f} s  {rate:6.0f} ok/s  {counts}  faults: {faults}"
+        self._progress.status(status, done=elapsed_s / self._experiment.time_limit_s)
 
     def _judged(self, failure: Exception | None) -> Result:
         try:
@@ -287,7 +300,7 @@ class _Run:
             self._interrupts.hold()
             history = self._folder.history
             reason = f"the run was interrupted while it was judged; `splitbrain check {history}` judges it again"
-            return Result("broken", reason, None, self._folder.path, self._experiment.command)
+            return Result("broken", reason, None, self._folder.path, self._command)
 
     def _judge(self, failure: Exception | None) -> Result:
         """Check what was recorded, and write the results."""
@@ -305,7 +318,7 @@ class _Run:
         crashes = [*(self._statistics.crashes if self._statistics is not None else ()), *self._crashes]
         status, reason = conclude(verdict, failure, crashes)
         notes = (*self._notes, *_lateness(self._statistics))
-        return self._stored(Result(status, reason, verdict, self._folder.path, self._experiment.command, notes))
+        return self._stored(Result(status, reason, verdict, self._folder.path, self._command, notes))
 
     def _stored(self, result: Result) -> Result:
         """The result, and `broken` if its file could not be written: who looks there later would find none."""
@@ -324,7 +337,7 @@ class _Run:
         if notes:
             result = replace(result, notes=(*result.notes, *notes))
         result = self._stored(result)
-        if not self._folder.history.exists():
+        if not self._folder.history.exists() or not self._report:
             return result
         try:
             write_report(self._folder.path)
@@ -336,8 +349,8 @@ class _Run:
         return result
 
     def _check(self, history: History) -> Verdict:
-        checks: dict[str, Mapping[str, Any]] = dict(self._prepared.workload.checkers)
-        return check_all(history, {**checks, "evidence": {"faults": list(self._experiment.faults)}})
+        checkers = self._prepared.workload.checkers
+        return check_all(history, checks(checkers, self._experiment.faults, self._experiment.fail_if))
 
     async def _collect_logs(self, environment: Environment) -> list[str]:
         """Keep what the nodes wrote. Returns what could not be kept, a sentence each."""

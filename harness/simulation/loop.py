@@ -3,7 +3,7 @@
 1. Time stands still while callbacks run, and jumps to the next timer when none is ready.
 2. Callbacks due at one moment run in the order in which they were scheduled.
 3. Nothing ready and nothing scheduled is a deadlock, and an error: no event can come from outside.
-4. There is no outside: no sockets, signals, subprocesses or threads.
+4. There is no outside: no signals, subprocesses or threads. Sockets are those of a simulated network.
 
 Any coroutine runs on it unchanged, unless it depends on the order of a set (`asyncio.wait`, the cancellations of a
 TaskGroup).
@@ -20,6 +20,7 @@ from itertools import count
 from typing import Any, NoReturn, TypeVar
 
 from splitbrain.harness.running.interrupts import until_done
+from splitbrain.harness.simulation.socket_methods import SocketMethods
 
 T = TypeVar("T")
 
@@ -32,7 +33,7 @@ class DeadlockError(RuntimeError):
     """Something is awaited that nothing will ever bring about."""
 
 
-class VirtualLoop(asyncio.BaseEventLoop):
+class VirtualLoop(SocketMethods, asyncio.BaseEventLoop):
     """The loop. Scheduling is O(log timers), about 1 us; `time()` starts at 0.0 s."""
 
     # What BaseEventLoop keeps for its own `_run_once`, which we replace: the two move together.
@@ -47,6 +48,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self._number = count()
         self._cancelled = 0
         self._tasks: dict[asyncio.Task[Any], None] = {}
+        self._at_close: list[Callable[[], object]] = []
         self.set_task_factory(self._make_task)
 
     def time(self) -> float:
@@ -131,6 +133,15 @@ class VirtualLoop(asyncio.BaseEventLoop):
         for task in leftovers:
             # One that waits for another thing while it is cancelled, in vain, must not keep the others.
             until_done(self, self.create_task(_ended(task)), lambda problem: None)
+
+    def at_close(self, callback: Callable[[], object]) -> None:
+        """Call back once nothing can happen any more; what was asked for last comes first."""
+        self._at_close.append(callback)
+
+    def close(self) -> None:
+        while self._at_close:
+            self._at_close.pop()()
+        super().close()
 
     def run_in_executor(  # type: ignore[override]
         self, executor: Any, func: Callable[..., Any], *args: Any

@@ -133,6 +133,11 @@ class SimulatedNetwork:
         self._receivers: dict[Address, OnDatagram] = {}
         self.datagrams = 0
 
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        """The nodes' names, sorted."""
+        return self._nodes
+
     def bind(self, address: Address, receive: OnDatagram) -> SimulatedEndpoint:
         """An endpoint at this address. Raises OSError if there is one already."""
         if address in self._receivers:

@@ -1,7 +1,8 @@
 """The environment `sim`: every node in this process, in virtual time, from one seed.
 
 1. It only works on a VirtualLoop (`run_simulated`).
-2. Clients share one host, outside the cluster.
+2. Clients share one host, outside the cluster. What they open by asyncio, such as a stream, is a socket of that host: a
+   connection that works on real machines works here.
 3. It can do all that an environment may be able to do.
 """
 
@@ -14,6 +15,9 @@ from splitbrain.harness.environment import ABILITIES, CLIENTS, Endpoint, Environ
 from splitbrain.harness.seeds import split
 from splitbrain.harness.simulation.loop import VirtualLoop
 from splitbrain.harness.simulation.network import LinkConditions, SimulatedNetwork
+from splitbrain.harness.simulation.programs.addresses import CLIENT_HOST, Addresses
+from splitbrain.harness.simulation.programs.sockets import HostSockets
+from splitbrain.harness.simulation.programs.tcp import SimulatedTcp
 from splitbrain.harness.simulation.simulated_machine import SimulatedMachine
 
 
@@ -64,6 +68,10 @@ class SimulatedEnvironment:
             name: SimulatedMachine(name, loop, network, seed=split(self._seed, f"machine {name}"))
             for name in self._nodes
         }
+        tcp = SimulatedTcp(CLIENT_HOST, loop, network, seed=split(self._seed, "clients"))
+        loop.sockets = HostSockets(
+            loop, tcp, Addresses(self._nodes), lambda port, receive: network.bind((CLIENT_HOST, port), receive)
+        )
         progress(f"{len(self._nodes)} simulated nodes")
 
     async def close(self) -> None:

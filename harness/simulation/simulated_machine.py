@@ -36,6 +36,7 @@ from splitbrain.harness.seeds import draw, split
 from splitbrain.harness.simulation.disk import Done, Failed, Record, SimulatedDisk
 from splitbrain.harness.simulation.loop import VirtualLoop
 from splitbrain.harness.simulation.network import SimulatedEndpoint, SimulatedNetwork
+from splitbrain.harness.simulation.simulated_files import SimulatedFiles
 
 RECEIVE_BUFFER_BYTES = 212_992
 """Linux's net.core.rmem_default."""
@@ -61,18 +62,21 @@ class Timer:
 class SimulatedMachine:
     """One node. Implements `environment.Machine` for the harness; the rest is for its process.
 
-    name: the node's. host: the same. rng: the process's own randomness, anew for each start.
+    name: the node's. host: the same. rng: the process's own randomness, anew for each start. loop, network: what the
+    machine's kernel works on, paused or not. files: those of programs that use `open`.
     """
 
     def __init__(self, name: str, loop: VirtualLoop, network: SimulatedNetwork, *, seed: int) -> None:
         self.name = name
         self.host = name
         self.taken_down = False
+        self.ended = ""
         self.rng: random.Random = draw(split(seed, "process 0"))
-        self._loop = loop
-        self._network = network
+        self.loop = self._loop = loop
+        self.network = self._network = network
         self._seed = seed
         self._disk = SimulatedDisk(loop, seed=split(seed, "disk"))
+        self.files = SimulatedFiles(draw(split(seed, "files")))
         self._process: SimulatedProcess | None = None
         self._starts = 0
         self._life = 0
@@ -211,6 +215,7 @@ class SimulatedMachine:
         if self._process is not None:
             raise EnvironmentFailure(f"{self.name} can't be wiped while {self._log_name} runs; kill it first")
         self._disk.wipe()
+        self.files.wipe()
 
     async def set_clock(self, clock: ClockSetting) -> None:
         """Raises ValueError for a monotonic clock that would stand still or run backwards."""
@@ -265,8 +270,9 @@ class SimulatedMachine:
     def _run(self, callback: Callback, args: tuple[Any, ...]) -> None:
         try:
             callback(*args)
-        except Exception:
+        except Exception as problem:
             self.log("died:\n" + traceback.format_exc())
+            self.ended = "".join(traceback.format_exception_only(problem)).strip()
             self._end()
 
     def _end(self) -> None:

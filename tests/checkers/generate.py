@@ -52,6 +52,9 @@ class Store:
     def put(self, key: str, write: int, seen: list[int]) -> None:
         self.held[key] = sorted({*self.get(key), write} - set(seen))
 
+    def delete(self, key: str, seen: list[int]) -> None:
+        self.held[key] = sorted(set(self.get(key)) - set(seen))
+
 
 def history(random: Random, shape: str) -> History:
     """A random history of sets or registers, dishonest in half of the cases."""
@@ -103,7 +106,7 @@ class Clients:
         process = self.idle.pop(self.random.randrange(len(self.idle)))
         value: Any = None
         if f == "write":
-            f = "add" if self.shape == "sets" else "put"
+            f = "add" if self.shape == "sets" else self.random.choices(["put", "delete"], [4, 1])[0]
             value = self.next_value if self.shape == "sets" else {"write": self.next_value}
             self.next_value += 1
             self.seen[process] = self.store.get(key)
@@ -117,10 +120,12 @@ class Clients:
         happened = outcome == "ok" or (outcome == "info" and self.random.random() < 0.5)
         if f == "add" and happened:
             self.store.add(key, value)
-        if f == "put":
+        if f in ("put", "delete"):
             seen = self.seen.pop(process)
-            if happened:
+            if happened and f == "put":
                 self.store.put(key, value["write"], seen)
+            elif happened:
+                self.store.delete(key, seen)
             if outcome == "ok" or self.random.random() < 0.5:
                 value = {**value, "seen": seen}
         if outcome == "ok" and f == "read":
@@ -280,7 +285,11 @@ def _bring_back(random: Random, events: list[Event]) -> list[Event]:
     event = _pick(random, events, "read")
     if event is None:
         return events
-    earlier = [e for e in events[: event.index] if e.type == "invoke" and e.key == event.key and e.f in ("add", "put")]
+    earlier = [
+        e
+        for e in events[: event.index]
+        if e.type == "invoke" and e.key == event.key and e.f in ("add", "put", "delete")
+    ]
     if not earlier:
         return events
     value = random.choice(earlier).value
@@ -290,11 +299,11 @@ def _bring_back(random: Random, events: list[Event]) -> list[Event]:
 
 
 def _change_what_was_seen(random: Random, events: list[Event]) -> list[Event]:
-    event = _pick(random, events, "put", types=("ok", "info"))
+    event = _pick(random, events, "put", "delete", types=("ok", "info"))
     if event is None:
         return events
     value = {"write": event.value["write"]}
-    before = [e.value["write"] for e in events[: event.index] if e.f == "put" and e.type == "invoke"]
+    before = [e.value["write"] for e in events[: event.index] if e.f in ("put", "delete") and e.type == "invoke"]
     if random.random() < 0.8:
         value["seen"] = random.sample(before, random.randint(0, min(3, len(before))))
     return _replaced(events, event.index, value=value)
@@ -311,7 +320,7 @@ def _change_a_poll(random: Random, events: list[Event]) -> list[Event]:
 
 
 def _change_an_outcome(random: Random, events: list[Event]) -> list[Event]:
-    event = _pick(random, events, "add", "put", types=("ok", "fail"))
+    event = _pick(random, events, "add", "put", "delete", types=("ok", "fail"))
     if event is None:
         return events
     return _replaced(events, event.index, type="fail" if event.type == "ok" else "ok")

@@ -11,6 +11,7 @@ from splitbrain.checkers.histories.event import Event
 from splitbrain.checkers.histories.history import History, Operation
 
 END = 10**9
+WRITES = ("add", "put", "delete", "remove", "checkout")
 
 
 class Op(NamedTuple):
@@ -119,7 +120,7 @@ def heal_failed(history: History, *, strictly: bool = False) -> bool:
 
 
 def final_reads(history: History) -> list[Op]:
-    last_ack = max((op.end for op in ops(history, "add", "put") if op.outcome == "ok"), default=-1)
+    last_ack = max((op.end for op in ops(history, *WRITES) if op.outcome == "ok"), default=-1)
     if heal_failed(history) or stage(history, "environment-lost"):
         after: float = float("inf")
     elif staged(history):

@@ -36,6 +36,10 @@ REFUSING: Mapping[str, list[Lines]] = {
     "total-queue": [Lines("q").ok(0, "enqueue", 1).ok(0, "drain", None, [1])],
     "bank": [Lines().ok(0, "read", None, {"a": 1}).ok(0, "read", None, {"a": 1})],
     "long-fork": [Lines().ok(0, "txn", [["w", "x", 1]]).ok(0, "txn", [["r", "x", None]], [["r", "x", 1]])],
+    "causal-reverse": [Lines().ok(0, "write", 1).ok(0, "read", None, [1])],
+    "kafka": [Lines().ok(0, "send", [["send", "x", 1]], [["send", "x", [0, 1]]]).ok(0, "assign", ["x"])],
+    "lock": [Lines("l").ok(0, "acquire", None, {"token": 1}).ok(0, "release", {"token": 1})],
+    "broadcast": [Lines("m").ok(0, "broadcast", 1).ok(0, "read", None, [1])],
 }
 OPTIONS: Mapping[str, Mapping[str, str]] = {"linearizable": {"model": "register"}}
 # Each checker to which the kind of operation is irrelevant, and why.
@@ -45,6 +49,7 @@ TAKES_ANY: Mapping[str, str] = {
     "availability": "every operation is to be served",
     "latency": "every operation takes its time",
     "evidence": "every operation counts",
+    "thresholds": "every operation takes its time, and is to be served",
     "stats": "every operation counts",
     "unhandled-errors": "every operation may fail",
     "log-patterns": "it reads logs",
@@ -88,8 +93,9 @@ def test_an_element_that_was_removed_is_not_taken_for_lost() -> None:
         checkers.check("lost-writes", golden("set-remove.edn"))
 
 
-def test_a_register_that_was_deleted_is_not_taken_for_lost() -> None:
+def test_what_a_session_promises_of_a_deleted_register_is_not_guessed() -> None:
     with pytest.raises(
-        HistoryError, match="line 3: a versioned register has no operation 'delete', asked by process 0"
+        HistoryError,
+        match="line 4: a versioned register has no operation 'delete', asked by process 0; it has put and read",
     ):
-        checkers.check("lost-writes", golden("register-delete.jsonl"))
+        checkers.check("sessions", golden("registers-deleted.jsonl"))

@@ -50,6 +50,8 @@ def test_the_oracles_of_lost_writes_meet_every_fate_of_a_write() -> None:
         "phantom",
         "unexpected",
         "duplicated",
+        "deleted",
+        "resurrected",
         "unprovable",
     } <= found
 

@@ -8,7 +8,7 @@ import pytest
 
 from splitbrain.checkers import Verdict, Witness
 from splitbrain.harness.running.results import AnomalyFound, Result
-from splitbrain.harness.terminal import Progress, printable, say, warn
+from splitbrain.harness.terminal import Progress, left, printable, say, warn
 
 EVIL = "\x1b[2K\rVALID\x9b1A\x07\u202e\u2066\u2028\udc80\x7f"
 
@@ -57,3 +57,23 @@ def test_a_log_without_a_terminal_was_silent_until_the_end(
             progress.status(f"at {now}")
             quiet.status("never")
     assert capsys.readouterr().err == "at 110.0\nat 120.5\n"
+
+
+def test_a_line_of_status_tells_how_long_the_rest_will_take(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 100.0
+    monkeypatch.setattr("splitbrain.harness.terminal.time.monotonic", lambda: now)
+    with Progress(quiet=False) as progress:
+        # 30 s for a quarter; then all but the recovery is done, of which nobody knows how long it takes.
+        for now, done in ((110.0, 0.0), (130.0, 0.25), (220.0, 1.0), (240.0, 1.2)):
+            progress.status(f"at {now}", done)
+    assert capsys.readouterr().err == "at 110.0\nat 130.0  1 min 30 s left\nat 220.0\nat 240.0\n"
+
+
+@pytest.mark.parametrize(
+    ("took_s", "done", "told"),
+    [(10, 0.25, "30 s"), (90, 0.5, "1 min 30 s"), (3600, 0.1, "9 h 0 min"), (1, 0.999, "0 s"), (60, 0.5, "1 min 0 s")],
+)
+def test_a_rest_is_told_in_the_units_that_people_use(took_s: float, done: float, told: str) -> None:
+    assert left(took_s, done) == told

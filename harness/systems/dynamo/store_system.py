@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count, cycle
 from typing import Any
 
 from splitbrain.harness.environment import Environment, EnvironmentFailure, Machine, Program
 from splitbrain.harness.seeds import draw, split
-from splitbrain.harness.system import NodeImage, OperationFailed, ReplicaState, Siblings
+from splitbrain.harness.system import Mutant, NodeImage, OperationFailed, ReplicaState, Siblings
 from splitbrain.harness.systems.dynamo.simulated_node import SimulatedNode
 from splitbrain.harness.systems.dynamo.store_image import image
+from splitbrain.harness.systems.dynamo.store_space import SPACE
 from splitbrain.store import Client, ClientCore, Config, Member, StoreError
 from splitbrain.store.actions import Instant
+from splitbrain.store.defects import DEFECTS
 from splitbrain.store.ring.ring import Ring
 from splitbrain.store.versions.dotted import Version
 
@@ -44,6 +46,17 @@ class Dynamo:
     @property
     def config(self) -> Mapping[str, str]:
         return {**self.cluster.settings(), "engine": self.engine}
+
+    @property
+    def defects(self) -> Mapping[str, Mutant]:
+        return {
+            name: Mutant(defect.wrong, defect.seen, {"defect": name, "unsafe": "true"})
+            for name, defect in DEFECTS.items()
+        }
+
+    @property
+    def space(self) -> Sequence[Sequence[Mapping[str, str]]]:
+        return SPACE
 
     def configure(self, config: Mapping[str, str], *, seed: int, nodes: int) -> Dynamo:
         settings = dict(config)
@@ -199,6 +212,12 @@ class DynamoConnection:
     async def put(self, key: bytes, value: bytes, context: bytes | None) -> bytes:
         try:
             return await self.client.put(key, value, context)
+        except StoreError as problem:
+            raise _failed(problem) from None
+
+    async def delete(self, key: bytes, context: bytes) -> bytes:
+        try:
+            return await self.client.delete(key, context)
         except StoreError as problem:
             raise _failed(problem) from None
 

@@ -1,14 +1,15 @@
-"""Staleness beside its oracle."""
+"""Staleness and carts beside their oracles."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-from splitbrain.checkers.eventual import staleness
+from splitbrain.checkers.eventual import carts, staleness
 from splitbrain.checkers.histories.history import History
+from tests.checkers.against_oracle import against_oracle
 from tests.checkers.comparison import Comparison
-from tests.checkers.eventual import staleness_oracle
+from tests.checkers.eventual import carts_oracle, staleness_oracle
 from tests.checkers.versions.register_comparison import OUTCOMES, agree, random_history, witness_is_sound
 from tests.checkers.versions.register_oracle import ops_of
 
@@ -58,4 +59,5 @@ def _versioned_staleness(seed: int) -> str:
 COMPARISONS: Sequence[Comparison] = (
     Comparison("staleness of distinct writes", _distinct_staleness, OUTCOMES),
     Comparison("staleness of versioned registers", _versioned_staleness, OUTCOMES),
+    against_oracle("carts", carts.check, carts_oracle.carts, carts_oracle.random_carts),
 )

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from splitbrain.checkers.histories.history import History
-from tests.checkers.plain_history import Op, bands, heal_failed, ops, stage
+from tests.checkers.plain_history import WRITES, Op, bands, heal_failed, ops, stage
 
 
 def convergence(history: History) -> dict[str, Any]:
@@ -17,7 +17,7 @@ def convergence(history: History) -> dict[str, Any]:
         return {"verdict": "unknown"}
     healed = [band.healed for band in bands(history) if band.healed]
     starts = [recovery] if recovery else healed
-    starts += [op.comp for op in ops(history, "add", "put") if op.comp]
+    starts += [op.comp for op in ops(history, *WRITES) if op.comp]
     start = max(starts, key=lambda event: event.index, default=None)
     begin, zero = (start.index, start.time) if start else (-1, 0)
     polls = [op for op in ops(history, "replica") if op.inv.index > begin]

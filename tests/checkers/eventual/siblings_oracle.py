@@ -10,8 +10,8 @@ from tests.checkers.plain_history import ops
 
 
 def siblings(history: History) -> dict[str, Any]:
-    puts = {op.inv.value["write"]: op for op in ops(history, "put")}
-    if not puts:
+    puts = {op.inv.value["write"]: op for op in ops(history, "put", "delete")}
+    if not ops(history, "put"):
         polls = [op for op in ops(history, "replica") if op.outcome == "ok" and op.comp and op.comp.value["home"]]
         numbers = [len(op.comp.value["versions"]) for op in polls if op.comp]
         return {"verdict": "valid" if numbers else "unknown", "max": max(numbers, default=None)}

@@ -6,14 +6,32 @@ from collections.abc import Mapping, Sequence
 from random import Random
 from typing import Any
 
-from splitbrain.checkers.invariants import bank, counter, long_fork, total_queue, unique_ids
+from splitbrain.checkers.invariants import (
+    bank,
+    broadcast,
+    causal_reverse,
+    counter,
+    kafka,
+    lock,
+    long_fork,
+    total_queue,
+    unique_ids,
+)
 from tests.checkers.against_oracle import Options, against_oracle
 from tests.checkers.comparison import Comparison
 from tests.checkers.invariants import (
     bank_histories,
     bank_oracle,
+    broadcast_histories,
+    broadcast_oracle,
+    causal_reverse_histories,
+    causal_reverse_oracle,
     counter_histories,
     counter_oracle,
+    kafka_histories,
+    kafka_oracle,
+    lock_histories,
+    lock_oracle,
     long_fork_histories,
     long_fork_oracle,
     total_queue_histories,
@@ -50,4 +68,14 @@ COMPARISONS: Sequence[Comparison] = (
     against_oracle(
         "long-fork", long_fork.check, long_fork_oracle.long_fork, long_fork_histories.long_fork, _impossible
     ),
+    against_oracle(
+        "causal-reverse",
+        causal_reverse.check,
+        causal_reverse_oracle.causal_reverse,
+        causal_reverse_histories.causal_reverse,
+        _impossible,
+    ),
+    against_oracle("kafka", kafka.check, kafka_oracle.kafka, kafka_histories.kafka),
+    against_oracle("lock", lock.check, lock_oracle.lock, lock_histories.lock),
+    against_oracle("broadcast", broadcast.check, broadcast_oracle.broadcast, broadcast_histories.broadcast, _surplus),
 )

@@ -6,10 +6,12 @@ from collections.abc import Mapping, Sequence
 from random import Random
 from typing import Any
 
-from splitbrain.checkers.service import stats, unhandled_errors
+from splitbrain.checkers.histories.history import History
+from splitbrain.checkers.service import stats, thresholds, unhandled_errors
+from tests.checkers import generate
 from tests.checkers.against_oracle import Options, against_oracle
 from tests.checkers.comparison import Comparison
-from tests.checkers.service import any_histories, stats_oracle, unhandled_errors_oracle
+from tests.checkers.service import any_histories, stats_oracle, thresholds_oracle, unhandled_errors_oracle
 
 
 def _stats_figures(evidence: Mapping[str, Any]) -> Options:
@@ -28,6 +30,20 @@ def _forbidden(_: Random) -> Options:
     return {"forbidden": ("conflict", "ssh")}
 
 
+def _bounds(random: Random) -> Options:
+    figures = ("p50", "p90", "p99.9", "max", "silence", "recovery")
+    times = [f"{random.choice(figures)}>{random.choice((1, 4, 9, 30, 300))}ms" for _ in range(random.randint(0, 2))]
+    return {"fail_if": [*times, *random.choices(["ok-rate<30%", "ok-rate<0.9"], k=random.randint(0, 1))]}
+
+
+def _measured(evidence: Mapping[str, Any]) -> Options:
+    return {"figures": [(each["measured"], each["crossed"]) for each in evidence.get("thresholds", ())]}
+
+
+def _of_both_shapes(random: Random) -> History:
+    return generate.history(random, random.choice(generate.SHAPES))
+
+
 COMPARISONS: Sequence[Comparison] = (
     against_oracle(
         "stats",
@@ -44,5 +60,8 @@ COMPARISONS: Sequence[Comparison] = (
         any_histories.any_kind,
         _errors,
         _forbidden,
+    ),
+    against_oracle(
+        "thresholds", thresholds.check, thresholds_oracle.thresholds, _of_both_shapes, _measured, options=_bounds
     ),
 )

@@ -5,7 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 from splitbrain.checkers.histories.history import History
-from tests.checkers.plain_history import actions, bands, effective, final_reads, heal_failed, ops, stage, staged, struck
+from tests.checkers.plain_history import (
+    WRITES,
+    actions,
+    bands,
+    effective,
+    final_reads,
+    heal_failed,
+    ops,
+    stage,
+    staged,
+    struck,
+)
 
 
 def evidence(history: History) -> dict[str, Any]:
@@ -21,8 +32,10 @@ def evidence(history: History) -> dict[str, Any]:
     nodes |= {n for e in history.events if isinstance(e.value, dict) for n in e.value.get("nodes", ())}
     read = {op.node for op in final_reads(history)}
     recovery, begun = stage(history, "recovery"), stage(history, "final-reads")
+    if begun and not stage(history, "environment-lost") and not any(op.inv.f == "read" for op in mine):
+        read = {op.node for op in mine if op.outcome == "ok" and op.inv.index > begun.index} - {None}
     load = [op for op in mine if recovery is None or op.inv.index < recovery.index]
-    writes = [op for op in load if op.inv.f in ("add", "put")]
+    writes = [op for op in load if op.inv.f in WRITES]
     ok = [op for op in writes if op.outcome == "ok"]
     enough = sum(op.outcome == "ok" for op in load) >= 3 and (bool(ok) or not writes)
     asked = {op.inv.key for op in ops(history, "read") if begun and op.inv.index > begun.index}

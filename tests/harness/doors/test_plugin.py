@@ -1,6 +1,14 @@
 """The pytest plugin, in a pytest of its own."""
 
+import threading
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
 import pytest
+
+from splitbrain.harness.doors.plugin import Cluster
+from splitbrain.harness.running.interrupts import end_all
 
 pytest_plugins = ["pytester"]
 
@@ -105,3 +113,48 @@ def test_an_invalid_run_that_was_looked_at_is_the_test_s_to_judge(inner):
 
 def test_a_valid_run_need_not_be_looked_at(inner):
     inner("def test_it(cluster):\n    cluster.run('sets', nodes=3, time_limit_s=3)\n").assert_outcomes(passed=1)
+
+
+class Blocking(Mapping[str, Any]):
+    """A marker's arguments that take until `go` to be read."""
+
+    def __init__(self) -> None:
+        self.asked, self.go = threading.Event(), threading.Event()
+
+    def __getitem__(self, name: str) -> Any:
+        return {"nodes": 3, "time_limit_s": 1}[name]
+
+    def __iter__(self) -> Iterator[str]:
+        self.asked.set()
+        assert self.go.wait(60)
+        return iter(("nodes", "time_limit_s"))
+
+    def __len__(self) -> int:
+        return 2
+
+
+def test_a_run_that_a_thread_began_just_before_the_test_was_ended_went_on_to_its_end(request, tmp_path):
+    class TimeIsUp(Exception):
+        pass
+
+    given = Blocking()
+    cluster = Cluster(request.node, given, {}, tmp_path)
+    with ThreadPoolExecutor(1) as threads:
+        run = threads.submit(cluster.run, "sets")
+        assert given.asked.wait(60)
+        # It has looked whether the test was ended; now it is, and no run is there yet that could hear of it.
+        cluster.ended = TimeIsUp()
+        end_all(cluster.ended)
+        given.go.set()
+        with pytest.raises(TimeIsUp):
+            run.result(timeout=60)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_of_another_thread_is_not_ended_by_what_ended_this_one(request, tmp_path):
+    ended, other = Cluster(request.node, {}, {}, tmp_path), Cluster(request.node, {}, {}, tmp_path)
+    ended.ended = KeyboardInterrupt()
+    with pytest.raises(KeyboardInterrupt):
+        ended.run("sets")
+    with ThreadPoolExecutor(1) as threads:
+        assert threads.submit(lambda: other.run("sets", nodes=3, time_limit_s=1).status).result(timeout=60) == "valid"

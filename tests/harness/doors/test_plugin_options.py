@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import shlex
+import sys
 
 import pytest
 
@@ -12,7 +14,17 @@ REPLAYED = """
     def test_it(cluster):
         print("REPLAY", cluster.run("registers", nodes=3).command)
 """
-SHORT = {"env": "docker", "seed": "7", "faults": "kill", "time-limit": "3"}
+SHORT = {
+    "env": "docker",
+    "nodes": "4",
+    "seed": "7",
+    "faults": "kill",
+    "time-limit": "3",
+    "rate": "20",
+    "config": "keys=2",
+    "fail-if": "max>90s",
+    "system": "dynamo",
+}
 """The short options, a value for each."""
 
 
@@ -48,7 +60,10 @@ def test_long_and_short_options_mean_the_same(pytester, inner, prefix, glue):
     pytester.makepyfile(REPLAYED)
     words = " ".join(f"{prefix}{name}{glue}{value}" for name, value in {**SHORT, "env": "sim"}.items())
     command = replayed(inner(*words.split(" ")))
-    assert command.startswith("splitbrain run registers --env sim --nodes 3 --faults kill --seed 7 --time-limit 3 ")
+    assert command == (
+        "splitbrain run registers --env sim --nodes 4 --faults kill --seed 7 --time-limit 3 --rate 20 --concurrency 10"
+        " --config keys=2 --fail-if 'max>90s'"
+    )
 
 
 def test_options_of_the_configuration_and_the_environment_count_too(pytester, inner, monkeypatch):
@@ -67,11 +82,11 @@ def test_options_of_the_user_s_own_stopped_pytest_from_starting(pytester, inner,
 
     done = inner(*loaded, "--jepsen-time-limit", "2")
     assert " --env sim --nodes 3 --seed 0 --time-limit 2 " in replayed(done)
-    done.stdout.fnmatch_lines(["THEIRS staging staging staging staging"])
+    done.stdout.fnmatch_lines([" ".join(["THEIRS", *["staging"] * len(SHORT)])])
 
     done = inner(*loaded, "--env", "docker", "--seed=me", "--faults", "x", "--time-limit", "long", "--jepsen-seed", "5")
     assert " --env sim --nodes 3 --seed 5 --time-limit 20 " in replayed(done)
-    done.stdout.fnmatch_lines(["THEIRS docker me x long"])
+    done.stdout.fnmatch_lines(["THEIRS docker staging me x long staging *"])
 
 
 def test_an_option_of_the_user_s_own_that_takes_no_value_is_left_alone(pytester, inner):
@@ -171,3 +186,84 @@ def test_a_marker_with_a_bare_value_is_refused_in_one_line(pytester, inner):
     done = inner()
     done.assert_outcomes(errors=1)
     done.stdout.fnmatch_lines(["@pytest.mark.jepsen takes names and values, as in nodes=5; not 5"])
+
+
+def test_settings_of_the_command_line_are_added_to_those_of_the_test(pytester, inner):
+    pytester.makepyfile("""
+        def test_it(cluster):
+            config = {"keys": "5", "w": "3"}
+            print("REPLAY", cluster.run("registers", nodes=3, time_limit_s=1, config=config).command)
+    """)
+    assert replayed(inner("--config", "keys=2", "--config", "r=3")).endswith(
+        "--config keys=2 --config w=3 --config r=3"
+    )
+    inner("--config", "keys").stdout.fnmatch_lines(["*--jepsen-config keys: give key=value"])
+
+
+def test_each_of_many_runs_is_a_test_with_the_next_seed(pytester, inner):
+    pytester.makepyfile("""
+        import pytest
+
+        @pytest.mark.jepsen(nodes=3, time_limit_s=1, seed=5)
+        @pytest.mark.parametrize("workload", ["sets", "registers"])
+        def test_it(cluster, workload):
+            print("REPLAY", cluster.run(workload).command)
+
+        def test_without_a_cluster():
+            pass
+    """)
+    done = inner("-v", "--runs", "3")
+    done.assert_outcomes(passed=7)
+    seeds = re.findall("REPLAY splitbrain run (\\w+) .*--seed (\\d+)", done.stdout.str())
+    assert sorted(seeds) == [(name, seed) for name in ("registers", "sets") for seed in ("5", "6", "7")]
+    assert "test_it[run1-sets]" in done.stdout.str() or "test_it[sets-run1]" in done.stdout.str()
+
+
+def test_no_runs_at_all_are_refused(pytester, inner):
+    pytester.makepyfile(REPLAYED)
+    done = inner("--runs", "0")
+    assert done.ret != 0
+    assert "--jepsen-runs is 0; give 1 or more" in done.stdout.str() + done.stderr.str()
+
+
+OWN = """
+    from dataclasses import replace
+
+    from splitbrain.harness.systems.dynamo.store_system import SYSTEM as DYNAMO
+    from splitbrain.workloads.sets import WORKLOAD as SETS
+
+    WORKLOAD, SYSTEM = replace(SETS, name="my own/sets"), replace(DYNAMO, name="mine")
+"""
+
+
+def test_a_workload_and_a_system_of_the_test_s_own_need_no_package(pytester, inner):
+    pytester.makepyfile(mine=OWN)
+    pytester.makepyfile("""
+        from mine import SYSTEM, WORKLOAD
+
+        def test_it(cluster):
+            print("REPLAY", cluster.run(WORKLOAD, system=SYSTEM, nodes=3, time_limit_s=1).command)
+    """)
+    command = replayed(inner())
+    assert command.startswith("splitbrain run mine.py:WORKLOAD --env sim --system mine.py:SYSTEM --nodes 3 ")
+    # The command is as good as its word, and the folder is named by the workload.
+    again = pytester.run(sys.executable, "-m", "splitbrain.harness.doors.cli", *shlex.split(command)[1:])
+    assert again.ret == 0
+    folders = sorted((pytester.path / "runs" / "my-own-sets").iterdir())
+    histories = [(folder / "history.jsonl").read_bytes() for folder in folders]
+    assert len(histories) == 2
+    assert histories[0] == histories[1]
+
+
+def test_a_workload_that_only_a_function_has_can_not_be_replayed_and_is_refused(pytester, inner):
+    pytester.makepyfile("""
+        from dataclasses import replace
+        from splitbrain.workloads.sets import WORKLOAD
+
+        def test_it(cluster):
+            cluster.run(replace(WORKLOAD, name="mine"))
+    """)
+    done = inner()
+    done.assert_outcomes(failed=1)
+    assert "no module has this Workload under a name, so no command could replay the run" in done.stdout.str()
+    assert "Traceback" not in done.stdout.str()

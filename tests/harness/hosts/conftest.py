@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
+import sys
 from collections.abc import Callable, Coroutine, Iterator
+from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
 from docker.client import DockerClient
 
 from splitbrain.harness.environment import Program
-from splitbrain.harness.hosts import DockerEnvironment, IptablesNetwork, SshMachine
+from splitbrain.harness.hosts import DockerEnvironment, IptablesNetwork, SshMachine, shim_build
+from splitbrain.harness.hosts.image import LAYERS
 from splitbrain.harness.hosts.leftovers import RUN_LABEL
 
 T = TypeVar("T")
@@ -88,3 +92,15 @@ def held(docker_engine: DockerClient) -> Callable[[str], list[str]]:
         return [thing.name for thing in things]
 
     return names
+
+
+@pytest.fixture(scope="session")
+def libraries(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the compiled shims are."""
+    if sys.platform != "linux" or shutil.which("cc") is None:
+        pytest.skip("no C compiler on this machine (apt-get install gcc libc6-dev)")
+    folder = tmp_path_factory.mktemp("shims")
+    sources = {name: (LAYERS / name).read_bytes() for name in shim_build.SOURCES}
+    for name, content in shim_build.compiled(sources).items():
+        (folder / name).write_bytes(content)
+    return folder

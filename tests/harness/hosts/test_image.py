@@ -12,7 +12,7 @@ from docker.client import DockerClient
 from docker.errors import ImageNotFound
 
 from splitbrain.harness.environment import EnvironmentFailure
-from splitbrain.harness.hosts import image
+from splitbrain.harness.hosts import image, shim_build
 from splitbrain.harness.system import NodeImage
 
 
@@ -40,6 +40,8 @@ def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     shutil.copytree(image.LAYERS, tmp_path / "layers")
     monkeypatch.setattr(image, "LAYERS", tmp_path / "layers")
     monkeypatch.setattr(image, "_packages", lambda *_: {})
+    monkeypatch.setattr(shim_build, "compilable", lambda *_: True)
+    monkeypatch.setattr(shim_build, "compiled", lambda sources: {})
     return tmp_path / "layers"
 
 
@@ -55,7 +57,7 @@ def built(engine: Engine, node: NodeImage = NODE) -> list[str]:
 
 def test_a_change_in_the_system_s_files_builds_only_the_last_layer(recipe: Path) -> None:
     engine = Engine({"debian:bookworm"})
-    assert built(engine) == ["base", "packages", "node"]
+    assert built(engine) == ["base", "packages", "shims", "node"]
     assert built(engine) == []
     assert built(engine, replace(NODE, files={"/opt/splitbrain/node.py": b"first = 2\n"})) == ["node"]
     assert built(engine, replace(NODE, executables=("/opt/splitbrain/node.py",))) == ["node"]
@@ -66,13 +68,13 @@ def test_a_change_in_the_base_builds_everything(recipe: Path) -> None:
     built(engine)
     with (recipe / "base.Dockerfile").open("a") as file:
         file.write("# changed\n")
-    assert built(engine) == ["base", "packages", "node"]
+    assert built(engine) == ["base", "packages", "shims", "node"]
 
 
 def test_a_debian_package_of_the_system_s_own_builds_everything(recipe: Path) -> None:
     engine = Engine({"debian:bookworm"})
     built(engine)
-    assert built(engine, replace(NODE, debian=("etcd-server",))) == ["base", "packages", "node"]
+    assert built(engine, replace(NODE, debian=("etcd-server",))) == ["base", "packages", "shims", "node"]
     assert engine.built[0][1]["PACKAGES"].split() == [*image.DEBIAN_PACKAGES, "etcd-server"]
 
 
@@ -82,11 +84,31 @@ def test_another_version_of_what_the_nodes_import_builds_its_layer(
     engine = Engine({"debian:bookworm"})
     built(engine)
     monkeypatch.setattr(image, "version", lambda name: "0.0.1")
-    assert built(engine) == ["packages", "node"]
+    assert built(engine) == ["packages", "shims", "node"]
 
 
 def test_nodes_that_import_nothing_have_no_layer_of_packages(recipe: Path) -> None:
-    assert built(Engine({"debian:bookworm"}), NodeImage()) == ["base", "node"]
+    assert built(Engine({"debian:bookworm"}), NodeImage()) == ["base", "shims", "node"]
+
+
+def test_a_change_in_a_shim_builds_its_layer_and_the_last(recipe: Path) -> None:
+    engine = Engine({"debian:bookworm"})
+    built(engine)
+    with (recipe / "disk_shim.c").open("a") as file:
+        file.write("/* changed */\n")
+    assert built(engine) == ["shims", "node"]
+
+
+def test_shims_are_compiled_in_the_engine_where_this_machine_can_t(
+    recipe: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shim_build, "compilable", lambda *_: False)
+    monkeypatch.setattr(shim_build, "compiled", lambda sources: pytest.fail("compiled"))
+    engine = Engine({"debian:bookworm"})
+    built(engine)
+    layer, arguments = engine.built[-2]
+    assert layer == "splitbrain-shims"
+    assert arguments["FLAGS"] == " ".join(shim_build.FLAGS)
 
 
 def test_a_distribution_that_is_not_installed_is_named(recipe: Path) -> None:

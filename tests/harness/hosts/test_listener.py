@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from splitbrain.harness.hosts.probe import _SOURCE
+from splitbrain.harness.hosts.probe import LISTENER
 
 
 @pytest.fixture
 def listener() -> Iterator[tuple[subprocess.Popen[str], int]]:
     """A listener on loopback, and its port."""
-    command = [sys.executable, "-c", _SOURCE, "127.0.0.1"]
+    command = [sys.executable, "-c", LISTENER.read_text(), "127.0.0.1"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         yield process, json.loads(process.stdout.readline())["port"]

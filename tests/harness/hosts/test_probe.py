@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from splitbrain.harness.environment import EnvironmentFailure
-from splitbrain.harness.hosts import probe
-from splitbrain.harness.hosts.probe import ANSWER_LIMIT_BYTES, Heard, Opened, read_answer
+from splitbrain.harness.hosts import line_program
+from splitbrain.harness.hosts.line_program import ANSWER_LIMIT_BYTES, read_answer
+from splitbrain.harness.hosts.probe import Heard, Opened
 
 PYTHON = "/usr/local/bin/python3"
 
@@ -97,7 +98,7 @@ def test_a_listener_that_never_ends_a_line_does_not_hold_the_run(
     cluster.shell("n2", f"cat > {PYTHON} <<'END'\n#!/bin/sh\n{lie}\nEND\nchmod +x {PYTHON}")
     try:
         with monkeypatch.context() as patched:
-            patched.setattr(probe, "ANSWER_TIMEOUT_S", 2.0)
+            patched.setattr(line_program, "ANSWER_TIMEOUT_S", 2.0)
             with pytest.raises(EnvironmentFailure, match=r"on n\d does not answer \(no whole line within 2 s\)"):
                 cluster.run(asyncio.wait_for(cluster.network.observe(), 60))
     finally:

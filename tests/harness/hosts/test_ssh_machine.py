@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import tracemalloc
 from collections.abc import Iterator
@@ -78,6 +79,46 @@ def test_a_paused_program_can_be_killed(cluster: Any, sleeper: Program) -> None:
 def test_a_pause_without_a_program_is_a_failure(cluster: Any) -> None:
     with pytest.raises(EnvironmentFailure, match=r"n3 .*there is none.* not stopped after SIGSTOP"):
         cluster.run(cluster.machine("n3").pause())
+
+
+@pytest.mark.parametrize(
+    ("command", "ended"),
+    [
+        ("exit 3", "exit status 3"),
+        ("kill -s SEGV $$", "exit status 139, as after SIGSEGV"),
+        ("exit 0", "exit status 0"),
+    ],
+)
+def test_a_program_that_ends_by_itself_leaves_its_exit_status(cluster: Any, command: str, ended: str) -> None:
+    machine = cluster.machine("n1")
+    cluster.run(
+        machine.start(Program("brief", ("bash", "-c", f"until [ -e /run/go ]; do sleep 0.01; done; {command}")))
+    )
+    assert cluster.run(machine.running())
+    cluster.shell("n1", "touch /run/go")
+    cluster.run(until_gone(machine))
+    cluster.shell("n1", "rm /run/go")
+    assert machine.ended == ended
+
+
+async def until_gone(machine: Any) -> None:
+    while await machine.running():
+        await asyncio.sleep(0.02)
+
+
+def test_a_program_that_was_killed_has_not_ended_by_itself(cluster: Any, sleeper: Program) -> None:
+    machine = cluster.machine("n1")
+    machine.ended = ""
+    cluster.run(machine.start(sleeper))
+    cluster.run(machine.kill())
+    assert not cluster.run(machine.running())
+    assert machine.ended == ""
+    # Killed by somebody else, it has; and what it left is no answer about the next program.
+    cluster.run(machine.start(sleeper))
+    pid = cluster.shell("n1", f"cut -d' ' -f1 {PROCESS}")
+    cluster.shell("n1", f"kill -9 -{pid}")
+    cluster.run(until_gone(machine))
+    assert machine.ended == "exit status 137, as after SIGKILL"
 
 
 def test_a_program_that_dies_at_once_shows_the_end_of_its_log(cluster: Any) -> None:

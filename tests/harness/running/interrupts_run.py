@@ -87,7 +87,7 @@ def wrong(strike: Strike) -> str | None:
     """What must not have come of it; None if all is well."""
     if strike.after_s is None:
         return None if strike.ended in ("valid", "unknown") else f"ended as {strike.ended} by itself"
-    expected = "TimeIsUp" if strike.number == signal.SIGALRM else "KeyboardInterrupt"
+    expected = "TimeIsUp" if strike.number == signal.SIGALRM else "RunInterrupted"
     if strike.ended != expected:
         return f"swallowed: {strike.ended}"
     if strike.recorded and strike.verdict is None:

@@ -15,7 +15,7 @@ from splitbrain.workloads.sets import WORKLOAD
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
-        ({"workload": "sest"}, "'sest'; known: registers, sets"),
+        ({"workload": "sest"}, "unknown workload 'sest'; known: append, "),
         ({"system": "riak"}, "unknown system 'riak'; known: dynamo"),
         ({"environment": "cloud"}, "unknown environment 'cloud'; known: sim, docker"),
         ({"faults": ("gremlins",)}, "gremlins"),

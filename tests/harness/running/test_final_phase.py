@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 from splitbrain.checkers.histories.event import Event
@@ -37,7 +38,40 @@ def test_rounds_follow_until_the_replicas_agree() -> None:
     events = play(clients(poll_replicas(["a"], NODES, interval_s=0.5)), outcome=outcome)
     assert len(asked(events)) == 4 * len(NODES)
     rounds = [event.time for event in invocations(events) if event.node == "n1"]
-    assert rounds == [0, 500 * MILLISECOND, SECOND, 1500 * MILLISECOND]
+    # The pauses double, from 0.5 s to 2 s at most.
+    assert rounds == [0, 500 * MILLISECOND, 1500 * MILLISECOND, 3500 * MILLISECOND]
+
+
+def diverging(at: dict[str, int]) -> Callable[[Invocation], Completion]:
+    """n3 differs from the others for the first so many polls of each key."""
+    seen: Counter[str | None] = Counter()
+
+    def outcome(invocation: Invocation) -> Completion:
+        seen[invocation.key] += invocation.node == "n3"
+        differs = invocation.node == "n3" and seen[invocation.key] <= at.get(invocation.key or "", 0)
+        return replica(["v1"] if differs else ["v1", "v2"])
+
+    return outcome
+
+
+def test_only_keys_that_did_not_agree_are_asked_again_and_all_of_them_in_the_last_round() -> None:
+    events = play(clients(poll_replicas(["a", "b", "c"], NODES)), outcome=diverging({"b": 2}))
+    rounds = ["a", "b", "c"], ["b"], ["b"], ["a", "b", "c"]
+    assert asked(events) == [(key, node) for keys in rounds for key in keys for node in NODES]
+
+
+def test_a_key_that_diverges_after_it_agreed_is_seen_in_the_last_round_and_asked_until_it_agrees_again() -> None:
+    seen: Counter[str | None] = Counter()
+
+    def outcome(invocation: Invocation) -> Completion:
+        seen[invocation.key] += invocation.node == "n3"
+        late = invocation.key == "a" and seen["a"] in (2, 3)  # It agrees at its first poll, and not at the next two.
+        early = invocation.key == "b" and seen["b"] == 1
+        return replica(["v1"] if invocation.node == "n3" and (late or early) else ["v1", "v2"])
+
+    events = play(clients(poll_replicas(["a", "b"], NODES)), outcome=outcome)
+    rounds = ["a", "b"], ["b"], ["a", "b"], ["a"], ["a"], ["a", "b"]
+    assert asked(events) == [(key, node) for keys in rounds for key in keys for node in NODES]
 
 
 def test_replicas_that_are_not_home_do_not_count() -> None:
@@ -52,14 +86,15 @@ def test_a_node_that_does_not_answer_has_not_converged() -> None:
         return replica(["v1"]) if invocation.node != "n3" else Completion("info", error="timeout: gone")
 
     events = play(clients(poll_replicas(["a"], NODES, interval_s=1, limit_s=10)), outcome=outcome)
-    assert len(asked(events)) == 10 * len(NODES)
+    # At 0, 1, 3, 5, 7 and 9 s.
+    assert len(asked(events)) == 6 * len(NODES)
     assert events[-1].time < 10 * SECOND
 
 
 def test_a_key_without_a_home_replica_has_not_converged() -> None:
     item = ("a", "n1")
-    assert not converged([item], {item: {"home": False, "versions": [], "hinted": 0}})
-    assert converged([item], {item: {"home": True, "versions": [], "hinted": 0}})
+    assert not converged("a", ["n1"], {item: {"home": False, "versions": [], "hinted": 0}})
+    assert converged("a", ["n1"], {item: {"home": True, "versions": [], "hinted": 0}})
 
 
 def test_a_key_with_a_hint_for_its_only_home_replica_has_not_converged() -> None:
@@ -68,9 +103,9 @@ def test_a_key_with_a_hint_for_its_only_home_replica_has_not_converged() -> None
         home: {"home": True, "versions": ["a"], "hinted": 0},
         other: {"home": False, "versions": [], "hinted": 1},
     }
-    assert not converged([home, other], answers)
+    assert not converged("k", ["n1", "n2"], answers)
     answers[other]["hinted"] = 0
-    assert converged([home, other], answers)
+    assert converged("k", ["n1", "n2"], answers)
 
 
 def staged(source: Source) -> list[Any]:

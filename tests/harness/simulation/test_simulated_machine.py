@@ -146,6 +146,7 @@ def test_a_process_that_raises_is_dead_and_its_traceback_ends_its_log() -> None:
         await asyncio.sleep(1)
         assert not await bench.machine.running()
         assert (await bench.machine.logs())["echo.log"].rstrip().endswith(b"ZeroDivisionError: asked to die")
+        assert bench.machine.ended == "ZeroDivisionError: asked to die"
 
     on_a_machine(scenario)
 

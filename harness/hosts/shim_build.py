@@ -1,0 +1,50 @@
+"""Compiling the shims that are preloaded into programs on nodes.
+
+1. They are linked against nothing. So what is compiled here runs with any libc of the same architecture.
+2. Here first: it takes a moment, and a build in the engine may be cut off from package mirrors. Where there is no
+   compiler, or the nodes are of another architecture, the engine compiles them in a stage that the image does not keep.
+"""
+
+from __future__ import annotations
+
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from docker.client import DockerClient
+
+from splitbrain.harness.environment import EnvironmentFailure
+from splitbrain.harness.hosts.engine import refusals
+
+SOURCES = ("clock_shim.c", "disk_shim.c")
+FLAGS = ("-std=gnu11", "-O2", "-fPIC", "-shared", "-nostdlib", "-fno-stack-protector")
+_MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
+
+
+def compilable(client: DockerClient, image: str) -> bool:
+    """Whether the compiler of this machine makes what runs in that image."""
+    if sys.platform != "linux" or shutil.which("cc") is None:
+        return False
+    with refusals(f"ask for the architecture of {image}"):
+        return _MACHINES.get(str(client.images.get(image).attrs["Architecture"])) == platform.machine()
+
+
+def compiled(sources: Mapping[str, bytes]) -> dict[str, bytes]:
+    """The shared libraries made of these C sources, by name. Raises EnvironmentFailure with what the compiler said."""
+    libraries = {}
+    with tempfile.TemporaryDirectory(prefix="splitbrain-shims-") as folder:
+        for name, text in sources.items():
+            source, library = Path(folder) / name, Path(folder) / name.replace(".c", ".so")
+            source.write_bytes(text)
+            done = subprocess.run(["cc", *FLAGS, "-o", library, source], capture_output=True, text=True)
+            if done.returncode != 0:
+                raise EnvironmentFailure(
+                    f"{name} can't be compiled here: {(done.stderr.strip() or 'cc said nothing').splitlines()[0]}; "
+                    "install gcc with its headers (`apt-get install gcc libc6-dev`)"
+                )
+            libraries[library.name] = library.read_bytes()
+    return libraries

@@ -1,0 +1,88 @@
+"""Smaller parameters: experiments that are drawn as the failing one was, but with less of everything.
+
+1. Small runs come first: a hundred of them cost as much as one of a minute, and most defects need little.
+2. Fewer faults come before more: none, one family, all.
+3. Other parameters are another roll of the dice, so each size is tried with a few seeds, the run's own first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from splitbrain.harness.running.experiment import Experiment
+from splitbrain.harness.seeds import split
+
+SEEDS = 3
+SEED_MAX = 2**32
+
+
+@dataclass(frozen=True)
+class Size:
+    """The most of each parameter; keys: of the workload's configuration, where it has any."""
+
+    time_limit_s: float
+    rate: float
+    concurrency: int
+    nodes: int
+    keys: int | None
+
+
+SIZES = (Size(1, 40, 4, 3, 1), Size(3, 100, 10, 3, None), Size(6, 100, 10, 5, None))
+"""Three nodes are the fewest on which there is a majority without one of them."""
+
+
+PARAMETERS = ("rate", "time limit", "nodes", "keys", "concurrency")
+LEAST_RATE = 5.0
+
+
+def smaller(experiment: Experiment, defaults: Mapping[str, str]) -> Iterator[Experiment]:
+    """Experiments of the sizes above, none larger than the given one. defaults: the workload's configuration."""
+    alone = [(family,) for family in experiment.faults]
+    for faults in dict.fromkeys([(), *alone, experiment.faults]):
+        for size in SIZES if len(faults) < 2 else SIZES[-1:]:
+            yield from seeded(replace(_of_size(experiment, size, defaults), faults=faults))
+
+
+def halved(experiment: Experiment, parameter: str, defaults: Mapping[str, str]) -> Experiment | None:
+    """The experiment with half of one of the `PARAMETERS`; None where that would be too little."""
+    match parameter:
+        case "rate" if experiment.rate > LEAST_RATE:
+            return replace(experiment, rate=experiment.rate / 2)
+        case "time limit" if experiment.time_limit_s > 1:
+            return replace(experiment, time_limit_s=max(1.0, experiment.time_limit_s / 2))
+        case "concurrency" if experiment.concurrency > 2:
+            return replace(experiment, concurrency=experiment.concurrency // 2)
+        case "nodes" if experiment.nodes > 3:
+            return replace(experiment, nodes=max(3, experiment.nodes // 2))
+        case "keys" if (keys := _keys(experiment, defaults)) and keys > 1:
+            return replace(experiment, config={**experiment.config, "keys": str(keys // 2)})
+    return None
+
+
+def seeded(experiment: Experiment) -> Iterator[Experiment]:
+    """The experiment with its own seed, and with a few others."""
+    yield experiment
+    for number in range(1, SEEDS):
+        yield replace(experiment, seed=split(experiment.seed, f"shrink {number}") % SEED_MAX)
+
+
+def _of_size(experiment: Experiment, size: Size, defaults: Mapping[str, str]) -> Experiment:
+    config = experiment.config
+    keys = _keys(experiment, defaults)
+    if keys is not None and size.keys is not None and keys > size.keys:
+        config = {**config, "keys": str(size.keys)}
+    return replace(
+        experiment,
+        time_limit_s=min(experiment.time_limit_s, size.time_limit_s),
+        rate=min(experiment.rate, size.rate),
+        concurrency=min(experiment.concurrency, size.concurrency),
+        nodes=min(experiment.nodes, size.nodes),
+        config=config,
+        strikes=None,
+    )
+
+
+def _keys(experiment: Experiment, defaults: Mapping[str, str]) -> int | None:
+    text = experiment.config.get("keys", defaults.get("keys", ""))
+    return int(text) if text.isdecimal() else None

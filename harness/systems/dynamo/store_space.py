@@ -1,0 +1,32 @@
+"""The settings of the reference store with which its promises hold, for runs that draw them.
+
+1. R + W > N throughout: the workloads that judge staleness and sessions rest on it.
+2. Siblings are kept and clocks are not cut. What `conflicts=lww`, `clocks=server-id` or a `clock_limit` lose is lost
+   by choice, and finding it is no finding.
+3. A setting that is a mistake on purpose (`store.defects`) is none of these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+SPACE: Sequence[Sequence[Mapping[str, str]]] = (
+    (
+        {},
+        {"n": "2", "r": "1", "w": "2"},
+        {"n": "2", "r": "2", "w": "1"},
+        {"n": "3", "r": "1", "w": "3"},
+        {"n": "3", "r": "3", "w": "1"},
+        {"n": "4", "r": "2", "w": "3"},
+        {"n": "5", "r": "3", "w": "3"},
+    ),
+    ({}, {}, {"strategy": "1"}, {"strategy": "2"}),
+    ({}, {}, {"sloppy": "false"}),
+    ({}, {"read_repair": "blocking"}, {"read_repair": "off"}),
+    ({}, {"anti_entropy_s": "1"}, {"anti_entropy_s": "5"}),
+    ({}, {}, {"gossip_s": "0.2"}),
+    ({}, {}, {"tombstone_grace_s": "0.5"}, {"tombstone_grace_s": "3"}),
+    ({}, {}, {"request_timeout_s": "0.3"}),
+    ({}, {}, {"partitions": "8"}, {"partitions": "256"}),
+    ({}, {}, {"write_buffer": "100", "flush_s": "0.2", "dw": "2"}),
+)

@@ -1,0 +1,87 @@
+"""`splitbrain run`: thresholds, and what it prints when it is interrupted."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from splitbrain.harness.doors.commands import cli
+from splitbrain.harness.terminal import Progress
+
+RUN = ("run", "sets", "--nodes", "3", "--seed", "1", "--time-limit", "2", "--rate", "50")
+
+
+def invoke(tmp_path: Path, *words: str) -> tuple[int, str, str]:
+    done = CliRunner().invoke(cli, [*RUN, "--out", str(tmp_path), *words])
+    return done.exit_code, done.stdout, str(done.exception)
+
+
+def test_a_run_that_crosses_a_threshold_is_invalid_and_says_what_was_measured(tmp_path: Path) -> None:
+    code, output, _ = invoke(tmp_path, "--fail-if", "max>1us", "--fail-if", "ok-rate<1%")
+    assert code == 1
+    results = json.loads((tmp_path / "latest" / "results.json").read_text())
+    measured = results["checkers"]["latency"]["overall"]["max"]
+    assert output.startswith(f"INVALID: thresholds: max was {measured} ms (max>1us)\n")
+    assert [each["crossed"] for each in results["checkers"]["thresholds"]["thresholds"]] == [True, False]
+    # Its replay line says the same again, and so does what is kept of the run.
+    assert "--fail-if 'max>1us' --fail-if 'ok-rate<1%'" in output
+    assert json.loads((tmp_path / "latest" / "run.json").read_text())["fail_if"] == ["max>1us", "ok-rate<1%"]
+
+
+def test_a_run_within_its_thresholds_is_as_valid_as_without(tmp_path: Path) -> None:
+    code, output, _ = invoke(tmp_path, "--fail-if", "p99>60s", "--fail-if", "ok-rate<1%")
+    assert code == 0
+    assert "✓ thresholds: p99 was " in output
+    assert len(output.splitlines()) <= 20
+
+
+def test_a_threshold_that_can_not_be_read_is_refused_before_anything_starts(tmp_path: Path) -> None:
+    code, _, said = invoke(tmp_path, "--fail-if", "p99>=300ms")
+    assert code != 0
+    assert said.startswith("the threshold 'p99>=300ms' can't be read; write p99>300ms, ")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_interrupt_under_json_printed_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # In the middle of the load: a record is made, and the next one comes after the interrupt.
+    records = 0
+
+    def status(self: Progress, text: str, done: float = 0.0) -> None:
+        nonlocal records
+        records += 1
+        if records == 100:
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(Progress, "status", status)
+    done = CliRunner().invoke(cli, [*RUN, "--out", str(tmp_path), "--json"], standalone_mode=False)
+    assert isinstance(done.exception, click.Abort)
+    (line,) = done.stdout.splitlines()
+    answer = json.loads(line)
+    assert answer["verdict"] == "broken"
+    assert "interrupted" in answer["reason"]
+    assert Path(answer["folder"]) == tmp_path / "sets" / (tmp_path / "latest").resolve().name
+    assert answer["checkers"]["evidence"]["verdict"] == "unknown"
+
+
+def test_an_interrupted_run_under_json_ends_with_130_and_its_object(tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "splitbrain.harness.doors.cli", *RUN[:-4], "--time-limit", "86400", "--rate", "200"]
+    run = subprocess.Popen(
+        [*words, "--json", "--out", str(tmp_path)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        # Once it has recorded something.
+        while not any(file.stat().st_size for file in tmp_path.glob("sets/*/history.jsonl")):
+            assert run.poll() is None
+        run.send_signal(signal.SIGTERM)
+        output, errors = run.communicate(timeout=60)
+    finally:
+        run.kill()
+    assert (run.returncode, errors.strip()) == (130, "splitbrain: interrupted")
+    assert json.loads(output)["verdict"] == "broken"

@@ -1,0 +1,46 @@
+"""Resting keys: keys that get a few operations each, and are then left alone.
+
+1. A busy key hides what becomes of it: the next put has seen what was lost, and replaces it. What a resting key loses
+   stays lost until the final reads ask for it. So does what came back to it.
+2. Resting key number k begins at the workload's write number 2 * k * k. So some begin at any time of a run, however
+   long it is, and there are not too many in the end: each is polled and read through every node.
+3. A key gets 1 to 5 operations, up to `APART` writes of the workload apart. A seed decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from splitbrain.harness.seeds import choose, draw, split
+
+USES = (1, 2, 3, 4, 5)
+APART = 100
+"""A second, more or less: a fault may begin in between."""
+
+
+class Use(NamedTuple):
+    """One operation on a resting key. begun: how many came before it. left: how many follow it."""
+
+    key: str
+    begun: int
+    left: int
+
+
+def resting_keys(prefix: str, count: int) -> list[str]:
+    """The names of so many of them: the prefix, "-rest-", and a number from 0."""
+    return [f"{prefix}-rest-{number}" for number in range(count)]
+
+
+def uses(keys: Sequence[str], *, seed: int) -> Mapping[int, Use]:
+    """What the workload's writes do for resting keys, by the number of the write. O(keys)."""
+    found: dict[int, Use] = {}
+    for number, key in enumerate(keys):
+        rng = draw(split(seed, key))
+        at, count = 2 * number * number, choose(rng, USES)
+        for begun in range(count):
+            while at in found:
+                at += 1
+            found[at] = Use(key, begun, count - 1 - begun)
+            at += 1 + int(rng.random() * APART)
+    return found
