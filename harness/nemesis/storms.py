@@ -47,9 +47,8 @@ class Storm:
     def __init__(self, environment: Environment, system: System) -> None:
         self._environment = environment
         self._system = system
-        self._blowing: dict[int, asyncio.Task[None]] = {}
+        self._blowing: dict[int, asyncio.Task[list[str]]] = {}
         self._died: set[str] = set()
-        self._blows = 0
 
     async def invoke(self, invocation: Invocation) -> Mapping[str, Any]:
         how = invocation.value
@@ -63,9 +62,7 @@ class Storm:
     async def _calm(self, invocation: Invocation) -> Mapping[str, Any]:
         how, machines = invocation.value, self._environment.machines
         numbers = [how["strike"]] if "strike" in how else list(self._blowing)
-        for number in numbers:
-            if number in self._blowing:
-                await self._blowing.pop(number)
+        missed = [node for number in numbers if number in self._blowing for node in await self._blowing.pop(number)]
         nodes = how.get("nodes", list(self._environment.members))
         gone = [node for node in self._environment.members if not await machines[node].running()]
         died = sorted({*self._died.intersection(nodes), *await died_by_themselves(self._environment, gone)})
@@ -73,13 +70,17 @@ class Storm:
         seen: dict[str, Any] = {"died": died} if died else {}
         if "strike" in how:
             seen["stood"] = set(nodes).issubset(gone)
-            seen["blows"] = BLOWS
+            seen["blows"] = 1 + len(how["ups_s"])
         started = [node for node in gone if node in nodes]
         await each(self._system.start(self._environment, machines[node]) for node in started)
-        return await answering(self._environment, self._system, invocation, started, **seen)
+        answers = await answering(self._environment, self._system, invocation, started, **seen)
+        if missed:
+            return observed(invocation, False, f"a blow left the process on {', '.join(sorted(set(missed)))}", **seen)
+        return answers
 
-    async def _go_on(self, how: Mapping[str, Any]) -> None:
-        """The other blows; after the last one the nodes stay down."""
+    async def _go_on(self, how: Mapping[str, Any]) -> list[str]:
+        """The other blows; after the last one the nodes stay down. Returns the nodes that a blow missed."""
+        missed: list[str] = []
         for up_s in how["ups_s"]:
             starts = [asyncio.create_task(self._start(node)) for node in how["nodes"]]
             await asyncio.sleep(up_s)
@@ -87,7 +88,8 @@ class Storm:
                 start.cancel()
                 with suppress(asyncio.CancelledError):
                     await start
-            await self._blow(how)
+            missed += await self._blow(how)
+        return missed
 
     async def _start(self, node: str) -> None:
         machine = self._environment.machines[node]

@@ -59,6 +59,31 @@ def test_a_storm_whose_first_blow_misses_was_without_effect() -> None:
     with_nemesis("storm", scenario)
 
 
+def test_a_storm_of_which_a_later_blow_misses_was_without_effect() -> None:
+    async def scenario(s: Striking) -> None:
+        how = {**STORM, "power": False}
+        await s.start(**how)
+        machine, kill = s.environment.machines["n3"], s.environment.machines["n3"].kill
+        blows = 0
+
+        async def miss_once() -> None:
+            nonlocal blows
+            blows += 1
+            if blows != 3:
+                await kill()
+
+        async def start(environment: Any, struck: SimulatedMachine) -> None:
+            if not await struck.running():
+                await struck.start(Program("echo", (), simulate=Echo))
+
+        machine.kill = miss_once  # type: ignore[method-assign]
+        s.system.start = start  # type: ignore[method-assign, assignment]
+        stopped = await s.stop(**how)
+        assert (stopped["effective"], stopped["detail"]) == (False, "a blow left the process on n3")
+
+    with_nemesis("storm", scenario)
+
+
 class Frail(Echo):
     """Dies a while after each start."""
 
