@@ -126,7 +126,9 @@ def test_the_raft_example_is_linearizable_under_partitions_kills_and_pauses(ran,
 
 @pytest.mark.parametrize(("fault", "mistake"), [("partition", "stale"), ("kill", "no-fsync")])
 def test_the_mistakes_planted_in_the_raft_example_are_found(ran, fault, mistake):
-    done = ran("raft/raft_splitbrain.py", f"{RAFT} --faults {fault} --seed 1 --time-limit 20 --config mistake={mistake}")
+    done = ran(
+        "raft/raft_splitbrain.py", f"{RAFT} --faults {fault} --seed 1 --time-limit 20 --config mistake={mistake}"
+    )
     assert done.returncode == INVALID, done.stdout + done.stderr
     assert re.search(r"INVALID: linearizable: \d of 4 keys not linearizable as a cas-register", done.stdout)
 
