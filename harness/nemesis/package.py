@@ -33,6 +33,11 @@ class FaultPackage:
     strikes: tuple[Strike, ...] = ()
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """The families' names, as histories have them."""
+        return tuple(family.name for family in self.families)
+
+    @property
     def requires(self) -> frozenset[str]:
         """The abilities the environment must have."""
         return frozenset[str]().union(*(family.requires for family in self.families))

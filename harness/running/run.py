@@ -350,7 +350,7 @@ class _Run:
 
     def _check(self, history: History) -> Verdict:
         checkers = self._prepared.workload.checkers
-        return check_all(history, checks(checkers, self._experiment.faults, self._experiment.fail_if))
+        return check_all(history, checks(checkers, self._prepared.faults.names, self._experiment.fail_if))
 
     async def _collect_logs(self, environment: Environment) -> list[str]:
         """Keep what the nodes wrote. Returns what could not be kept, a sentence each."""
