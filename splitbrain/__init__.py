@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from splitbrain.harness.running.run import run
     from splitbrain.harness.system import (
         Connection,
+        Mutant,
         NodeImage,
         OperationFailed,
         ReplicaState,
@@ -48,7 +49,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AnomalyFound", "Call", "Checker", "Client", "Completion", "Connection", "Environment",
     "EnvironmentFailure", "Event", "Experiment", "History", "HistoryError", "Invocation", "Machine", "Model",
-    "NodeImage",
+    "Mutant", "NodeImage",
     "Operation", "OperationFailed", "Outcome", "Plan", "Program", "ReplicaAnswer", "ReplicaState", "Result",
     "Schema", "Siblings", "System", "UsageProblem", "Verdict", "VersionedStore", "Witness", "Workload",
     "__version__", "check", "check_all", "final_reads", "generators", "poll_replicas", "read", "run", "store",
@@ -69,7 +70,7 @@ _HOMES = {
     "harness.running.final_phase": "final_reads poll_replicas",
     "harness.running.results": "AnomalyFound Result",
     "harness.running.run": "run",
-    "harness.system": "Connection NodeImage OperationFailed ReplicaState Siblings System VersionedStore",
+    "harness.system": "Connection Mutant NodeImage OperationFailed ReplicaState Siblings System VersionedStore",
     "harness.workload": "Client Plan ReplicaAnswer Schema Workload",
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names.split()}

@@ -17,7 +17,7 @@ ROOT = Path(__file__).parent.parent
 # fmt: off
 FACE = [
     "AnomalyFound", "Call", "Checker", "Client", "Completion", "Connection", "Environment",
-    "EnvironmentFailure", "Event", "Experiment", "History", "HistoryError", "Invocation", "Machine", "Model", "NodeImage",
+    "EnvironmentFailure", "Event", "Experiment", "History", "HistoryError", "Invocation", "Machine", "Model", "Mutant", "NodeImage",
     "Operation", "OperationFailed", "Outcome", "Plan", "Program", "ReplicaAnswer", "ReplicaState", "Result",
     "Schema", "Siblings", "System", "UsageProblem", "Verdict", "VersionedStore", "Witness", "Workload",
     "__version__", "check", "check_all", "final_reads", "generators", "poll_replicas", "read", "run", "store",

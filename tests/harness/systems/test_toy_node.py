@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from splitbrain.harness.systems.toys.toy_node import ToyNode, encode
+from splitbrain.harness.systems.toys.toy_node import ToyNode, decode, encode
 
 ADDRESSES = {"n1": ("n1", 1), "n2": ("n2", 1)}
 CLIENT = ("client", 9)
@@ -16,7 +15,7 @@ class Paper:
     """A shell that keeps what it is given. durable: entries; pending: those that are not yet, with what to do then."""
 
     def __init__(self, durable: Sequence[bytes] = ()) -> None:
-        self.sent: list[tuple[list[Any], tuple[str, int]]] = []
+        self.sent: list[tuple[tuple[Any, ...], tuple[str, int]]] = []
         self.durable = list(durable)
         self.pending: list[tuple[Sequence[bytes], Callable[[], None]]] = []
         self.time = 0.0
@@ -25,7 +24,9 @@ class Paper:
         return self.time
 
     def send(self, datagram: bytes, to: tuple[str, int]) -> None:
-        self.sent.append((json.loads(datagram), to))
+        message = decode(datagram)
+        assert message is not None
+        self.sent.append((message, to))
 
     def call_later(self, delay_s: float, callback: Callable[[], None]) -> None:
         raise AssertionError("a right node needs no timer")
@@ -115,7 +116,7 @@ def test_another_node_passes_requests_on_and_answers_back() -> None:
     paper = Paper()
     toy = node(paper, "n2")
     ask(toy, 1, "read", "x")
-    assert paper.sent == [(["forward", "c", 1, "read", ["x"]], ("n1", 1))]
+    assert paper.sent == [(("forward", "c", 1, "read", ["x"]), ("n1", 1))]
     toy.received(encode("answer", "c", 7, "read", {"ok": 1}), ("n1", 1))
     assert paper.outcomes == []
     toy.received(encode("answer", "c", 1, "read", {"ok": 5}), ("n1", 1))
@@ -162,6 +163,12 @@ def test_a_transaction_reads_what_it_wrote() -> None:
 def test_a_datagram_that_is_no_message_is_ignored() -> None:
     paper = Paper()
     toy = node(paper)
-    for datagram in (b"", b"\xff", b"{}", b"[1]", b"null", b'["request"]', b'["hum", "c", 1, "read", []]'):
+    right = encode("request", "c", 1, "read", ["x"])
+    flipped = [
+        bytes(b ^ (1 << bit) if at == i else b for i, b in enumerate(right))
+        for at in range(len(right))
+        for bit in range(8)
+    ]
+    for datagram in (b"", b"\xff", bytes(4), right[:-1], right[4:], encode("hum", "c", 1, "read", []), *flipped):
         toy.received(datagram, CLIENT)
     assert (paper.sent, paper.pending) == ([], [])
