@@ -145,7 +145,10 @@ class ToyNode:
 
     def finish(self, request: Request, outcome: Mapping[str, Any]) -> None:
         """Answer."""
-        self.latest[request.client] = Latest(request.number, outcome)
+        # A client that gave up may have asked for something else meanwhile: that must not be forgotten, and done again.
+        latest = self.latest.get(request.client)
+        if latest is None or latest.number == request.number:
+            self.latest[request.client] = Latest(request.number, outcome)
         self.shell.send(request.answer(outcome), request.source)
 
     def outcome(self, op: str, args: list[Any], now: float) -> Mapping[str, Any]:

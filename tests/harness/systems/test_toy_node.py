@@ -172,3 +172,28 @@ def test_a_datagram_that_is_no_message_is_ignored() -> None:
     for datagram in (b"", b"\xff", bytes(4), right[:-1], right[4:], encode("hum", "c", 1, "read", []), *flipped):
         toy.received(datagram, CLIENT)
     assert (paper.sent, paper.pending) == ([], [])
+
+
+def test_an_answer_shows_nothing_that_was_done_after_it() -> None:
+    paper = Paper()
+    toy = node(paper)
+    ask(toy, 1, "add_element", "s", 1)
+    ask(toy, 2, "elements", "s")
+    ask(toy, 1, "add_element", "s", 2, client="d")
+    paper.sync()
+    assert paper.outcomes == [{"ok": None}, {"ok": [1]}, {"ok": None}]
+
+
+def test_a_request_that_was_given_up_does_not_hide_that_the_next_one_is_under_way() -> None:
+    paper = Paper()
+    toy = node(paper)
+    ask(toy, 1, "open_accounts", {"a": 5, "b": 0})
+    first, paper.pending = paper.pending, []
+    ask(toy, 2, "transfer", "a", "b", 2)
+    for entries, done in first:
+        paper.durable += entries
+        done()
+    ask(toy, 2, "transfer", "a", "b", 2)
+    ask(toy, 3, "balances")
+    paper.sync()
+    assert paper.outcomes[-1] == {"ok": {"a": 3, "b": 2}}
