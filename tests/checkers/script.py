@@ -63,7 +63,9 @@ class Script:
         got = value if seen is None else {**value, "seen": seen}
         return self._operation("put", key, value, got, at, process, "n1", type_, 1)
 
-    def delete(self, write: int, seen: Any, *, at: float, process: int = 0, type_: str = "ok", key: str = "r0") -> Script:
+    def delete(
+        self, write: int, seen: Any, *, at: float, process: int = 0, type_: str = "ok", key: str = "r0"
+    ) -> Script:
         value = {"write": write}
         got = value if seen is None else {**value, "seen": seen}
         return self._operation("delete", key, value, got, at, process, "n1", type_, 1)

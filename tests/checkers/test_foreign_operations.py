@@ -91,6 +91,7 @@ def test_an_element_that_was_removed_is_not_taken_for_lost() -> None:
 
 def test_what_a_session_promises_of_a_deleted_register_is_not_guessed() -> None:
     with pytest.raises(
-        HistoryError, match="line 4: a versioned register has no operation 'delete', asked by process 0; it has put and read"
+        HistoryError,
+        match="line 4: a versioned register has no operation 'delete', asked by process 0; it has put and read",
     ):
         checkers.check("sessions", golden("registers-deleted.jsonl"))

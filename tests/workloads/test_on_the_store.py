@@ -28,9 +28,7 @@ def go(folder: Path, workload: str, seed: int, config: dict[str, str], faults: t
     return run(experiment, out=folder, progress=Progress(quiet=True))
 
 
-@pytest.mark.parametrize(
-    "workload", ["registers", "carts", "counters", "grow-sets", "sessions", "causal", "staleness"]
-)
+@pytest.mark.parametrize("workload", ["registers", "carts", "counters", "grow-sets", "sessions", "causal", "staleness"])
 def test_a_store_that_keeps_its_promise_passes_under_faults(tmp_path: Path, workload: str) -> None:
     result = go(tmp_path, workload, 1, {}, ("partition", "kill"))
     assert result.status == "valid", result.reason

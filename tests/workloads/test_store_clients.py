@@ -88,9 +88,7 @@ def test_a_delete_that_is_indeterminate_says_what_it_had_seen_all_the_same() -> 
     client = RegistersClient(store)
     do(client, "put", {"write": 1})
     store.failing = {"delete": TIMEOUT}
-    assert do(client, "delete", {"write": 2}) == Completion(
-        "info", {"write": 2, "seen": [1]}, "timeout: no answer"
-    )
+    assert do(client, "delete", {"write": 2}) == Completion("info", {"write": 2, "seen": [1]}, "timeout: no answer")
 
 
 def test_what_failed_while_it_was_reading_certainly_did_not_happen() -> None:

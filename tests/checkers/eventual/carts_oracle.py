@@ -46,7 +46,9 @@ def carts(history: History) -> dict[str, Any]:
                 fates["lost"] += 1
         elif doubtful := [op for op in mine if op.outcome == "info"]:
             reads = [op for op in ops(history, "read") if op.outcome == "ok" and op.inv.key == cart]
-            before = [op for op in reads if op.comp and item in op.comp.value and all(op.end < w.inv.index for w in words)]
+            before = [
+                op for op in reads if op.comp and item in op.comp.value and all(op.end < w.inv.index for w in words)
+            ]
             may = any(may_take(taker, doubtful[-1]) for taker in takers)
             vanished += bool(words) and bool(before) and not any(held) and not may
         over = max((op.end if op.outcome == "ok" else float("inf") for op in mine if op.outcome != "fail"), default=-1)
@@ -61,7 +63,13 @@ def carts(history: History) -> dict[str, Any]:
                 unexpected.add((op.inv.key, item))
             elif outcomes == {"fail"}:
                 phantom.add((op.inv.key, item))
-    figures = {**fates, "missing": missing, "vanished": vanished, "phantom": len(phantom), "unexpected": len(unexpected)}
+    figures = {
+        **fates,
+        "missing": missing,
+        "vanished": vanished,
+        "phantom": len(phantom),
+        "unexpected": len(unexpected),
+    }
     # What nobody added is no item of the cart's, so neither is what came back of it.
     if fates["lost"] or phantom or unexpected:
         return {"verdict": "invalid", **figures}
@@ -97,7 +105,14 @@ def random_carts(random: Random) -> History:
             answer = sorted(held[cart]) if f in ("read", "checkout") else item
             held[cart] |= {item} if f == "add" else set()
             held[cart] -= {item} if f == "remove" else held[cart] if f == "checkout" else set()
-        note(process, outcome, f, cart, answer if outcome == "ok" else None, error=None if outcome == "ok" else "timeout: no")
+        note(
+            process,
+            outcome,
+            f,
+            cart,
+            answer if outcome == "ok" else None,
+            error=None if outcome == "ok" else "timeout: no",
+        )
         if outcome == "info":
             fresh += 1
             process = fresh

@@ -88,7 +88,11 @@ def missed_in_quiet(history: History, quiet_ns: int) -> dict[int, int] | None:
 
     found = {}
     for read in [op for op in mine if op.f == "read" and any(put.key == op.key for put in covers.puts.values())]:
-        homes = {op.node for op in polled if op.inv.key == read.key and op.outcome == "ok" and op.comp and op.comp.value["home"]}
+        homes = {
+            op.node
+            for op in polled
+            if op.inv.key == read.key and op.outcome == "ok" and op.comp and op.comp.value["home"]
+        }
         sheltered = len(nodes - homes) < len(homes)
         if any(start <= read.end_time and end > read.time for start, end in faults):
             continue

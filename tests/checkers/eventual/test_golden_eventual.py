@@ -131,7 +131,12 @@ CASES: list[GoldenCase] = [
     # It may have happened, or not.
     GoldenCase("eventual/registers-delete-indeterminate", LOST, {}, "valid", {"resurrected": 0, "surviving": 1}, ""),
     GoldenCase(
-        "eventual/registers-delete-failed", LOST, {}, "invalid", {"lost": 1, "deleted": 0, "failed": 1}, "nothing remains"
+        "eventual/registers-delete-failed",
+        LOST,
+        {},
+        "invalid",
+        {"lost": 1, "deleted": 0, "failed": 1},
+        "nothing remains",
     ),
     # The delete had not seen 3.
     GoldenCase(
@@ -174,7 +179,9 @@ CASES: list[GoldenCase] = [
     ),
     # The remove was over before milk was added again.
     GoldenCase("eventual/carts-added-again-and-lost", "carts", {}, "invalid", {"lost": 1, "taken": 0}, "that milk was"),
-    GoldenCase("eventual/carts-order-without-it", "carts", {}, "invalid", {"lost": 1, "taken": 1}, "that milk was added"),
+    GoldenCase(
+        "eventual/carts-order-without-it", "carts", {}, "invalid", {"lost": 1, "taken": 1}, "that milk was added"
+    ),
     # It may have taken all there was.
     GoldenCase("eventual/carts-checkout-indeterminate", "carts", {}, "valid", {"taken": 1, "lost": 0}, ""),
     GoldenCase("eventual/carts-remove-failed", "carts", {}, "invalid", {"lost": 1}, "that milk was added to cart0"),
