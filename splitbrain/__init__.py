@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from splitbrain.harness.simulation.programs.asyncio_program import asyncio_program
     from splitbrain.harness.system import (
         Connection,
+        Mutant,
         NodeImage,
         OperationFailed,
         ReplicaState,
@@ -52,10 +53,11 @@ if TYPE_CHECKING:
 __all__ = [
     "CLIENTS", "AnomalyFound", "Call", "Checker", "Client", "Completion", "Conditions", "Connection",
     "Environment", "EnvironmentFailure", "Event", "Experiment", "FaultFamily", "History", "HistoryError",
-    "Invocation", "Machine", "Model", "NodeImage", "Operation", "OperationFailed", "Outcome", "Plan",
-    "Program", "ReplicaAnswer", "ReplicaState", "Result", "Schema", "Siblings", "Strike", "System", "Targets",
-    "UsageProblem", "Verdict", "VersionedStore", "Witness", "Workload", "__version__", "asyncio_program",
-    "check", "check_all", "final_reads", "generators", "observed", "poll_replicas", "read", "run", "store",
+    "Invocation", "Machine", "Model", "Mutant", "NodeImage", "Operation", "OperationFailed", "Outcome",
+    "Plan", "Program", "ReplicaAnswer", "ReplicaState", "Result", "Schema", "Siblings", "Strike", "System",
+    "Targets", "UsageProblem", "Verdict", "VersionedStore", "Witness", "Workload", "__version__",
+    "asyncio_program", "check", "check_all", "final_reads", "generators", "observed", "poll_replicas", "read",
+    "run", "store",
 ]
 # fmt: on
 
@@ -77,7 +79,7 @@ _HOMES = {
     "harness.running.results": "AnomalyFound Result",
     "harness.running.run": "run",
     "harness.simulation.programs.asyncio_program": "asyncio_program",
-    "harness.system": "Connection NodeImage OperationFailed ReplicaState Siblings System VersionedStore",
+    "harness.system": "Connection Mutant NodeImage OperationFailed ReplicaState Siblings System VersionedStore",
     "harness.workload": "Client Plan ReplicaAnswer Schema Workload",
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names.split()}

@@ -18,10 +18,11 @@ ROOT = Path(__file__).parent.parent
 FACE = [
     "CLIENTS", "AnomalyFound", "Call", "Checker", "Client", "Completion", "Conditions", "Connection",
     "Environment", "EnvironmentFailure", "Event", "Experiment", "FaultFamily", "History", "HistoryError",
-    "Invocation", "Machine", "Model", "NodeImage", "Operation", "OperationFailed", "Outcome", "Plan",
-    "Program", "ReplicaAnswer", "ReplicaState", "Result", "Schema", "Siblings", "Strike", "System", "Targets",
-    "UsageProblem", "Verdict", "VersionedStore", "Witness", "Workload", "__version__", "asyncio_program",
-    "check", "check_all", "final_reads", "generators", "observed", "poll_replicas", "read", "run", "store",
+    "Invocation", "Machine", "Model", "Mutant", "NodeImage", "Operation", "OperationFailed", "Outcome",
+    "Plan", "Program", "ReplicaAnswer", "ReplicaState", "Result", "Schema", "Siblings", "Strike", "System",
+    "Targets", "UsageProblem", "Verdict", "VersionedStore", "Witness", "Workload", "__version__",
+    "asyncio_program", "check", "check_all", "final_reads", "generators", "observed", "poll_replicas", "read",
+    "run", "store",
 ]
 # fmt: on
 HEAVY = ("numpy", "scipy", "networkx", "paramiko", "docker", "click", "rich", "jinja2", "cryptography", "msgspec")

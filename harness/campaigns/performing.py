@@ -22,8 +22,8 @@ from splitbrain.checkers import History
 from splitbrain.checkers.histories.faults import faults
 from splitbrain.checkers.histories.history import Operation
 from splitbrain.checkers.histories.replica_polls import client_operations
+from splitbrain.harness.campaigns.failure_signature import signatures
 from splitbrain.harness.campaigns.outcomes import RunOutcome
-from splitbrain.harness.campaigns.signature import signatures
 from splitbrain.harness.campaigns.situations import occurred
 from splitbrain.harness.running.experiment import Experiment, UsageProblem
 from splitbrain.harness.running.interrupts import located

@@ -1,4 +1,4 @@
-"""Workers: where a campaign does its work, any `concurrent.futures.Executor`.
+"""Workers: where a campaign does its work, any `Executor` of Python's.
 
 1. A pool of processes here, each started afresh (`spawn`), so that imports are paid once in many runs. On several
    machines Dask's.
