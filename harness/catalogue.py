@@ -5,6 +5,7 @@ Entry-point groups: `splitbrain.workloads` and `splitbrain.systems`. Each entry 
 
 from __future__ import annotations
 
+from contextlib import suppress
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
@@ -28,6 +29,16 @@ def workload(name: str) -> Workload:
 def system(name: str) -> System:
     """The system of that name. Raises UnknownName."""
     found: System = _load(SYSTEMS, "system", name)
+    return found
+
+
+def offering(interface: str) -> list[str]:
+    """The names of the systems that offer the interface, sorted; those that can't be loaded are left out."""
+    found = []
+    for name in names(SYSTEMS):
+        with suppress(Exception):  # Loading one runs foreign code.
+            if interface in system(name).interfaces:
+                found.append(name)
     return found
 
 
