@@ -63,8 +63,8 @@ class Progress:
     def status(self, text: str, done: float = 0.0) -> None:
         """Show on the live line; where there is no terminal, as a line of its own every `LOGGED_S` seconds.
 
-        done: the share of the work that is done, from 0 to 1; from `TOLD_FROM` on, the line tells how long the rest will
-        take at this rate.
+        done: the share of the work that is done, from 0 to 1; from `TOLD_FROM` on, the line tells how long the rest
+        will take at this rate.
         """
         # Real time, not the run's: a simulation passes a minute in a blink, and must not flood the terminal.
         now = time.monotonic()
