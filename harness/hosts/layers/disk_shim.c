@@ -366,15 +366,15 @@ static void set_aside(const struct stat *st, char *aside) {
 
 static void synced(const struct stat *st, const char *aside, uint64_t since_ns, uint64_t names) {
     /* Up to which name a file's syncs are noted: without a new one since, another note would only fill the log. */
-    static struct { uint64_t file, names; } noted[64];
-    unsigned place = st->st_ino % 64;
+    static uint64_t noted[64];
+    /* Both in one word, for threads: another file's names must not pass for this one's. */
+    uint64_t *place = &noted[st->st_ino % 64], both = st->st_ino * 0x9E3779B97F4A7C15ULL ^ names;
     if (*aside)
         syscall(SYS_unlinkat, AT_FDCWD, aside, 0);
-    if (names && (noted[place].file != st->st_ino || noted[place].names != names)) {
+    if (names && __atomic_load_n(place, __ATOMIC_RELAXED) != both) {
         struct record record = {.kind = SYNC, .file = st->st_ino, .kept = since_ns};
         append("names", &record, 0, 0);
-        noted[place].names = names;
-        noted[place].file = st->st_ino;
+        __atomic_store_n(place, both, __ATOMIC_RELAXED);
     }
     if (S_ISDIR(st->st_mode))
         forget_kept(st->st_ino);
