@@ -100,9 +100,9 @@ def _converted(value: Any, annotation: Any) -> Any:
 
 _ALL = (
     Checker("lost-writes", "no acknowledged write vanished, from sets or versioned registers", lost_writes.check),
-    Checker("carts", "no item that was added to a cart is gone, unless it was removed or ordered", carts.check),
     Checker("siblings", "how many versions a read returned, and that none of them was superseded", siblings.check),
     Checker("convergence", "after the heal all replicas came to hold the same, and how soon", convergence.check),
+    Checker("carts", "no item that was added to a cart is gone, unless it was removed or ordered", carts.check),
     Checker("availability", "share of operations served, by fault; silences; time to recover", availability.check),
     Checker("latency", "percentiles of latency, under fault and without, against an SLA", latency.check),
     Checker("evidence", "the test was meaningful: operations, faults with effect, final reads", evidence.check),

@@ -13,10 +13,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
 from splitbrain.harness.environment import Environment, Machine
+
+USER: ContextVar[str] = ContextVar("user", default="")
+"""For whom a connection is made: "process 3" of the clients, or "" for the harness itself. What a simulated system's
+clients draw may hang on it, so that with one client less the others are what they were."""
 
 
 class OperationFailed(Exception):

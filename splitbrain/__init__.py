@@ -5,7 +5,7 @@
     result = run(Experiment("sets", faults=("partition",), seed=7))
     verdict = check("linearizable", read(open("history.jsonl", "rb")))
 
-1. This is the whole public face: what a test, a workload, a checker, a model or a system of one's own needs.
+1. This is the whole public face: what a test, a workload, a checker, a model, a fault or a system of one's own needs.
 2. A name is loaded when it is first used. `import splitbrain` loads nothing else, `import splitbrain.store` no harness.
 3. What is not here is not promised: a module below may move from one version to the next.
 """
@@ -25,7 +25,10 @@ if TYPE_CHECKING:
     from splitbrain.checkers.registry import Checker, check
     from splitbrain.checkers.verdict import Outcome, Verdict, Witness
     from splitbrain.harness import generators
-    from splitbrain.harness.environment import Environment, EnvironmentFailure, Machine, Program
+    from splitbrain.harness.environment import CLIENTS, Conditions, Environment, EnvironmentFailure, Machine, Program
+    from splitbrain.harness.nemesis.fault_family import FaultFamily, observed
+    from splitbrain.harness.nemesis.strike import Strike
+    from splitbrain.harness.nemesis.targets import Targets
     from splitbrain.harness.operation import Completion, Invocation
     from splitbrain.harness.running.experiment import Experiment, UsageProblem
     from splitbrain.harness.running.final_phase import final_reads, poll_replicas
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
     from splitbrain.harness.simulation.programs.asyncio_program import asyncio_program
     from splitbrain.harness.system import (
         Connection,
+        Mutant,
         NodeImage,
         OperationFailed,
         ReplicaState,
@@ -47,12 +51,12 @@ if TYPE_CHECKING:
 
 # fmt: off
 __all__ = [
-    "AnomalyFound", "Call", "Checker", "Client", "Completion", "Connection", "Environment",
-    "EnvironmentFailure", "Event", "Experiment", "History", "HistoryError", "Invocation", "Machine", "Model",
-    "NodeImage",
-    "Operation", "OperationFailed", "Outcome", "Plan", "Program", "ReplicaAnswer", "ReplicaState", "Result",
-    "Schema", "Siblings", "System", "UsageProblem", "Verdict", "VersionedStore", "Witness", "Workload",
-    "__version__", "asyncio_program", "check", "check_all", "final_reads", "generators", "poll_replicas", "read",
+    "CLIENTS", "AnomalyFound", "Call", "Checker", "Client", "Completion", "Conditions", "Connection",
+    "Environment", "EnvironmentFailure", "Event", "Experiment", "FaultFamily", "History", "HistoryError",
+    "Invocation", "Machine", "Model", "Mutant", "NodeImage", "Operation", "OperationFailed", "Outcome",
+    "Plan", "Program", "ReplicaAnswer", "ReplicaState", "Result", "Schema", "Siblings", "Strike", "System",
+    "Targets", "UsageProblem", "Verdict", "VersionedStore", "Witness", "Workload", "__version__",
+    "asyncio_program", "check", "check_all", "final_reads", "generators", "observed", "poll_replicas", "read",
     "run", "store",
 ]
 # fmt: on
@@ -65,14 +69,17 @@ _HOMES = {
     "checkers.linearizability.model": "Call Model",
     "checkers.registry": "Checker check",
     "checkers.verdict": "Outcome Verdict Witness",
-    "harness.environment": "Environment EnvironmentFailure Machine Program",
+    "harness.environment": "CLIENTS Conditions Environment EnvironmentFailure Machine Program",
+    "harness.nemesis.fault_family": "FaultFamily observed",
+    "harness.nemesis.strike": "Strike",
+    "harness.nemesis.targets": "Targets",
     "harness.operation": "Completion Invocation",
     "harness.running.experiment": "Experiment UsageProblem",
     "harness.running.final_phase": "final_reads poll_replicas",
     "harness.running.results": "AnomalyFound Result",
     "harness.running.run": "run",
     "harness.simulation.programs.asyncio_program": "asyncio_program",
-    "harness.system": "Connection NodeImage OperationFailed ReplicaState Siblings System VersionedStore",
+    "harness.system": "Connection Mutant NodeImage OperationFailed ReplicaState Siblings System VersionedStore",
     "harness.workload": "Client Plan ReplicaAnswer Schema Workload",
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names.split()}

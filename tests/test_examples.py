@@ -102,6 +102,14 @@ def test_the_workload_example_with_a_lock_and_no_fault_grants_each_name_once(ran
     assert re.search(r"✓ granted-once: each of \d+ names was granted to one user at most", done.stdout)
 
 
+def test_the_fault_example_takes_effect_and_siblings_lose_nothing(ran):
+    done = ran(
+        "two_regions.py", "splitbrain run registers --faults two_regions.py:TWO_REGIONS --seed 1 --time-limit 20"
+    )
+    assert done.returncode == VALID, done.stdout + done.stderr
+    assert re.search(r"two-regions took effect (once|\d+ times) and overlapped \d+ operations", done.stdout)
+
+
 def test_the_checker_example_judges_a_recorded_history(ran):
     command = "splitbrain check usernames/granted-twice.jsonl --checker granted-once"
     done = ran("usernames/granted_once.py", command)

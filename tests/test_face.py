@@ -16,11 +16,12 @@ import splitbrain
 ROOT = Path(__file__).parent.parent
 # fmt: off
 FACE = [
-    "AnomalyFound", "Call", "Checker", "Client", "Completion", "Connection", "Environment",
-    "EnvironmentFailure", "Event", "Experiment", "History", "HistoryError", "Invocation", "Machine", "Model", "NodeImage",
-    "Operation", "OperationFailed", "Outcome", "Plan", "Program", "ReplicaAnswer", "ReplicaState", "Result",
-    "Schema", "Siblings", "System", "UsageProblem", "Verdict", "VersionedStore", "Witness", "Workload",
-    "__version__", "asyncio_program", "check", "check_all", "final_reads", "generators", "poll_replicas", "read",
+    "CLIENTS", "AnomalyFound", "Call", "Checker", "Client", "Completion", "Conditions", "Connection",
+    "Environment", "EnvironmentFailure", "Event", "Experiment", "FaultFamily", "History", "HistoryError",
+    "Invocation", "Machine", "Model", "Mutant", "NodeImage", "Operation", "OperationFailed", "Outcome",
+    "Plan", "Program", "ReplicaAnswer", "ReplicaState", "Result", "Schema", "Siblings", "Strike", "System",
+    "Targets", "UsageProblem", "Verdict", "VersionedStore", "Witness", "Workload", "__version__",
+    "asyncio_program", "check", "check_all", "final_reads", "generators", "observed", "poll_replicas", "read",
     "run", "store",
 ]
 # fmt: on

@@ -42,7 +42,8 @@ LOST = "environment-lost"
 class Action:
     """Something that the nemesis did: it started or stopped a fault.
 
-    fault: the family. phase: whether it starts or stops one. nodes: the nodes that it names, if any.
+    fault: the family. phase: whether it starts or stops one. nodes: the nodes that it names, if any. Which node leads
+    is known only once it is done.
     """
 
     fault: str
@@ -52,7 +53,9 @@ class Action:
 
     @property
     def nodes(self) -> frozenset[str]:
-        return frozenset(self.invocation.value.get("nodes") or ())
+        done = self.completion.value if self.completion is not None else None
+        said = done if isinstance(done, Mapping) and "nodes" in done else self.invocation.value
+        return frozenset(said.get("nodes") or ())
 
     @property
     def strike(self) -> int | None:
@@ -138,11 +141,11 @@ def actions(history: History) -> list[Action]:
             continue
         for what in ("died", "members"):
             _hold_names(event, _evidence(event).get(what), what)
+        _hold_names(event, value.get("nodes"), "nodes")
         one = (event.f, str(value.get("strike")))
         if one in waiting:
             waiting.pop(one).completion = event
             continue
-        _hold_names(event, value.get("nodes"), "nodes")
         action = Action(str(value["fault"]), value["phase"], event)
         if "evidence" in value or event.error is not None:
             action.completion = event  # A history that keeps completions only.

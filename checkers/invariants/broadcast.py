@@ -82,7 +82,7 @@ def check(history: History) -> Verdict:
     Evidence: `attempted`, `acknowledged`, `failed` broadcasts; `reads`, `nodes`; `lost`, messages that no node has;
     `missing`, messages that some node lacks, the lost ones included, and `missing_from` of the first 100 [{key,
     message, nodes}]; `unexpected`, `phantom`, `duplicated`; `stable_latency_ms`, quantiles.
-    Raises HistoryError by rule 8. O(messages read).
+    Raises HistoryError by rule 8. O(reads * messages).
     """
     operations = operations_of(history, "a broadcast", ("broadcast", "read"), "broadcast")
     channels = _gather(operations)

@@ -7,6 +7,7 @@
 3. A value is sent to a log once, unless the send before failed. Offsets are integers.
 4. `assign` and `subscribe`, whose value is a list of keys or an object from keys to offsets, and `crash` say that a
    process polls from elsewhere now. What it polled before has no order with what it polls next.
+5. `debug-topic-partitions`, by which Jepsen's tests ask how the logs are, says nothing about records.
 
 Source of the shapes: jepsen.tests.kafka (Jepsen 0.3).
 """
@@ -24,6 +25,7 @@ from splitbrain.checkers.histories.values import identity, is_integer, is_name, 
 
 _RULE = 'an operation on logs needs a list of ["send", key, value] and ["poll"]'
 _RECORDS = "the answer to a poll needs an object of lists of [offset, value]"
+_DEBUG = "debug-topic-partitions"
 ANEW = frozenset({"assign", "subscribe", "crash"})
 
 
@@ -106,8 +108,9 @@ class Records:
 def records_of(history: History) -> dict[str | int | None, Records]:
     """The records by the history's own keys. Raises HistoryError. O(values sent and polled)."""
     found: dict[str | int | None, Records] = {}
-    for operation in operations_of(history, "a log", ("send", "poll", "txn", *sorted(ANEW))):
-        found.setdefault(operation.key, Records()).take(operation)
+    for operation in operations_of(history, "a log", ("send", "poll", "txn", *sorted(ANEW), _DEBUG)):
+        if operation.f != _DEBUG:
+            found.setdefault(operation.key, Records()).take(operation)
     return found
 
 

@@ -252,21 +252,22 @@ class Cluster:
         self.ended: BaseException | None = None
         self.results: list[WatchedResult] = []
 
-    def script(self, workload: str, operations: Sequence[Any], strikes: Sequence[Any] = ()) -> Result:
+    def script(self, workload: str | Workload, operations: Sequence[Any], strikes: Sequence[Any] = ()) -> Result:
         """Run a workload's clients on these operations, under these strikes, instead of drawing some.
 
         operations: each (seconds from the start, process, f, key, value, node), the last ones optional
-        (`replays.scripted.ScriptedOperation`). strikes: each a mapping (`nemesis.strike.Strike`), as schedule.json has
-        them. The concurrency is that of the operations, the faults those of the strikes. Else as `run`.
+        (`replays.scripted.ScriptedOperation`). strikes: each a mapping with family, at_s, for_s and how, as in a run's
+        schedule.json. The concurrency is that of the operations, the faults those of the strikes. Else as `run`.
         """
-        processes = [operation[1] for operation in operations if len(operation) > 1]
-        return self.run(
-            workload,
-            operations=operations,
-            strikes=strikes,
-            concurrency=1 + max((each for each in processes if isinstance(each, int)), default=0),
-            faults=tuple(dict.fromkeys(strike.get("family") for strike in strikes)),
-        )
+        from splitbrain.harness.replays.given import given
+
+        try:
+            arguments = given(operations, strikes)
+        except UsageProblem as problem:
+            refusal = str(problem)
+        else:
+            return self.run(workload, **arguments)
+        pytest.fail(refusal, pytrace=False)
 
     def run(self, workload: str | Workload, **changes: Any) -> Result:
         """Run a workload, by name or the thing itself; changes: fields of `Experiment` for this run.

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from splitbrain.checkers.histories.event import NEMESIS, Event
-from splitbrain.harness.generators import Context, Generator, Pending, Source, Step, Test, lift
+from splitbrain.harness.generators import Context, Generator, Pending, Source, Step, Test, Thread, lift
 from splitbrain.harness.operation import Invocation
 from splitbrain.harness.workload import Schema
 
@@ -72,13 +72,19 @@ def operation_problems(
         problems += _mismatch(invocation.value, schemas[invocation.f].invoked)
     if invocation.process is None:
         problems.append("no process is to do it")
-    elif not context.with_spare().is_free(invocation.process):
+    elif not context.with_spare().is_free(invocation.process) and not _is_idle_spare(invocation.process, context):
         problems.append("its process is not free")
     if invocation.node is not None and invocation.node not in test.nodes:
         problems.append(f"its node {invocation.node!r} is none of {', '.join(test.nodes)}")
     if invocation.time_ns is not None and invocation.time_ns < 0:
         problems.append(f"its time {invocation.time_ns} ns is before the start")
     return problems
+
+
+def _is_idle_spare(process: Thread, context: Context) -> bool:
+    """Whether it runs on a spare thread that waits for work. Only one of those is offered to generators as free."""
+    thread = context.thread(process)
+    return isinstance(thread, int) and thread >= context.concurrency and thread not in context.busy
 
 
 def completion_problems(schemas: Mapping[str, Schema], event: Event) -> list[str]:

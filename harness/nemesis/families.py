@@ -1,6 +1,7 @@
 """The fault families by name: ours, and those of other packages.
 
-1. Other packages add families through the entry-point group `splitbrain.faults`; each entry names a `FaultFamily`. They
+1. A family of one's own can be named by its place, `file.py:NAME`.
+2. Other packages add families through the entry-point group `splitbrain.faults`; each entry names a `FaultFamily`. They
    come after ours, and can't take the name of one of ours.
 """
 
@@ -25,6 +26,7 @@ from splitbrain.harness.nemesis.package import FaultPackage
 from splitbrain.harness.nemesis.schedule import Schedule
 from splitbrain.harness.nemesis.strike import Strike
 from splitbrain.harness.nemesis.targets import Targets
+from splitbrain.harness.places import is_place, thing_at
 from splitbrain.harness.suggestions import did_you_mean
 
 GROUP = "splitbrain.faults"
@@ -72,11 +74,22 @@ def fault_package(
 
 
 def _family(name: str, targets: Targets) -> FaultFamily:
-    known = families()
-    if name not in known:
-        raise ValueError(f"unknown fault {name!r}; known: {', '.join(sorted(known))}{did_you_mean(name, known)}")
-    family = known[name]
+    family = _placed(name) if is_place(name) else _known(name)
     if len(targets.nodes) < family.fewest_nodes:
         there = len(targets.nodes)
         raise ValueError(f"{name} needs at least {family.fewest_nodes} nodes, there are {there}; raise --nodes")
+    return family
+
+
+def _known(name: str) -> FaultFamily:
+    known = families()
+    if name not in known:
+        raise ValueError(f"unknown fault {name!r}; known: {', '.join(sorted(known))}{did_you_mean(name, known)}")
+    return known[name]
+
+
+def _placed(place: str) -> FaultFamily:
+    family = thing_at(place)
+    if not isinstance(family, FaultFamily):
+        raise ValueError(f"{place} is no FaultFamily but {type(family).__name__}; name the family that the file makes")
     return family

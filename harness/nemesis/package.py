@@ -5,11 +5,12 @@
    process may need the others to start, so they must be neither paused nor cut off.
 3. A strike hits members of the cluster only. If none of its nodes is one any more, it says neither that it took effect
    nor that not.
+4. Who leads is asked when a strike at the leader starts. Its stop means the same node, whoever leads by then.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,8 +19,9 @@ from splitbrain.harness.generators import Generator, phases
 from splitbrain.harness.nemesis.fault_family import FaultFamily
 from splitbrain.harness.nemesis.play import Play, invocation
 from splitbrain.harness.nemesis.strike import Strike
+from splitbrain.harness.nemesis.targets import LEADER
 from splitbrain.harness.operation import Invocation, Nemesis
-from splitbrain.harness.system import System
+from splitbrain.harness.system import Led, System
 
 AT_ONCE = 32
 """How many operations of the nemesis may be under way at once."""
@@ -31,6 +33,11 @@ class FaultPackage:
 
     families: tuple[FaultFamily, ...]
     strikes: tuple[Strike, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The families' names, as histories have them."""
+        return tuple(family.name for family in self.families)
 
     @property
     def requires(self) -> frozenset[str]:
@@ -51,29 +58,51 @@ class FaultPackage:
     def nemesis(self, environment: Environment, system: System) -> Nemesis:
         """One nemesis that performs the operations of all families."""
         nemeses = {family.name: family.nemesis(environment, system) for family in self.families}
-        return ByFamily(nemeses, environment.members, {each.name for each in self.families if each.changes_members})
+        changing = {each.name for each in self.families if each.changes_members}
+        return ByFamily(nemeses, environment, system, changing)
 
 
 class ByFamily:
     """A nemesis that hands each operation to its family's own.
 
-    members: of the cluster, at present. changing: families that change those, and name others too.
+    changing: families that change the members of the cluster, and name other nodes too.
     """
 
-    def __init__(self, nemeses: Mapping[str, Nemesis], members: Sequence[str], changing: Collection[str] = ()) -> None:
+    def __init__(
+        self,
+        nemeses: Mapping[str, Nemesis],
+        environment: Environment,
+        system: System,
+        changing: Collection[str] = (),
+    ) -> None:
         self._nemeses = nemeses
-        self._members = members
+        self._environment = environment
+        self._system = system
         self._changing = changing
+        self._leaders: dict[int, str] = {}
 
     async def invoke(self, invocation: Invocation) -> Mapping[str, Any]:
         family = invocation.value["fault"]
         if family not in self._nemeses:
             raise ValueError(f"no nemesis for {family!r}; there is one for {', '.join(self._nemeses)}")
+        if invocation.value.get("target") == LEADER:
+            leader = await self._leader(invocation.value["strike"])
+            if leader is None:
+                return {**invocation.value, "evidence": {"detail": "no node leads"}}
+            invocation = replace(invocation, value={**invocation.value, "nodes": [leader]})
         named = invocation.value.get("nodes", ())
-        present = [node for node in named if node in self._members]
+        present = [node for node in named if node in self._environment.members]
         if family in self._changing or len(present) == len(named):
             return await self._nemeses[family].invoke(invocation)
         if not present:
             return {**invocation.value, "evidence": {"detail": f"{', '.join(named)} left the cluster"}}
         struck = replace(invocation, value={**invocation.value, "nodes": present})
         return await self._nemeses[family].invoke(struck)
+
+    async def _leader(self, strike: int) -> str | None:
+        """Who led when the strike started (rule 4)."""
+        if strike not in self._leaders and isinstance(self._system, Led):
+            leader = await self._system.leader(self._environment)
+            if leader is not None:
+                self._leaders[strike] = leader
+        return self._leaders.get(strike)

@@ -16,7 +16,7 @@ from typing import Any
 
 from splitbrain.harness.environment import CLIENTS, Environment, Link, LinkObservation
 from splitbrain.harness.nemesis.fault_family import FaultFamily, holder, observed
-from splitbrain.harness.nemesis.targets import Targets, in_turn
+from splitbrain.harness.nemesis.targets import LEADER, Targets, in_turn
 from splitbrain.harness.operation import Invocation
 from splitbrain.harness.seeds import choose, draw, shuffled, split
 from splitbrain.harness.system import System
@@ -101,6 +101,7 @@ class Partitioner:
 
     def __init__(self, environment: Environment, system: System) -> None:
         self._network = environment.network
+        self._members = environment.members
 
     async def invoke(self, invocation: Invocation) -> Mapping[str, Any]:
         if invocation.value["phase"] == "start":
@@ -108,7 +109,7 @@ class Partitioner:
         return await self._heal(invocation)
 
     async def _cut(self, invocation: Invocation) -> Mapping[str, Any]:
-        wanted = {(source, target) for source, target in invocation.value["cut"]}
+        wanted = self._links_of(invocation)
         await self._network.cut(sorted(wanted), holder(invocation) or "")
         links = await self._network.observe()
         silent = sum(not link.heard for link in links if (link.source, link.target) in wanted)
@@ -118,9 +119,15 @@ class Partitioner:
         # A cut that took more than was asked for is another fault than the one the history would name.
         return observed(invocation, silent == len(wanted) and all(others), detail, links=_links(links))
 
+    def _links_of(self, invocation: Invocation) -> set[Link]:
+        """The links that a strike cuts; of one that isolates the leader, those of whoever led when it started."""
+        if "cut" in invocation.value:
+            return {(source, target) for source, target in invocation.value["cut"]}
+        return each_alone(invocation.value["nodes"], list(self._members))
+
     async def _heal(self, invocation: Invocation) -> Mapping[str, Any]:
         # The counters go with the cut, so they are read while it still stands, if it does.
-        mine = {(source, target) for source, target in invocation.value.get("cut", ())}
+        mine = self._links_of(invocation) if "strike" in invocation.value else set()
         cut = [link for link in await self._network.observe() if _cut_by(link, mine)]
         dropped = sum(link.dropped or 0 for link in cut)
         stood = {"stood": not any(link.heard for link in cut)} if cut else {}
@@ -180,7 +187,10 @@ def aimed(shapes: Mapping[str, Shape], targets: Targets, seed: int, turn: int) -
     known = dict(shapes)
     if shapes is PARTITIONS and targets.primaries:
         known["primaries"] = lambda nodes, rng: each_alone(choose(rng, targets.primaries), nodes)
-    shape = in_turn(sorted(known), seed, turn)
+    leader = [LEADER] * (shapes is PARTITIONS and targets.led)
+    shape = in_turn([*sorted(known), *leader], seed, turn)
+    if shape == LEADER:
+        return {"shape": shape, "target": LEADER, "nodes": sorted(targets.nodes)}
     cut = known[shape](targets.nodes, draw(split(seed, turn)))
     return {"shape": shape, "cut": [list(link) for link in sorted(cut)]}
 

@@ -40,7 +40,7 @@ def _family(
     silence_s: float = 0.0,
 ) -> FaultFamily:
     def aim(targets: Targets, seed: int, turn: int) -> Mapping[str, Any]:
-        kind = in_turn(kinds, seed, turn)
+        kind = in_turn(targets.kinds(*kinds), seed, turn)
         return {"target": kind, "nodes": targets.draw(kind, draw(split(seed, turn)))}
 
     return FaultFamily(
@@ -136,14 +136,14 @@ class Pauser:
 
 FAMILIES = (
     _family(
-        "kill", "kill -9 and restart one node, a minority, or all", Killer, "restart", ("one", "minority", "all"), 2
+        "kill", "kill -9 and restart: one node, some, or all", Killer, "restart", ("one", "minority", "some", "all"), 2
     ),
     _family(
         "terminate",
-        "SIGTERM and restart one node, a minority, or all",
+        "SIGTERM and restart: one node, some, or all",
         Terminator,
         "restart-terminated",
-        ("one", "minority", "all"),
+        ("one", "minority", "some", "all"),
         2,
     ),
     _family(

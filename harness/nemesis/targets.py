@@ -7,10 +7,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from splitbrain.harness.seeds import choose, draw, shuffled, split
-from splitbrain.harness.system import Partitioned, System, Tolerant
+from splitbrain.harness.system import Led, Partitioned, System, Tolerant
 
 KINDS = ("one", "minority", "majority", "all", "some")
 """How many nodes: `some` is any number, at random."""
+LEADER = "leader"
 
 
 @dataclass(frozen=True)
@@ -19,12 +20,18 @@ class Targets:
 
     nodes: their names. spares: of further nodes, which are no members at first. primaries: sets of nodes that hold the
     same keys, if the system says so. expendable: nodes that may lose what they hold: as many as the system tolerates.
+    led: the system can say which node leads.
     """
 
     nodes: tuple[str, ...]
     spares: tuple[str, ...] = ()
     primaries: tuple[tuple[str, ...], ...] = ()
     expendable: tuple[str, ...] = ()
+    led: bool = False
+
+    def kinds(self, *kinds: str) -> tuple[str, ...]:
+        """These kinds, and those that this system has besides: `primaries` and `leader`."""
+        return (*kinds, *["primaries"] * bool(self.primaries), *[LEADER] * self.led)
 
     def count(self, kind: str, rng: random.Random) -> int:
         """How many nodes that is, at least one. Raises KeyError for a kind that is none."""
@@ -39,9 +46,11 @@ class Targets:
         return numbers[kind]()
 
     def draw(self, kind: str, rng: random.Random) -> list[str]:
-        """Nodes of that kind, sorted. `primaries` names one of those sets, or one node where the system has none."""
+        """Nodes of that kind, sorted. Who leads is found out when the strike starts: until then it may be any node."""
         if kind == "primaries":
-            return sorted(choose(rng, self.primaries or [(node,) for node in self.nodes]))
+            return sorted(choose(rng, self.primaries))
+        if kind == LEADER:
+            return sorted(self.nodes)
         count = self.count(kind, rng)
         return sorted(shuffled(rng, self.nodes)[:count])
 
@@ -56,6 +65,7 @@ def targets(system: System, nodes: Sequence[str], spares: Sequence[str] = ()) ->
         tuple(spares),
         tuple(tuple(some) for some in owned),
         tuple(nodes[: max(0, tolerated)]),
+        isinstance(system, Led),
     )
 
 

@@ -12,8 +12,8 @@ from dataclasses import fields
 from typing import Any
 
 from splitbrain.harness.nemesis.strike import Strike
+from splitbrain.harness.replays.finding import Finding
 from splitbrain.harness.replays.scripted import ScriptedOperation
-from splitbrain.harness.replays.signature import Signature
 from splitbrain.harness.running.experiment import Experiment
 
 _WIDTH = 120
@@ -22,9 +22,9 @@ _LEFT_OUT = ("workload", "environment", "faults", "time_limit_s", "rate", "concu
 """What the script says itself, or what has no bearing on one."""
 
 
-def test_of(experiment: Experiment, signature: Signature) -> tuple[str, str]:
+def test_of(experiment: Experiment, finding: Finding) -> tuple[str, str]:
     """The name of the file, and its text."""
-    words = re.sub(r"\W+", "_", f"{experiment.workload} {signature.checker} {signature.kind}".lower()).strip("_")
+    words = re.sub(r"\W+", "_", f"{experiment.workload} {finding.checker} {finding.kind}".lower()).strip("_")
     given = {
         item.name: value
         for item in fields(experiment)
@@ -34,7 +34,7 @@ def test_of(experiment: Experiment, signature: Signature) -> tuple[str, str]:
     }
     operations = [_row(operation) for operation in experiment.operations or ()]
     lines = [
-        f'"""Shrunk from a run that failed: {signature}."""',
+        f'"""Shrunk from a run that failed: {finding}."""',
         "",
         "import pytest",
         "",
@@ -43,7 +43,7 @@ def test_of(experiment: Experiment, signature: Signature) -> tuple[str, str]:
         f"def test_{words}(cluster):",
         "    # When (s), process, operation, key, value, node.",
         *_listed("operations", operations),
-        *_listed("strikes", [_strike(strike) for strike in experiment.strikes or ()]),
+        *_listed("strikes", [_strike(*each) for each in enumerate(experiment.strikes or ())]),
         f'    cluster.script("{experiment.workload}", operations, strikes).require_valid()',
         "",
     ]
@@ -55,16 +55,10 @@ def _row(operation: ScriptedOperation) -> str:
     return f"({', '.join(_literal(value) for value in values)})"
 
 
-def _strike(strike: Strike) -> str:
-    return _literal(
-        {
-            "number": strike.number,
-            "family": strike.family,
-            "at_s": strike.at_s,
-            "for_s": strike.for_s,
-            "how": strike.how,
-        }
-    )
+def _strike(number: int, strike: Strike) -> str:
+    row = {"family": strike.family, "at_s": strike.at_s, "for_s": strike.for_s, "how": strike.how}
+    # A strike has its place as its number unless it says another; what is drawn for it hangs on that.
+    return _literal(row if strike.number == number else {"number": strike.number, **row})
 
 
 def _call(name: str, arguments: list[str]) -> list[str]:

@@ -3,7 +3,8 @@
 1. In simulation the same experiment is run again, and its history must be the same, byte for byte. Otherwise the first
    line that differs is told: the code has changed, or something in it is not deterministic.
 2. In containers, strikes and operations start at the times at which they did in the recorded run. What happens between
-   them is up to the machines, so histories are not compared. A finding is reproduced if the same signature comes again.
+   them is up to the machines, so histories are not compared. A finding is reproduced if the same checker finds the same
+   kind of anomaly again.
 3. A run is replayed where it was recorded, unless another environment is asked for.
 """
 
@@ -15,8 +16,8 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
+from splitbrain.harness.replays.finding import Finding, findings
 from splitbrain.harness.replays.recorded import RecordedRun, script
-from splitbrain.harness.replays.signature import Signature, signatures
 from splitbrain.harness.running.experiment import Experiment
 from splitbrain.harness.running.results import EXIT_CODES, Result, ResultsError
 from splitbrain.harness.running.run import run
@@ -57,7 +58,7 @@ class Replay:
     result: Result
     compared: bool
     difference: Difference | None
-    finding: Signature | None
+    finding: Finding | None
     reproduced: bool
 
     @property
@@ -99,7 +100,7 @@ def replay(before: RecordedRun, *, environment: str | None, out: Path, progress:
     anything starts.
     """
     history = before.history()
-    known = signatures(before.results())
+    known = findings(before.results())
     finding = known[0] if known else None
     chosen = environment or before.experiment.environment
     again = replace(before.experiment, environment=chosen)
@@ -110,7 +111,7 @@ def replay(before: RecordedRun, *, environment: str | None, out: Path, progress:
     if not compared and result.status == "broken":
         raise ResultsError(f"the replay is broken: {result.reason}; see {result.folder}")
     difference = differing(before.history_file, result.folder / before.history_file.name) if compared else None
-    return Replay(result, compared, difference, finding, finding in signatures(result.as_dict()))
+    return Replay(result, compared, difference, finding, finding in findings(result.as_dict()))
 
 
 def with_operations(experiment: Experiment, operations: tuple[Any, ...]) -> Experiment:

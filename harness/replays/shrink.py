@@ -1,6 +1,7 @@
 """Shrinking: from a run that failed to the smallest one that fails in the same way.
 
-1. The failure is kept by its signature. Every step is a simulated run that was judged like any other.
+1. The failure is kept by its finding: checker and kind of anomaly. Every step is a simulated run that was judged like
+   any other.
 2. Parameters first, for they cost least. Then the run is taken as it is, strikes and operations as values: strikes,
    operations, and at last values get smaller.
 3. The smallest run so far is always in its folder, as a run's folder like any other. An interrupt, or the end of the
@@ -23,24 +24,23 @@ from splitbrain.harness.catalogue import workload
 from splitbrain.harness.nemesis.strike import Strike
 from splitbrain.harness.replays import parameters, simpler_operations, simpler_strikes
 from splitbrain.harness.replays.ddmin import ddmin
+from splitbrain.harness.replays.finding import Finding, findings
 from splitbrain.harness.replays.recorded import RecordedRun, recorded, script
 from splitbrain.harness.replays.replay import with_operations
 from splitbrain.harness.replays.scripted import ScriptedOperation
 from splitbrain.harness.replays.shrunk_folder import ShrunkFolder
-from splitbrain.harness.replays.signature import Signature, signatures
 from splitbrain.harness.replays.trials import BudgetUsed, Trials
-from splitbrain.harness.running.experiment import Experiment, UsageProblem
-from splitbrain.harness.running.run import replaying
+from splitbrain.harness.running.experiment import Experiment, UsageProblem, replaying
 from splitbrain.harness.terminal import Progress
 
 PARAMETERS_SHARE = 0.4
 """Of the budget: what is left goes to strikes and operations, where each trial costs less."""
 
 
-def failure(before: RecordedRun) -> Signature:
+def failure(before: RecordedRun) -> Finding:
     """The failure of a run that is to be shrunk. Raises UsageProblem if it has none, ResultsError if it has no end."""
     results = before.results()
-    known = signatures(results)
+    known = findings(results)
     if not known:
         status = results.get("verdict", "unknown")
         raise UsageProblem(
@@ -211,7 +211,9 @@ class Shrinking:
     def _with(self, **changes: Any) -> Experiment:
         changed = replace(self.best, **changes)
         families = {strike.family for strike in changed.strikes or ()}
-        return replace(changed, faults=tuple(each for each in changed.faults if each in families))
+        # A fault that is named by its place (`file.py:NAME`) has another name as a family.
+        faults = tuple(each for each in changed.faults if each in families or ":" in each)
+        return replace(changed, faults=faults)
 
     def _with_strike(self, strike: Strike) -> Experiment:
         others = self.best.strikes or ()

@@ -14,13 +14,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from splitbrain.harness.replays.finding import Finding
 from splitbrain.harness.replays.pytest_file import test_of
-from splitbrain.harness.replays.signature import Signature
 from splitbrain.harness.report import ReportError
 from splitbrain.harness.report import write as write_report
-from splitbrain.harness.running.experiment import Experiment
+from splitbrain.harness.running.experiment import Experiment, replaying
 from splitbrain.harness.running.results import ResultsError
-from splitbrain.harness.running.run import replaying
 
 
 @dataclass
@@ -58,10 +57,10 @@ class ShrunkFolder:
         except ReportError as problem:
             raise ResultsError(str(problem)) from None
 
-    def write_test(self, experiment: Experiment, signature: Signature) -> None:
+    def write_test(self, experiment: Experiment, finding: Finding) -> None:
         """Write the test that fails. Only a run whose operations are values has one."""
         if experiment.operations is not None:
-            name, text = test_of(experiment, signature)
+            name, text = test_of(experiment, finding)
             self.test = self.path / name
             self.test.write_text(text, encoding="utf-8")
 

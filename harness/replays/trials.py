@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from itertools import count, islice
 from pathlib import Path
 
-from splitbrain.harness.replays.signature import Signature, signatures
+from splitbrain.harness.replays.finding import Finding, findings
 from splitbrain.harness.running.experiment import Experiment, UsageProblem
 from splitbrain.harness.running.run import run
 
@@ -38,13 +38,13 @@ class Trial:
     cpu_s: float
 
 
-def attempt(experiment: Experiment, wanted: Signature, out: Path) -> Trial:
+def attempt(experiment: Experiment, wanted: Finding, out: Path) -> Trial:
     """Run a candidate, in a folder of its own."""
     began = time.process_time()
     kept = None
     try:
         result = run(experiment, out=out, report=False)
-        if wanted in signatures(result.as_dict()):
+        if wanted in findings(result.as_dict()):
             kept = result.folder
     except UsageProblem:
         pass
@@ -61,7 +61,7 @@ class Trials:
     of them at once (`jobs`); None for this process alone. made: how many were run. cpu_s: what they took.
     """
 
-    wanted: Signature
+    wanted: Finding
     workspace: Path
     budget_s: float
     executor: Executor | None = None

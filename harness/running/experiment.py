@@ -13,6 +13,7 @@ import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from splitbrain.checkers.registry import find
@@ -156,7 +157,7 @@ class Experiment:
             )
             chosen.generator(plan)
             self._check_operations(chosen)
-            for name, options in checks(chosen.checkers, self.faults, self.fail_if).items():
+            for name, options in checks(chosen.checkers, faults.names, self.fail_if).items():
                 find(name).accept(options)
         except ValueError as problem:
             raise UsageProblem(str(problem)) from None
@@ -232,6 +233,11 @@ def checks(
         own = parsed(checkers.get("thresholds", {}).get("fail_if", ()))
         judging["thresholds"] = {"fail_if": [*(threshold.text for threshold in own), *fail_if]}
     return judging
+
+
+def replaying(folder: Path) -> str:
+    """The shell line that runs again what a run's folder has: for runs that no seed can tell."""
+    return shlex.join(["splitbrain", "replay", str(folder)])
 
 
 def _exactly(number: float) -> str:

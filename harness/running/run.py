@@ -13,7 +13,6 @@
 from __future__ import annotations
 
 import asyncio
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -32,7 +31,7 @@ from splitbrain.harness.replays.schedule_file import encode
 from splitbrain.harness.report import ReportError
 from splitbrain.harness.report import write as write_report
 from splitbrain.harness.running.deaths import deaths, log_end
-from splitbrain.harness.running.experiment import Experiment, Prepared, UsageProblem, checks
+from splitbrain.harness.running.experiment import Experiment, Prepared, UsageProblem, checks, replaying
 from splitbrain.harness.running.final_phase import with_final_stage
 from splitbrain.harness.running.interrupts import Interrupts, interrupting, located, named, of_a_run, run_really
 from splitbrain.harness.running.load import load_of
@@ -42,6 +41,7 @@ from splitbrain.harness.running.preparation import described, prepared_for
 from splitbrain.harness.running.recovery import PROBES, unrecovered
 from splitbrain.harness.running.results import Result, ResultsError, RunFolder, conclude, read_history
 from splitbrain.harness.simulation import run_simulated
+from splitbrain.harness.system import USER
 from splitbrain.harness.terminal import Progress
 from splitbrain.harness.workload import Client
 
@@ -83,11 +83,6 @@ def run(
         folder.write_schedule(encode(prepared.faults.strikes, experiment.operations))
         interrupts.check()
         return _Run(prepared, folder, progress or Progress(quiet=True), interrupts, report).go()
-
-
-def replaying(folder: Path) -> str:
-    """The shell line that runs again what a run's folder has: for runs that no seed can tell."""
-    return shlex.join(["splitbrain", "replay", str(folder)])
 
 
 class HarnessError(Exception):
@@ -215,6 +210,7 @@ class _Run:
         shared = prepared.workload.shared()
 
         async def open_client(process: int, node: str) -> Client:
+            USER.set(f"process {process}")
             connection = await prepared.system.connect(environment, node)
             return prepared.workload.client(connection, shared, prepared.plan.config)
 
@@ -349,8 +345,11 @@ class _Run:
         return result
 
     def _check(self, history: History) -> Verdict:
-        checkers = self._prepared.workload.checkers
-        return check_all(history, checks(checkers, self._experiment.faults, self._experiment.fail_if))
+        judging = checks(self._prepared.workload.checkers, self._prepared.faults.names, self._experiment.fail_if)
+        if self._experiment.operations is not None:
+            # What a run was given is what is wanted: it may be two operations, and a fault beside them.
+            judging["evidence"] = {"min_operations": 1}
+        return check_all(history, judging)
 
     async def _collect_logs(self, environment: Environment) -> list[str]:
         """Keep what the nodes wrote. Returns what could not be kept, a sentence each."""

@@ -34,7 +34,7 @@ import msgspec
 from sortedcontainers import SortedDict
 
 from splitbrain.harness.environment import DiskCondition, DiskObservation, PowerCut
-from splitbrain.harness.seeds import draw, fraction, split
+from splitbrain.harness.seeds import draw, split
 from splitbrain.harness.simulation.loop import VirtualLoop
 
 Record = tuple[str, bytes, bytes | None]
@@ -74,7 +74,6 @@ class SimulatedDisk:
         self._loop = loop
         self._times = times or DiskTimes()
         self._seed = seed
-        self._stalling = split(seed, "stall")
         self._condition = DiskCondition()
         self._refused = self._stalled = 0
         self._durable: defaultdict[str, SortedDict[bytes, bytes]] = defaultdict(SortedDict)
@@ -117,10 +116,10 @@ class SimulatedDisk:
 
     def _sync(self) -> None:
         self._syncing, self._waiting = self._waiting, []
-        times, number = self._times, self._syncing[0].number
-        stalls = fraction(split(self._stalling, number)) < times.stall
-        shortest_s, longest_s = times.stall_s if stalls else times.sync_s
-        took_s = shortest_s + (longest_s - shortest_s) * fraction(split(self._seed, number))
+        # One draw of 64 bits for two: a hash for each would cost more than all the rest of a sync.
+        times, (stalls, long) = self._times, divmod(split(self._seed, self._syncing[0].number), 1 << 32)
+        shortest_s, longest_s = times.stall_s if stalls * 2.0**-32 < times.stall else times.sync_s
+        took_s = shortest_s + (longest_s - shortest_s) * (long * 2.0**-32)
         if self._condition.stall_s:
             self._stalled += 1
             took_s += self._condition.stall_s

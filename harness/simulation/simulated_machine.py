@@ -81,7 +81,8 @@ class SimulatedMachine:
         self._starts = 0
         self._life = 0
         self._paused = False
-        self._clock = ClockSetting()
+        self._clock: ClockSetting | None = None
+        """None: it was never set."""
         self._clock_set_s = 0.0
         self._monotonic_set_s = 0.0
         """What the monotonic clock showed when the clock was set."""
@@ -96,21 +97,25 @@ class SimulatedMachine:
 
     def now(self) -> float:
         """Monotonic seconds."""
+        if self._clock is None:
+            return self._loop.time()
         since_s = self._loop.time() - self._clock_set_s
         return self._monotonic_set_s + since_s * (1 + self._clock.monotonic_drift)
 
     def wall_ns(self) -> int:
         """The calendar clock, nanoseconds since 1970."""
         clock, true_s = self._clock, self._loop.time()
+        if clock is None:
+            return EPOCH_NS + round(true_s * 1e9)
         return EPOCH_NS + round((true_s + clock.offset_s + clock.drift * (true_s - self._clock_set_s)) * 1e9)
 
     def call_at(self, when: float, callback: Callback, *args: Any) -> Timer:
         """Call back at this moment (monotonic seconds), or when resumed after it."""
         timer = Timer()
-        true_s = (when - self.now()) / (1 + self._clock.monotonic_drift)
-        if self._clock_set_s:
+        true_s = when - self.now()
+        if self._clock is not None:
             # Rounded down, the clock would not quite show that moment, and who asks again would ask without end.
-            true_s += TICK_S
+            true_s = true_s / (1 + self._clock.monotonic_drift) + TICK_S
         self._loop.deliver(max(0.0, true_s), self._fire, self._life, timer, callback, args)
         return timer
 

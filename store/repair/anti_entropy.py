@@ -98,7 +98,7 @@ class AntiEntropy:
         return {"roots": roots, "unfinished": self._hosted.unfinished}
 
     def _rest(self) -> None:
-        share = 0.75 + self._bits(10) / 2048
+        share = 0.75 + self._bits(11) / 4096
         self._core.after(self._core.config.anti_entropy_s * share, self._round)
 
     def _round(self) -> None:

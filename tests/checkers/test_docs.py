@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from splitbrain.checkers import check, read
 from splitbrain.checkers.registry import CHECKERS
 from splitbrain.harness.doors.commands import cli
 
@@ -55,3 +56,9 @@ def test_the_readme_shows_what_a_check_prints(monkeypatch: pytest.MonkeyPatch) -
         r"^```\n\$ splitbrain (check .*)\n([^`]*)```$", (ROOT / "README.md").read_text(), re.M
     )[0]
     assert CliRunner().invoke(cli, command.split()).output == printed
+
+
+@pytest.mark.parametrize(("at", "name", "outcome"), [(0, "kafka", "valid"), (1, "lock", "unknown")])
+def test_the_histories_on_the_page_are_what_their_checkers_read(at: int, name: str, outcome: str) -> None:
+    shown = re.findall(r"```jsonl\n(.*?)```", PAGE, re.DOTALL)[at]
+    assert check(name, read(line.encode() for line in shown.splitlines(keepends=True))).outcome == outcome

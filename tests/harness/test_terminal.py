@@ -65,7 +65,7 @@ def test_a_line_of_status_tells_how_long_the_rest_will_take(
     now = 100.0
     monkeypatch.setattr("splitbrain.harness.terminal.time.monotonic", lambda: now)
     with Progress(quiet=False) as progress:
-        # 30 s for a quarter; then all but the recovery is done, of which nobody knows how long it takes.
+        # 30 s for a quarter. The load is over then, and a recovery takes as long as it takes.
         for now, done in ((110.0, 0.0), (130.0, 0.25), (220.0, 1.0), (240.0, 1.2)):
             progress.status(f"at {now}", done)
     assert capsys.readouterr().err == "at 110.0\nat 130.0  1 min 30 s left\nat 220.0\nat 240.0\n"

@@ -15,7 +15,7 @@ from typing import Any
 
 from splitbrain.harness.environment import Environment, EnvironmentFailure, Machine, Program
 from splitbrain.harness.seeds import draw, split
-from splitbrain.harness.system import Mutant, NodeImage, OperationFailed, ReplicaState, Siblings
+from splitbrain.harness.system import USER, Mutant, NodeImage, OperationFailed, ReplicaState, Siblings
 from splitbrain.harness.systems.dynamo.simulated_node import SimulatedNode
 from splitbrain.harness.systems.dynamo.store_image import image
 from splitbrain.harness.systems.dynamo.store_space import SPACE
@@ -95,9 +95,10 @@ class Dynamo:
     async def connect(self, environment: Environment, node: str) -> DynamoConnection:
         loop = asyncio.get_running_loop()
         number = next(self.connections)
-        # The moment is virtual in simulation, so this repeats. On real machines it does not, and neither do incarnation
-        # ids: a second run with the same seed must not look like a replay of the first.
-        bits = draw(split(self.seed, f"client {number} at {loop.time()!r}")).getrandbits
+        # On real machines the moment never comes again, and neither do incarnation ids: a second run with the same seed
+        # must not look like a replay of the first. In simulation it must; and a process has one client for each node.
+        whose = f"{USER.get() or number}" if environment.name == "sim" else f"{number} at {loop.time()!r}"
+        bits = draw(split(self.seed, f"client of {whose} for {node}")).getrandbits
         core = ClientCore(
             [(environment.machines[node].host, PORT)],
             secret=self._secret,

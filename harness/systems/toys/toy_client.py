@@ -8,13 +8,12 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from splitbrain.harness.environment import Address, Endpoint, Environment
 from splitbrain.harness.system import OperationFailed
-from splitbrain.harness.systems.toys.toy_node import encode
+from splitbrain.harness.systems.toys.toy_node import decode, encode
 
 RETRY_S = 0.25
 PATIENCE_S = 2.0
@@ -61,7 +60,10 @@ class ToyConnection:
         return outcome["ok"]
 
     def _received(self, datagram: bytes, source: Address) -> None:
-        _, client, number, _, outcome = json.loads(datagram)
+        message = decode(datagram)
+        if message is None:
+            return
+        _, client, number, _, outcome = message
         awaited = client == self._client and number == self._number
         if awaited and self._answer is not None and not self._answer.done():
             self._answer.set_result(outcome)

@@ -5,7 +5,8 @@
 2. A client numbers its requests, and has one under way at a time. A request that is sent again is not done again: its
    answer is repeated.
 3. A node that can't reach the primary does not answer. So the system may be unavailable, and is never wrong.
-4. A datagram is a JSON list: kind, client, number, operation, and its arguments or outcome. Any other is ignored.
+4. A datagram is a checksum and a JSON list: kind, client, number, operation, and its arguments or outcome. Any other
+   is ignored, so one that was corrupted on its way is as good as lost.
 
 A node touches nothing but its shell, and imports nothing but the standard library and its neighbours.
 """
@@ -13,6 +14,7 @@ A node touches nothing but its shell, and imports nothing but the standard libra
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -91,10 +93,10 @@ class ToyNode:
 
     def received(self, datagram: bytes, source: Address) -> None:
         """A datagram has come."""
-        try:
-            kind, client, number, op, args = json.loads(datagram)
-        except (ValueError, TypeError):
+        message = decode(datagram)
+        if message is None:
             return
+        kind, client, number, op, args = message
         match kind:
             case "request" if op == "ready":
                 self.shell.send(encode("answer", client, number, op, {"ok": True}), source)
@@ -143,7 +145,10 @@ class ToyNode:
 
     def finish(self, request: Request, outcome: Mapping[str, Any]) -> None:
         """Answer."""
-        self.latest[request.client] = Latest(request.number, outcome)
+        # A client that gave up may have asked for something else meanwhile: that must not be forgotten, and done again.
+        latest = self.latest.get(request.client)
+        if latest is None or latest.number == request.number:
+            self.latest[request.client] = Latest(request.number, outcome)
         self.shell.send(request.answer(outcome), request.source)
 
     def outcome(self, op: str, args: list[Any], now: float) -> Mapping[str, Any]:
@@ -160,4 +165,13 @@ class ToyNode:
 
 def encode(kind: str, client: str, number: int, op: str, content: Any) -> bytes:
     """A message as a datagram (rule 4)."""
-    return json.dumps([kind, client, number, op, content]).encode()
+    message = json.dumps([kind, client, number, op, content]).encode()
+    return zlib.crc32(message).to_bytes(4, "big") + message
+
+
+def decode(datagram: bytes) -> tuple[str, str, int, str, Any] | None:
+    """The message in a datagram; None if it is none."""
+    if len(datagram) <= 4 or zlib.crc32(datagram[4:]).to_bytes(4, "big") != datagram[:4]:
+        return None
+    kind, client, number, op, content = json.loads(datagram[4:])
+    return kind, client, number, op, content

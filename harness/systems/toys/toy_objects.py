@@ -2,7 +2,8 @@
 
 1. The same operations at the same times give the same state and answers, so a journal of them is all that a node needs.
 2. An operation that is refused changes nothing.
-3. Time is an argument: seconds on the primary's monotonic clock. Only leases depend on it.
+3. What an answer holds is never changed afterwards: it is sent only once it is durable.
+4. Time is an argument: seconds on the primary's monotonic clock. Only leases depend on it.
 
 It imports nothing but the standard library, for it runs in containers too.
 """
@@ -55,7 +56,7 @@ class Objects:
             "cas": self._cas,
             "transact": self._transact,
             "add_element": self._add_element,
-            "elements": lambda key: self.sets.get(key, []),
+            "elements": lambda key: list(self.sets.get(key, [])),
             "enqueue": lambda key, value: self.queues.setdefault(key, []).append(value),
             "dequeue": lambda key: self.queues[key].pop(0) if self.queues.get(key) else None,
             "add": self._add,

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from splitbrain.checkers.histories.formats import read
 from splitbrain.checkers.invariants.kafka import KINDS, check
 from tests.checkers.lines import Lines
 
@@ -90,3 +91,18 @@ def test_every_kind_of_anomaly_has_its_words_and_the_gravest_is_the_witness() ->
     assert verdict.witness is not None
     assert verdict.witness.data["kind"] == "lost"
     assert all(KINDS.values())
+
+
+def test_a_history_of_jepsen_is_read_as_it_is() -> None:
+    lines = [
+        "{:process 0, :type :invoke, :f :subscribe, :value [3]}",
+        "{:process 0, :type :ok, :f :subscribe, :value [3]}",
+        "{:process 0, :type :invoke, :f :send, :value [[:send 3 1]]}",
+        "{:process 0, :type :ok, :f :send, :value [[:send 3 [0 1]]]}",
+        "{:process 0, :type :invoke, :f :txn, :value [[:send 3 2] [:poll]]}",
+        "{:process 0, :type :ok, :f :txn, :value [[:send 3 [1 2]] [:poll {3 [[1 2]]}]]}",
+        "{:process 1, :type :invoke, :f :debug-topic-partitions, :value [3]}",
+        "{:process 1, :type :ok, :f :debug-topic-partitions, :value {:x 1}}",
+    ]
+    verdict = check(read([line.encode() + b"\n" for line in lines]))
+    assert (verdict.outcome, verdict.evidence["anomalies"]) == ("invalid", {"lost": 1})

@@ -11,13 +11,14 @@ import pytest
 
 from splitbrain.checkers.histories.event import encode
 from splitbrain.checkers.histories.history import History
+from splitbrain.harness.environment import Environment
 from splitbrain.harness.generators import Test, any_of, clients, nemesis, repeat, stagger, time_limit
 from splitbrain.harness.interpreting.interpreter import Interpreter, OperationClient
 from splitbrain.harness.nemesis import AT_ONCE, FaultPackage, Targets, fault_package
 from splitbrain.harness.operation import Invocation
 from splitbrain.harness.simulation import run_simulated
 from tests.harness.fixed_latency import play
-from tests.harness.nemesis.echo_system import echo_cluster
+from tests.harness.nemesis.echo_system import EchoSystem, echo_cluster
 
 NODES = ("n1", "n2", "n3", "n4", "n5")
 
@@ -116,3 +117,79 @@ def test_under_all_faults_each_took_effect_and_the_end_is_whole_again() -> None:
     last_second = [operation for operation in history.operations if operation.invocation.index > recovered]
     assert len(last_second) > 30 and all(operation.outcome == "ok" for operation in last_second)
     assert any(operation.outcome == "info" for operation in history.operations)
+
+
+class LedSystem(EchoSystem):
+    """The first node that runs leads."""
+
+    async def leader(self, environment: Environment) -> str | None:
+        running = [node for node in environment.members if await environment.machines[node].running()]
+        return running[0] if running else None
+
+
+def struck(phase: str, **more: object) -> Invocation:
+    value = {"fault": "kill", "phase": phase, "strike": 4, "target": "leader", "nodes": list(NODES), **more}
+    return Invocation("kill" if phase == "start" else "restart", value)
+
+
+def test_a_strike_at_the_leader_hits_whoever_leads_when_it_starts_and_its_stop_means_the_same_node() -> None:
+    async def main() -> None:
+        environment, _ = await echo_cluster(NODES, seed=1)
+        nemesis = package("kill").nemesis(environment, LedSystem())
+        await environment.machines["n1"].kill()
+        killed = await nemesis.invoke(struck("start"))
+        assert (killed["nodes"], killed["evidence"]["detail"]) == (["n2"], "process gone on n2")
+        restarted = await nemesis.invoke(struck("stop"))
+        assert (restarted["nodes"], restarted["evidence"]["detail"]) == (["n2"], "n2 answers again")
+        assert not await environment.machines["n1"].running()
+
+    run_simulated(main)
+
+
+def test_where_no_node_leads_a_strike_at_the_leader_proves_nothing() -> None:
+    async def main() -> None:
+        environment, _ = await echo_cluster(NODES, seed=1)
+        for machine in environment.machines.values():
+            await machine.kill()
+        done = await package("kill").nemesis(environment, LedSystem()).invoke(struck("start"))
+        assert done["evidence"] == {"detail": "no node leads"}
+
+    run_simulated(main)
+
+
+def test_a_leader_is_isolated_by_a_partition() -> None:
+    async def main() -> None:
+        environment, _ = await echo_cluster(NODES, seed=1)
+        nemesis = package("partition").nemesis(environment, LedSystem())
+        value = {"fault": "partition", "strike": 4, "shape": "leader", "target": "leader", "nodes": list(NODES)}
+        cut = await nemesis.invoke(Invocation("start-partition", {**value, "phase": "start"}))
+        assert cut["evidence"]["detail"] == "8 of 8 directed links silent, 12 others heard"
+        assert {
+            link["source"] for link in cut["evidence"]["links"] if not link["heard"] and link["target"] != "n1"
+        } == {"n1"}
+        healed = await nemesis.invoke(Invocation("stop-partition", {**value, "phase": "stop"}))
+        assert healed["evidence"]["stood"] and healed["evidence"]["effective"]
+
+    run_simulated(main)
+
+
+def test_leaders_are_aimed_at_only_where_the_system_says_who_leads() -> None:
+    def kinds(led: bool) -> set[str]:
+        targets = Targets(NODES, led=led)
+        package = fault_package(["kill"], targets, seed=1, time_limit_s=600, commands_s=0.1)
+        return {strike.how["target"] for strike in package.strikes}
+
+    assert kinds(led=True) - kinds(led=False) == {"leader"}
+
+
+def test_a_strike_hits_members_only_and_one_at_nodes_that_left_proves_nothing() -> None:
+    async def main() -> None:
+        environment, system = await echo_cluster(NODES, seed=1)
+        nemesis = package("kill").nemesis(environment, system)
+        environment.members.remove("n2")
+        killed = await nemesis.invoke(struck("start", target="minority", nodes=["n2", "n3"]))
+        assert killed["nodes"] == ["n3"] and await environment.machines["n2"].running()
+        gone = await nemesis.invoke(struck("start", target="one", nodes=["n2"]))
+        assert gone["evidence"] == {"detail": "n2 left the cluster"}
+
+    run_simulated(main)

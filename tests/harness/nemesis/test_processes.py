@@ -138,10 +138,10 @@ def test_a_restart_waits_for_no_node_that_is_paused_and_a_resume_for_none_that_w
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
 def test_targets_take_turns_and_a_strike_holds_the_processes_it_hits(family: FaultFamily) -> None:
     sizes = {"one": 1, "minority": 2, "majority": 3, "all": 5}
-    kinds = {"kill": 3, "terminate": 3, "pause": 4}[family.name]
+    kinds = {"kill": 4, "terminate": 4, "pause": 4}[family.name]
     struck = [family.aim(Targets(NODES), 5, turn) for turn in range(2 * kinds)]
     for how in struck:
-        assert len(how["nodes"]) == sizes[how["target"]]
+        assert how["target"] == "some" or len(how["nodes"]) == sizes[how["target"]]
         assert set(family.holds(how)) == {("process", node) for node in how["nodes"]}
     for first in (0, kinds):
         assert len({how["target"] for how in struck[first : first + kinds]}) == kinds

@@ -11,10 +11,10 @@ import pytest
 from splitbrain.checkers import History
 from splitbrain.checkers.histories.event import Event, encode
 from splitbrain.harness.nemesis import Strike
+from splitbrain.harness.replays.finding import Finding, findings
 from splitbrain.harness.replays.recorded import recorded, script
 from splitbrain.harness.replays.replay import Difference, differing, replay
 from splitbrain.harness.replays.scripted import ScriptedOperation
-from splitbrain.harness.replays.signature import Signature, signatures
 from splitbrain.harness.running.experiment import Experiment
 from splitbrain.harness.running.results import ResultsError
 from splitbrain.harness.running.run import run
@@ -56,7 +56,7 @@ def test_a_simulated_run_is_the_same_byte_for_byte(folders: dict[str, Path], tmp
 
 def test_what_was_found_and_whether_it_came_again_is_told(folders: dict[str, Path], tmp_path: Path) -> None:
     again = replay(recorded(folders["given"]), environment=None, out=tmp_path, progress=QUIET)
-    assert again.finding == Signature("siblings", "false siblings") and again.reproduced
+    assert again.finding == Finding("siblings", "false siblings") and again.reproduced
     assert again.as_dict()["reproduced"] == "yes" and again.as_dict()["same"] is True
     assert replay(recorded(folders["drawn"]), environment=None, out=tmp_path, progress=QUIET).finding is None
 
@@ -158,7 +158,7 @@ def _cut(history: Path) -> None:
     history.write_bytes(b"".join(lines[: len(lines) // 2]))
 
 
-def test_a_signature_is_a_checker_and_the_kind_of_its_anomaly() -> None:
+def test_a_finding_is_a_checker_and_the_kind_of_its_anomaly() -> None:
     results = {
         "checkers": {
             "lost-writes": {"verdict": "valid"},
@@ -167,6 +167,6 @@ def test_a_signature_is_a_checker_and_the_kind_of_its_anomaly() -> None:
             "mine": {"verdict": "invalid", "witness": {"text": "wrong", "data": None}},
         }
     }
-    assert signatures(results) == (Signature("siblings", "explosion"), Signature("mine", ""))
-    assert [str(each) for each in signatures(results)] == ["siblings: explosion", "mine"]
-    assert signatures({"verdict": "broken", "reason": "no history"}) == ()
+    assert findings(results) == (Finding("siblings", "explosion"), Finding("mine", ""))
+    assert [str(each) for each in findings(results)] == ["siblings: explosion", "mine"]
+    assert findings({"verdict": "broken", "reason": "no history"}) == ()

@@ -2,29 +2,36 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any, Literal
 
 import pytest
 
 from splitbrain.checkers.histories.event import Event
+from splitbrain.harness.generators import clients
+from splitbrain.harness.interpreting.validation import validated
 from splitbrain.harness.operation import Completion, Invocation
 from splitbrain.harness.replays.schedule_file import UnreadableSchedule, encode, read_schedule
 from splitbrain.harness.replays.scripted import ScriptedOperation, scripted
 from splitbrain.harness.simulation import run_simulated
+from splitbrain.harness.workload import Schema
 from tests.harness.interpreter_fixture import InterpreterFixture
 
 Operation = ScriptedOperation
+SCHEMAS = (Schema("add", invoked=Any, ok=Any), Schema("read", invoked=None, ok=Any))
 
 
-def invoked(*operations: Operation, takes_s: float = 0.01, outcome: str = "ok", spares: int = 5) -> list[Event]:
+def invoked(
+    *operations: Operation, takes_s: float = 0.01, outcome: Literal["ok", "info"] = "ok", spares: int = 5
+) -> list[Event]:
     """The invocations of two processes that are given these operations, each of which takes so long."""
 
     async def answer(invocation: Invocation) -> Completion:
         await asyncio.sleep(takes_s)
-        return Completion(outcome, invocation.value)  # type: ignore[arg-type]
+        return Completion(outcome, invocation.value, "lost: no answer" if outcome == "info" else None)
 
     async def main() -> list[Event]:
         fixture = InterpreterFixture(answer, concurrency=2, spare_clients=spares)
-        return await fixture.run(scripted(operations))
+        return await fixture.run(clients(validated(SCHEMAS, scripted(operations))))
 
     return [event for event in run_simulated(main) if event.type == "invoke"]
 
@@ -42,10 +49,13 @@ def test_each_operation_starts_at_its_time_on_its_process_through_its_node() -> 
 
 
 def test_an_operation_whose_process_is_busy_is_done_by_its_successor_and_so_are_the_later_ones() -> None:
-    events = invoked(*(Operation(at_s, 0, "add", "s0", at_s) for at_s in (0.0, 0.5, 3.0)), takes_s=1.0)
-    assert [(event.time / 1e9, event.value) for event in events] == [(0.0, 0.0), (0.5, 0.5), (3.0, 3.0)]
-    first, successor, later = [event.process for event in events]
-    assert first == 0 and successor not in (0, 1) and later == successor
+    # The second one is busy while a third process takes over, so another spare one waits beside it at the end.
+    script = [Operation(at_s, process, "add", "s0") for at_s, process in ((0.0, 0), (0.2, 1), (0.5, 0), (0.6, 1))]
+    events = invoked(*script, Operation(3.0, 0, "add", "s0"), Operation(3.0, 1, "add", "s0"), takes_s=1.0)
+    assert [event.time / 1e9 for event in events] == [0.0, 0.2, 0.5, 0.6, 3.0, 3.0]
+    zero, one, for_zero, for_one, later_zero, later_one = [event.process for event in events]
+    assert (zero, one) == (0, 1) and len({zero, one, for_zero, for_one}) == 4
+    assert (later_zero, later_one) == (for_zero, for_one)
 
 
 def test_a_process_that_was_retired_goes_on_under_another_number_on_its_own_thread() -> None:

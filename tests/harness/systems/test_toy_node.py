@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from splitbrain.harness.systems.toys.toy_node import ToyNode, encode
+from splitbrain.harness.systems.toys.toy_node import ToyNode, decode, encode
 
 ADDRESSES = {"n1": ("n1", 1), "n2": ("n2", 1)}
 CLIENT = ("client", 9)
@@ -16,7 +15,7 @@ class Paper:
     """A shell that keeps what it is given. durable: entries; pending: those that are not yet, with what to do then."""
 
     def __init__(self, durable: Sequence[bytes] = ()) -> None:
-        self.sent: list[tuple[list[Any], tuple[str, int]]] = []
+        self.sent: list[tuple[tuple[Any, ...], tuple[str, int]]] = []
         self.durable = list(durable)
         self.pending: list[tuple[Sequence[bytes], Callable[[], None]]] = []
         self.time = 0.0
@@ -25,7 +24,9 @@ class Paper:
         return self.time
 
     def send(self, datagram: bytes, to: tuple[str, int]) -> None:
-        self.sent.append((json.loads(datagram), to))
+        message = decode(datagram)
+        assert message is not None
+        self.sent.append((message, to))
 
     def call_later(self, delay_s: float, callback: Callable[[], None]) -> None:
         raise AssertionError("a right node needs no timer")
@@ -115,7 +116,7 @@ def test_another_node_passes_requests_on_and_answers_back() -> None:
     paper = Paper()
     toy = node(paper, "n2")
     ask(toy, 1, "read", "x")
-    assert paper.sent == [(["forward", "c", 1, "read", ["x"]], ("n1", 1))]
+    assert paper.sent == [(("forward", "c", 1, "read", ["x"]), ("n1", 1))]
     toy.received(encode("answer", "c", 7, "read", {"ok": 1}), ("n1", 1))
     assert paper.outcomes == []
     toy.received(encode("answer", "c", 1, "read", {"ok": 5}), ("n1", 1))
@@ -162,6 +163,37 @@ def test_a_transaction_reads_what_it_wrote() -> None:
 def test_a_datagram_that_is_no_message_is_ignored() -> None:
     paper = Paper()
     toy = node(paper)
-    for datagram in (b"", b"\xff", b"{}", b"[1]", b"null", b'["request"]', b'["hum", "c", 1, "read", []]'):
+    right = encode("request", "c", 1, "read", ["x"])
+    flipped = [
+        bytes(b ^ (1 << bit) if at == i else b for i, b in enumerate(right))
+        for at in range(len(right))
+        for bit in range(8)
+    ]
+    for datagram in (b"", b"\xff", bytes(4), right[:-1], right[4:], encode("hum", "c", 1, "read", []), *flipped):
         toy.received(datagram, CLIENT)
     assert (paper.sent, paper.pending) == ([], [])
+
+
+def test_an_answer_shows_nothing_that_was_done_after_it() -> None:
+    paper = Paper()
+    toy = node(paper)
+    ask(toy, 1, "add_element", "s", 1)
+    ask(toy, 2, "elements", "s")
+    ask(toy, 1, "add_element", "s", 2, client="d")
+    paper.sync()
+    assert paper.outcomes == [{"ok": None}, {"ok": [1]}, {"ok": None}]
+
+
+def test_a_request_that_was_given_up_does_not_hide_that_the_next_one_is_under_way() -> None:
+    paper = Paper()
+    toy = node(paper)
+    ask(toy, 1, "open_accounts", {"a": 5, "b": 0})
+    first, paper.pending = paper.pending, []
+    ask(toy, 2, "transfer", "a", "b", 2)
+    for entries, done in first:
+        paper.durable += entries
+        done()
+    ask(toy, 2, "transfer", "a", "b", 2)
+    ask(toy, 3, "balances")
+    paper.sync()
+    assert paper.outcomes[-1] == {"ok": {"a": 3, "b": 2}}
