@@ -22,12 +22,12 @@ FAULT_SETS: Sequence[tuple[str, ...]] = (
     ("partition", "kill"),
     ("wipe", "kill", "one-way"),
     ("storm", "packets"),
-    ("membership", "partition"),
+    ("membership", "partition", "stalled-disk"),
     ("power-cut", "wipe", "clock"),
     ("partition", "flapping", "pause"),
     ("wipe", "rolling-restart", "clients"),
     ("bit-flip", "failing-disk", "bridge"),
-    ("terminate", "full-disk", "stalled-disk", "timers"),
+    ("terminate", "full-disk", "timers"),
 )
 
 NODES = (3, 5, 7, 9)
