@@ -80,7 +80,7 @@ def with_small_values(operations: Operations) -> Operations:
 
 
 def with_first_keys(operations: Operations) -> tuple[Operations, int]:
-    """With keys numbered from 0 on (`r7` becomes `r0`), and how many there are. Keys without a number stay."""
+    """With keys numbered from 0 on ("r7" becomes "r0"), and how many there are. Keys without a number stay."""
     keys = sorted({each.key for each in operations if each.key is not None})
     names = {key: f"{key.rstrip('0123456789')}{at}" for at, key in enumerate(keys) if key[-1:].isdecimal()}
     renamed = tuple(

@@ -21,6 +21,7 @@ from splitbrain.store.actions import Bits
 from splitbrain.store.coordination.quorum import quorum
 from splitbrain.store.coordination.request import Admitted
 from splitbrain.store.coordination.routing import Routing
+from splitbrain.store.defects import RESTART_REDOES_RETRIES, STALLED_PUTS_DONE
 from splitbrain.store.errors import StoreError
 from splitbrain.store.parts import Core
 from splitbrain.store.repair.hinted_handoff import Handoff
@@ -76,6 +77,7 @@ class Reception:
             return
         core = self._core
         stale = isinstance(request, Put) and core.now < self._catching_up_until
+        stale = stale and core.config.defect != STALLED_PUTS_DONE
         unknown = isinstance(request, Put) and self._may_have_been_done(incoming, forwarded)
         try:
             admitted = _admit(core, request, request_id)
@@ -104,6 +106,8 @@ class Reception:
 
     def _may_have_been_done(self, incoming: Incoming, forwarded: Forward | None) -> bool:
         """Whether this node's previous incarnation may have done the put (rule 4)."""
+        if self._core.config.defect == RESTART_REDOES_RETRIES:
+            return False
         has_dot = forwarded is not None and forwarded.dot is not None
         return incoming.retried and not has_dot and self._core.now - self._started < ANSWER_KEPT_S
 
