@@ -13,10 +13,12 @@ from pathlib import Path
 
 import pytest
 
+CLI = (sys.executable, "-m", "splitbrain.harness.doors.cli")
+
 
 def splitbrain(*words, cwd, **options):
     return subprocess.run(
-        [sys.executable, "-m", "splitbrain.harness.doors.cli", *map(str, words)],
+        [*CLI, *map(str, words)],
         cwd=cwd,
         capture_output=True,
         text=True,
@@ -306,9 +308,7 @@ def test_one_seed_gives_one_history_byte_for_byte_whatever_the_hash_seed(tmp_pat
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
 def test_an_interrupted_simulation_is_judged_up_to_there_whatever_else_is_sent(tmp_path, number):
     words = ["run", "sets", "--time-limit", "3000", "--faults", "partition", "--seed", "3", "--out", str(tmp_path)]
-    run = subprocess.Popen(
-        [sys.executable, "-m", "splitbrain.harness.doors.cli", *words], stderr=subprocess.PIPE, text=True
-    )
+    run = subprocess.Popen([*CLI, *words], stderr=subprocess.PIPE, text=True)
     history = tmp_path / "latest/history.jsonl"
     deadline = time.monotonic() + 60
     while not (history.exists() and history.stat().st_size > 10_000):
@@ -326,16 +326,8 @@ def test_an_interrupted_simulation_is_judged_up_to_there_whatever_else_is_sent(t
 
 def test_output_that_can_not_be_printed_is_an_error_and_a_reader_that_left_is_not(lost, tmp_path):
     cwd, _ = lost
-    check = [
-        sys.executable,
-        "-m",
-        "splitbrain.harness.doors.cli",
-        "check",
-        "runs/latest/history.jsonl",
-        "--checker",
-        "evidence",
-    ]
-    run = [sys.executable, "-m", "splitbrain.harness.doors.cli", "run", "sets", "--time-limit", "2", "--seed", "1"]
+    check = [*CLI, "check", "runs/latest/history.jsonl", "--checker", "evidence"]
+    run = [*CLI, "run", "sets", "--time-limit", "2", "--seed", "1"]
     for words in (check, [*run, "--out", str(tmp_path)]):
         with Path("/dev/full").open("w") as full:
             done = subprocess.run(words, cwd=cwd, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
@@ -357,17 +349,7 @@ def test_output_that_can_not_be_printed_is_an_error_and_a_reader_that_left_is_no
 
 def test_standard_input_may_be_compressed_and_must_be_open(tmp_path):
     text = b"{:type :invoke, :f :read, :process 0}\n{:type :ok, :f :read, :process 0, :value 1}\n"
-    check = [
-        sys.executable,
-        "-m",
-        "splitbrain.harness.doors.cli",
-        "check",
-        "-",
-        "--checker",
-        "latency",
-        "--option",
-        "sla_ms=6",
-    ]
+    check = [*CLI, "check", "-", "--checker", "latency", "--option", "sla_ms=6"]
     for written in (text, gzip.compress(text)):
         done = subprocess.run(check, cwd=tmp_path, input=written, capture_output=True, timeout=60)
         assert done.returncode == 0, done
@@ -408,7 +390,7 @@ def test_workers_do_not_outlive_a_command_that_was_killed(tmp_path):
                 lines.append(json.dumps(event) + "\n")
     (tmp_path / "history.jsonl").write_text("".join(lines))
     words = ["check", "history.jsonl", "--checker", "linearizable", "--model", "slow_model:Slow", "--jobs", "2"]
-    with subprocess.Popen([sys.executable, "-m", "splitbrain.harness.doors.cli", *words], cwd=tmp_path) as check:
+    with subprocess.Popen([*CLI, *words], cwd=tmp_path) as check:
         deadline = time.monotonic() + 60
         while not list(tmp_path.glob("worker-*")):
             assert time.monotonic() < deadline and check.poll() is None
