@@ -38,16 +38,16 @@ def _generator(plan: Plan) -> Generator:
     busy, keys = plan.keys("t"), _keys(plan)
     resting = keys[len(busy) :]
 
-    def put(number: int) -> Invocation:
-        some = resting if number < len(resting) else busy
-        return Invocation("put", {"write": number}, some[number % len(some)])
+    first = numbered(lambda number: Invocation("put", {"write": number}, resting[number]), len(resting))
+    puts = numbered(lambda number: Invocation("put", {"write": len(resting) + number}, busy[number % len(busy)]))
 
     def read_through(number: int) -> Invocation:
         lap, at = divmod(number, len(resting))
         return Invocation("read", key=resting[at], node=plan.nodes[(lap + at) % len(plan.nodes)])
 
     reads = numbered(lambda number: Invocation("read", key=busy[number % len(busy)]))
-    return mix(plan.seed, (3, numbered(put)), (2, reads), (4, numbered(read_through)), (1, replica_polls(plan, keys)))
+    rest = mix(plan.seed, (2, puts), (1, reads), (6, numbered(read_through)), (1, replica_polls(plan, keys)))
+    return sequence(first, rest)
 
 
 WORKLOAD = Workload(
