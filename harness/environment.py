@@ -77,7 +77,8 @@ class Program:
     files: path -> contents, written with mode 0600 before the start.
     data: the directory whose contents are the node's durable state, or None.
     simulate: builds the process inside a simulated machine; None if the system can't be simulated. It is
-    given the `simulated_machine.SimulatedMachine` and returns a `SimulatedProcess`.
+    given the `simulated_machine.SimulatedMachine` and returns a `SimulatedProcess`. `asyncio_program(main)` is one,
+    for any program written for asyncio.
     """
 
     name: str
