@@ -129,7 +129,7 @@ def _difference(first: Result, second: Result) -> str:
 
 
 def _files(folder: Path) -> dict[str, bytes]:
-    # The report of what goes into the bin was not drawn.
+    # The run drew none: most runs are valid, and nothing of those is kept.
     with contextlib.suppress(ReportError):
         write_report(folder)
     return {
