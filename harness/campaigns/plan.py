@@ -56,9 +56,11 @@ class CampaignPlan:
         faults = self._sets[(index + index // lcm(len(self._dealt), len(self._sets))) % len(self._sets)]
         experiment = replace(plain, faults=faults, fault_interval_s=dealing.INTERVAL_S if faults else None)
         # A turn through the fault sets with the settings as they are, and one with settings that are drawn.
-        if index // len(self._sets) % 2 == 0:
+        turn, place = divmod(index, len(self._sets))
+        if turn % 2 == 0:
             return experiment
-        experiment = self._settled(experiment, draw(split(split(self.seed, "settings"), index)))
+        dealt = turn // 2 * len(self._sets) + place
+        experiment = self._settled(experiment, draw(split(split(self.seed, "settings"), index)), dealt)
         # With some settings no copy may be lost, so that nothing that destroys one may strike.
         return replace(experiment, faults=self._possible(experiment, faults))
 
@@ -139,13 +141,19 @@ class CampaignPlan:
             return False
         return True
 
-    def _settled(self, experiment: Experiment, rng: random.Random) -> Experiment:
-        """With keys and the system's settings drawn, but for those that were given, and that its workload rests on."""
+    def _settled(self, experiment: Experiment, rng: random.Random, dealt: int | None = None) -> Experiment:
+        """With keys and the system's settings drawn, but for those that were given, and that its workload rests on.
+
+        dealt: how many experiments were so before; then the choices of the first dimension are dealt in turn.
+        """
         chosen = workload(experiment.workload)
         drawn = self._known(chosen.name, {"keys": choose(rng, dealing.KEYS)})
-        for dimension in self.tested.space if isinstance(self.tested, Configurable) else ():
+        for number, dimension in enumerate(self.tested.space if isinstance(self.tested, Configurable) else ()):
+            choices = shuffled(rng, dimension)
+            if dealt is not None and number == 0:
+                choices = [*dimension[dealt % len(dimension) :], *dimension[: dealt % len(dimension)]]
             # The first that so few nodes can carry.
-            for settings in shuffled(rng, dimension):
+            for settings in choices:
                 if self._configurable({**drawn, **settings, **self.config}, experiment.nodes):
                     drawn |= settings
                     break
