@@ -84,7 +84,7 @@ class Load:
         if step is None:
             return None
         offered, after = step
-        load = replace(self, inner=after, since_ns=since_ns)
+        load = self._with(after, since_ns)
         if isinstance(offered, Pending) and end_ns is not None:
             wake_ns = end_ns if offered.until_ns is None else min(offered.until_ns, end_ns)
             return Pending(wake_ns), load
@@ -106,14 +106,23 @@ class Load:
         return max(limit_ns, self.healed_ns + seconds(QUIET_S))
 
     def update(self, test: Test, context: Context, event: Event) -> Generator:
-        load = replace(self, inner=self.inner.update(test, context, event))
+        inner = self.inner.update(test, context, event)
+        load = self if inner is self.inner else self._with(inner, self.since_ns)
         if event.process == NEMESIS:
             value = event.value
             if isinstance(value, dict) and "evidence" in value and value.get("phase") == "stop":
                 return replace(load, strikes=load.strikes - 1, healed_ns=event.time, writes=0, ok=frozenset())
             return load
         if event.type == "invoke":
-            names = load.names | {event.f}
-            counted = any(event.f in kind for kind in writes_among(names))
-            return replace(load, names=names, writes=load.writes + counted)
-        return replace(load, ok=load.ok | {event.f}) if event.type == "ok" else load
+            return load._invoked(event.f)
+        return replace(load, ok=load.ok | {event.f}) if event.type == "ok" and event.f not in load.ok else load
+
+    def _invoked(self, f: str) -> Load:
+        if self.healed_ns is None and f in self.names:
+            return self
+        names = self.names | {f}
+        counted = any(f in kind for kind in writes_among(names))
+        return replace(self, names=names, writes=self.writes + counted)
+
+    def _with(self, inner: Generator, since_ns: int | None) -> Load:
+        return Load(inner, self.limit_ns, self.strikes, since_ns, self.healed_ns, self.names, self.writes, self.ok)
