@@ -12,6 +12,7 @@ import pytest
 from tests.house import ROOT
 
 pytest.importorskip("kademlia")
+from tests.harness.simulation.programs import kademlia_nodes
 from tests.harness.simulation.programs.kademlia_nodes import EPISODES, NODES, drive
 
 DIGEST = """
@@ -52,6 +53,13 @@ def test_a_table_that_was_cut_in_two_stays_so_after_the_heal():
         found = drive(seed, ("partition",))
         assert found.lost
         assert all(0 < len(nodes) < len(NODES) for nodes in found.lost.values())
+
+
+def test_three_hours_after_the_heal_it_still_is(monkeypatch):
+    monkeypatch.setattr(kademlia_nodes, "SETTLE_S", 3 * 3600.0)
+    found = drive(1, ("partition",))
+    assert found.lost
+    assert all(0 < len(nodes) < len(NODES) for nodes in found.lost.values())
 
 
 def test_a_pause_loses_nothing():
