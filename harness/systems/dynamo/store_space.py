@@ -22,6 +22,7 @@ SPACE: Sequence[Sequence[Mapping[str, str]]] = (
         FRAGILE,
         {"n": "2", "r": "1", "w": "2"},
         {"n": "3", "r": "3", "w": "1"},
+        {"n": "4", "r": "2", "w": "3"},
         {"n": "5", "r": "3", "w": "3"},
     ),
     ({}, {}, {"strategy": "1"}, {"strategy": "2"}),
