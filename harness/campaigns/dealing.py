@@ -22,12 +22,12 @@ FAULT_SETS: Sequence[tuple[str, ...]] = (
     ("partition", "kill"),
     ("wipe", "kill", "one-way"),
     ("storm", "packets"),
-    ("membership", "partition", "stalled-disk"),
+    ("membership", "partition", "terminate"),
     ("power-cut", "wipe", "clock"),
     ("partition", "flapping", "pause"),
     ("wipe", "rolling-restart", "clients"),
-    ("bit-flip", "failing-disk", "bridge"),
-    ("terminate", "full-disk", "timers"),
+    ("bit-flip", "stalled-disk", "bridge"),
+    ("full-disk", "failing-disk", "timers"),
 )
 
 NODES = (3, 5, 7, 9)
