@@ -11,8 +11,9 @@ from __future__ import annotations
 import shutil
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import Executor, Future
+from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import count, islice
 from pathlib import Path
@@ -72,21 +73,26 @@ class Trials:
 
     def first(self, candidates: Iterable[Experiment]) -> tuple[int, Trial] | None:
         """The first candidate that keeps the failure, and its place among them. Raises BudgetUsed."""
+        with closing(self._made_in_order(candidates)) as made:
+            return next(((place, trial) for place, trial in enumerate(made) if trial.folder is not None), None)
+
+    def keeping(self, candidates: Iterable[Experiment]) -> list[Trial]:
+        """Those candidates that keep the failure; all are run. Raises BudgetUsed."""
+        return [trial for trial in self._made_in_order(candidates) if trial.folder is not None]
+
+    def _made_in_order(self, candidates: Iterable[Experiment]) -> Generator[Trial, None, None]:
         waiting = iter(candidates)
         running: deque[Future[Trial]] = deque()
-        place = 0
         try:
             while True:
                 self._check()
                 for candidate in islice(waiting, self.jobs - len(running)):
                     running.append(self._submit(candidate))
                 if not running:
-                    return None
+                    return
                 done = running.popleft().result()
                 self._count(done)
-                if done.folder is not None:
-                    return place, done
-                place += 1
+                yield done
         finally:
             for future in running:
                 if not future.cancel():
