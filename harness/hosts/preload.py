@@ -40,7 +40,11 @@ SECOND_NS = 1_000_000_000
 # A server reads its clock many times a second; longer than this only one that does nothing.
 READ_PATIENCE_S = 0.5
 READ_INTERVAL_S = 0.02
-BLIND = {1: "it writes files by stdio, inside libc", 2: "it wrote more without a sync than the undo log holds"}
+BLIND = {
+    1: "it writes files by stdio, inside libc",
+    2: "it wrote more without a sync than the undo log holds",
+    4: "what it removes can't be kept, as its data folder is a file system of its own",
+}
 _AGENT = Path(__file__).with_name("agent")
 _CLOCK = struct.Struct("<QqqdQ")
 # In one write with what it left behind so far, set to zero: nothing of before is taken for the new condition's doing.

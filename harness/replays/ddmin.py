@@ -17,20 +17,21 @@ First = Callable[[Iterable[tuple[T, ...]]], int | None]
 """Which of the lists is the first that still shows it; None: none does."""
 
 
-def ddmin(items: Sequence[T], first: First[T]) -> tuple[T, ...]:
-    """A 1-minimal part of the items. first: is asked about parts that are shorter than what was found so far.
+def ddmin(items: Sequence[T], first: First[T], *, or_none: bool = True) -> tuple[T, ...]:
+    """A 1-minimal part of the items. first: is asked about parts that are shorter than what was found so far. or_none:
+    whether it may be empty.
 
     >>> wanted = {3, 7}
     >>> ddmin(range(10), lambda parts: next((at for at, part in enumerate(parts) if wanted <= set(part)), None))
     (3, 7)
     """
     kept = tuple(items)
-    if kept and first([()]) is not None:
+    if or_none and kept and first([()]) is not None:
         return ()
     size = (len(kept) + 1) // 2
     while kept and size < len(kept):
         before = len(kept)
-        kept = _swept(kept, size, first)
+        kept = _swept(kept, size, first, 0 if or_none else 1)
         # Only a sweep that finds nothing shows that no single item can go.
         if size > 1:
             size = min((size + 1) // 2, max(1, (len(kept) + 1) // 2))
@@ -39,13 +40,13 @@ def ddmin(items: Sequence[T], first: First[T]) -> tuple[T, ...]:
     return kept
 
 
-def _swept(items: tuple[T, ...], size: int, first: First[T]) -> tuple[T, ...]:
-    """The items without the pieces of this size that can go, from the last to the first.
+def _swept(items: tuple[T, ...], size: int, first: First[T], least: int) -> tuple[T, ...]:
+    """The items without the pieces of this size that can go, from the last to the first. least: so many stay.
 
     What came last is the likeliest to go: nothing that follows hangs on it.
     """
     kept, end = items, len(items)
-    while end > 0:
+    while end > 0 and len(kept) - min(size, len(kept)) >= least:
         ends = range(end, 0, -size)
         place = first(kept[: max(0, each - size)] + kept[each:] for each in ends)
         if place is None:

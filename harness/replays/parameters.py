@@ -19,7 +19,7 @@ SEED_MAX = 2**32
 
 @dataclass(frozen=True)
 class Size:
-    """The most of each parameter; keys: of the workload's configuration, where it has any."""
+    """The most of each parameter. keys: of each count in the workload's configuration."""
 
     time_limit_s: float
     rate: float
@@ -55,8 +55,9 @@ def halved(experiment: Experiment, parameter: str, defaults: Mapping[str, str]) 
             return replace(experiment, concurrency=experiment.concurrency // 2)
         case "nodes" if experiment.nodes > 3:
             return replace(experiment, nodes=max(3, experiment.nodes // 2))
-        case "keys" if (keys := _keys(experiment, defaults)) and keys > 1:
-            return replace(experiment, config={**experiment.config, "keys": str(keys // 2)})
+        case "keys" if numbers := counts(experiment, defaults):
+            halves = {name: str(max(1, number // 2)) for name, number in numbers.items()}
+            return replace(experiment, config={**experiment.config, **halves})
     return None
 
 
@@ -68,21 +69,24 @@ def seeded(experiment: Experiment) -> Iterator[Experiment]:
 
 
 def _of_size(experiment: Experiment, size: Size, defaults: Mapping[str, str]) -> Experiment:
-    config = experiment.config
-    keys = _keys(experiment, defaults)
-    if keys is not None and size.keys is not None and keys > size.keys:
-        config = {**config, "keys": str(size.keys)}
+    fewer = {}
+    if size.keys is not None:
+        fewer = {name: str(size.keys) for name in counts(experiment, defaults)}
     return replace(
         experiment,
         time_limit_s=min(experiment.time_limit_s, size.time_limit_s),
         rate=min(experiment.rate, size.rate),
         concurrency=min(experiment.concurrency, size.concurrency),
         nodes=min(experiment.nodes, size.nodes),
-        config=config,
+        config={**experiment.config, **fewer},
         strikes=None,
     )
 
 
-def _keys(experiment: Experiment, defaults: Mapping[str, str]) -> int | None:
-    text = experiment.config.get("keys", defaults.get("keys", ""))
-    return int(text) if text.isdecimal() else None
+def counts(experiment: Experiment, defaults: Mapping[str, str]) -> dict[str, int]:
+    """What the workload's configuration has more than one of, by its keys: of keys, most of the time.
+
+    Any whole number there is taken for a count. Where it is none, a smaller one keeps no failure, or does no harm.
+    """
+    given = {name: experiment.config.get(name, default) for name, default in defaults.items()}
+    return {name: int(text) for name, text in given.items() if text.isdecimal() and int(text) > 1}

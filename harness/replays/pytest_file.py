@@ -32,7 +32,6 @@ def test_of(experiment: Experiment, finding: Finding) -> tuple[str, str]:
         and (value := getattr(experiment, item.name)) != _DEFAULTS[item.name]
         and value not in ({}, ())
     }
-    operations = [_row(operation) for operation in experiment.operations or ()]
     lines = [
         f'"""Shrunk from a run that failed: {finding}."""',
         "",
@@ -42,23 +41,22 @@ def test_of(experiment: Experiment, finding: Finding) -> tuple[str, str]:
         *_call("@pytest.mark.jepsen", [f"{name}={_literal(value)}" for name, value in given.items()]),
         f"def test_{words}(cluster):",
         "    # When (s), process, operation, key, value, node.",
-        *_listed("operations", operations),
-        *_listed("strikes", [_strike(*each) for each in enumerate(experiment.strikes or ())]),
+        *_assigned("operations", [_row(operation) for operation in experiment.operations or ()]),
+        *_assigned("strikes", [_strike(*each) for each in enumerate(experiment.strikes or ())]),
         f'    cluster.script("{experiment.workload}", operations, strikes).require_valid()',
         "",
     ]
     return f"test_{words}.py", "\n".join(lines)
 
 
-def _row(operation: ScriptedOperation) -> str:
-    values = (operation.at_s, operation.process, operation.f, operation.key, operation.value, operation.node)
-    return f"({', '.join(_literal(value) for value in values)})"
+def _row(operation: ScriptedOperation) -> tuple[Any, ...]:
+    return (operation.at_s, operation.process, operation.f, operation.key, operation.value, operation.node)
 
 
-def _strike(number: int, strike: Strike) -> str:
+def _strike(number: int, strike: Strike) -> Mapping[str, Any]:
     row = {"family": strike.family, "at_s": strike.at_s, "for_s": strike.for_s, "how": strike.how}
     # A strike has its place as its number unless it says another; what is drawn for it hangs on that.
-    return _literal(row if strike.number == number else {"number": strike.number, **row})
+    return row if strike.number == number else {"number": strike.number, **row}
 
 
 def _call(name: str, arguments: list[str]) -> list[str]:
@@ -68,11 +66,26 @@ def _call(name: str, arguments: list[str]) -> list[str]:
     return [f"{name}(", *(f"    {argument}," for argument in arguments), ")"]
 
 
-def _listed(name: str, rows: list[str]) -> list[str]:
-    line = f"    {name} = [{', '.join(rows)}]"
-    if len(line) <= _WIDTH:
+def _assigned(name: str, rows: list[Any]) -> list[str]:
+    """A row a line, however short they are."""
+    if not rows:
+        return [f"    {name} = []"]
+    return [f"    {name} = [", *(line for row in rows for line in _fitted(" " * 8, row, ",", " " * 8)), "    ]"]
+
+
+def _fitted(before: str, value: Any, after: str, indent: str) -> list[str]:
+    """The value on one line; where that is too long, each of its items on one or more of its own."""
+    line = f"{before}{_literal(value)}{after}"
+    inner = f"{indent}    "
+    if len(line) <= _WIDTH or not isinstance(value, Mapping | list | tuple):
         return [line]
-    return [f"    {name} = [", *(f"        {row}," for row in rows), "    ]"]
+    if isinstance(value, Mapping):
+        opened, closed = "{", "}"
+        items = [_fitted(f"{inner}{_literal(name)}: ", item, ",", inner) for name, item in value.items()]
+    else:
+        opened, closed = "[]" if isinstance(value, list) else "()"
+        items = [_fitted(inner, item, ",", inner) for item in value]
+    return [f"{before}{opened}", *(line for item in items for line in item), f"{indent}{closed}{after}"]
 
 
 def _literal(value: Any) -> str:

@@ -79,6 +79,8 @@ class Shrinking:
                 self._smaller_parameters()
                 if not self._as_script():
                     return
+            # Each trial polls and reads every key through every node, whether anything was written to it or not.
+            self._first(self._with_fewer_keys(), "keys")
             for simplify in (self._fewer_strikes, self._fewer_operations, self._simpler_strikes, self._smaller_values):
                 simplify()
         except BudgetUsed:
@@ -166,7 +168,12 @@ class Shrinking:
     # Operations.
 
     def _fewer_operations(self) -> None:
-        ddmin(self._script, lambda some: self._place((self._with(operations=part) for part in some), "operations"))
+
+        def first(parts: Iterable[tuple[ScriptedOperation, ...]]) -> int | None:
+            return self._place((self._with(operations=part) for part in parts), "operations")
+
+        # A run without any operation could never be valid, nor its test pass once the defect is gone.
+        ddmin(self._script, first, or_none=False)
 
     # Values.
 
@@ -190,9 +197,10 @@ class Shrinking:
 
     def _with_fewer_keys(self) -> Iterable[Experiment]:
         operations, keys = simpler_operations.with_first_keys(self._script)
-        if "keys" in workload(self.best.workload).config:
-            config = {**self.best.config, "keys": str(max(1, keys))}
-            yield replace(self._with(operations=operations), config=config)
+        counts = parameters.counts(self.best, workload(self.best.workload).config)
+        fewer = {name: str(max(1, min(keys, number))) for name, number in counts.items()}
+        if fewer or operations != self._script:
+            yield replace(self._with(operations=operations), config={**self.best.config, **fewer})
 
     def _with_fewer_nodes(self) -> Iterable[Experiment]:
         used = sorted({each.node for each in self._script if each.node is not None}, key=self.best.names.index)

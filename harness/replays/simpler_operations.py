@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -80,14 +81,22 @@ def with_small_values(operations: Operations) -> Operations:
 
 
 def with_first_keys(operations: Operations) -> tuple[Operations, int]:
-    """With keys numbered from 0 on ("r7" becomes "r0"), and how many there are. Keys without a number stay."""
-    keys = sorted({each.key for each in operations if each.key is not None})
-    names = {key: f"{key.rstrip('0123456789')}{at}" for at, key in enumerate(keys) if key[-1:].isdecimal()}
+    """With keys numbered from 0 on ("r7" becomes "r0"), those with one prefix together. Keys without a number stay.
+
+    Returns how many there are of the prefix that has most, besides.
+    """
+    names: dict[str, str] = {}
+    taken: Counter[str] = Counter()
+    for key in sorted({each.key for each in operations if each.key is not None}):
+        prefix = key.rstrip("0123456789")
+        if prefix != key:
+            names[key] = f"{prefix}{taken[prefix]}"
+            taken[prefix] += 1
     renamed = tuple(
         msgspec.structs.replace(each, key=None if each.key is None else names.get(each.key, each.key))
         for each in operations
     )
-    return renamed, len(keys)
+    return renamed, max(taken.values(), default=0)
 
 
 def with_names(

@@ -51,3 +51,4 @@ def test_where_nothing_is_needed_nothing_is_left_after_one_trial() -> None:
     asked = Asked(lambda part: True)
     assert ddmin(range(1_000), asked) == ()
     assert asked.times == 1
+    assert len(ddmin(range(1_000), asked, or_none=False)) == 1

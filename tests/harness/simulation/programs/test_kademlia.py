@@ -59,3 +59,11 @@ def test_a_pause_loses_nothing():
         found = drive(seed, ("pause",))
         assert (found.lost, found.wrong) == ({}, [])
         assert found.unanswered > 0, "no set met a paused node: the test shows nothing"
+
+
+def test_a_node_that_comes_is_not_given_the_keys_near_it(monkeypatch):
+    # KademliaProtocol.welcome_if_new hashes keys that are hashes already, and so compares distances of something else.
+    seeds = range(1, 13)
+    lost = sum(len(drive(seed, ("kill",)).lost) for seed in seeds)
+    monkeypatch.setattr("kademlia.protocol.digest", lambda key: key)
+    assert 0 <= sum(len(drive(seed, ("kill",)).lost) for seed in seeds) < lost / 2
