@@ -17,6 +17,7 @@ import contextlib
 import inspect
 import re
 import sys
+import warnings
 from asyncio.events import _get_running_loop, _set_running_loop
 from collections.abc import Awaitable, Callable
 from contextvars import Context
@@ -181,11 +182,14 @@ class ProcessLoop(SocketMethods, asyncio.BaseEventLoop):
         tasks, self._tasks = self._tasks, {}
 
         def bury() -> None:
-            for task in tasks:
-                task._log_destroy_pending = False  # type: ignore[attr-defined]
-                coroutine: Any = task.get_coro()
-                with contextlib.suppress(BaseException):
-                    coroutine.close()
+            with warnings.catch_warnings():
+                # Of what a finally block begins here, nothing is awaited any more.
+                warnings.simplefilter("ignore")
+                for task in tasks:
+                    task._log_destroy_pending = False  # type: ignore[attr-defined]
+                    coroutine: Any = task.get_coro()
+                    with contextlib.suppress(BaseException):
+                        coroutine.close()
 
         return lambda: self._inside(bury)
 
