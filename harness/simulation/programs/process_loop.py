@@ -5,8 +5,8 @@
 2. It turns only while its machine lets it: not while paused, and never again once the process is dead. Its clock is the
    machine's.
 3. A turn takes `TURN_S`, so that a process which never sleeps does not stop time for all others.
-4. Sets of tasks, futures, transports and writers have the order in which they were made, whatever their addresses:
-   asyncio keeps such sets, and programs do.
+4. Sets of tasks, futures, transports and writers are ordered by numbers given in turn, never by addresses: asyncio
+   keeps such sets, and programs do.
 5. What it can't do is refused by name, in an error and in the process's log.
 """
 
@@ -17,6 +17,7 @@ import contextlib
 import inspect
 import re
 import sys
+import warnings
 from asyncio.events import _get_running_loop, _set_running_loop
 from collections.abc import Awaitable, Callable
 from contextvars import Context
@@ -103,9 +104,9 @@ class _NothingToSelect:
 class ProcessLoop(SocketMethods, asyncio.BaseEventLoop):
     """One process's loop.
 
-    machine: that it runs on. ended: called once the process has ended by itself, with how. rng, ip, pid, uuids: its
-    randomness, address, process number, how many UUIDs it made from its clock, and
-    how many objects it hashed by their order.
+    machine: that it runs on. ended: called once the process has ended by itself, with how. rng, ip, pid: its randomness,
+    address and process number. uuids, hashes: count the UUIDs made from its clock, and its objects without a hash of
+    their own.
     """
 
     # What BaseEventLoop's `_run_once` works on.
@@ -181,11 +182,14 @@ class ProcessLoop(SocketMethods, asyncio.BaseEventLoop):
         tasks, self._tasks = self._tasks, {}
 
         def bury() -> None:
-            for task in tasks:
-                task._log_destroy_pending = False  # type: ignore[attr-defined]
-                coroutine: Any = task.get_coro()
-                with contextlib.suppress(BaseException):
-                    coroutine.close()
+            with warnings.catch_warnings():
+                # Of what a finally block begins here, nothing is awaited any more.
+                warnings.simplefilter("ignore")
+                for task in tasks:
+                    task._log_destroy_pending = False  # type: ignore[attr-defined]
+                    coroutine: Any = task.get_coro()
+                    with contextlib.suppress(BaseException):
+                        coroutine.close()
 
         return lambda: self._inside(bury)
 
