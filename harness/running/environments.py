@@ -55,7 +55,7 @@ _ALL = (
     ),
     EnvironmentKind(
         "docker",
-        "containers, with iptables and kill -9 over SSH",
+        "containers: real processes, packets, clocks and disks, and real faults of all of them",
         _docker,
         # Half a second to a second on an idle machine, three times as much on a busy one.
         fault_commands_s=2.0,

@@ -16,11 +16,16 @@ Held = Callable[[str], list[str]]
 # It opens an environment, says so, and waits for the end.
 OPENER = """
 import asyncio, sys
+from splitbrain.harness.environment import Conditions
 from splitbrain.harness.hosts import DockerEnvironment
 
 async def main():
     environment = DockerEnvironment(["n1", "n2"])
     await environment.open(lambda line: None)
+    # What is under way must not keep anything from being removed.
+    await environment.network.cut([("n2", "n1")])
+    if "degrade" in environment.abilities:
+        await environment.network.degrade([("n1", "n2")], Conditions(hold=True))
     print(environment.run, flush=True)
     await asyncio.Event().wait()
 
