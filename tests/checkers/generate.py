@@ -297,6 +297,18 @@ def _bring_back(random: Random, events: list[Event]) -> list[Event]:
     )
 
 
+def _resurrect(random: Random, events: list[Event]) -> list[Event]:
+    """What a delete had seen is in every read of the key again, or in the last ones."""
+    event = _pick(random, events, "delete", types=("ok", "info"))
+    if event is None or not event.value.get("seen"):
+        return events
+    back, since = random.choice(event.value["seen"]), random.choice([event.index, event.index, len(events) - 8])
+    for each in events[max(since, event.index) :]:
+        if each.f == "read" and each.type == "ok" and each.key == event.key:
+            events = _replaced(events, each.index, value=sorted({*each.value, back}))
+    return events
+
+
 def _change_what_was_seen(random: Random, events: list[Event]) -> list[Event]:
     event = _pick(random, events, "put", "delete", types=("ok", "info"))
     if event is None:
@@ -352,6 +364,7 @@ _MUTATIONS: tuple[Mutation, ...] = (
     _lose_a_value,
     _bring_back,
     _bring_back,
+    _resurrect,
     _change_what_was_seen,
     _change_a_poll,
     _change_an_outcome,
