@@ -17,7 +17,7 @@ demo: $(READY)
 	else echo "expected exit code 1, got $$code" >&2; exit 3; fi
 	@echo
 	@echo "== a campaign of a minute on a store with a planted defect: it is found (exit code 1 is the expected outcome)"
-	@$(BIN)/splitbrain campaign --for 60s --until-failures 3 --seed 1 --out runs/campaigns \
+	@$(BIN)/splitbrain campaign --for 60s --until-failures 1 --shrink 30 --seed 1 --out runs/campaigns \
 		--config defect=one-winner-repair --config unsafe=true; code=$$?; \
 	if [ $$code -eq 1 ]; then echo; echo "as expected: exit code 1, invalid"; \
 	else echo "expected exit code 1, got $$code" >&2; exit 3; fi
@@ -30,7 +30,7 @@ test-simulated: $(READY)
 	DOCKER_HOST=unix:///dev/null $(BIN)/pytest --ignore tests/browser
 
 test-containers: image
-	SPLITBRAIN_REQUIRE_DOCKER=1 $(BIN)/pytest tests/harness/hosts tests/jepsen/test_containers.py tests/jepsen/test_membership.py
+	SPLITBRAIN_REQUIRE_DOCKER=1 $(BIN)/pytest tests/harness/hosts tests/jepsen/test_containers.py tests/jepsen/test_membership.py tests/jepsen/test_power_cuts.py
 
 test-browser: $(READY)
 	SPLITBRAIN_REQUIRE_BROWSER=1 $(BIN)/pytest tests/browser
@@ -54,7 +54,7 @@ nightly: oracle proof campaign
 
 # An hour, with a seed of its own every time. Its summary is campaigns/*/index.html.
 campaign: $(READY)
-	$(BIN)/splitbrain campaign --for 60m --swarm --junit campaigns/junit.xml
+	$(BIN)/splitbrain campaign --for 60m --swarm --shrink 60 --junit campaigns/junit.xml
 
 oracle: $(READY)
 	$(BIN)/python -m tests.checkers.oracle_run 100000

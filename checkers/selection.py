@@ -87,7 +87,7 @@ def _read_as_numbers(operations: Operations) -> bool:
 
 
 def _puts_of_versions(operations: Operations) -> bool:
-    puts = [operation.invocation.value for operation in operations if operation.f == "put"]
+    puts = [operation.invocation.value for operation in operations if operation.f in ("put", "delete")]
     return all(isinstance(value, dict) and "write" in value for value in puts)
 
 
@@ -96,6 +96,11 @@ def _of_micro_operations(operations: Operations) -> bool:
         isinstance(operation.value, list) and all(isinstance(each, list) and len(each) == 3 for each in operation.value)
         for operation in operations
     )
+
+
+def _leased(operations: Operations) -> bool:
+    asked = [operation.invocation.value for operation in operations if operation.f == "acquire"]
+    return bool(asked) and all(isinstance(value, dict) and "lease_ms" in value for value in asked)
 
 
 def _kind(
@@ -116,14 +121,19 @@ _KINDS: Sequence[Kind] = (
     _kind("generate", "", "ids are generated", {"unique-ids": {}}, None),
     _kind("enqueue dequeue drain", "", "values are enqueued and dequeued", {"total-queue": {}}, None),
     _kind(
-        "put read",
+        "put read delete",
         "put",
         "puts say which write they make, as those of versioned registers",
         {"lost-writes": {}, "siblings": {}},
         _puts_of_versions,
     ),
+    _kind("add remove checkout read", "checkout", "items are put in carts, and checked out", {"carts": {}}, None),
     _kind("add read", "add", "elements are added, and reads are lists", {"lost-writes": {}}, _read_as_lists),
     _kind("add read", "add", "numbers are added, and reads are numbers", {"counter": {}}, _read_as_numbers),
+    _kind("broadcast read", "broadcast", "messages are broadcast", {"broadcast": {}}, None),
+    _kind("send poll assign subscribe crash", "send", "records are sent to logs and polled", {"kafka": {}}, None),
+    _kind("acquire release", "", "locks are acquired for a time", {"lock": {}}, _leased),
+    _kind("write read", "write", "values are written, and reads are lists", {"causal-reverse": {}}, _read_as_lists),
     _model("add remove read contains", "remove contains", "set", "elements are added and removed"),
     _model("read write", "write", "register", "a register is read and written"),
     _model("read write cas", "cas", "cas-register", "a register is read, written and compared"),

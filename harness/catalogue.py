@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
@@ -53,6 +54,16 @@ def name_of(group: str, thing: object) -> str:
         return place_of(thing)
     except NoSuchPlace as problem:
         raise UnknownName(str(problem)) from None
+
+
+def offering(interface: str) -> list[str]:
+    """The names of the systems that offer the interface, sorted; those that can't be loaded are left out."""
+    found = []
+    for name in names(SYSTEMS):
+        with suppress(Exception):  # Loading one runs foreign code.
+            if interface in system(name).interfaces:
+                found.append(name)
+    return found
 
 
 def names(group: str) -> list[str]:

@@ -186,7 +186,8 @@ class Program:
     preload: whether libraries may be preloaded into it, as faults of clocks and disks need on real machines. False for
     a static binary, and for Go: those faults are then refused by name.
     simulate: builds the process inside a simulated machine; None if the system can't be simulated. It is
-    given the `simulated_machine.SimulatedMachine` and returns a `SimulatedProcess`.
+    given the `simulated_machine.SimulatedMachine` and returns a `SimulatedProcess`. `asyncio_program(main)` is one,
+    for any program written for asyncio.
     """
 
     name: str

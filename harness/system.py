@@ -169,7 +169,10 @@ class Configurable(Protocol):
 
     @property
     def space(self) -> Sequence[Sequence[Mapping[str, str]]]:
-        """Dimensions. Each is a choice of settings, and what is chosen in one leaves the others free."""
+        """Dimensions. Each is a choice of settings, and what is chosen in one leaves the others free.
+
+        The first is what matters most: the default plan of a campaign deals its choices in turn, and draws the others.
+        """
 
 
 @runtime_checkable

@@ -19,6 +19,8 @@ from types import TracebackType
 from typing import TextIO
 
 REFRESH_S = 0.1
+TOLD_FROM = 0.02
+"""The share of the work that must be done before the rest can be told."""
 LOGGED_S = 10.0
 """Between two lines of status where there is no terminal, such as in a CI log."""
 # Controls but for tab and newline, marks that reorder what is read, line ends of Unicode's, and what no encoding has.
@@ -61,7 +63,7 @@ class Progress:
     def status(self, text: str, done: float = 0.0) -> None:
         """Show on the live line; where there is no terminal, as a line of its own every `LOGGED_S` seconds.
 
-        done: the share of the work that is done, from 0 to 1; while it is between, the line tells how long the rest
+        done: the share of the work that is done, from 0 to 1; from `TOLD_FROM` on, the line tells how long the rest
         will take at this rate.
         """
         # Real time, not the run's: a simulation passes a minute in a blink, and must not flood the terminal.
@@ -69,7 +71,7 @@ class Progress:
         if self._quiet or now - self._refreshed < (REFRESH_S if self._live else LOGGED_S):
             return
         self._refreshed = now
-        if 0 < done < 1:
+        if TOLD_FROM <= done < 1:
             text += f"  {left(now - self._began, done)} left"
         if self._live:
             self._erase()

@@ -39,6 +39,21 @@ NO_ANTI_ENTROPY = "no-anti-entropy"
 MERKLE_IGNORES_CLOCK = "merkle-ignores-clock"
 FALLBACK_NOT_FOUND = "fallback-not-found"
 NO_READ_REPAIR = "no-read-repair"
+BLIND_PUT_REPLACES = "blind-put-replaces"
+DELETE_TAKES_SIBLINGS = "delete-takes-siblings"
+PUT_COVERS_ALL = "put-covers-all"
+NEWEST_SIBLING_ONLY = "newest-sibling-only"
+SIBLING_LIMIT = "sibling-limit"
+HINT_ACKED_FROM_MEMORY = "hint-acked-from-memory"
+HINTS_DIE_WITH_OWNER = "hints-die-with-owner"
+ACK_FROM_MEMORY = "ack-from-memory"
+FULL_DISK_ACKNOWLEDGED = "full-disk-acknowledged"
+MERGE_FORGETS_SEEN = "merge-forgets-seen"
+STALLED_PUTS_DONE = "stalled-puts-done"
+RESTART_REDOES_RETRIES = "restart-redoes-retries"
+QUORUM_OF_ONE = "quorum-of-one"
+SIBLINGS_MAX = 3
+"""Siblings that `SIBLING_LIMIT` keeps of a key."""
 
 
 @dataclass(frozen=True)
@@ -163,6 +178,86 @@ _ALL = (
         "A get that finds a stale replica leaves it stale.",
         "Dynamo, section 5, relieves anti-entropy by repairing on the way.",
         {"read_repair": "off"},
+    ),
+    Defect(
+        BLIND_PUT_REPLACES,
+        "loses acknowledged writes",
+        "A put without a context replaces what is there, instead of becoming a sibling of it.",
+        "Riak with allow_mult = false, its default before 2.0 (Jepsen, 2013).",
+    ),
+    Defect(
+        DELETE_TAKES_SIBLINGS,
+        "loses acknowledged writes",
+        "A delete removes all siblings, those that its context does not cover too.",
+        "A delete without a vector clock in Riak, against which its documentation warns.",
+    ),
+    Defect(
+        PUT_COVERS_ALL,
+        "loses acknowledged writes",
+        "The context of a put covers siblings that it did not replace, so the client's next put removes them unseen.",
+        "Version vectors by server, which Dotted Version Vectors (2010) were made against.",
+    ),
+    Defect(
+        NEWEST_SIBLING_ONLY,
+        "loses acknowledged writes",
+        "A get returns the newest sibling only, with the context of all, so a put after it removes the others unseen.",
+        "Timestamp based reconciliation, which Dynamo offers in section 6.",
+    ),
+    Defect(
+        SIBLING_LIMIT,
+        "loses acknowledged writes",
+        "A replica keeps three siblings of a key, and drops the oldest beyond them.",
+        "Riak 2.0's max_siblings, which refuses such a write for that reason.",
+    ),
+    Defect(
+        HINT_ACKED_FROM_MEMORY,
+        "loses acknowledged writes",
+        "A stand-in says that a hint is durable while it has it in memory only.",
+        "Voldemort, where the store of slops may be one in memory.",
+    ),
+    Defect(
+        HINTS_DIE_WITH_OWNER,
+        "loses acknowledged writes",
+        "A stand-in throws the hints of a node away when that node leaves, instead of giving them to the new owners.",
+        "Cassandra deletes the hints for a node that is removed.",
+    ),
+    Defect(
+        ACK_FROM_MEMORY,
+        "loses acknowledged writes",
+        "Writes are acknowledged from the write buffer, with no copy on any disk.",
+        "Dynamo, section 6.1, which keeps one durable copy for that reason; Redis with appendfsync everysec.",
+        {"write_buffer": 1000, "dw": 0},
+    ),
+    Defect(
+        FULL_DISK_ACKNOWLEDGED,
+        "loses acknowledged writes",
+        "A write that meets a full disk is acknowledged all the same.",
+        'Databases that go on after a failed sync: "Can Applications Recover from fsync Failures?" (ATC 2020).',
+    ),
+    Defect(
+        MERGE_FORGETS_SEEN,
+        "invents siblings",
+        "A merge of two replicas keeps every version that either has, those too that the other knows to be replaced.",
+        "Sets that grow only, taken for sets with removal (Shapiro et al., 2011).",
+    ),
+    Defect(
+        STALLED_PUTS_DONE,
+        "invents siblings",
+        "A node that did not run for a while does the puts that waited for it, which clients have taken elsewhere.",
+        "Processes that pause and go on with what they were about to do (Kleppmann, 2016, on locks).",
+    ),
+    Defect(
+        RESTART_REDOES_RETRIES,
+        "invents siblings",
+        "A node that has just started does a put that is tried again, though it may have done it before.",
+        "Answers to requests that are kept in memory only, as in a session table that a snapshot leaves out.",
+    ),
+    Defect(
+        QUORUM_OF_ONE,
+        "stale longer than it should",
+        "A get is answered by the first replica, whatever R is.",
+        "etcd 0.4 and Consul read from one node without asking the others (Jepsen, 2014).",
+        {"r": 1},
     ),
 )
 DEFECTS: Mapping[str, Defect] = {defect.name: defect for defect in _ALL}

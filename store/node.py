@@ -214,8 +214,7 @@ class Node:
     def _request(self, incoming: Incoming) -> None:
         request, core, parts = incoming.request, self._core, self._parts
         if core.replica.full and _stores(request):
-            text = f"the disk of {core.name} is full; free space on it, or ask another node"
-            core.rpc.answer(incoming, Failed("disk_full", text))
+            core.rpc.answer(incoming, Failed("disk_full", f"the disk of {core.name} is full"))
             return
         match request:
             case Get() | Put() | Forward():
@@ -261,11 +260,5 @@ class Node:
 
 
 def _stores(request: Request) -> bool:
-    """Whether a request asks for something to be stored: a put, a copy, a token, or a change of the membership."""
-    match request:
-        case Forward():
-            return isinstance(request.request, Put)
-        case Put() | Write() | Offer() | Page() | Swap() | Join() | Leave():
-            return True
-        case _:
-            return False
+    """Whether a request asks for a copy, a token, or a change of the membership to be stored; puts: see `reception`."""
+    return isinstance(request, Write | Offer | Page | Swap | Join | Leave)

@@ -1,8 +1,8 @@
 """Staleness: while nothing fails, no read may miss what was acknowledged.
 
-1. The first puts go to some keys that rest from then on, and are read through every node all the time. The other puts,
-   and some reads, go to a few busy keys. With R + W > N each read meets each write before it, as long as replicas
-   answer for themselves.
+1. The first puts go to keys that rest from then on, one to each; they are read through every node all the time. The
+   other puts, and some reads, go to a few busy keys. With R + W > N each read meets each write before it, as long as
+   replicas answer for themselves.
 2. A sloppy quorum promises nothing while a node is away, or cut off: others stand in for it. So a read is judged only
    in quiet times (`checkers.eventual.quiet_times`). Then it may miss nothing that was acknowledged while it was quiet,
    nor what had `QUIET_S` without a fault to come to every home replica.
@@ -21,8 +21,6 @@ from splitbrain.workloads.registers import RegistersClient, Writing, Wrote
 from splitbrain.workloads.resting_keys import resting_keys
 from splitbrain.workloads.sessions import LOSING
 
-PUTS = 2
-"""To each resting key."""
 QUIET_S = 3.0
 """A detector trusts a node again within a second or two, and hints are delivered then."""
 SCHEMAS = (
@@ -40,16 +38,16 @@ def _generator(plan: Plan) -> Generator:
     busy, keys = plan.keys("t"), _keys(plan)
     resting = keys[len(busy) :]
 
-    def put(number: int) -> Invocation:
-        some = resting if number < PUTS * len(resting) else busy
-        return Invocation("put", {"write": number}, some[number % len(some)])
+    first = numbered(lambda number: Invocation("put", {"write": number}, resting[number]), len(resting))
+    puts = numbered(lambda number: Invocation("put", {"write": len(resting) + number}, busy[number % len(busy)]))
 
     def read_through(number: int) -> Invocation:
         lap, at = divmod(number, len(resting))
         return Invocation("read", key=resting[at], node=plan.nodes[(lap + at) % len(plan.nodes)])
 
     reads = numbered(lambda number: Invocation("read", key=busy[number % len(busy)]))
-    return mix(plan.seed, (3, numbered(put)), (2, reads), (4, numbered(read_through)), (1, replica_polls(plan, keys)))
+    rest = mix(plan.seed, (2, puts), (1, reads), (6, numbered(read_through)), (1, replica_polls(plan, keys)))
+    return sequence(first, rest)
 
 
 WORKLOAD = Workload(
@@ -67,5 +65,5 @@ WORKLOAD = Workload(
         "availability": {},
         "latency": {},
     },
-    config={"keys": "3", "resting": "25"},
+    config={"keys": "3", "resting": "20"},
 )

@@ -7,8 +7,8 @@ While one is away others stand in for it (sloppy quorums), and need not meet. So
    It is quiet at a moment if no fault stood in the `quiet_s` before it.
 2. A read is judged only if no fault stood while it was under way.
 3. A write is settled once every home replica must hold it. If it was quiet when it was invoked, no home replica was
-   suspected, and a second after the acknowledgement will do, if no fault stood before. Otherwise `quiet_s` must have
-   passed after the acknowledgement in which none stood: hints are delivered by then.
+   suspected, and half a second after the acknowledgement will do, if no fault stood before. Otherwise `quiet_s` must
+   have passed after the acknowledgement in which none stood: hints are delivered by then.
 4. A read that was invoked when it was quiet must show the writes that were settled before, and those that were
    acknowledged before and invoked when it was quiet already, with no fault in between.
 5. Any other read comes right after a fault, when nodes may still be suspected. It must show what was settled before. It
@@ -34,7 +34,7 @@ from splitbrain.checkers.histories.replica_polls import polls
 
 _LONG_AGO = -(1 << 62)
 _NEVER = 1 << 62
-_SPREAD_NS = 1_000_000_000
+_SPREAD_NS = 500_000_000
 
 
 @dataclass(frozen=True)

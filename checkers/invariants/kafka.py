@@ -16,9 +16,10 @@ history are judged separately; the logs are named in the micro-operations.
 6. Nonmonotonic send: of two records that a process sent to a log one after the other, the second has no larger offset.
    Within one operation it is called internal.
 7. Reordered: a send has a smaller offset than one that was over before it began, by whomever.
-8. Invalid if anything of the kind is there, except for unseen values. They are invalid if the logs were polled to their
-   end: a poll that was ok began after the stage "final-reads". Else they leave the verdict unknown.
-9. Unknown too if no send was acknowledged, or no poll brought a record. Otherwise valid.
+8. The logs were polled to their end if a poll that began after the stage "final-reads" was ok and brought a record.
+   Where they were not, unseen values may be polled yet, and lost ones may have been polled by operations that crashed.
+9. Invalid if anything of the kind is there, but for what rule 8 excuses, which leaves the verdict unknown.
+10. Unknown too if no send was acknowledged, or no poll brought a record. Otherwise valid.
 
 Source: jepsen.tests.kafka (Jepsen 0.3), whose anomalies these are but for "reordered". It also looks for cycles of
 transactions, which we do not, and lets a test allow skips that come with a rebalance.
@@ -28,7 +29,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from typing import Any
@@ -73,8 +74,8 @@ def check(history: History) -> Verdict:
     """Look for every anomaly.
 
     Evidence: `sends` and `acknowledged`, of records; `polls` that were ok, `polled`, how many different records they
-    brought; `logs`; `anomalies` {kind: how many}, those that occur; and `first` [{kind, key, log, value, offset,
-    index}], at most 100 of them, the gravest first.
+    brought, and `crashed_polls`; `logs`; `anomalies` {kind: how many}, those that occur; and `first` [{kind, key, log,
+    value, offset, index}], at most 100 of them, the gravest first.
     Raises HistoryError as `kafka_records` says. O(n log n) in records sent and polled.
     """
     found = records_of(history)
@@ -95,26 +96,35 @@ def check(history: History) -> Verdict:
         "sends": sum(len(records.sent) + len(records.failed - records.sent.keys()) for records in found.values()),
         "acknowledged": acknowledged,
         "polls": sum(len(records.polls) for records in found.values()),
+        "crashed_polls": sum(records.crashed_polls for records in found.values()),
         "polled": polled,
         "logs": len(logs),
         "anomalies": {kind: counts[kind] for kind in KINDS if counts[kind]},
         "first": [_as_data(each) for each in anomalies[:_LISTED]],
     }
     ended = _polled_to_the_end(history, found.values())
-    wrong = [each for each in anomalies if each.kind != "unseen" or ended]
+    excused = _excused(ended, evidence["crashed_polls"])
+    wrong = [each for each in anomalies if each.kind not in excused]
     if wrong:
-        shown = {kind: number for kind, number in evidence["anomalies"].items() if kind != "unseen" or ended}
+        shown = {kind: number for kind, number in evidence["anomalies"].items() if kind not in excused}
         reason = ", ".join(f"{number:,} {kind}" for kind, number in shown.items())
         return Verdict.invalid(reason, _witness(wrong[0]), **evidence)
-    doubt = _doubt(acknowledged, polled, counts["unseen"])
+    doubt = _doubt(acknowledged, polled, counts["unseen"] + counts["lost"])
     if doubt is not None:
         return Verdict.unknown(doubt, **evidence)
     reason = f"{count(acknowledged, 'acknowledged record')} in {count(len(logs), 'log')}, all polled and in order"
     return Verdict.valid(reason, **evidence)
 
 
+def _excused(ended: bool, crashed_polls: int) -> frozenset[str]:
+    """The kinds that may be none after all (rule 8)."""
+    if ended:
+        return frozenset()
+    return frozenset({"unseen", "lost"} if crashed_polls else {"unseen"})
+
+
 def _doubt(acknowledged: int, polled: int, unseen: int) -> str | None:
-    """Why nothing wrong proves nothing (rules 8 and 9), or None."""
+    """Why nothing wrong proves nothing (rules 9 and 10), or None."""
     if not acknowledged:
         return "no send was acknowledged, so no record can be lost"
     if not polled:
@@ -125,11 +135,12 @@ def _doubt(acknowledged: int, polled: int, unseen: int) -> str | None:
     return None
 
 
-def _polled_to_the_end(history: History, found: Any) -> bool:
+def _polled_to_the_end(history: History, found: Iterable[Records]) -> bool:
     begun = stages(history).get("final-reads")
     if begun is None:
         return False
-    return any(polls.operation.invocation.index > begun.index for records in found for polls in records.polls)
+    polls = (polls for records in found for polls in records.polls if polls.by_log)
+    return any(each.operation.invocation.index > begun.index for each in polls)
 
 
 def _anomalies(records: Records) -> Iterator[LogAnomaly]:

@@ -57,7 +57,7 @@ class Records:
     """What concerns one of the history's own keys.
 
     sent: by log and value, but for failed ones. failed: logs and values. sends: of each ok operation, its records with
-    an offset. polls: of each ok operation that polled.
+    an offset. polls: of each ok operation that polled. crashed_polls: how many operations that polled crashed.
     """
 
     sent: dict[tuple[str, Hashable], Record] = field(default_factory=dict)
@@ -65,6 +65,7 @@ class Records:
     sends: list[list[Record]] = field(default_factory=list)
     polls: list[Polls] = field(default_factory=list)
     epochs: dict[int, int] = field(default_factory=dict)
+    crashed_polls: int = 0
 
     def take(self, operation: Operation) -> None:
         """Take in an operation. Raises HistoryError for what breaks a rule."""
@@ -85,9 +86,11 @@ class Records:
                 for log, pairs in _polled(operation.completion, after).items():
                     records = [Record(operation, log, value, offset) for offset, value in pairs]
                     polled.setdefault(log, []).extend(records)
+        polls = any(kind == "poll" for kind, *_ in asked)
+        self.crashed_polls += polls and operation.outcome == "info"
         if operation.outcome == "ok":
             self.sends.append([record for record in sent if record.offset is not None])
-            if any(kind == "poll" for kind, *_ in asked):
+            if polls:
                 self.polls.append(Polls(operation, self.epochs.get(operation.process, 0), polled))
 
     def _send(self, operation: Operation, before: Sequence[Any], after: Sequence[Any]) -> Record:

@@ -5,15 +5,17 @@
 2. The system did not recover if a quiet time lasts for `bound_s` or longer, at least `ENOUGH_WRITES` writes were
    invoked in it and answered or given up, and none that was invoked in it was ok.
 3. Nothing is judged where a stop had no effect that no later one made up for (`faults`), or the environment was lost.
-4. A write is any operation that is no read and no poll. Of a workload that only reads, every operation counts.
+4. A write is an `add` or a `put`, each by itself: deletes that succeed don't make up for puts that fail. In a history
+   without these, any operation that is no read and no poll is one; of a workload that only reads, every operation.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from splitbrain.checkers.histories.faults import LOST, Fault, faults, stages, vain_stops
+from splitbrain.checkers.histories.final_reads import WRITES
 from splitbrain.checkers.histories.history import History, Operation
 from splitbrain.checkers.histories.prose import at, count, seconds
 from splitbrain.checkers.histories.replica_polls import POLL
@@ -27,8 +29,15 @@ READS = frozenset({"read", "get", "poll", POLL})
 
 
 def is_write(f: str) -> bool:
-    """Whether an operation of that name counts as a write (rule 4)."""
+    """Whether an operation of that name is no read and no poll."""
     return f not in READS
+
+
+def writes_among(names: Collection[str]) -> list[frozenset[str]]:
+    """Names of operations that count as writes, those that are judged together in one set (rule 4)."""
+    plain = [frozenset({name}) for name in sorted(WRITES.intersection(names))]
+    others = frozenset(filter(is_write, names))
+    return plain or [others or frozenset(names)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +74,14 @@ def mute_times(history: History, load: Sequence[Operation], bound_s: float) -> l
     """The quiet times in which the system did not recover (rule 2), each with the writes that were tried."""
     if vain_stops(history) or LOST in stages(history):
         return []
-    writes = [operation for operation in load if is_write(operation.f)] or list(load)
+    long = [quiet for quiet in quiet_times(history, load) if quiet.until_ns - quiet.since_ns >= bound_s * 1e9]
     mute = []
-    for quiet in quiet_times(history, load):
-        tried = [write for write in writes if quiet.since < write.invocation.index < quiet.until and write.completion]
-        if quiet.until_ns - quiet.since_ns < bound_s * 1e9 or len(tried) < ENOUGH_WRITES:
-            continue
-        if all(write.outcome != "ok" for write in tried):
-            mute.append((quiet, tried))
+    for quiet in long:
+        within = [o for o in load if quiet.since < o.invocation.index < quiet.until and o.completion]
+        for names in writes_among({operation.f for operation in load}):
+            tried = [operation for operation in within if operation.f in names]
+            if len(tried) >= ENOUGH_WRITES and all(write.outcome != "ok" for write in tried):
+                mute.append((quiet, tried))
     return mute
 
 

@@ -20,14 +20,14 @@ FIRST = ("registers", "sets", "registers", "staleness", "registers", "carts", "s
 
 FAULT_SETS: Sequence[tuple[str, ...]] = (
     ("partition", "kill"),
-    ("wipe", "one-way", "pause"),
+    ("wipe", "kill", "one-way"),
     ("storm", "packets"),
-    ("membership", "kill", "bridge"),
-    ("clock", "flapping", "pause"),
-    ("power-cut", "partition", "clients"),
-    ("rolling-restart", "wipe", "packets"),
-    ("bit-flip", "stalled-disk", "one-way"),
-    ("terminate", "full-disk", "failing-disk", "timers"),
+    ("membership", "partition", "terminate"),
+    ("power-cut", "wipe", "clock"),
+    ("partition", "flapping", "pause"),
+    ("wipe", "rolling-restart", "clients"),
+    ("bit-flip", "stalled-disk", "bridge"),
+    ("full-disk", "failing-disk", "timers"),
 )
 
 NODES = (3, 5, 7, 9)

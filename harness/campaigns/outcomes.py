@@ -16,7 +16,7 @@ from typing import IO
 
 import msgspec
 
-from splitbrain.harness.campaigns.failure_signature import Signature
+from splitbrain.harness.campaigns.signature import Signature
 from splitbrain.harness.running.results import ResultsError, Status, unwritable
 
 RESULTS = "results.jsonl"

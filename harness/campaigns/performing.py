@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 import time
 from collections.abc import Mapping
@@ -22,9 +23,11 @@ from splitbrain.checkers import History
 from splitbrain.checkers.histories.faults import faults
 from splitbrain.checkers.histories.history import Operation
 from splitbrain.checkers.histories.replica_polls import client_operations
-from splitbrain.harness.campaigns.failure_signature import signatures
 from splitbrain.harness.campaigns.outcomes import RunOutcome
+from splitbrain.harness.campaigns.signature import signatures
 from splitbrain.harness.campaigns.situations import occurred
+from splitbrain.harness.report import ReportError
+from splitbrain.harness.report import write as write_report
 from splitbrain.harness.running.experiment import Experiment, UsageProblem
 from splitbrain.harness.running.interrupts import located
 from splitbrain.harness.running.results import Result, ResultsError, Status, read_history
@@ -70,10 +73,10 @@ def _perform(planned: PlannedRun) -> Performed:
     began_s = time.process_time()
     try:
         with tempfile.TemporaryDirectory(prefix="splitbrain-") as scratch:
-            first = run(planned.experiment, out=Path(scratch, "first"))
+            first = run(planned.experiment, out=Path(scratch, "first"), report=False)
             reason = ""
             if planned.twice and first.status != "broken":
-                reason = _difference(first, run(planned.experiment, out=Path(scratch, "second")))
+                reason = _difference(first, run(planned.experiment, out=Path(scratch, "second"), report=False))
             outcome = _told(planned, first, reason)
             performed = Performed(outcome, {} if outcome.status == "valid" else _files(first.folder))
     except (UsageProblem, ResultsError, MemoryError) as problem:
@@ -126,6 +129,9 @@ def _difference(first: Result, second: Result) -> str:
 
 
 def _files(folder: Path) -> dict[str, bytes]:
+    # The run drew none: most runs are valid, and nothing of those is kept.
+    with contextlib.suppress(ReportError):
+        write_report(folder)
     return {
         path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()
     }

@@ -56,10 +56,11 @@ class CampaignPlan:
         faults = self._sets[(index + index // lcm(len(self._dealt), len(self._sets))) % len(self._sets)]
         experiment = replace(plain, faults=faults, fault_interval_s=dealing.INTERVAL_S if faults else None)
         # A turn through the fault sets with the settings as they are, and one with settings that are drawn.
-        if index // len(self._sets) % 2 == 0:
+        turn, place = divmod(index, len(self._sets))
+        if turn % 2 == 0:
             return experiment
-        settings = self._settings(experiment, draw(split(split(self.seed, "settings"), index)))
-        experiment = replace(experiment, config={**settings, **plain.config})
+        dealt = turn // 2 * len(self._sets) + place
+        experiment = self._settled(experiment, draw(split(split(self.seed, "settings"), index)), dealt)
         # With some settings no copy may be lost, so that nothing that destroys one may strike.
         return replace(experiment, faults=self._possible(experiment, faults))
 
@@ -140,16 +141,24 @@ class CampaignPlan:
             return False
         return True
 
-    def _settings(self, experiment: Experiment, rng: random.Random) -> dict[str, str]:
-        """Settings of the system, drawn from its space."""
-        drawn: dict[str, str] = {}
-        for dimension in self.tested.space if isinstance(self.tested, Configurable) else ():
+    def _settled(self, experiment: Experiment, rng: random.Random, dealt: int | None = None) -> Experiment:
+        """With keys and the system's settings drawn, but for those that were given, and that its workload rests on.
+
+        dealt: how many experiments were so before; then the choices of the first dimension are dealt in turn.
+        """
+        chosen = workload(experiment.workload)
+        drawn = self._known(chosen.name, {"keys": choose(rng, dealing.KEYS)})
+        for number, dimension in enumerate(self.tested.space if isinstance(self.tested, Configurable) else ()):
+            choices = shuffled(rng, dimension)
+            if dealt is not None and number == 0:
+                choices = [*dimension[dealt % len(dimension) :], *dimension[: dealt % len(dimension)]]
             # The first that so few nodes can carry.
-            for settings in shuffled(rng, dimension):
+            for settings in choices:
                 if self._configurable({**drawn, **settings, **self.config}, experiment.nodes):
                     drawn |= settings
                     break
-        return drawn
+        free = {key: value for key, value in drawn.items() if key not in chosen.settings}
+        return replace(experiment, config={**free, **experiment.config})
 
     def _swarmed(self, plain: Experiment, rng: random.Random) -> Experiment:
         """The experiment with everything drawn but its workload, system, seed and length."""
@@ -160,9 +169,7 @@ class CampaignPlan:
             concurrency=choose(rng, dealing.CONCURRENCIES),
             fault_interval_s=choose(rng, dealing.INTERVALS_S),
         )
-        keys = self._known(plain.workload, {"keys": choose(rng, dealing.KEYS)})
-        settings = self._settings(experiment, rng)
-        experiment = replace(experiment, config={**keys, **settings, **plain.config})
+        experiment = self._settled(experiment, rng)
         pool = tuple(catalogue()) if self.faults == ANY else self.faults
         families = [family for family in shuffled(rng, pool) if rng.random() < 0.5]
         return replace(experiment, faults=self._possible(experiment, families))

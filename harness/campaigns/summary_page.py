@@ -15,6 +15,8 @@ import jinja2
 
 from splitbrain.harness.campaigns.campaign import Summary, situation_counts
 from splitbrain.harness.campaigns.outcomes import RunOutcome, counts, failures
+from splitbrain.harness.campaigns.shrinking import Shrunk
+from splitbrain.harness.campaigns.signature import Signature
 from splitbrain.harness.campaigns.situations import SITUATIONS
 from splitbrain.harness.running.results import unwritable
 
@@ -24,18 +26,18 @@ SHOWN = 200
 _WIDTH, _HEIGHT = 600, 80
 
 
-def write_page(summary: Summary, trend: Sequence[Mapping[str, Any]]) -> Path:
+def write_page(summary: Summary, trend: Sequence[Mapping[str, Any]], shrunk: Mapping[Signature, Shrunk]) -> Path:
     """Write the page into the campaign's folder. Returns its path. Raises ResultsError."""
     path = summary.folder / PAGE
     try:
-        path.write_text(page(summary, trend), encoding="utf-8")
+        path.write_text(page(summary, trend, shrunk), encoding="utf-8")
     except OSError as problem:
         raise unwritable(path, problem) from None
     return path
 
 
-def page(summary: Summary, trend: Sequence[Mapping[str, Any]]) -> str:
-    """The page. trend: earlier campaigns and this one, as `trend` has them."""
+def page(summary: Summary, trend: Sequence[Mapping[str, Any]], shrunk: Mapping[Signature, Shrunk]) -> str:
+    """The page. trend: earlier campaigns and this one, as `trend` has them. shrunk: failures that were made smaller."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=True,
@@ -50,6 +52,7 @@ def page(summary: Summary, trend: Sequence[Mapping[str, Any]]) -> str:
         summary=summary,
         counts=counts(outcomes),
         failures=failures(outcomes),
+        shrunk=shrunk,
         others=others[:SHOWN],
         left=len(others) - len(others[:SHOWN]),
         workloads=_by_workload(outcomes),

@@ -51,11 +51,13 @@ class Task(Protocol[R_co]):
 class Workers:
     """Executors to do tasks on.
 
-    opened: makes an executor for so many tasks at once; called again when one broke. at_once: how many.
+    opened: makes an executor for so many tasks at once; called again when one broke. at_once: how many. then: called
+    when all is done.
     """
 
     opened: Callable[[int], Executor]
     at_once: int
+    then: Callable[[], None] = lambda: None
     _executor: Executor | None = field(default=None, init=False)
 
     def done(self, tasks: Iterator[Task[R]]) -> Iterator[R]:
@@ -85,8 +87,9 @@ class Workers:
     def close(self) -> None:
         """End the workers once they have done what is under way."""
         if self._executor is not None:
-            self._executor.shutdown(cancel_futures=True)
+            self._executor.shutdown()
             self._executor = None
+        self.then()
 
     def _submit(self, task: Task[R]) -> Future[R]:
         if self._executor is None:
@@ -106,7 +109,7 @@ class Workers:
 
     def _drop(self) -> None:
         if self._executor is not None:
-            self._executor.shutdown(wait=False, cancel_futures=True)
+            self._executor.shutdown(wait=False)
             self._executor = None
 
 
@@ -157,7 +160,7 @@ def dask(address: str) -> Workers:
         text = f"no Dask scheduler answers at {rest} ({' '.join(named(problem).split())})"
         raise UsageProblem(f"{text}; start one with `dask scheduler`, and workers with `dask worker`") from None
     at_once = max(1, sum(client.ncores().values()))
-    return Workers(lambda jobs: client.get_executor(pure=False), at_once)
+    return Workers(lambda jobs: client.get_executor(pure=False), at_once, client.close)
 
 
 _limited = False

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import xml.etree.ElementTree as ET
+from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -20,11 +23,13 @@ from splitbrain.harness.terminal import Progress, say
 
 if TYPE_CHECKING:
     from splitbrain.harness.campaigns.campaign import Summary
+    from splitbrain.harness.campaigns.shrinking import Shrunk
+    from splitbrain.harness.campaigns.signature import Signature
 
 EXIT_INTERRUPTED = 130
 
 
-@click.command()
+@click.command(cls=words.Command)
 @click.argument("workloads", nargs=-1, shell_complete=words.complete_workload)
 @click.option("--seeds", type=words.Whole(1), help="How many runs; 1,000 unless --for says how long.")
 @click.option("--for", "duration", type=Duration(), metavar="30m", help="How long runs are started: 90s, 30m, 8h.")
@@ -44,6 +49,13 @@ EXIT_INTERRUPTED = 130
 )
 @click.option("--config", "config", multiple=True, metavar="KEY=VALUE", help="A setting that every run has.")
 @click.option("--until-failures", type=words.Whole(1), metavar="K", help="Stop after K invalid runs.")
+@click.option(
+    "--shrink",
+    "shrink_s",
+    type=click.FloatRange(0, min_open=True),
+    metavar="S",
+    help="Make each failure smaller at the end, for S seconds of CPU.",
+)
 @click.option(
     "--resume", type=click.Path(path_type=Path), metavar="DIR", help="Go on with the campaign in this folder."
 )
@@ -66,6 +78,7 @@ def campaign(
     faults: str,
     config: tuple[str, ...],
     until_failures: int | None,
+    shrink_s: float | None,
     resume: Path | None,
     executor: str | None,
     junit: Path | None,
@@ -78,6 +91,7 @@ def campaign(
     """
     from splitbrain.harness.campaigns.campaign import Campaign, Stop, created, resumed
     from splitbrain.harness.campaigns.plan import CampaignPlan
+    from splitbrain.harness.campaigns.shrinking import shrunk
     from splitbrain.harness.campaigns.summary_page import write_page
     from splitbrain.harness.campaigns.trend import append_trend
     from splitbrain.harness.campaigns.workers import Workers, dask, processes
@@ -108,14 +122,30 @@ def campaign(
     with Progress(quiet=as_json) as progress:
         progress(f"campaign in {folder}, seed {plan.seed}")
         summary = Campaign(plan, folder, workers, Stop(runs, duration, until_failures), progress).go()
-    page = write_page(summary, append_trend(summary))
+        smaller = shrunk(summary, shrink_s, progress) if shrink_s and not summary.interrupted else {}
+    page = write_page(summary, append_trend(summary), smaller)
     if junit is not None:
         _write_junit(junit, summary)
-    say(json.dumps(summary.as_dict()) if as_json else "\n".join([*_lines(summary), f"summary {page}"]))
+    if as_json:
+        say(json.dumps(_as_dict(summary, smaller)))
+    else:
+        say("\n".join([*_lines(summary, smaller), f"summary {page}"]))
     raise Answered(EXIT_INTERRUPTED if summary.interrupted else EXIT_CODES[summary.status])
 
 
-def _lines(summary: Summary) -> list[str]:
+def _as_dict(summary: Summary, smaller: Mapping[Signature, Shrunk]) -> dict[str, Any]:
+    """For programs: each signature with the smaller run that was made of it, if one was."""
+    from splitbrain.harness.campaigns.outcomes import failures
+
+    form = summary.as_dict()
+    for signature, failure in zip(form["signatures"], failures(summary.outcomes), strict=True):
+        if failure.signature in smaller:
+            found = smaller[failure.signature]
+            signature["shrunk"] = {**asdict(found), "folder": str(summary.folder / found.folder)}
+    return form
+
+
+def _lines(summary: Summary, smaller: Mapping[Signature, Shrunk]) -> list[str]:
     """The end of a campaign, for people."""
     from splitbrain.harness.campaigns.outcomes import counts, failures
 
@@ -131,6 +161,11 @@ def _lines(summary: Summary) -> list[str]:
     by_signature = failures(summary.outcomes)
     for failure in by_signature[:5]:
         lines += [f"  ✗ {failure.signature.text} ({failure.runs} runs)", f"    replay  {failure.first.command}"]
+        if failure.signature in smaller:
+            found_smaller = smaller[failure.signature]
+            size = f"{found_smaller.operations:,} operations and {found_smaller.strikes} faults"
+            replay = shlex.join(["splitbrain", "replay", str(summary.folder / found_smaller.folder)])
+            lines.append(f"    shrunk to {size}: {replay}")
     if len(by_signature) > 5:
         lines.append(f"  … ({len(by_signature) - 5} more signatures in the summary)")
     never = [name for name, number in summary.as_dict()["situations"].items() if not number]

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from splitbrain.harness.campaigns.mutation import Hunt
 
 
-@click.command()
+@click.command(cls=words.Command)
 @click.option(
     "--system", default=DEFAULT_SYSTEM, show_default=True, shell_complete=words.complete_system, help="The system."
 )

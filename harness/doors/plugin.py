@@ -12,7 +12,8 @@
    handler raises, such as a test's time limit, ends the runs that the test has on other threads too.
 5. Names that others may want are theirs. `--env`, `--seed` and so on stand for the long options only where no conftest
    and no other plugin has an option of that name.
-6. `--jepsen-runs N` makes N tests of each that has a cluster. Each has the next seed.
+6. `@pytest.mark.jepsen(seeds=N)` makes N tests of one that has a cluster, each with the next seed. `--jepsen-runs N`
+   does so with all of them. Each is reported alone, and pytest-xdist shares them out.
 """
 
 from __future__ import annotations
@@ -106,9 +107,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Rule 6."""
-    runs = metafunc.config.option.splitbrain_runs
-    if runs is not None and runs < 1:
-        raise pytest.UsageError(f"--jepsen-runs is {runs}; give 1 or more")
+    runs, name = metafunc.config.option.splitbrain_runs, "--jepsen-runs"
+    if runs is None:
+        marked = (marker.kwargs for marker in metafunc.definition.iter_markers("jepsen"))  # The nearest first.
+        runs, name = next((given["seeds"] for given in marked if "seeds" in given), None), "jepsen(seeds=...)"
+    if runs is not None and (not isinstance(runs, int) or isinstance(runs, bool) or runs < 1):
+        raise pytest.UsageError(f"{name} is {runs!r}; give 1 or more")
     if runs is not None and runs > 1 and "cluster" in metafunc.fixturenames:
         metafunc.fixturenames.append(_REPETITION)
         ids = [f"run{number + 1}" for number in range(runs)]
@@ -150,6 +154,7 @@ def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
                 problem = f"@pytest.mark.jepsen takes names and values, as in nodes=5; not {marker.args[0]!r}"
                 pytest.fail(problem, pytrace=False)
             given |= marker.kwargs
+    given.pop("seeds", None)  # See `pytest_generate_tests`.
     options = request.config.option
     forced = {
         option.field: value

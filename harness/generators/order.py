@@ -155,7 +155,9 @@ class Mix:
 
     def update(self, test: Test, context: Context, event: Event) -> Generator:
         updated = tuple((weight, inner.update(test, context, event)) for weight, inner in self.sources)
-        return replace(self, sources=updated)
+        if all(new[1] is old[1] for new, old in zip(updated, self.sources, strict=True)):
+            return self
+        return Mix(self.seed, updated, self.drawn)
 
 
 def any_of(*sources: Source) -> Generator:
@@ -199,7 +201,9 @@ class AnyOf:
         return offered, AnyOf((*after[:position], *after[position + 1 :], following))
 
     def update(self, test: Test, context: Context, event: Event) -> Generator:
-        return AnyOf(tuple(inner.update(test, context, event) for inner in self.sources))
+        updated = tuple(inner.update(test, context, event) for inner in self.sources)
+        same = all(new is old for new, old in zip(updated, self.sources, strict=True))
+        return self if same else AnyOf(updated)
 
 
 def flip_flop(*sources: Source) -> Generator:

@@ -42,17 +42,20 @@ class Stagger:
                 return None
             case (Pending(until_ns) as pending, after):
                 resumed_ns = due_ns if until_ns is None else max(due_ns, until_ns)
-                return pending, replace(self, inner=after, due_ns=resumed_ns)
+                return pending, Stagger(after, self.widest_ns, self.seed, self.number, resumed_ns)
             case (Invocation() as offered, after):
                 if offered.time_ns is not None and offered.time_ns > context.time_ns:
                     due_ns = max(due_ns, offered.time_ns)
                 gap_ns = int(fraction(split(self.seed, self.number)) * self.widest_ns)
-                following = replace(self, inner=after, number=self.number + 1, due_ns=due_ns + gap_ns)
-                return replace(offered, time_ns=due_ns), following
+                following = Stagger(after, self.widest_ns, self.seed, self.number + 1, due_ns + gap_ns)
+                due = Invocation(offered.f, offered.value, offered.key, offered.node, offered.process, due_ns)
+                return due, following
 
     def update(self, test: Test, context: Context, event: Event) -> Generator:
         inner = self.inner.update(test, context, event)
-        return self if inner is self.inner else replace(self, inner=inner)
+        if inner is self.inner:
+            return self
+        return Stagger(inner, self.widest_ns, self.seed, self.number, self.due_ns)
 
 
 def delay(interval_s: float, source: Source) -> Generator:

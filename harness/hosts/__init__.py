@@ -1,9 +1,9 @@
 """Nodes on real hosts: containers of this machine, or any host that one can log in to.
 
 `DockerEnvironment` is a place to run (`environment.Environment`). Its parts work on any host with sshd, Python 3 and
-iptables: `SshMachine` on an `SshConnection`, and `IptablesNetwork` between such machines. `remove_leftovers` removes
-what killed runs have left. `python -m splitbrain.harness.hosts.image` builds the node images. Begin reading at
-`docker`.
+iptables: `SshMachine` on an `SshConnection`, and `IptablesNetwork` between such machines. `preload` makes clocks and
+disks fail, `degrade` makes links bad, and `agent` has what runs on a node for that. `remove_leftovers` removes what
+killed runs have left. `python -m splitbrain.harness.hosts.image` builds the node images. Begin reading at `docker`.
 """
 
 from __future__ import annotations

@@ -141,7 +141,12 @@ class Degraded:
             standing = self._conditions.get(link, {})
             holder, conditions = next(reversed(standing.items()), ("", None))
             seed = split(split(self._seed, f"degrade {holder}"), f"{link[0]}>{link[1]}")
-            await program.ask({"set": [queue, conditions, seed, link[1] == CLIENTS]}, Counts)
+            try:
+                await program.ask({"set": [queue, conditions, seed, link[1] == CLIENTS]}, Counts)
+            except EnvironmentFailure:
+                if anew:
+                    raise
+                return  # It turns out to have ended.
 
     async def _counts(self, node: str) -> dict[str, tuple[int, int, int, int, int]]:
         program = self._programs.get(node)

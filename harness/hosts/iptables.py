@@ -16,9 +16,9 @@ A process that sends over a link cut at its own end gets EPERM from the kernel, 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Mapping
 from ipaddress import ip_address
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from splitbrain.harness.environment import CLIENTS, Conditions, EnvironmentFailure, Interference, Link, LinkObservation
 from splitbrain.harness.hosts import rules
@@ -48,7 +48,6 @@ class IptablesNetwork:
         self._cut: dict[Link, set[str]] = {}
         self._chained: set[str] = set()
         self._probes: dict[Link, int] = {}
-        # Nemeses of several families work at once; one thing after another is done to the tables.
         self._turn = asyncio.Lock()
 
     async def open(self) -> tuple[str, ...]:
@@ -77,11 +76,7 @@ class IptablesNetwork:
         Raises EnvironmentFailure naming a machine where it did not work; `heal` then removes what did.
         """
         self._check(links)
-        async with self._turn:
-            new = sorted(set(links) - self._cut.keys())
-            for link in links:
-                self._cut.setdefault(link, set()).add(holder)
-            await self._add({name: self._drops(name, new) for name in self._ends(new)})
+        await self._wholly(self._cut_now(links, holder))
 
     async def degrade(self, links: Collection[Link], conditions: Conditions, holder: str = "") -> None:
         """Give these directed links these conditions, until healed. Of two holders the later one's count.
@@ -94,38 +89,14 @@ class IptablesNetwork:
             raise EnvironmentFailure(
                 f"links can't be degraded ({self.obstacle}); that needs a kernel with NFQUEUE and its iptables target"
             )
-        async with self._turn:
-            new = sorted(set(links) - set(self._degraded.links))
-            # First the program, then the packets: what finds no program passes.
-            await self._degraded.set(links, conditions, holder)
-            await self._add({name: self._queues(name, new) for name in self._ends(new)})
+        await self._wholly(self._degrade_now(links, conditions, holder))
 
     async def heal(self, holder: str | None = None) -> None:
         """Remove what this holder did, or all; if nothing is left, the run's chain, and look that it is gone.
 
         Raises EnvironmentFailure where it is not. A machine that fails does not keep the others from being healed.
         """
-        async with self._turn:
-            for holders in self._cut.values():
-                holders.difference_update(holders.copy() if holder is None else {holder})
-            whole = sorted(link for link, holders in self._cut.items() if not holders)
-            treated = self._degraded.healed(holder)
-            clear = sorted(set(treated) - set(self._degraded.links))
-            for link in whole:
-                del self._cut[link]
-                self._probes.pop(link, None)
-            try:
-                if self._cut or self._degraded.links:
-                    undone = {
-                        name: [*self._drops(name, whole), *self._queues(name, clear)]
-                        for name in self._ends([*whole, *clear])
-                    }
-                    await _all(self._delete(self._machines[name], undone[name]) for name in undone)
-                else:
-                    await _all(self._remove(machine) for machine in self._machines.values())
-                    self._chained.clear()
-            finally:
-                await self._degraded.release(treated)
+        await self._wholly(self._heal_now(holder))
 
     async def observe(self) -> list[LinkObservation]:
         """Observe every directed link between two nodes, in the order of their names; then those of clients that are
@@ -152,6 +123,46 @@ class IptablesNetwork:
         """Stop the listeners and queues; rules go with `heal`, and let everything pass until then if they queue."""
         self._probe.close()
         self._degraded.close()
+
+    async def _wholly(self, work: Coroutine[Any, Any, None]) -> None:
+        """One thing after another is done to the tables, and what was begun is finished, whoever is cancelled."""
+
+        async def in_turn() -> None:
+            async with self._turn:
+                await work
+
+        await asyncio.shield(in_turn())
+
+    async def _cut_now(self, links: Collection[Link], holder: str) -> None:
+        new = sorted(set(links) - self._cut.keys())
+        for link in links:
+            self._cut.setdefault(link, set()).add(holder)
+        await self._add({name: self._drops(name, new) for name in self._ends(new)})
+
+    async def _degrade_now(self, links: Collection[Link], conditions: Conditions, holder: str) -> None:
+        new = sorted(set(links) - set(self._degraded.links))
+        # First the program, then the packets: what finds no program passes.
+        await self._degraded.set(links, conditions, holder)
+        await self._add({name: self._queues(name, new) for name in self._ends(new)})
+
+    async def _heal_now(self, holder: str | None) -> None:
+        for holders in self._cut.values():
+            holders.difference_update(holders.copy() if holder is None else {holder})
+        whole = sorted(link for link, holders in self._cut.items() if not holders)
+        treated = self._degraded.healed(holder)
+        clear = sorted(set(treated) - set(self._degraded.links))
+        for link in whole:
+            del self._cut[link]
+            self._probes.pop(link, None)
+        try:
+            if self._cut or self._degraded.links:
+                ends = self._ends([*whole, *clear])
+                undone = {name: [*self._drops(name, whole), *self._queues(name, clear)] for name in ends}
+                await _all(self._delete(self._machines[name], undone[name]) for name in undone)
+            else:
+                await _all(self._remove(machine) for machine in self._machines.values())
+        finally:
+            await self._degraded.release(treated)
 
     async def _ask(self, machine: SshMachine) -> Facts:
         said = await machine.connection.run(rules.FACTS)
@@ -201,13 +212,13 @@ class IptablesNetwork:
     async def _append(self, machine: SshMachine, new: list[Rule]) -> None:
         facts = self._facts[machine.name]
         first = machine.name not in self._chained
-        self._chained.add(machine.name)
         script = "set -e\n"
         for family in sorted(facts.families):
             lines = rules.begun(self.chain, family, facts) if first else []
             table = rules.restored([*lines, *rules.added(self.chain, family, facts, new)])
             script += f"{TOOLS[family]}-restore {WAIT} --noflush <<'END'\n{table}END\n"
         await machine.connection.check(script)
+        self._chained.add(machine.name)
 
     async def _delete(self, machine: SshMachine, old: list[Rule]) -> None:
         """Remove rules. One that something else has removed is no failure: what was wanted is so."""
@@ -250,6 +261,7 @@ class IptablesNetwork:
                 f"case $rules in *'{chain}'*) echo 'the chain {chain} is still there after the heal'; exit 3;; esac\n"
             )
         await machine.connection.check(script)
+        self._chained.discard(machine.name)
 
     def _dropped(self, counted: Iterable[tuple[Link, int]]) -> dict[Link, int]:
         """Packets dropped for each cut link, at both its ends together, without our own probes."""

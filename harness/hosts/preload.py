@@ -3,7 +3,7 @@
 1. A program that a shim can't reach is refused before it starts, by name: a static binary, or one of Go. So is one
    whose processes turn out not to have it.
 2. Each shim has a page of memory on the node: the harness writes its front, the shim what came of it. Pages, and so
-   clocks and disks, outlive the program: one that starts again has the same ones.
+   clocks and disks, are the machine's: a program that starts, for the first time or again, finds them as they are.
 3. The clock is read back through the program's own eyes: its next reading under the setting in force. One that reads no
    clock, or does not run, is stood for by a probe with the same shim and page.
 4. A power cut undoes what was not synced, or is refused: where the program wrote what the shim could not see, it would
@@ -40,19 +40,25 @@ SECOND_NS = 1_000_000_000
 # A server reads its clock many times a second; longer than this only one that does nothing.
 READ_PATIENCE_S = 0.5
 READ_INTERVAL_S = 0.02
-BLIND = {1: "it writes files by stdio, inside libc", 2: "it wrote more without a sync than the undo log holds"}
+BLIND = {
+    1: "it writes files by stdio, inside libc",
+    2: "it wrote more without a sync than the undo log holds",
+    4: "what it removes can't be kept, as its data folder is a file system of its own",
+}
 _AGENT = Path(__file__).with_name("agent")
 _CLOCK = struct.Struct("<QqqdQ")
-_DISK = struct.Struct("<QQQ")
+# In one write with what it left behind so far, set to zero: nothing of before is taken for the new condition's doing.
+_DISK = struct.Struct("<QQQ40xQQ")
 # What the shims leave behind, after the 64 bytes that the harness writes.
 _CLOCK_SEEN = struct.Struct("<64xqQQ")
 _DISK_SEEN = struct.Struct("<64xQQQQ")
-_PREPARE = f"""
-data=$(realpath -m {{data}})
-(umask 0; mkdir -p {FOLDER}/undo "$data.undo"; touch {FOLDER}/names
+# Whoever the program runs as has to write there.
+_PAGES = f"""
+(umask 0; mkdir -p {FOLDER}/undo; touch {FOLDER}/names
 for page in {CLOCK} {DISK}; do [ -s "$page" ] || truncate -s 4096 "$page"; done)
 """
 _SHIMMED = f"""
+(umask 0; mkdir -p "$data.undo")
 set -- env LD_PRELOAD="{LIBRARIES}/clock_shim.so {LIBRARIES}/disk_shim.so" \\
     SPLITBRAIN_CLOCK={CLOCK} SPLITBRAIN_DISK={FOLDER} SPLITBRAIN_DATA="$data" "$@"
 """
@@ -87,7 +93,6 @@ class Preload:
         self._reachable: set[str] = set()
         self._settings = 0
         self._condition = DiskCondition()
-        self._before = (0, 0)
 
     @property
     def possible(self) -> bool:
@@ -104,7 +109,7 @@ class Preload:
             return "loaded() { :; }\n"
         await self._reach(program.command[0])
         data = shlex.quote(program.data or f"{FOLDER}/none")
-        return _PREPARE.format(data=data) + _SHIMMED + _LOADED
+        return f"{_PAGES}data=$(realpath -m {data})\n{_SHIMMED}{_LOADED}"
 
     async def set_clock(self, clock: ClockSetting) -> None:
         """From now on, for the program and those after it."""
@@ -114,11 +119,13 @@ class Preload:
         self._settings += 1
         number, offset_ns = self._settings, round(clock.offset_s * SECOND_NS)
         page = _CLOCK.pack(number, offset_ns, time.time_ns(), clock.drift, number)
-        await self._connection.check(_write(CLOCK), stdin=page)
+        await self._connection.check(_PAGES + _write(CLOCK), stdin=page)
 
     async def read_clock(self) -> float:
         """By how much the program's clock is ahead of its machine's, in seconds."""
         self._require("its clock can't be read")
+        if self._program is None:
+            await self._connection.check(_PAGES)
         deadline = asyncio.get_running_loop().time() + READ_PATIENCE_S
         *_, before = await self._clock_seen()
         while asyncio.get_running_loop().time() < deadline:
@@ -136,33 +143,33 @@ class Preload:
 
     async def set_disk(self, condition: DiskCondition) -> None:
         """From now on, for the program and those after it."""
-        self._require_data("its disk can't be made to fail")
-        page = _DISK.pack(condition.full, condition.failing, round(condition.stall_s * SECOND_NS))
-        said = await self._connection.check(f"{_read(DISK)}; {_write(DISK)}", stdin=page)
-        refused, stalled, *_ = self._unpacked(_DISK_SEEN, said.data)
-        self._before = (refused, stalled)
+        self._data("its disk can't be made to fail")
+        page = _DISK.pack(condition.full, condition.failing, round(condition.stall_s * SECOND_NS), 0, 0)
+        await self._connection.check(_PAGES + _write(DISK), stdin=page)
         self._condition = condition
 
     async def read_disk(self) -> DiskObservation:
         """What the disk did since it was last set."""
-        data = self._require_data("its disk can't be observed")
+        data = self._data("its disk can't be observed") or FOLDER
         said = (await self._connection.check(f"{_read(DISK)}; stat -f -c '%a %S' {data} || echo - -")).data
         refused, stalled, *_ = self._unpacked(_DISK_SEEN, said)
         blocks, _, size = said[_DISK_SEEN.size :].strip().partition(b" ")
         free = int(blocks) * int(size) if blocks.isdigit() and size.isdigit() else None
-        refused, stalled = refused - self._before[0], stalled - self._before[1]
         # What a write found out, for it is no word of ours that counts.
         return DiskObservation(0 if self._condition.full and refused else free, refused, stalled)
 
     async def see_writes(self) -> None:
         """Raises EnvironmentFailure if not all that the program wrote could be undone."""
-        self._require_data("no power cut can be made")
+        if not self._data("no power cut can be made"):
+            return
         *_, blind, _ = self._unpacked(_DISK_SEEN, (await self._connection.check(_read(DISK))).data)
         self._refuse_blind(blind)
 
     async def play_back(self, *, torn: bool) -> PowerCut:
-        """Undo what was not synced. Only while the program is not running."""
-        data = self._require_data("no power cut can be made")
+        """Undo what was not synced: nothing, where nothing ran. Only while the program is not running."""
+        data = self._data("no power cut can be made")
+        if not data:
+            return PowerCut(0, 0)
         source = (_AGENT / "undo_log.py").read_text()
         script = f'python3 -c {shlex.quote(source)} {FOLDER} "$(realpath -m {data})" {"torn" if torn else ""}'
         said = await self._connection.check(script)
@@ -198,30 +205,35 @@ class Preload:
         ahead_ns, under, readings = self._unpacked(_CLOCK_SEEN, (await self._connection.check(_read(CLOCK))).data)
         return ahead_ns, under, readings
 
-    def _require(self, otherwise: str) -> Program:
-        if self._program is None:
-            raise EnvironmentFailure(f"no program was started on {self._name}, so {otherwise}; start one first")
-        if not self._program.preload:
+    def _require(self, otherwise: str) -> None:
+        """Raises EnvironmentFailure if a program was started into which nothing is preloaded."""
+        if not self.possible:
             raise EnvironmentFailure(
-                f"nothing is preloaded into {self._program.name} on {self._name} (Program.preload is False), "
+                f"nothing is preloaded into {self._called} on {self._name} (Program.preload is False), "
                 f"so {otherwise}; leave that fault out"
             )
-        return self._program
 
-    def _require_data(self, otherwise: str) -> str:
-        program = self._require(otherwise)
-        if program.data is None:
+    def _data(self, otherwise: str) -> str:
+        """The data folder, quoted for the shell; "" if nothing was started yet."""
+        self._require(otherwise)
+        if self._program is None:
+            return ""
+        if self._program.data is None:
             raise EnvironmentFailure(
-                f"{program.name} on {self._name} names no data folder, so {otherwise}; give Program.data, or leave "
+                f"{self._called} on {self._name} names no data folder, so {otherwise}; give Program.data, or leave "
                 "that fault out"
             )
-        return shlex.quote(program.data)
+        return shlex.quote(self._program.data)
+
+    @property
+    def _called(self) -> str:
+        return "nothing" if self._program is None else self._program.name
 
     def _refuse_blind(self, blind: int) -> None:
         why = [text for flag, text in BLIND.items() if blind & flag]
         if why:
             raise EnvironmentFailure(
-                f"what {self._program.name if self._program else 'it'} on {self._name} has not synced can't be undone: "
+                f"what {self._called} on {self._name} has not synced can't be undone: "
                 f"{' and '.join(why)}; leave power cuts out"
             )
 
@@ -236,4 +248,4 @@ def _read(page: str) -> str:
 
 
 def _write(page: str) -> str:
-    return f"dd of={page} bs=64 iflag=fullblock conv=notrunc status=none"
+    return f"dd of={page} bs=128 iflag=fullblock conv=notrunc status=none"

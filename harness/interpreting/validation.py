@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -50,13 +50,14 @@ class Validated:
             problems = operation_problems(self.schemas, offered, test, context)
             if problems:
                 raise InvalidOperation(f"operation {offered.f!r} of process {offered.process}", problems)
-        return offered, replace(self, inner=after)
+        return offered, Validated(after, self.schemas)
 
     def update(self, test: Test, context: Context, event: Event) -> Generator:
         problems = completion_problems(self.schemas, event)
         if problems:
             raise InvalidOperation(f"completion {event.index} of {event.f!r} by process {event.process}", problems)
-        return replace(self, inner=self.inner.update(test, context, event))
+        inner = self.inner.update(test, context, event)
+        return self if inner is self.inner else Validated(inner, self.schemas)
 
 
 def operation_problems(

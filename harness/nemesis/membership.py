@@ -64,10 +64,13 @@ class Registrar:
         if invocation.value["phase"] == "start":
             leaves, joins = invocation.value["leaves"], invocation.value["joins"]
             gone = invocation.value["shape"] == "replace"
-            for node in leaves:
-                await self._leave(node, gone=gone)
+            for node in leaves if gone else ():
+                await self._die(node)
+            # The successor comes first: so few may be left that the system could not do with one less.
             for node in joins:
                 await self._join(node)
+            for node in leaves:
+                await self._leave(node, gone=gone)
         return await self._seen(invocation)
 
     async def _join(self, node: str) -> None:
@@ -77,16 +80,19 @@ class Registrar:
         await self._system.join(environment, environment.machines[node], tuple(environment.members))
         environment.members.append(node)
 
+    async def _die(self, node: str) -> None:
+        machine = self._environment.machines[node]
+        await machine.kill()
+        await machine.wipe()
+        self._environment.members.remove(node)
+
     async def _leave(self, node: str, *, gone: bool) -> None:
         machine, members = self._environment.machines[node], self._environment.members
-        if gone:
-            await machine.kill()
-            members.remove(node)
         await self._system.leave(self._environment, node, tuple(other for other in members if other != node), gone=gone)
         if not gone:
             members.remove(node)
             await machine.kill()
-        await machine.wipe()
+            await machine.wipe()
 
     async def _seen(self, invocation: Invocation) -> Mapping[str, Any]:
         """Rule 4."""

@@ -18,7 +18,7 @@ from typing import Any
 
 from splitbrain.checkers.registry import find
 from splitbrain.checkers.service.thresholds import parsed
-from splitbrain.harness.catalogue import UnknownName, system, workload
+from splitbrain.harness.catalogue import UnknownName, offering, system, workload
 from splitbrain.harness.environment import Environment
 from splitbrain.harness.nemesis import FaultPackage, Strike, fault_package
 from splitbrain.harness.nemesis.targets import targets
@@ -135,7 +135,9 @@ class Experiment:
                 raise UsageProblem(f"unknown configuration key {key!r}; known: {', '.join(sorted(known))}{guess}")
         if chosen.interface not in tested.interfaces:
             offered = ", ".join(sorted(tested.interfaces))
-            raise UsageProblem(f"{chosen.name} needs {chosen.interface}; {tested.name} offers {offered}")
+            remedy = ", ".join(offering(chosen.interface)) or f"none is installed that offers {chosen.interface}"
+            text = f"{chosen.name} needs {chosen.interface}; {tested.name} offers {offered}"
+            raise UsageProblem(f"{text}; choose another --system ({remedy})")
         plan = Plan(
             self.names,
             split(self.seed, "workload"),

@@ -2,7 +2,8 @@
 
 1. The load goes on until its time limit, and until it has been quiet for `QUIET_S` and `QUIET_WRITES` writes since the
    last heal. Otherwise a system that stays mute after a fault would not be seen to.
-2. If no write has been ok since the last heal, it goes on until `PATIENCE_S` after it: so long a system may take.
+2. If no write of some kind (`progress`) has been ok since the last heal, it goes on until `PATIENCE_S` after it: so
+   long a system may take.
 3. Where operations come so slowly that `QUIET_WRITES` are not reached by then, it ends there too.
 4. A run that was given its operations does these and no others, and ends with the last of them and the last strike.
 """
@@ -12,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from splitbrain.checkers.histories.event import NEMESIS, Event
-from splitbrain.checkers.service.progress import PATIENCE_S, is_write
+from splitbrain.checkers.service.progress import PATIENCE_S, writes_among
 from splitbrain.harness.generators import (
     Context,
     Generator,
@@ -61,8 +62,8 @@ class Load:
     """See `loaded`.
 
     limit_ns: the time limit, since it is first asked. strikes: those that were not stopped yet. since_ns: when it
-    was first asked. healed_ns: when the last stop was done. writes, ok: of those invoked since then, how many, and
-    whether one was ok.
+    was first asked. healed_ns: when the last stop was done. names: of the operations so far. writes: how many were
+    invoked since then. ok: names of the operations that were ok since then.
     """
 
     inner: Generator
@@ -70,8 +71,9 @@ class Load:
     strikes: int
     since_ns: int | None = None
     healed_ns: int | None = None
+    names: frozenset[str] = frozenset()
     writes: int = 0
-    ok: bool = False
+    ok: frozenset[str] = frozenset()
 
     def op(self, test: Test, context: Context) -> Step:
         since_ns = context.time_ns if self.since_ns is None else self.since_ns
@@ -82,7 +84,7 @@ class Load:
         if step is None:
             return None
         offered, after = step
-        load = replace(self, inner=after, since_ns=since_ns)
+        load = self._with(after, since_ns)
         if isinstance(offered, Pending) and end_ns is not None:
             wake_ns = end_ns if offered.until_ns is None else min(offered.until_ns, end_ns)
             return Pending(wake_ns), load
@@ -98,18 +100,29 @@ class Load:
         if self.healed_ns is None:
             return limit_ns
         patience_ns = max(limit_ns, self.healed_ns + seconds(PATIENCE_S))
-        if not self.ok or self.writes < QUIET_WRITES:
+        kinds = writes_among(self.names)
+        if self.writes < QUIET_WRITES or not all(self.ok.intersection(kind) for kind in kinds):
             return patience_ns
         return max(limit_ns, self.healed_ns + seconds(QUIET_S))
 
     def update(self, test: Test, context: Context, event: Event) -> Generator:
-        load = replace(self, inner=self.inner.update(test, context, event))
+        inner = self.inner.update(test, context, event)
+        load = self if inner is self.inner else self._with(inner, self.since_ns)
         if event.process == NEMESIS:
             value = event.value
             if isinstance(value, dict) and "evidence" in value and value.get("phase") == "stop":
-                return replace(load, strikes=load.strikes - 1, healed_ns=event.time, writes=0, ok=False)
+                return replace(load, strikes=load.strikes - 1, healed_ns=event.time, writes=0, ok=frozenset())
             return load
-        if is_write(event.f):
-            invoked = event.type == "invoke"
-            return replace(load, writes=load.writes + invoked, ok=load.ok or event.type == "ok")
-        return load
+        if event.type == "invoke":
+            return load._invoked(event.f)
+        return replace(load, ok=load.ok | {event.f}) if event.type == "ok" and event.f not in load.ok else load
+
+    def _invoked(self, f: str) -> Load:
+        if self.healed_ns is None and f in self.names:
+            return self
+        names = self.names | {f}
+        counted = any(f in kind for kind in writes_among(names))
+        return replace(self, names=names, writes=self.writes + counted)
+
+    def _with(self, inner: Generator, since_ns: int | None) -> Load:
+        return Load(inner, self.limit_ns, self.strikes, since_ns, self.healed_ns, self.names, self.writes, self.ok)

@@ -204,6 +204,12 @@ class _Run:
     async def _run_workload(self, environment: Environment) -> None:
         prepared, experiment = self._prepared, self._experiment
         await _all(prepared.system.start(environment, environment.machines[node]) for node in experiment.names)
+        # The machines were not seen before, nor the programs.
+        if missing := prepared.faults.requires - environment.abilities:
+            raise EnvironmentFailure(
+                f"{environment.name} can't {', '.join(sorted(missing))} with these machines and programs, "
+                f"which {','.join(experiment.faults)} needs; leave that fault out"
+            )
         self._progress(
             f"{experiment.nodes} nodes of {prepared.system.name} answer; {experiment.time_limit_s:g} s of load"
         )

@@ -1,7 +1,8 @@
 """Simulation: virtual time, a network, disks and machines, all from one seed.
 
 `run_simulated(main)` runs `await main()` on a VirtualLoop, in which SimulatedEnvironment is the place to run. Begin
-reading at `loop`. `cluster` runs nodes without that loop, steered by hand: for tests and benchmarks.
+reading at `loop`. `programs` runs what was written for asyncio, unchanged. `cluster` runs nodes without that loop,
+steered by hand: for tests and benchmarks.
 """
 
 from splitbrain.harness.simulation.loop import DeadlockError, VirtualLoop, run_simulated

@@ -17,11 +17,11 @@ from typing import assert_never
 
 from splitbrain.store.coordination.fanout import Answered
 from splitbrain.store.coordination.request import Progress, QuorumMet, Request, TokenArrived
-from splitbrain.store.defects import CONTEXT_OF_ONE_SIBLING
+from splitbrain.store.defects import CONTEXT_OF_ONE_SIBLING, NEWEST_SIBLING_ONLY
 from splitbrain.store.repair.read_repair import ReadRepair
 from splitbrain.store.scheduling.timers import Timer
 from splitbrain.store.versions.context import Context, issue
-from splitbrain.store.versions.dotted import NOTHING, VersionSet, add, live, newest_stamp
+from splitbrain.store.versions.dotted import NOTHING, VersionSet, add, latest, live, newest_stamp
 from splitbrain.store.wire.client_messages import Failed, Values
 from splitbrain.store.wire.peer_messages import Read, State
 
@@ -113,6 +113,8 @@ class GetCoordinator:
         if core.config.defect == CONTEXT_OF_ONE_SIBLING and len(state.versions) > 1:
             context = Context(add(NOTHING, state.versions[0].dot), newest_stamp(state))
         found = live(state)
+        if core.config.defect == NEWEST_SIBLING_ONLY:
+            found = live(latest(state))
         values, stamps = [v.value or b"" for v in found], [v.stamp for v in found]
         sealed = issue(core.secret, self._key, context)
         self._request.reply(Values(values, sealed, core.membership.view, stamps))

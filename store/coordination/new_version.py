@@ -12,10 +12,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from splitbrain.store.config import VALUE_BYTES_MAX
+from splitbrain.store.defects import BLIND_PUT_REPLACES, DELETE_TAKES_SIBLINGS, PUT_COVERS_ALL
 from splitbrain.store.parts import Core
 from splitbrain.store.storage.replica import ABSENT, Entry
 from splitbrain.store.versions.context import Context
-from splitbrain.store.versions.dotted import COUNTER_MAX, Dot, Seen, VersionSet, add, next_dot
+from splitbrain.store.versions.dotted import COUNTER_MAX, NOTHING, Dot, Seen, VersionSet, add, next_dot
 
 STATE_BYTES_MAX = 16 * VALUE_BYTES_MAX
 """All siblings of a key together: half of what reassembly takes."""
@@ -50,6 +51,10 @@ def new_version(
         # Left unused, the dot would be a gap in its actor's dots, and no later dot could be summed up.
         spent = state if dot is None else VersionSet(add(state.seen, dot), state.versions)
         return NewVersion(Entry(actor, spent), add(covered, known.dot))
+    if core.config.defect == BLIND_PUT_REPLACES and covered == NOTHING:
+        covered = state.seen
+    if core.config.defect == DELETE_TAKES_SIBLINGS and value is None:
+        covered = state.seen
     if dot is None:
         actor = core.replica.actor(before)
         dot = next_dot(state, covered, actor)
@@ -66,4 +71,6 @@ def new_version(
         coordinator=core.name,
         wall_ns=core.present.now.wall_ns,
     )
+    if core.config.defect == PUT_COVERS_ALL:
+        covered = after.seen
     return NewVersion(Entry(actor, after), covered)

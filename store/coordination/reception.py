@@ -8,7 +8,8 @@
    its own successors. Whoever still wants such a put sends it again.
 4. A retried put that comes soon after the start, and is not known, may have been done by the node's previous
    incarnation and been replaced since. It is not done again, and its outcome is indeterminate. One that was forwarded
-   with a dot may be done again: the dot shows whether it was.
+   with a dot may be done again: the dot shows whether it was. If it can't be served, its outcome is indeterminate too.
+5. A put for which the disk has no room is refused. One that is under way here, or was done, is not.
 
 Dynamo (SOSP 2007), sections 4.5 and 6.4.
 """
@@ -21,6 +22,7 @@ from splitbrain.store.actions import Bits
 from splitbrain.store.coordination.quorum import quorum
 from splitbrain.store.coordination.request import Admitted
 from splitbrain.store.coordination.routing import Routing
+from splitbrain.store.defects import RESTART_REDOES_RETRIES, STALLED_PUTS_DONE
 from splitbrain.store.errors import StoreError
 from splitbrain.store.parts import Core
 from splitbrain.store.repair.hinted_handoff import Handoff
@@ -76,15 +78,17 @@ class Reception:
             return
         core = self._core
         stale = isinstance(request, Put) and core.now < self._catching_up_until
-        unknown = isinstance(request, Put) and self._may_have_been_done(incoming, forwarded)
+        stale = stale and core.config.defect != STALLED_PUTS_DONE
+        done = isinstance(request, Put) and self._may_have_been_done(incoming)
+        unknown = f"{core.name} started while this put was under way; get the key before you retry"
         try:
             admitted = _admit(core, request, request_id)
         except StoreError as refusal:
-            core.rpc.answer(incoming, Failed(refusal.code, refusal.message))
+            reply = Failed("timeout", unknown) if done else Failed(refusal.code, refusal.message)
+            core.rpc.answer(incoming, reply)
             return
-        if unknown:
-            text = f"{core.name} started while this put was under way; get the key before you retry"
-            core.rpc.answer(incoming, Failed("timeout", text))
+        if done and (forwarded is None or forwarded.dot is None):
+            core.rpc.answer(incoming, Failed("timeout", unknown))
         elif stale:
             core.counters["stale_puts"] += 1
             core.rpc.forget(incoming)
@@ -102,10 +106,11 @@ class Reception:
             else:
                 routing.coordinate(forwarded.dot)
 
-    def _may_have_been_done(self, incoming: Incoming, forwarded: Forward | None) -> bool:
+    def _may_have_been_done(self, incoming: Incoming) -> bool:
         """Whether this node's previous incarnation may have done the put (rule 4)."""
-        has_dot = forwarded is not None and forwarded.dot is not None
-        return incoming.retried and not has_dot and self._core.now - self._started < ANSWER_KEPT_S
+        if self._core.config.defect == RESTART_REDOES_RETRIES:
+            return False
+        return incoming.retried and self._core.now - self._started < ANSWER_KEPT_S
 
     def _finish(self, incoming: Incoming, admitted: Admitted, began: float, reply: Reply) -> None:
         core, request = self._core, admitted.message
@@ -127,6 +132,8 @@ def _admit(core: Core, request: Get | Put, request_id: int) -> Admitted:
     given = None
     if isinstance(request, Put):
         given = request.context
+        if core.replica.full:
+            raise StoreError("disk_full", f"the disk of {core.name} is full; free space on it, or ask another node")
         if request.value is not None:
             check_value(request.value)
         elif given is None:

@@ -24,7 +24,7 @@ from functools import partial
 from itertools import islice
 
 from splitbrain.store.actions import Record
-from splitbrain.store.defects import HINT_DELETED_BEFORE_ACK
+from splitbrain.store.defects import HINT_ACKED_FROM_MEMORY, HINT_DELETED_BEFORE_ACK, HINTS_DIE_WITH_OWNER
 from splitbrain.store.parts import Core
 from splitbrain.store.storage.replica import DATA, HINTS, SPREADING
 from splitbrain.store.versions.dotted import VersionSet
@@ -68,6 +68,11 @@ class Handoff:
         stale = ((owner, key) for owner, keys in self._keys.items() for key in keys if owner not in primaries(key))
         some = list(islice(stale, PUSHES_AT_ONCE)) if self._core.ring.members else []
         left, freed = len(some), 0
+        if self._core.config.defect == HINTS_DIE_WITH_OWNER:
+            for owner, key in some:
+                del self._keys[owner][key]
+                self._core.replica.delete(HINTS, _place(owner, key), _nothing)
+            return
 
         def reassigned(owner: str, key: bytes, state: VersionSet) -> None:
             nonlocal left, freed
@@ -135,6 +140,9 @@ class Handoff:
         self._core.counters["hints_kept"] += 1
         for listener in self.on_kept:
             listener(key)
+        if self._core.config.defect == HINT_ACKED_FROM_MEMORY:
+            self._core.after(0.0, done)
+            done = _nothing
         self._core.replica.merge(HINTS, _place(owner, key), state, done, refused=refused, beside=beside)
 
     def newest(self, owner: str, key: bytes) -> VersionSet:
@@ -233,6 +241,10 @@ class Handoff:
         for owner in list(self._keys):
             self.push(owner)
         self._core.after(SCAN_EVERY_S, self._scan)
+
+
+def _nothing() -> None:
+    pass
 
 
 def _place(owner: str, key: bytes) -> bytes:

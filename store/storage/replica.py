@@ -27,7 +27,15 @@ import msgspec
 
 from splitbrain.store.actions import Action, Bits, Persist, Reader, Record
 from splitbrain.store.config import Config
-from splitbrain.store.defects import ACK_BEFORE_DURABLE, PHYSICAL_DELETE, REUSED_DOT
+from splitbrain.store.defects import (
+    ACK_BEFORE_DURABLE,
+    FULL_DISK_ACKNOWLEDGED,
+    MERGE_FORGETS_SEEN,
+    PHYSICAL_DELETE,
+    REUSED_DOT,
+    SIBLING_LIMIT,
+    SIBLINGS_MAX,
+)
 from splitbrain.store.ring.ring import Range, position
 from splitbrain.store.storage.engine import DamagedRecord
 from splitbrain.store.versions.clocks import Clocks
@@ -224,7 +232,10 @@ class Replica:
         known = EMPTY
         for state in states:
             if state is not None:
-                known = self.clocks.merge(known, state)
+                before, known = known, self.clocks.merge(known, state)
+                if self._defect == MERGE_FORGETS_SEEN:
+                    both = {version.dot: version for version in (*before.versions, *state.versions)}
+                    known = VersionSet(known.seen, tuple(both[dot] for dot in sorted(both)))
         return known
 
     def put(
@@ -244,6 +255,10 @@ class Replica:
         if self._defect == PHYSICAL_DELETE and all(version.value is None for version in entry.state.versions):
             self.delete(space, key, done)
             return
+        if self._defect == SIBLING_LIMIT:
+            newest = sorted(entry.state.versions, key=lambda version: version.stamp)[-SIBLINGS_MAX:]
+            kept = tuple(version for version in entry.state.versions if version in newest)
+            entry = Entry(entry.actor, VersionSet(entry.state.seen, kept))
         if entry.actor and entry.actor not in entry.state.seen.clock:
             entry = Entry(0, entry.state)  # Its dots were forgotten (`truncation`): it would make them again.
         pending = self._pending.get((space, key))
@@ -278,6 +293,8 @@ class Replica:
         self.counters["writes_refused"] += 1
         change = self._waiting[ticket]
         told, change.refused = change.refused, []
+        if self._defect == FULL_DISK_ACKNOWLEDGED:
+            told, change.waiting = change.waiting, []
         for refused in told:
             refused()
 

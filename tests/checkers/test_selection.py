@@ -31,6 +31,15 @@ VERSION = {"write": 1, "seen": []}
         (Lines().ok(0, "add", 1).ok(0, "remove", 1), {"linearizable": {"model": "set"}}),
         (Lines("x").ok(0, "put", 1).ok(0, "get", None, 1), {"linearizable": {"model": "kv"}}),
         (Lines().ok(0, "push", 1).ok(0, "pop", None, 1), {"linearizable": {"model": "stack"}}),
+        (
+            Lines().ok(0, "put", {"write": 1}, VERSION).ok(0, "delete", {"write": 2}, {"write": 2, "seen": [1]}),
+            {"lost-writes": {}, "siblings": {}},
+        ),
+        (Lines().ok(0, "add", "milk").ok(0, "checkout", None, ["milk"]), {"carts": {}}),
+        (Lines().ok(0, "broadcast", 1).ok(0, "read", None, [1]), {"broadcast": {}}),
+        (Lines().ok(0, "send", [["send", "x", 1]], [["send", "x", [0, 1]]]), {"kafka": {}}),
+        (Lines("l").ok(0, "acquire", {"lease_ms": 50}, {"lease_ms": 50, "token": 1}), {"lock": {}}),
+        (Lines().ok(0, "write", 1).ok(0, "read", None, [1]), {"causal-reverse": {}}),
         (Lines().ok(0, "acquire").ok(0, "release"), {"linearizable": {"model": "mutex"}}),
         (
             Lines().ok(0, "write", [["w", "x", 1]]).ok(0, "read", [["r", "x", None]], [["r", "x", 1]]),

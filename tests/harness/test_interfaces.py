@@ -88,3 +88,19 @@ def test_a_probe_that_is_not_answered_fails_as_operations_do() -> None:
     for probe in PROBES.values():
         with pytest.raises(OperationFailed):
             asyncio.run(_awaited(probe, Mute(Objects())))
+
+
+def test_a_list_that_fits_no_datagram_is_read_in_pages() -> None:
+    objects = Objects()
+    connection = Direct(objects)
+    objects.heard, objects.sets["s"] = list(range(4500)), [7]
+    assert asyncio.run(connection.messages()) == list(range(4500))
+    assert connection.asked == ["messages"] * 4
+    assert asyncio.run(connection.elements("s")) == [7]
+
+
+def test_a_request_that_fits_no_datagram_is_refused_and_says_what_to_do() -> None:
+    connection = ToyConnection("c", ("nowhere", 0))
+    with pytest.raises(OperationFailed, match="does not fit a datagram; use fewer keys") as refused:
+        asyncio.run(connection.poll({f"k{number}": 0 for number in range(10_000)}))
+    assert refused.value.definite

@@ -59,6 +59,17 @@ def test_kill_9_under_load_loses_no_write_acknowledged_as_durable(docker_engine,
     assert result.verdict.parts["evidence"].evidence["faults"]["kill"]["effective"] >= 1
 
 
+FAMILIES = ("packets", "clients", "clock", "power-cut", "stalled-disk")
+
+
+@pytest.mark.jepsen(nodes=5, faults=",".join(FAMILIES), seed=7)
+def test_bad_links_wrong_clocks_and_failing_disks_take_effect_and_cost_nothing_acknowledged(docker_engine, cluster):
+    result = cluster.run("registers", environment="docker", time_limit_s=45.0, rate=40.0)
+    result.require_valid()
+    faults = result.verdict.parts["evidence"].evidence["faults"]
+    assert {name: faults[name]["effective"] > 0 for name in FAMILIES} == dict.fromkeys(FAMILIES, True)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
 def test_an_interrupted_run_leaves_nothing_but_its_history(docker_engine, tmp_path, number):
     words = ["run", "sets", "--env", "docker", "--nodes", "3", "--time-limit", "60", "--out", str(tmp_path)]

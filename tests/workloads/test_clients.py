@@ -144,3 +144,15 @@ def test_a_configuration_that_makes_no_sense_is_refused_by_name(
     with pytest.raises(UsageProblem) as refused:
         Experiment(workload, system="toys", config=config).prepare()
     assert said in str(refused.value)
+
+
+def test_a_poll_that_ended_early_is_begun_again() -> None:
+    objects = Objects()
+    connection = Direct(objects, frozenset({"commit"}))
+    objects.logs["a"] = ["x"]
+    client = Driven("kafka", connection)
+    client.do("assign", {"a": 0})
+    with pytest.raises(OperationFailed):
+        client.do("poll", [["poll"]])
+    connection.mute = frozenset()
+    assert client.do("poll", [["poll"]]).value == [["poll", {"a": [[0, "x"]]}]]

@@ -52,14 +52,16 @@ class KafkaClient:
         await self._connection.close()
 
     async def _poll(self) -> dict[str, list[list[Any]]]:
-        """All that is new. Where it ends early, this client polls no more, and nothing it took counts."""
+        """All that is new. Where it ends early, nothing it took counts, and the next poll begins where this one did."""
         taken: dict[str, list[list[Any]]] = {}
-        while self._positions and (records := await self._connection.poll(self._positions)):
+        positions = dict(self._positions)
+        while positions and (records := await self._connection.poll(positions)):
             for key, some in records.items():
                 taken.setdefault(key, []).extend(some)
-                self._positions[key] = some[-1][0] + 1
+                positions[key] = some[-1][0] + 1
         if taken:
-            await self._connection.commit(self._positions)
+            await self._connection.commit(positions)
+        self._positions = positions
         return taken
 
 

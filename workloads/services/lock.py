@@ -19,7 +19,7 @@ from splitbrain.harness.seeds import choose, draw, split
 from splitbrain.harness.system import OperationFailed
 from splitbrain.harness.workload import Plan, Schema, Workload
 
-LEASE_MS = 8000
+LEASE_MS = 15_000
 """Longer than a node usually stays down, so that a lock is still held when it is back."""
 HELD, NOT_HELD = "held", "not-held"
 
@@ -107,5 +107,5 @@ WORKLOAD = Workload(
     generator=_generator,
     final=_final,
     checkers={"lock": {}, "availability": {}, "latency": {}},
-    config={"keys": "20"},
+    config={"keys": "40"},
 )

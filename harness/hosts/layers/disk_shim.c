@@ -38,7 +38,7 @@
 #define FOLDER_BYTES 1024
 
 enum kind { WRITE = 1, MORE, CREATE, RENAME, UNLINK, MKDIR, RMDIR, SYNC };
-enum blindness { STDIO = 1, LOG_FULL = 2 };
+enum blindness { STDIO = 1, LOG_FULL = 2, NOT_KEPT = 4 };
 
 struct record {
     uint64_t at_ns;
@@ -55,7 +55,7 @@ struct page {
     volatile uint64_t full, failing, stall_ns;
     uint64_t unused[5];
     /* Written here. */
-    uint64_t refused, stalled, blind, kept;
+    uint64_t refused, stalled, blind, kept, names;
 };
 
 static struct page *page;
@@ -168,6 +168,7 @@ static void log_name(enum kind kind, uint64_t file, uint64_t folder, uint64_t ke
     record.first = path ? strlen(path) : 0;
     record.second = to ? strlen(to) : 0;
     append("names", &record, path, to);
+    add(&page->names, 0); /* afterwards: a sync in between notes one too many, not one too few */
 }
 
 /* Where a name is: its canonical path and its folder's inode, if it is below the data folder. */
@@ -203,15 +204,14 @@ static int placed(int at, const char *name, char *path, uint64_t *folder) {
     return 1;
 }
 
-/* Keep what a path leads to under another name; 0 if there is none. */
+/* Keep what a path leads to under another name; 0 if that fails. */
 static uint64_t keep(const char *path, uint64_t folder) {
     uint64_t number = __atomic_add_fetch(&page->kept, 1, __ATOMIC_RELAXED);
     char to[PATH_BYTES];
     snprintf(to, sizeof to, "%s.undo/%llu.%llu", data, (unsigned long long)folder, (unsigned long long)number);
     if (!syscall(SYS_linkat, AT_FDCWD, path, AT_FDCWD, to, 0))
         return number;
-    if (errno != ENOENT)
-        add(&page->blind, LOG_FULL);
+    add(&page->blind, NOT_KEPT);
     return 0;
 }
 
@@ -364,15 +364,17 @@ static void set_aside(const struct stat *st, char *aside) {
         *aside = 0;
 }
 
-static void synced(const struct stat *st, const char *aside, uint64_t since_ns) {
-    char path[PATH_BYTES];
-    struct stat names;
+static void synced(const struct stat *st, const char *aside, uint64_t since_ns, uint64_t names) {
+    /* Up to which name a file's syncs are noted: without a new one since, another note would only fill the log. */
+    static uint64_t noted[64];
+    /* Both in one word, for threads: another file's names must not pass for this one's. */
+    uint64_t *place = &noted[st->st_ino % 64], both = st->st_ino * 0x9E3779B97F4A7C15ULL ^ names;
     if (*aside)
         syscall(SYS_unlinkat, AT_FDCWD, aside, 0);
-    snprintf(path, sizeof path, "%s/names", logs);
-    if (!about_name(AT_FDCWD, path, &names, 0) && names.st_size) {
+    if (names && __atomic_load_n(place, __ATOMIC_RELAXED) != both) {
         struct record record = {.kind = SYNC, .file = st->st_ino, .kept = since_ns};
         append("names", &record, 0, 0);
+        __atomic_store_n(place, both, __ATOMIC_RELAXED);
     }
     if (S_ISDIR(st->st_mode))
         forget_kept(st->st_ino);
@@ -386,11 +388,11 @@ static int sync_one(long number, int fd) {
     stall();
     if (page->failing)
         return refuse(EIO);
-    uint64_t since_ns = now_ns();
+    uint64_t names = __atomic_load_n(&page->names, __ATOMIC_ACQUIRE), since_ns = now_ns();
     set_aside(&st, aside);
     int failed = syscall(number, fd);
     if (!failed)
-        synced(&st, aside, since_ns);
+        synced(&st, aside, since_ns, names);
     return failed;
 }
 
@@ -401,8 +403,9 @@ int fdatasync(int fd) { return sync_one(SYS_fdatasync, fd); }
 static long done_syncing(const struct stat *st, long result, int flags) {
     if (result >= 0 && flags & (O_SYNC | O_DSYNC)) {
         char aside[PATH_BYTES];
+        uint64_t names = __atomic_load_n(&page->names, __ATOMIC_ACQUIRE);
         set_aside(st, aside);
-        synced(st, aside, now_ns());
+        synced(st, aside, now_ns(), names);
     }
     return result;
 }

@@ -233,6 +233,7 @@ class StreamTransport(_FlowControlMixin, asyncio.Transport):
             self._connection.finish()
 
     def _fatal(self, problem: Exception) -> None:
+        self._reading = False  # A protocol that failed is given nothing more.
         message = "Fatal error: protocol.data_received() call failed."
         context = {"message": message, "exception": problem, "transport": self, "protocol": self._protocol}
         self._loop.call_exception_handler(context)

@@ -149,7 +149,9 @@ class Dynamo:
             try:
                 await ask(connection.client)
                 return
-            except StoreError:
+            except StoreError as problem:
+                if problem.code == "bad_request":
+                    raise EnvironmentFailure(f"{node} refuses a change of members: {problem.message}") from None
                 await asyncio.sleep(0.2)
             finally:
                 await connection.close()

@@ -40,7 +40,10 @@ class SimulatedToy:
 
     def send(self, datagram: bytes, to: Address) -> None:
         assert self._endpoint is not None
-        self._endpoint.send(datagram, to)
+        try:
+            self._endpoint.send(datagram, to)
+        except OSError as problem:  # Too long: as good as lost on the way.
+            self.log(f"not sent to {to[0]}:{to[1]}: {problem}")
 
     def call_later(self, delay_s: float, callback: Callable[[], None]) -> None:
         self._machine.call_later(delay_s, callback)

@@ -2,7 +2,8 @@
 
 1. Each connection is a client with a name of its own, and numbers its requests. So the primary recognizes one that
    was sent again, however late it arrives.
-2. A request that was given up may still be done: its outcome is indeterminate. One that was refused was not done.
+2. A list that only grows is asked for in pages: what was in it when the first was asked for is in the answer.
+3. A request that was given up may still be done: its outcome is indeterminate. One that was refused was not done.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from splitbrain.harness.systems.toys.toy_node import decode, encode
 
 RETRY_S = 0.25
 PATIENCE_S = 2.0
+LARGEST_REQUEST = 60_000
+"""Bytes: what UDP can carry, with room for what a node adds when it passes the request on."""
 
 
 class ToyConnection:
@@ -40,9 +43,12 @@ class ToyConnection:
 
     async def ask(self, op: str, *args: Any, patience_s: float = PATIENCE_S) -> Any:
         """Returns the answer's value. Raises OperationFailed."""
-        assert self._endpoint is not None
         self._number += 1
         request = encode("request", self._client, self._number, op, args)
+        if len(request) > LARGEST_REQUEST:
+            text = f"a request of {len(request):,} bytes does not fit a datagram; use fewer keys"
+            raise OperationFailed("too-long", text, definite=True)
+        assert self._endpoint is not None
         answer = self._answer = asyncio.get_running_loop().create_future()
         outcome: Mapping[str, Any] | None = None
         for _ in range(round(patience_s / RETRY_S)):
@@ -58,6 +64,13 @@ class ToyConnection:
         if "refused" in outcome:
             raise OperationFailed(*outcome["refused"], definite=True)
         return outcome["ok"]
+
+    async def _pages(self, op: str, *args: Any) -> list[int]:
+        """All of a list that only grows, as much as fits a datagram at a time."""
+        found: list[int] = []
+        while page := await self.ask(op, *args, len(found)):
+            found += page
+        return found
 
     def _received(self, datagram: bytes, source: Address) -> None:
         message = decode(datagram)
@@ -85,8 +98,7 @@ class ToyConnection:
         await self.ask("add_element", key, element)
 
     async def elements(self, key: str) -> list[int]:
-        found: list[int] = await self.ask("elements", key)
-        return found
+        return await self._pages("elements", key)
 
     async def enqueue(self, key: str, value: Any) -> None:
         await self.ask("enqueue", key, value)
@@ -138,8 +150,7 @@ class ToyConnection:
         await self.ask("broadcast", message)
 
     async def messages(self) -> list[int]:
-        found: list[int] = await self.ask("messages")
-        return found
+        return await self._pages("messages")
 
     async def echo(self, payload: str) -> str:
         return str(await self.ask("echo", payload))

@@ -267,7 +267,7 @@ class GossipOnce(ToyNode):
     def take(self, request: Request) -> None:
         match request.op:
             case "messages":
-                self.shell.send(request.answer({"ok": list(self.objects.heard)}), request.source)
+                self.shell.send(request.answer(self.outcome("messages", request.args, 0.0)), request.source)
             case "broadcast":
                 (message,) = request.args
                 if message not in self.objects.heard:

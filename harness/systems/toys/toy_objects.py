@@ -15,6 +15,8 @@ from typing import Any
 
 RECORDS_AT_ONCE = 50
 """Records of one key that a poll returns, so that an answer fits a datagram."""
+PAGE = 2000
+"""Elements or messages that one answer has, for the same reason."""
 LEASE_MARGIN = 1.2
 """A lease is kept this much longer than asked for: the client's clock may be slower than the primary's."""
 
@@ -56,7 +58,7 @@ class Objects:
             "cas": self._cas,
             "transact": self._transact,
             "add_element": self._add_element,
-            "elements": lambda key: list(self.sets.get(key, [])),
+            "elements": lambda key, first: self.sets.get(key, [])[first : first + PAGE],
             "enqueue": lambda key, value: self.queues.setdefault(key, []).append(value),
             "dequeue": lambda key: self.queues[key].pop(0) if self.queues.get(key) else None,
             "add": self._add,
@@ -71,7 +73,7 @@ class Objects:
             "balances": lambda: dict(self.accounts),
             "generate": self._generate,
             "broadcast": self.hear,
-            "messages": lambda: list(self.heard),
+            "messages": lambda first: self.heard[first : first + PAGE],
             "echo": lambda payload: payload,
             "install": self.rows.update,
         }

@@ -76,7 +76,7 @@ def missed_in_quiet(history: History, quiet_ns: int) -> dict[int, int] | None:
 
     def settled(put: Op) -> float:
         if last_end(put.time) + quiet_ns <= put.time:
-            over = put.end_time + min(quiet_ns, 10**9)
+            over = put.end_time + min(quiet_ns, 5 * 10**8)
             if not any(end > put.time and start < over for start, end in faults):
                 return over
         since = [put.end_time, *(end for _, end in faults if end >= put.end_time)]

@@ -55,13 +55,16 @@ def kafka(history: History) -> dict[str, Any]:
         _of_polls(history, log, polls, offsets, found)
         _of_sends(log, ok, found)
     ended = stage(history, "final-reads")
-    to_the_end = ended is not None and any(span(o)[0] > ended.index for o, _ in polls)
-    wrong = any(number for kind, number in found.items() if kind != "unseen" or to_the_end)
-    judged = bool(acknowledged and polled and not found["unseen"])
+    to_the_end = ended is not None and any(span(o)[0] > ended.index for o, some in polls if some)
+    crashed = [o for o in acting if o.outcome == "info" and any(each[0] == "poll" for each in o.invocation.value)]
+    certain = [kind for kind in found if to_the_end or kind not in (("unseen", "lost") if crashed else ("unseen",))]
+    wrong = any(found[kind] for kind in certain)
+    judged = bool(acknowledged and polled and not found["unseen"] and not found["lost"])
     return {
         "verdict": verdict_of(wrong, judged),
         "anomalies": {kind: number for kind, number in found.items() if number},
         "acknowledged": len(acknowledged),
+        "crashed_polls": len(crashed),
         "polled": len({(record.log, record.value) for record in polled}),
     }
 

@@ -40,6 +40,16 @@ def test_a_record_whose_offset_is_not_known_can_be_unseen_but_not_lost() -> None
     assert check(poll(lines.nemesis("stage", "final-reads"), [1, "b"], process=6).history).outcome == "invalid"
 
 
+def test_what_a_crashed_poll_may_have_taken_is_not_lost_for_certain() -> None:
+    lines = send(send(Lines(), 1, 0), 2, 1).crash(6, "poll", [["poll"]])
+    verdict = check(poll(lines, [1, 2]).history)
+    assert (verdict.outcome, verdict.evidence["anomalies"]) == ("unknown", {"lost": 1})
+    assert verdict.reason == (
+        "1 of 2 acknowledged records were never polled, and nothing says that the logs were polled to their end"
+    )
+    assert check(poll(lines.nemesis("stage", "final-reads"), [1, 2], process=7).history).outcome == "invalid"
+
+
 def test_what_a_crashed_or_failed_poll_took_counts_for_nothing() -> None:
     lines = send(Lines(), 1, 0)
     lines.invoke(5, "poll", [["poll"]]).complete(5, "info", [["poll", {"x": [[0, 1]]}]], "timeout: no")

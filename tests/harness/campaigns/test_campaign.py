@@ -146,5 +146,5 @@ def test_a_campaign_stops_after_so_many_failures(tmp_path: Path) -> None:
     assert [outcome.status for outcome in summary.outcomes if outcome.status == "invalid"] == ["invalid"]
     assert len(summary.outcomes) < 10
     assert resumed(folder) == plan
-    text = page(summary, [])
-    assert text == page(summary, [])
+    text = page(summary, [], {})
+    assert text == page(summary, [], {})

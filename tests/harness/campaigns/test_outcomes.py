@@ -7,8 +7,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from splitbrain.harness.campaigns.failure_signature import Signature
 from splitbrain.harness.campaigns.outcomes import OutcomeFile, RunOutcome, counts, failures, read_outcomes
+from splitbrain.harness.campaigns.signature import Signature
 from splitbrain.harness.running.results import ResultsError
 
 LOST = Signature("lost-writes", "lost", ("kill",), ("add ok",))

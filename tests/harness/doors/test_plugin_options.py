@@ -219,6 +219,34 @@ def test_each_of_many_runs_is_a_test_with_the_next_seed(pytester, inner):
     assert "test_it[run1-sets]" in done.stdout.str() or "test_it[sets-run1]" in done.stdout.str()
 
 
+def test_a_marker_says_how_many_seeds_a_test_has_and_xdist_shares_them(pytester, inner):
+    pytester.makepyfile("""
+        import pytest
+
+        pytestmark = pytest.mark.jepsen(nodes=3, time_limit_s=1, seed=5, seeds=2)
+
+        @pytest.mark.jepsen(seeds=3)
+        def test_three(cluster):
+            result = cluster.run("sets")
+            assert result.command.split("--seed ")[1].split()[0] != "6", "this seed fails"
+
+        def test_two(cluster):
+            cluster.run("registers").require_valid()
+    """)
+    done = inner("-v", "-n", "2")
+    done.assert_outcomes(passed=4, failed=1)
+    done.stdout.fnmatch_lines(["*FAILED*test_three[[]run2[]]*"])
+    inner("--runs", "1").assert_outcomes(passed=2)
+
+
+@pytest.mark.parametrize("seeds", ["0", "'many'", "True"])
+def test_a_number_of_seeds_that_is_none_is_refused(pytester, inner, seeds):
+    pytester.makepyfile(f"import pytest\n\n@pytest.mark.jepsen(seeds={seeds})\ndef test_it(cluster): pass")
+    done = inner()
+    assert done.ret != 0
+    assert "jepsen(seeds=...) is" in done.stdout.str() + done.stderr.str()
+
+
 def test_no_runs_at_all_are_refused(pytester, inner):
     pytester.makepyfile(REPLAYED)
     done = inner("--runs", "0")

@@ -301,6 +301,13 @@ def test_a_program_that_died_degrades_nothing_and_shows_no_interference(cluster:
     assert interference(cluster, ("n3", "n2")) is None
 
 
+def test_a_heal_works_though_the_program_has_died(cluster: Any, network: Any) -> None:
+    cluster.run(network.degrade([("n1", "n2"), ("n1", "n3")], Conditions(hold=True)))
+    cluster.shell("n2", "kill -9 $(pgrep -f [N]ETLINK_NETFILTER)")
+    cluster.run(network.heal())
+    assert all(seen.heard and seen.interference is None for seen in cluster.run(network.observe()))
+
+
 def test_a_kernel_without_packet_queues_is_said_by_name(
     cluster: Any, network: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

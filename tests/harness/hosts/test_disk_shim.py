@@ -161,6 +161,19 @@ def test_writes_by_a_descriptor_that_syncs_are_durable(disk: Disk) -> None:
     assert disk.files() == {"f": b"kept"}
 
 
+def test_syncs_without_new_names_between_them_do_not_fill_the_log(disk: Disk) -> None:
+    sync = "f = os.open('f', os.O_CREAT | os.O_RDWR); g = os.open('g', os.O_CREAT | os.O_RDWR)\n"
+    sync += (
+        "for i in range(100): os.pwrite(f, b'kept', 0); os.fdatasync(f); os.pwrite(g, b'kept', 0); os.fdatasync(g)\n"
+    )
+    disk.run(sync)
+    kinds = [record.kind for record in undo_log.read(disk.logs / "names")]
+    assert kinds == [undo_log.CREATE, undo_log.CREATE, undo_log.SYNC, undo_log.SYNC]
+    disk.run("os.rename('f', 'h'); f = os.open('h', os.O_RDWR); os.fsync(f)")
+    assert disk.cut()["undone"] == 0
+    assert disk.files() == {"g": b"kept", "h": b"kept"}
+
+
 def test_two_power_cuts_one_after_the_other_undo_each_its_own(disk: Disk) -> None:
     append = "f = os.open('f', os.O_CREAT | os.O_WRONLY | os.O_APPEND); os.write(f, b'{}')"
     disk.run(append.format("a") + "; os.fsync(f)")
@@ -266,6 +279,15 @@ def test_what_libc_writes_by_itself_is_seen_to_be_unseen(disk: Disk) -> None:
     assert disk.counted()[2] == 0
     disk.run(by_stdio.format("f"))
     assert disk.counted()[2] == 1
+
+
+def test_a_removal_of_which_nothing_can_be_kept_is_seen(disk: Disk) -> None:
+    disk.run("open('f', 'w').write('x')")
+    disk.data.with_name("data.undo").rmdir()
+    disk.run("os.unlink('missing') if os.path.exists('missing') else None")
+    assert disk.counted()[2] == 0
+    disk.run("os.unlink('f')")
+    assert disk.counted()[2] == 4
 
 
 COMMITS = """

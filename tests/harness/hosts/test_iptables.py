@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from typing import Any
 
 import pytest
@@ -144,6 +146,37 @@ def test_a_heal_of_a_holder_that_holds_nothing_changes_nothing(cluster: Any) -> 
     cluster.run(cluster.network.cut([("n1", "n2")], holder="first"))
     cluster.run(cluster.network.heal("another"))
     assert silent(cluster.run(cluster.network.observe())) == {("n1", "n2")}
+
+
+def test_a_cut_whose_caller_is_cancelled_is_made_wholly_and_healed_wholly(cluster: Any) -> None:
+    async def give_up(turns: int) -> None:
+        cutting = asyncio.create_task(cluster.network.cut([("n1", "n2"), ("n3", "n1")], holder="given-up"))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        cutting.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await cutting
+        await cluster.network.heal("given-up")
+
+    for turns in range(1, 9):
+        cluster.run(give_up(turns))
+        cluster.run(cluster.network.cut([("n1", "n2")], holder="next"))
+        assert silent(cluster.run(cluster.network.observe())) == {("n1", "n2")}
+        cluster.run(cluster.network.heal("next"))
+        assert silent(cluster.run(cluster.network.observe())) == set()
+
+
+def test_a_cut_that_failed_on_a_machine_does_not_keep_later_ones_from_working(cluster: Any) -> None:
+    path = "/usr/local/bin/iptables-restore"
+    cluster.shell("n1", f"printf '#!/bin/sh\\necho busy; exit 4\\n' > {path}; chmod +x {path}")
+    try:
+        with pytest.raises(EnvironmentFailure, match=r"n1 .*busy"):
+            cluster.run(cluster.network.cut([("n1", "n2")], holder="first"))
+    finally:
+        cluster.shell("n1", f"rm {path}")
+    cluster.run(cluster.network.cut([("n1", "n3")], holder="second"))
+    cluster.run(cluster.network.heal("first"))
+    assert silent(cluster.run(cluster.network.observe())) == {("n1", "n3")}
 
 
 def test_a_heal_of_everything_heals_every_holder(cluster: Any) -> None:

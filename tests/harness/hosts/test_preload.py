@@ -19,7 +19,7 @@ from splitbrain.harness.environment import (
     Program,
 )
 from splitbrain.harness.hosts.agent.reachable import obstacle
-from splitbrain.harness.hosts.ssh_machine import drawn_bit
+from splitbrain.harness.hosts.ssh_machine import SshMachine, drawn_bit
 
 DATA = "/var/lib/splitbrain/data"
 
@@ -73,6 +73,18 @@ def test_a_program_that_starts_again_has_the_same_wrong_clock(cluster: Any, mach
     cluster.run(machine.start(python("print('begin'); print(int(time.time()))", name="again")))
     (told,) = said(cluster, "again", 1)
     assert 3600 <= int(told) - real < 3700
+
+
+def test_a_machine_on_which_nothing_ran_yet_has_a_clock_and_a_disk_too(cluster: Any) -> None:
+    fresh = cluster.machine("n1")
+    bare = SshMachine("n1", fresh.connection)
+    cluster.shell("n1", "rm -rf /dev/shm/splitbrain")
+    cluster.run(bare.set_clock(ClockSetting(offset_s=5)))
+    assert cluster.run(bare.read_clock()) == 5
+    cluster.run(bare.set_disk(DiskCondition()))
+    assert cluster.run(bare.read_disk()).refused == 0
+    assert cluster.run(bare.power_cut()) == PowerCut(0, 0)
+    cluster.shell("n1", "rm -rf /dev/shm/splitbrain")
 
 
 def test_a_clock_that_drifts_gains_while_it_is_watched(cluster: Any, machine: Any) -> None:

@@ -82,9 +82,33 @@ def test_a_stalled_disk_holds_syncs_up_and_ends_nothing() -> None:
 def test_a_disk_that_nobody_writes_to_was_not_struck(name: str) -> None:
     async def scenario(s: Striking) -> None:
         started = await s.start(nodes=["n2"], condition=CONDITIONS[name])
-        assert started == {"effective": False, "detail": "n2: nothing refused or held up"}
+        assert started == {"effective": False, "detail": "n2: nothing refused or held up", "untouched": ["n2"]}
 
     with_nemesis(name, scenario)
+
+
+def test_where_only_some_of_slow_disks_are_written_to_the_others_are_named() -> None:
+    """Where all disks stall clients wait, and a node may get no write: runs were unknown for it."""
+
+    async def scenario(s: Striking) -> None:
+        s.write("n2")
+        how: dict[str, Any] = {"nodes": ["n2", "n4"], "condition": {"stall_s": 0.2}}
+        started = await s.start(**how)
+        assert (started["effective"], started["untouched"]) == (True, ["n4"])
+        assert (await s.stop(**how))["stood"] is True
+
+    with_nemesis("stalled-disk", scenario)
+
+
+def test_of_disks_that_are_to_be_full_all_must_be() -> None:
+    async def scenario(s: Striking) -> None:
+        async def do_nothing(condition: DiskCondition) -> None: ...
+
+        s.environment.machines["n4"].set_disk = do_nothing  # type: ignore[method-assign]
+        started = await s.start(nodes=["n2", "n4"], condition={"full": True})
+        assert (started["effective"], started["untouched"]) == (False, ["n4"])
+
+    with_nemesis("full-disk", scenario)
 
 
 @pytest.mark.parametrize("name", ["full-disk", "failing-disk", "stalled-disk"])
@@ -95,7 +119,7 @@ def test_a_disk_that_works_on_as_before_was_not_struck(name: str) -> None:
         s.write("n2")
         s.environment.machines["n2"].set_disk = do_nothing  # type: ignore[method-assign]
         started = await s.start(nodes=["n2"], condition=CONDITIONS[name])
-        assert started == {"effective": False, "detail": "n2: nothing refused or held up"}
+        assert started == {"effective": False, "detail": "n2: nothing refused or held up", "untouched": ["n2"]}
 
     with_nemesis(name, scenario)
 

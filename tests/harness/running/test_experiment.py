@@ -15,7 +15,7 @@ from splitbrain.workloads.sets import WORKLOAD
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
-        ({"workload": "sest"}, "unknown workload 'sest'; known: append, "),
+        ({"workload": "sest"}, "unknown workload 'sest'; known: "),
         ({"system": "riak"}, "unknown system 'riak'; known: dynamo"),
         ({"environment": "cloud"}, "unknown environment 'cloud'; known: sim, docker"),
         ({"faults": ("gremlins",)}, "gremlins"),
@@ -77,6 +77,25 @@ print(sorted({"docker", "paramiko"}.intersection(sys.modules)))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout == "[]\n"
+
+
+def test_a_workload_asks_for_the_settings_under_which_it_is_promised_what_it_judges():
+    configured = Experiment("sessions").prepare().system.config
+    assert (configured["sloppy"], configured["read_repair"]) == ("false", "blocking")
+    assert Experiment("sets").prepare().system.config["sloppy"] == "true"
+
+
+def test_a_setting_that_is_given_outranks_what_the_workload_asks_for():
+    prepared = Experiment("sessions", config={"sloppy": "true"}).prepare()
+    assert (prepared.system.config["sloppy"], prepared.system.config["read_repair"]) == ("true", "blocking")
+    assert "--config sloppy=true" in prepared.experiment.command
+
+
+def test_a_system_without_such_a_setting_is_left_as_it_is(monkeypatch):
+    monkeypatch.setattr(
+        "splitbrain.harness.running.experiment.workload", lambda name: replace(WORKLOAD, settings={"linear": "true"})
+    )
+    assert "linear" not in Experiment("sets").prepare().system.config
 
 
 def test_a_key_given_twice_is_refused():

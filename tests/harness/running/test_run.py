@@ -13,13 +13,14 @@ from typing import Any
 import pytest
 
 import splitbrain.harness.systems.dynamo.store_system as dynamo
-from splitbrain.harness.environment import Program
+from splitbrain.harness.environment import ABILITIES, Program
 from splitbrain.harness.generators import Generator, sequence
 from splitbrain.harness.operation import Invocation
 from splitbrain.harness.running.experiment import Experiment
 from splitbrain.harness.running.recovery import PROBE_KEY
 from splitbrain.harness.running.results import Result
 from splitbrain.harness.running.run import MARGIN_S, run
+from splitbrain.harness.simulation.simulated_environment import SimulatedEnvironment
 from splitbrain.harness.simulation.simulated_machine import SimulatedMachine
 from splitbrain.harness.system import OperationFailed
 from splitbrain.harness.terminal import Progress
@@ -45,6 +46,21 @@ def test_a_system_that_never_returns_is_broken_at_the_deadline(
     result = go(tmp_path)
     assert result.status == "broken"
     assert result.reason.startswith(f"the run was not over after {3 + MARGIN_S:g} s, and was ended in stage {stage!r}")
+
+
+def test_a_fault_that_machines_and_programs_turn_out_not_to_allow_is_refused_before_the_load(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def abilities(self: SimulatedEnvironment) -> frozenset[str]:
+        return ABILITIES if not self.machines else ABILITIES - {"clock"}
+
+    monkeypatch.setattr(SimulatedEnvironment, "abilities", property(abilities))
+    result = go(tmp_path, replace(EXPERIMENT, time_limit_s=30.0, faults=("clock",)))
+    assert result.status == "broken"
+    assert result.reason == (
+        "sim can't clock with these machines and programs, which clock needs; leave that fault out"
+    )
+    assert go(tmp_path / "again", replace(EXPERIMENT, time_limit_s=30.0, faults=("kill",))).status == "valid"
 
 
 def test_a_node_that_never_says_whether_it_is_ready_has_not_recovered_and_does_not_hold_up_the_run(

@@ -178,7 +178,7 @@ def test_an_answer_shows_nothing_that_was_done_after_it() -> None:
     paper = Paper()
     toy = node(paper)
     ask(toy, 1, "add_element", "s", 1)
-    ask(toy, 2, "elements", "s")
+    ask(toy, 2, "elements", "s", 0)
     ask(toy, 1, "add_element", "s", 2, client="d")
     paper.sync()
     assert paper.outcomes == [{"ok": None}, {"ok": [1]}, {"ok": None}]

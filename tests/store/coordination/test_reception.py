@@ -5,12 +5,15 @@ from __future__ import annotations
 import pytest
 
 from splitbrain.harness.simulation.cluster import START_S
+from splitbrain.store.actions import Record
 from splitbrain.store.config import KEY_BYTES_MAX, VALUE_BYTES_MAX
 from splitbrain.store.coordination import reception as module
+from splitbrain.store.errors import StoreError
+from splitbrain.store.storage.replica import RING
 from splitbrain.store.wire.client_messages import Put
 from splitbrain.store.wire.peer_messages import Forward
 from tests.store.box import Box
-from tests.store.coordination.replicas import nothing_stored
+from tests.store.coordination.replicas import key_and_primaries, nothing_stored, strangers
 
 
 @pytest.fixture
@@ -111,6 +114,41 @@ def test_a_retried_put_soon_after_a_start_is_indefinite_and_not_done():
     assert call.error == "timeout"
     assert box.now < START_S + 2
     assert not box.versions("n1", b"k")
+
+
+@pytest.mark.parametrize("via", ["client", "stranger"])
+@pytest.mark.parametrize("trouble", ["lost its membership", "has a full disk"])
+def test_a_put_that_the_node_did_before_a_crash_is_not_said_to_be_refused_when_it_comes_again(via, trouble):
+    """Flipped bits in the record of the membership: the restarted node said `not_member`, of a put that had been done."""
+    box = Box(5)
+    key, primaries = key_and_primaries(box)
+    first = primaries[0]
+    # A stranger forwards the put with a dot, which would tell whether it was done, were it looked at.
+    through = first if via == "client" else strangers(box, key)[0]
+    asker = "client" if via == "client" else through
+    client = box.client(through)
+    assert client.get(key).ok  # They know each other: the put needs no answer to be taken.
+    call = client.begin(Put(key, b"v", None))
+    box.cut(first, asker, both=False)
+    box.run_until(lambda: bool(box.versions(first, key)))
+    box.crash(first)
+    if trouble == "lost its membership":
+        box.setups[first] = box.setups[first]._replace(members=(), seeds=())
+        engine = box.hosts[first].engine
+        engine.commit([Record(RING, k, None) for k, _ in list(engine.scan(RING))])
+        box.start(first)
+    else:
+        box.hold(first)
+        box.start(first)
+        host = box.hosts[first]
+        asked, host.pending[:] = host.pending[:], []
+        for persist in asked:
+            box.do(host, host.node.persist_refused(persist.ticket, box.instant(host)))
+        assert box.parts(first).core.replica.full
+    box.heal()
+    box.run_until(lambda: call.done)
+    assert box.versions(first, key)
+    assert call.ok or not StoreError(call.error, "").kind.definite
 
 
 def test_a_node_that_was_stalled_drops_the_puts_that_waited_and_takes_them_when_they_come_again():

@@ -164,6 +164,19 @@ class Process:
 
         self._begin("put", key, {"write": write}, Put(key, b"%d" % write, known.context, w), done, wrote)
 
+    def delete(self, key: bytes, write: int) -> None:
+        """Delete what this process knows of the key; `write` is the delete's own number."""
+        known = self.known[key]
+        wrote = {"write": write, "seen": known.writes}
+
+        def done(reply: Reply) -> Any:
+            assert isinstance(reply, Stored)
+            self.known[key] = Known(reply.context, [write])
+            return wrote
+
+        self._begin("delete", key, {"write": write}, Put(key, None, known.context), done, wrote)
+        self.wait()
+
     def read(self, key: bytes, r: int | None = None) -> list[int]:
         def done(reply: Reply) -> list[int]:
             assert isinstance(reply, Values)

@@ -32,6 +32,15 @@ def a_stale_home_is_asked_after_a_read_has_met_it(config: Config) -> History:
     return run.history
 
 
+def a_home_without_a_disk_is_asked(config: Config) -> History:
+    run = Recording(config)
+    key, homes, _ = run.key()
+    run.process(homes[0]).put(key, 1)
+    run.replace_disk(homes[2])
+    run.process(homes[2]).read(key)
+    return run.history
+
+
 NEVER_STALE = {"max_k": 0}
 STORIES = (
     Story(defects.FALLBACK_NOT_FOUND, a_stand_in_is_asked_just_after_a_partition, "staleness", NEVER_STALE),
@@ -43,4 +52,5 @@ STORIES = (
         # Else it might have been there first.
         Config(anti_entropy_s=0),
     ),
+    Story(defects.QUORUM_OF_ONE, a_home_without_a_disk_is_asked, "staleness", NEVER_STALE, Config(anti_entropy_s=0)),
 )

@@ -5,9 +5,25 @@ from __future__ import annotations
 import pytest
 
 from splitbrain.store.defects import DEFECTS
-from tests.store.defects import diverging, losing, resurrecting, siblings, stale
+from tests.store.defects import (
+    diverging,
+    losing,
+    losing_hints_and_buffers,
+    losing_siblings,
+    resurrecting,
+    siblings,
+    stale,
+)
 
-STORIES = (*losing.STORIES, *siblings.STORIES, *resurrecting.STORIES, *diverging.STORIES, *stale.STORIES)
+STORIES = (
+    *losing.STORIES,
+    *losing_siblings.STORIES,
+    *losing_hints_and_buffers.STORIES,
+    *siblings.STORIES,
+    *resurrecting.STORIES,
+    *diverging.STORIES,
+    *stale.STORIES,
+)
 each = pytest.mark.parametrize("story", STORIES, ids=lambda story: story.defect)
 
 

@@ -12,6 +12,7 @@ import pytest
 from tests.house import ROOT
 
 pytest.importorskip("kademlia")
+from tests.harness.simulation.programs import kademlia_nodes
 from tests.harness.simulation.programs.kademlia_nodes import EPISODES, NODES, drive
 
 DIGEST = """
@@ -54,8 +55,23 @@ def test_a_table_that_was_cut_in_two_stays_so_after_the_heal():
         assert all(0 < len(nodes) < len(NODES) for nodes in found.lost.values())
 
 
+def test_three_hours_after_the_heal_it_still_is(monkeypatch):
+    monkeypatch.setattr(kademlia_nodes, "SETTLE_S", 3 * 3600.0)
+    found = drive(1, ("partition",))
+    assert found.lost
+    assert all(0 < len(nodes) < len(NODES) for nodes in found.lost.values())
+
+
 def test_a_pause_loses_nothing():
     for seed in (1, 2, 3):
         found = drive(seed, ("pause",))
         assert (found.lost, found.wrong) == ({}, [])
         assert found.unanswered > 0, "no set met a paused node: the test shows nothing"
+
+
+def test_a_node_that_comes_is_not_given_the_keys_near_it(monkeypatch):
+    # KademliaProtocol.welcome_if_new hashes keys that are hashes already, and so compares distances of something else.
+    seeds = range(1, 13)
+    lost = sum(len(drive(seed, ("kill",)).lost) for seed in seeds)
+    monkeypatch.setattr("kademlia.protocol.digest", lambda key: key)
+    assert 0 <= sum(len(drive(seed, ("kill",)).lost) for seed in seeds) < lost / 2

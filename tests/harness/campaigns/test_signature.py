@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from splitbrain.checkers import check_all
-from splitbrain.harness.campaigns.failure_signature import SHAPE_MAX, Signature, signatures
+from splitbrain.harness.campaigns.signature import SHAPE_MAX, Signature, signatures
 from tests.checkers.script import Script
 
 
