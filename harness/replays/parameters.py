@@ -31,7 +31,7 @@ class Size:
     keys: int | None
 
 
-SIZES = (Size(1, 40, 4, 3, 1), Size(3, 100, 10, 3, None), Size(6, 100, 10, 5, None))
+SIZES = (Size(1, 40, 4, 3, 1), Size(3, 100, 10, 3, 3), Size(6, 100, 10, 5, None))
 """Three nodes are the fewest on which there is a majority without one of them."""
 
 
@@ -77,7 +77,7 @@ def seeded(experiment: Experiment) -> Iterator[Experiment]:
 def _of_size(experiment: Experiment, size: Size, defaults: Mapping[str, str]) -> Experiment:
     fewer = {}
     if size.keys is not None:
-        fewer = {name: str(size.keys) for name in counts(experiment, defaults)}
+        fewer = {name: str(min(number, size.keys)) for name, number in counts(experiment, defaults).items()}
     return replace(
         experiment,
         time_limit_s=min(experiment.time_limit_s, size.time_limit_s),

@@ -79,7 +79,8 @@ class Shrinking:
                 self._smaller_parameters()
                 if not self._as_script():
                     return
-            # Each trial polls and reads every key through every node, whether anything was written to it or not.
+            # Each trial polls and reads every key through every node, so few keys make all that follows cheap.
+            self._fewer_keys()
             self._first(self._with_fewer_keys(), "keys")
             for simplify in (self._fewer_strikes, self._fewer_operations, self._simpler_strikes, self._smaller_values):
                 simplify()
@@ -195,6 +196,18 @@ class Shrinking:
             self._fewer_operations()
 
     # Operations.
+
+    def _fewer_keys(self) -> None:
+        """Take out all operations on a key at once."""
+        operations = self._script
+
+        def first(parts: Iterable[tuple[str, ...]]) -> int | None:
+            some = (
+                self._with(operations=tuple(each for each in operations if str(each.key) in part)) for part in parts
+            )
+            return self._place(some, "operations by key")
+
+        ddmin(sorted({str(each.key) for each in operations}), first, or_none=False)
 
     def _fewer_operations(self) -> None:
 

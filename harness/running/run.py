@@ -77,9 +77,7 @@ def run(
         description = described(prepared)
         interrupts.check()
         folder = RunFolder.create(out, prepared.title)
-        if not experiment.is_drawn:
-            description = {**description, "command": replaying(folder.path)}
-        folder.write_run(description)
+        folder.write_run(description if experiment.is_drawn else {**description, "command": replaying(folder.path)})
         folder.write_schedule(encode(prepared.faults.strikes, experiment.operations))
         interrupts.check()
         return _Run(prepared, folder, progress or Progress(quiet=True), interrupts, report).go()
