@@ -272,9 +272,9 @@ def test_the_version_is_that_of_the_package(tmp_path):
         ("splitbrain run s", ["sets"]),
         ("splitbrain run sets --system dy", ["dynamo"]),
         ("splitbrain run sets --env d", ["docker"]),
-        ("splitbrain run sets --faults pa", ["partition", "pause"]),
-        ("splitbrain run sets --faults kill,pa", ["kill,partition", "kill,pause"]),
-        ("splitbrain run sets --faults partition,pa", ["partition,pause"]),
+        ("splitbrain run sets --faults pa", ["partition", "packets", "pause"]),
+        ("splitbrain run sets --faults kill,pa", ["kill,partition", "kill,packets", "kill,pause"]),
+        ("splitbrain run sets --faults partition,pa", ["partition,packets", "partition,pause"]),
         ("splitbrain check h.jsonl --checker con", ["convergence"]),
     ],
 )
