@@ -15,111 +15,64 @@ While one is away others stand in for it (sloppy quorums), and need not meet. So
    is judged only where fewer nodes can stand in for the key's home replicas than there are home replicas: then one
    of these is asked, whatever is suspected. Polls of replicas tell (`replica_polls`): home replicas are those that
    answered as such.
-6. While nodes are down, or were lately (`DOWN`, and no other fault stood in the `quiet_s` before), a read is judged if
-   a home replica of its key was not struck, and if all writes of the key that may have happened were settled before.
-   Then no hint of the key is left. That replica is asked and has it all, and stand-ins that have nothing must not
-   outvote it.
 
 Dynamo (SOSP 2007), sections 4.5 and 4.6.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from splitbrain.checkers.histories.columns import Integers
-from splitbrain.checkers.histories.faults import Fault, faults
+from splitbrain.checkers.histories.faults import faults
 from splitbrain.checkers.histories.final_reads import Key
 from splitbrain.checkers.histories.history import History
 from splitbrain.checkers.histories.replica_polls import polls
 
-DOWN = frozenset({"kill", "pause"})
-"""The families of faults that take nodes down, by name, and leave their disks and the network as they were."""
 _LONG_AGO = -(1 << 62)
-NEVER = 1 << 62
+_NEVER = 1 << 62
 _SPREAD_NS = 500_000_000
-
-
-class Standing(NamedTuple):
-    """From when to when a fault stood, in ns. struck: the nodes that it took down, or None for any other fault."""
-
-    start: int
-    end: int
-    struck: frozenset[str] | None
-
-
-@dataclass(frozen=True)
-class KeyWrites:
-    """The writes of a key that may have happened: when they were invoked and settled, in ns (NEVER if not known)."""
-
-    invoked: Integers
-    settled: Integers
 
 
 @dataclass(frozen=True)
 class QuietTimes:
     """When faults stood, and what reads must show therefore.
 
-    starts, ends: of stretches in which faults stood, in ns, ascending and apart. quiet_ns: see rule 1. homes: the home
-    replicas of each key. nodes: all that were polled. faults: each by itself.
+    starts, ends: of stretches in which faults stood, in ns, ascending and apart. quiet_ns: see rule 1. sheltered: the
+    keys of rule 5.
     """
 
     starts: Integers
     ends: Integers
     quiet_ns: int
-    homes: Mapping[Key, frozenset[str]]
-    nodes: frozenset[str]
-    faults: tuple[Standing, ...]
+    sheltered: frozenset[Key]
 
     @classmethod
     def of(cls, history: History, quiet_s: float) -> QuietTimes:
         """O(n log n). Raises HistoryError for a poll of the wrong shape."""
-        stood = sorted((_standing(fault) for fault in faults(history)), key=lambda each: each.start)
         apart: list[list[int]] = []
-        for start, end, _ in stood:
+        for fault in sorted(faults(history), key=lambda fault: fault.start.invocation.time):
+            start, stop = fault.start.invocation.time, fault.stop
+            end = (stop.completion.time if stop.completion else _NEVER) if stop else _NEVER
             if apart and start <= apart[-1][1]:
                 apart[-1][1] = max(apart[-1][1], end)
             else:
                 apart.append([start, end])
         starts, ends = (np.array([each[at] for each in apart], dtype=np.int64) for at in (0, 1))
-        answered = [(poll.operation.key, poll.node, poll.versions is not None) for poll in polls(history)]
-        homes: dict[Key, set[str]] = {}
-        for key, node, home in answered:
-            homes.setdefault(key, set()).update({node} if home else ())
-        nodes = frozenset(node for _, node, _ in answered)
-        frozen = {key: frozenset(some) for key, some in homes.items()}
-        return cls(starts, ends, round(quiet_s * 1e9), frozen, nodes, tuple(stood))
+        return cls(starts, ends, round(quiet_s * 1e9), _sheltered(history))
 
     def last_end(self, moments: Integers) -> Integers:
         """For each moment, in ns: the end of the last stretch that began before it, or long ago."""
         at = np.searchsorted(self.starts, moments, side="right") - 1
         return np.where(at >= 0, np.append(self.ends, _LONG_AGO)[at], _LONG_AGO)
 
-    def judged(self, invoked: Integers, completed: Integers, key: Key, writes: KeyWrites) -> NDArray[np.bool_]:
-        """Which reads of a key are judged (rules 2, 5 and 6). invoked, completed: in ns."""
-        homes = self.homes.get(key, frozenset())
-        sheltered = len(self.nodes - homes) < len(homes)
-        found = (self.last_end(completed) <= invoked) & (self.is_quiet(invoked) | sheltered)
-        for at in np.flatnonzero(~found).tolist():
-            found[at] = self._home_is_up(int(invoked[at]), int(completed[at]), homes, writes)
-        return np.asarray(found, dtype=np.bool_)
-
-    def _home_is_up(self, invoked: int, completed: int, homes: frozenset[str], writes: KeyWrites) -> bool:
-        """Rule 6."""
-        lately = [each for each in self.faults if each.start <= completed and each.end > invoked - self.quiet_ns]
-        struck: set[str] = set()
-        for each in lately:
-            if each.struck is None:
-                return False
-            struck |= each.struck
-        since = min((each.start for each in lately), default=invoked)
-        mine = writes.invoked <= completed
-        return not homes <= struck and bool((writes.settled[mine] <= since).all())
+    def judged(self, invoked: Integers, completed: Integers, key: Key) -> NDArray[np.bool_]:
+        """Which reads of a key are judged (rules 2 and 5). invoked, completed: in ns."""
+        undisturbed = self.last_end(completed) <= invoked
+        return undisturbed & (self.is_quiet(invoked) | (key in self.sheltered))
 
     def is_quiet(self, moments: Integers) -> NDArray[np.bool_]:
         """Rule 1."""
@@ -135,7 +88,7 @@ class QuietTimes:
             for start, end in stretches:
                 if end > begun and start < since + need:
                     since, need = max(since, end), self.quiet_ns
-            found[at] = min(since + need, NEVER)
+            found[at] = min(since + need, _NEVER)
         return found
 
     def must_show(self, read: int, invoked: Integers, settled: Integers) -> NDArray[np.bool_]:
@@ -147,8 +100,12 @@ class QuietTimes:
         return np.asarray((settled <= read) | ((quiet_since <= read) & (invoked >= quiet_since)), dtype=np.bool_)
 
 
-def _standing(fault: Fault) -> Standing:
-    stop = fault.stop
-    end = stop.completion.time if stop is not None and stop.completion is not None else NEVER
-    struck = fault.start.nodes if fault.family in DOWN and fault.start.nodes else None
-    return Standing(fault.start.invocation.time, end, struck)
+def _sheltered(history: History) -> frozenset[Key]:
+    """The keys that have more home replicas than other nodes."""
+    homes: dict[Key, set[str]] = {}
+    nodes: set[str] = set()
+    for poll in polls(history):
+        nodes.add(poll.node)
+        if poll.versions is not None:
+            homes.setdefault(poll.operation.key, set()).add(poll.node)
+    return frozenset(key for key, some in homes.items() if len(nodes) - len(some) < len(some))

@@ -45,7 +45,7 @@ from msgspec import Meta
 
 from splitbrain.checkers.algorithms.dominance import below
 from splitbrain.checkers.algorithms.quantiles import percentile, quantiles_ms
-from splitbrain.checkers.eventual.quiet_times import NEVER, KeyWrites, QuietTimes
+from splitbrain.checkers.eventual.quiet_times import QuietTimes
 from splitbrain.checkers.histories.columns import FOREVER, NEMESIS_PROCESS, OK, Columns, Integers
 from splitbrain.checkers.histories.faults import first_fault
 from splitbrain.checkers.histories.history import History
@@ -188,11 +188,8 @@ def _distinct_in_quiet(of: DistinctWrites, quiet: QuietTimes) -> Missed:
         wrote = np.flatnonzero(of.acknowledged & (of.key == code))
         invoked, ended = of.invoked[wrote], of.completed[wrote]
         settled = quiet.settled(times[invoked], times[ended])
-        doubtful = np.flatnonzero(~of.read & ~of.acknowledged & (of.key == code))
-        begun_ns = np.concatenate((times[invoked], times[of.invoked[doubtful]]))
-        writes = KeyWrites(begun_ns, np.concatenate((settled, np.full(len(doubtful), NEVER))))
         reads = np.flatnonzero(of.read & (of.key == code) & (of.version != STRAY))
-        reads = reads[quiet.judged(times[of.invoked[reads]], times[of.completed[reads]], key, writes)]
+        reads = reads[quiet.judged(times[of.invoked[reads]], times[of.completed[reads]], key)]
         for read in reads.tolist():
             after = over[of.version[read]] if of.version[read] >= 0 else -1
             begun = int(of.invoked[read])
@@ -210,11 +207,8 @@ def _versions_in_quiet(reads: VersionedReads, columns: Columns, quiet: QuietTime
         order, promised = of.order, of.promised
         invoked, ended = of.put_invoked[promised], _integers(order.writes[at].ended for at in promised.tolist())
         settled = quiet.settled(times[invoked], times[ended])
-        every = np.full(len(order.writes), NEVER)
-        every[promised] = settled
-        writes = KeyWrites(times[of.put_invoked[of.possible]], every[of.possible])
         completed = _integers(completion_index(read) for read in of.reads)
-        for row in np.flatnonzero(quiet.judged(times[of.invoked], times[completed], key, writes)).tolist():
+        for row in np.flatnonzero(quiet.judged(times[of.invoked], times[completed], key)).tolist():
             begun = int(of.invoked[row])
             uncovered = order.position[promised] > of.clock[row][order.chain[promised]]
             # What came too late to be covered by a write that does not say what it had seen.

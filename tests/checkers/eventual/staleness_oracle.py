@@ -52,13 +52,12 @@ def versioned_missed(history: History) -> list[tuple[int, Any, int, int]] | None
     return found
 
 
-def _stretches(history: History) -> list[tuple[int, float, set[str]]]:
-    """From when to when each fault stood, in ns, from its invocation to the completion of its stop; nodes it killed."""
+def _stretches(history: History) -> list[tuple[int, float]]:
+    """From when to when each fault stood: from its invocation to the completion of its stop, in ns."""
     found = []
     for (start, _), band in zip(actions(history, "start"), bands(history), strict=True):
         done = band.healed is not None and "evidence" in band.healed.value
-        killed = set(start.value.get("nodes", ())) if start.value["fault"] == "kill" else set()
-        found.append((start.time, band.healed.time if done and band.healed else float("inf"), killed))
+        found.append((start.time, band.healed.time if done and band.healed else float("inf")))
     return found
 
 
@@ -66,8 +65,7 @@ def missed_in_quiet(history: History, quiet_ns: int) -> dict[int, int] | None:
     """For each read that is judged, by its invocation: how many writes it missed that it had to show."""
     clients = [e for e in history.events if e.process != "nemesis" and e.f in ("put", "read")]
     mine = ops_of(SimpleNamespace(events=clients))  # type: ignore[arg-type]
-    covers, stood = Covers(mine), _stretches(history)
-    faults = [(start, end) for start, end, _ in stood]
+    covers, faults = Covers(mine), _stretches(history)
     if covers.circular:
         return None
     polled = ops(history, "replica")
@@ -96,17 +94,10 @@ def missed_in_quiet(history: History, quiet_ns: int) -> dict[int, int] | None:
             if op.inv.key == read.key and op.outcome == "ok" and op.comp and op.comp.value["home"]
         }
         sheltered = len(nodes - homes) < len(homes)
-        undisturbed = not any(start <= read.end_time and end > read.time for start, end in faults)
-        if not (undisturbed and (last_end(read.time) + quiet_ns <= read.time or sheltered)):
-            lately = [
-                (start, killed) for start, end, killed in stood if start <= read.end_time and end > read.time - quiet_ns
-            ]
-            since = min((start for start, _ in lately), default=read.time)
-            up = [home for home in homes if not any(home in killed for _, killed in lately)]
-            others = [put for put in covers.puts.values() if put.key == read.key and put.outcome != "fail"]
-            resting = all(p.outcome == "ok" and settled(p) <= since for p in others if p.time <= read.end_time)
-            if not (up and resting and all(killed for _, killed in lately)):
-                continue
+        if any(start <= read.end_time and end > read.time for start, end in faults):
+            continue
+        if last_end(read.time) + quiet_ns > read.time and not sheltered:
+            continue
         missed = [
             put
             for id_, put in covers.puts.items()
