@@ -104,9 +104,9 @@ class _NothingToSelect:
 class ProcessLoop(SocketMethods, asyncio.BaseEventLoop):
     """One process's loop.
 
-    machine: that it runs on. ended: called once the process has ended by itself, with how. rng, ip, pid: its randomness,
-    address and process number. uuids, hashes: count the UUIDs made from its clock, and its objects without a hash of
-    their own.
+    machine: that it runs on. ended: called once the process has ended by itself, with how. rng, ip, pid: its
+    randomness, address and process number. uuids, hashes: count the UUIDs made from its clock, and its objects without
+    a hash of their own.
     """
 
     # What BaseEventLoop's `_run_once` works on.
