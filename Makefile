@@ -54,7 +54,7 @@ nightly: oracle proof campaign
 
 # An hour, with a seed of its own every time. Its summary is campaigns/*/index.html.
 campaign: $(READY)
-	$(BIN)/splitbrain campaign --for 60m --swarm --shrink 60 --junit campaigns/junit.xml
+	$(BIN)/splitbrain campaign --for 60m --shrink 60 --junit campaigns/junit.xml
 
 oracle: $(READY)
 	$(BIN)/python -m tests.checkers.oracle_run 100000

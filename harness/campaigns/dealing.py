@@ -33,7 +33,7 @@ FAULT_SETS: Sequence[tuple[str, ...]] = (
 NODES = (3, 5, 7, 9)
 RATES = (20.0, 50.0, 100.0, 200.0)
 CONCURRENCIES = (2, 5, 10, 20)
-KEYS = ("1", "3", "30", "300")
+KEYS = ("3", "60", "300", "1")
 INTERVALS_S = (0.25, 0.5, 1.0, 2.0, 4.0)
 """From one strike to the next: about log-uniform."""
 

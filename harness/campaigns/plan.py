@@ -144,10 +144,11 @@ class CampaignPlan:
     def _settled(self, experiment: Experiment, rng: random.Random, dealt: int | None = None) -> Experiment:
         """With keys and the system's settings drawn, but for those that were given, and that its workload rests on.
 
-        dealt: how many experiments were so before; then the choices of the first dimension are dealt in turn.
+        dealt: how many experiments were so before; then keys and the first dimension's choices are dealt in turn.
         """
         chosen = workload(experiment.workload)
-        drawn = self._known(chosen.name, {"keys": choose(rng, dealing.KEYS)})
+        keys = choose(rng, dealing.KEYS) if dealt is None else dealing.KEYS[dealt % len(dealing.KEYS)]
+        drawn = self._known(chosen.name, {"keys": keys})
         for number, dimension in enumerate(self.tested.space if isinstance(self.tested, Configurable) else ()):
             choices = shuffled(rng, dimension)
             if dealt is not None and number == 0:

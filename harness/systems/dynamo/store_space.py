@@ -15,10 +15,10 @@ FRAGILE = {"n": "2", "r": "2", "w": "1"}
 SPACE: Sequence[Sequence[Mapping[str, str]]] = (
     (
         FRAGILE,
-        {},
-        FRAGILE,
-        FRAGILE,
         {"n": "3", "r": "1", "w": "3"},
+        FRAGILE,
+        FRAGILE,
+        {},
         FRAGILE,
         {"n": "2", "r": "1", "w": "2"},
         {"n": "3", "r": "3", "w": "1"},
