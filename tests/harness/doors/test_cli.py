@@ -269,7 +269,7 @@ def test_the_version_is_that_of_the_package(tmp_path):
     ("words", "completed"),
     [
         ("splitbrain r", ["report", "run"]),
-        ("splitbrain run s", ["sets"]),
+        ("splitbrain run se", ["sessions", "sets"]),
         ("splitbrain run sets --system dy", ["dynamo"]),
         ("splitbrain run sets --env d", ["docker"]),
         ("splitbrain run sets --faults pa", ["partition", "packets", "pause"]),
