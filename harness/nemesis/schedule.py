@@ -97,7 +97,9 @@ class Schedule:
         """The families, those that hold the same kinds of things together, in drawn order."""
         kinds = {family.name: _kinds(family.holds(self._how(family, 0))) for family in self.families}
         chains: list[tuple[set[str], list[FaultFamily]]] = []
-        for family in shuffled(draw(split(self.seed, "order")), self.families):
+        order = shuffled(draw(split(self.seed, "order")), self.families)
+        # Those that change the members come last: what other families were to strike may be gone after them.
+        for family in sorted(order, key=lambda family: family.changes_members):
             mine = kinds[family.name]
             joined = [chain for chain in chains if chain[0] & mine]
             chains = [chain for chain in chains if not chain[0] & mine]

@@ -121,6 +121,7 @@ class SimulatedNetwork:
         self, loop: VirtualLoop, nodes: Sequence[str], *, seed: int, conditions: LinkConditions | None = None
     ) -> None:
         self._loop = loop
+        self._turn = asyncio.Lock()
         self._nodes = tuple(sorted(nodes))
         self._seed = seed
         self._probes = draw(split(seed, "probes")).random
@@ -293,7 +294,14 @@ class SimulatedNetwork:
                 raise ValueError(f"{source} -> {target} is no link between two of {', '.join((*self._nodes, CLIENTS))}")
 
     async def observe(self) -> list[LinkObservation]:
-        """Send probes over every directed link, and wait as long as the slowest may take. Counts are of before."""
+        """Send probes over every directed link, and wait as long as the slowest may take. Counts are of before.
+
+        One at a time. A link that was disturbed at its beginning or at its end counts as disturbed.
+        """
+        async with self._turn:
+            return await self._observe()
+
+    async def _observe(self) -> list[LinkObservation]:
         links = [(source, target) for source in self._nodes for target in self._nodes if source != target]
         links += [
             link
@@ -317,10 +325,10 @@ class SimulatedNetwork:
         return [
             LinkObservation(
                 *link,
-                cut=bool(wire.cutters),
+                cut=cut or bool(wire.cutters),
                 heard=link in heard,
                 dropped=dropped if cut else None,
-                interference=interference,
+                interference=interference or wire.interference,
             )
             for link, wire, (cut, dropped, interference) in zip(links, wires, before, strict=True)
         ]
