@@ -1,7 +1,7 @@
 """The finding of a run: what makes two failing runs show the same thing.
 
 1. It is the checker that found it and the kind of anomaly, in the words of its witness: the core of a signature
-   (`failure_signature`). Keys, values, nodes, faults and times are not part of it: they change as a run gets smaller.
+   (`campaigns.signature`). Keys, values, nodes, faults and times are not part of it: they change as a run gets smaller.
 2. A run has a finding for each checker that found it invalid. The first one is what the run is known by.
 """
 
