@@ -127,7 +127,7 @@ class DiskSetter:
 
 
 def _took_effect(how: Mapping[str, Any], seen: Mapping[str, DiskObservation]) -> bool:
-    """Of a disk that fails or stalls nothing is seen before it is written to, and slow disks have few writers."""
+    """A disk that fails or stalls shows nothing before it is written to, and slow disks have few writers."""
     struck = [_is_struck(disk) for disk in seen.values()]
     return all(struck) if how["condition"].get("full") else any(struck)
 

@@ -387,17 +387,3 @@ def test_a_closed_endpoint_neither_sends_nor_receives_and_its_address_is_free_ag
         assert received == []
 
     with_network(scenario)
-
-
-def test_two_may_observe_at_once_and_a_link_that_is_healed_meanwhile_is_not_taken_for_a_silent_one() -> None:
-    async def scenario(network: SimulatedNetwork) -> None:
-        await network.degrade([("n1", "n2")], Conditions(delay_s=(0.5, 0.5)), "slow")
-        await network.cut([("n2", "n3")], "cut")
-        looks = [asyncio.create_task(network.observe()) for _ in range(2)]
-        await asyncio.sleep(0.1)
-        await network.heal("cut")
-        first, second = await asyncio.gather(*looks)
-        assert [(o.cut, o.heard) for o in first if (o.source, o.target) == ("n2", "n3")] == [(True, False)]
-        assert all(link.heard and not link.cut for link in second)
-
-    with_network(scenario)
