@@ -114,8 +114,14 @@ def test_a_corrupted_history_is_refused_with_the_line_that_is_wrong(lost, tmp_pa
         (["run"], "Missing argument"),
         (["check", "nowhere.jsonl", "--checker", "lost-writes"], "nowhere.jsonl"),
         (["report", "nowhere"], "nowhere"),
-        (["frobnicate"], "No such command 'frobnicate'; there are run, check, report, clean, list\n"),
-        (["rnu", "sets"], "No such command 'rnu'; there are run, check, report, clean, list; did you mean run?"),
+        (
+            ["frobnicate"],
+            "No such command 'frobnicate'; there are run, check, report, clean, list, replay, shrink, campaign, mutants\n",
+        ),
+        (
+            ["rnu", "sets"],
+            "No such command 'rnu'; there are run, check, report, clean, list, replay, shrink, campaign, mutants; did you mean run?",
+        ),
         (["run", "sets", "--frobnicate", "1"], "No such option '--frobnicate'; see "),
         (["run", "sets", "--tiem-limit", "1"], "No such option '--tiem-limit'; did you mean --time-limit?"),
         (["run", "sets", "--fault", "kill"], "No such option '--fault'; did you mean --faults?"),
@@ -268,7 +274,7 @@ def test_the_version_is_that_of_the_package(tmp_path):
 @pytest.mark.parametrize(
     ("words", "completed"),
     [
-        ("splitbrain r", ["report", "run"]),
+        ("splitbrain r", ["replay", "report", "run"]),
         ("splitbrain run se", ["sessions", "sets"]),
         ("splitbrain run sets --system dy", ["dynamo"]),
         ("splitbrain run sets --env d", ["docker"]),
