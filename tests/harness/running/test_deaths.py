@@ -30,7 +30,7 @@ class Node:
 
 
 def told(known: tuple[str, ...] = (), **machines: Node) -> dict[str, str]:
-    environment: Any = SimpleNamespace(machines=machines)
+    environment: Any = SimpleNamespace(machines=machines, members=list(machines))
     return asyncio.run(deaths(environment, known))
 
 
