@@ -132,11 +132,12 @@ def test_the_raft_example_is_linearizable_under_partitions_kills_and_pauses(ran,
     assert re.search(r"✓ linearizable: linearizable as a cas-register: [\d,]+ operations on 4 keys", done.stdout)
 
 
-@pytest.mark.parametrize(("fault", "mistake"), [("partition", "stale"), ("kill", "no-fsync")])
-def test_the_mistakes_planted_in_the_raft_example_are_found(ran, fault, mistake):
-    done = ran(
-        "raft/raft_splitbrain.py", f"{RAFT} --faults {fault} --seed 1 --time-limit 20 --config mistake={mistake}"
-    )
+@pytest.mark.parametrize(
+    ("faults", "time_limit_s", "mistake"), [("partition", 20, "stale"), ("kill,partition", 12, "no-fsync")]
+)
+def test_the_mistakes_planted_in_the_raft_example_are_found(ran, faults, time_limit_s, mistake):
+    options = f"--faults {faults} --seed 1 --time-limit {time_limit_s} --config mistake={mistake}"
+    done = ran("raft/raft_splitbrain.py", f"{RAFT} {options}")
     assert done.returncode == INVALID, done.stdout + done.stderr
     assert re.search(r"INVALID: linearizable: \d of 4 keys not linearizable as a cas-register", done.stdout)
 
