@@ -133,11 +133,14 @@ def test_the_raft_example_is_linearizable_under_partitions_kills_and_pauses(ran,
 
 
 @pytest.mark.parametrize(
-    ("faults", "time_limit_s", "mistake"), [("partition", 20, "stale"), ("kill,partition", 12, "no-fsync")]
+    ("run", "mistake"),
+    [
+        ("--faults partition --seed 1 --time-limit 20", "stale"),
+        ("--faults storm --seed 4 --time-limit 12", "no-fsync"),
+    ],
 )
-def test_the_mistakes_planted_in_the_raft_example_are_found(ran, faults, time_limit_s, mistake):
-    options = f"--faults {faults} --seed 1 --time-limit {time_limit_s} --config mistake={mistake}"
-    done = ran("raft/raft_splitbrain.py", f"{RAFT} {options}")
+def test_the_mistakes_planted_in_the_raft_example_are_found(ran, run, mistake):
+    done = ran("raft/raft_splitbrain.py", f"{RAFT} {run} --config mistake={mistake}")
     assert done.returncode == INVALID, done.stdout + done.stderr
     assert re.search(r"INVALID: linearizable: \d of 4 keys not linearizable as a cas-register", done.stdout)
 

@@ -3,7 +3,7 @@
     pip install -e raft
     splitbrain run swaps --system raft --nodes 3 --faults partition,kill,pause --seed 1 --time-limit 20
     splitbrain run swaps --system raft --nodes 3 --faults partition --seed 1 --time-limit 20 --config mistake=stale
-    splitbrain run swaps --system raft --nodes 3 --faults kill,partition --seed 1 --time-limit 12 --config mistake=no-fsync
+    splitbrain run swaps --system raft --nodes 3 --faults storm --seed 4 --time-limit 12 --config mistake=no-fsync
 
 The first run is valid. In the others a mistake is planted. A leader that was cut off answers reads from what it
 remembers, and a node that never calls fsync forgets in a power cut what it had promised.
