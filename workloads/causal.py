@@ -3,8 +3,8 @@
 1. Clients read some keys and put others, so what they write depends on what they had read elsewhere. Judged is causal
    consistency of all keys together (`checkers.causal`).
 2. Keys of a Dynamo know nothing of one another, and a sloppy quorum promises no order at all. But where every get meets
-   every earlier put and get of its key, there is one for all keys. So strict quorums are asked for, with R + W > N, and
-   reads that are repaired before they are answered: what one read has seen, no later one misses.
+   every earlier put and get of its key, there is one for all keys. So strict quorums are asked for, with R + W > N and
+   2R > N, and reads that are repaired before they are answered: what one read has seen, no later one misses.
 3. A disk that is lost takes acknowledged writes from a quorum. What happens from then on is not judged.
 
 Lloyd and others, "Don't settle for eventual" (SOSP 2011), section 3; Dynamo (SOSP 2007), section 4.5.

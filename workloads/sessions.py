@@ -5,7 +5,7 @@
 2. A sloppy quorum promises none of them: under a partition a stand-in takes a write that a later read need not meet.
    So strict quorums are asked for, with R + W > N, where any two meet.
 3. Reads are repaired before they are answered. Otherwise a write that only one replica took (its coordinator died) may
-   be read once and missed by the next read.
+   be read once and missed by the next read. It is on R replicas then; any two reads meet where 2R > N.
 4. A disk that is lost takes acknowledged writes from a quorum. What happens from then on is not judged.
 
 Terry and others, "Session guarantees for weakly consistent replicated data" (PDIS 1994); Dynamo (SOSP 2007), section
@@ -27,7 +27,7 @@ SCHEMAS = (
     Schema("read", invoked=None, ok=list[int]),
     Schema("replica", invoked=None, ok=ReplicaAnswer),
 )
-STRICT = {"sloppy": "false", "read_repair": "blocking"}
+STRICT = {"sloppy": "false", "read_repair": "blocking", "n": "3", "r": "2", "w": "2"}
 LOSING = ("wipe", "bit-flip")
 """Families of faults that take what a replica had stored."""
 
