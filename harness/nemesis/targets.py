@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from splitbrain.harness.seeds import choose, draw, shuffled, split
 from splitbrain.harness.system import Led, Partitioned, System, Tolerant
 
-KINDS = ("one", "minority", "majority", "all", "some")
-"""How many nodes: `some` is any number, at random."""
 LEADER = "leader"
 
 
@@ -34,7 +32,7 @@ class Targets:
         return (*kinds, *["primaries"] * bool(self.primaries), *[LEADER] * self.led)
 
     def count(self, kind: str, rng: random.Random) -> int:
-        """How many nodes that is, at least one. Raises KeyError for a kind that is none."""
+        """How many nodes that is, at least one; `some` is any number. Raises KeyError for a kind that is none."""
         total = len(self.nodes)
         numbers: dict[str, Callable[[], int]] = {
             "one": lambda: 1,

@@ -77,7 +77,7 @@ class Load:
 
     def op(self, test: Test, context: Context) -> Step:
         since_ns = context.time_ns if self.since_ns is None else self.since_ns
-        end_ns = self._end_ns(since_ns, context.time_ns)
+        end_ns = self._end_ns(since_ns)
         if end_ns is not None and context.time_ns >= end_ns:
             return None
         step = self.inner.op(test, context)
@@ -92,7 +92,7 @@ class Load:
             return Pending(end_ns), replace(self, since_ns=since_ns)
         return offered, load
 
-    def _end_ns(self, since_ns: int, now_ns: int) -> int | None:
+    def _end_ns(self, since_ns: int) -> int | None:
         """When it is over, as things are; None while that can't be told."""
         limit_ns = since_ns + self.limit_ns
         if self.strikes:

@@ -19,6 +19,7 @@ from splitbrain.harness.system import USER, Mutant, NodeImage, OperationFailed, 
 from splitbrain.harness.systems.dynamo.simulated_node import SimulatedNode
 from splitbrain.harness.systems.dynamo.store_image import image
 from splitbrain.harness.systems.dynamo.store_space import SPACE
+from splitbrain.harness.systems.readiness import until_ready
 from splitbrain.store import Client, ClientCore, Config, Member, StoreError
 from splitbrain.store.actions import Instant
 from splitbrain.store.defects import DEFECTS
@@ -28,7 +29,6 @@ from splitbrain.store.versions.dotted import Version
 PORT = 7000
 FOLDER = "/var/lib/splitbrain"
 CLUSTER = "splitbrain"
-START_PATIENCE_S = 10.0
 ENGINES = ("sqlite", "memory")
 
 
@@ -72,14 +72,7 @@ class Dynamo:
 
     async def _started(self, environment: Environment, machine: Machine, program: Program) -> None:
         await machine.start(program)
-        deadline = asyncio.get_running_loop().time() + START_PATIENCE_S
-        while not await self.ready(environment, machine.name):
-            if asyncio.get_running_loop().time() > deadline:
-                raise EnvironmentFailure(
-                    f"{machine.name} does not answer {START_PATIENCE_S:g} s after its start;"
-                    " its log in the run's folder may say why"
-                )
-            await asyncio.sleep(0.05)
+        await until_ready(self.ready, environment, machine)
 
     async def ready(self, environment: Environment, node: str) -> bool:
         connection = await self.connect(environment, node)

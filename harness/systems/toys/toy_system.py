@@ -9,10 +9,11 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from splitbrain.harness.environment import Address, Environment, EnvironmentFailure, Machine, Program
+from splitbrain.harness.environment import Address, Environment, Machine, Program
 from splitbrain.harness.interfaces import PROBES
 from splitbrain.harness.seeds import split
 from splitbrain.harness.system import Mutant, NodeImage, OperationFailed
+from splitbrain.harness.systems.readiness import until_ready
 from splitbrain.harness.systems.toys.simulated_toy import SimulatedToy
 from splitbrain.harness.systems.toys.toy_client import ToyConnection
 from splitbrain.harness.systems.toys.toy_defects import DEFECTS
@@ -23,7 +24,6 @@ DATA = "/var/lib/splitbrain/data"
 SOURCE = "/opt/splitbrain/splitbrain/harness/systems/toys"
 SERVED = ("toy_objects", "toy_node", "toy_mistakes", "toy_defects", "toy_server")
 """The modules that a node on a real machine consists of."""
-START_PATIENCE_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -52,14 +52,7 @@ class Toys:
 
     async def start(self, environment: Environment, machine: Machine) -> None:
         await machine.start(self._program(environment, machine.name))
-        deadline = asyncio.get_running_loop().time() + START_PATIENCE_S
-        while not await self.ready(environment, machine.name):
-            if asyncio.get_running_loop().time() > deadline:
-                raise EnvironmentFailure(
-                    f"{machine.name} does not answer {START_PATIENCE_S:g} s after its start;"
-                    " its log in the run's folder may say why"
-                )
-            await asyncio.sleep(0.05)
+        await until_ready(self.ready, environment, machine)
 
     async def ready(self, environment: Environment, node: str) -> bool:
         connection = await self.connect(environment, node)
