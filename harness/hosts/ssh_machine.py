@@ -220,7 +220,7 @@ class SshMachine:
     async def run(self, command: Sequence[str], *, user: str | None = None, timeout_s: float = 30.0) -> str:
         """Run another command there. Raises EnvironmentFailure with what it said if it fails."""
         argv = shlex.join(command)
-        output = await self.connection.run(f"set -- {argv}\n{_as(user)}exec \"$@\"", timeout_s=timeout_s)
+        output = await self.connection.run(f'set -- {argv}\n{_as(user)}exec "$@"', timeout_s=timeout_s)
         if output.status != 0:
             said = output.excerpt or "it said nothing"
             raise EnvironmentFailure(f"{self.name}: {argv:.80} ended with exit status {output.status}: {said}")

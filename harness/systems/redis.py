@@ -1,7 +1,7 @@
 """Redis: one node, or a primary with replicas that Sentinels watch over.
 
-1. With Sentinel each node runs a server and a Sentinel, which are killed, paused and cut off together. A client asks the
-   Sentinel of its node who the primary is, and keeps to that primary until the connection fails.
+1. With Sentinel each node runs a server and a Sentinel, which are killed, paused and cut off together. A client asks
+   the Sentinel of its node who the primary is, and keeps to that primary until the connection fails.
 2. Configuration files are written once. Servers and Sentinels rewrite them, and a restart with the first ones would
    undo a failover.
 3. Replication is asynchronous: a primary that is cut off acknowledges writes which its successor never had.
@@ -11,17 +11,17 @@ Sources: Redis 7.0's documentation of Sentinel and of replication; Kingsbury, Ca
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import redis.asyncio as driver
+from redis import exceptions
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import BusyLoadingError, ConnectionError, ReadOnlyError, ResponseError, TimeoutError
 
 from splitbrain.harness.environment import Environment, Program
 from splitbrain.harness.system import NodeImage, OperationFailed
-from splitbrain.harness.systems.kit import Failure, Service, Session, answers
+from splitbrain.harness.systems.kit import Failure, Service, Session, Setting, answers
 
 PORT, SENTINEL_PORT = 6379, 26379
 DATA = "/var/lib/splitbrain/data"
@@ -67,13 +67,13 @@ class RedisSession(Session[driver.Redis]):
     """Sets and registers, through the node's own server or through the primary that the node's Sentinel names."""
 
     failures: ClassVar[Sequence[Failure]] = (
-        Failure(BusyLoadingError, "loading", definite=True),
+        Failure(exceptions.BusyLoadingError, "loading", definite=True),
         # The server was demoted; another connection finds the new primary.
-        Failure(ReadOnlyError, "read-only", definite=True, usable=False),
-        Failure(ResponseError, "no-replicas", definite=True, when=_says("NOREPLICAS")),
-        Failure(ResponseError, "primary-down", definite=True, when=_says("MASTERDOWN"), usable=False),
-        Failure(TimeoutError, "timeout"),
-        Failure(ConnectionError, "connection-lost"),
+        Failure(exceptions.ReadOnlyError, "read-only", definite=True, usable=False),
+        Failure(exceptions.ResponseError, "no-replicas", definite=True, when=_says("NOREPLICAS")),
+        Failure(exceptions.ResponseError, "primary-down", definite=True, when=_says("MASTERDOWN"), usable=False),
+        Failure(exceptions.TimeoutError, "timeout"),
+        Failure(exceptions.ConnectionError, "connection-lost"),
     )
 
     def __init__(self, host: str, *, sentinel: bool) -> None:
@@ -129,7 +129,7 @@ class Redis(Service):
 
     name = "redis"
     interfaces = frozenset({"Set", "Register"})
-    settings = {"appendfsync": ("everysec", "always", "no")}
+    settings: ClassVar[Mapping[str, Setting]] = {"appendfsync": ("everysec", "always", "no")}
     made_of = NodeImage(debian=("redis-server",))
     port = PORT
     sizes = (1, 1)
@@ -154,7 +154,7 @@ class RedisSentinel(Redis):
     """A primary, replicas, and a Sentinel on every node."""
 
     name = "redis-sentinel"
-    settings = {**Redis.settings, "min-replicas-to-write": 0}
+    settings: ClassVar[Mapping[str, Setting]] = {**Redis.settings, "min-replicas-to-write": 0}
     made_of = NodeImage(debian=("redis-server", "redis-sentinel"))
     sizes = (3, 9)
 
