@@ -261,7 +261,7 @@ def test_one_broken_package_does_not_break_the_list(tmp_path, source, reason):
     assert f"! workload tattered can't be loaded: {reason}; correct its package" in done.stdout
     assert "registers" in done.stdout and "lost-writes" in done.stdout
     listed = json.loads(splitbrain("list", "--json", cwd=tmp_path, env=environment).stdout)
-    assert listed["broken"] == [{"kind": "workload", "name": "tattered", "reason": reason}]
+    assert listed["broken"] == [{"kind": "workload", "name": "tattered", "reason": f"{reason}; correct its package"}]
 
 
 def test_the_version_is_that_of_the_package(tmp_path):
