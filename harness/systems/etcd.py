@@ -24,13 +24,16 @@ import httpx
 from splitbrain.harness.environment import Environment, Program
 from splitbrain.harness.system import NodeImage, OperationFailed
 from splitbrain.harness.systems.kit import Failure, Service, Session, Setting, answers_http
+from splitbrain.harness.systems.kit.session import TIMEOUT_S
 
 PORT, PEER_PORT = 2379, 2380
 DATA = "/var/lib/splitbrain/data"
+LOCK_S = 0.3
+"""How long a client waits in line for a lock that somebody else holds."""
 ATTEMPTS = 5
 """How often a transaction is tried whose rows were changed by others meanwhile."""
-# Codes of gRPC: a member that lost its leader says one of them, and what it had proposed may still be done.
-_OPEN = (4, 14)
+# Codes of gRPC. A member that lost its leader says one of the first, and what it had proposed may still be done.
+_OPEN, _NOT_FOUND = (4, 14), 5
 
 
 class EtcdError(Exception):
@@ -49,13 +52,14 @@ class EtcdSession(Session[httpx.AsyncClient]):
         Failure(httpx.ConnectTimeout, "unreachable", definite=True, usable=False),
         Failure(httpx.TimeoutException, "timeout"),
         Failure(httpx.TransportError, "connection-lost"),
+        Failure(EtcdError, "lease-over", definite=True, when=lambda problem: problem.code == _NOT_FOUND),
         Failure(EtcdError, "unavailable", when=lambda problem: problem.code in _OPEN, usable=True),
     )
 
     def __init__(self, host: str, *, serializable: bool) -> None:
         self._url = f"http://{host}:{PORT}/v3"
         self._serializable = serializable
-        self._leases: dict[str, tuple[int, str]] = {}
+        self._leases: dict[str, tuple[str, str]] = {}
 
     async def open(self) -> httpx.AsyncClient:
         return httpx.AsyncClient(timeout=self.timeout_s, trust_env=False, verify=False)
@@ -86,22 +90,28 @@ class EtcdSession(Session[httpx.AsyncClient]):
         granted = await self._ask("lease/grant", {"TTL": math.ceil(lease_s)}, effect=False)
         lease = granted["ID"]
         try:
-            locked = await self._ask("lock/lock", {"name": _coded(name), "lease": lease}, effect=False)
-        except OperationFailed:
+            asked = {"name": _coded(name), "lease": lease}
+            locked = await self._ask("lock/lock", asked, effect=False, patience_s=LOCK_S)
+            rows = await self._rows(locked["key"])
+        except OperationFailed as failed:
             # It may be given to this lease later on, when nobody knows of it any more.
-            with contextlib.suppress(OperationFailed):
-                await self._ask("lease/revoke", {"ID": lease}, effect=False)
+            await self._revoke(lease)
+            if failed.code != "timeout":
+                raise
             return None
-        token = int(locked["header"]["revision"])
+        if not rows:  # The lease was over while it waited, and the member gave the lock to it all the same.
+            return None
+        # Not the answer's own revision: two answers may have the same one.
+        token = int(rows[0]["create_revision"])
         self._leases[f"{name}/{token}"] = (lease, locked["key"])
         return token
 
     async def release(self, name: str, token: int) -> bool:
         lease, key = self._leases.pop(f"{name}/{token}", ("", ""))
-        held = bool(await self._held(key)) if key else False
+        held = bool(key and await self._rows(key))
         if held:
             await self._ask("lock/unlock", {"key": key})
-            await self._ask("lease/revoke", {"ID": lease}, effect=False)
+            await self._revoke(lease)
         return held
 
     async def status(self) -> Mapping[str, Any]:
@@ -113,8 +123,13 @@ class EtcdSession(Session[httpx.AsyncClient]):
         finally:
             await self.close()
 
-    async def _held(self, key: str) -> Any:
-        return (await self._ask("kv/range", {"key": key}, effect=False)).get("kvs")
+    async def _revoke(self, lease: str) -> None:
+        # It ends by itself soon.
+        with contextlib.suppress(OperationFailed):
+            await self._ask("lease/revoke", {"ID": lease}, effect=False)
+
+    async def _rows(self, key: str) -> Any:
+        return (await self._ask("kv/range", {"key": key}, effect=False)).get("kvs", [])
 
     async def _attempt(self, micro_operations: Sequence[Sequence[Any]]) -> list[list[Any]] | None:
         """Do it on condition that nothing which it read has changed. None if something has."""
@@ -146,9 +161,11 @@ class EtcdSession(Session[httpx.AsyncClient]):
         answer = await self._ask("kv/txn", {"compare": conditions, "success": puts})
         return done if answer.get("succeeded") else None
 
-    async def _ask(self, path: str, request: Mapping[str, Any], *, effect: bool = True) -> Mapping[str, Any]:
+    async def _ask(
+        self, path: str, request: Mapping[str, Any], *, effect: bool = True, patience_s: float = TIMEOUT_S
+    ) -> Mapping[str, Any]:
         async def post(raw: httpx.AsyncClient) -> Mapping[str, Any]:
-            answer = await raw.post(f"{self._url}/{path}", json=request)
+            answer = await raw.post(f"{self._url}/{path}", json=request, timeout=patience_s)
             said: Mapping[str, Any] = answer.json()
             if answer.is_error or "code" in said:
                 raise EtcdError(int(said.get("code", 0)), str(said.get("message", answer.text)))
