@@ -80,8 +80,9 @@ def command() -> click.Group:
     from splitbrain.harness.doors.mutants_command import mutants
     from splitbrain.harness.doors.replay_command import replay
     from splitbrain.harness.doors.shrink_command import shrink
+    from splitbrain.harness.doors.suite_command import suite
 
-    for each in (replay, shrink, campaign, mutants):
+    for each in (replay, shrink, campaign, suite, mutants):
         cli.add_command(each)
     return cli
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-_SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
+from splitbrain.harness.spans import seconds_of
 
 
 class Duration(click.ParamType[float]):
@@ -17,12 +17,7 @@ class Duration(click.ParamType[float]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         if isinstance(value, float):
             return value
-        text = str(value).strip()
-        number, unit = (text[:-1], text[-1]) if text[-1:] in _SECONDS else (text, "s")
-        try:
-            seconds = float(number) * _SECONDS[unit]
-        except ValueError:
-            seconds = 0.0
-        if not 0 < seconds < float("inf"):
+        seconds = seconds_of(str(value))
+        if seconds is None:
             self.fail(f"{value!r} is no duration; write it as 90s, 30m or 8h", param, ctx)
         return seconds
