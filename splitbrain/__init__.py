@@ -45,6 +45,7 @@ if TYPE_CHECKING:
         System,
         VersionedStore,
     )
+    from splitbrain.harness.systems.kit import Failure, Service, Session
     from splitbrain.harness.workload import Client, Plan, ReplicaAnswer, Schema, Workload
 
     __version__ = version("splitbrain")
@@ -52,10 +53,10 @@ if TYPE_CHECKING:
 # fmt: off
 __all__ = [
     "CLIENTS", "AnomalyFound", "Call", "Checker", "Client", "Completion", "Conditions", "Connection",
-    "Environment", "EnvironmentFailure", "Event", "Experiment", "FaultFamily", "History", "HistoryError",
+    "Environment", "EnvironmentFailure", "Event", "Experiment", "Failure", "FaultFamily", "History", "HistoryError",
     "Invocation", "Machine", "Model", "Mutant", "NodeImage", "Operation", "OperationFailed", "Outcome",
-    "Plan", "Program", "ReplicaAnswer", "ReplicaState", "Result", "Schema", "Siblings", "Strike", "System",
-    "Targets", "UsageProblem", "Verdict", "VersionedStore", "Witness", "Workload", "__version__",
+    "Plan", "Program", "ReplicaAnswer", "ReplicaState", "Result", "Schema", "Service", "Session", "Siblings", "Strike",
+    "System", "Targets", "UsageProblem", "Verdict", "VersionedStore", "Witness", "Workload", "__version__",
     "asyncio_program", "check", "check_all", "final_reads", "generators", "observed", "poll_replicas", "read",
     "run", "store",
 ]
@@ -80,6 +81,7 @@ _HOMES = {
     "harness.running.run": "run",
     "harness.simulation.programs.asyncio_program": "asyncio_program",
     "harness.system": "Connection Mutant NodeImage OperationFailed ReplicaState Siblings System VersionedStore",
+    "harness.systems.kit": "Failure Service Session",
     "harness.workload": "Client Plan ReplicaAnswer Schema Workload",
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names.split()}
