@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-simulated test-containers test-browser check coverage image nightly campaign oracle proof bench dist clean
+.PHONY: demo test test-simulated test-containers test-browser check coverage image nightly campaign findings oracle proof bench dist clean
 
 demo: $(READY)
 	@echo "== sets, siblings kept, a partition: nothing may be lost"
@@ -50,11 +50,15 @@ coverage: $(READY)
 image: $(READY)
 	$(BIN)/python -m splitbrain.harness.hosts.image
 
-nightly: oracle proof campaign
+nightly: oracle proof campaign findings
 
 # An hour, with a seed of its own every time. Its summary is campaigns/*/index.html.
 campaign: $(READY)
 	$(BIN)/splitbrain campaign --for 60m --shrink 60 --junit campaigns/junit.xml
+
+# What is published of systems that people run, found again: docs/findings.md. About two hours; it goes on where it was.
+findings: $(READY)
+	$(BIN)/python -m tests.findings.table
 
 oracle: $(READY)
 	$(BIN)/python -m tests.checkers.oracle_run 100000

@@ -17,10 +17,10 @@ ROOT = Path(__file__).parent.parent
 # fmt: off
 FACE = [
     "CLIENTS", "AnomalyFound", "Call", "Checker", "Client", "Completion", "Conditions", "Connection",
-    "Environment", "EnvironmentFailure", "Event", "Experiment", "FaultFamily", "History", "HistoryError",
+    "Environment", "EnvironmentFailure", "Event", "Experiment", "Failure", "FaultFamily", "History", "HistoryError",
     "Invocation", "Machine", "Model", "Mutant", "NodeImage", "Operation", "OperationFailed", "Outcome",
-    "Plan", "Program", "ReplicaAnswer", "ReplicaState", "Result", "Schema", "Siblings", "Strike", "System",
-    "Targets", "UsageProblem", "Verdict", "VersionedStore", "Witness", "Workload", "__version__",
+    "Plan", "Program", "ReplicaAnswer", "ReplicaState", "Result", "Schema", "Service", "Session", "Siblings", "Strike",
+    "System", "Targets", "UsageProblem", "Verdict", "VersionedStore", "Witness", "Workload", "__version__",
     "asyncio_program", "check", "check_all", "final_reads", "generators", "observed", "poll_replicas", "read",
     "run", "store",
 ]

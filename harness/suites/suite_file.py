@@ -71,12 +71,12 @@ def read_suite(path: Path) -> SuiteFile:
         if not isinstance(table, dict):
             raise UsageProblem(f"{path}, {where}: not a table; write [[cases]]")
         _known(path, where, {**defaults, **table}, _READ)
-        cases += list(_cases(path, where, {**defaults, **table}))
+        cases += list(cases_of(path, where, {**defaults, **table}))
     return SuiteFile(tuple(cases), _budget(path, said))
 
 
-def _cases(path: Path, where: str, table: Mapping[str, Any]) -> Iterator[Case]:
-    """The runs of one table: rule 1."""
+def cases_of(path: Path, where: str, table: Mapping[str, Any]) -> Iterator[Case]:
+    """The runs of one table: rule 1. where: its name in messages. Raises UsageProblem."""
     expect = table.get("expect", "valid")
     if expect not in EXPECTED:
         raise UsageProblem(f"{path}, {where}: expect is {expect!r}; give one of {', '.join(EXPECTED)}")

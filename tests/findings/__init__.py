@@ -1,0 +1,1 @@
+"""What others have published of systems that people run, found again: rows, their tests, and the table in the docs."""
