@@ -10,7 +10,7 @@ from splitbrain.harness.systems.toys.toy_defects import DEFECTS
 from tests.house import ROOT
 
 PAGE = (ROOT / "docs" / "workloads-services.md").read_text()
-OWN = (ROOT / "docs" / "your-own-system.md").read_text()
+OWN = (ROOT / "docs" / "your-own-system.md").read_text().partition("| interface | methods | workloads |")[2]
 ROW = re.compile(r"^\| `([\w-]+)` \| (.*) \|$", re.MULTILINE)
 
 
