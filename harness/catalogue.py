@@ -15,9 +15,10 @@ from typing import Any
 
 from splitbrain.harness.places import NoSuchPlace, is_place, place_of, thing_at
 from splitbrain.harness.suggestions import did_you_mean
-from splitbrain.harness.system import System
+from splitbrain.harness.system import Resident, System
 from splitbrain.harness.workload import Workload
 
+DEFAULT_ENVIRONMENT = "sim"
 WORKLOADS, SYSTEMS = "splitbrain.workloads", "splitbrain.systems"
 
 
@@ -54,6 +55,15 @@ def name_of(group: str, thing: object) -> str:
         return place_of(thing)
     except NoSuchPlace as problem:
         raise UnknownName(str(problem)) from None
+
+
+def home(system_name: str) -> str:
+    """The environment in which a system runs if none is named; `sim` for one that can't be had, and is refused later."""
+    try:
+        found = system(system_name)
+    except UnknownName:
+        return DEFAULT_ENVIRONMENT
+    return found.environment if isinstance(found, Resident) else DEFAULT_ENVIRONMENT
 
 
 def offering(interface: str) -> list[str]:
