@@ -58,7 +58,7 @@ def name_of(group: str, thing: object) -> str:
 
 
 def home(system_name: str) -> str:
-    """The environment in which a system runs if none is named; `sim` for one that can't be had, and is refused later."""
+    """The environment in which a system runs if none is named: `sim` for most, and for one that can't be had."""
     try:
         found = system(system_name)
     except UnknownName:

@@ -26,7 +26,6 @@ import msgspec
 from splitbrain.harness.environment import (
     CLIENTS,
     Address,
-    Endpoint,
     EnvironmentFailure,
     OnDatagram,
     Progress,

@@ -2,7 +2,7 @@
 
 1. A node is told who it is (`init`) whenever its process starts, and is ready once it has answered (`init_ok`).
 2. Where the configuration names a topology, each node is told of it after that, and has to answer too.
-3. What is told so comes from the host `c0`, which no fault touches: a node that restarts in a partition is told as well.
+3. What is told so comes from the host `c0`, which no fault touches: a node that restarts in a partition is told too.
 4. Whether a node answers is not asked for: no request is one that every program knows. It answers if it was told who it
    is, and its process is there and not stopped.
 
@@ -186,7 +186,7 @@ def _found(program: str) -> str:
     found = shutil.which(program)
     if found is not None:
         return str(Path(found).absolute())
-    if not os.path.lexists(program):  # noqa: PTH110
+    if not os.path.lexists(program):
         raise ValueError(f"bin={program}: there is no such file; give the path of your program")
     remedy = "name the file" if Path(program).is_dir() else f"make it so: chmod +x {shlex.quote(program)}"
     raise ValueError(f"bin={program} is not an executable file; {remedy}")
