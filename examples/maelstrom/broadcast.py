@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """Broadcast by gossip: a node tells its neighbours what they have not said they know, until they say so.
 
-    splitbrain run broadcast --system maelstrom --bin ./maelstrom/broadcast.py --faults partition --time-limit 20
+    splitbrain run broadcast --system maelstrom --bin ./maelstrom/broadcast.py --faults partition --time-limit 9
 
 With the argument `once` it makes the usual mistake: it tells each neighbour once, and never asks whether it heard.
 
-    splitbrain run broadcast --system maelstrom --bin ./maelstrom/broadcast.py --faults partition --time-limit 20 -- once
+    splitbrain run broadcast --system maelstrom --bin ./maelstrom/broadcast.py --faults partition --time-limit 9 -- once
 """
 
 import sys

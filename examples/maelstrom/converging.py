@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """A set and a counter without coordination (CRDTs): each node gossips all it has, and merges what it hears.
 
-    splitbrain run g-set --system maelstrom --bin ./maelstrom/converging.py --faults partition --time-limit 20 -- set
-    splitbrain run pn-counter --system maelstrom --bin ./maelstrom/converging.py --time-limit 20 -- counter
-    splitbrain run g-counter --system maelstrom --bin ./maelstrom/converging.py --time-limit 20 -- counter
+    splitbrain run g-set --system maelstrom --bin ./maelstrom/converging.py --faults partition --time-limit 9 -- set
+    splitbrain run pn-counter --system maelstrom --bin ./maelstrom/converging.py --time-limit 9 -- counter
+    splitbrain run g-counter --system maelstrom --bin ./maelstrom/converging.py --time-limit 9 -- counter
 
 A counter is one sum for each node, in two halves: what was added there and what was taken away. Both only grow.
 """

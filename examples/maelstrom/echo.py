@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """A node that repeats what it is told: the smallest program for `--system maelstrom`.
 
-splitbrain run echo --system maelstrom --bin ./maelstrom/echo.py --nodes 3 --time-limit 10
+    splitbrain run echo --system maelstrom --bin ./maelstrom/echo.py --nodes 3 --time-limit 10
+
+It reads a line, writes a line, and needs Python alone.
 """
 
 import json

@@ -2,7 +2,7 @@
 
 1. Nodes read and write messages as lines (`envelopes`). The network between them is the simulated one in real time:
    the same cuts, the same degraded links, the same observation by probes.
-2. Clients are hosts `c1`, `c2` and so on. Between them and nodes nothing is lost or delayed, unless a fault does it.
+2. Clients are hosts c1, c2 and so on. Between them and nodes nothing is lost or delayed, unless a fault does it.
 3. A system may have hosts of its own besides nodes. Faults don't touch them; their links are like those of nodes.
 4. A node that writes what is no message, or in another's name, has left the harness blind: the run ends there.
 5. Every message is logged (`message_log`) where the run is recorded.

@@ -2,7 +2,7 @@
 
 1. Each method is one request, or as many as it says. Requests are not sent again: programs need not recognize repeats.
 2. There is one set and one counter, without a name. A probe of either must not be seen in them, so it adds nothing.
-3. Keys of registers and transactions are integers on the wire, for programs in typed languages: `l7` and `x7` are 7.
+3. Keys of registers and transactions are integers on the wire, for programs in typed languages: l7 and x7 are 7.
 4. A log's committed offset is the last one that was consumed; the interface counts from the next one.
 
 Source: Maelstrom's workload document (doc/workloads.md).
