@@ -14,7 +14,7 @@ from zlib import crc32
 
 import msgspec
 
-_HEADER = struct.Struct(">QI")
+_NUMBER, _CHECKSUM = struct.Struct(">Q"), struct.Struct(">I")
 _SHOWN = 60
 
 
@@ -38,6 +38,7 @@ _encode = msgspec.json.Encoder().encode
 def read(line: bytes) -> Envelope:
     """The message in a line. Raises Malformed."""
     try:
+        line.decode()  # What is in the body's strings is not looked at below.
         found = _decoder.decode(line)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as problem:
         raise Malformed(f"wrote {shown(line)}, which is no message ({problem})") from None
@@ -53,14 +54,16 @@ def line_of(message: Envelope) -> bytes:
 
 def packed(number: int, body: bytes) -> bytes:
     """A numbered body as the network carries it."""
-    return _HEADER.pack(number, crc32(body, number & 0xFFFFFFFF)) + body
+    numbered = _NUMBER.pack(number) + body
+    return _CHECKSUM.pack(crc32(numbered)) + numbered
 
 
 def unpacked(datagram: bytes) -> tuple[int, bytes] | None:
     """Number and body; None if it was damaged (rule 2)."""
-    number, checksum = _HEADER.unpack_from(datagram)
-    body = datagram[_HEADER.size :]
-    return (number, body) if crc32(body, number & 0xFFFFFFFF) == checksum else None
+    numbered = datagram[_CHECKSUM.size :]
+    if _CHECKSUM.unpack_from(datagram)[0] != crc32(numbered):
+        return None
+    return _NUMBER.unpack_from(numbered)[0], numbered[_NUMBER.size :]
 
 
 def shown(line: bytes) -> str:
