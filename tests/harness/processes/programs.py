@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from splitbrain.harness.environment import Address, Program
-from splitbrain.harness.processes import ProcessesEnvironment
+from splitbrain.harness.processes import ProcessesEnvironment, Talking
 from splitbrain.harness.processes.envelopes import Envelope
 from splitbrain.harness.processes.processes_environment import PORT
 from splitbrain.harness.simulation import LinkConditions
@@ -84,7 +84,7 @@ def in_environment(
     *,
     nodes: Sequence[str] = ("n1", "n2", "n3"),
     source: str | None = ECHO,
-    system: Plain | None = None,
+    system: Talking | None = None,
     seed: int = 1,
     record: Path | None = None,
 ) -> None:
