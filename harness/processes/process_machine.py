@@ -99,7 +99,7 @@ class ProcessMachine:
         """kill -9 the group, then see that the process is gone."""
         self.taken_down = True
         self._signal(signal.SIGKILL)
-        await self._until(lambda: self.state == "", "is still there after kill -9")
+        await self._until(lambda state: state == "", "is still there after kill -9")
         if self._pipes is not None:
             # Else closing the pipes would wait for the process too, and one of the two would find it gone.
             await self._pipes.status()
@@ -113,12 +113,12 @@ class ProcessMachine:
     async def pause(self) -> None:
         """SIGSTOP. Raises EnvironmentFailure if there is no process to stop."""
         self._signal(signal.SIGSTOP)
-        await self._until(lambda: self.state == "T", "is not stopped after SIGSTOP")
+        await self._until(lambda state: state == "T", "is not stopped after SIGSTOP")
 
     async def resume(self) -> None:
         """SIGCONT. A process that died meanwhile needs none."""
         self._signal(signal.SIGCONT)
-        await self._until(lambda: self.state != "T", "is still stopped after SIGCONT")
+        await self._until(lambda state: state != "T", "is still stopped after SIGCONT")
 
     async def wipe(self) -> None:
         """Empty its folder. Raises EnvironmentFailure while it runs."""
@@ -161,10 +161,11 @@ class ProcessMachine:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._pipes.process, number)
 
-    async def _until(self, reached: Callable[[], bool], otherwise: str) -> None:
+    async def _until(self, reached: Callable[[str], bool], otherwise: str) -> None:
         deadline = asyncio.get_running_loop().time() + PATIENCE_S
-        while not reached():
-            if not self.state or asyncio.get_running_loop().time() > deadline:
+        # Looked at once a turn: a process that goes between two looks is gone, and was there.
+        while not reached(state := self.state):
+            if not state or asyncio.get_running_loop().time() > deadline:
                 number = self._pipes.process if self._pipes is not None else "(there is none)"
                 raise EnvironmentFailure(f"the process {number} of {self.name} {otherwise}")
             await asyncio.sleep(0.005)

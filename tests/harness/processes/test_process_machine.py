@@ -49,6 +49,20 @@ def test_a_killed_process_is_gone_and_can_be_started_again() -> None:
     in_environment(scenario)
 
 
+def test_a_process_that_goes_while_it_is_looked_at_is_no_process_that_is_still_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def scenario(environment: ProcessesEnvironment) -> None:
+        machine = environment.machines["n1"]
+        await machine.kill()
+        states = iter(["R", "R", "R", ""])
+        monkeypatch.setattr(process_machine.ProcessMachine, "state", property(lambda self: next(states, "")))
+        await machine._until(lambda state: state == "", "is still there after kill -9")
+        assert list(states) == []
+
+    in_environment(scenario, nodes=["n1"])
+
+
 def test_a_program_that_runs_is_not_started_twice() -> None:
     async def scenario(environment: ProcessesEnvironment) -> None:
         with pytest.raises(EnvironmentFailure, match="node runs already on n1; kill it before"):
