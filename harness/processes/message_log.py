@@ -2,7 +2,8 @@
 
 1. `{"at_ns", "event": "send", "id", "src", "dest", "body"}` is a message as it was sent, with `"cut": true` if its link
    was cut. `{"at_ns", "event": "receive", "id"}` is its arrival; a message that was duplicated has two, one that was
-   lost has none. `{"at_ns", "event": "damaged", "src"}` is one whose checksum was wrong, so
+   lost has none. `{"at_ns", "event": "unread", "id"}` is an arrival where no process was, or one that was not told yet
+   who it is. `{"at_ns", "event": "damaged", "src"}` is one whose checksum was wrong, so
    its number is not known either.
 2. `{"at_ns", "event": "client", "name", "user"}` says for which process of the history a client was made.
 3. Times are nanoseconds since the environment was opened.

@@ -5,7 +5,9 @@
 2. A line that it writes is handed over as it is. Longer than `LINE_LIMIT`, it is none.
 3. What it does not read waits for it, up to `WAITING_LIMIT` bytes; beyond that messages are lost, as in any full queue.
 4. Standard error goes to one log file across restarts.
-5. Its folder survives kills, and is named by `SPLITBRAIN_DATA` in its environment. A wipe empties it.
+5. A process that starts hears nobody but the system's own hosts until the system says that it listens: what it is told
+   at first comes first.
+6. Its folder survives kills, and is named by `SPLITBRAIN_DATA` in its environment. A wipe empties it.
 """
 
 from __future__ import annotations
@@ -41,7 +43,7 @@ class ProcessMachine:
 
     name: the node's. folder: for its log and its data. heard: is called with each line it writes. failed: is called
     with a sentence once it writes what can be no line. watched: is called with its process group, and with the negative
-    of it once that ended. starts: how often it was started. overflowed: messages lost by rule 3.
+    of it once that ended. starts: how often it was started. listening: rule 5. overflowed: messages lost by rule 3.
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class ProcessMachine:
         self.taken_down = False
         self.ended = ""
         self.starts = 0
+        self.listening = False
         self.overflowed = 0
         self._folder = folder
         self._heard = heard
@@ -85,15 +88,21 @@ class ProcessMachine:
         except OSError as problem:
             remedy = "it must be an executable file, and a script must begin with #! and its interpreter"
             raise EnvironmentFailure(f"{program.command[0]} can't be started ({problem.strerror}); {remedy}") from None
+        self.listening = False
         self._pipes = pipes
         self._watched(pipes.process)
         self.starts += 1
         self.taken_down = False
 
-    def tell(self, line: bytes) -> None:
-        """Write a line to its standard input; lost if nobody is there to read it."""
-        if self._pipes is not None and not self._pipes.tell(line):
+    def tell(self, line: bytes) -> bool:
+        """Write a line to its standard input. Returns False if it is lost, as nobody is there to read it."""
+        if self._pipes is None or self._pipes.input is None:
+            return False
+        if self._pipes.input.get_write_buffer_size() > WAITING_LIMIT:
             self.overflowed += 1
+            return False
+        self._pipes.input.write(line)
+        return True
 
     async def kill(self) -> None:
         """kill -9 the group, then see that the process is gone."""
@@ -196,7 +205,7 @@ class ProcessMachine:
 
 
 class _Pipes(asyncio.SubprocessProtocol):
-    """A process's standard input and output."""
+    """A process's standard input and output. input: None once nobody reads it any more."""
 
     def __init__(self, heard: Callable[[bytes], None], failed: Callable[[str], None]) -> None:
         self.process = 0
@@ -204,7 +213,7 @@ class _Pipes(asyncio.SubprocessProtocol):
         self._failed = failed
         self._begun = b""
         self._transport: asyncio.SubprocessTransport | None = None
-        self._input: asyncio.WriteTransport | None = None
+        self.input: asyncio.WriteTransport | None = None
         self._exited = asyncio.Event()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -213,7 +222,7 @@ class _Pipes(asyncio.SubprocessProtocol):
         self.process = transport.get_pid()
         pipe = transport.get_pipe_transport(0)
         assert isinstance(pipe, asyncio.WriteTransport)
-        self._input = pipe
+        self.input = pipe
 
     def pipe_data_received(self, fd: int, data: bytes | str) -> None:
         assert isinstance(data, bytes)
@@ -227,9 +236,10 @@ class _Pipes(asyncio.SubprocessProtocol):
 
     def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:
         if fd == 0:
-            self._input = None
+            self.input = None
 
     def process_exited(self) -> None:
+        self.input = None
         self._exited.set()
 
     @property
@@ -247,14 +257,6 @@ class _Pipes(asyncio.SubprocessProtocol):
             async with asyncio.timeout(PATIENCE_S):
                 await self._exited.wait()
         return self._transport.get_returncode() if self._transport is not None else None
-
-    def tell(self, line: bytes) -> bool:
-        if self._input is None or self._input.is_closing():
-            return True
-        if self._input.get_write_buffer_size() > WAITING_LIMIT:
-            return False
-        self._input.write(line)
-        return True
 
     def close(self) -> None:
         if self._transport is not None:

@@ -213,16 +213,21 @@ class ProcessesEnvironment:
         """What takes messages to a node."""
         machine = self._machines[node]
 
-        def arrived(number: int, body: bytes, source: str) -> None:
-            machine.tell(line_of(Envelope(source, node, msgspec.Raw(body), number)))
+        def read(number: int, body: bytes, source: str) -> bool:
+            heard = machine.listening or source in self._system.hosts
+            return heard and machine.tell(line_of(Envelope(source, node, msgspec.Raw(body), number)))
 
-        return self._opened(arrived)
+        return self._opened(read)
 
     def _to_host(self, receive: OnDatagram) -> OnDatagram:
-        return self._opened(lambda number, body, source: receive(body, (source, PORT)))
+        def read(number: int, body: bytes, source: str) -> bool:
+            receive(body, (source, PORT))
+            return True
 
-    def _opened(self, arrived: Callable[[int, bytes, str], None]) -> OnDatagram:
-        """Takes what comes from the network, logs it, and hands whole messages over."""
+        return self._opened(read)
+
+    def _opened(self, read: Callable[[int, bytes, str], bool]) -> OnDatagram:
+        """Takes what comes from the network, and hands whole messages over. read: returns whether somebody reads it."""
 
         def receive(datagram: bytes, source: Address) -> None:
             message = unpacked(datagram)
@@ -230,8 +235,8 @@ class ProcessesEnvironment:
                 self._note("damaged", src=source[0])
                 return
             number, body = message
-            self._note("receive", id=number)
-            arrived(number, body, source[0])
+            at = self._now
+            self._note("receive" if read(number, body, source[0]) else "unread", at, id=number)
 
         return receive
 
@@ -239,8 +244,13 @@ class ProcessesEnvironment:
         if self._keeper is not None and self._keeper.stdin is not None:
             self._keeper.stdin.write(f"{group}\n".encode())
 
-    def _note(self, event: str, **more: Any) -> None:
-        self._log.note(asyncio.get_running_loop().time() - self._opened_at, event, **more)
+    @property
+    def _now(self) -> float:
+        """Seconds since it was opened."""
+        return asyncio.get_running_loop().time() - self._opened_at
+
+    def _note(self, event: str, at: float | None = None, **more: Any) -> None:
+        self._log.note(self._now if at is None else at, event, **more)
 
 
 class HostEndpoint:

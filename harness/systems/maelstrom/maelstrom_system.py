@@ -1,6 +1,7 @@
 """Maelstrom's protocol as a system: any program as its nodes, one process each, over the harness's network.
 
 1. A node is told who it is (`init`) whenever its process starts, and is ready once it has answered.
+   Until then it hears nothing else, for it could not answer in its name.
 2. Where the configuration names a topology, each node is told of it after that, and has to answer too.
 3. What is told so comes from the host `c0`, which no fault touches: a node that restarts in a partition is told too.
 4. Whether a node answers is not asked for: no request is one that every program knows. It answers if it was told who it
@@ -120,6 +121,7 @@ class Maelstrom:
         await self._tell(place, own.name, "init", {"node_id": own.name, "node_ids": place.members})
         if self.topology != NONE:
             await self._tell(place, own.name, "topology", {"topology": TOPOLOGIES[self.topology](place.members)})
+        own.listening = True
         self.run.told[own.name] = own.starts
 
     async def ready(self, environment: Environment, node: str) -> bool:

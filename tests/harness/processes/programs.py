@@ -97,7 +97,9 @@ def in_environment(
         try:
             await environment.open(lambda line: None)
             if source is not None:
-                await asyncio.gather(*(each.start(program(source)) for each in environment.machines.values()))
+                for machine in environment.machines.values():
+                    await machine.start(program(source))
+                    machine.listening = True
             await scenario(environment)
         finally:
             await environment.close()

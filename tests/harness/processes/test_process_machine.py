@@ -42,6 +42,7 @@ def test_a_killed_process_is_gone_and_can_be_started_again() -> None:
         await machine.kill()  # There is nothing left to do.
         await machine.start(program(ECHO))
         assert (await machine.running(), machine.taken_down, machine.starts) == (True, False, 2)
+        machine.listening = True
         client = await Listener().open(environment)
         client.say("n1", word="again")
         await until(lambda: client.heard)
@@ -219,7 +220,8 @@ def test_messages_that_a_node_does_not_read_wait_for_it_up_to_a_limit(monkeypatc
         for _ in range(100):
             machine.tell(b"x" * 9_999 + b"\n")
         assert 0 < machine.overflowed < 100
+        assert not machine.tell(b"one more\n")
         await machine.kill()
-        machine.tell(b"nobody is there\n")
+        assert not machine.tell(b"nobody is there\n")
 
     in_environment(scenario, nodes=["n1"])

@@ -195,6 +195,27 @@ def test_a_message_to_a_host_that_there_never_was_is_the_system_s_to_answer() ->
     in_environment(scenario, source=RELAY, system=system)
 
 
+def test_a_node_hears_nobody_before_it_listens(tmp_path: Path) -> None:
+    async def scenario(environment: ProcessesEnvironment) -> None:
+        heard: list[str] = []
+        teller = environment.host("teller", lambda body, source: heard.append(source[0]))
+        machine = environment.machines["n1"]
+        await machine.kill()
+        await machine.start(program(RELAY))
+        early = await around(environment, "n1")
+        between = await around(environment, "n2", "n1")
+        teller.send(b'{"via": [], "back": "teller"}', ("n1", 0))
+        await until(lambda: heard)
+        assert (early.heard, between.heard) == ([], [])
+        machine.listening = True
+        late = await around(environment, "n2", "n1")
+        await until(lambda: late.heard)
+        assert (early.heard, between.heard) == ([], [])
+
+    in_environment(scenario, source=RELAY, system=Plain(hosts=["teller"]), record=tmp_path)
+    assert sum(line["event"] == "unread" for line in logged(tmp_path)) == 2
+
+
 @pytest.mark.parametrize(
     ("source", "why"),
     [

@@ -75,6 +75,14 @@ def test_a_node_that_starts_again_in_a_partition_is_told_again(tmp_path: Path) -
     in_environment(scenario, source=None, system=system)
 
 
+def test_a_node_that_restarts_under_load_is_told_who_it_is_before_it_is_asked_anything(tmp_path: Path) -> None:
+    result = echoed(node(tmp_path, ECHO), tmp_path, faults=("kill",), time_limit_s=10, rate=2000, concurrency=50)
+    assert result.status == "valid", result.explanation()
+    for name in ("n1", "n2", "n3"):
+        types = [json.loads(line)["body"]["type"] for line in (result.folder / "nodes" / name / "node.log").open()]
+        assert types[0] == "init"
+
+
 def test_a_paused_node_is_not_ready(tmp_path: Path) -> None:
     system = configured(node(tmp_path, ECHO))
 
