@@ -3,12 +3,14 @@
 1. Installed packages register them under the entry-point groups `splitbrain.workloads` and `splitbrain.systems`. Each
    entry point names a `Workload` or a `System`.
 2. One that no package registers is named by where it is (`places`): `file.py:NAME`.
-3. Each has one name by which the command line finds it again.
+3. Each has one name by which the command line finds it again. Some workloads have another by which they are known
+   elsewhere (`ALIASES`).
 """
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
@@ -21,6 +23,13 @@ from splitbrain.harness.workload import Workload
 DEFAULT_ENVIRONMENT = "sim"
 WORKLOADS, SYSTEMS = "splitbrain.workloads", "splitbrain.systems"
 
+ALIASES: Mapping[str, str] = {
+    "lin-kv": "linearizable-register",
+    "txn-list-append": "append",
+    "txn-rw-register": "wr",
+}
+"""Other names under which the field knows some workloads."""
+
 
 class UnknownName(ValueError):
     """A name that nothing is registered under. The message lists the names that are registered."""
@@ -28,7 +37,7 @@ class UnknownName(ValueError):
 
 def workload(name: str) -> Workload:
     """The workload of that name. Raises UnknownName."""
-    found: Any = _load(WORKLOADS, "workload", name)
+    found: Any = _load(WORKLOADS, "workload", ALIASES.get(name, name))
     if is_place(name) and not isinstance(found, Workload):
         raise UnknownName(f"{name} is of type {type(found).__name__}; a workload is a splitbrain.Workload")
     checked: Workload = found

@@ -3,14 +3,10 @@
 1. A key is used for a while and then left, so that crashed operations on it do not add up.
 2. The operations on each key could have happened one after the other, each at a moment between its beginning and end.
 
-`lin-kv` is the same under Maelstrom's name.
-
 Herlihy and Wing (1990). Source: the register of jepsen.tests.linearizable-register (Jepsen 0.3).
 """
 
 from __future__ import annotations
-
-from dataclasses import replace
 
 from splitbrain.harness.generators import Generator, numbered
 from splitbrain.harness.interfaces import Register
@@ -82,4 +78,3 @@ WORKLOAD = Workload(
     checkers={"linearizable": {"model": "cas-register", "timeout_s": 60}, "availability": {}, "latency": {}},
     config={"keys": "4"},
 )
-LIN_KV = replace(WORKLOAD, name="lin-kv", summary="linearizable-register, by the name that Maelstrom has for it")

@@ -3,14 +3,11 @@
 1. Every element is appended once. A key is written for a while and then left, so lists stay short.
 2. No anomaly may be there that strict serializability forbids.
 
-`txn-list-append` is the same under Maelstrom's name.
-
 Kingsbury and Alvaro, Elle (VLDB 2020), section 3: list-append is the workload from which most can be inferred.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from splitbrain.harness.generators import Generator, numbered
@@ -72,4 +69,3 @@ WORKLOAD = Workload(
     probe=_probe,
     config={"keys": "5"},
 )
-TXN_LIST_APPEND = replace(WORKLOAD, name="txn-list-append", summary="append, by the name that Maelstrom has for it")

@@ -3,14 +3,10 @@
 1. Every value is written once. What order the versions of a register have follows from the promised model only.
 2. No anomaly may be there that strict serializability forbids.
 
-`txn-rw-register` is the same under Maelstrom's name.
-
 Kingsbury and Alvaro, Elle (VLDB 2020), section 5: rw-register.
 """
 
 from __future__ import annotations
-
-from dataclasses import replace
 
 from splitbrain.harness.running.final_phase import ask_every_node
 from splitbrain.harness.workload import Workload
@@ -32,4 +28,3 @@ WORKLOAD = Workload(
     },
     config={"keys": "5"},
 )
-TXN_RW_REGISTER = replace(WORKLOAD, name="txn-rw-register", summary="wr, by the name that Maelstrom has for it")

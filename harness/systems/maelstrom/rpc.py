@@ -69,13 +69,13 @@ class Requests:
         assert self._place is not None
         self._place.send(msgspec.json.encode({"type": kind, **fields, "msg_id": number}), (node, PORT))
         try:
-            async with asyncio.timeout(patience_s):
+            async with asyncio.timeout(patience_s) as limit:
                 body = await awaited
         except TimeoutError:
-            if awaited.cancelled():
-                text = f"no answer to {kind} within {patience_s:g} s"
-                raise OperationFailed(meaning(TIMEOUT).name, text, definite=False) from None
-            raise
+            if not limit.expired():
+                raise
+            text = f"no answer to {kind} within {patience_s:g} s"
+            raise OperationFailed(meaning(TIMEOUT).name, text, definite=False) from None
         finally:
             del self._awaited[number]
         return self._read(node, kind, body, answer)

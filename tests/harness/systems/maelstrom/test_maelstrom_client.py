@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -133,6 +135,21 @@ def test_no_answer_in_time_is_indeterminate_and_one_that_is_late_answers_nothing
     for each in asked[1:]:
         tell(message["src"], type="echo_ok", in_reply_to=each["msg_id"], echo=each["echo"])"""
     connected(tmp_path, answers, use, timeout_ms="200")
+
+
+def test_an_answer_that_comes_at_the_very_moment_of_the_timeout_crashes_no_client(tmp_path: Path) -> None:
+    async def use(connection: MaelstromConnection, environment: ProcessesEnvironment) -> None:
+        loop = asyncio.get_running_loop()
+        asking = asyncio.create_task(connection.echo("x"))
+        await asyncio.sleep(0)
+        ((_, awaited),) = connection._requests._awaited.items()
+        # The loop is held up, and then has both to do in one turn: the answer, and after it the timeout.
+        loop.call_later(0.1, time.sleep, 0.3)
+        loop.call_later(0.15, awaited.set_result, b'{"type":"echo_ok"}')
+        await asyncio.wait([asking])
+        assert isinstance(asking.exception(), OperationFailed)
+
+    connected(tmp_path, "pass", use, timeout_ms="200")
 
 
 @pytest.mark.parametrize(
