@@ -16,6 +16,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from splitbrain.harness.places import NoSuchPlace, is_place, place_of, thing_at
+from splitbrain.harness.running.interrupts import interrupting
 from splitbrain.harness.suggestions import did_you_mean
 from splitbrain.harness.system import Resident, System
 from splitbrain.harness.workload import Workload
@@ -70,7 +71,9 @@ def home(system_name: str) -> str:
     """The environment in which a system runs if none is named: `sim` for most, and for one that can't be had."""
     try:
         found = system(system_name)
-    except UnknownName:
+    except BaseException as problem:  # Loading one runs foreign code. Whoever needs the system is told why.
+        if interrupting(problem):
+            raise
         return DEFAULT_ENVIRONMENT
     return found.environment if isinstance(found, Resident) else DEFAULT_ENVIRONMENT
 
