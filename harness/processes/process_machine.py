@@ -1,7 +1,7 @@
 """One node's process: started, signalled, and spoken to over its standard input and output.
 
 1. A process leads a group of its own, and signals go to the whole group. The result is observed: a kill that leaves the
-   process alive, or a pause that leaves it running, is an EnvironmentFailure.
+   process alive, or a pause that leaves it running, is an EnvironmentFailure. However a process ends, its group does.
 2. A line that it writes is handed over as it is. Longer than `LINE_LIMIT`, it is none.
 3. What it does not read waits for it, up to `WAITING_LIMIT` bytes; beyond that messages are lost, as in any full queue.
 4. Standard error goes to one log file across restarts.
@@ -75,7 +75,7 @@ class ProcessMachine:
         data = self._folder / "data"
         data.mkdir(parents=True, exist_ok=True)
         self._log = self._folder / f"{program.name}.log"
-        pipes = _Pipes(self._heard, self._failed)
+        pipes = _Pipes(self._heard, self._failed, self._watched)
         try:
             with self._log.open("ab") as log:
                 await asyncio.get_running_loop().subprocess_exec(
@@ -90,7 +90,6 @@ class ProcessMachine:
             raise EnvironmentFailure(f"{program.command[0]} can't be started ({problem.strerror}); {remedy}") from None
         self.listening = False
         self._pipes = pipes
-        self._watched(pipes.process)
         self.starts += 1
         self.taken_down = False
 
@@ -112,7 +111,6 @@ class ProcessMachine:
         if self._pipes is not None:
             # Else closing the pipes would wait for the process too, and one of the two would find it gone.
             await self._pipes.status()
-            self._watched(-self._pipes.process)
 
     async def terminate(self) -> None:
         """SIGTERM."""
@@ -207,8 +205,11 @@ class ProcessMachine:
 class _Pipes(asyncio.SubprocessProtocol):
     """A process's standard input and output. input: None once nobody reads it any more."""
 
-    def __init__(self, heard: Callable[[bytes], None], failed: Callable[[str], None]) -> None:
+    def __init__(
+        self, heard: Callable[[bytes], None], failed: Callable[[str], None], watched: Callable[[int], None]
+    ) -> None:
         self.process = 0
+        self._watched = watched
         self._heard = heard
         self._failed = failed
         self._begun = b""
@@ -220,6 +221,7 @@ class _Pipes(asyncio.SubprocessProtocol):
         assert isinstance(transport, asyncio.SubprocessTransport)
         self._transport = transport
         self.process = transport.get_pid()
+        self._watched(self.process)
         pipe = transport.get_pipe_transport(0)
         assert isinstance(pipe, asyncio.WriteTransport)
         self.input = pipe
@@ -239,6 +241,10 @@ class _Pipes(asyncio.SubprocessProtocol):
             self.input = None
 
     def process_exited(self) -> None:
+        # A script that ended by itself may have left what it started.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process, signal.SIGKILL)
+        self._watched(-self.process)
         self.input = None
         self._exited.set()
 

@@ -26,7 +26,7 @@ def open_services(environment: ProcessesEnvironment, seed: int) -> None:
 
 def _open(environment: ProcessesEnvironment, name: str, service: Service) -> None:
     def receive(body: bytes, source: Address) -> None:
-        request: dict[str, Any] = msgspec.json.decode(body, type=dict[str, Any])
+        request: dict[str, Any] = msgspec.json.decode(body)
         answer = service.handle(source[0], request, asyncio.get_running_loop().time())
         if "msg_id" in request:
             place.send(msgspec.json.encode({**answer, "in_reply_to": request["msg_id"]}), source)

@@ -84,6 +84,17 @@ def test_a_kill_takes_what_the_program_started_with_it() -> None:
     in_environment(scenario, nodes=["n1"], source=None)
 
 
+def test_a_program_that_ends_by_itself_leaves_nothing_that_it_started() -> None:
+    async def scenario(environment: ProcessesEnvironment) -> None:
+        machine = environment.machines["n1"]
+        await machine.start(program(PARENT.replace("child.wait()", "")))
+        child = int(await logged(machine, "\n"))
+        await until(lambda: _gone(child))
+        assert not await machine.running()
+
+    in_environment(scenario, nodes=["n1"], source=None)
+
+
 def _gone(process: int) -> bool:
     try:
         # A zombie that nobody has waited for yet is gone as well.

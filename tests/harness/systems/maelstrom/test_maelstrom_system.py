@@ -142,6 +142,8 @@ else:
             'seq-kv {"type": "write", "key": 1, "value": 2}': {"type": "write_ok"},
             'seq-kv {"type": "read", "key": 1}': {"type": "read_ok", "value": 2},
             'lww-kv {"type": "write", "key": 1, "value": 2}': {"type": "write_ok"},
+            'lin-kv {"type": "write", "key": 1180591620717411303424, "value": 1e300}': {"type": "write_ok"},
+            'lin-kv {"type": "read", "key": 1180591620717411303424}': {"type": "read_ok", "value": 1e300},
             'n9 {"type": "hello"}': {"type": "error", "code": 1},
         }
         for question, expected in asked.items():
