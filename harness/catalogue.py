@@ -3,22 +3,33 @@
 1. Installed packages register them under the entry-point groups `splitbrain.workloads` and `splitbrain.systems`. Each
    entry point names a `Workload` or a `System`.
 2. One that no package registers is named by where it is (`places`): `file.py:NAME`.
-3. Each has one name by which the command line finds it again.
+3. Each has one name by which the command line finds it again. Some workloads have another by which they are known
+   elsewhere (`ALIASES`).
 """
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from splitbrain.harness.places import NoSuchPlace, is_place, place_of, thing_at
+from splitbrain.harness.running.interrupts import interrupting
 from splitbrain.harness.suggestions import did_you_mean
-from splitbrain.harness.system import System
+from splitbrain.harness.system import Resident, System
 from splitbrain.harness.workload import Workload
 
+DEFAULT_ENVIRONMENT = "sim"
 WORKLOADS, SYSTEMS = "splitbrain.workloads", "splitbrain.systems"
+
+ALIASES: Mapping[str, str] = {
+    "lin-kv": "linearizable-register",
+    "txn-list-append": "append",
+    "txn-rw-register": "wr",
+}
+"""Other names under which the field knows some workloads."""
 
 
 class UnknownName(ValueError):
@@ -27,7 +38,7 @@ class UnknownName(ValueError):
 
 def workload(name: str) -> Workload:
     """The workload of that name. Raises UnknownName."""
-    found: Any = _load(WORKLOADS, "workload", name)
+    found: Any = _load(WORKLOADS, "workload", ALIASES.get(name, name))
     if is_place(name) and not isinstance(found, Workload):
         raise UnknownName(f"{name} is of type {type(found).__name__}; a workload is a splitbrain.Workload")
     checked: Workload = found
@@ -54,6 +65,17 @@ def name_of(group: str, thing: object) -> str:
         return place_of(thing)
     except NoSuchPlace as problem:
         raise UnknownName(str(problem)) from None
+
+
+def home(system_name: str) -> str:
+    """The environment in which a system runs if none is named: `sim` for most, and for one that can't be had."""
+    try:
+        found = system(system_name)
+    except BaseException as problem:  # Loading one runs foreign code. Whoever needs the system is told why.
+        if interrupting(problem):
+            raise
+        return DEFAULT_ENVIRONMENT
+    return found.environment if isinstance(found, Resident) else DEFAULT_ENVIRONMENT
 
 
 def offering(interface: str) -> list[str]:

@@ -15,7 +15,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
 
 Link = tuple[str, str]
 CLIENTS = "clients"
@@ -327,3 +328,11 @@ class Environment(Protocol):
 
     async def endpoint(self, receive: OnDatagram) -> Endpoint:
         """A datagram socket for a client outside the cluster, at the end `CLIENTS` of links."""
+
+
+@runtime_checkable
+class Recording(Protocol):
+    """An environment that records more than the history and the nodes' logs."""
+
+    def record(self, folder: Path) -> None:
+        """Write it to this folder, the run's. Called once, before `open`."""

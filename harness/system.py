@@ -208,6 +208,24 @@ class Led(Protocol):
         """The node that leads at present, or None while none does."""
 
 
+@runtime_checkable
+class Resident(Protocol):
+    """A system that runs in one environment only. environment: its name, as in `--env`."""
+
+    @property
+    def environment(self) -> str: ...
+
+
+@runtime_checkable
+class Prescribing(Protocol):
+    """A system that leaves workloads less choice than they have: it has one set, say, and no second."""
+
+    def prescribe(self, interface: str) -> Mapping[str, str]:
+        """Keys of workloads on that interface, with the values that they have on this system unless the user gives
+        others.
+        """
+
+
 def defects_of(system: System) -> Mapping[str, Mutant]:
     """The mistakes that a system publishes, by name; none where it has no attribute `defects`."""
     found: Mapping[str, Mutant] = getattr(system, "defects", {})

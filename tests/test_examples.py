@@ -21,7 +21,7 @@ FILES = sorted(path.relative_to(EXAMPLES).as_posix() for path in EXAMPLES.rglob(
 FILES = [name for name in FILES if "__pycache__" not in name and ".egg-info" not in name]
 DATA = {"stale.jsonl", "semaphore.jsonl", "usernames/granted-twice.jsonl"}
 """JSONL has no comments: the README and the example that they belong to say what they show."""
-GUIDES = {"../docs/your-own-system.md", "../docs/simulating-your-program.md", "../docs/ci.md"}
+GUIDES = {f"../docs/{name}.md" for name in ("your-own-system", "simulating-your-program", "ci", "maelstrom")}
 VALID, INVALID = 0, 1
 
 
@@ -53,6 +53,8 @@ def opening(name: str) -> str:
     text = (EXAMPLES / name).read_text()
     if name.endswith(".py"):
         return (ast.get_docstring(ast.parse(text)) or "") + "\n"
+    if name.endswith(".c"):
+        return text[: text.index("*/")]
     lines = re.match(r"(?:[#;].*\n)*", text)
     assert lines is not None
     return re.sub(r"^[#;] ?", "", lines.group(), flags=re.MULTILINE)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import gc
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
 import click
 
+from splitbrain.harness.catalogue import home
 from splitbrain.harness.doors import words
 from splitbrain.harness.running.environments import ENVIRONMENTS
 from splitbrain.harness.running.experiment import Experiment, UsageProblem, settings
@@ -35,13 +37,12 @@ def cli() -> None:
 
 @cli.command()
 @click.argument("workload", shell_complete=words.complete_workload)
+@click.argument("arguments", nargs=-1)
 @click.option(
     "--env",
     "environment",
-    default="sim",
-    show_default=True,
     shell_complete=words.complete_environment,
-    help=f"The environment: {', '.join(ENVIRONMENTS)}.",
+    help=f"The environment: {', '.join(ENVIRONMENTS)}. The system's own by default, if it has one, else sim.",
 )
 @click.option(
     "--system",
@@ -73,6 +74,7 @@ def cli() -> None:
     help="Seconds from one fault to the next, on average; 2.5 by default, more where commands take longer.",
 )
 @click.option("--config", "config", multiple=True, metavar="KEY=VALUE", help="A setting of the system or the workload.")
+@click.option("--bin", "program", metavar="FILE", help="A program of yours as every node; short for --config bin=FILE.")
 @click.option(
     "--fail-if",
     multiple=True,
@@ -83,7 +85,8 @@ def cli() -> None:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object at the end, for programs.")
 def run(
     workload: str,
-    environment: str,
+    arguments: tuple[str, ...],
+    environment: str | None,
     system: str,
     nodes: int,
     faults: str,
@@ -94,13 +97,15 @@ def run(
     spare_clients: int | None,
     fault_interval: float | None,
     config: tuple[str, ...],
+    program: str | None,
     fail_if: tuple[str, ...],
     out: Path,
     as_json: bool,
 ) -> None:
     """Run WORKLOAD against a cluster under faults, check what was recorded, and write a report.
 
-    A workload of your own, of no package, is file.py:NAME.
+    A workload of your own, of no package, is file.py:NAME. ARGUMENTS are those of the program that --bin names; put
+    `--` before them.
     """
     # Imports the checkers and the report's templates: `list` and `clean` need neither.
     from splitbrain.harness.running.interrupts import RunInterrupted
@@ -108,7 +113,7 @@ def run(
 
     experiment = Experiment(
         workload=workload,
-        environment=environment,
+        environment=environment or home(system),
         system=system,
         nodes=nodes,
         faults=tuple(fault.strip() for fault in faults.split(",") if fault.strip()),
@@ -117,7 +122,7 @@ def run(
         rate=rate,
         concurrency=concurrency,
         spare_clients=spare_clients,
-        config=settings(config),
+        config=settings((*config, *_program(program, arguments))),
         fault_interval_s=fault_interval,
         fail_if=fail_if,
     )
@@ -245,6 +250,14 @@ def list_(as_json: bool) -> None:
 
     listing = Listing.collect()
     say(json.dumps(listing.as_dict()) if as_json else "\n".join(listing.lines()))
+
+
+def _program(program: str | None, arguments: tuple[str, ...]) -> list[str]:
+    """A program and its arguments as settings. Raises UsageProblem for arguments of no program."""
+    if program is None and arguments:
+        raise UsageProblem(f"{shlex.join(arguments)}: one workload at a time; arguments of a program need --bin FILE")
+    words = [f"bin={program}"] if program is not None else []
+    return [*words, f"args={shlex.join(arguments)}"] if arguments else words
 
 
 def fresh_seed() -> int:

@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 import pytest
 
-from splitbrain.harness.catalogue import SYSTEMS, WORKLOADS, UnknownName, name_of
+from splitbrain.harness.catalogue import SYSTEMS, WORKLOADS, UnknownName, home, name_of
 from splitbrain.harness.running.environments import ENVIRONMENTS
 from splitbrain.harness.running.experiment import Experiment, UsageProblem, settings
 from splitbrain.harness.running.interrupts import end_all, unless_ended
@@ -55,7 +55,7 @@ class _Option(NamedTuple):
 
 
 _OPTIONS: Mapping[str, _Option] = {
-    "env": _Option("environment", str, "where jepsen tests run: sim or docker"),
+    "env": _Option("environment", str, f"where jepsen tests run: {', '.join(ENVIRONMENTS)}"),
     "system": _Option("system", str, "the system that jepsen tests test, by name or as file.py:NAME"),
     "nodes": _Option("nodes", int, "how many nodes jepsen tests have"),
     "seed": _Option("seed", int, "the seed of jepsen tests"),
@@ -325,6 +325,7 @@ def _experiment(workload: str | Workload, arguments: dict[str, Any]) -> Experime
             ("system", SYSTEMS, arguments.get("system", DEFAULT_SYSTEM)),
         ):
             arguments[name] = thing if isinstance(thing, str) else name_of(group, thing)
+        arguments.setdefault("environment", home(arguments["system"]))
         return msgspec.convert(arguments, Experiment)
     except UnknownName as problem:
         raise UsageProblem(str(problem)) from None

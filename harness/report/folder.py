@@ -16,6 +16,7 @@ from jinja2 import TemplateError
 
 from splitbrain.checkers.histories.event import HistoryError
 from splitbrain.checkers.histories.history import History
+from splitbrain.harness.report.messages import messages
 from splitbrain.harness.report.page import render
 
 LOG_TAIL_BYTES = 32 * 1024
@@ -36,7 +37,8 @@ def write(folder: Path) -> Path:
     run = _object(folder / "run.json")
     history, results, logs = _history(folder / "history.jsonl"), _results(folder), _logs(folder / "nodes")
     try:
-        page = render(run, history, results, logs)
+        nodes = [name for name in run.get("nodes", ()) if isinstance(name, str)]
+        page = render(run, history, results, logs, messages(folder, nodes))
     except (TypeError, TemplateError) as problem:
         raise ReportError(f"{folder / 'run.json'} does not describe a run ({problem}); run the test again") from problem
     target = folder / "report.html"

@@ -24,6 +24,7 @@ from splitbrain.checkers.histories.prose import seconds
 from splitbrain.harness.report import series, tables, timeline, witness
 from splitbrain.harness.report.columns import Columns, columns
 from splitbrain.harness.report.faults import Band, Stage, bands, stages
+from splitbrain.harness.report.messages import Messages
 
 HERE = Path(__file__).parent
 SCRIPTS = ("uPlot.iife.min.js", "state.js", "charts.js", "timeline.js", "page.js")
@@ -38,12 +39,16 @@ OUTCOME_WORDS = {
 
 
 def render(
-    run: dict[str, Any], history: History, results: dict[str, Any], logs: Mapping[str, Mapping[str, str]]
+    run: dict[str, Any],
+    history: History,
+    results: dict[str, Any],
+    logs: Mapping[str, Mapping[str, str]],
+    messages: Messages | None = None,
 ) -> str:
     """The report of a run, as HTML.
 
     run: the object of run.json. results: a verdict as `Verdict.as_dict()` makes it. logs: node -> file ->
-    text.
+    text. messages: what its message log tells, if it has one.
     O(n log n) in operations; the page's size does not grow with n past a bound.
     """
     table = columns(history)
@@ -98,6 +103,8 @@ def render(
         "has_divergence": any(looks.values()),
         "divergence_left": split["left_out"],
         "logs": _tails(logs),
+        "messages": messages,
+        "operations": table.n,
         "data": embed(data),
         "styles": Markup("\n".join(_asset(name) for name in STYLES)),
         "scripts": [Markup(_asset(name)) for name in SCRIPTS],

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from splitbrain.harness.environment import Environment
+from splitbrain.harness.environment import Environment, EnvironmentFailure
+from splitbrain.harness.processes import ProcessesEnvironment, Talking
 from splitbrain.harness.seeds import split
 from splitbrain.harness.simulation import LinkConditions, SimulatedEnvironment
 from splitbrain.harness.system import System
@@ -25,7 +26,7 @@ class EnvironmentKind:
 
     summary: one line for `splitbrain list`. make: (node names, names of spares, system under test, seed) -> an
     environment that is not open yet. fault_commands_s: how long the commands of one fault take, its start and its end
-    together, in seconds. simulated: it runs in virtual time.
+    together, in seconds. simulated: it runs in virtual time. residents: only systems that name it run there.
     """
 
     name: str
@@ -33,6 +34,7 @@ class EnvironmentKind:
     make: Callable[[Sequence[str], Sequence[str], System, int], Environment]
     fault_commands_s: float
     simulated: bool = False
+    residents: bool = False
 
 
 def _simulated(nodes: Sequence[str], spares: Sequence[str], system: System, seed: int) -> Environment:
@@ -43,6 +45,12 @@ def _docker(nodes: Sequence[str], spares: Sequence[str], system: System, seed: i
     from splitbrain.harness.hosts import DockerEnvironment  # Rule 3.
 
     return DockerEnvironment(nodes, system.image(), spares, seed=split(seed, "network"))
+
+
+def _processes(nodes: Sequence[str], spares: Sequence[str], system: System, seed: int) -> Environment:
+    if not isinstance(system, Talking):
+        raise EnvironmentFailure(f"nodes of {system.name} don't talk through the harness; choose another --env")
+    return ProcessesEnvironment(nodes, system, seed=seed)
 
 
 _ALL = (
@@ -59,6 +67,13 @@ _ALL = (
         _docker,
         # Half a second to a second on an idle machine, three times as much on a busy one.
         fault_commands_s=2.0,
+    ),
+    EnvironmentKind(
+        "processes",
+        "processes of this machine, for programs that talk through the harness by lines of JSON",
+        _processes,
+        fault_commands_s=0.2,
+        residents=True,
     ),
 )
 ENVIRONMENTS: Mapping[str, EnvironmentKind] = {kind.name: kind for kind in _ALL}

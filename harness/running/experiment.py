@@ -28,7 +28,7 @@ from splitbrain.harness.running.environments import ENVIRONMENTS, EnvironmentKin
 from splitbrain.harness.running.simulable import unsimulated_program
 from splitbrain.harness.seeds import split
 from splitbrain.harness.suggestions import did_you_mean
-from splitbrain.harness.system import Elastic, System
+from splitbrain.harness.system import Elastic, Prescribing, Resident, System
 from splitbrain.harness.systems import DEFAULT as DEFAULT_SYSTEM
 from splitbrain.harness.workload import Plan, Workload
 
@@ -128,6 +128,7 @@ class Experiment:
             chosen, tested = workload(self.workload), system(self.system)
         except UnknownName as problem:
             raise UsageProblem(str(problem)) from None
+        self._check_home(kind, tested)
         known = {**tested.config, **chosen.config}
         for key in self.config:
             if key not in known:
@@ -138,10 +139,15 @@ class Experiment:
             remedy = ", ".join(offering(chosen.interface)) or f"none is installed that offers {chosen.interface}"
             text = f"{chosen.name} needs {chosen.interface}; {tested.name} offers {offered}"
             raise UsageProblem(f"{text}; choose another --system ({remedy})")
+        prescribed = tested.prescribe(chosen.interface) if isinstance(tested, Prescribing) else {}
         plan = Plan(
             self.names,
             split(self.seed, "workload"),
-            {**chosen.config, **{key: value for key, value in self.config.items() if key in chosen.config}},
+            {
+                key: value
+                for key, value in {**chosen.config, **prescribed, **self.config}.items()
+                if key in chosen.config
+            },
         )
         try:
             parsed(self.fail_if)
@@ -175,6 +181,17 @@ class Experiment:
                 f"nodes of {tested.name} can't join and leave while it serves; leave {','.join(self.faults)} out"
             )
         return Prepared(self, chosen, configured, faults, plan, kind, environment)
+
+    def _check_home(self, kind: EnvironmentKind, tested: System) -> None:
+        home = tested.environment if isinstance(tested, Resident) else None
+        if home is not None and home != kind.name:
+            raise UsageProblem(f"{tested.name} runs in --env {home} alone, not in {kind.name}; leave --env out")
+        if kind.residents and home is None:
+            others = ", ".join(name for name, each in ENVIRONMENTS.items() if not each.residents)
+            raise UsageProblem(
+                f"nodes of {tested.name} don't talk through the harness, as --env {kind.name} needs;"
+                f" choose another --env ({others})"
+            )
 
     def _check_ranges(self) -> None:
         for name, (least, most) in RANGES.items():

@@ -21,7 +21,7 @@ from typing import Any
 from splitbrain.checkers import History, Verdict, check_all
 from splitbrain.checkers.histories.event import Event
 from splitbrain.checkers.histories.faults import LOST
-from splitbrain.harness.environment import Environment, EnvironmentFailure, EnvironmentLost
+from splitbrain.harness.environment import Environment, EnvironmentFailure, EnvironmentLost, Recording
 from splitbrain.harness.generators import Test, nemesis
 from splitbrain.harness.interpreting.interpreter import Interpreter, Statistics
 from splitbrain.harness.interpreting.recorder import HistoryWriter
@@ -66,9 +66,8 @@ def run(
     """Run the experiment. Called from a coroutine it blocks the loop until it is over; any thread may call it.
 
     out: the folder for runs. progress: is called with each line of progress; None for none. report: whether to draw
-    one. Raises UsageProblem or
-    ResultsError before anything started, and KeyboardInterrupt (or what else a signal's handler raised) after
-    everything was cleaned up. Whatever else fails is a `broken` result.
+    one. Raises UsageProblem or ResultsError before anything started, and KeyboardInterrupt (or what else a signal's
+    handler raised) after everything was cleaned up. Whatever else fails is a `broken` result.
     """
     if of_a_run(asyncio._get_running_loop()):
         raise UsageProblem("a client, system or workload can't start a run of its own within a run; start it elsewhere")
@@ -188,6 +187,8 @@ class _Run:
 
     async def _perform(self, environment: Environment) -> None:
         """From nothing to the last final read; the history is in the folder."""
+        if isinstance(environment, Recording):
+            environment.record(self._folder.path)
         await environment.open(self._progress)
         self._limit()
         watching = asyncio.create_task(self._watch(environment))

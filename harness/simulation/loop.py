@@ -17,7 +17,7 @@ import gc
 from collections.abc import Awaitable, Callable
 from heapq import heapify, heappop, heappush
 from itertools import count
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn, Protocol, TypeVar
 
 from splitbrain.harness.running.interrupts import until_done
 from splitbrain.harness.simulation.socket_methods import SocketMethods
@@ -31,6 +31,15 @@ LEFTOVER_S = 60.0
 
 class DeadlockError(RuntimeError):
     """Something is awaited that nothing will ever bring about."""
+
+
+class Deliveries(Protocol):
+    """What a network needs of a loop, whose time may be virtual or real."""
+
+    def time(self) -> float: ...
+
+    def deliver(self, delay_s: float, callback: Callable[..., object], *args: Any) -> None:
+        """Call back after so many seconds. Callbacks that are due at one moment run in the order of these calls."""
 
 
 class VirtualLoop(SocketMethods, asyncio.BaseEventLoop):

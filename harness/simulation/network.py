@@ -6,7 +6,8 @@
    drawn choice for each cut, as a real link may break at either end.
 3. A degraded link does more, as its holder's `Conditions` say, and counts what it does. Of a limited rate, what would
    wait for longer than `LONGEST_QUEUE_S` is lost, as in a router whose buffer is full.
-4. All hosts that are no nodes are clients, and share links: `(CLIENTS, "n1")` is what any of them sends to n1.
+4. All hosts that are neither nodes nor `apart` are clients, and share links: `(CLIENTS, "n1")` is what any of them
+   sends to n1. Hosts that are apart have links of their own, which no fault touches and no observation shows.
 5. A datagram to an address that is not bound when it arrives is dropped.
 6. Every link draws from streams of its own: one for what it does anyway, one for what it does while it is degraded. The
    harness's own probes draw from another. So what is taken out of a run leaves the rest as it was. No cut counts probes
@@ -21,7 +22,7 @@ from dataclasses import dataclass
 
 from splitbrain.harness.environment import CLIENTS, Address, Conditions, Interference, Link, LinkObservation, OnDatagram
 from splitbrain.harness.seeds import draw, fraction, shuffled, split
-from splitbrain.harness.simulation.loop import VirtualLoop
+from splitbrain.harness.simulation.loop import Deliveries
 
 LARGEST_DATAGRAM = 65_507
 """Bytes: what UDP over IPv4 can carry."""
@@ -114,15 +115,25 @@ class _Wire:
 class SimulatedNetwork:
     """The network. Implements `environment.Network`; a host's name is its node's.
 
-    datagrams: how many were handed over to a receiver so far.
+    apart: see rule 4. largest: the bytes of a datagram at most. datagrams: how many were handed over to a receiver so
+    far.
     """
 
     def __init__(
-        self, loop: VirtualLoop, nodes: Sequence[str], *, seed: int, conditions: LinkConditions | None = None
+        self,
+        loop: Deliveries,
+        nodes: Sequence[str],
+        *,
+        seed: int,
+        conditions: LinkConditions | None = None,
+        apart: Collection[str] = (),
+        largest: int = LARGEST_DATAGRAM,
     ) -> None:
         self._loop = loop
         self._turn = asyncio.Lock()
         self._nodes = tuple(sorted(nodes))
+        self._named = frozenset((*nodes, *apart))
+        self._largest = largest
         self._seed = seed
         self._probes = draw(split(seed, "probes")).random
         self._conditions = conditions or LinkConditions()
@@ -156,9 +167,9 @@ class SimulatedNetwork:
             self._wire(link).conditions = conditions
 
     def send(self, source: Address, datagram: bytes, to: Address) -> None:
-        """Put a datagram on the wire. Raises OSError if it is longer than UDP can carry."""
-        if len(datagram) > LARGEST_DATAGRAM:
-            raise OSError(f"a datagram of {len(datagram)} bytes is longer than {LARGEST_DATAGRAM}")
+        """Put a datagram on the wire. Raises OSError if it is too long."""
+        if len(datagram) > self._largest:
+            raise OSError(f"a datagram of {len(datagram)} bytes is longer than {self._largest}")
         hosts = (source[0], to[0])
         wire = self._between.get(hosts) or self._connect(hosts)
         probe = to[1] == PROBE_PORT
@@ -173,6 +184,10 @@ class SimulatedNetwork:
             carry(wire, shortest_s + (longest_s - shortest_s) * random(), datagram, source, to)
         if conditions.duplication and random() < conditions.duplication:
             carry(wire, shortest_s + (longest_s - shortest_s) * random(), datagram, source, to)
+
+    def cuts(self, hosts: Link) -> bool:
+        """Whether what one of these two hosts sends to the other is dropped now."""
+        return bool((self._between.get(hosts) or self._connect(hosts)).cutters)
 
     def _carry(self, wire: _Wire, delay_s: float, datagram: bytes, source: Address, to: Address) -> None:
         self._loop.deliver(delay_s, self._arrive, wire, wire.epoch, datagram, source, to)
@@ -228,7 +243,7 @@ class SimulatedNetwork:
             receive(datagram, source)
 
     def _connect(self, hosts: Link) -> _Wire:
-        source, target = (host if host in self._nodes else CLIENTS for host in hosts)
+        source, target = (host if host in self._named else CLIENTS for host in hosts)
         looped = hosts[0] == hosts[1]
         wire = self._between[hosts] = _Wire(hosts, LOOPBACK, self._seed) if looped else self._wire((source, target))
         return wire

@@ -3,6 +3,8 @@
 1. Every message is a number of its own, given to one node.
 2. At the end, after some quiet seconds, every node is asked for its messages. None may be missing anywhere.
 
+A system that tells its nodes of neighbours tells them of a grid, unless it is configured otherwise.
+
 Source: the broadcast workload of Maelstrom.
 """
 
@@ -53,4 +55,5 @@ WORKLOAD = Workload(
     generator=_generator,
     final=lambda plan: sequence(stage("convergence"), sleep(QUIET_S), final_reads([KEY], plan.nodes)),
     checkers={"broadcast": {}, "availability": {}, "latency": {}},
+    settings={"topology": "grid"},
 )

@@ -9,6 +9,7 @@ import pytest
 
 from splitbrain.harness.doors.plugin import Cluster
 from splitbrain.harness.running.interrupts import end_all
+from tests.house import ROOT
 
 pytest_plugins = ["pytester"]
 
@@ -158,3 +159,19 @@ def test_a_run_of_another_thread_is_not_ended_by_what_ended_this_one(request, tm
         ended.run("sets")
     with ThreadPoolExecutor(1) as threads:
         assert threads.submit(lambda: other.run("sets", nodes=3, time_limit_s=1).status).result(timeout=60) == "valid"
+
+
+def test_a_system_with_an_environment_of_its_own_is_tested_there(inner):
+    program = ROOT / "examples" / "maelstrom" / "echo.py"
+    done = inner(
+        f"""
+        import pytest
+
+        @pytest.mark.jepsen(system="maelstrom", nodes=2, time_limit_s=1, config={{"bin": {str(program)!r}}})
+        def test_it(cluster):
+            cluster.run("echo").require_valid()
+        """,
+        "-rP",
+    )
+    done.assert_outcomes(passed=1)
+    done.stdout.fnmatch_lines(["*splitbrain run echo --env processes --system maelstrom *"])

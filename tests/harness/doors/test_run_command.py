@@ -85,3 +85,38 @@ def test_an_interrupted_run_under_json_ends_with_130_and_its_object(tmp_path: Pa
         run.kill()
     assert (run.returncode, errors.strip()) == (130, "splitbrain: interrupted")
     assert json.loads(output)["verdict"] == "broken"
+
+
+ECHO = Path(__file__).parents[3] / "examples" / "maelstrom" / "echo.py"
+
+
+def test_a_program_of_one_s_own_is_named_with_its_arguments_and_runs_where_its_system_does(tmp_path: Path) -> None:
+    words = ("--system", "maelstrom", "--bin", str(ECHO), "--nodes", "2", "--seed", "1", "--time-limit", "1")
+    done = CliRunner().invoke(cli, ["run", "echo", *words, "--out", str(tmp_path), "--", "--one", "two words"])
+    assert done.exit_code == 0, done.output
+    assert done.stdout.startswith("VALID: ")
+    assert "--env processes --system maelstrom --nodes 2 --seed 1" in done.stdout
+    assert f"--config bin={ECHO} --config 'args=--one '\"'\"'two words'\"'\"''" in done.stdout
+    facts = json.loads((tmp_path / "latest" / "run.json").read_text())
+    assert (facts["environment"], facts["config"]) == ("processes", {"bin": str(ECHO), "args": "--one 'two words'"})
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (("partition",), "partition: one workload at a time; arguments of a program need --bin FILE"),
+        (("--bin", "x"), "unknown configuration key 'bin'; known: "),
+        (("--system", "maelstrom"), "maelstrom runs a program of yours; name it with --bin ./node"),
+        (("--system", "maelstrom", "--bin", "x", "--config", "bin=y"), "--config bin is given twice, as y and as x"),
+        (("--system", "maelstrom", "--bin", "/no/node"), "bin=/no/node: there is no such file"),
+        (("--env", "processes"), "nodes of dynamo don't talk through the harness"),
+    ],
+)
+def test_a_program_that_can_not_be_run_is_refused_before_anything_starts(
+    words: tuple[str, ...], why: str, tmp_path: Path
+) -> None:
+    workload = "echo" if "maelstrom" in words else "sets"
+    done = CliRunner().invoke(cli, ["run", workload, "--out", str(tmp_path), *words])
+    assert done.exit_code != 0
+    assert str(done.exception).startswith(why)
+    assert list(tmp_path.iterdir()) == []
