@@ -1,9 +1,10 @@
 """Nodes on real hosts: containers of this machine, or any host that one can log in to.
 
 `DockerEnvironment` and `RemoteEnvironment` are places to run (`environment.Environment`). Their parts work on any host
-with sshd, Python 3 and iptables: `SshMachine` on an `SshConnection`, and `IptablesNetwork` between such machines. `preload` makes clocks and
-disks fail, `degrade` makes links bad, and `agent` has what runs on a node for that. `remove_leftovers` removes what
-killed runs have left. `python -m splitbrain.harness.hosts.image` builds the node images. Begin reading at `docker`.
+with sshd, Python 3 and iptables: `SshMachine` on an `SshConnection`, and `IptablesNetwork` between such machines.
+`preload` makes clocks and disks fail, `degrade` makes links bad, and `agent` has what runs on a node for that.
+`remove_leftovers` removes what killed runs have left in an engine, `clean_hosts` what they have left on hosts.
+`python -m splitbrain.harness.hosts.image` builds the node images. Begin reading at `docker`.
 """
 
 from __future__ import annotations

@@ -73,8 +73,8 @@ class Login:
     """How to log in to a machine.
 
     host: its address, numeric. key: the private key that gets in. host_key: the machine's public key, as
-    "ssh-ed25519 AAAA...", the only one that is accepted; several are a line each. sudo: whether the user becomes root by
-    `sudo -n`. run: marks every process that is started there with the run's id; "" for no mark.
+    "ssh-ed25519 AAAA...", the only one that is accepted; several are a line each. sudo: whether the user becomes root
+    by `sudo -n`. run: marks every process that is started there with the run's id; "" for no mark.
     """
 
     host: str
@@ -139,7 +139,7 @@ class SshConnection:
                 return
             except paramiko.AuthenticationException as error:
                 raise EnvironmentFailure(
-                    f"{self._where} refuses the login ({error}); check its authorized key"
+                    f"{self._where} refuses the login of {self._login.user} ({error}); check its authorized key"
                 ) from error
             except paramiko.ssh_exception.IncompatiblePeer as error:
                 raise EnvironmentFailure(

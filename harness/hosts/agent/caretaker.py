@@ -119,7 +119,7 @@ def undo(asked: "dict[str, Any]") -> "dict[str, Any]":
     failed += [f"process {pid} is still there after kill -9" for pid in left]
     try:
         unchain("splitbrain-try")
-        removed += ["what the run had written"] if put_back() else []
+        removed += ["files and data"] if put_back() else []
         scrap(held)
     except (OSError, subprocess.SubprocessError) as problem:
         failed.append(str(problem))

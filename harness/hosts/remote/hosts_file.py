@@ -13,7 +13,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import msgspec
 import paramiko
@@ -106,7 +106,8 @@ def _host(file: str, number: int, table: Mapping[str, Any]) -> Host:
     try:
         entry = msgspec.convert(table, _Entry)
     except msgspec.ValidationError as problem:
-        raise HostsFileProblem(f"{where}: {problem}; correct it") from None
+        said, _, setting = str(problem).partition(" - at `$.")
+        raise HostsFileProblem(f"{where}: {setting.strip('`')}: {said[:1].lower()}{said[1:]}; correct it") from None
     if not _NAME.fullmatch(entry.name) or entry.name == CLIENTS:
         raise HostsFileProblem(
             f'{where}: name {entry.name!r} can\'t be; give letters, digits, dots and dashes: name = "n1"'
@@ -133,27 +134,23 @@ def _host(file: str, number: int, table: Mapping[str, Any]) -> Host:
 def private_key(where: str, path: Path) -> paramiko.PKey:
     """The key in a file. where: for messages. Raises HostsFileProblem."""
     try:
-        mode = path.stat().st_mode & 0o777
-        if mode & 0o077:
-            raise HostsFileProblem(
-                f"{where}: others may use the key {path} (its mode is {mode:o}); run `chmod 600 {path}`"
-            )
-        return paramiko.PKey.from_path(path)
+        mode, key = path.stat().st_mode & 0o777, paramiko.PKey.from_path(path)
     except OSError as problem:
-        raise HostsFileProblem(
-            f"{where}: can't read the key {path} ({problem.strerror}); give another with `key`"
-        ) from None
+        why = f"can't read the key {path} ({problem.strerror}); give another with `key`"
     except (paramiko.PasswordRequiredException, TypeError):
-        raise HostsFileProblem(
-            f"{where}: the key {path} has a passphrase; give one without, made for tests: "
-            f"`ssh-keygen -t ed25519 -N '' -f {path}.test`"
-        ) from None
+        make = f"`ssh-keygen -t ed25519 -N '' -f {path}.test`"
+        why = f"the key {path} has a passphrase; give one without, made for tests: {make}"
     except (paramiko.SSHException, paramiko.pkey.UnknownKeyType, ValueError):
-        raise HostsFileProblem(f"{where}: {path} holds no private key; give the file that ssh-keygen made") from None
+        why = f"{path} holds no private key; give the file that ssh-keygen made"
+    else:
+        if not mode & 0o077:
+            return key
+        why = f"others may use the key {path} (its mode is {mode:o}); run `chmod 600 {path}`"
+    raise HostsFileProblem(f"{where}: {why}")
 
 
 def _distinct(file: str, hosts: tuple[Host, ...]) -> None:
     for kind, told in (("name", [host.name for host in hosts]), ("address", [host.known_as for host in hosts])):
-        twice: Literal[""] | str = next((each for each in told if told.count(each) > 1), "")
+        twice = next((each for each in told if told.count(each) > 1), "")
         if twice:
             raise HostsFileProblem(f"{file}: two hosts have the {kind} {twice}; give each one of its own")

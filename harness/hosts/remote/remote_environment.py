@@ -183,8 +183,8 @@ class RemoteEnvironment:
                 UdpEndpoint(lambda datagram, source: None, address).close()
             except EnvironmentFailure:
                 raise EnvironmentFailure(
-                    f"{name} sees this machine as {address}, which is none of its own addresses: something between them "
-                    "translates addresses, and nodes can't answer clients; run splitbrain in the hosts' own network"
+                    f"{name} sees this machine as {address}, which is no address of its own: something between them "
+                    "translates addresses, and nodes can't answer clients; run splitbrain inside their network"
                 ) from None
         silent = await network.silent()
         if silent:

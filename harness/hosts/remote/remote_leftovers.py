@@ -16,7 +16,7 @@ from splitbrain.harness.hosts.ssh import SshConnection
 
 
 def clean_hosts(file: str, progress: Progress = lambda line: None) -> list[str]:
-    """Clean the hosts of a file; returns each thing removed, as "2 processes of run 1a2b3c4d on n1".
+    """Clean the hosts of a file; returns each thing removed, as "2 processes (run 1a2b3c4d on n1)".
 
     Raises HostsFileProblem for the file; after the others were cleaned, EnvironmentFailure for hosts that can't be.
     """
@@ -42,6 +42,6 @@ async def _cleaned(host: Host, progress: Progress) -> list[str]:
         undone = await Stay(connection, held.run).undo()
         if undone.failed:
             raise EnvironmentFailure(f"not removed on {host.name}: {'; '.join(undone.failed)}")
-        return [f"{what} of run {held.run} on {host.name}" for what in undone.removed or ["the marker"]]
+        return [f"{what} (run {held.run} on {host.name})" for what in undone.removed or ["the marker"]]
     finally:
         connection.close()
