@@ -94,6 +94,7 @@ class Leases:
         if name in self._losses:
             return
         script = (
+            "# renewal of the lease\n"
             f'cd {FOLDER} 2>/dev/null && grep -q \'"run": "{self._run}"\' marker.json || {{ echo gone; exit; }}\n'
             f"[ ! -e healed ] || {{ echo healed; exit; }}\n"
             f'[ -d "/proc/$(cat watchdog)" ] || {{ echo unwatched; exit; }}\n'

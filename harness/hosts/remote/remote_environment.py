@@ -112,7 +112,7 @@ class RemoteEnvironment:
             self._progress(f"warning: {why}; `splitbrain clean --env ssh --hosts {self._file}` tries again")
         if self._keep and self._opened:
             self._progress(
-                f"the system is left running on {', '.join(self._logins)}; "
+                f"the system is left running on {', '.join(self.machines)}; "
                 f"`splitbrain clean --env ssh --hosts {self._file}` ends it"
             )
 

@@ -124,7 +124,8 @@ class Stay:
         return await self._ask("undo", {"run": self._run, "grace_s": GRACE_S}, Undone)
 
     async def _ask(self, command: str, asked: dict[str, Any], form: type[T]) -> T:
-        script = f"exec python3 -c {shlex.quote(AGENT.read_text())} {command}"
+        # The first line is what messages show of a script.
+        script = f"# caretaker: {command}\nexec python3 -c {shlex.quote(AGENT.read_text())} {command}"
         said = await self._connection.check(script, stdin=json.dumps(asked).encode(), timeout_s=UNDO_TIMEOUT_S)
         try:
             return msgspec.json.decode(said.data, type=form)
