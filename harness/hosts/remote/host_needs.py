@@ -11,7 +11,9 @@ import io
 import platform
 import shlex
 import shutil
+import socket
 import tarfile
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -37,12 +39,17 @@ PYTHON = (3, 8)
 _LOOK = f"""
 for tool in {" ".join(TOOLS)}; do command -v "$tool" >/dev/null 2>&1 || echo "lacks $tool"; done
 echo "is $(uname -s) $(uname -m)"
+echo "at $(hostname -I 2>/dev/null)"
+echo "ssh $SSH_CONNECTION"
 python3 -c 'import sys; print("python", *sys.version_info[:2])' 2>/dev/null || :
 """
 
 
-async def architecture(connection: SshConnection) -> str:
-    """What the host is, as "x86_64". Raises EnvironmentFailure if it is no Linux, or lacks something, by name."""
+async def checked(connection: SshConnection) -> str:
+    """The host's architecture, as "x86_64".
+
+    Raises EnvironmentFailure if it is no Linux, lacks something, or is reached where addresses are translated.
+    """
     said = [line.split() for line in (await connection.check(_LOOK)).text.splitlines()]
     lacking = [words[1] for words in said if words[:1] == ["lacks"] and words[1:2] and words[1] in TOOLS]
     if lacking:
@@ -59,7 +66,31 @@ async def architecture(connection: SshConnection) -> str:
             f"{connection.name} has Python {'.'.join(version) or '(one that does not start)'}; "
             f"install {'.'.join(map(str, PYTHON))} or newer there, as python3"
         )
+    _see_addresses(connection, said)
     return " ".join(kind[1:2])
+
+
+def _see_addresses(connection: SshConnection, said: Sequence[Sequence[str]]) -> None:
+    """Peers talk to the address at which it is reached, and clients wait for answers where it sees them."""
+    own = next((words[1:] for words in said if words[:1] == ["at"]), [])
+    if connection.host not in own:
+        raise EnvironmentFailure(
+            f"{connection.name} is reached at {connection.host}, which is no address of its own ({' '.join(own)[:80]});"
+            " where something translates addresses, run splitbrain inside the hosts' network"
+        )
+    clients = next((words[1] for words in said if words[:1] == ["ssh"] and len(words) == 5), "")
+    if not clients:
+        raise EnvironmentFailure(
+            f"{connection.name} does not say from where it is reached; see whether its sshd sets SSH_CONNECTION"
+        )
+    try:
+        with socket.socket(socket.AF_INET6 if ":" in clients else socket.AF_INET, socket.SOCK_DGRAM) as trial:
+            trial.bind((clients, 0))
+    except OSError:
+        raise EnvironmentFailure(
+            f"{connection.name} sees this machine at {clients[:40]}, which is no address of its own: no answer would come "
+            "back; where something translates addresses, run splitbrain inside the hosts' network"
+        ) from None
 
 
 async def bring_shims(connection: SshConnection, machine: str, folder: str) -> str:

@@ -51,6 +51,35 @@ class PlayedHost:
         assert status == 0, said.decode()
         return said.decode().strip()
 
+    @contextmanager
+    def sshd(self, line: str) -> Iterator[None]:
+        """With one more line in the configuration of its sshd."""
+        file = "/etc/ssh/sshd_config"
+        before = self.shell(f"cat {file}")
+        try:
+            self.put(file, f"{before}\n{line}\n")
+            self._reload()
+            yield
+        finally:
+            self.put(file, before + "\n")
+            self._reload()
+
+    def _reload(self) -> None:
+        """Have sshd read its configuration again, and wait until it has."""
+        listening = b"Server listening on 0.0.0.0"
+        before, until = self.container.logs().count(listening), time.monotonic() + DEADLINE_S
+        self.shell("kill -HUP $(cat /run/sshd.pid)")
+        while self.container.logs().count(listening) == before:
+            assert time.monotonic() < until, "sshd does not listen again"
+            time.sleep(0.05)
+
+    def await_sshd(self) -> None:
+        """Until it listens."""
+        until = time.monotonic() + DEADLINE_S
+        while "LISTEN" not in self.shell("grep -q ':0016 ' /proc/net/tcp && echo LISTEN; :"):
+            assert time.monotonic() < until, "sshd does not listen"
+            time.sleep(0.05)
+
     def put(self, path: str, content: str, mode: int = 0o644) -> None:
         """Write a file there, as root."""
         buffer = io.BytesIO()
@@ -142,9 +171,6 @@ def _host(engine: DockerClient, image: str, name: str, network: str, run: str, k
     started.shell(f"mkdir -m 700 /home/{USER}/.ssh && echo '{key.public}' > /home/{USER}/.ssh/authorized_keys")
     started.shell(f"chown -R {USER} /home/{USER}/.ssh && usermod -p '*' {USER}")
     container.reload()
-    until = time.monotonic() + DEADLINE_S
-    while "LISTEN" not in container.exec_run(["sh", "-c", "grep -q ':0016 ' /proc/net/tcp && echo LISTEN"])[1].decode():
-        assert time.monotonic() < until, "sshd does not listen"
-        time.sleep(0.05)
+    started.await_sshd()
     address = container.attrs["NetworkSettings"]["Networks"][network]["IPAddress"]
     return PlayedHost(name, container, address, host_key)
