@@ -67,7 +67,8 @@ def _ssh(wanted: Wanted) -> Environment:
     from splitbrain.harness.hosts.remote.hosts_file import read_hosts
 
     known = {host.name: host for host in read_hosts(wanted.hosts)}
-    hosts, spares = ([known[name] for name in names] for names in (wanted.nodes, wanted.spares))
+    hosts = [known[name] for name in wanted.nodes]
+    spares = [known[name] for name in wanted.spares if name in known]
     return RemoteEnvironment(hosts, spares, file=wanted.hosts, keep=wanted.keep, seed=split(wanted.seed, "network"))
 
 

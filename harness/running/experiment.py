@@ -94,8 +94,9 @@ class Experiment:
     @property
     def spares(self) -> tuple[str, ...]:
         """The names of machines that may join the cluster, where a fault has some do so."""
-        if self.named:
+        if self.named[self.nodes :]:
             return self.named[self.nodes : self.nodes + SPARES]
+        # Where there is none to spare, these names come to nothing: a fault that needs some is refused later.
         return tuple(f"n{self.nodes + number}" for number in range(1, SPARES + 1))
 
     @property
@@ -232,6 +233,8 @@ class Experiment:
             given = getattr(self, name)
             if given is not None and not least <= given <= most:  # Not a number is in no range.
                 raise UsageProblem(f"{name} is {given}; give {least:g} to {most:g}")
+        if self.named and (len(set(self.named)) < len(self.named) or len(self.named) < self.nodes):
+            raise UsageProblem(f"named has {', '.join(self.named)} for {self.nodes} nodes; give each a name of its own")
 
     def _check_operations(self, chosen: Workload) -> None:
         """Raises ValueError naming the first given operation that can't be."""

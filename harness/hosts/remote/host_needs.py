@@ -88,7 +88,7 @@ def _see_addresses(connection: SshConnection, said: Sequence[Sequence[str]]) -> 
             trial.bind((clients, 0))
     except OSError:
         raise EnvironmentFailure(
-            f"{connection.name} sees this machine at {clients[:40]}, which is no address of its own: no answer would come "
+            f"{connection.name} sees this machine at {clients[:40]}, which is no address of its own: no answer comes "
             "back; where something translates addresses, run splitbrain inside the hosts' network"
         ) from None
 
