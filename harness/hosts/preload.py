@@ -17,7 +17,6 @@ from __future__ import annotations
 import asyncio
 import shlex
 import struct
-import time
 from pathlib import Path
 from typing import Annotated
 
@@ -122,9 +121,11 @@ class Preload:
         self._require("its clock can't be set")
         if clock.monotonic_drift:
             raise EnvironmentFailure("a program's monotonic clock can't be set in containers; set monotonic_drift to 0")
+        # A drift counts from now, as the machine has it: its clock may be seconds from ours.
+        since_ns = await self._now_ns() if clock.drift else 0
         self._settings += 1
         number, offset_ns = self._settings, round(clock.offset_s * SECOND_NS)
-        page = _CLOCK.pack(number, offset_ns, time.time_ns(), clock.drift, number)
+        page = _CLOCK.pack(number, offset_ns, since_ns, clock.drift, number)
         await self._connection.check(_PAGES + _write(CLOCK), stdin=page)
 
     async def read_clock(self) -> float:
@@ -210,6 +211,13 @@ class Preload:
         """By how much the last reading was ahead, in nanoseconds; under which setting it was; how many there were."""
         ahead_ns, under, readings = self._unpacked(_CLOCK_SEEN, (await self._connection.check(_read(CLOCK))).data)
         return ahead_ns, under, readings
+
+    async def _now_ns(self) -> int:
+        """The machine's calendar clock."""
+        said = (await self._connection.check("date +%s%N")).text
+        if not (said.isascii() and said.isdecimal() and len(said) < 20):
+            raise EnvironmentFailure(f"{self._name} does not tell the time ({said[:40]!r}); see what its date is")
+        return int(said)
 
     def _require(self, otherwise: str) -> None:
         """Raises EnvironmentFailure if a program was started into which nothing is preloaded."""

@@ -116,13 +116,13 @@ def undo(asked: "dict[str, Any]") -> "dict[str, Any]":
     failed = []
     ended, left = end_processes(held, asked["grace_s"])
     removed += [f"{ended} process{'' if ended == 1 else 'es'}"] if ended else []
-    failed += [f"process {pid} is still there after kill -9" for pid in left]
+    failed += [f"process {pid} is still there after kill -9" for pid in left[:10]]
     try:
         unchain("splitbrain-try")
         removed += ["files and data"] if put_back() else []
         scrap(held)
     except (OSError, subprocess.SubprocessError) as problem:
-        failed.append(str(problem))
+        failed.append(str(problem)[:500])
     if not failed:
         shutil.rmtree(FOLDER)
     return {"removed": removed, "failed": failed}

@@ -10,7 +10,7 @@ import json
 import shlex
 import socket
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 
@@ -30,6 +30,11 @@ GRACE_S = 5.0
 UNDO_TIMEOUT_S = 60.0
 
 
+Word = Annotated[str, msgspec.Meta(max_length=1000)]
+Words = Annotated[list[Word], msgspec.Meta(max_length=100)]
+"""What a host says goes into messages; it may be hostile, and say no end of it."""
+
+
 class Held(msgspec.Struct):
     """Who has a host.
 
@@ -38,9 +43,9 @@ class Held(msgspec.Struct):
     process of a program that no run has noted; 0 for none.
     """
 
-    run: str = ""
-    owner: str = ""
-    by: str = ""
+    run: Word = ""
+    owner: Word = ""
+    by: Word = ""
     leased: bool = False
     kept: bool = False
     stray: int = 0
@@ -63,14 +68,14 @@ class Answer(msgspec.Struct):
 class Refusal(msgspec.Struct):
     """What `note` answers."""
 
-    refused: str
+    refused: Word
 
 
 class Undone(msgspec.Struct):
     """What `undo` answers, in words."""
 
-    removed: list[str]
-    failed: list[str]
+    removed: Words
+    failed: Words
 
 
 class Done(msgspec.Struct):

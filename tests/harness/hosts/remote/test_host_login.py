@@ -141,3 +141,32 @@ def test_a_python_that_is_too_old_is_refused(hosts: PlayedHosts) -> None:
         assert refusal(hosts.file()) == "db1 has Python 3.5; install 3.8 or newer there, as python3"
     finally:
         hosts["db1"].shell("rm /usr/local/bin/python3")
+
+
+def test_root_needs_no_sudo(hosts: PlayedHosts) -> None:
+    db1 = hosts["db1"]
+    keys = "/root/.ssh/authorized_keys"
+    db1.shell(f"mkdir -p -m 700 /root/.ssh && cp /home/tester/.ssh/authorized_keys {keys} && chown root {keys}")
+    try:
+        with db1.sshd("Match User root\nPermitRootLogin prohibit-password"):
+            assert refusal(hosts.file(user="", sudo="")) == ""
+    finally:
+        db1.shell(f"rm {keys}")
+
+
+def test_another_port_is_reached_and_passes_whatever_is_cut(hosts: PlayedHosts) -> None:
+    db1, file = hosts["db1"], hosts.file()
+    file.write_text(file.read_text().replace(f'"{db1.address}"', f'"{db1.address}"\nport = 2222'))
+
+    async def cut() -> None:
+        environment = RemoteEnvironment(read_hosts(str(file))[:1], file=str(file))
+        try:
+            await environment.open(lambda line: None)
+            await environment.network.cut([("clients", "db1"), ("db1", "clients")])
+            seen = [link for link in await environment.network.observe() if link.cut]
+            assert [link.heard for link in seen] == [False, False]
+        finally:
+            await environment.close()
+
+    with db1.sshd("Port 2222"):
+        asyncio.run(cut())

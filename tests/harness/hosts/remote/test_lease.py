@@ -117,3 +117,17 @@ def test_a_harness_that_is_killed_amid_a_partition_leaves_hosts_that_heal_and_a_
     cleaned = subprocess.run(cleaning, capture_output=True, text=True, env=os.environ)
     assert cleaned.returncode == 0, cleaned.stderr
     assert [host.name for host in hosts.hosts if f"on {host.name})" in cleaned.stdout] == ["db1", "db2", "db3"]
+
+
+def test_a_run_that_is_ended_while_it_takes_its_hosts_gives_them_back(hosts: PlayedHosts, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "splitbrain.harness.doors.cli", "run", "sets", "--env", "ssh"]
+    command += ["--hosts", str(hosts.file()), "--out", str(tmp_path)]
+    run = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    try:
+        until(lambda: "lease" in hosts["db1"].shell("ls /var/lib/splitbrain-run 2>/dev/null; :"), "db1 is not taken")
+        run.send_signal(signal.SIGTERM)
+        assert run.wait(DEADLINE_S) == 130
+    finally:
+        run.kill()
+        run.wait()
+    # The fixture sees that nothing is left.
