@@ -16,7 +16,7 @@ import msgspec
 
 from splitbrain.harness.environment import EnvironmentFailure, Program
 from splitbrain.harness.hosts.preload import FOLDER as PAGES
-from splitbrain.harness.hosts.ssh import SshConnection
+from splitbrain.harness.hosts.ssh import COMMAND_TIMEOUT_S, SshConnection
 from splitbrain.harness.hosts.ssh_machine import ENDED, LOGS, PROCESS
 from splitbrain.harness.owner import Life, Owner
 
@@ -126,12 +126,15 @@ class Stay:
 
     async def undo(self) -> Undone:
         """End the run, and remove all of it; nothing of another one's. Raises EnvironmentFailure."""
-        return await self._ask("undo", {"run": self._run, "grace_s": GRACE_S}, Undone)
+        asked = {"run": self._run, "grace_s": GRACE_S}
+        return await self._ask("undo", asked, Undone, timeout_s=UNDO_TIMEOUT_S)
 
-    async def _ask(self, command: str, asked: dict[str, Any], form: type[T]) -> T:
+    async def _ask(
+        self, command: str, asked: dict[str, Any], form: type[T], *, timeout_s: float = COMMAND_TIMEOUT_S
+    ) -> T:
         # The first line is what messages show of a script.
         script = f"# caretaker: {command}\nexec python3 -c {shlex.quote(AGENT.read_text())} {command}"
-        said = await self._connection.check(script, stdin=json.dumps(asked).encode(), timeout_s=UNDO_TIMEOUT_S)
+        said = await self._connection.check(script, stdin=json.dumps(asked).encode(), timeout_s=timeout_s)
         try:
             return msgspec.json.decode(said.data, type=form)
         except (ValueError, RecursionError) as problem:
