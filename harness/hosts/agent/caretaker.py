@@ -51,13 +51,14 @@ def take(asked: "dict[str, Any]") -> "dict[str, Any]":
     (new / MARKER.name).write_text(json.dumps(marker))
     (new / LEASE.name).write_text("0\n")
     (new / NOTES.name).write_text(json.dumps({"data": [], "files": {}, "made": []}))
+    # Before the marker is there: whoever finds one without a watchdog takes the run for dead.
+    start_watchdog(marker, new)
     try:
         new.rename(FOLDER)
     except OSError:
         shutil.rmtree(new)
         return look({})
     scrap(asked)
-    start_watchdog(marker)
     return {"held": None}
 
 
@@ -231,12 +232,13 @@ def scrap(marker: "dict[str, Any]") -> None:
             Path(marker[name]).unlink()
 
 
-def start_watchdog(marker: "dict[str, Any]") -> None:
-    """In a session of its own, which outlives the login."""
+def start_watchdog(marker: "dict[str, Any]", folder: Path) -> None:
+    """In a session of its own, which outlives the login. It has written its id into the folder when this returns."""
+    written = folder / WATCHDOG.name
     if os.fork():
         os.wait()
         until = time.monotonic() + GONE_S
-        while not WATCHDOG.exists() and time.monotonic() < until:
+        while not written.exists() and time.monotonic() < until:
             time.sleep(0.01)
         return
     os.setsid()
@@ -246,15 +248,20 @@ def start_watchdog(marker: "dict[str, Any]") -> None:
     for stream in (0, 1, 2):
         os.dup2(nowhere, stream)
     os.chdir("/")
-    rewrite(WATCHDOG, f"{os.getpid()}\n")
+    rewrite(written, f"{os.getpid()}\n")
     try:
-        watch(marker)
+        watch(marker, folder)
     finally:
         os._exit(0)
 
 
-def watch(marker: "dict[str, Any]") -> None:
-    """Until the run is over, or its lease has run out: then heal."""
+def watch(marker: "dict[str, Any]", new: Path) -> None:
+    """Until the run is over, or its lease has run out: then heal. new: the marker's folder until it is in its place."""
+    until = time.monotonic() + 2 * GONE_S
+    while new.exists():
+        time.sleep(0.01)
+        if time.monotonic() > until:  # Whoever was taking the host has ended amid that.
+            shutil.rmtree(new, ignore_errors=True)
     renewed, ends = "", time.monotonic() + marker["lease_s"]
     while time.monotonic() < ends:
         time.sleep(LOOK_S)
