@@ -15,6 +15,7 @@ standard input; it answers with one. See the functions of `COMMANDS`.
 """
 
 import contextlib
+import fcntl
 import json
 import os
 import shutil
@@ -24,6 +25,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -96,11 +98,11 @@ def note(asked: "dict[str, Any]") -> "dict[str, Any]":
 
 def keep(asked: "dict[str, Any]") -> "dict[str, Any]":
     """End the run, and leave its system running. asked: "run". Answers {}."""
-    held = look({})["held"]
-    if held is not None and held["run"] == asked["run"]:
-        end_watchdog()
-        heal(held)
-        KEPT.touch()
+    with holding(asked["run"]) as marker:
+        if marker is not None:
+            end_watchdog()
+            heal(marker)
+            KEPT.touch()
     return {}
 
 
@@ -109,19 +111,41 @@ def undo(asked: "dict[str, Any]") -> "dict[str, Any]":
 
     Answers {"removed": [...], "failed": [...]}, in words. What is another run's is left alone.
     """
-    held = look({})["held"]
-    if held is None or held["run"] != asked["run"]:
-        return {"removed": [], "failed": []}
+    with holding(asked["run"]) as marker:
+        return {"removed": [], "failed": []} if marker is None else undone(marker, asked["grace_s"])
+
+
+@contextlib.contextmanager
+def holding(run: str) -> "Iterator[dict[str, Any] | None]":
+    """The marker, if the host is this run's; while it lasts, nobody else ends that run.
+
+    Of two that undo a dead run, the second must not go on once the first has taken the host for another.
+    """
+    try:
+        folder = os.open(FOLDER, os.O_RDONLY)
+    except FileNotFoundError:
+        yield None
+        return
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        held = look({})["held"]
+        yield held if held is not None and held["run"] == run else None
+    finally:
+        os.close(folder)
+
+
+def undone(marker: "dict[str, Any]", grace_s: float) -> "dict[str, Any]":
+    """What `undo` answers, once it is done."""
     end_watchdog()
-    removed = heal(held)
+    removed = heal(marker)
     failed = []
-    ended, left = end_processes(held, asked["grace_s"])
+    ended, left = end_processes(marker, grace_s)
     removed += [f"{ended} process{'' if ended == 1 else 'es'}"] if ended else []
     failed += [f"process {pid} is still there after kill -9" for pid in left[:10]]
     try:
         unchain("splitbrain-try")
         removed += ["files and data"] if put_back() else []
-        scrap(held)
+        scrap(marker)
     except (OSError, subprocess.SubprocessError) as problem:
         failed.append(str(problem)[:500])
     if not failed:
