@@ -7,7 +7,7 @@ Begin reading at `running.run`, which does all of it. The protocols stand at the
 - `generators`: which operation comes next, and when
 - `nemesis`: the fault families, and the schedule on which they are injected
 - `simulation`: the environment `sim` with virtual time, and simulated network, disks and machines
-- `hosts`: the environment `docker` with containers over SSH, and partitions by iptables
+- `hosts`: the environments `docker` and `ssh`: real machines over SSH, and partitions by iptables
 - `systems`: systems under test
 - `report`: the HTML report of a run
 - `doors`: command line and pytest plugin

@@ -13,7 +13,7 @@ import click
 from splitbrain.harness.catalogue import home
 from splitbrain.harness.doors import words
 from splitbrain.harness.running.environments import ENVIRONMENTS
-from splitbrain.harness.running.experiment import Experiment, UsageProblem, settings
+from splitbrain.harness.running.experiment import Experiment, UsageProblem, settings, usual_nodes
 from splitbrain.harness.running.results import EXIT_CODES, read_history
 from splitbrain.harness.systems import DEFAULT as DEFAULT_SYSTEM
 from splitbrain.harness.terminal import Progress, say, warn
@@ -51,7 +51,11 @@ def cli() -> None:
     shell_complete=words.complete_system,
     help="The system under test; your own as file.py:NAME.",
 )
-@click.option("--nodes", default=5, show_default=True, type=words.Whole(1, 99), help="Number of nodes.")
+@click.option(
+    "--hosts", type=click.Path(), default="", metavar="FILE", help="The file that names the hosts, for --env ssh."
+)
+@click.option("--keep", is_flag=True, help="Leave the system running on the hosts at the end.")
+@click.option("--nodes", type=words.Whole(1, 99), help="Number of nodes; 5 by default, or as many as there are hosts.")
 @click.option(
     "--faults",
     default="",
@@ -88,7 +92,9 @@ def run(
     arguments: tuple[str, ...],
     environment: str | None,
     system: str,
-    nodes: int,
+    hosts: str,
+    keep: bool,
+    nodes: int | None,
     faults: str,
     seed: int | None,
     time_limit: float,
@@ -115,7 +121,7 @@ def run(
         workload=workload,
         environment=environment or home(system),
         system=system,
-        nodes=nodes,
+        nodes=usual_nodes(hosts) if nodes is None else nodes,
         faults=tuple(fault.strip() for fault in faults.split(",") if fault.strip()),
         seed=fresh_seed() if seed is None else seed,
         time_limit_s=time_limit,
@@ -125,6 +131,8 @@ def run(
         config=settings((*config, *_program(program, arguments))),
         fault_interval_s=fault_interval,
         fail_if=fail_if,
+        hosts=hosts,
+        keep=keep,
     )
     try:
         with Progress(quiet=as_json) as progress:
@@ -227,13 +235,26 @@ def report(run: Path) -> None:
 
 
 @cli.command()
-def clean() -> None:
-    """Remove containers, networks and volumes that killed runs left behind."""
-    from splitbrain.harness.environment import EnvironmentFailure
-    from splitbrain.harness.hosts import remove_leftovers
+@click.option("--env", "environment", default="docker", show_default=True, help="Where to clean: docker or ssh.")
+@click.option(
+    "--hosts", type=click.Path(), default="", metavar="FILE", help="The file that names the hosts, for --env ssh."
+)
+def clean(environment: str, hosts: str) -> None:
+    """Remove containers, networks and volumes that killed runs left behind; with --hosts, what they left on hosts.
 
+    There, a system that a run has kept is ended too.
+    """
+    from splitbrain.harness.environment import EnvironmentFailure
+    from splitbrain.harness.hosts import clean_hosts, remove_leftovers
+
+    if environment not in ("docker", "ssh"):
+        raise UsageProblem(f"nothing is left behind in {environment}; give --env docker, or --env ssh with --hosts")
+    if (environment == "ssh") != bool(hosts):
+        raise UsageProblem("--env ssh and --hosts go together; give a file that names the hosts")
     try:
-        removed = remove_leftovers(warn)
+        removed = clean_hosts(hosts, warn) if hosts else remove_leftovers(warn)
+    except ValueError as problem:
+        raise UsageProblem(str(problem)) from None
     except EnvironmentFailure as problem:
         warn(f"splitbrain: {problem}")
         raise Answered(EXIT_CODES["broken"]) from None

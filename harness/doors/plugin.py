@@ -34,7 +34,7 @@ import pytest
 
 from splitbrain.harness.catalogue import SYSTEMS, WORKLOADS, UnknownName, home, name_of
 from splitbrain.harness.running.environments import ENVIRONMENTS
-from splitbrain.harness.running.experiment import Experiment, UsageProblem, settings
+from splitbrain.harness.running.experiment import Experiment, UsageProblem, settings, usual_nodes
 from splitbrain.harness.running.interrupts import end_all, unless_ended
 from splitbrain.harness.running.results import Result, ResultsError
 from splitbrain.harness.suggestions import did_you_mean
@@ -57,6 +57,7 @@ class _Option(NamedTuple):
 _OPTIONS: Mapping[str, _Option] = {
     "env": _Option("environment", str, f"where jepsen tests run: {', '.join(ENVIRONMENTS)}"),
     "system": _Option("system", str, "the system that jepsen tests test, by name or as file.py:NAME"),
+    "hosts": _Option("hosts", str, "the file that names the hosts of jepsen tests, for ssh"),
     "nodes": _Option("nodes", int, "how many nodes jepsen tests have"),
     "seed": _Option("seed", int, "the seed of jepsen tests"),
     "faults": _Option("faults", str, "the faults of jepsen tests, such as partition,kill"),
@@ -288,6 +289,10 @@ class Cluster:
             if "config" in self._forced:
                 less = {"config": {}, **self._given, **changes}["config"]
                 arguments["config"] = {**less, **settings(self._forced["config"], "--jepsen-config")}
+            kind = ENVIRONMENTS.get(self._forced.get("environment", ""))
+            if kind is not None and not kind.on_hosts and "hosts" not in self._forced:
+                # The test says for which hosts it is meant, and the command line where it is run this time.
+                arguments = {name: value for name, value in arguments.items() if name not in ("hosts", "keep")}
             experiment = _experiment(workload, arguments)
             if self._repetition:
                 experiment = replace(experiment, seed=experiment.seed + self._repetition)
@@ -319,6 +324,8 @@ def _experiment(workload: str | Workload, arguments: dict[str, Any]) -> Experime
     for name in ("faults", "fail_if"):
         if isinstance(arguments.get(name), str):
             arguments[name] = tuple(each.strip() for each in arguments[name].split(",") if each.strip())
+    if arguments.get("hosts") and "nodes" not in arguments:
+        arguments["nodes"] = usual_nodes(str(arguments["hosts"]))
     try:
         for name, group, thing in (
             ("workload", WORKLOADS, workload),

@@ -21,8 +21,9 @@ from splitbrain.harness.terminal import Progress, say
     shell_complete=words.complete_environment,
     help=f"The environment, if another than it was recorded in: {', '.join(ENVIRONMENTS)}.",
 )
+@click.option("--hosts", type=click.Path(), default="", help="The file that names the hosts, for --env ssh.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object at the end, for programs.")
-def replay(run: Path, environment: str | None, as_json: bool) -> None:
+def replay(run: Path, environment: str | None, hosts: str, as_json: bool) -> None:
     """Run what a RUN's folder has again: simulated, its history must be the same, byte for byte.
 
     In containers, the same strikes and operations are started at the same times, and it is told whether the finding
@@ -33,6 +34,6 @@ def replay(run: Path, environment: str | None, as_json: bool) -> None:
 
     before = recorded(run)
     with Progress(quiet=as_json) as progress:
-        after = replay_recorded(before, environment=environment, out=run / "replays", progress=progress)
+        after = replay_recorded(before, environment=environment, hosts=hosts, out=run / "replays", progress=progress)
     say(json.dumps(after.as_dict()) if as_json else "\n".join(after.lines()))
     raise Answered(after.exit_code)

@@ -1,9 +1,10 @@
 """Nodes on real hosts: containers of this machine, or any host that one can log in to.
 
-`DockerEnvironment` is a place to run (`environment.Environment`). Its parts work on any host with sshd, Python 3 and
-iptables: `SshMachine` on an `SshConnection`, and `IptablesNetwork` between such machines. `preload` makes clocks and
-disks fail, `degrade` makes links bad, and `agent` has what runs on a node for that. `remove_leftovers` removes what
-killed runs have left. `python -m splitbrain.harness.hosts.image` builds the node images. Begin reading at `docker`.
+`DockerEnvironment` and `RemoteEnvironment` are places to run (`environment.Environment`). Their parts work on any host
+with sshd, Python 3 and iptables: `SshMachine` on an `SshConnection`, and `IptablesNetwork` between such machines.
+`preload` makes clocks and disks fail, `degrade` makes links bad, and `agent` has what runs on a node for that.
+`remove_leftovers` removes what killed runs have left in an engine, `clean_hosts` what they have left on hosts.
+`python -m splitbrain.harness.hosts.image` builds the node images. Begin reading at `docker`.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from __future__ import annotations
 from splitbrain.harness.hosts.docker import DockerEnvironment
 from splitbrain.harness.hosts.iptables import IptablesNetwork
 from splitbrain.harness.hosts.leftovers import remove_leftovers
+from splitbrain.harness.hosts.remote.remote_environment import RemoteEnvironment
+from splitbrain.harness.hosts.remote.remote_leftovers import clean_hosts
 from splitbrain.harness.hosts.ssh import KeyPair, Login, SshConnection
 from splitbrain.harness.hosts.ssh_machine import SshMachine
 
@@ -19,7 +22,9 @@ __all__ = [
     "IptablesNetwork",
     "KeyPair",
     "Login",
+    "RemoteEnvironment",
     "SshConnection",
     "SshMachine",
+    "clean_hosts",
     "remove_leftovers",
 ]

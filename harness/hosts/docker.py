@@ -9,8 +9,6 @@
 4. The engine is asked every second whether everything is still there (`watch`). The connection to a node that lost
    something is closed at once, or commands would wait for it.
 5. A cleaning that failed is reported, and never ends the run.
-6. `abilities` are those of containers as such until `open`; then those of this kernel too; once programs were started,
-   those that reach every one of them.
 """
 
 from __future__ import annotations
@@ -35,8 +33,8 @@ from splitbrain.harness.environment import EnvironmentFailure, Network, OnDatagr
 from splitbrain.harness.hosts import leftovers
 from splitbrain.harness.hosts.endpoint import UdpEndpoint
 from splitbrain.harness.hosts.engine import connect, refusals
-from splitbrain.harness.hosts.iptables import IptablesNetwork
 from splitbrain.harness.hosts.ssh import KeyPair, Login, SshConnection, excerpt
+from splitbrain.harness.hosts.ssh_cluster import SshCluster
 from splitbrain.harness.hosts.ssh_machine import SshMachine
 from splitbrain.harness.hosts.watch import Place, look
 from splitbrain.harness.system import NodeImage
@@ -59,9 +57,6 @@ SHARED_MEMORY = "256m"
 LOG_TAIL_BYTES = 1 << 16
 LOOK_INTERVAL_S = 1.0
 BARE = NodeImage()
-ABILITIES = frozenset({"cut", "cut-clients", "degrade", "kill", "terminate", "pause", "wipe", "flip-bit", "spares"})
-PRELOADED = frozenset({"clock", "power-cut", "torn-write", "full-disk", "failing-disk", "stalled-disk"})
-"""What a shim in the program does."""
 
 
 class DockerEnvironment:
@@ -80,34 +75,27 @@ class DockerEnvironment:
         self.run = secrets.token_hex(4)
         self.members = list(nodes)
         self._image = image
-        self._seed = seed
+        self._cluster = SshCluster(self.run, seed, "the containers")
         self._nodes = (*nodes, *spares)
         self._progress: Progress = lambda line: None
         self._client: DockerClient | None = None
-        self._machines: dict[str, SshMachine] = {}
         self._places: dict[str, Place] = {}
-        self._network: IptablesNetwork | None = None
         self._gateway = ""
         self._stop = threading.Event()
         self._threads = ThreadPoolExecutor(8, thread_name_prefix="docker")
-        self._connections: list[SshConnection] = []
         self._user = KeyPair.generate()
 
     @property
     def abilities(self) -> frozenset[str]:
-        reached = all(machine.preload.possible for machine in self._machines.values())
-        queued = self._network is None or not self._network.obstacle
-        return (ABILITIES if queued else ABILITIES - {"degrade"}) | (PRELOADED if reached else frozenset())
+        return self._cluster.abilities | {"spares"}
 
     @property
     def machines(self) -> Mapping[str, SshMachine]:
-        return self._machines
+        return self._cluster.machines
 
     @property
     def network(self) -> Network:
-        if self._network is None:
-            raise EnvironmentFailure("the containers are not up; call open first")
-        return self._network
+        return self._cluster.network
 
     async def open(self, progress: Progress) -> None:
         """Build the image if it is missing, then start the containers and log in to them.
@@ -124,22 +112,13 @@ class DockerEnvironment:
         started = time.monotonic()
         network = await self._call(lambda: self._make_network(client))
         machines = await asyncio.gather(*(self._machine(client, node, image, network) for node in self._nodes))
-        self._machines = {machine.name: machine for machine in machines}
-        self._network = IptablesNetwork(self._machines, self.run, self._seed)
-        without = await self._network.open()
-        if self._network.obstacle:
-            progress(f"no link can be degraded here: {self._network.obstacle}")
-        if without:
-            progress(f"no IPv6 on {', '.join(without)}: there is none to cut")
+        await self._cluster.join(machines, progress)
         progress(f"{len(machines)} containers are up after {time.monotonic() - started:.1f} s (run {self.run})")
 
     async def close(self) -> None:
         """Remove all that `open` made, by label. Idempotent; reports what could not be removed, and does not raise."""
         self._stop.set()
-        if self._network is not None:
-            self._network.close()
-        for connection in self._connections:
-            connection.close()
+        self._cluster.close()
         # A thread that makes a container can't be interrupted; what it makes now would stay behind.
         await asyncio.to_thread(self._threads.shutdown, wait=True, cancel_futures=True)
         client, self._client = self._client, None
@@ -166,8 +145,8 @@ class DockerEnvironment:
         except EnvironmentFailure as failure:
             return str(failure)
         for place, loss in zip(self._places.values(), found, strict=True):
-            if loss is not None and place.node in self._machines:
-                self._machines[place.node].close()
+            if loss is not None and place.node in self.machines:
+                self.machines[place.node].close()
         return "; ".join(loss for loss in found if loss is not None)
 
     async def watch(self) -> str:
@@ -203,7 +182,7 @@ class DockerEnvironment:
         place = self._places[node] = Place.of(node, container, str(network.name))
         key = paramiko.Ed25519Key.from_private_key(io.StringIO(self._user.private.decode()))
         connection = SshConnection(node, Login(place.address, key, host_key.public))
-        self._connections.append(connection)
+        self._cluster.connections.append(connection)
         try:
             await connection.connect(SSH_DEADLINE_S)
         except EnvironmentFailure as failure:

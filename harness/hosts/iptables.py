@@ -108,7 +108,7 @@ class IptablesNetwork:
             links = [(a, b) for a in self._machines for b in self._machines if a != b]
             links += sorted(link for link in {*self._cut, *self._degraded.links} if CLIENTS in link)
             sent: dict[Link, int] = {}
-            heard = await self._probe.heard(links, sent, {name: fact.clients for name, fact in self._facts.items()})
+            heard = await self._probe.heard(links, sent, self.clients)
             for link in self._cut:
                 self._probes[link] = self._probes.get(link, 0) + sent.get(link, 0)
             counted = await _all(self._count(self._machines[name]) for name in sorted(self._chained))
@@ -118,6 +118,17 @@ class IptablesNetwork:
                 LinkObservation(*link, link in self._cut, link in heard, dropped.get(link), treated.get(link))
                 for link in links
             ]
+
+    @property
+    def clients(self) -> Mapping[str, str]:
+        """By node, the address at which it sees clients; "" where it does not say. Known after `open`."""
+        return {name: fact.clients for name, fact in self._facts.items()}
+
+    async def silent(self) -> list[Link]:
+        """The links over which no packet comes now, those of clients too. Raises EnvironmentFailure."""
+        ends = [*self._machines, CLIENTS]
+        links = [(a, b) for a in ends for b in ends if a != b]
+        return sorted(set(links) - await self._probe.heard(links, {}, self.clients))
 
     def close(self) -> None:
         """Stop the listeners and queues; rules go with `heal`, and let everything pass until then if they queue."""

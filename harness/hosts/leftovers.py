@@ -9,59 +9,21 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from docker.client import DockerClient
 from docker.errors import NotFound
 from docker.models.containers import Container
 
-from splitbrain.harness.doors import guard
 from splitbrain.harness.environment import EnvironmentFailure, Progress
 from splitbrain.harness.hosts.engine import connect, refusals
+from splitbrain.harness.owner import Life, Owner
 
 RUN_LABEL = "splitbrain.run"
 OWNER_LABEL = "splitbrain.owner"
-
-Life = Literal["alive", "dead", "unknown"]
-
-
-@dataclass(frozen=True, slots=True)
-class Owner:
-    """A process on some machine. born: in clock ticks since the boot. place: machine/boot/namespace."""
-
-    pid: int
-    born: str
-    place: str
-
-    @staticmethod
-    def this() -> Owner:
-        """This process, or the one that users see in its place (`guard`)."""
-        pid = guard.responsible()
-        return Owner(pid, _born(pid), _place())
-
-    @staticmethod
-    def parse(label: str) -> Owner | None:
-        """Read what `str` has written; None if something else has."""
-        pid, _, rest = label.partition(" ")
-        born, _, place = rest.partition(" ")
-        return Owner(int(pid), born, place) if pid.isdecimal() and born and place else None
-
-    def __str__(self) -> str:
-        return f"{self.pid} {self.born} {self.place}"
-
-    def life(self) -> Life:
-        """Whether the process still exists. Unknown if it can't be seen from here."""
-        machine, boot, _ = here = _place().split("/")
-        if self.place == "/".join(here):
-            return "alive" if _born(self.pid) == self.born else "dead"
-        then = self.place.split("/")
-        # The same machine booted since then: no process of before is left. Others can't be seen from here.
-        return "dead" if machine and boot and then[0] == machine and then[1] != boot else "unknown"
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,22 +135,3 @@ def _remove(thing: Any) -> str | None:
     except Exception as error:  # whatever it was, the others must still be removed
         return " ".join(str(error).split())
     return None
-
-
-def _born(pid: int) -> str:
-    """When the process started, in clock ticks since the boot; "" if there is none (a zombie is none)."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return ""
-    return "" if fields[0] in "ZX" else fields[19]
-
-
-def _place() -> str:
-    """This machine, its boot, and the namespace in which its process ids hold; slashes between."""
-    try:
-        machine = Path("/etc/machine-id").read_text().strip()
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        return f"{machine}/{boot}/{Path('/proc/self/ns/pid').readlink()}"
-    except OSError:
-        return f"{socket.gethostname()}//"

@@ -17,7 +17,6 @@ from __future__ import annotations
 import asyncio
 import shlex
 import struct
-import time
 from pathlib import Path
 from typing import Annotated
 
@@ -59,7 +58,7 @@ for page in {CLOCK} {DISK}; do [ -s "$page" ] || truncate -s 4096 "$page"; done)
 """
 _SHIMMED = f"""
 (umask 0; mkdir -p "$data.undo")
-set -- env LD_PRELOAD="{LIBRARIES}/clock_shim.so {LIBRARIES}/disk_shim.so" \\
+set -- env LD_PRELOAD="$libraries/clock_shim.so $libraries/disk_shim.so" \\
     SPLITBRAIN_CLOCK={CLOCK} SPLITBRAIN_DISK={FOLDER} SPLITBRAIN_DATA="$data" "$@"
 """
 # One that ended has no maps. One that has just begun has not loaded it yet, so it is looked for again.
@@ -84,10 +83,15 @@ class Undone(msgspec.Struct):
 
 
 class Preload:
-    """The shims of one machine's program, over its connection."""
+    """The shims of one machine's program, over its connection.
 
-    def __init__(self, connection: SshConnection) -> None:
+    libraries: the folder on the machine where they are, by which no other program there is touched; "" if there are
+    none.
+    """
+
+    def __init__(self, connection: SshConnection, libraries: str = LIBRARIES) -> None:
         self._connection = connection
+        self.libraries = libraries
         self._name = connection.name
         self._program: Program | None = None
         self._reachable: set[str] = set()
@@ -97,7 +101,7 @@ class Preload:
     @property
     def possible(self) -> bool:
         """Whether it can have shims: the program last started, or any if none was."""
-        return self._program is None or self._program.preload
+        return bool(self.libraries) and (self._program is None or self._program.preload)
 
     async def prepare(self, program: Program) -> str:
         """Shell lines to run before the program's start, which has to be "$@" there; they also define `loaded`.
@@ -105,20 +109,23 @@ class Preload:
         Raises EnvironmentFailure if the program can't be reached.
         """
         self._program = program
-        if not program.preload:
+        if not self.possible:
             return "loaded() { :; }\n"
         await self._reach(program.command[0])
         data = shlex.quote(program.data or f"{FOLDER}/none")
-        return f"{_PAGES}data=$(realpath -m {data})\n{_SHIMMED}{_LOADED}"
+        where = f"data=$(realpath -m {data}) libraries={shlex.quote(self.libraries)}\n"
+        return f"{_PAGES}{where}{_SHIMMED}{_LOADED}"
 
     async def set_clock(self, clock: ClockSetting) -> None:
         """From now on, for the program and those after it."""
         self._require("its clock can't be set")
         if clock.monotonic_drift:
             raise EnvironmentFailure("a program's monotonic clock can't be set in containers; set monotonic_drift to 0")
+        # A drift counts from now, as the machine has it: its clock may be seconds from ours.
+        since_ns = await self._now_ns() if clock.drift else 0
         self._settings += 1
         number, offset_ns = self._settings, round(clock.offset_s * SECOND_NS)
-        page = _CLOCK.pack(number, offset_ns, time.time_ns(), clock.drift, number)
+        page = _CLOCK.pack(number, offset_ns, since_ns, clock.drift, number)
         await self._connection.check(_PAGES + _write(CLOCK), stdin=page)
 
     async def read_clock(self) -> float:
@@ -134,7 +141,7 @@ class Preload:
                 return ahead_ns / SECOND_NS
             await asyncio.sleep(READ_INTERVAL_S)
         await self._connection.check(
-            f"env LD_PRELOAD={LIBRARIES}/clock_shim.so SPLITBRAIN_CLOCK={CLOCK} date >/dev/null"
+            f"env LD_PRELOAD={self.libraries}/clock_shim.so SPLITBRAIN_CLOCK={CLOCK} date >/dev/null"
         )
         ahead_ns, under, _ = await self._clock_seen()
         if under != self._settings:
@@ -183,7 +190,7 @@ class Preload:
     @property
     def forget(self) -> str:
         """Shell lines that empty the undo log."""
-        if self._program is None or not self._program.preload or self._program.data is None:
+        if self._program is None or not self.possible or self._program.data is None:
             return ""
         kept = f'"$(realpath -m {shlex.quote(self._program.data)})".undo'
         return f"rm -f {FOLDER}/undo/* {FOLDER}/names {kept}/*\n"
@@ -205,11 +212,19 @@ class Preload:
         ahead_ns, under, readings = self._unpacked(_CLOCK_SEEN, (await self._connection.check(_read(CLOCK))).data)
         return ahead_ns, under, readings
 
+    async def _now_ns(self) -> int:
+        """The machine's calendar clock."""
+        said = (await self._connection.check("date +%s%N")).text
+        if not (said.isascii() and said.isdecimal() and len(said) < 20):
+            raise EnvironmentFailure(f"{self._name} does not tell the time ({said[:40]!r}); see what its date is")
+        return int(said)
+
     def _require(self, otherwise: str) -> None:
         """Raises EnvironmentFailure if a program was started into which nothing is preloaded."""
         if not self.possible:
+            why = "Program.preload is False" if self.libraries else "there are no libraries for it on that machine"
             raise EnvironmentFailure(
-                f"nothing is preloaded into {self._called} on {self._name} (Program.preload is False), "
+                f"nothing is preloaded into {self._called} on {self._name} ({why}), "
                 f"so {otherwise}; leave that fault out"
             )
 

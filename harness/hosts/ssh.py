@@ -14,7 +14,7 @@ import base64
 import shlex
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
@@ -33,6 +33,14 @@ OUTPUT_LIMIT_BYTES = 16 << 20
 """The most that one command may answer; the largest answer asked for is the end of a log."""
 EXCERPT_CHARACTERS = 2000
 """Characters of what a machine said that go into a message, and with it into histories and results."""
+RUN_MARK, AGENT_MARK = "SPLITBRAIN_RUN", "SPLITBRAIN_AGENT"
+"""Variables in the environment of processes, by which they are found again (`agent.caretaker`)."""
+_ALGORITHMS = {
+    "ssh-ed25519": "ssh-ed25519",
+    **{name: name for name in ("ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521")},
+    **dict.fromkeys(("rsa-sha2-512", "rsa-sha2-256", "ssh-rsa"), "ssh-rsa"),
+}
+"""How a machine may show its key, and the type of that key."""
 _LOST = (paramiko.SSHException, OSError, EOFError)
 
 
@@ -65,7 +73,8 @@ class Login:
     """How to log in to a machine.
 
     host: its address, numeric. key: the private key that gets in. host_key: the machine's public key, as
-    "ssh-ed25519 AAAA...", the only one that is accepted.
+    "ssh-ed25519 AAAA...", the only one that is accepted; several are a line each. sudo: whether the user becomes root
+    by `sudo -n`. run: marks every process that is started there with the run's id; "" for no mark.
     """
 
     host: str
@@ -73,6 +82,17 @@ class Login:
     host_key: str
     user: str = "root"
     port: int = 22
+    sudo: bool = False
+    run: str = ""
+
+    def command(self, script: str, *, agent: bool = False) -> str:
+        """The command line that runs a POSIX shell script there, as root. agent: marks it as no program under test."""
+        # Whatever shell the account has, scripts are for sh.
+        words = f"sh -c {shlex.quote(script)}"
+        if self.run:
+            words = f"env {RUN_MARK}={self.run} {f'{AGENT_MARK}=1 ' if agent else ''}{words}"
+        # sudo takes the environment away, and with it the word from where the harness comes.
+        return f'exec sudo -n env SSH_CONNECTION="$SSH_CONNECTION" {words}' if self.sudo else f"exec {words}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +139,12 @@ class SshConnection:
                 return
             except paramiko.AuthenticationException as error:
                 raise EnvironmentFailure(
-                    f"{self._where} refuses the login ({error}); check its authorized key"
+                    f"{self._where} refuses the login of {self._login.user} ({error}); check its authorized key"
+                ) from error
+            except paramiko.ssh_exception.IncompatiblePeer as error:
+                raise EnvironmentFailure(
+                    f"{self._where} shows no host key of the kind that is known of it ({error}); "
+                    "make its keys known anew"
                 ) from error
             except _LOST as error:
                 if time.monotonic() > end:
@@ -169,7 +194,7 @@ class SshConnection:
 
         def opened() -> paramiko.Channel:
             channel = self._session()
-            channel.exec_command(_as_sh(script))
+            channel.exec_command(self._login.command(script, agent=True))
             return channel
 
         try:
@@ -198,7 +223,7 @@ class SshConnection:
         with self._session() as channel:
             # One stream: with two, a command blocks for ever on the one that is not being read.
             channel.set_combine_stderr(True)
-            channel.exec_command(_as_sh(script))
+            channel.exec_command(self._login.command(script))
             channel.settimeout(timeout_s)
             said = bytearray()
             try:
@@ -240,10 +265,10 @@ class SshConnection:
         client = paramiko.SSHClient()
         # Nothing is loaded from the user's known_hosts: the pinned key is the only one there is.
         client.set_missing_host_key_policy(paramiko.RejectPolicy())
-        kind, _, blob = login.host_key.partition(" ")
-        pinned = paramiko.PKey.from_type_string(kind, base64.b64decode(blob))
         known = login.host if login.port == 22 else f"[{login.host}]:{login.port}"
-        client.get_host_keys().add(known, kind, pinned)
+        pinned = [public_key(line) for line in login.host_key.splitlines()]
+        for each in pinned:
+            client.get_host_keys().add(known, each.get_name(), each)
         sock = socket.create_connection((login.host, login.port), timeout=CONNECT_TIMEOUT_S)
         # A command is a handful of small packets; with Nagle's algorithm it takes 47 ms, without it 2.6 ms.
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -256,6 +281,7 @@ class SshConnection:
                 sock=sock,
                 allow_agent=False,
                 look_for_keys=False,
+                disabled_algorithms={"keys": _others(pinned)},
                 timeout=CONNECT_TIMEOUT_S,
                 banner_timeout=CONNECT_TIMEOUT_S,
                 auth_timeout=CONNECT_TIMEOUT_S,
@@ -279,15 +305,27 @@ class SshConnection:
             client.close()
 
 
+def public_key(line: str) -> paramiko.PKey:
+    """A public key as `authorized_keys` has it. Raises ValueError for what is none."""
+    kind, _, rest = line.strip().partition(" ")
+    try:
+        return paramiko.PKey.from_type_string(kind, base64.b64decode(rest.split(" ")[0], validate=True))
+    except (paramiko.SSHException, paramiko.pkey.UnknownKeyType, ValueError, IndexError) as problem:
+        raise ValueError(
+            f"{line[:40]!r} is no public key; write it as in known_hosts: ssh-ed25519 AAAA..."
+        ) from problem
+
+
+def _others(pinned: Collection[paramiko.PKey]) -> list[str]:
+    """The algorithms of host keys that are not pinned: a machine that has several keys must show one that is."""
+    wanted = {key.get_name() for key in pinned}
+    return [name for name, kind in _ALGORITHMS.items() if kind not in wanted]
+
+
 def excerpt(said: bytes) -> str:
     """The end of a machine's output, at most `EXCERPT_CHARACTERS` characters."""
     text = said[-4 * EXCERPT_CHARACTERS :].decode(errors="replace").strip()
     return text if len(text) <= EXCERPT_CHARACTERS else "..." + text[3 - EXCERPT_CHARACTERS :]
-
-
-def _as_sh(script: str) -> str:
-    """Whatever shell the account has, scripts are for sh."""
-    return f"exec sh -c {shlex.quote(script)}"
 
 
 def _shortened(script: str) -> str:

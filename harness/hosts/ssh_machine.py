@@ -15,7 +15,7 @@ import io
 import shlex
 import signal
 import tarfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from splitbrain.harness.environment import (
     ClockSetting,
@@ -30,6 +30,7 @@ from splitbrain.harness.hosts.ssh import SshConnection
 from splitbrain.harness.running.node_logs import LOG_LIMIT_BYTES, LOGS_LIMIT, NODE_LIMIT_BYTES, plain
 from splitbrain.harness.seeds import draw
 
+BeforeStart = Callable[[Program], Awaitable[None]]
 LOGS = "/var/log/splitbrain"
 PROCESS = "/run/splitbrain.pid"
 ENDED = "/run/splitbrain.ended"
@@ -65,6 +66,7 @@ _START = (
     _LOOK
     + """
 state >/dev/null && { echo "it runs already"; exit 3; }
+command -v "$COMMAND" >/dev/null || { echo "there is no $COMMAND; install the program there"; exit 3; }
 mkdir -p "$(dirname "$LOG")"
 (umask "$MASK" && tar -xf - -C / --no-same-owner) || { echo "its files can't be written"; exit 3; }
 [ -z "$DATA" ] || mkdir -p "$DATA" || { echo "its folder $DATA can't be made"; exit 3; }
@@ -103,28 +105,33 @@ exit 4
 
 
 class SshMachine:
-    """An `environment.Machine` on any host that one can log in to as root.
+    """An `environment.Machine` on any host on which one can become root.
 
-    name: the node's name. connection: to that host; it may be opened later.
+    name: the node's name. connection: to that host; it may be opened later. before: is told of each program before it
+    is started.
     ended: how the program ended when `running` last found that it had ended by itself.
     """
 
-    def __init__(self, name: str, connection: SshConnection) -> None:
+    def __init__(self, name: str, connection: SshConnection, before: BeforeStart | None = None) -> None:
         self.name = name
         self.host = connection.host
         self.connection = connection
         self.taken_down = False
         self.ended = ""
         self.preload = Preload(connection)
+        self._before = before
         self._data: str | None = None
         self._logs: tuple[str, ...] = ()
 
     async def start(self, program: Program) -> None:
         """Start the program, appending to its log. Raises EnvironmentFailure with the end of that log."""
+        if self._before is not None:
+            await self._before(program)
         self._data, self._logs = program.data, program.logs
         log = f"{LOGS}/{program.name}.log"
         prepared = await self.preload.prepare(program)
-        command = f"LOG={shlex.quote(log)}; set -- {shlex.join(program.command)}\n{prepared}{_owned(program)}{_START}"
+        words = f"LOG={shlex.quote(log)} COMMAND={shlex.quote(program.command[0])}"
+        command = f"{words}; set -- {shlex.join(program.command)}\n{prepared}{_owned(program)}{_START}"
         output = await self.connection.run(command, stdin=_archive(program.files))
         if output.status != 0:
             raise EnvironmentFailure(f"{program.name} did not start on {self.name}: {output.excerpt}")

@@ -17,7 +17,7 @@ import contextlib
 import os
 import shutil
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -147,6 +147,11 @@ class ProcessMachine:
         if self._pipes is not None and not self.taken_down:
             self.ended = _how(await self._pipes.status())
         return False
+
+    async def run(self, command: Sequence[str], *, user: str | None = None, timeout_s: float = 30.0) -> str:
+        raise EnvironmentFailure(
+            f"{self.name} is a process of this machine, and has none of its own to run {' '.join(command):.80} on"
+        )
 
     async def logs(self) -> Mapping[str, bytes]:
         """The end of its log."""

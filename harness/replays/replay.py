@@ -93,17 +93,17 @@ class Replay:
         return {**form, "folder": str(self.result.folder)}
 
 
-def replay(before: RecordedRun, *, environment: str | None, out: Path, progress: Progress) -> Replay:
+def replay(before: RecordedRun, *, environment: str | None, hosts: str = "", out: Path, progress: Progress) -> Replay:
     """Run it again.
 
-    environment: None for that of the recorded run. out: the folder for runs. Raises UsageProblem or ResultsError before
-    anything starts.
+    environment: None for that of the recorded run. hosts: the file of hosts, if another than then. out: the folder for
+    runs. Raises UsageProblem or ResultsError before anything starts.
     """
     history = before.history()
     known = findings(before.results())
     finding = known[0] if known else None
     chosen = environment or before.experiment.environment
-    again = replace(before.experiment, environment=chosen)
+    again = before.experiment.elsewhere(chosen, hosts)
     compared = before.is_simulated and chosen == before.experiment.environment
     if not compared and again.operations is None:
         again = with_operations(again, script(history))

@@ -68,7 +68,7 @@ class Shrinking:
     strikes_before: int = field(init=False)
 
     def __post_init__(self) -> None:
-        self.best = replace(self.before.experiment, environment="sim")
+        self.best = self.before.experiment.elsewhere("sim")
         self._note(self.before)
         self.operations_before, self.strikes_before = self.operations, self.strikes
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from splitbrain.harness.nemesis import FaultPackage, Strike, fault_package
 from splitbrain.harness.nemesis.targets import targets
 from splitbrain.harness.places import is_place
 from splitbrain.harness.replays.scripted import ScriptedOperation
-from splitbrain.harness.running.environments import ENVIRONMENTS, EnvironmentKind
+from splitbrain.harness.running.environments import ENVIRONMENTS, EnvironmentKind, Wanted, host_names
 from splitbrain.harness.running.simulable import unsimulated_program
 from splitbrain.harness.seeds import split
 from splitbrain.harness.suggestions import did_you_mean
@@ -62,7 +62,9 @@ class Experiment:
     while all of them wait for an answer; None for ten times the concurrency. config: the keys that were given.
     fault_interval_s: from one strike to the next on average, in seconds; None for a usual one. strikes: a schedule to
     be played; None to draw one from the seed. operations: the clients', to be performed; None for the workload's own,
-    from its generator. fail_if: thresholds that make it invalid, such as "p99>300ms" (`thresholds`).
+    from its generator. hosts: the file that names the hosts, for an environment that runs on such. keep: whether the
+    system is left running there at the end. named: what the nodes are called, then the spares; () for n1, n2 and so on.
+    fail_if: thresholds that make it invalid, such as "p99>300ms" (`thresholds`).
     """
 
     workload: str
@@ -80,15 +82,21 @@ class Experiment:
     strikes: tuple[Strike, ...] | None = None
     operations: tuple[ScriptedOperation, ...] | None = None
     fail_if: tuple[str, ...] = ()
+    hosts: str = ""
+    keep: bool = False
+    named: tuple[str, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
         """The nodes' names."""
-        return tuple(f"n{number}" for number in range(1, self.nodes + 1))
+        return self.named[: self.nodes] or tuple(f"n{number}" for number in range(1, self.nodes + 1))
 
     @property
     def spares(self) -> tuple[str, ...]:
         """The names of machines that may join the cluster, where a fault has some do so."""
+        if self.named[self.nodes :]:
+            return self.named[self.nodes : self.nodes + SPARES]
+        # Where there is none to spare, these names come to nothing: a fault that needs some is refused later.
         return tuple(f"n{self.nodes + number}" for number in range(1, SPARES + 1))
 
     @property
@@ -102,6 +110,10 @@ class Experiment:
         words = ["splitbrain", "run", self.workload, "--env", self.environment]
         if self.system != DEFAULT_SYSTEM:
             words += ["--system", self.system]
+        if self.hosts:
+            words += ["--hosts", self.hosts]
+        if self.keep:
+            words += ["--keep"]
         words += ["--nodes", str(self.nodes)]
         if self.faults:
             words += ["--faults", ",".join(self.faults)]
@@ -117,6 +129,13 @@ class Experiment:
             words += ["--fail-if", threshold]
         return shlex.join(words)
 
+    def elsewhere(self, environment: str, hosts: str = "") -> Experiment:
+        """The same in that environment, with nodes of the same names. hosts: the file of hosts; "" for this one's."""
+        kind = ENVIRONMENTS.get(environment)
+        on_hosts = kind is not None and kind.on_hosts
+        there = hosts or (self.hosts if on_hosts else "")
+        return replace(self, environment=environment, hosts=there, keep=self.keep and on_hosts)
+
     def prepare(self) -> Prepared:
         """Look everything up, and make the environment without opening it. Raises UsageProblem."""
         self._check_ranges()
@@ -124,6 +143,10 @@ class Experiment:
         if kind is None:
             guess = did_you_mean(self.environment, ENVIRONMENTS)
             raise UsageProblem(f"unknown environment {self.environment!r}; known: {', '.join(ENVIRONMENTS)}{guess}")
+        if kind.on_hosts or self.hosts or self.keep:
+            named = self._named(kind)
+            if named != self.named:
+                return replace(self, named=named).prepare()
         try:
             chosen, tested = workload(self.workload), system(self.system)
         except UnknownName as problem:
@@ -174,7 +197,11 @@ class Experiment:
             text = f"{tested.name} can't be simulated: its program {program} has no `simulate`"
             raise UsageProblem(f"{text}; choose another --env ({others})")
         spares = self.spares if "spares" in faults.requires else ()
-        environment = kind.make(self.names, spares, configured, split(self.seed, "environment"))
+        seed = split(self.seed, "environment")
+        try:
+            environment = kind.make(Wanted(self.names, spares, configured, seed, self.hosts, self.keep))
+        except ValueError as problem:
+            raise UsageProblem(str(problem)) from None
         self._check_abilities(faults, environment)
         if spares and not isinstance(configured, Elastic):
             raise UsageProblem(
@@ -193,11 +220,38 @@ class Experiment:
                 f" choose another --env ({others})"
             )
 
+    def _named(self, kind: EnvironmentKind) -> tuple[str, ...]:
+        """The names of the hosts for the nodes, then for spares. Raises UsageProblem."""
+        if not kind.on_hosts:
+            others = ", ".join(name for name, each in ENVIRONMENTS.items() if each.on_hosts)
+            flag = "--hosts" if self.hosts else "--keep"
+            raise UsageProblem(f"{flag} is for hosts that a file names; leave it out, or choose --env {others}")
+        if not self.hosts:
+            raise UsageProblem(f"{kind.name} needs the hosts; give a file that names them with --hosts")
+        try:
+            known = host_names(self.hosts)
+        except ValueError as problem:
+            raise UsageProblem(str(problem)) from None
+        if len(known) < self.nodes:
+            raise UsageProblem(
+                f"{self.hosts} names {len(known)} hosts for {self.nodes} nodes; add hosts, or give --nodes {len(known)}"
+            )
+        if self.is_drawn:
+            return known
+        missing = [name for name in self.names if name not in known]
+        if missing:
+            raise UsageProblem(
+                f"{self.hosts} names no host {', '.join(missing)}; the recorded run has nodes of that name"
+            )
+        return (*self.names, *(name for name in known if name not in self.names))
+
     def _check_ranges(self) -> None:
         for name, (least, most) in RANGES.items():
             given = getattr(self, name)
             if given is not None and not least <= given <= most:  # Not a number is in no range.
                 raise UsageProblem(f"{name} is {given}; give {least:g} to {most:g}")
+        if self.named and (len(set(self.named)) < len(self.named) or len(self.named) < self.nodes):
+            raise UsageProblem(f"named has {', '.join(self.named)} for {self.nodes} nodes; give each a name of its own")
 
     def _check_operations(self, chosen: Workload) -> None:
         """Raises ValueError naming the first given operation that can't be."""
@@ -275,3 +329,11 @@ def settings(pairs: Iterable[str], flag: str = "--config") -> dict[str, str]:
             raise UsageProblem(f"{flag} {key} is given twice, as {parsed[key]} and as {value}; give it once")
         parsed[key] = value
     return parsed
+
+
+def usual_nodes(hosts: str) -> int:
+    """How many nodes there are unless somebody says so: as many as the file names hosts. Raises UsageProblem."""
+    try:
+        return len(host_names(hosts)) if hosts else Experiment.nodes
+    except ValueError as problem:
+        raise UsageProblem(str(problem)) from None

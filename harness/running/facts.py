@@ -25,6 +25,7 @@ def facts(prepared: Prepared) -> dict[str, Any]:
         "system": experiment.system,
         "environment": experiment.environment,
         "nodes": list(experiment.names),
+        **({"named": list(experiment.named), "hosts": experiment.hosts} if experiment.named else {}),
         "seed": experiment.seed,
         "time_limit_s": experiment.time_limit_s,
         "rate": experiment.rate,

@@ -295,3 +295,27 @@ def test_a_workload_that_only_a_function_has_can_not_be_replayed_and_is_refused(
     done.assert_outcomes(failed=1)
     assert "no module has this Workload under a name, so no command could replay the run" in done.stdout.str()
     assert "Traceback" not in done.stdout.str()
+
+
+def test_a_test_that_is_meant_for_hosts_can_run_elsewhere_for_once(pytester, inner):
+    pytester.makepyfile(
+        """
+        import pytest
+
+        @pytest.mark.jepsen(environment="ssh", hosts="nowhere.toml", keep=True, nodes=3, time_limit_s=1.0)
+        def test_it(cluster):
+            print("REPLAY", cluster.run("registers").command)
+        """
+    )
+    assert replayed(inner("--env", "sim")).startswith("splitbrain run registers --env sim --nodes 3 ")
+    refused = inner()
+    refused.assert_outcomes(failed=1)
+    refused.stdout.fnmatch_lines(["can't read nowhere.toml (No such file or directory); give a file with a table *"])
+
+
+def test_the_hosts_of_a_test_come_from_the_command_line(pytester, inner):
+    pytester.makepyfile("def test_it(cluster):\n    cluster.run('registers')")
+    for word in ("--hosts", "--jepsen-hosts"):
+        refused = inner("--env", "ssh", word, "elsewhere.toml")
+        refused.stdout.fnmatch_lines(["can't read elsewhere.toml (No such file or directory); *"])
+    inner("--env", "ssh").stdout.fnmatch_lines(["ssh needs the hosts; give a file that names them with --hosts"])
