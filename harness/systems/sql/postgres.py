@@ -63,7 +63,8 @@ class PostgresSession(SqlSession[asyncpg.Connection]):
         # A server that is stopped says so, whatever became of a COMMIT under way.
         Failure((asyncpg.AdminShutdownError, asyncpg.CrashShutdownError), "shutdown"),
         Failure(asyncpg.PostgresConnectionError, "connection-lost"),
-        Failure(asyncpg.InterfaceError, "connection-lost"),
+        # The driver's own confusion about a connection that ends under its hands.
+        Failure((asyncpg.InterfaceError, asyncpg.InternalClientError), "connection-lost"),
     )
 
     def __init__(self, host: str, isolation: str) -> None:
