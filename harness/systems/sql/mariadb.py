@@ -60,7 +60,7 @@ class MariadbSession(SqlSession[asyncmy.Connection]):
 
     upsert = "INSERT INTO {table} (k, v) VALUES (%s, %s) ON DUPLICATE KEY UPDATE v = VALUES(v)"
     append = "INSERT INTO {table} (k, v) VALUES (%s, %s) ON DUPLICATE KEY UPDATE v = CONCAT(v, VALUES(v))"
-    ignore = "IGNORE"
+    kept = "ON DUPLICATE KEY UPDATE name = VALUES(name)"
     failures: ClassVar[Sequence[Failure]] = (
         # A deadlock, and in a cluster a conflict with what another node committed: rolled back, by the server's word.
         Failure(errors.MySQLError, "deadlock", definite=True, when=_numbered(1213)),

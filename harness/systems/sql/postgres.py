@@ -52,7 +52,7 @@ class PostgresSession(SqlSession[asyncpg.Connection]):
 
     upsert = "INSERT INTO {table} AS old (k, v) VALUES (%s, %s) ON CONFLICT (k) DO UPDATE SET v = excluded.v"
     append = "INSERT INTO {table} AS old (k, v) VALUES (%s, %s) ON CONFLICT (k) DO UPDATE SET v = old.v || excluded.v"
-    after = "ON CONFLICT DO NOTHING"
+    kept = "ON CONFLICT DO NOTHING"
     failures: ClassVar[Sequence[Failure]] = (
         Failure(asyncpg.SerializationError, "serialization", definite=True),
         Failure(asyncpg.DeadlockDetectedError, "deadlock", definite=True),

@@ -36,13 +36,12 @@ class SqlSession(Session[Raw]):
     """What both dialects share. Parameters are written `%s`; a subclass translates them.
 
     upsert: of a value at a key, given the table: it takes the key and the value. append: the same, of what is to be
-    concatenated. ignore: what follows INSERT, and after: what ends it, where a row that is there is to stay.
+    concatenated. kept: what ends an INSERT if a row that is there is to stay.
     """
 
     upsert: str
     append: str
-    ignore: str = ""
-    after: str = ""
+    kept: str
 
     async def query(self, raw: Raw, statement: str, *values: Any) -> list[Sequence[Any]]:
         """Send one statement. Returns its rows."""
@@ -57,7 +56,7 @@ class SqlSession(Session[Raw]):
     async def open_accounts(self, balances: Mapping[str, int]) -> None:
         async def body(raw: Raw) -> None:
             for account, balance in sorted(balances.items()):
-                insert = f"INSERT {self.ignore} INTO accounts (name, balance) VALUES (%s, %s) {self.after}"
+                insert = f"INSERT INTO accounts (name, balance) VALUES (%s, %s) {self.kept}"
                 await self.query(raw, insert, account, balance)
 
         await self._transaction(body)
@@ -77,7 +76,7 @@ class SqlSession(Session[Raw]):
         return {str(name): int(balance) for name, balance in rows}
 
     async def add_element(self, key: str, element: int) -> None:
-        insert = f"INSERT {self.ignore} INTO elements (name, element) VALUES (%s, %s) {self.after}"
+        insert = f"INSERT INTO elements (name, element) VALUES (%s, %s) {self.kept}"
         await self.call(lambda raw: self.query(raw, insert, key, element))
 
     async def elements(self, key: str) -> list[int]:
