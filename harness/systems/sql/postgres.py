@@ -19,7 +19,7 @@ import asyncpg
 from splitbrain.harness.environment import Environment, Program
 from splitbrain.harness.system import NodeImage
 from splitbrain.harness.systems.kit import Failure, Service, Setting
-from splitbrain.harness.systems.sql.sql_session import SqlSession, schema
+from splitbrain.harness.systems.sql.sql_session import DATABASE, SqlSession, schema
 
 PORT = 5432
 BINARIES = "/usr/lib/postgresql/15/bin"
@@ -69,11 +69,10 @@ class PostgresSession(SqlSession[asyncpg.Connection]):
 
     def __init__(self, host: str, isolation: str) -> None:
         self._host = host
-        self._isolation = isolation
+        self._settings = {"default_transaction_isolation": isolation.replace("-", " ")}
 
     async def open(self) -> asyncpg.Connection:
-        settings = {"default_transaction_isolation": self._isolation.replace("-", " ")}
-        return await connected(self._host, "splitbrain", server_settings=settings)
+        return await connected(self._host, DATABASE, server_settings=self._settings)
 
     async def shut(self, raw: asyncpg.Connection) -> None:
         # No farewell that waits for a server which may be gone.
@@ -92,8 +91,8 @@ async def _said(raw: asyncpg.Connection, statement: str) -> list[Sequence[Any]]:
     return []
 
 
-async def connected(host: str, database: str, **more: Any) -> asyncpg.Connection:
-    """A connection to the server there."""
+async def connected(host: str | list[str], database: str, **more: Any) -> asyncpg.Connection:
+    """A connection to the server there, or to one of several."""
     return await asyncpg.connect(host=host, port=PORT, user=USER, database=database, ssl=False, timeout=2.0, **more)
 
 
@@ -113,9 +112,9 @@ async def serves(host: str, *, patience_s: float = 1.0) -> bool:
 async def make_tables(host: str) -> None:
     """The database, and its tables."""
     raw = await connected(host, "postgres")
-    await raw.execute("CREATE DATABASE splitbrain")
+    await raw.execute(f"CREATE DATABASE {DATABASE}")
     await raw.close()
-    raw = await connected(host, "splitbrain")
+    raw = await connected(host, DATABASE)
     for statement in schema("text", "text"):
         await raw.execute(statement)
     await raw.close()
