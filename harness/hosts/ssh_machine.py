@@ -274,7 +274,8 @@ class SshMachine:
     async def _signal(self, name: str, wanted: str, otherwise: str) -> None:
         # `wanted` decides what it means that no process was there: a kill has nothing left to do, a pause failed.
         await self.connection.check(
-            f"{_LOOK}{_LEFT}\npid=\nif state >/dev/null; then read -r pid born < {PROCESS}; kill -s {name} -- -$pid; fi\n"
+            f"{_LOOK}{_LEFT}\npid=\n"
+            f"if state >/dev/null; then read -r pid born < {PROCESS}; kill -s {name} -- -$pid; fi\n"
             f'until_state "{wanted}" || {{ echo "the process ${{pid:-(there is none)}} {otherwise}"; exit 3; }}\n'
             f"tries=0; while others=$(left '{wanted}'); [ -n \"$others\" ]; do\n"
             # Again, since a process may have been forked meanwhile.

@@ -68,7 +68,8 @@ class MariadbSession(SqlSession[asyncmy.Connection]):
         Failure(errors.MySQLError, "lock-timeout", definite=True, when=_numbered(1205)),
         Failure(errors.MySQLError, "changed-since-read", definite=True, when=_numbered(1020)),
         Failure(errors.MySQLError, "too-many-connections", definite=True, usable=False, when=_numbered(1040)),
-        Failure(errors.MySQLError, "not-prepared", when=_numbered(1047)),
+        # Of a cluster: the node is none of the primary component, or ceased to be during a COMMIT.
+        Failure(errors.MySQLError, "not-primary", when=_numbered(1047, 1180)),
         Failure(errors.MySQLError, "shutdown", when=_numbered(1053, 1927, 4031)),
         Failure(errors.MySQLError, "connection-lost", when=_numbered(*LOST)),
         Failure(errors.InterfaceError, "connection-lost"),

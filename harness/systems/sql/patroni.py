@@ -6,7 +6,9 @@
 3. A primary that can't reach etcd steps down before its key there expires. Until then it acknowledges writes. With
    asynchronous replication its successor never had them; with `synchronous-mode` no write is acknowledged before a
    standby has it.
-4. Timeouts are a quarter of Patroni's own, so that a failover fits a short run: the key expires after 8 s.
+4. Timeouts are a sixth of Patroni's own, so that a failover fits a strike: the key of the primary expires after 5 s.
+5. Patroni ends at once where it is started without a majority of etcd, so it is started again, as a supervisor would.
+   Without that majority no PostgreSQL is started: such a node is as ready as it can be.
 
 Source: Patroni 3.0's documentation (replication modes, dynamic configuration).
 """
@@ -20,11 +22,12 @@ from typing import ClassVar
 import asyncpg
 
 from splitbrain.harness.environment import Environment, Program
-from splitbrain.harness.system import NodeImage
+from splitbrain.harness.system import NodeImage, OperationFailed
 from splitbrain.harness.systems.kit import Setting, answers_http
 from splitbrain.harness.systems.sql.postgres import (
     BINARIES,
     DATA,
+    REFUSALS,
     USER,
     Postgres,
     PostgresSession,
@@ -34,17 +37,19 @@ from splitbrain.harness.systems.sql.postgres import (
 )
 from splitbrain.harness.systems.sql.sql_session import DATABASE
 
-HEALTH_PORT = 8008
+HEALTH_PORT, ETCD_PORT = 8008, 2379
+CONNECT_S = 0.5
+"""How long one node may take to take a connection: a session has two seconds for all of them."""
 _PATRONI = """\
 scope: splitbrain
 name: {{ node }}
 restapi: {listen: "0.0.0.0:8008", connect_address: "{{ host }}:8008"}
-etcd3: {hosts: [{% for each in nodes %}"{{ each.host }}:2379"{{ ", " if not loop.last }}{% endfor %}]}
+etcd3: {hosts: [{% for each in nodes %}"{{ each.host }}:{{ etcd_port }}"{{ ", " if not loop.last }}{% endfor %}]}
 bootstrap:
   dcs:
-    ttl: 8
+    ttl: 5
     loop_wait: 1
-    retry_timeout: 3
+    retry_timeout: 2
     synchronous_mode: {{ "false" if synchronous_mode == "off" else "true" }}
     synchronous_mode_strict: {{ "true" if synchronous_mode == "strict" else "false" }}
     postgresql:
@@ -62,12 +67,12 @@ postgresql:
   parameters: {unix_socket_directories: /tmp, shared_buffers: 64MB, deadlock_timeout: 50ms}
 """
 _START = """\
-etcd --name {{ node }} --data-dir {{ data }}/etcd --listen-client-urls http://0.0.0.0:2379 \
-    --advertise-client-urls http://{{ host }}:2379 --listen-peer-urls http://0.0.0.0:2380 \
+etcd --name {{ node }} --data-dir {{ data }}/etcd --listen-client-urls http://0.0.0.0:{{ etcd_port }} \
+    --advertise-client-urls http://{{ host }}:{{ etcd_port }} --listen-peer-urls http://0.0.0.0:2380 \
     --initial-advertise-peer-urls http://{{ host }}:2380 --initial-cluster \
     {% for each in nodes %}{{ each.name }}=http://{{ each.host }}:2380{{ "," if not loop.last }}{% endfor %} \
     >> {{ data }}/etcd.log 2>&1 &
-exec patroni /etc/splitbrain/patroni.yml
+until patroni /etc/splitbrain/patroni.yml; do sleep 1; done
 """
 
 
@@ -79,9 +84,17 @@ class PatroniSession(PostgresSession):
         self._hosts = hosts
 
     async def open(self) -> asyncpg.Connection:
-        return await connected(
-            list(self._hosts), DATABASE, target_session_attrs="primary", server_settings=self._settings
-        )
+        why: Exception | str = ""
+        # One after the other, and not by the driver, which gives up at the first standby that is starting.
+        for host in self._hosts:
+            try:
+                raw = await connected(host, DATABASE, timeout=CONNECT_S, server_settings=self._settings)
+                if not await raw.fetchval("SELECT pg_is_in_recovery()"):
+                    return raw
+                raw.terminate()
+            except REFUSALS as problem:
+                why = problem
+        raise OperationFailed("no-primary", f"no node takes writes; the last refusal: {why or 'none'}", definite=True)
 
 
 class Patroni(Postgres):
@@ -94,27 +107,43 @@ class Patroni(Postgres):
     }
     made_of = NodeImage(debian=("postgresql-15", "patroni", "etcd-server", "python3-etcd"))
     sizes = (3, 9)
-    # A standby copies all that the primary has.
-    start_s = 90.0
+    # A standby may have to copy all that the primary has.
+    start_s = 50.0
 
     def program(self, environment: Environment, node: str) -> Program:
-        given = {"data": DATA, "binaries": BINARIES}
+        given = {"data": DATA, "binaries": BINARIES, "etcd_port": ETCD_PORT}
         script = self.render(_START, environment, node, **given).decode()
         files = {"/etc/splitbrain/patroni.yml": self.render(_PATRONI, environment, node, **given)}
         logs = (f"{DATA}/etcd.log",)
         return Program("patroni", ("sh", "-c", script), files=files, data=DATA, user=USER, logs=logs, preload=False)
 
     def session(self, environment: Environment, node: str) -> PatroniSession:
-        hosts = [environment.machines[each].host for each in sorted(environment.machines, key=lambda name: name != node)]
+        hosts = [
+            environment.machines[each].host for each in sorted(environment.machines, key=lambda name: name != node)
+        ]
         return PatroniSession(hosts, self.config["isolation"])
 
     async def ready(self, environment: Environment, node: str) -> bool:
-        return await serves(environment.machines[node].host)
+        host = environment.machines[node].host
+        # A paused etcd answers neither question.
+        if not await answers_http(f"http://{host}:{ETCD_PORT}/version"):
+            return False
+        return await serves(host) or not await answers_http(f"http://{host}:{ETCD_PORT}/health")
 
     async def prepare(self, environment: Environment) -> None:
-        while (leader := await self.leader(environment)) is None:
+        hosts = [machine.host for machine in environment.machines.values()]
+        while (leader := await self.leader(environment)) is None or not all([await serves(host) for host in hosts]):
             await asyncio.sleep(0.2)
         await make_tables(environment.machines[leader].host)
+        if self.config["synchronous-mode"] != "off":
+            await self._synchronous(environment.machines[leader].host)
+
+    async def _synchronous(self, primary: str) -> None:
+        """Wait until a standby is waited for: Patroni names one once it replicates."""
+        raw = await connected(primary, DATABASE)
+        while not await raw.fetchval("SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'"):
+            await asyncio.sleep(0.2)
+        await raw.close()
 
     async def leader(self, environment: Environment) -> str | None:
         """The node whose Patroni says that it holds the key of the primary."""

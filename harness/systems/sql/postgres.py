@@ -25,6 +25,7 @@ PORT = 5432
 BINARIES = "/usr/lib/postgresql/15/bin"
 DATA = "/var/lib/splitbrain/data"
 USER = "postgres"
+CONFIGURATION_FILE, ACCESS_FILE = "/etc/splitbrain/postgresql.conf", "/etc/splitbrain/access.conf"
 _CONFIGURATION = """\
 listen_addresses = '*'
 port = {{ port }}
@@ -36,15 +37,19 @@ fsync = {{ fsync }}
 deadlock_timeout = 50ms
 log_line_prefix = '%m [%p] '
 """
-ACCESS = """\
+_ACCESS = """\
 local all all trust
 host all all all trust
 host replication all all trust
 """
 _START = f"""\
 [ -f {DATA}/PG_VERSION ] || {BINARIES}/initdb -D {DATA} -A trust -E UTF8 --locale C.UTF-8 -N
-exec {BINARIES}/postgres -D {DATA} -c config_file=/etc/splitbrain/postgresql.conf -c hba_file=/etc/splitbrain/access.conf
+exec {BINARIES}/postgres -D {DATA} -c config_file={CONFIGURATION_FILE} -c hba_file={ACCESS_FILE}
 """
+
+
+REFUSALS = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+"""What connecting may end in."""
 
 
 class PostgresSession(SqlSession[asyncpg.Connection]):
@@ -91,9 +96,9 @@ async def _said(raw: asyncpg.Connection, statement: str) -> list[Sequence[Any]]:
     return []
 
 
-async def connected(host: str | list[str], database: str, **more: Any) -> asyncpg.Connection:
-    """A connection to the server there, or to one of several."""
-    return await asyncpg.connect(host=host, port=PORT, user=USER, database=database, ssl=False, timeout=2.0, **more)
+async def connected(host: str, database: str, *, timeout: float = 2.0, **more: Any) -> asyncpg.Connection:
+    """A connection to the server there. timeout: in seconds."""
+    return await asyncpg.connect(host=host, port=PORT, user=USER, database=database, ssl=False, timeout=timeout, **more)
 
 
 async def serves(host: str, *, patience_s: float = 1.0) -> bool:
@@ -105,7 +110,7 @@ async def serves(host: str, *, patience_s: float = 1.0) -> bool:
                 return bool(await raw.fetchval("SELECT 1") == 1)
             finally:
                 raw.terminate()
-    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+    except REFUSALS:
         return False
 
 
@@ -139,8 +144,8 @@ class Postgres(Service):
             name="postgres",
             command=("sh", "-c", _START),
             files={
-                "/etc/splitbrain/postgresql.conf": self.render(_CONFIGURATION, environment, node),
-                "/etc/splitbrain/access.conf": ACCESS.encode(),
+                CONFIGURATION_FILE: self.render(_CONFIGURATION, environment, node),
+                ACCESS_FILE: _ACCESS.encode(),
             },
             data=DATA,
             user=USER,
