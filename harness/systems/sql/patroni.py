@@ -64,7 +64,7 @@ postgresql:
   pgpass: /tmp/pgpass
   authentication: {superuser: {username: postgres}, replication: {username: replicator}}
   pg_hba: [local all all trust, host all all all trust, host replication all all trust]
-  parameters: {unix_socket_directories: /tmp, shared_buffers: 64MB, deadlock_timeout: 50ms}
+  parameters: {unix_socket_directories: /tmp, shared_buffers: 64MB, deadlock_timeout: 50ms, fsync: "{{ fsync }}"}
 """
 _START = """\
 etcd --name {{ node }} --data-dir {{ data }}/etcd --listen-client-urls http://0.0.0.0:{{ etcd_port }} \
@@ -104,6 +104,7 @@ class Patroni(Postgres):
     settings: ClassVar[Mapping[str, Setting]] = {
         "isolation": Postgres.settings["isolation"],
         "synchronous-mode": ("off", "on", "strict"),
+        "fsync": Postgres.settings["fsync"],
     }
     made_of = NodeImage(debian=("postgresql-15", "patroni", "etcd-server", "python3-etcd"))
     sizes = (3, 9)
