@@ -61,7 +61,7 @@ async def _probe(connection: Transactions) -> None:
 
 WORKLOAD = Workload(
     name="append",
-    summary="transactions that append to lists and read them; strict serializability",
+    summary="transactions that append to lists and read them; strict serializability, or another consistency",
     interface="Transactions",
     schemas=SCHEMAS,
     client=lambda connection, shared, config: TransactionsClient(connection),

@@ -16,7 +16,7 @@ from splitbrain.workloads.transactions.micro_operations_client import SCHEMAS, T
 
 WORKLOAD = Workload(
     name="wr",
-    summary="transactions that write registers and read them; strict serializability",
+    summary="transactions that write registers and read them; strict serializability, or another consistency",
     interface="Transactions",
     schemas=SCHEMAS,
     client=lambda connection, shared, config: TransactionsClient(connection),

@@ -2,7 +2,8 @@
 
 1. The first node founds the cluster when it is started for the first time; the others join, and copy what it has.
 2. A node that was killed finds out which transaction it had last, as the service's own start does, and joins again.
-   After all were killed, the cluster is there again once all members of its last view are, by Galera's own recovery of the primary component.
+   After all were killed, the cluster is there again once all members of its last view are, by Galera's own recovery of
+   the primary component.
 3. Reads are of the node's own state. With `wsrep-sync-wait` they wait until it has applied what was certified before.
 
 Sources: Galera's documentation (recovering the primary component, restarting the cluster); Jepsen's analysis of

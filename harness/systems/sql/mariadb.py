@@ -51,6 +51,10 @@ LOST = (2002, 2003, 2006, 2013, 2055)
 """The driver's own numbers for a connection that can't be had, or is gone."""
 
 
+LAST_TABLE = f"{DATABASE}.elements"
+"""Who has it has all of them."""
+
+
 def _numbered(*numbers: int) -> Callable[[Any], bool]:
     return lambda problem: bool(problem.args) and problem.args[0] in numbers
 
@@ -154,7 +158,12 @@ class Mariadb(Service):
         return await asked(environment.machines[node].host, "SELECT 1") is not None
 
     async def prepare(self, environment: Environment) -> None:
-        await make_tables(next(iter(environment.machines.values())).host)
+        hosts = [machine.host for machine in environment.machines.values()]
+        await make_tables(hosts[0])
+        # Another node of a cluster may have yet to apply what the first one answered to.
+        for host in hosts:
+            while await asked(host, f"SELECT * FROM {LAST_TABLE} LIMIT 1") is None:
+                await asyncio.sleep(0.1)
 
 
 SYSTEM = Mariadb()
