@@ -107,11 +107,11 @@ def _load(group: str, kind: str, name: str) -> Any:
     try:
         return found[name].load()
     except ModuleNotFoundError as problem:
-        # A system of this package whose client is an extra is named like its module.
+        # A system of this package whose client is an extra is named like its module, or its entry point has the extra.
         module = found[name].module
         if not module.startswith("splitbrain.") or (problem.name or "").startswith("splitbrain"):
             raise
-        extra = module.rpartition(".")[2]
+        extra = next(iter(found[name].extras), module.rpartition(".")[2])
         raise UnknownName(
             f"{kind} {name} needs {problem.name}, which is not installed; run `pip install 'splitbrain[{extra}]'`"
         ) from None

@@ -104,7 +104,8 @@ class Workload:
     operation uses, and raises OperationFailed if it is not answered; the system has recovered once it passes on every
     node. None: the interface's own, where the harness has one (`recovery.PROBES`). checkers: name -> options, as
     `check_all` takes them. settings: of the system, where the user gives no others: the values under which it promises
-    what is judged. A key that the system does not have is left out.
+    what is judged. A key that the system does not have is left out. judged_by: config keys that are an option of a
+    checker: key -> (checker, option).
     """
 
     name: str
@@ -119,3 +120,11 @@ class Workload:
     shared: Callable[[], Any] = lambda: None
     config: Mapping[str, str] = field(default_factory=dict)
     settings: Mapping[str, str] = field(default_factory=dict)
+    judged_by: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+
+    def checkers_under(self, config: Mapping[str, str]) -> Mapping[str, Mapping[str, Any]]:
+        """The checkers with their options, under these config keys; defaults are filled in."""
+        found = {name: dict(options) for name, options in self.checkers.items()}
+        for key, (checker, option) in self.judged_by.items():
+            found[checker][option] = config.get(key, self.config[key])
+        return found

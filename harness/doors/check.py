@@ -80,7 +80,7 @@ def _as_it_ran(path: Path) -> Selection | str:
     except (OSError, msgspec.MsgspecError):
         return "the folder has no run.json that can be read, and "
     try:
-        checkers = workload(facts.workload).checkers
+        checkers = workload(facts.workload).checkers_under(facts.config)
     except UnknownName:
         return f"its workload {facts.workload} is not installed, and "
     except KeyboardInterrupt:
@@ -94,6 +94,7 @@ class _Facts(msgspec.Struct):
     """What of a run.json decides how the run is judged."""
 
     workload: str
+    config: dict[str, str] = {}
     faults: list[str] = []
     fail_if: list[str] = []
 

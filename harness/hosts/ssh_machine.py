@@ -1,8 +1,11 @@
 """A node's machine, operated over SSH.
 
 1. The program is identified by its process id *and* the moment that process started: ids are soon used again.
-2. Signals go to the program's whole process group, and the result is observed. A kill that leaves a process alive, or a
-   pause that leaves it running, is an `EnvironmentFailure`, never a silent success.
+2. Signals go to all that the program has started, and the result is observed. A kill that leaves a process alive, or a
+   pause that leaves it running, is an `EnvironmentFailure`, never a silent success. Processes of a database leave the
+   program's process group, and some its family too. So each program runs with a supplementary group of the harness's
+   own (`MARK`), which its processes can't help passing on, as batch systems do. SIGTERM goes to the process group
+   alone: who else has to end is for the program to know.
 3. After a power cut, what the program had not synced is gone; a plain kill loses nothing that was written.
 4. Output is appended to one log file across restarts, and outlives the program.
 5. The machine is not trusted: logs without a plain name are not asked for, and all it sends is bounded.
@@ -36,6 +39,8 @@ PROCESS = "/run/splitbrain.pid"
 ENDED = "/run/splitbrain.ended"
 """The process id of the program that ended last, and its exit status as a shell has it."""
 TAIL_LINES = 15
+MARK = 1_397_769_330
+"""The number of the supplementary group; it has no name, and no files."""
 
 # `state` prints the letter of /proc/PID/stat if the program's process is there: not gone, no zombie, not a namesake.
 _LOOK = f"""
@@ -52,6 +57,17 @@ until_state() {{
         [ -n "$found" ] && [ "$tries" -lt 300 ] || return 1
         sleep 0.01
     done
+}}
+"""
+# `left` prints the process ids of all that the program has started, but for those in one of these states.
+_LEFT = f"""
+left() {{
+    cat /proc/[0-9]*/status 2>/dev/null | awk -v mark={MARK} -v wanted="^($1)$" '
+        /^State:/ {{ state = $2 }}
+        /^Pid:/ {{ pid = $2 }}
+        /^Groups:/ {{
+            for (at = 2; at <= NF; at++) if ($at == mark && state !~ /^[ZX]$/ && state !~ wanted) print pid
+        }}'
 }}
 """
 # Prints the exit status of the program that is not there any more, once the shell that waited for it has written it.
@@ -265,9 +281,13 @@ class SshMachine:
     async def _signal(self, name: str, wanted: str, otherwise: str) -> None:
         # `wanted` decides what it means that no process was there: a kill has nothing left to do, a pause failed.
         await self.connection.check(
-            f"{_LOOK}\npid=\nif state >/dev/null; then read -r pid born < {PROCESS}; kill -s {name} -- -$pid; fi\n"
-            f'until_state "{wanted}" && exit 0\n'
-            f'echo "the process ${{pid:-(there is none)}} {otherwise}"; exit 3'
+            f"{_LOOK}{_LEFT}\npid=\n"
+            f"if state >/dev/null; then read -r pid born < {PROCESS}; kill -s {name} -- -$pid; fi\n"
+            f'until_state "{wanted}" || {{ echo "the process ${{pid:-(there is none)}} {otherwise}"; exit 3; }}\n'
+            f"tries=0; while others=$(left '{wanted}'); [ -n \"$others\" ]; do\n"
+            # Again, since a process may have been forked meanwhile.
+            f"kill -s {name} $others 2>/dev/null\ntries=$((tries + 1))\n"
+            f'[ "$tries" -lt 300 ] || {{ echo "of its processes, $others {otherwise}"; exit 3; }}\nsleep 0.01\ndone'
         )
 
 
@@ -310,17 +330,18 @@ def _owned(program: Program) -> str:
     own = f"chown {shlex.quote(program.user)}: {mine}" if program.user and mine else ":"
     # Folders on the way to the files have to be open to that user.
     mask = "022" if program.user else "077"
-    return f"DATA={shlex.quote(program.data or '')} MASK={mask}\nown() {{ {own}; }}\n{_as(program.user)}"
+    return f"DATA={shlex.quote(program.data or '')} MASK={mask}\nown() {{ {own}; }}\n{_as(program.user, f',{MARK}')}"
 
 
-def _as(user: str | None) -> str:
-    """A shell line that has "$@" run as this user."""
+def _as(user: str | None, groups: str = "") -> str:
+    """A shell line that has "$@" run as this user, or as root; with more groups, each with a comma in front."""
     if user is None:
-        return ""
+        return f'set -- setpriv --groups "$(id -G | tr " " ","){groups}" "$@"\n' if groups else ""
     quoted = shlex.quote(user)
     return (
         f"id -u {quoted} >/dev/null || exit 3\n"
-        f'set -- setpriv --reuid={quoted} --regid="$(id -g {quoted})" --init-groups '
+        f'set -- setpriv --reuid={quoted} --regid="$(id -g {quoted})" '
+        f'--groups "$(id -G {quoted} | tr " " ","){groups}" '
         f'env HOME="$(getent passwd {quoted} | cut -d: -f6)" "$@"\n'
     )
 

@@ -188,7 +188,7 @@ class Experiment:
             )
             chosen.generator(plan)
             self._check_operations(chosen)
-            for name, options in checks(chosen.checkers, faults.names, self.fail_if).items():
+            for name, options in checks(chosen.checkers_under(plan.config), faults.names, self.fail_if).items():
                 find(name).accept(options)
         except ValueError as problem:
             raise UsageProblem(str(problem)) from None

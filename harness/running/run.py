@@ -351,7 +351,9 @@ class _Run:
         return result
 
     def _check(self, history: History) -> Verdict:
-        judging = checks(self._prepared.workload.checkers, self._prepared.faults.names, self._experiment.fail_if)
+        prepared = self._prepared
+        judged_by = prepared.workload.checkers_under(prepared.plan.config)
+        judging = checks(judged_by, prepared.faults.names, self._experiment.fail_if)
         if self._experiment.operations is not None:
             # What a run was given is what is wanted: it may be two operations, and a fault beside them.
             judging["evidence"] = {"min_operations": 1}

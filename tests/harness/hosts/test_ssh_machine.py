@@ -46,15 +46,29 @@ def test_a_kill_of_what_is_dead_already_is_no_failure(cluster: Any) -> None:
     assert not cluster.run(cluster.machine("n2").running())
 
 
-def test_a_process_that_inherited_the_id_is_not_taken_for_the_program(cluster: Any, sleeper: Program) -> None:
+def test_a_process_that_inherited_the_id_is_not_taken_for_the_program(cluster: Any) -> None:
     machine = cluster.machine("n1")
-    cluster.run(machine.start(sleeper))
-    pid, born = cluster.shell("n1", f"cat {PROCESS}").split()
-    cluster.shell("n1", f"echo {pid} {int(born) - 1} > {PROCESS}")
+    cluster.shell("n1", f"setsid sleep 4000 >/dev/null 2>&1 </dev/null & echo $! 1 > {PROCESS}")
+    pid = cluster.shell("n1", f"cut -d' ' -f1 {PROCESS}")
     assert not cluster.run(machine.running())
     cluster.run(machine.kill())
     assert cluster.shell("n1", f"[ -e /proc/{pid} ] && echo there") == "there"
     cluster.shell("n1", f"kill -9 {pid}")
+
+
+@pytest.mark.parametrize("user", [None, "nobody"])
+def test_processes_that_left_the_program_s_group_and_family_are_struck_too(cluster: Any, user: str | None) -> None:
+    machine = cluster.machine("n1")
+    # One in a session of its own, as PostgreSQL's are, and one whose parent is gone, as Patroni starts a server.
+    script = "setsid sleep 4322 & setsid --fork sleep 4323; exec sleep 4324"
+    cluster.run(machine.start(Program("family", ("sh", "-c", script), user=user)))
+    states = "ps -eo stat=,args= | grep '[s]leep 432[234]$' | cut -c1 | sort -u"
+    cluster.run(machine.pause())
+    assert cluster.shell("n1", states) == "T"
+    cluster.run(machine.resume())
+    assert cluster.shell("n1", states) == "S"
+    cluster.run(machine.kill())
+    assert cluster.shell("n1", states) == ""
 
 
 def test_a_paused_program_exists_and_is_stopped_until_it_is_resumed(cluster: Any, sleeper: Program) -> None:
