@@ -67,8 +67,7 @@ class ZooKeeperSession(Session[KazooClient]):
 
     failures: ClassVar[Sequence[Failure]] = (
         Failure(exceptions.BadVersionError, "version", definite=True),
-        # Between the look and the write another client made or set it.
-        Failure((exceptions.NodeExistsError, exceptions.NoNodeError), "conflict", definite=True),
+        Failure(exceptions.NoNodeError, "no-node", definite=True),
         Failure((KazooTimeoutError, exceptions.OperationTimeoutError), "timeout"),
         # A session that expired may have had the request before.
         Failure(exceptions.SessionExpiredError, "session-lost"),
@@ -101,8 +100,13 @@ class ZooKeeperSession(Session[KazooClient]):
         def write(raw: KazooClient) -> None:
             try:
                 raw.set_async(_path(key), content).get(timeout=CALL_S)
+                return
             except exceptions.NoNodeError:
+                pass
+            try:
                 raw.create_async(_path(key), content).get(timeout=CALL_S)
+            except exceptions.NodeExistsError:  # Another client made it in between.
+                raw.set_async(_path(key), content).get(timeout=CALL_S)
 
         await self._do(write)
 
@@ -114,7 +118,7 @@ class ZooKeeperSession(Session[KazooClient]):
             raw.set_async(_path(key), json.dumps(new).encode(), version).get(timeout=CALL_S)
             return True
 
-        return await self._do(cas)
+        return bool(await self._do(cas))
 
     async def _do(self, work: Callable[[KazooClient], Any], *, effect: bool = True) -> Any:
         return await self.call(lambda raw: on_thread(lambda: work(raw)), effect=effect)
