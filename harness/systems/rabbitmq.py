@@ -24,7 +24,7 @@ from aiormq import exceptions
 
 from splitbrain.harness.environment import Environment, Program
 from splitbrain.harness.system import NodeImage
-from splitbrain.harness.systems.kit import Failure, Service, Session, Setting, answers
+from splitbrain.harness.systems.kit import Failure, Service, Session, Setting, answers, quieten
 
 PORT = 5672
 DATA = "/var/lib/splitbrain/data"
@@ -35,6 +35,7 @@ USER = "rabbitmq"
 TICK_S = 4
 """Nodes that were not heard for about so long are down. A minute is the default, longer than most tests."""
 FORM_S = 90
+quieten("aiormq", "aio_pika")
 _GREETING = b"AMQP\x00\x00\x09\x01"
 _START = b"\x01\x00\x00"
 _SERVER = """\

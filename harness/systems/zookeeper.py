@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 from urllib.parse import quote
@@ -24,7 +23,7 @@ from kazoo.handlers.threading import KazooTimeoutError
 
 from splitbrain.harness.environment import Environment, EnvironmentFailure, Program
 from splitbrain.harness.system import NodeImage
-from splitbrain.harness.systems.kit import Failure, Service, Session, Setting, answers, on_thread
+from splitbrain.harness.systems.kit import Failure, Service, Session, Setting, answers, on_thread, quieten
 
 PORT = 2181
 DATA = "/var/lib/splitbrain/data"
@@ -56,10 +55,7 @@ log4j.appender.CONSOLE=org.apache.log4j.ConsoleAppender
 log4j.appender.CONSOLE.layout=org.apache.log4j.PatternLayout
 log4j.appender.CONSOLE.layout.ConversionPattern=%d{ISO8601} %-5p [%c{1}] %m%n
 """
-# kazoo warns of every connection that it loses; the history says so already.
-_SILENT = logging.getLogger(f"{__name__}.kazoo")
-_SILENT.addHandler(logging.NullHandler())
-_SILENT.propagate = False
+quieten("kazoo")
 
 
 class ZooKeeperSession(Session[KazooClient]):
@@ -79,7 +75,7 @@ class ZooKeeperSession(Session[KazooClient]):
         self._sync = sync
 
     async def open(self) -> KazooClient:
-        client = KazooClient(f"{self._host}:{PORT}", timeout=SESSION_S, logger=_SILENT)
+        client = KazooClient(f"{self._host}:{PORT}", timeout=SESSION_S)
         await on_thread(lambda: client.start(timeout=OPEN_S))
         return client
 

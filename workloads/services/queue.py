@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from splitbrain.harness.generators import Generator, mix, numbered
+from splitbrain.harness.generators import Generator, mix, numbered, sequence, sleep, stage
 from splitbrain.harness.interfaces import Queue
 from splitbrain.harness.operation import Completion, Invocation
 from splitbrain.harness.running.final_phase import ask_every_node
@@ -80,9 +80,12 @@ WORKLOAD = Workload(
     checkers={"total-queue": {}, "availability": {}, "latency": {}},
     config={"keys": "2"},
 )
+QUIET_S = 5.0
+"""Until what a client took and never acknowledged is there again, before clients drain."""
 AT_LEAST_ONCE = replace(
     WORKLOAD,
     name="queue-at-least-once",
     summary="numbers enqueued, dequeued and drained; each comes out, perhaps more than once",
+    final=lambda plan: sequence(stage("convergence"), sleep(QUIET_S), _final(plan)),
     checkers={**WORKLOAD.checkers, "total-queue": {"at_least_once": True}},
 )
