@@ -40,6 +40,7 @@ FORM_S = 60.0
 PAGE = 50
 """How many records of a key a poll takes at most."""
 CONSUMER = "worker"
+EMPTY = "404"
 _SERVER = """\
 server_name: {{ node }}
 listen: {{ host }}:{{ port }}
@@ -153,9 +154,10 @@ class NatsSession(Session[Link]):
     async def _take(self, raw: Link, queue: str) -> Any:
         asked = json.dumps({"batch": 1, "no_wait": True}).encode()
         subject = f"$JS.API.CONSUMER.MSG.NEXT.{queue}.{CONSUMER}"
-        message = await raw.client.request(subject, asked, timeout=self.timeout_s)
+        # What a consumer delivers bears the stream's subject. Only a subscription of its own is sure to get it.
+        message = await raw.client.request(subject, asked, timeout=self.timeout_s, old_style=True)
         status = (message.headers or {}).get("Status")
-        if status == "404":
+        if status == EMPTY:
             return None
         if status is not None or not message.reply:
             raise OperationFailed("refused", f"a pull was answered with status {status}", definite=True)
@@ -182,8 +184,8 @@ class NatsSession(Session[Link]):
 
 
 def _named(kind: str, key: str) -> str:
-    """A stream's name: neither dots nor spaces."""
-    return f"{kind}-{quote(key, safe='').replace('.', '%2E')}"
+    """A stream's name, without dots and spaces. nats-server 2.9 takes it for a format, so without percent signs too."""
+    return f"{kind}-{quote(key, safe='').replace('.', '%2E').replace('%', '=')}"
 
 
 class Nats(Service):
