@@ -21,8 +21,9 @@ import secrets
 import tarfile
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TypeVar
 
 import paramiko
@@ -31,8 +32,9 @@ from docker.errors import DockerException
 from docker.models.containers import Container
 from docker.models.networks import Network as DockerNetwork
 
-from splitbrain.harness.environment import EnvironmentFailure, Network, OnDatagram, Progress
+from splitbrain.harness.environment import EnvironmentFailure, Network, OnDatagram, PowerCut, Progress
 from splitbrain.harness.hosts import leftovers
+from splitbrain.harness.hosts.disks.loop_disks import LoopDisks
 from splitbrain.harness.hosts.endpoint import UdpEndpoint
 from splitbrain.harness.hosts.engine import connect, refusals
 from splitbrain.harness.hosts.iptables import IptablesNetwork
@@ -62,6 +64,8 @@ BARE = NodeImage()
 ABILITIES = frozenset({"cut", "cut-clients", "degrade", "kill", "terminate", "pause", "wipe", "flip-bit", "spares"})
 PRELOADED = frozenset({"clock", "power-cut", "torn-write", "full-disk", "failing-disk", "stalled-disk"})
 """What a shim in the program does."""
+POWERED = frozenset({"power-cut", "torn-write"})
+"""What a disk of the node's own does."""
 
 
 class DockerEnvironment:
@@ -87,6 +91,7 @@ class DockerEnvironment:
         self._machines: dict[str, SshMachine] = {}
         self._places: dict[str, Place] = {}
         self._network: IptablesNetwork | None = None
+        self._disks: LoopDisks | None = None
         self._gateway = ""
         self._stop = threading.Event()
         self._threads = ThreadPoolExecutor(8, thread_name_prefix="docker")
@@ -97,7 +102,8 @@ class DockerEnvironment:
     def abilities(self) -> frozenset[str]:
         reached = all(machine.preload.possible for machine in self._machines.values())
         queued = self._network is None or not self._network.obstacle
-        return (ABILITIES if queued else ABILITIES - {"degrade"}) | (PRELOADED if reached else frozenset())
+        more = PRELOADED if reached else POWERED if self._disks is not None else frozenset()
+        return (ABILITIES if queued else ABILITIES - {"degrade"}) | more
 
     @property
     def machines(self) -> Mapping[str, SshMachine]:
@@ -123,6 +129,8 @@ class DockerEnvironment:
         image = await self._call(lambda: ensure_image(client, self._image, progress, self._stop))
         started = time.monotonic()
         network = await self._call(lambda: self._make_network(client))
+        if self._image.disk_mib:
+            await self._make_disks(client, image)
         machines = await asyncio.gather(*(self._machine(client, node, image, network) for node in self._nodes))
         self._machines = {machine.name: machine for machine in machines}
         self._network = IptablesNetwork(self._machines, self.run, self._seed)
@@ -196,6 +204,22 @@ class DockerEnvironment:
         self._gateway = network.attrs["IPAM"]["Config"][0]["Gateway"]
         return network
 
+    async def _make_disks(self, client: DockerClient, image: str) -> None:
+        """Give each node a disk of its own. Where that can't be, the run goes on without power cuts."""
+        disks = LoopDisks(client, self.run, STATE)
+        try:
+            await self._call(lambda: disks.open(image, self._nodes, self._image.disk_mib))
+            self._disks = disks
+        except EnvironmentFailure as failure:
+            self._progress(f"no power cuts here: {failure}")
+
+    async def _cut(self, node: str, data: str | None, kill: Callable[[], Awaitable[None]]) -> PowerCut:
+        disks = self._disks
+        assert disks is not None
+        folder = disks.folder(node, data)
+        await kill()
+        return await self._call(lambda: disks.cut(node, folder))
+
     async def _machine(self, client: DockerClient, node: str, image: str, network: DockerNetwork) -> SshMachine:
         """A container that answers over SSH."""
         host_key = KeyPair.generate()
@@ -209,7 +233,10 @@ class DockerEnvironment:
         except EnvironmentFailure as failure:
             said = await self._call(lambda: _log_tail(container))
             raise EnvironmentFailure(f"{failure}; the end of its log: {said}") from failure
-        return SshMachine(node, connection)
+        machine = SshMachine(node, connection)
+        if self._disks is not None:
+            machine.disk = partial(self._cut, node)
+        return machine
 
     def _start(
         self, client: DockerClient, node: str, image: str, network: DockerNetwork, host_key: KeyPair
@@ -217,7 +244,8 @@ class DockerEnvironment:
         name = f"splitbrain-{self.run}-{node}"
         marks = leftovers.labels(self.run)
         with refusals(f"start a container for {node}"):
-            client.volumes.create(name, labels=marks)
+            if self._disks is None:
+                client.volumes.create(name, labels=marks)
             container = client.containers.create(
                 image,
                 name=name,

@@ -13,9 +13,11 @@ Sources: NATS's documentation of JetStream clustering and of its wire API; Kings
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import Any, ClassVar
 from urllib.parse import quote
 
@@ -44,7 +46,7 @@ EMPTY = "404"
 _SERVER = """\
 server_name: {{ node }}
 listen: {{ host }}:{{ port }}
-jetstream { store_dir: /var/lib/splitbrain/data, max_file_store: 1GB, max_memory_store: 64MB }
+jetstream { store_dir: /var/lib/splitbrain/data, max_file_store: 128MB, max_memory_store: 64MB }
 {% if nodes | length > 1 -%}
 cluster {
   name: splitbrain
@@ -104,7 +106,7 @@ class NatsSession(Session[Link]):
     async def poll(self, positions: Mapping[str, int]) -> dict[str, list[list[Any]]]:
         found: dict[str, list[list[Any]]] = {}
         for key, position in positions.items():
-            records = await self._records(await self._log(key), position)
+            records = await self._page(await self._log(key), position)
             if records:
                 found[key] = records
         return found
@@ -118,7 +120,7 @@ class NatsSession(Session[Link]):
         found = {}
         for key in keys:
             stream, subject = await self._commits(key)
-            message = await self._message(stream, subject, None)
+            message = await self._last(stream, subject)
             found[key] = 0 if message is None else json.loads(message.data or b"0")
         return found
 
@@ -164,23 +166,29 @@ class NatsSession(Session[Link]):
         await raw.client.request(message.reply, b"+ACK", timeout=self.timeout_s)
         return json.loads(message.data)
 
-    async def _records(self, log: str, position: int) -> list[list[Any]]:
-        records: list[list[Any]] = []
-        while len(records) < PAGE and (message := await self._message(log, log, max(1, position))) is not None:
-            records.append([message.seq, json.loads(message.data or b"null")])
-            position = (message.seq or 0) + 1
-        return records
+    async def _page(self, log: str, position: int) -> list[list[Any]]:
+        return await self.call(lambda raw: self._records(raw, log, position), effect=False)
 
-    async def _message(self, stream: str, subject: str, position: int | None) -> api.RawStreamMsg | None:
-        """The first message from that position on, or the last of all; None if there is none."""
+    async def _last(self, stream: str, subject: str) -> api.RawStreamMsg | None:
+        return await self.call(lambda raw: _message(raw, stream, subject=subject), effect=False)
 
-        async def get(raw: Link) -> api.RawStreamMsg | None:
-            try:
-                return await raw.streams.get_msg(stream, seq=position, subject=subject, next=position is not None)
-            except NotFoundError:
-                return None
+    async def _records(self, raw: Link, log: str, position: int) -> list[list[Any]]:
+        """A page of records at most. Those asked for together may be written meanwhile: after a gap none is taken."""
+        first = await _message(raw, log, seq=max(1, position), subject=log, next=True)
+        if first is None or first.seq is None:
+            return []
+        page = range(first.seq + 1, first.seq + PAGE)
+        more = await asyncio.gather(*(_message(raw, log, seq=at) for at in page))
+        known = [first, *takewhile(lambda each: each is not None, more)]
+        return [[each.seq, json.loads(each.data or b"null")] for each in known if each is not None]
 
-        return await self.call(get, effect=False)
+
+async def _message(raw: Link, stream: str, **which: Any) -> api.RawStreamMsg | None:
+    """One message of the stream; None if there is none."""
+    try:
+        return await raw.streams.get_msg(stream, **which)
+    except NotFoundError:
+        return None
 
 
 def _named(kind: str, key: str) -> str:
@@ -194,7 +202,8 @@ class Nats(Service):
     name = "nats"
     interfaces = frozenset({"Queue", "Log"})
     settings: ClassVar[Mapping[str, Setting]] = {}
-    made_of = NodeImage(debian=("nats-server",))
+    # Nothing can be preloaded into a program of Go, so power cuts need a disk.
+    made_of = NodeImage(debian=("nats-server",), disk_mib=160)
     port = PORT
     sizes = (1, 9)
 
