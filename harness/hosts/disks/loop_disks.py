@@ -5,8 +5,9 @@
 2. The copy is taken again until the file did not change meanwhile: the kernel writes back when it likes.
 3. Afterwards the node's folder is made what it is in the copy (`agent/roll_back.py`), and synced. The file system
    itself stays mounted, so the node's container notices nothing.
-4. All of it is done in one container of the run's own, beside the nodes. It may mount and sees the loop devices; the nodes themselves stay as they are.
-   Loop devices are let go of once they are mounted: the kernel frees them when the last container is removed.
+4. All of it is done in one container of the run's own, beside the nodes, which may mount and sees the loop devices.
+   The nodes' own may do nothing more than without. Loop devices are let go of once they are mounted: the kernel frees
+   them when the last container is removed.
 5. What the kernel had written back before, by its own timers, survives, as on any machine. So a cut may tear a file.
 """
 
@@ -42,11 +43,7 @@ echo "$device"
 """
 _CUT = """
 set -e
-tries=0
-while cp --sparse=auto /disks/"$1" /disks/"$1".cut; ! cmp -s /disks/"$1" /disks/"$1".cut; do
-    tries=$((tries + 1))
-    [ "$tries" -lt "$4" ] || { echo "the disk does not come to rest"; exit 3; }
-done
+python3 -c "$4" /disks/"$1" /disks/"$1".cut "$5" || { echo "the disk does not come to rest"; exit 3; }
 device=$(losetup --find --show /disks/"$1".cut)
 mount -t ext4 "$device" /cut/"$1" || { losetup --detach "$device"; exit 3; }
 losetup --detach "$device"
@@ -115,8 +112,8 @@ class LoopDisks:
 
     def cut(self, node: str, folder: str) -> PowerCut:
         """Take what is not on the disk from that folder. Only while the node's program is not running."""
-        script = (_AGENT / "roll_back.py").read_text()
-        said = self._do(f"{node} can't be cut off from power", _CUT, node, folder, script, str(COPIES_MOST))
+        scripts = [(_AGENT / f"{name}.py").read_text() for name in ("roll_back", "still_copy")]
+        said = self._do(f"{node} can't be cut off from power", _CUT, node, folder, *scripts, str(COPIES_MOST))
         try:
             undone = msgspec.json.decode(said, type=Undone)
         except ValueError as problem:
