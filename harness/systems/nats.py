@@ -2,8 +2,9 @@
 
 1. A publish is acknowledged once a majority has written the message to its files. Files are synced every two minutes by
    default, so a power cut may take what was acknowledged.
-2. A queue is a stream that gives up what was acknowledged, and one consumer. A dequeue waits until the acknowledgement
-   is confirmed. A message whose acknowledgement was lost comes again after `ACK_WAIT_S`: at least once.
+2. A queue is a stream that gives up what was acknowledged, and one consumer. A dequeue pulls a message and waits until
+   its acknowledgement is confirmed. A message that was not acknowledged comes again after `ACK_WAIT_S`, at least once,
+   so a pull that fails has taken nothing.
 3. A log is a stream that keeps everything; an offset is a sequence number. What was committed is the last message on a
    subject of its own.
 4. A stream is asked for by every connection before its first use. If it was lost, it is made anew, and empty.
@@ -23,6 +24,7 @@ from urllib.parse import quote
 
 import nats
 from nats.aio.client import Client
+from nats.aio.msg import Msg
 from nats.errors import Error, NoRespondersError, NoServersError
 from nats.js import JetStreamContext, api
 from nats.js.errors import APIError, NoStreamResponseError, NotFoundError, ServiceUnavailableError
@@ -97,7 +99,11 @@ class NatsSession(Session[Link]):
 
     async def dequeue(self, key: str) -> Any:
         queue = await self._queue(key)
-        return await self.call(lambda raw: self._take(raw, queue))
+        message = await self.call(lambda raw: self._pulled(raw, queue), effect=False)
+        if message is None:
+            return None
+        await self.call(lambda raw: raw.client.request(message.reply, b"+ACK", timeout=self.timeout_s))
+        return json.loads(message.data)
 
     async def send(self, key: str, value: Any) -> int:
         log = await self._log(key)
@@ -153,7 +159,7 @@ class NatsSession(Session[Link]):
         packed = json.dumps(value).encode()
         return (await self.call(lambda raw: raw.streams.publish(subject, packed, stream=stream))).seq
 
-    async def _take(self, raw: Link, queue: str) -> Any:
+    async def _pulled(self, raw: Link, queue: str) -> Msg | None:
         asked = json.dumps({"batch": 1, "no_wait": True}).encode()
         subject = f"$JS.API.CONSUMER.MSG.NEXT.{queue}.{CONSUMER}"
         # What a consumer delivers bears the stream's subject. Only a subscription of its own is sure to get it.
@@ -163,8 +169,7 @@ class NatsSession(Session[Link]):
             return None
         if status is not None or not message.reply:
             raise OperationFailed("refused", f"a pull was answered with status {status}", definite=True)
-        await raw.client.request(message.reply, b"+ACK", timeout=self.timeout_s)
-        return json.loads(message.data)
+        return message
 
     async def _page(self, log: str, position: int) -> list[list[Any]]:
         return await self.call(lambda raw: self._records(raw, log, position), effect=False)

@@ -2,8 +2,9 @@
 
 1. An enqueue is acknowledged once the broker has confirmed the message, which is persistent and in a durable queue.
    One that no queue took was returned, and certainly did not happen; a refusal (nack) says nothing for certain.
-2. A dequeue takes a message and acknowledges it. The broker confirms no acknowledgement: one that is lost with its
-   connection brings the message back, so a queue delivers at least once.
+2. A dequeue gets a message and acknowledges it. What was not acknowledged comes back once the connection is closed, so
+   a get that fails has taken nothing. The broker confirms no acknowledgement: one that is lost brings the message back
+   too, so a queue delivers at least once.
 3. Classic queues are mirrored to all nodes. Nodes that lose sight of each other for about `TICK_S` seconds go on as two
    clusters, each with its mirrors. With `autoheal` the side with fewer clients then forgets what it had confirmed.
 
@@ -19,7 +20,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import aio_pika
-from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractQueue
+from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage, AbstractQueue
 from aiormq import exceptions
 
 from splitbrain.harness.environment import Environment, Program
@@ -94,19 +95,18 @@ class RabbitMqSession(Session[Link]):
 
     async def dequeue(self, key: str) -> Any:
         await self._declare(key)
-        return await self.call(lambda raw: self._take(raw, key))
+        message = await self.call(lambda raw: self._got(raw, key), effect=False)
+        if message is None:
+            return None
+        await self.call(lambda raw: message.ack())
+        return json.loads(message.body)
 
     async def _declare(self, key: str) -> None:
         """Apart from what is done to the queue: a queue that can't be declared was certainly not changed."""
         await self.call(lambda raw: raw.queue(key, self._kind), effect=False)
 
-    async def _take(self, raw: Link, key: str) -> Any:
-        queue = await raw.queue(key, self._kind)
-        message = await queue.get(fail=False, timeout=None)
-        if message is None:
-            return None
-        await message.ack()
-        return json.loads(message.body)
+    async def _got(self, raw: Link, key: str) -> AbstractIncomingMessage | None:
+        return await (await raw.queue(key, self._kind)).get(fail=False, timeout=None)
 
 
 class RabbitMq(Service):
