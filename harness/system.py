@@ -94,13 +94,15 @@ class NodeImage:
     debian: names of Debian packages. python: names of installed distributions; a node gets the versions installed
     here, in a folder on its PYTHONPATH, so that it runs what was tested. files: absolute path on the node -> contents,
     mode 0644; `/opt/splitbrain` is on PYTHONPATH too. executables: those of the files with mode 0755.
-    Equal values make equal images, which are built once.
+    disk_mib: each container has a disk of its own, of so many MiB, so that a power cut needs nothing preloaded into the
+    program; 0 for none. Equal values make equal images, which are built once.
     """
 
     debian: tuple[str, ...] = ()
     python: tuple[str, ...] = ()
     files: Mapping[str, bytes] = field(default_factory=dict)
     executables: tuple[str, ...] = ()
+    disk_mib: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,8 +19,9 @@ import secrets
 import tarfile
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TypeVar
 
 import paramiko
@@ -29,8 +30,9 @@ from docker.errors import DockerException
 from docker.models.containers import Container
 from docker.models.networks import Network as DockerNetwork
 
-from splitbrain.harness.environment import EnvironmentFailure, Network, OnDatagram, Progress
+from splitbrain.harness.environment import EnvironmentFailure, Network, OnDatagram, PowerCut, Progress
 from splitbrain.harness.hosts import leftovers
+from splitbrain.harness.hosts.disks.loop_disks import LoopDisks
 from splitbrain.harness.hosts.endpoint import UdpEndpoint
 from splitbrain.harness.hosts.engine import connect, refusals
 from splitbrain.harness.hosts.ssh import KeyPair, Login, SshConnection, excerpt
@@ -57,6 +59,8 @@ SHARED_MEMORY = "256m"
 LOG_TAIL_BYTES = 1 << 16
 LOOK_INTERVAL_S = 1.0
 BARE = NodeImage()
+POWERED = frozenset({"power-cut", "torn-write"})
+"""What a disk of the node's own does."""
 
 
 class DockerEnvironment:
@@ -80,6 +84,7 @@ class DockerEnvironment:
         self._progress: Progress = lambda line: None
         self._client: DockerClient | None = None
         self._places: dict[str, Place] = {}
+        self._disks: LoopDisks | None = None
         self._gateway = ""
         self._stop = threading.Event()
         self._threads = ThreadPoolExecutor(8, thread_name_prefix="docker")
@@ -87,7 +92,7 @@ class DockerEnvironment:
 
     @property
     def abilities(self) -> frozenset[str]:
-        return self._cluster.abilities | {"spares"}
+        return self._cluster.abilities | {"spares"} | (POWERED if self._disks is not None else frozenset())
 
     @property
     def machines(self) -> Mapping[str, SshMachine]:
@@ -111,6 +116,8 @@ class DockerEnvironment:
         image = await self._call(lambda: ensure_image(client, self._image, progress, self._stop))
         started = time.monotonic()
         network = await self._call(lambda: self._make_network(client))
+        if self._image.disk_mib:
+            await self._make_disks(client, image)
         machines = await asyncio.gather(*(self._machine(client, node, image, network) for node in self._nodes))
         await self._cluster.join(machines, progress)
         progress(f"{len(machines)} containers are up after {time.monotonic() - started:.1f} s (run {self.run})")
@@ -175,6 +182,22 @@ class DockerEnvironment:
         self._gateway = network.attrs["IPAM"]["Config"][0]["Gateway"]
         return network
 
+    async def _make_disks(self, client: DockerClient, image: str) -> None:
+        """Give each node a disk of its own. Where that can't be, the run goes on without power cuts."""
+        disks = LoopDisks(client, self.run, STATE)
+        try:
+            await self._call(lambda: disks.open(image, self._nodes, self._image.disk_mib))
+            self._disks = disks
+        except EnvironmentFailure as failure:
+            self._progress(f"no power cuts here: {failure}")
+
+    async def _cut(self, node: str, data: str | None, kill: Callable[[], Awaitable[None]]) -> PowerCut:
+        disks = self._disks
+        assert disks is not None
+        folder = disks.folder(node, data)
+        await kill()
+        return await self._call(lambda: disks.cut(node, folder))
+
     async def _machine(self, client: DockerClient, node: str, image: str, network: DockerNetwork) -> SshMachine:
         """A container that answers over SSH."""
         host_key = KeyPair.generate()
@@ -188,7 +211,10 @@ class DockerEnvironment:
         except EnvironmentFailure as failure:
             said = await self._call(lambda: _log_tail(container))
             raise EnvironmentFailure(f"{failure}; the end of its log: {said}") from failure
-        return SshMachine(node, connection)
+        machine = SshMachine(node, connection)
+        if self._disks is not None:
+            machine.disk = partial(self._cut, node)
+        return machine
 
     def _start(
         self, client: DockerClient, node: str, image: str, network: DockerNetwork, host_key: KeyPair
@@ -196,7 +222,8 @@ class DockerEnvironment:
         name = f"splitbrain-{self.run}-{node}"
         marks = leftovers.labels(self.run)
         with refusals(f"start a container for {node}"):
-            client.volumes.create(name, labels=marks)
+            if self._disks is None:
+                client.volumes.create(name, labels=marks)
             container = client.containers.create(
                 image,
                 name=name,

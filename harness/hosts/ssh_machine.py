@@ -120,11 +120,16 @@ exit 4
 )
 
 
+OwnDisk = Callable[[str | None, Callable[[], Awaitable[None]]], Awaitable[PowerCut]]
+"""Cuts a machine with a disk of its own off from power: (data folder, kills the program) -> what was lost."""
+
+
 class SshMachine:
     """An `environment.Machine` on any host on which one can become root.
 
     name: the node's name. connection: to that host; it may be opened later. before: is told of each program before it
-    is started.
+    is started. disk: how to cut it off from power if it has a disk of its own; None if what was not synced has to be
+    undone by the shim.
     ended: how the program ended when `running` last found that it had ended by itself.
     """
 
@@ -136,6 +141,7 @@ class SshMachine:
         self.ended = ""
         self.preload = Preload(connection)
         self._before = before
+        self.disk: OwnDisk | None = None
         self._data: str | None = None
         self._logs: tuple[str, ...] = ()
 
@@ -165,6 +171,8 @@ class SshMachine:
 
     async def power_cut(self, *, torn: bool = False) -> PowerCut:
         """kill -9, and undo what was not synced. Raises EnvironmentFailure, and kills nothing, where it can't be."""
+        if self.disk is not None:
+            return await self.disk(self._data, self.kill)
         await self.preload.see_writes()
         await self.kill()
         return await self.preload.play_back(torn=torn)

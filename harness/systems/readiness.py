@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 
 from splitbrain.harness.environment import Environment, EnvironmentFailure, Machine
 from splitbrain.harness.running.deaths import log_end
+from splitbrain.harness.system import OperationFailed
 
 START_PATIENCE_S = 10.0
 
@@ -36,3 +37,16 @@ async def until_ready(
                 f" {await log_end(environment, machine.name)}"
             )
         await asyncio.sleep(0.05)
+
+
+async def until_done(work: Callable[[], Awaitable[object]], patience_s: float) -> None:
+    """Do this again and again until it succeeds. Raises its last OperationFailed once `patience_s` seconds are over."""
+    deadline = asyncio.get_running_loop().time() + patience_s
+    while True:
+        try:
+            await work()
+            return
+        except OperationFailed as problem:
+            if asyncio.get_running_loop().time() > deadline:
+                raise EnvironmentFailure(f"not done {patience_s:g} s after the start: {problem}") from None
+        await asyncio.sleep(0.2)

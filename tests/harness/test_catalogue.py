@@ -10,7 +10,7 @@ from splitbrain.harness.catalogue import ALIASES, WORKLOADS, home, names, offeri
 
 
 def test_the_systems_that_offer_an_interface_are_named() -> None:
-    assert offering("Log") == ["maelstrom", "toys"]
+    assert offering("Log") == ["maelstrom", "nats", "toys"]
     assert offering("VersionedStore") == ["dynamo"]
     assert offering("Telepathy") == []
 
@@ -35,4 +35,4 @@ def test_a_system_that_can_not_be_loaded_offers_nothing_and_hides_no_other(
     (metadata / "entry_points.txt").write_text("[splitbrain.systems]\ntorn = torn_system:SYSTEM\n")
     (tmp_path / "torn_system.py").write_text("{}['boo']\n")
     monkeypatch.syspath_prepend(tmp_path)
-    assert offering("Log") == ["maelstrom", "toys"]
+    assert offering("Log") == ["maelstrom", "nats", "toys"]

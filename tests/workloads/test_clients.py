@@ -156,3 +156,28 @@ def test_a_poll_that_ended_early_is_begun_again() -> None:
         client.do("poll", [["poll"]])
     connection.mute = frozenset()
     assert client.do("poll", [["poll"]]).value == [["poll", {"a": [[0, "x"]]}]]
+
+
+class Stingy(Direct):
+    """A connection that answers so many dequeues, and no more."""
+
+    def __init__(self, objects: Objects, answers: int) -> None:
+        super().__init__(objects)
+        self.left = answers
+
+    async def dequeue(self, key: str) -> Any:
+        if not self.left:
+            raise OperationFailed("refused", "no more today", definite=True)
+        self.left -= 1
+        return await super().dequeue(key)
+
+
+def test_a_drain_that_took_something_and_then_failed_is_indeterminate() -> None:
+    for answers, definite in ((0, True), (1, False), (2, False)):
+        objects = Objects()
+        client = Driven("queue", Stingy(objects, answers))
+        for value in range(3):
+            client.do("enqueue", value)
+        with pytest.raises(OperationFailed) as failed:
+            client.do("drain")
+        assert failed.value.definite is definite, answers

@@ -2,16 +2,21 @@
 
 1. Every number is enqueued once.
 2. What was enqueued comes out, once, and nothing else does. No order is asked for.
+3. A drain that ends early after it took something is indeterminate: what it took is out.
+4. `queue-at-least-once` is for queues that deliver again what nobody acknowledged: values may come out twice.
 
 Source: the total-queue of jepsen.checker (Jepsen 0.3).
 """
 
 from __future__ import annotations
 
-from splitbrain.harness.generators import Generator, mix, numbered
+from dataclasses import replace
+
+from splitbrain.harness.generators import Generator, mix, numbered, sequence, sleep, stage
 from splitbrain.harness.interfaces import Queue
 from splitbrain.harness.operation import Completion, Invocation
 from splitbrain.harness.running.final_phase import ask_every_node
+from splitbrain.harness.system import OperationFailed
 from splitbrain.harness.workload import Plan, Schema, Workload
 
 SCHEMAS = (
@@ -36,13 +41,21 @@ class QueueClient:
             case "dequeue":
                 return Completion("ok", await self._connection.dequeue(key))
             case _:
-                taken = []
-                while (value := await self._connection.dequeue(key)) is not None:
-                    taken.append(value)
-                return Completion("ok", taken)
+                return Completion("ok", await self._drain(key))
 
     async def close(self) -> None:
         await self._connection.close()
+
+    async def _drain(self, key: str) -> list[int]:
+        taken: list[int] = []
+        try:
+            while (value := await self._connection.dequeue(key)) is not None:
+                taken.append(value)
+        except OperationFailed as problem:
+            if not taken:
+                raise
+            raise OperationFailed(problem.code, f"{problem}; it had taken {len(taken)}", definite=False) from None
+        return taken
 
 
 def _generator(plan: Plan) -> Generator:
@@ -66,4 +79,13 @@ WORKLOAD = Workload(
     final=_final,
     checkers={"total-queue": {}, "availability": {}, "latency": {}},
     config={"keys": "2"},
+)
+QUIET_S = 5.0
+"""Until what a client took and never acknowledged is there again, before clients drain."""
+AT_LEAST_ONCE = replace(
+    WORKLOAD,
+    name="queue-at-least-once",
+    summary="numbers enqueued, dequeued and drained; each comes out, perhaps more than once",
+    final=lambda plan: sequence(stage("convergence"), sleep(QUIET_S), _final(plan)),
+    checkers={**WORKLOAD.checkers, "total-queue": {"at_least_once": True}},
 )

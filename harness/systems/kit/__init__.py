@@ -4,9 +4,11 @@
 tell that a node serves, `blocking` a driver that blocks.
 """
 
+from splitbrain.harness.systems.kit.blocking import on_thread
 from splitbrain.harness.systems.kit.failures import Failure
 from splitbrain.harness.systems.kit.health import answers, answers_http, port_open
+from splitbrain.harness.systems.kit.quiet import quieten
 from splitbrain.harness.systems.kit.service import Service, Setting
 from splitbrain.harness.systems.kit.session import Session
 
-__all__ = ["Failure", "Service", "Session", "Setting", "answers", "answers_http", "port_open"]
+__all__ = ["Failure", "Service", "Session", "Setting", "answers", "answers_http", "on_thread", "port_open", "quieten"]
