@@ -200,6 +200,17 @@ class Led(Protocol):
         """The node that leads at present, or None while none does."""
 
 
+@runtime_checkable
+class Marking(Protocol):
+    """A system whose nodes let on what they do, so that a fault can strike at that very moment."""
+
+    @property
+    def marks(self) -> Sequence[str]:
+        """Marks: what a simulated process calls when it does something (`SimulatedMachine.mark`), or a text that a line
+        of its log then has.
+        """
+
+
 def defects_of(system: System) -> Mapping[str, Mutant]:
     """The mistakes that a system publishes, by name; none where it has no attribute `defects`."""
     found: Mapping[str, Mutant] = getattr(system, "defects", {})

@@ -15,7 +15,7 @@ import io
 import shlex
 import signal
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from splitbrain.harness.environment import (
     ClockSetting,
@@ -206,6 +206,10 @@ class SshMachine:
             f"dd of={path} bs=1 seek={at} conv=notrunc status=none"
         )
         return f"{name}, byte {at}, bit {bit}"
+
+    async def marked(self, marks: Collection[str]) -> str:
+        """Refused: over SSH a mark would be heard of milliseconds too late. So containers lack the ability "marks"."""
+        raise EnvironmentFailure(f"nobody hears {self.name}'s {', '.join(marks)} in time; run that fault with --env sim")
 
     async def running(self) -> bool:
         """Whether the program's process exists now; a paused one does."""

@@ -35,3 +35,17 @@ SPACE: Sequence[Sequence[Mapping[str, str]]] = (
     ({}, {}, {"partitions": "8"}, {"partitions": "256"}),
     ({}, {}, {"write_buffer": "100", "flush_s": "0.2", "dw": "2"}),
 )
+
+MARKS = (
+    "hints_kept",
+    "hints_delivered",
+    "puts_begun",
+    "forwarded",
+    "read_repairs",
+    "keys_moved",
+    "keys_received",
+    "tokens_given",
+    "writes_refused",
+    "repeated_requests",
+)
+"""Counters of a node whose growth is worth a strike at that moment: `docs/store.md` says what they count."""

@@ -18,7 +18,7 @@ from splitbrain.harness.seeds import draw, split
 from splitbrain.harness.system import USER, Mutant, NodeImage, OperationFailed, ReplicaState, Siblings
 from splitbrain.harness.systems.dynamo.simulated_node import SimulatedNode
 from splitbrain.harness.systems.dynamo.store_image import image
-from splitbrain.harness.systems.dynamo.store_space import SPACE
+from splitbrain.harness.systems.dynamo.store_space import MARKS, SPACE
 from splitbrain.harness.systems.readiness import until_ready
 from splitbrain.store import Client, ClientCore, Config, Member, StoreError
 from splitbrain.store.actions import Instant
@@ -57,6 +57,10 @@ class Dynamo:
     @property
     def space(self) -> Sequence[Sequence[Mapping[str, str]]]:
         return SPACE
+
+    @property
+    def marks(self) -> Sequence[str]:
+        return MARKS
 
     def configure(self, config: Mapping[str, str], *, seed: int, nodes: int) -> Dynamo:
         settings = dict(config)
