@@ -205,9 +205,11 @@ class Marking(Protocol):
     """A system whose nodes let on what they do, so that a fault can strike at that very moment."""
 
     @property
-    def marks(self) -> Sequence[str]:
-        """Marks: what a simulated process calls when it does something (`SimulatedMachine.mark`), or a text that a line
-        of its log then has.
+    def marks(self) -> Sequence[Sequence[str]]:
+        """Groups of marks, each of which a strike waits for together.
+
+        A mark is what a simulated process names when it does something (`SimulatedMachine.mark`), or a text in a line
+        of its log.
         """
 
 

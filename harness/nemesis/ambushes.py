@@ -1,11 +1,10 @@
 """Ambushes: strikes that wait until a node does something, and hit within milliseconds of it.
 
-1. What is waited for is a mark: a word of the system's own for a thing that its nodes do (`system.Marking`). Which mark,
-   whom to hit, how late and for how long is drawn before the run, as of any strike. When the mark comes, the run decides.
-2. A blow hits the node that made the mark, or all others, or all. It takes them down; they are started again after a few
-   milliseconds to a second. Then the next mark is waited for, up to `BLOWS` of them, as long as the strike stands.
-3. The first blow is the strike's start. If no mark comes within `PATIENCE_S`, it hits all the same, and the evidence says
-   so: what a run never does is no reason for it to see no fault.
+1. What is waited for is a mark: the system's own name for a thing that its nodes do (`system.Marking`). Which marks,
+   whom to hit, how late and for how long is drawn before the run, as of any strike. The run decides when they come.
+2. The first blow takes one node down at once: what follows is done for it, and about it. Each further blow follows a
+   mark, up to `BLOWS` of them while the strike stands. It hits the node that made the mark, all others, or all.
+3. Nodes that were hit are started again after a few milliseconds to seconds. Marks of others are heard meanwhile.
 4. A blow with a wipe hits only nodes that the system can do without, and only after marks of their own.
 5. A program that could not be started between two blows, or ended by itself, has died (`died`).
 """
@@ -26,42 +25,47 @@ from splitbrain.harness.operation import Invocation
 from splitbrain.harness.seeds import choose, draw, log_uniform, split
 from splitbrain.harness.system import System
 
-BLOWS = 8
-PATIENCE_S = 1.0
-AFTER_S = (0.000_1, 0.02)
+BLOWS = 10
+AFTER_S = (0.000_1, 0.01)
 """How long after a mark a blow comes: less than a sync takes, to a few round trips."""
+FIRST_S = (0.3, 3.0)
+"""How long the first node is down: long enough for others to do without it."""
 DOWN_S = (0.005, 1.0)
 WHOM = ("it", "others", "all")
-HOW = ("kill", "power-cut", "wipe")
+SHAPES = ("kill", "power-cut", "wipe")
 
 
 def _aim(targets: Targets, seed: int, turn: int) -> Mapping[str, Any]:
     if not targets.marks:
         raise ValueError("ambush needs a system that says what its nodes do (`marks`); leave that fault out")
     rng = draw(split(seed, turn))
-    shape = in_turn(HOW if targets.expendable else HOW[:-1], seed, turn)
-    wipes = shape == "wipe"
+    shape = in_turn(SHAPES if targets.expendable else SHAPES[:-1], seed, turn)
     return {
         "shape": shape,
-        "mark": in_turn(targets.marks, split(seed, "marks"), turn),
-        "whom": "it" if wipes else choose(rng, WHOM),
-        "nodes": sorted(targets.expendable if wipes else targets.nodes),
-        "after_s": [round(log_uniform(rng, *AFTER_S), 4) for _ in range(BLOWS)],
+        "first": choose(rng, targets.nodes),
+        "first_s": round(log_uniform(rng, *FIRST_S), 3),
+        "marks": list(targets.marks[turn_of(len(targets.marks), split(seed, "marks"), turn)]),
+        "whom": "it" if shape == "wipe" else choose(rng, WHOM),
+        "nodes": sorted(targets.nodes),
+        "wiped": list(targets.expendable) if shape == "wipe" else [],
+        "after_s": [round(log_uniform(rng, *AFTER_S), 5) for _ in range(BLOWS)],
         "down_s": [round(log_uniform(rng, *DOWN_S), 3) for _ in range(BLOWS)],
     }
 
 
-@dataclass
-class _Waiting:
-    """A strike that stands. struck: how many blows fell, and after how many marks. died: nodes that ended by themselves
-    meanwhile. first: done with the first blow's evidence."""
+def turn_of(number: int, seed: int, turn: int) -> int:
+    """The place whose turn it is, of so many."""
+    return int(in_turn([str(place) for place in range(number)], seed, turn))
 
-    how: Mapping[str, Any]
+
+@dataclass
+class _Ambush:
+    """A strike that stands. over: it is to end. blows: how many fell after marks. died: nodes that ended by themselves."""
+
     over: asyncio.Event = field(default_factory=asyncio.Event)
     blows: int = 0
-    marks: int = 0
     died: set[str] = field(default_factory=set)
-    task: asyncio.Task[None] | None = None
+    tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
 
 class Ambusher:
@@ -70,94 +74,91 @@ class Ambusher:
     def __init__(self, environment: Environment, system: System) -> None:
         self._environment = environment
         self._system = system
-        self._standing: dict[int, _Waiting] = {}
+        self._standing: dict[int, _Ambush] = {}
 
     async def invoke(self, invocation: Invocation) -> Mapping[str, Any]:
         how = invocation.value
         if how["phase"] == "stop":
             return await self._end(invocation)
-        waiting = self._standing[how["strike"]] = _Waiting(how)
-        who = await self._mark(waiting, PATIENCE_S)
-        victims = self._victims(how, who or how["nodes"][0])
-        began = f"{how['mark']} on {who}" if who else f"no node made the mark {how['mark']} within {PATIENCE_S:g} s"
-        left = await self._down(waiting, victims, 0)
-        waiting.task = asyncio.create_task(self._go_on(waiting, victims))
-        gone = f"process still there on {', '.join(left)}" if left else f"process gone on {', '.join(victims)}"
-        return observed(invocation, not left, f"{began}; {gone}", marked=who is not None)
+        ambush = self._standing[how["strike"]] = _Ambush()
+        first = [node for node in (how["first"], *how["nodes"]) if node in self._environment.members][:1]
+        left = await self._down(ambush, first, wipes=False, cuts=how["shape"] == "power-cut")
+        ambush.tasks = [
+            asyncio.create_task(self._up(ambush, first, how["first_s"])),
+            asyncio.create_task(self._go_on(ambush, how)),
+        ]
+        return observed(invocation, not left, f"process {'still there' if left else 'gone'} on {', '.join(first)}")
 
     async def _end(self, invocation: Invocation) -> Mapping[str, Any]:
-        """Let the blow that is under way end, and bring back whoever is down."""
         how, machines = invocation.value, self._environment.machines
         numbers = [how["strike"]] if "strike" in how else list(self._standing)
         ended = [self._standing.pop(number) for number in numbers if number in self._standing]
-        for waiting in ended:
-            waiting.over.set()
-            if waiting.task is not None:
-                await waiting.task
+        for ambush in ended:
+            ambush.over.set()
+            while ambush.tasks:
+                await ambush.tasks.pop()
         nodes = [node for node in how.get("nodes", self._environment.members) if node in self._environment.members]
         gone = [node for node in nodes if not await machines[node].running()]
-        died = {node for waiting in ended for node in waiting.died}
+        died = {node for ambush in ended for node in ambush.died}
         died.update(await died_by_themselves(self._environment, gone))
         seen: dict[str, Any] = {"died": sorted(died)} if died else {}
         if "strike" in how:
-            seen |= {"blows": sum(each.blows for each in ended), "marks": sum(each.marks for each in ended)}
+            seen["blows"] = 1 + sum(ambush.blows for ambush in ended)
         await each(self._system.start(self._environment, machines[node]) for node in gone)
         return await answering(self._environment, self._system, invocation, nodes, **seen)
 
-    async def _go_on(self, waiting: _Waiting, victims: Sequence[str]) -> None:
-        """The rest of the first blow, then the others."""
-        for number, down_s in enumerate(waiting.how["down_s"]):
-            if number:
-                who = await self._mark(waiting, None)
-                if who is None:
-                    return
-                victims = self._victims(waiting.how, who)
-                await self._down(waiting, victims, number)
-            await asyncio.sleep(down_s)
-            await each(self._start(waiting, node) for node in victims)
+    async def _go_on(self, ambush: _Ambush, how: Mapping[str, Any]) -> None:
+        """The blows that follow marks."""
+        wipes, cuts = how["shape"] == "wipe", how["shape"] == "power-cut"
+        for after_s, down_s in zip(how["after_s"], how["down_s"], strict=True):
+            who = await self._marked(ambush, how["wiped"] or how["nodes"], how["marks"])
+            if who is None:
+                return
+            await asyncio.sleep(after_s)
+            others = [node for node in how["nodes"] if node != who and node in self._environment.members]
+            victims = {"it": [who], "others": others, "all": sorted([who, *others])}[how["whom"]]
+            ambush.blows += 1
+            await self._down(ambush, victims, wipes=wipes, cuts=cuts)
+            ambush.tasks.append(asyncio.create_task(self._up(ambush, victims, down_s)))
 
-    async def _mark(self, waiting: _Waiting, patience_s: float | None) -> str | None:
-        """The first node that makes the mark; None if none did in time, or the strike is over before."""
-        names = [node for node in waiting.how["nodes"] if node in self._environment.members]
-        asked = {
-            asyncio.create_task(self._environment.machines[node].marked([waiting.how["mark"]])): node for node in names
-        }
-        over = asyncio.create_task(waiting.over.wait())
+    async def _marked(self, ambush: _Ambush, nodes: Collection[str], marks: Sequence[str]) -> str | None:
+        """The first node that makes a mark; None if the strike is over before."""
+        machines, members = self._environment.machines, self._environment.members
+        asked = {asyncio.create_task(machines[node].marked(marks)): node for node in nodes if node in members}
+        over = asyncio.create_task(ambush.over.wait())
         try:
-            done, _ = await asyncio.wait([*asked, over], timeout=patience_s, return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait([*asked, over], return_when=asyncio.FIRST_COMPLETED)
         finally:
             for task in (*asked, over):
                 task.cancel()
-        made = [node for task, node in asked.items() if task in done]
-        return made[0] if made and over not in done else None
+        return None if over in done else next(node for task, node in asked.items() if task in done)
 
-    def _victims(self, how: Mapping[str, Any], who: str) -> list[str]:
-        others = [node for node in how["nodes"] if node != who and node in self._environment.members]
-        return {"it": [who], "others": others, "all": sorted([who, *others])}[how["whom"]]
-
-    async def _down(self, waiting: _Waiting, nodes: Collection[str], number: int) -> list[str]:
+    async def _down(self, ambush: _Ambush, nodes: Collection[str], *, wipes: bool, cuts: bool) -> list[str]:
         """A blow. Returns the nodes on which the process is still there."""
-        how, machines = waiting.how, self._environment.machines
-        await asyncio.sleep(how["after_s"][number])
-        waiting.blows += 1
+        machines = self._environment.machines
         gone = [node for node in nodes if not await machines[node].running()]
-        waiting.died.update(await died_by_themselves(self._environment, gone))
-        if how["shape"] == "power-cut":
-            await each(machines[node].power_cut() for node in nodes)
-        else:
-            await each(machines[node].kill() for node in nodes)
-        if how["shape"] == "wipe":
+        ambush.died.update(await died_by_themselves(self._environment, gone))
+        await each(machines[node].power_cut() if cuts else machines[node].kill() for node in nodes)
+        if wipes:
             await each(machines[node].wipe() for node in nodes)
         return [node for node in nodes if await machines[node].running()]
 
-    async def _start(self, waiting: _Waiting, node: str) -> None:
+    async def _up(self, ambush: _Ambush, nodes: Collection[str], down_s: float) -> None:
+        """Start those that are down, after that time or when the strike is over."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(down_s):
+                await ambush.over.wait()
+        await each(self._start(ambush, node) for node in nodes)
+
+    async def _start(self, ambush: _Ambush, node: str) -> None:
         machine = self._environment.machines[node]
         if await machine.running():
             return
         with suppress(EnvironmentFailure):
             await self._system.start(self._environment, machine)
-        if not await machine.running():
-            waiting.died.add(node)
+            return
+        if not await machine.running() and not machine.taken_down:
+            ambush.died.add(node)
 
 
 FAMILIES = (
@@ -171,7 +172,6 @@ FAMILIES = (
         nemesis=Ambusher,
         stop="end-ambush",
         shortest_s=1.0,
-        silence_s=PATIENCE_S,
-        destroys=lambda how: how["nodes"] if how["shape"] == "wipe" else (),
+        destroys=lambda how: how["wiped"],
     ),
 )

@@ -37,15 +37,9 @@ SPACE: Sequence[Sequence[Mapping[str, str]]] = (
 )
 
 MARKS = (
-    "hints_kept",
-    "hints_delivered",
-    "puts_begun",
-    "forwarded",
-    "read_repairs",
-    "keys_moved",
-    "keys_received",
-    "tokens_given",
-    "writes_refused",
-    "repeated_requests",
+    ("hints_kept",),
+    ("hints_delivered",),
+    ("puts_begun",),
+    ("read_repairs", "keys_moved", "tokens_given", "keys_received"),
 )
 """Counters of a node whose growth is worth a strike at that moment: `docs/store.md` says what they count."""

@@ -59,7 +59,7 @@ class Dynamo:
         return SPACE
 
     @property
-    def marks(self) -> Sequence[str]:
+    def marks(self) -> Sequence[Sequence[str]]:
         return MARKS
 
     def configure(self, config: Mapping[str, str], *, seed: int, nodes: int) -> Dynamo:
