@@ -2,8 +2,10 @@
 
 1. What is waited for is a mark: the system's own name for a thing that its nodes do (`system.Marking`). Which marks,
    whom to hit, how late and for how long is drawn before the run, as of any strike. The run decides when they come.
-2. The first blow takes one node down at once: what follows is done for it, and about it. Each further blow follows a
-   mark, up to `BLOWS` of them while the strike stands. It hits the node that made the mark, all others, or all.
+2. The first blow takes one node down at once, until a mark comes or `FIRST_S` is over: what others do for it meanwhile,
+   and what it does once it is back, makes marks. Each further blow follows a
+   mark, up to `BLOWS` of them while the strike stands. It hits the node that made the mark, all others, or all. After
+   one mark of several, the others are waited for: what comes often must not take all blows.
 3. Nodes that were hit are started again after a few milliseconds to seconds. Marks of others are heard meanwhile.
 4. A blow with a wipe hits only nodes that the system can do without, and only after marks of their own.
 5. A program that could not be started between two blows, or ended by itself, has died (`died`).
@@ -28,8 +30,8 @@ from splitbrain.harness.system import System
 BLOWS = 10
 AFTER_S = (0.000_1, 0.01)
 """How long after a mark a blow comes: less than a sync takes, to a few round trips."""
-FIRST_S = (0.3, 3.0)
-"""How long the first node is down: long enough for others to do without it."""
+FIRST_S = 2.5
+"""How long the first node waits for a mark: long enough for others to do without it."""
 DOWN_S = (0.005, 1.0)
 WHOM = ("it", "others", "all")
 SHAPES = ("kill", "power-cut", "wipe")
@@ -43,9 +45,8 @@ def _aim(targets: Targets, seed: int, turn: int) -> Mapping[str, Any]:
     return {
         "shape": shape,
         "first": choose(rng, targets.nodes),
-        "first_s": round(log_uniform(rng, *FIRST_S), 3),
         "marks": list(targets.marks[turn_of(len(targets.marks), split(seed, "marks"), turn)]),
-        "whom": "it" if shape == "wipe" else choose(rng, WHOM),
+        "whom": ["it" if shape == "wipe" else choose(rng, WHOM) for _ in range(BLOWS)],
         "nodes": sorted(targets.nodes),
         "wiped": list(targets.expendable) if shape == "wipe" else [],
         "after_s": [round(log_uniform(rng, *AFTER_S), 5) for _ in range(BLOWS)],
@@ -60,10 +61,11 @@ def turn_of(number: int, seed: int, turn: int) -> int:
 
 @dataclass
 class _Ambush:
-    """A strike that stands. over: it is to end. blows: how many fell after marks. died: nodes that ended by themselves."""
+    """A strike that stands. over: it is to end. marked: the first mark came. blows: how many fell after marks. died: nodes that ended by themselves."""
 
     over: asyncio.Event = field(default_factory=asyncio.Event)
     blows: int = 0
+    marked: asyncio.Event = field(default_factory=asyncio.Event)
     died: set[str] = field(default_factory=set)
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
@@ -84,7 +86,7 @@ class Ambusher:
         first = [node for node in (how["first"], *how["nodes"]) if node in self._environment.members][:1]
         left = await self._down(ambush, first, wipes=False, cuts=how["shape"] == "power-cut")
         ambush.tasks = [
-            asyncio.create_task(self._up(ambush, first, how["first_s"])),
+            asyncio.create_task(self._first_up(ambush, first, how["down_s"][-1])),
             asyncio.create_task(self._go_on(ambush, how)),
         ]
         return observed(invocation, not left, f"process {'still there' if left else 'gone'} on {', '.join(first)}")
@@ -95,6 +97,7 @@ class Ambusher:
         ended = [self._standing.pop(number) for number in numbers if number in self._standing]
         for ambush in ended:
             ambush.over.set()
+            ambush.marked.set()
             while ambush.tasks:
                 await ambush.tasks.pop()
         nodes = [node for node in how.get("nodes", self._environment.members) if node in self._environment.members]
@@ -110,19 +113,23 @@ class Ambusher:
     async def _go_on(self, ambush: _Ambush, how: Mapping[str, Any]) -> None:
         """The blows that follow marks."""
         wipes, cuts = how["shape"] == "wipe", how["shape"] == "power-cut"
-        for after_s, down_s in zip(how["after_s"], how["down_s"], strict=True):
-            who = await self._marked(ambush, how["wiped"] or how["nodes"], how["marks"])
-            if who is None:
+        last = ""
+        for after_s, down_s, whom in zip(how["after_s"], how["down_s"], how["whom"], strict=True):
+            marks = [mark for mark in how["marks"] if mark != last] or how["marks"]
+            found = await self._marked(ambush, how["wiped"] or how["nodes"], marks)
+            if found is None:
                 return
+            who, last = found
+            ambush.marked.set()
             await asyncio.sleep(after_s)
             others = [node for node in how["nodes"] if node != who and node in self._environment.members]
-            victims = {"it": [who], "others": others, "all": sorted([who, *others])}[how["whom"]]
+            victims = {"it": [who], "others": others, "all": sorted([who, *others])}[whom]
             ambush.blows += 1
             await self._down(ambush, victims, wipes=wipes, cuts=cuts)
             ambush.tasks.append(asyncio.create_task(self._up(ambush, victims, down_s)))
 
-    async def _marked(self, ambush: _Ambush, nodes: Collection[str], marks: Sequence[str]) -> str | None:
-        """The first node that makes a mark; None if the strike is over before."""
+    async def _marked(self, ambush: _Ambush, nodes: Collection[str], marks: Sequence[str]) -> tuple[str, str] | None:
+        """The first node that makes a mark, and which; None if the strike is over before."""
         machines, members = self._environment.machines, self._environment.members
         asked = {asyncio.create_task(machines[node].marked(marks)): node for node in nodes if node in members}
         over = asyncio.create_task(ambush.over.wait())
@@ -131,7 +138,7 @@ class Ambusher:
         finally:
             for task in (*asked, over):
                 task.cancel()
-        return None if over in done else next(node for task, node in asked.items() if task in done)
+        return None if over in done else next((node, task.result()) for task, node in asked.items() if task in done)
 
     async def _down(self, ambush: _Ambush, nodes: Collection[str], *, wipes: bool, cuts: bool) -> list[str]:
         """A blow. Returns the nodes on which the process is still there."""
@@ -142,6 +149,12 @@ class Ambusher:
         if wipes:
             await each(machines[node].wipe() for node in nodes)
         return [node for node in nodes if await machines[node].running()]
+
+    async def _first_up(self, ambush: _Ambush, nodes: Collection[str], down_s: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(FIRST_S):
+                await ambush.marked.wait()
+        await self._up(ambush, nodes, down_s)
 
     async def _up(self, ambush: _Ambush, nodes: Collection[str], down_s: float) -> None:
         """Start those that are down, after that time or when the strike is over."""
@@ -171,7 +184,7 @@ FAMILIES = (
         healed=3,
         nemesis=Ambusher,
         stop="end-ambush",
-        shortest_s=1.0,
+        shortest_s=4.0,
         destroys=lambda how: how["wiped"],
     ),
 )

@@ -37,8 +37,7 @@ SPACE: Sequence[Sequence[Mapping[str, str]]] = (
 )
 
 MARKS = (
-    ("hints_kept",),
-    ("hints_delivered",),
+    ("hints_kept", "hints_delivered"),
     ("puts_begun",),
     ("read_repairs", "keys_moved", "tokens_given", "keys_received"),
 )
