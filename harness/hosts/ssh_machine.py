@@ -209,7 +209,9 @@ class SshMachine:
 
     async def marked(self, marks: Collection[str]) -> str:
         """Refused: over SSH a mark would be heard of milliseconds too late. So containers lack the ability "marks"."""
-        raise EnvironmentFailure(f"nobody hears {self.name}'s {', '.join(marks)} in time; run that fault with --env sim")
+        raise EnvironmentFailure(
+            f"nobody hears {self.name}'s {', '.join(marks)} in time; run that fault with --env sim"
+        )
 
     async def running(self) -> bool:
         """Whether the program's process exists now; a paused one does."""
