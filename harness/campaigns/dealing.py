@@ -33,13 +33,13 @@ class FaultSet:
 
 FAULT_SETS = (
     FaultSet(("partition", "kill")),
-    FaultSet(("storm", "packets", "clients")),
-    FaultSet(("ambush",)),
-    FaultSet(("wipe", "rolling-restart", "one-way", "bridge")),
+    FaultSet(("storm", "ambush", "packets")),
+    FaultSet(("ambush",), 20.0),
+    FaultSet(("wipe", "one-way", "bridge", "stalled-disk")),
     FaultSet(("membership", "partition", "terminate")),
-    FaultSet(("partition", "flapping", "pause")),
-    FaultSet(("full-disk", "failing-disk", "timers")),
-    FaultSet(("partition", "kill", "stalled-disk")),
+    FaultSet(("partition", "flapping", "pause", "rolling-restart")),
+    FaultSet(("full-disk", "timers", "clients"), 20.0),
+    FaultSet(("partition", "kill", "failing-disk")),
     # Some things a system does only once a node was away for longer than a message may be under way. Few operations
     # make that affordable.
     FaultSet(("absence",), 75.0, 60.0),

@@ -208,9 +208,9 @@ class SshMachine:
         return f"{name}, byte {at}, bit {bit}"
 
     async def marked(self, marks: Collection[str]) -> str:
-        """Refused: over SSH a mark would be heard of milliseconds too late. So containers lack the ability "marks"."""
+        """Refused: over SSH it is heard of too late. So containers lack the ability "marks"."""
         raise EnvironmentFailure(
-            f"nobody hears {self.name}'s {', '.join(marks)} in time; run that fault with --env sim"
+            f"{self.name} can't be heard in time; run that fault with --env sim"
         )
 
     async def running(self) -> bool:

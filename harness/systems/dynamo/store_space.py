@@ -18,14 +18,14 @@ REAPING = {"n": "3", "r": "1", "w": "3", "read_repair": "off", "anti_entropy_s":
 """Replicas meet by anti-entropy alone, and deletes are soon forgotten."""
 SPACE: Sequence[Sequence[Mapping[str, str]]] = (
     (
-        {},
         FRAGILE,
+        SINGLE,
         SINGLE,
         {"n": "4", "r": "2", "w": "3"},
         SINGLE,
         {"n": "2", "r": "1", "w": "2"},
         SINGLE,
-        {"n": "3", "r": "1", "w": "3"},
+        {"n": "3", "r": "1", "w": "3", "sloppy": "true"},
         REAPING,
         {"n": "3", "r": "3", "w": "1"},
         FRAGILE,
