@@ -4,7 +4,8 @@
    stays lost until the final reads ask for it. So does what came back to it.
 2. Resting key number k begins at the workload's write number 2 * k * k. So some begin at any time of a run, however
    long it is, and there are not too many in the end: each is polled and read through every node.
-3. A key gets 1 to 5 operations, up to `APART` writes of the workload apart unless it asks for other gaps. A seed decides.
+3. A key gets 1 to 5 operations, up to `APART` writes of the workload apart unless it asks for other gaps. A seed
+   decides.
 """
 
 from __future__ import annotations

@@ -49,7 +49,7 @@ FAULT_SETS = (
 NODES = (3, 5, 7, 9)
 RATES = (20.0, 50.0, 100.0, 200.0)
 CONCURRENCIES = (2, 5, 10, 20)
-KEYS = ("3", "60", "3", "1", "60", "300")
+KEYS = ("3", "60", "60", "1", "3", "300")
 INTERVALS_S = (0.25, 0.5, 1.0, 2.0, 4.0)
 """From one strike to the next: about log-uniform."""
 

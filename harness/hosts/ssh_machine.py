@@ -209,9 +209,7 @@ class SshMachine:
 
     async def marked(self, marks: Collection[str]) -> str:
         """Refused: over SSH it is heard of too late. So containers lack the ability "marks"."""
-        raise EnvironmentFailure(
-            f"{self.name} can't be heard in time; run that fault with --env sim"
-        )
+        raise EnvironmentFailure(f"{self.name} can't be heard in time; run that fault with --env sim")
 
     async def running(self) -> bool:
         """Whether the program's process exists now; a paused one does."""

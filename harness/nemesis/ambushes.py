@@ -61,7 +61,11 @@ def turn_of(number: int, seed: int, turn: int) -> int:
 
 @dataclass
 class _Ambush:
-    """A strike that stands. over: it is to end. marked: the first mark came. blows: how many fell after marks. died: nodes that ended by themselves."""
+    """A strike that stands.
+
+    over: it is to end. marked: the first mark came. blows: how many fell after marks. died: nodes that ended by
+    themselves meanwhile.
+    """
 
     over: asyncio.Event = field(default_factory=asyncio.Event)
     blows: int = 0
@@ -185,6 +189,7 @@ FAMILIES = (
         nemesis=Ambusher,
         stop="end-ambush",
         shortest_s=4.0,
+        longest_s=5.0,
         destroys=lambda how: how["wiped"],
     ),
 )

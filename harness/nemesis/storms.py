@@ -4,9 +4,9 @@
    half a second: they may not have answered yet when the next one comes. That finds what a start does wrong.
 2. A rolling restart takes one node down after the other, and the next one only once the one before answers again, as
    people roll out a new version.
-3. An absence takes a minority down for as long as there is time. Some seconds later others lose their disks, and again
-   just before they come back: as many as the system can do without. What these had kept for the absent is gone then, who
-   have to get what they missed from those that are left.
+3. An absence takes one node down for as long as there is time. Some seconds later others lose their disks, and again
+   just before it comes back: as many as the system can do without. What they had kept for the node is gone then, and it
+   has to get what it missed from those that are left.
 4. The first blow is the strike's start, and took effect if the processes are gone. The others follow while the strike
    stands, and its stop waits for the last of them. It took effect if all of them were struck and all nodes answer.
 5. A program that could not be started, or ended by itself between two blows, has died (`died`).
@@ -22,15 +22,15 @@ from typing import Any
 from splitbrain.harness.environment import Environment, EnvironmentFailure
 from splitbrain.harness.nemesis.fault_family import FaultFamily, observed, processes_of
 from splitbrain.harness.nemesis.processes import Killer, Terminator, answering, died_by_themselves, each
+from splitbrain.harness.nemesis.strike import Hold
 from splitbrain.harness.nemesis.targets import Targets, in_turn
 from splitbrain.harness.operation import Invocation
-from splitbrain.harness.nemesis.strike import Hold
-from splitbrain.harness.seeds import draw, log_uniform, shuffled, split
+from splitbrain.harness.seeds import choose, draw, log_uniform, shuffled, split
 from splitbrain.harness.system import System
 
 BLOWS = 10
 UP_S = (0.005, 0.5)
-WIPED_AFTER_S = (1.0, 15.0)
+WIPED_AFTER_S = (3.0, 12.0)
 STORM_KINDS = ("one", "minority", "majority", "all")
 
 
@@ -52,8 +52,7 @@ def _aim_absence(targets: Targets, seed: int, turn: int) -> Mapping[str, Any]:
     others = [node for node in targets.nodes if node not in targets.expendable]
     rng = draw(split(seed, turn))
     after_s = round(log_uniform(rng, *WIPED_AFTER_S), 3)
-    absent = sorted(shuffled(rng, others)[: targets.count("minority", rng)])
-    return {"nodes": absent, "wiped": list(targets.expendable), "after_s": after_s}
+    return {"nodes": [choose(rng, others)], "wiped": list(targets.expendable), "after_s": after_s}
 
 
 def _held_by_absence(how: Mapping[str, Any]) -> list[Hold]:
@@ -178,7 +177,7 @@ class Roller:
 
 
 class Absentee(Killer):
-    """Keeps nodes away while others lose their disks."""
+    """Keeps a node away while others lose their disks."""
 
     def __init__(self, environment: Environment, system: System) -> None:
         super().__init__(environment, system)
@@ -229,7 +228,7 @@ FAMILIES = (
     ),
     FaultFamily(
         name="absence",
-        summary="take a minority down for long, and wipe the disks of others before they come back",
+        summary="take one node down for long, and wipe the disks of others before it comes back",
         requires=frozenset({"kill", "wipe"}),
         aim=_aim_absence,
         holds=_held_by_absence,

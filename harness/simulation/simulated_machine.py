@@ -152,7 +152,7 @@ class SimulatedMachine:
         return self._awaited.keys()
 
     def mark(self, mark: str) -> None:
-        """The process does what it calls so. Whoever waits for it goes on at this moment, once this callback is over."""
+        """The process does what is called so. Whoever waits goes on at this moment, once this callback is over."""
         for waiting in self._awaited.pop(mark, ()):
             if not waiting.done():
                 waiting.set_result(mark)

@@ -44,6 +44,7 @@ SPACE: Sequence[Sequence[Mapping[str, str]]] = (
 
 MARKS = (
     ("hints_kept", "hints_delivered"),
+    ("hints_kept",),
     ("puts_begun",),
     ("read_repairs", "keys_moved", "tokens_given", "keys_received"),
 )
