@@ -7,8 +7,7 @@
    mark, up to `BLOWS` of them while the strike stands. It hits the node that made the mark, all others, or all. After
    one mark of several, the others are waited for: what comes often must not take all blows.
 3. Nodes that were hit are started again after a few milliseconds to seconds. Marks of others are heard meanwhile.
-4. A blow with a wipe hits only nodes that the system can do without, and only after marks of their own.
-5. A program that could not be started between two blows, or ended by itself, has died (`died`).
+4. A program that could not be started between two blows, or ended by itself, has died (`died`).
 """
 
 from __future__ import annotations
@@ -34,21 +33,19 @@ FIRST_S = 2.5
 """How long the first node waits for a mark: long enough for others to do without it."""
 DOWN_S = (0.005, 1.0)
 WHOM = ("it", "others", "all")
-SHAPES = ("kill", "power-cut", "wipe")
+SHAPES = ("kill", "power-cut")
 
 
 def _aim(targets: Targets, seed: int, turn: int) -> Mapping[str, Any]:
     if not targets.marks:
         raise ValueError("ambush needs a system that says what its nodes do (`marks`); leave that fault out")
     rng = draw(split(seed, turn))
-    shape = in_turn(SHAPES if targets.expendable else SHAPES[:-1], seed, turn)
     return {
-        "shape": shape,
+        "shape": in_turn(SHAPES, seed, turn),
         "first": choose(rng, targets.nodes),
         "marks": list(targets.marks[turn_of(len(targets.marks), split(seed, "marks"), turn)]),
-        "whom": ["it" if shape == "wipe" else choose(rng, WHOM) for _ in range(BLOWS)],
+        "whom": [choose(rng, WHOM) for _ in range(BLOWS)],
         "nodes": sorted(targets.nodes),
-        "wiped": list(targets.expendable) if shape == "wipe" else [],
         "after_s": [round(log_uniform(rng, *AFTER_S), 5) for _ in range(BLOWS)],
         "down_s": [round(log_uniform(rng, *DOWN_S), 3) for _ in range(BLOWS)],
     }
@@ -88,7 +85,7 @@ class Ambusher:
             return await self._end(invocation)
         ambush = self._standing[how["strike"]] = _Ambush()
         first = [node for node in (how["first"], *how["nodes"]) if node in self._environment.members][:1]
-        left = await self._down(ambush, first, wipes=False, cuts=how["shape"] == "power-cut")
+        left = await self._down(ambush, first, cuts=how["shape"] == "power-cut")
         ambush.tasks = [
             asyncio.create_task(self._first_up(ambush, first, how["down_s"][-1])),
             asyncio.create_task(self._go_on(ambush, how)),
@@ -116,11 +113,10 @@ class Ambusher:
 
     async def _go_on(self, ambush: _Ambush, how: Mapping[str, Any]) -> None:
         """The blows that follow marks."""
-        wipes, cuts = how["shape"] == "wipe", how["shape"] == "power-cut"
         last = ""
         for after_s, down_s, whom in zip(how["after_s"], how["down_s"], how["whom"], strict=True):
             marks = [mark for mark in how["marks"] if mark != last] or how["marks"]
-            found = await self._marked(ambush, how["wiped"] or how["nodes"], marks)
+            found = await self._marked(ambush, how["nodes"], marks)
             if found is None:
                 return
             who, last = found
@@ -129,7 +125,7 @@ class Ambusher:
             others = [node for node in how["nodes"] if node != who and node in self._environment.members]
             victims = {"it": [who], "others": others, "all": sorted([who, *others])}[whom]
             ambush.blows += 1
-            await self._down(ambush, victims, wipes=wipes, cuts=cuts)
+            await self._down(ambush, victims, cuts=how["shape"] == "power-cut")
             ambush.tasks.append(asyncio.create_task(self._up(ambush, victims, down_s)))
 
     async def _marked(self, ambush: _Ambush, nodes: Collection[str], marks: Sequence[str]) -> tuple[str, str] | None:
@@ -144,14 +140,12 @@ class Ambusher:
                 task.cancel()
         return None if over in done else next((node, task.result()) for task, node in asked.items() if task in done)
 
-    async def _down(self, ambush: _Ambush, nodes: Collection[str], *, wipes: bool, cuts: bool) -> list[str]:
+    async def _down(self, ambush: _Ambush, nodes: Collection[str], *, cuts: bool) -> list[str]:
         """A blow. Returns the nodes on which the process is still there."""
         machines = self._environment.machines
         gone = [node for node in nodes if not await machines[node].running()]
         ambush.died.update(await died_by_themselves(self._environment, gone))
         await each(machines[node].power_cut() if cuts else machines[node].kill() for node in nodes)
-        if wipes:
-            await each(machines[node].wipe() for node in nodes)
         return [node for node in nodes if await machines[node].running()]
 
     async def _first_up(self, ambush: _Ambush, nodes: Collection[str], down_s: float) -> None:
@@ -182,7 +176,7 @@ FAMILIES = (
     FaultFamily(
         name="ambush",
         summary="wait until a node does something, such as keep a hint, and take nodes down within milliseconds",
-        requires=frozenset({"marks", "kill", "power-cut", "wipe"}),
+        requires=frozenset({"marks", "kill", "power-cut"}),
         aim=_aim,
         holds=processes_of,
         healed=3,
@@ -190,6 +184,5 @@ FAMILIES = (
         stop="end-ambush",
         shortest_s=4.0,
         longest_s=5.0,
-        destroys=lambda how: how["wiped"],
     ),
 )

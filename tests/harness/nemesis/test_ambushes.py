@@ -24,7 +24,6 @@ AMBUSH: dict[str, Any] = {
     "marks": ["kept", "delivered"],
     "whom": ["it"] * BLOWS,
     "nodes": list(NODES),
-    "wiped": [],
     "after_s": [0.001] * BLOWS,
     "down_s": [0.1] * BLOWS,
 }
@@ -93,25 +92,6 @@ def test_after_one_mark_of_several_the_others_are_waited_for() -> None:
     with_nemesis("ambush", scenario)
 
 
-def test_an_ambush_that_wipes_hears_only_nodes_that_may_lose_their_disks() -> None:
-    async def scenario(s: Striking) -> None:
-        s.write("n2", "n3")
-        how = {**AMBUSH, "shape": "wipe", "wiped": ["n2"]}
-        await s.start(**how)
-        await asyncio.sleep(0.5)
-        make(s, "kept", "n3")
-        await asyncio.sleep(0.01)
-        assert "n3" in await up(s)
-        make(s, "kept", "n2")
-        await asyncio.sleep(0.01)
-        assert "n2" not in await up(s)
-        assert s.environment.machines["n2"].disk.get("counter", b"n") is None
-        assert s.environment.machines["n3"].disk.get("counter", b"n") is not None
-        await s.stop(**how)
-
-    with_nemesis("ambush", scenario)
-
-
 def test_an_ambush_whose_first_blow_misses_was_without_effect() -> None:
     async def scenario(s: Striking) -> None:
         async def do_nothing() -> None: ...
@@ -147,14 +127,13 @@ def test_the_stop_without_a_strike_ends_every_ambush() -> None:
     with_nemesis("ambush", scenario)
 
 
-def test_ambushes_wait_for_every_group_of_marks_and_destroy_only_what_can_be_done_without() -> None:
+def test_ambushes_wait_for_every_group_of_marks_and_destroy_nothing() -> None:
     family = families()["ambush"]
     aims: list[Mapping[str, Any]] = [family.aim(MARKED, 3, turn) for turn in range(40)]
     assert {tuple(how["marks"]) for how in aims} == set(MARKED.marks)
-    assert {how["shape"] for how in aims} == {"kill", "power-cut", "wipe"}
-    assert {tuple(family.destroys(how)) for how in aims} == {(), TARGETS.expendable}
-    frugal = replace(MARKED, expendable=())
-    assert {family.aim(frugal, 3, turn)["shape"] for turn in range(40)} == {"kill", "power-cut"}
+    assert {how["shape"] for how in aims} == {"kill", "power-cut"}
+    assert {whom for how in aims for whom in how["whom"]} == {"it", "others", "all"}
+    assert not any(family.destroys(how) for how in aims)
 
 
 def test_a_system_that_makes_no_marks_is_refused() -> None:
