@@ -268,6 +268,9 @@ class Machine(Protocol):
         "" if nothing is stored.
         """
 
+    async def marked(self, marks: Collection[str]) -> str:
+        """Wait until the program makes one of these marks (`system.Marking`), from now on. Returns which."""
+
     async def running(self) -> bool:
         """Whether the program's process exists; a paused one does."""
 
@@ -288,7 +291,7 @@ ABILITIES = frozenset(
         *("kill", "terminate", "pause"),
         *("clock", "monotonic-clock"),
         *("power-cut", "torn-write", "wipe", "full-disk", "failing-disk", "stalled-disk", "flip-bit"),
-        "spares",
+        *("marks", "spares"),
     }
 )
 """What an environment may be able to do."""

@@ -228,6 +228,19 @@ class Prescribing(Protocol):
         """
 
 
+@runtime_checkable
+class Marking(Protocol):
+    """A system whose nodes let on what they do, so that a fault can strike at that very moment."""
+
+    @property
+    def marks(self) -> Sequence[Sequence[str]]:
+        """Groups of marks, each of which a strike waits for together.
+
+        A mark is what a simulated process names when it does something (`SimulatedMachine.mark`), or a text in a line
+        of its log.
+        """
+
+
 def defects_of(system: System) -> Mapping[str, Mutant]:
     """The mistakes that a system publishes, by name; none where it has no attribute `defects`."""
     found: Mapping[str, Mutant] = getattr(system, "defects", {})

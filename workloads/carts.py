@@ -26,6 +26,10 @@ from splitbrain.harness.workload import Plan, ReplicaAnswer, Schema, Workload
 from splitbrain.workloads.resting_keys import Use, resting_keys, uses
 
 ITEMS = ("bread", "eggs", "figs", "milk", "rice", "salt", "tea", "yeast")
+FEW = 2
+"""Items of a resting cart: half of the adds are of what is in it already."""
+APART = 300
+"""Changes from one of a resting cart to its next, at most: so many carts are begun and not yet at rest at any time."""
 OPERATIONS = ("add", "add", "add", "add", "add", "add", "add", "remove", "remove", "checkout")
 Items = frozenset[str]
 SCHEMAS = (
@@ -91,13 +95,14 @@ def _change(number: int, busy: list[str], resting: Mapping[int, Use], seed: int)
     if use is None:
         key = busy[number % len(busy)]
     else:
+        item = choose(rng, ITEMS[:FEW])
         key, f = use.key, "checkout" if use.begun and not use.left and rng.random() < 0.6 else f
     return Invocation(f, None if f == "checkout" else item, key)
 
 
 def _generator(plan: Plan) -> Generator:
     busy, keys = plan.keys("cart"), _keys(plan)
-    resting, seed = uses(keys[len(busy) :], seed=split(plan.seed, "resting")), split(plan.seed, "changes")
+    resting, seed = uses(keys[len(busy) :], seed=split(plan.seed, "resting"), apart=APART), split(plan.seed, "changes")
     changes = numbered(lambda number: _change(number, busy, resting, seed))
     reads = numbered(lambda number: Invocation("read", key=keys[number % len(keys)]))
     return mix(plan.seed, (7, changes), (2, reads), (1, replica_polls(plan, keys)))

@@ -4,7 +4,8 @@
    stays lost until the final reads ask for it. So does what came back to it.
 2. Resting key number k begins at the workload's write number 2 * k * k. So some begin at any time of a run, however
    long it is, and there are not too many in the end: each is polled and read through every node.
-3. A key gets 1 to 5 operations, up to `APART` writes of the workload apart. A seed decides.
+3. A key gets 1 to 5 operations, up to `APART` writes of the workload apart unless it asks for other gaps. A seed
+   decides.
 """
 
 from __future__ import annotations
@@ -32,8 +33,8 @@ def resting_keys(prefix: str, count: int) -> list[str]:
     return [f"{prefix}-rest-{number}" for number in range(count)]
 
 
-def uses(keys: Sequence[str], *, seed: int) -> Mapping[int, Use]:
-    """What the workload's writes do for resting keys, by the number of the write. O(keys)."""
+def uses(keys: Sequence[str], *, seed: int, apart: int = APART) -> Mapping[int, Use]:
+    """What the workload's writes do for resting keys, by the number of the write. apart: at most, of a key. O(keys)."""
     found: dict[int, Use] = {}
     for number, key in enumerate(keys):
         rng = draw(split(seed, key))
@@ -42,5 +43,5 @@ def uses(keys: Sequence[str], *, seed: int) -> Mapping[int, Use]:
             while at in found:
                 at += 1
             found[at] = Use(key, begun, count - 1 - begun)
-            at += 1 + int(rng.random() * APART)
+            at += 1 + int(rng.random() * apart)
     return found

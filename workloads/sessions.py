@@ -28,7 +28,7 @@ SCHEMAS = (
     Schema("replica", invoked=None, ok=ReplicaAnswer),
 )
 STRICT = {"sloppy": "false", "read_repair": "blocking", "n": "3", "r": "2", "w": "2"}
-LOSING = ("wipe", "bit-flip")
+LOSING = ("wipe", "bit-flip", "absence")
 """Families of faults that take what a replica had stored."""
 
 

@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 TIME_LIMIT_S = 10.0
 """The load of a run, in seconds. Half of it is struck, and the rest is quiet."""
@@ -15,25 +16,40 @@ TIME_LIMIT_S = 10.0
 INTERVAL_S = 0.5
 """From one strike to the next, on average."""
 
-FIRST = ("registers", "sets", "registers", "staleness", "registers", "carts", "sessions")
+FIRST = ("registers", "sets", "registers", "carts", "registers", "staleness", "registers", "sessions", "registers")
 """Workloads that are dealt first, some of them more than once a turn: those that see most kinds of mistakes."""
 
-FAULT_SETS: Sequence[tuple[str, ...]] = (
-    ("partition", "kill"),
-    ("wipe", "kill", "one-way"),
-    ("storm", "packets"),
-    ("membership", "partition", "terminate"),
-    ("power-cut", "wipe", "clock"),
-    ("partition", "flapping", "pause"),
-    ("wipe", "rolling-restart", "clients"),
-    ("bit-flip", "stalled-disk", "bridge"),
-    ("full-disk", "failing-disk", "timers"),
+
+@dataclass(frozen=True)
+class FaultSet:
+    """Families that strike in one run. time_limit_s: of its load, in seconds; None for the campaign's own. rate:
+    operations a second.
+    """
+
+    families: tuple[str, ...]
+    time_limit_s: float | None = None
+    rate: float = 100.0
+
+
+FAULT_SETS = (
+    FaultSet(("partition", "kill")),
+    FaultSet(("storm", "ambush", "packets")),
+    FaultSet(("ambush",), 20.0),
+    FaultSet(("wipe", "one-way", "bridge", "stalled-disk")),
+    FaultSet(("membership", "partition", "terminate")),
+    FaultSet(("partition", "flapping", "pause", "rolling-restart")),
+    FaultSet(("full-disk", "timers", "clients"), 20.0),
+    FaultSet(("partition", "kill", "failing-disk")),
+    # Some things a system does only once a node was away for longer than a message may be under way. Few operations
+    # make that affordable.
+    FaultSet(("absence",), 75.0, 60.0),
+    FaultSet(("power-cut", "ambush", "wipe", "bit-flip", "clock")),
 )
 
 NODES = (3, 5, 7, 9)
 RATES = (20.0, 50.0, 100.0, 200.0)
 CONCURRENCIES = (2, 5, 10, 20)
-KEYS = ("3", "60", "300", "1")
+KEYS = ("3", "60", "60", "1", "3", "300")
 INTERVALS_S = (0.25, 0.5, 1.0, 2.0, 4.0)
 """From one strike to the next: about log-uniform."""
 

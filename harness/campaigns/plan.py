@@ -53,8 +53,15 @@ class CampaignPlan:
         plain = self._plain(self._dealt[index % len(self._dealt)], split(split(self.seed, "campaign"), index))
         if self.swarm:
             return self._swarmed(plain, draw(split(split(self.seed, "swarm"), index)))
-        faults = self._sets[(index + index // lcm(len(self._dealt), len(self._sets))) % len(self._sets)]
-        experiment = replace(plain, faults=faults, fault_interval_s=dealing.INTERVAL_S if faults else None)
+        chosen = self._sets[(index + index // lcm(len(self._dealt), len(self._sets))) % len(self._sets)]
+        faults = chosen.families
+        experiment = replace(
+            plain,
+            faults=faults,
+            fault_interval_s=dealing.INTERVAL_S if faults else None,
+            time_limit_s=chosen.time_limit_s or self.time_limit_s,
+            rate=chosen.rate,
+        )
         # A turn through the fault sets with the settings as they are, and one with settings that are drawn.
         turn, place = divmod(index, len(self._sets))
         if turn % 2 == 0:
@@ -95,13 +102,13 @@ class CampaignPlan:
         return dealing.dealt(served)
 
     @cached_property
-    def _sets(self) -> tuple[tuple[str, ...], ...]:
+    def _sets(self) -> tuple[dealing.FaultSet, ...]:
         """The fault sets of the default plan, without what can't be."""
         if self.faults != ANY:
-            return (self.faults,)
+            return (dealing.FaultSet(self.faults),)
         plain = self._plain(self._dealt[0], 0)
-        kept = [self._possible(replace(plain, faults=()), some) for some in dealing.FAULT_SETS]
-        return tuple(dict.fromkeys(some for some in kept if some)) or ((),)
+        kept = [replace(some, families=self._possible(plain, some.families)) for some in dealing.FAULT_SETS]
+        return tuple(dict.fromkeys(some for some in kept if some.families)) or (dealing.FaultSet(()),)
 
     def _plain(self, name: str, seed: int) -> Experiment:
         """Without faults. seed: of 64 bits; 32 of them are enough, and people can copy those."""
@@ -155,8 +162,8 @@ class CampaignPlan:
                 choices = [*dimension[dealt % len(dimension) :], *dimension[: dealt % len(dimension)]]
             # The first that so few nodes can carry.
             for settings in choices:
-                if self._configurable({**drawn, **settings, **self.config}, experiment.nodes):
-                    drawn |= settings
+                if self._configurable({**settings, **drawn, **self.config}, experiment.nodes):
+                    drawn = {**settings, **drawn}  # What matters more was chosen before.
                     break
         free = {key: value for key, value in drawn.items() if key not in chosen.settings}
         return replace(experiment, config={**free, **experiment.config})

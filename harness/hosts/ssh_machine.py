@@ -18,7 +18,7 @@ import io
 import shlex
 import signal
 import tarfile
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 
 from splitbrain.harness.environment import (
     ClockSetting,
@@ -240,6 +240,10 @@ class SshMachine:
             f"dd of={path} bs=1 seek={at} conv=notrunc status=none"
         )
         return f"{name}, byte {at}, bit {bit}"
+
+    async def marked(self, marks: Collection[str]) -> str:
+        """Refused: over SSH it is heard of too late. So containers lack the ability "marks"."""
+        raise EnvironmentFailure(f"{self.name} can't be heard in time; run that fault with --env sim")
 
     async def running(self) -> bool:
         """Whether the program's process exists now; a paused one does."""

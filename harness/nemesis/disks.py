@@ -6,7 +6,8 @@
 2. A disk is seen to be full if it has no byte left or refused a write, to fail if it refused a write, to stall if it
    held up a sync. All must be full, and one of those that fail or stall be seen to, within `PATIENCE_S`; those that
    nobody wrote to are named (`untouched`). A program may end because of its disk: that is the strike's doing, said in
-   the evidence of the stop (`ended`), which starts it again.
+   the evidence of the stop (`ended`), which starts it again. Half of the full disks get room only once their programs
+   were killed, as by somebody who restarts what does not work (`restarts`).
 3. A flipped bit or a wiped disk takes the copies that a node held, while it does not run. Only nodes that the system
    can do without are struck, the same ones throughout a run.
 4. A stop took effect if all nodes answer that should.
@@ -114,6 +115,9 @@ class DiskSetter:
         gone = [node for node in nodes if not await machines[node].running()]
         if gone:
             more["ended"] = gone
+        if invocation.value.get("restarts"):
+            await each(machines[node].kill() for node in nodes)
+            gone = nodes
         await each(machines[node].set_disk(DiskCondition()) for node in nodes)
         await each(self._system.start(self._environment, machines[node]) for node in gone)
         # Those that still run must answer too: what a full or slow disk did to them is over.
@@ -169,7 +173,10 @@ def _aim_condition(
     turn: int,
 ) -> Mapping[str, Any]:
     rng, how = _struck(targets, seed, turn, kinds)
-    return {**how, "condition": dict(condition(rng))}
+    how["condition"] = dict(condition(rng))
+    if how["condition"].get("full"):
+        how["restarts"] = rng.random() < 0.5
+    return how
 
 
 def _aim_expendable(name: str, targets: Targets, seed: int, turn: int) -> Mapping[str, Any]:

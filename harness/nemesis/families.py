@@ -12,6 +12,7 @@ from functools import cache
 from importlib.metadata import entry_points
 
 from splitbrain.harness.nemesis import (
+    ambushes,
     clocks,
     disks,
     flapping,
@@ -35,7 +36,7 @@ GROUP = "splitbrain.faults"
 @cache
 def families() -> Mapping[str, FaultFamily]:
     """The families by name."""
-    modules = (partitions, flapping, packets, processes, storms, clocks, disks, membership)
+    modules = (partitions, flapping, packets, processes, storms, ambushes, clocks, disks, membership)
     ours = {family.name: family for module in modules for family in module.FAMILIES}
     theirs = [entry for entry in entry_points(group=GROUP) if entry.name not in ours]
     return {**ours, **{entry.name: entry.load() for entry in theirs}}

@@ -26,7 +26,7 @@ from splitbrain.harness.seeds import draw, log_uniform, shuffled, split
 LEAST_S = 0.5
 """The shortest quiet time or hold of the first round: a shorter fault fits between two retransmissions."""
 TURN_S = 10.0
-"""How long a family's turn in the first round is at most, in seconds, without its commands."""
+"""How long a family's turn in the first round is at most, in seconds, unless its strikes may take longer."""
 QUIET_S = 5.0
 """How long the load goes on after the last heal, at least."""
 QUIET_SHARE = 0.2
@@ -115,11 +115,12 @@ class Schedule:
             at_s = 0.0
             for family in chain:
                 rng = draw(split(split(self.seed, "first"), family.name))
-                share_s = min(spare_s / len(chain), TURN_S)
+                share_s = min(spare_s / len(chain), max(TURN_S, family.longest_s))
                 # Chains begin apart, so that what one starts does not end what another does.
                 quiet_s = LEAST_S + share_s * rng.random() / (2 if number else 4)
                 longest_s = max(LEAST_S, family.shortest_s) + share_s - (quiet_s - LEAST_S)
-                hold_s = log_uniform(rng, max(LEAST_S, family.shortest_s), min(family.longest_s, longest_s))
+                longest_s = min(family.longest_s, longest_s)
+                hold_s = longest_s if family.lasts else log_uniform(rng, max(LEAST_S, family.shortest_s), longest_s)
                 self._add(family, at_s + quiet_s, hold_s)
                 at_s += quiet_s + hold_s + self._overhead_s(family)
             over_s = max(over_s, at_s)

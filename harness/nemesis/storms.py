@@ -1,12 +1,15 @@
-"""Storms and rolling restarts: strikes of many blows.
+"""Storms, rolling restarts and absences: strikes of many blows.
 
 1. A storm takes several nodes down at once, again and again. Between two blows they are up for a few milliseconds to
    half a second: they may not have answered yet when the next one comes. That finds what a start does wrong.
 2. A rolling restart takes one node down after the other, and the next one only once the one before answers again, as
    people roll out a new version.
-3. The first blow is the strike's start, and took effect if the processes are gone. The others follow while the strike
+3. An absence takes one node down for as long as there is time. Some seconds later others lose their disks, and again
+   just before it comes back: as many as the system can do without. What they had kept for the node is gone then, and it
+   has to get what it missed from those that are left.
+4. The first blow is the strike's start, and took effect if the processes are gone. The others follow while the strike
    stands, and its stop waits for the last of them. It took effect if all of them were struck and all nodes answer.
-4. A program that could not be started, or ended by itself between two blows, has died (`died`).
+5. A program that could not be started, or ended by itself between two blows, has died (`died`).
 """
 
 from __future__ import annotations
@@ -19,13 +22,15 @@ from typing import Any
 from splitbrain.harness.environment import Environment, EnvironmentFailure
 from splitbrain.harness.nemesis.fault_family import FaultFamily, observed, processes_of
 from splitbrain.harness.nemesis.processes import Killer, Terminator, answering, died_by_themselves, each
+from splitbrain.harness.nemesis.strike import Hold
 from splitbrain.harness.nemesis.targets import Targets, in_turn
 from splitbrain.harness.operation import Invocation
-from splitbrain.harness.seeds import draw, log_uniform, shuffled, split
+from splitbrain.harness.seeds import choose, draw, log_uniform, shuffled, split
 from splitbrain.harness.system import System
 
 BLOWS = 10
 UP_S = (0.005, 0.5)
+WIPED_AFTER_S = (3.0, 12.0)
 STORM_KINDS = ("one", "minority", "majority", "all")
 
 
@@ -39,6 +44,19 @@ def _aim_storm(targets: Targets, seed: int, turn: int) -> Mapping[str, Any]:
 def _aim_rolling(targets: Targets, seed: int, turn: int) -> Mapping[str, Any]:
     rng = draw(split(seed, turn))
     return {"shape": in_turn(("terminate", "kill"), seed, turn), "nodes": shuffled(rng, targets.nodes)}
+
+
+def _aim_absence(targets: Targets, seed: int, turn: int) -> Mapping[str, Any]:
+    if not targets.expendable:
+        raise ValueError("absence destroys what nodes hold, and the system tolerates that of none; leave it out")
+    others = [node for node in targets.nodes if node not in targets.expendable]
+    rng = draw(split(seed, turn))
+    after_s = round(log_uniform(rng, *WIPED_AFTER_S), 3)
+    return {"nodes": [choose(rng, others)], "wiped": list(targets.expendable), "after_s": after_s}
+
+
+def _held_by_absence(how: Mapping[str, Any]) -> list[Hold]:
+    return [("process", node) for node in (*how["nodes"], *how["wiped"])]
 
 
 class Storm:
@@ -158,6 +176,43 @@ class Roller:
         return await taker(self._environment, self._system).take_down([node])
 
 
+class Absentee(Killer):
+    """Keeps a node away while others lose their disks."""
+
+    def __init__(self, environment: Environment, system: System) -> None:
+        super().__init__(environment, system)
+        self._standing: dict[int, tuple[asyncio.Event, asyncio.Task[None]]] = {}
+
+    async def invoke(self, invocation: Invocation) -> Mapping[str, Any]:
+        how = invocation.value
+        if how["phase"] == "start":
+            over = asyncio.Event()
+            self._standing[how["strike"]] = (over, asyncio.create_task(self._wipe_later(how, over)))
+            return await super().invoke(invocation)
+        for number in [how["strike"]] if "strike" in how else list(self._standing):
+            if number in self._standing:
+                over, wiping = self._standing.pop(number)
+                over.set()
+                await wiping
+        if "strike" in how:
+            await self._wipe(how["wiped"])
+        return await super().invoke(invocation)
+
+    async def _wipe_later(self, how: Mapping[str, Any], over: asyncio.Event) -> None:
+        try:
+            async with asyncio.timeout(how["after_s"]):
+                await over.wait()
+        except TimeoutError:
+            await self._wipe(how["wiped"])
+
+    async def _wipe(self, nodes: Sequence[str]) -> None:
+        machines = self._environment.machines
+        for node in [node for node in nodes if node in self._environment.members]:
+            await machines[node].kill()
+            await machines[node].wipe()
+            await self._system.start(self._environment, machines[node])
+
+
 FAMILIES = (
     FaultFamily(
         name="storm",
@@ -170,6 +225,20 @@ FAMILIES = (
         shortest_s=1.0,
         # The blows that are still to come when the stop is due.
         silence_s=BLOWS * UP_S[1] / 2,
+    ),
+    FaultFamily(
+        name="absence",
+        summary="take one node down for long, and wipe the disks of others before it comes back",
+        requires=frozenset({"kill", "wipe"}),
+        aim=_aim_absence,
+        holds=_held_by_absence,
+        healed=3,
+        nemesis=Absentee,
+        stop="end-absence",
+        shortest_s=2.0,
+        longest_s=60.0,
+        lasts=True,
+        destroys=lambda how: how["wiped"],
     ),
     FaultFamily(
         name="rolling-restart",

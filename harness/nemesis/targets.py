@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from splitbrain.harness.seeds import choose, draw, shuffled, split
-from splitbrain.harness.system import Led, Partitioned, System, Tolerant
+from splitbrain.harness.system import Led, Marking, Partitioned, System, Tolerant
 
 LEADER = "leader"
 
@@ -18,7 +18,7 @@ class Targets:
 
     nodes: their names. spares: of further nodes, which are no members at first. primaries: sets of nodes that hold the
     same keys, if the system says so. expendable: nodes that may lose what they hold: as many as the system tolerates.
-    led: the system can say which node leads.
+    led: the system can say which node leads. marks: the system's (`system.Marking`).
     """
 
     nodes: tuple[str, ...]
@@ -26,6 +26,7 @@ class Targets:
     primaries: tuple[tuple[str, ...], ...] = ()
     expendable: tuple[str, ...] = ()
     led: bool = False
+    marks: tuple[tuple[str, ...], ...] = ()
 
     def kinds(self, *kinds: str) -> tuple[str, ...]:
         """These kinds, and those that this system has besides: `primaries` and `leader`."""
@@ -64,6 +65,7 @@ def targets(system: System, nodes: Sequence[str], spares: Sequence[str] = ()) ->
         tuple(tuple(some) for some in owned),
         tuple(nodes[: max(0, tolerated)]),
         isinstance(system, Led),
+        tuple(map(tuple, system.marks)) if isinstance(system, Marking) else (),
     )
 
 

@@ -17,7 +17,7 @@ import contextlib
 import os
 import shutil
 import signal
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -147,6 +147,10 @@ class ProcessMachine:
         if self._pipes is not None and not self.taken_down:
             self.ended = _how(await self._pipes.status())
         return False
+
+    async def marked(self, marks: Collection[str]) -> str:
+        """Refused, as the ability "marks" is missing here."""
+        raise EnvironmentFailure(f"{self.name} can't be heard in time; run that fault with --env sim")
 
     async def run(self, command: Sequence[str], *, user: str | None = None, timeout_s: float = 30.0) -> str:
         raise EnvironmentFailure(

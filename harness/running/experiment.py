@@ -28,7 +28,7 @@ from splitbrain.harness.running.environments import ENVIRONMENTS, EnvironmentKin
 from splitbrain.harness.running.simulable import unsimulated_program
 from splitbrain.harness.seeds import split
 from splitbrain.harness.suggestions import did_you_mean
-from splitbrain.harness.system import Elastic, Prescribing, Resident, System
+from splitbrain.harness.system import Elastic, Partitioned, Prescribing, Resident, System
 from splitbrain.harness.systems import DEFAULT as DEFAULT_SYSTEM
 from splitbrain.harness.workload import Plan, Workload
 
@@ -188,6 +188,7 @@ class Experiment:
             )
             chosen.generator(plan)
             self._check_operations(chosen)
+            chosen = replace(chosen, checkers=told(chosen.checkers, configured, self.names))
             for name, options in checks(chosen.checkers_under(plan.config), faults.names, self.fail_if).items():
                 find(name).accept(options)
         except ValueError as problem:
@@ -295,6 +296,14 @@ class Prepared:
     def title(self) -> str:
         named = self.experiment.workload
         return re.sub(r"[^\w-]+", "-", self.workload.name) if is_place(named) else named
+
+
+def told(
+    checkers: Mapping[str, Mapping[str, Any]], system: System, nodes: tuple[str, ...]
+) -> Mapping[str, Mapping[str, Any]]:
+    """The workload's checkers that can say something of this system: with one copy of a key, no two can converge."""
+    single = isinstance(system, Partitioned) and all(len(owners) == 1 for owners in system.owners(nodes))
+    return {name: options for name, options in checkers.items() if not (single and name == "convergence")}
 
 
 def checks(

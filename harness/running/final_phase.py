@@ -45,12 +45,12 @@ FINAL_READS = "final-reads"
 READ_ROUNDS = 5
 READ_PAUSE_S = 1.0
 """From one round of final reads to the next: a failure detector may need as long to trust a node again."""
-LONGEST_S = 2.0
+LONGEST_S = 4.0
 """From one round of polls to the next at most: anti-entropy's interval is the system's own, and not known here."""
 
 
 def poll_replicas(
-    keys: Sequence[str], nodes: Sequence[str], interval_s: float = 0.5, limit_s: float = 30.0
+    keys: Sequence[str], nodes: Sequence[str], interval_s: float = 0.5, limit_s: float = 100.0
 ) -> Generator:
     """Rounds of `replica` operations until the replicas have converged, or the time is over.
 

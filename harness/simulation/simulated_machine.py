@@ -14,10 +14,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import traceback
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from splitbrain.harness.environment import (
@@ -89,6 +90,8 @@ class SimulatedMachine:
         self._held: deque[tuple[Callback, tuple[Any, ...]]] = deque()
         self._buffered_bytes = 0
         self._endpoints: list[SimulatedEndpoint] = []
+        self._awaited: dict[str, list[asyncio.Future[str]]] = {}
+        """By mark, who waits for it."""
         self._log: list[str] = []
         self._log_name = "process"
         self.disk = MachineDisk(self, self._disk)
@@ -138,8 +141,21 @@ class SimulatedMachine:
         return endpoint
 
     def log(self, text: str) -> None:
-        """A line in the process's log."""
+        """A line in the process's log. It makes every mark that occurs in it."""
         self._log.append(f"{self._loop.time():12.6f} {text}\n")
+        for mark in [mark for mark in self._awaited if mark in text]:
+            self.mark(mark)
+
+    @property
+    def awaited(self) -> Collection[str]:
+        """Marks that somebody waits for at this moment: others need not be made."""
+        return self._awaited.keys()
+
+    def mark(self, mark: str) -> None:
+        """The process does what is called so. Whoever waits goes on at this moment, once this callback is over."""
+        for waiting in self._awaited.pop(mark, ()):
+            if not waiting.done():
+                waiting.set_result(mark)
 
     def exit(self, text: str) -> None:
         """The process ends, with this line in its log. Nothing more of it happens, so return at once."""
@@ -250,6 +266,18 @@ class SimulatedMachine:
         if self._process is not None:
             raise EnvironmentFailure(f"no bit on {self.name} can flip while {self._log_name} runs; kill it first")
         return self._disk.flip_bit(seed)
+
+    async def marked(self, marks: Collection[str]) -> str:
+        waiting: asyncio.Future[str] = self._loop.create_future()
+        for mark in marks:
+            self._awaited.setdefault(mark, []).append(waiting)
+        try:
+            return await waiting
+        finally:
+            for mark in marks:
+                others = [other for other in self._awaited.pop(mark, ()) if other is not waiting]
+                if others:
+                    self._awaited[mark] = others
 
     async def running(self) -> bool:
         return self._process is not None

@@ -49,6 +49,7 @@ class PutCoordinator:
     def start(self) -> None:
         """Make the version and store it here."""
         core, key, request = self._core, self._key, self._request
+        core.counters["puts_begun"] += 1
         if core.name in request.fanout.primaries or core.ownership.writable(key):
             replaced, before = None, core.replica.newest(DATA, key)
         else:

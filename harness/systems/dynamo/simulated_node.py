@@ -84,6 +84,8 @@ class SimulatedNode:
             bits=by_width(machine.rng),
             seeds=seeds,
         )
+        self._counters = self._node.inspect().core.counters
+        self._counted: dict[str, int] = {}
 
     def start(self) -> None:
         """Begin to serve."""
@@ -145,9 +147,21 @@ class SimulatedNode:
             return
         for action in actions:
             perform(action, self)
+        if self._machine.awaited:
+            self._mark()
+        else:
+            self._counted.clear()
         due = self._node.next_wake
         if due is not None and (self._due is None or due < self._due):
             if self._timer is not None:
                 self._timer.cancel()
             self._due = due
             self._timer = self._machine.call_at(due, self._wake)
+
+    def _mark(self) -> None:
+        """Make the marks that are counters, and have grown since the first event after somebody began to wait."""
+        for mark in list(self._machine.awaited):
+            count = self._counters[mark]
+            if count > self._counted.get(mark, count):
+                self._machine.mark(mark)
+            self._counted[mark] = count

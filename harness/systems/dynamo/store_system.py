@@ -1,7 +1,9 @@
 """The reference store as a system under test: `splitbrain-store` on real machines, its very core in simulation.
 
 1. The same `store.node.Node` and `store.client.Client` run in both; only the shells differ.
-2. One cluster key a run, made from its seed: good for a cluster that lives on loopback for a minute, nowhere else.
+2. A client talks to its node. With `failover` a put or delete that its node leaves unanswered goes on to the others,
+   under the same request id, as those of applications do. Reads and polls are of the node that was asked.
+3. One cluster key a run, made from its seed: good for a cluster that lives on loopback for a minute, nowhere else.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from splitbrain.harness.seeds import draw, split
 from splitbrain.harness.system import USER, Mutant, NodeImage, OperationFailed, ReplicaState, Siblings
 from splitbrain.harness.systems.dynamo.simulated_node import SimulatedNode
 from splitbrain.harness.systems.dynamo.store_image import image
-from splitbrain.harness.systems.dynamo.store_space import SPACE
+from splitbrain.harness.systems.dynamo.store_space import MARKS, SPACE
 from splitbrain.harness.systems.readiness import until_ready
 from splitbrain.store import Client, ClientCore, Config, Member, StoreError
 from splitbrain.store.actions import Instant
@@ -34,10 +36,11 @@ ENGINES = ("sqlite", "memory")
 
 @dataclass(frozen=True)
 class Dynamo:
-    """The store, configured. seed: of the run, for the cluster's key and the clients' request ids."""
+    """The store, configured. seed: of the run, for the cluster's key and the clients' request ids. failover: rule 2."""
 
     cluster: Config = field(default_factory=Config)
     engine: str = "sqlite"
+    failover: bool = False
     seed: int = 0
     name: str = "dynamo"
     interfaces: frozenset[str] = frozenset({"VersionedStore"})
@@ -45,7 +48,7 @@ class Dynamo:
 
     @property
     def config(self) -> Mapping[str, str]:
-        return {**self.cluster.settings(), "engine": self.engine}
+        return {**self.cluster.settings(), "engine": self.engine, "failover": str(self.failover).lower()}
 
     @property
     def defects(self) -> Mapping[str, Mutant]:
@@ -58,13 +61,21 @@ class Dynamo:
     def space(self) -> Sequence[Sequence[Mapping[str, str]]]:
         return SPACE
 
+    @property
+    def marks(self) -> Sequence[Sequence[str]]:
+        return MARKS
+
     def configure(self, config: Mapping[str, str], *, seed: int, nodes: int) -> Dynamo:
         settings = dict(config)
         engine = settings.pop("engine", self.engine)
         if engine not in ENGINES:
             raise ValueError(f"engine={engine}: give one of {', '.join(ENGINES)}")
+        failover = settings.pop("failover", str(self.failover).lower())
+        if failover not in ("true", "false"):
+            raise ValueError(f"failover={failover}: give true or false")
+        cluster = self.cluster.changed(settings).fits(nodes)
         return replace(
-            self, cluster=self.cluster.changed(settings).fits(nodes), engine=engine, seed=seed, connections=count()
+            self, cluster=cluster, engine=engine, failover=failover == "true", seed=seed, connections=count()
         )
 
     async def start(self, environment: Environment, machine: Machine) -> None:
@@ -86,14 +97,22 @@ class Dynamo:
         return True
 
     async def connect(self, environment: Environment, node: str) -> DynamoConnection:
+        client = await self._client(environment, [node], node)
+        if not self.failover:
+            return DynamoConnection(client, client)
+        others = [other for other in environment.members if other != node]
+        return DynamoConnection(client, await self._client(environment, [node, *others], f"{node} first"))
+
+    async def _client(self, environment: Environment, nodes: Sequence[str], whither: str) -> Client:
+        """A client that tries these nodes in turn. whither: names it among others of one process."""
         loop = asyncio.get_running_loop()
         number = next(self.connections)
         # On real machines the moment never comes again, and neither do incarnation ids: a second run with the same seed
         # must not look like a replay of the first. In simulation it must; and a process has one client for each node.
         whose = f"{USER.get() or number}" if environment.name == "sim" else f"{number} at {loop.time()!r}"
-        bits = draw(split(self.seed, f"client of {whose} for {node}")).getrandbits
+        bits = draw(split(self.seed, f"client of {whose} for {whither}")).getrandbits
         core = ClientCore(
-            [(environment.machines[node].host, PORT)],
+            [(environment.machines[node].host, PORT) for node in nodes],
             secret=self._secret,
             cluster=CLUSTER,
             bits=bits,
@@ -101,7 +120,7 @@ class Dynamo:
         )
         client = Client(core, lambda: Instant(loop.time(), 0))
         client.attach(await environment.endpoint(client.received))
-        return DynamoConnection(client)
+        return client
 
     def image(self) -> NodeImage:
         return image()
@@ -193,10 +212,11 @@ class Dynamo:
 
 
 class DynamoConnection:
-    """A client of the store, as workloads use it."""
+    """A client of the store, as workloads use it. writer: does the writes (rule 2)."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, writer: Client) -> None:
         self.client = client
+        self.writer = writer
 
     async def get(self, key: bytes) -> Siblings:
         try:
@@ -207,13 +227,13 @@ class DynamoConnection:
 
     async def put(self, key: bytes, value: bytes, context: bytes | None) -> bytes:
         try:
-            return await self.client.put(key, value, context)
+            return await self.writer.put(key, value, context)
         except StoreError as problem:
             raise _failed(problem) from None
 
     async def delete(self, key: bytes, context: bytes) -> bytes:
         try:
-            return await self.client.delete(key, context)
+            return await self.writer.delete(key, context)
         except StoreError as problem:
             raise _failed(problem) from None
 
@@ -229,6 +249,8 @@ class DynamoConnection:
 
     async def close(self) -> None:
         self.client.close()
+        if self.writer is not self.client:
+            self.writer.close()
 
 
 def _identify(version: Version) -> str:

@@ -34,7 +34,7 @@ def test_twenty_runs_meet_every_fault_set_and_every_workload_first_dealt() -> No
     experiments = [plan.experiment(index) for index in range(20)]
     known = set(catalogue())
     met = {family for experiment in experiments for family in experiment.faults}
-    assert met == {family for some in dealing.FAULT_SETS for family in some if family in known}
+    assert met == {family for some in dealing.FAULT_SETS for family in some.families if family in known}
     assert {experiment.workload for experiment in experiments} >= {"registers", "sets"}
 
 
@@ -107,3 +107,23 @@ def test_a_setting_of_one_workload_is_left_out_of_the_others() -> None:
     plan = CampaignPlan(workloads=("registers", "sets"), config={"resting": "7"})
     plan.check()
     assert [plan.experiment(index).config.get("resting") for index in range(2)] == ["7", None]
+
+
+def test_a_fault_set_may_need_a_longer_load_and_a_slower_one() -> None:
+    plan = CampaignPlan(time_limit_s=12.0)
+    long = {some.families: (some.time_limit_s, some.rate) for some in dealing.FAULT_SETS if some.time_limit_s}
+    dealt = [plan.experiment(index) for index in range(20)]
+    for experiment in dealt:
+        expected = long.get(experiment.faults, (12.0, 100.0))
+        assert (experiment.time_limit_s, experiment.rate) == expected
+    assert {experiment.faults for experiment in dealt} >= long.keys()
+
+
+def test_what_the_first_dimension_chooses_no_later_one_changes() -> None:
+    tested = CampaignPlan().tested
+    assert isinstance(tested, Configurable)
+    plan = CampaignPlan(workloads=("registers",))
+    turns = range(10, 20)
+    for index in turns:
+        first = tested.space[0][index % 10]
+        assert first.items() <= plan.experiment(index).config.items()

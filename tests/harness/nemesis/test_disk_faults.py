@@ -147,6 +147,19 @@ def test_the_last_stop_repairs_every_disk_that_was_struck() -> None:
     with_nemesis("full-disk", scenario)
 
 
+def test_a_full_disk_may_get_room_only_once_its_program_was_killed() -> None:
+    async def scenario(s: Striking) -> None:
+        how: dict[str, Any] = {"nodes": ["n2"], "condition": {"full": True}, "restarts": True}
+        await s.start(**how)
+        stopped = await s.stop(**how)
+        assert (stopped["effective"], stopped["stood"], "ended" in stopped) == (True, True, False)
+        assert (await s.environment.machines["n2"].logs())["echo.log"].count(b"killed") == 1
+
+    with_nemesis("full-disk", scenario)
+    assert {how["restarts"] for how in aims("full-disk")} == {True, False}
+    assert all("restarts" not in how for how in aims("stalled-disk"))
+
+
 def test_flipped_bits_are_in_what_was_stored_and_said_one_by_one() -> None:
     async def scenario(s: Striking) -> None:
         s.write("n1")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from splitbrain.harness.nemesis import clocks, disks, packets, storms
+from splitbrain.harness.nemesis import ambushes, clocks, disks, packets, storms
 from splitbrain.harness.running.experiment import Experiment
 from splitbrain.harness.running.run import run
 from splitbrain.harness.terminal import Progress
@@ -15,6 +15,7 @@ SETS = (
     ("packets", "clock", "power-cut", "stalled-disk"),
     ("timers", "full-disk", "rolling-restart"),
     ("failing-disk", "storm", "bit-flip", "wipe"),
+    ("ambush", "absence"),
 )
 
 
@@ -33,5 +34,5 @@ def test_a_seed_gives_one_history_byte_for_byte_in_which_each_family_took_effect
 
 
 def test_every_family_of_disks_clocks_packets_and_storms_is_run() -> None:
-    ours = {family.name for module in (packets, clocks, disks, storms) for family in module.FAMILIES}
+    ours = {family.name for module in (packets, clocks, disks, storms, ambushes) for family in module.FAMILIES}
     assert {name for names in SETS for name in names} == ours

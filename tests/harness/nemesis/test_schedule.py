@@ -11,7 +11,7 @@ from splitbrain.harness.nemesis.schedule import LEAST_S, QUIET_S, struck_s
 from splitbrain.harness.running.experiment import Experiment, UsageProblem
 
 NODES = ("n1", "n2", "n3", "n4", "n5")
-TARGETS = Targets(NODES, spares=("n6", "n7"), expendable=("n1",))
+TARGETS = Targets(NODES, spares=("n6", "n7"), expendable=("n1",), marks=(("kept",),))
 BUILT_IN = ("partition", "bridge", "one-way", "flapping", "clients", "kill", "terminate", "pause")
 CHOICES = [names for size in range(1, 5) for names in combinations(BUILT_IN, size)]
 

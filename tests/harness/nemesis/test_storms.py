@@ -8,6 +8,7 @@ import pytest
 
 from splitbrain.harness.environment import Program
 from splitbrain.harness.nemesis.families import families
+from splitbrain.harness.nemesis.targets import Targets
 from splitbrain.harness.simulation.simulated_machine import SimulatedMachine
 from tests.harness.nemesis.striking import NODES, Striking, aims, with_nemesis
 from tests.harness.simulation.echo import Echo
@@ -193,3 +194,48 @@ def test_strikes_hold_the_processes_they_take_down() -> None:
     rolls = aims("rolling-restart")
     assert all(sorted(how["nodes"]) == list(NODES) for how in rolls)
     assert {how["shape"] for how in rolls} == {"terminate", "kill"}
+
+
+ABSENCE: dict[str, Any] = {"nodes": ["n4"], "wiped": ["n1", "n2"], "after_s": 0.5}
+
+
+def test_while_a_node_is_absent_others_lose_their_disks_and_again_before_it_comes_back() -> None:
+    async def scenario(s: Striking) -> None:
+        machines = s.environment.machines
+        s.write("n1", "n3", "n4")
+        await asyncio.sleep(0.2)
+        assert await s.start(**ABSENCE) == {"effective": True, "detail": "process gone on n4"}
+        stored = machines["n1"].disk.get("counter", b"n")
+        await asyncio.sleep(0.6)
+        assert not await machines["n4"].running()
+        once = machines["n1"].disk.get("counter", b"n")
+        assert stored is not None and once is not None and once < stored
+        await asyncio.sleep(2.0)
+        grown = machines["n1"].disk.get("counter", b"n")
+        stopped = await s.stop(**ABSENCE)
+        assert (stopped["effective"], stopped["detail"], stopped["stood"]) == (True, "n4 answers again", True)
+        twice = machines["n1"].disk.get("counter", b"n")
+        assert twice is None or (grown is not None and twice < grown)
+        assert b"killed" not in (await machines["n3"].logs())["echo.log"]
+
+    with_nemesis("absence", scenario)
+
+
+def test_an_absence_that_is_soon_over_wipes_disks_once() -> None:
+    async def scenario(s: Striking) -> None:
+        await s.start(**ABSENCE)
+        await s.stop(**ABSENCE)
+        await asyncio.sleep(1.0)
+        assert (await s.environment.machines["n1"].logs())["echo.log"].count(b"killed") == 1
+        assert (await s.stop_all())["effective"] is True
+
+    with_nemesis("absence", scenario)
+
+
+def test_an_absence_never_destroys_more_than_can_be_done_without() -> None:
+    family = families()["absence"]
+    for how in aims("absence"):
+        assert family.destroys(how) == ["n1", "n2"]
+        assert not set(how["nodes"]) & {"n1", "n2"}
+    with pytest.raises(ValueError, match="the system tolerates that of none"):
+        family.aim(Targets(NODES), 1, 0)

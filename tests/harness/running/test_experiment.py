@@ -152,3 +152,10 @@ def test_help_names_every_door():
     shown = CliRunner().invoke(cli, ["--help"]).output
     for command in ("run", "check", "report", "clean", "list"):
         assert command in shown
+
+
+def test_with_one_copy_of_each_key_nothing_is_asked_to_converge() -> None:
+    one = Experiment(workload="registers", seed=1, config={"n": "1", "r": "1", "w": "1"}).prepare()
+    assert "convergence" not in one.workload.checkers
+    assert "lost-writes" in one.workload.checkers
+    assert "convergence" in Experiment(workload="registers", seed=1).prepare().workload.checkers

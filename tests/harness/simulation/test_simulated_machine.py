@@ -344,3 +344,30 @@ def test_a_process_may_end_by_itself_and_says_so() -> None:
 def test_a_simulation_on_a_real_loop_is_refused() -> None:
     with pytest.raises(EnvironmentFailure, match="run_simulated"):
         asyncio.run(SimulatedEnvironment(["n1"], seed=1).open(lambda text: None))
+
+
+def test_who_waits_for_a_mark_goes_on_at_the_moment_a_process_makes_it() -> None:
+    async def scenario(bench: Bench) -> None:
+        loop = asyncio.get_running_loop()
+        heard = asyncio.create_task(bench.machine.marked(["kept", "delivered"]))
+        await asyncio.sleep(0.25)
+        assert set(bench.machine.awaited) == {"kept", "delivered"}
+        bench.machine.mark("begun")
+        await asyncio.sleep(0)
+        assert not heard.done()
+        bench.machine.mark("delivered")
+        assert await heard == "delivered"
+        assert loop.time() == 0.25
+        assert not bench.machine.awaited
+
+    on_a_machine(scenario)
+
+
+def test_a_line_of_the_log_makes_the_mark_that_it_has() -> None:
+    async def scenario(bench: Bench) -> None:
+        heard = asyncio.create_task(bench.machine.marked(["became leader"]))
+        await asyncio.sleep(0)
+        bench.machine.log("term 3: n1 became leader of 5")
+        assert await heard == "became leader"
+
+    on_a_machine(scenario)
