@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from sys import getsizeof
 
@@ -71,12 +71,15 @@ class Expansion:
         self._earlier: dict[tuple[State, int], list[Rival]] = {}
         self._later: set[tuple[State, int]] = set()  # What came when there were enough to compare with.
         self._seen: dict[State, tuple[int, int]] = {}
-        self._pending: list[tuple[State, int, bool]] = []
+        self._pending: list[tuple[State, int, bool | None]] = []
 
-    def run(self, lacking: Sequence[tuple[State, int]], progress: Progress) -> None:
-        """Expand the configurations in which the call has not taken effect. May end with the budget spent."""
+    def run(self, lacking: Sequence[tuple[State, int]], progress: Progress) -> Iterator[None]:
+        """Expand the configurations in which the call has not taken effect. May end with the budget spent.
+
+        Yields now and then, so that something else can be done meanwhile.
+        """
         self._begin(lacking)
-        moves = self._moves()
+        moves = self.moves()
         if moves is None:
             return
         dependent = [alike for alike in moves if not alike.overwrites]
@@ -90,7 +93,39 @@ class Expansion:
                 if progress.stopped:
                     progress.explored += len(pending)
                     return
+                yield
         progress.add(len(pending), self._after)
+
+    def begin_with(self, state: State, done: int) -> None:
+        """Begin with one configuration, to be expanded by `one_more`."""
+        self._begin([(state, done)])
+        self._pending.append((state, done, True))
+        self._pass()
+
+    def one_more(self, moves: Sequence[Alike], *, eager: bool) -> tuple[State, int] | None | bool:
+        """Follow the configuration that came last by those moves, the last of which is followed first.
+
+        Returns a configuration in which the call has taken effect, if that came last; None if there is one more to be
+        followed; False if there is none left. eager: whether other calls may be tried before the one that returns.
+        """
+        if not self._pending:
+            return False
+        state, done, any_may = self._pending.pop()
+        if any_may is None:
+            return state, done
+        for alike in moves:
+            if any_may or not alike.overwrites:
+                self._follow(state, done, (alike,))
+                if eager:
+                    self._pass()
+        self._pass()
+        return None
+
+    def _pass(self) -> None:
+        """Put the configurations in which the call has taken effect last."""
+        for state, several in self._after.items():
+            self._pending += [(state, bits, None) for bits in sorted(several, reverse=True)]
+        self._after.clear()
 
     def _begin(self, lacking: Sequence[tuple[State, int]]) -> None:
         """Note the configurations to begin with; a call that commutes takes effect in each of them."""
@@ -100,7 +135,7 @@ class Expansion:
             for state, done in lacking:
                 self._take_effect(state, done | self._bit)
 
-    def _moves(self) -> Sequence[Alike] | None:
+    def moves(self) -> Sequence[Alike] | None:
         """The calls that may have to come before this one; None where it commutes with all that is open."""
         # Of calls that commute, like the returning one, none needs to come before it (rule 5).
         moves = [alike for alike in self._open.by_kind.values() if not self._alone or alike.kind != self._kind]

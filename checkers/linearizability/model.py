@@ -159,6 +159,14 @@ class Model:
         """
         return None
 
+    def easier(self, calls: Sequence[Call]) -> tuple[Model, Sequence[Call]] | None:
+        """The same question about another model, to be searched in place of this one; None if there is none.
+
+        Promises that these calls are linearizable if and only if those are, and so is every selection of them. Both
+        have the same invocations and returns, in the same order.
+        """
+        return None
+
     def describe(self, state: State) -> str:
         """The state in a sentence."""
         return literal(state)

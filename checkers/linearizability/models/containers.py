@@ -21,6 +21,7 @@ from typing import Any
 from splitbrain.checkers.histories.prose import listing, literal
 from splitbrain.checkers.linearizability.frozen_values import FALSE, TRUE
 from splitbrain.checkers.linearizability.model import Call, Finding, Model, State
+from splitbrain.checkers.linearizability.models.unordered_queues import UnorderedQueue, timed
 from splitbrain.checkers.linearizability.polynomial import grow_sets, priority_queues, queues, stacks
 
 _SHOWN = 20
@@ -149,6 +150,9 @@ class FifoQueue(_Sequential):
 
     def shortcut(self, calls: Sequence[Call]) -> Finding | None:
         return queues.judge(calls, self.initial)
+
+    def easier(self, calls: Sequence[Call]) -> tuple[Model, Sequence[Call]]:
+        return UnorderedQueue(self.initial), timed(calls)
 
 
 class PriorityQueue(_Sequential):

@@ -1,0 +1,247 @@
+"""Depth first: the same configurations as the walk along the history, but one of them followed to the end at a time.
+
+1. A configuration that gets past a return goes on to the next one at once. What else could have got past that return is
+   left for later. If one comes to the end, the calls are linearizable.
+2. Before a return, the open call that returns soonest is tried first, and crashed calls last.
+3. A configuration from which every way ended is *dead*. What a dead one beats is dead too, and is not followed again.
+4. If all of them are dead, the calls are not linearizable. The return that none got past is then the one at which the
+   walk would have ended, since both leave out only what can do nothing more than another one.
+5. Open calls are kept for the moment that is looked at. Going back takes invocations and returns back, one by one.
+
+Wing and Gong 1993, with Lowe's memory of what failed (2017).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from random import Random
+from sys import getsizeof
+
+from splitbrain.checkers.histories.columns import FOREVER
+from splitbrain.checkers.linearizability.configurations import CONFIGURATION_BYTES, Frontier, insert
+from splitbrain.checkers.linearizability.expansion import Expansion
+from splitbrain.checkers.linearizability.kinds import Kinds
+from splitbrain.checkers.linearizability.model import Model, State
+from splitbrain.checkers.linearizability.open_calls import Alike, OpenCalls, Rival
+from splitbrain.checkers.linearizability.timeline import Layout
+
+_COMPARED = 64  # A configuration is compared with so many dead ones.
+_FRAME_BYTES = 2500  # About what a return takes at which something was left for later.
+
+
+_ATTEMPT = 1000  # Configurations of the first attempt.
+
+
+def luby(number: int) -> int:
+    """The sequence 1, 1, 2, 1, 1, 2, 4 and so on, from its first member on (Luby, Sinclair and Zuckerman 1993)."""
+    while number & number + 1:
+        number -= (1 << number.bit_length() - 1) - 1
+    return number + 1 >> 1
+
+
+class _Frame:
+    """A return at which a configuration lacks the call: what it may become by then.
+
+    at: the position of the return among the steps. ready: those that are known and were not followed yet.
+    """
+
+    __slots__ = ("at", "bits", "expansion", "ready", "state")
+
+    def __init__(self, at: int, state: State, bits: int) -> None:
+        self.at = at
+        self.state = state
+        self.bits = bits
+        self.ready: list[tuple[State, int]] = []
+        self.expansion: Expansion | None = None
+
+
+class DepthFirst:
+    """A search of a layout, from the configurations at one of its returns.
+
+    begin: the position of that return among the steps. end: how many steps there are to get past. remembered: of how
+    many returns before the furthest one the configurations are kept. explored: configurations made. furthest: the
+    position of the last return that was reached. linearizable: None until it is known.
+    """
+
+    def __init__(
+        self, layout: Layout, model: Model, kinds: Kinds, horizons: Sequence[int], end: int, *, remembered: int
+    ) -> None:
+        self._layout = layout
+        self._kinds = kinds
+        self._horizons = horizons
+        self._end = end
+        self._remembered = remembered
+        self._attempted = 0
+        self._eager = False
+        self._random = Random(0)
+        self._open = OpenCalls(layout, model, kinds, losing=True)
+        self._at = 0
+        self._moves: Sequence[Alike] | None = None  # Those of the frame that is expanded, until another one is.
+        self._dead: dict[tuple[int, State, int], list[Rival]] = {}
+        self._dead_bytes = 0
+        self.explored = 0
+        self.begin = self.furthest = -1
+        self.linearizable: bool | None = None
+        self._frames: list[_Frame] = []
+        self._arrived: dict[int, dict[State, set[int]]] = {}
+
+    @property
+    def held_bytes(self) -> int:
+        """About how many bytes it holds."""
+        return self._dead_bytes + len(self._frames) * _FRAME_BYTES
+
+    def moments(self) -> Iterator[tuple[int, Frontier]]:
+        """The last returns that were reached, by position, with all configurations that came there."""
+        for at in sorted(self._arrived):
+            yield at, self._arrived[at]
+
+    def run(self, begin: int, frontier: Mapping[State, set[int]]) -> Iterator[None]:
+        """Search from the configurations at the return at that position. Yields after every configuration."""
+        self.begin = begin
+        self._dead, self._dead_bytes, self._arrived = {}, 0, defaultdict(dict)
+        self.furthest = begin - 1
+        attempt = 0
+        while self.linearizable is None:
+            yield from self._attempt(begin, frontier, attempt)
+            attempt += 1
+
+    def _attempt(self, begin: int, frontier: Mapping[State, set[int]], attempt: int) -> Iterator[None]:
+        """Search once, in an order of its own, and not for too long."""
+        left = _ATTEMPT * luby(attempt + 1)
+        self._attempted = attempt
+        self._eager = attempt % 3 == 1
+        self._frames.clear()
+        self._moves = None
+        self._go_back(begin)
+        while self._at < begin:
+            self._go_on()
+        for state in frontier:
+            for bits in sorted(frontier[state]):
+                self._go_back(begin)
+                if self._descend(state, bits):
+                    self.linearizable = True
+                    return
+                while self._frames:
+                    yield
+                    left -= 1
+                    self.explored += 1
+                    if self._advance():
+                        self.linearizable = True
+                        return
+                    if not left:
+                        return
+        self.linearizable = False
+
+    def _advance(self) -> bool:
+        """Follow the last frame for a step. Returns whether the end was reached."""
+        frame = self._frames[-1]
+        if self._at != frame.at:
+            self._go_back(frame.at)
+            self._moves = None
+        if frame.ready:
+            return self._past(frame, *frame.ready.pop())
+        if frame.expansion is None:
+            frame.expansion = self._expansion(frame)
+            self._moves = None
+        if self._moves is None:
+            self._moves = self._in_order(frame.expansion.moves() or ())
+        found = frame.expansion.one_more(self._moves, eager=self._eager)
+        if found is False:
+            self._bury(frame)
+            self._frames.pop()
+            self._moves = None
+        elif found:
+            return self._past(frame, *found)
+        return False
+
+    def _in_order(self, moves: Sequence[Alike]) -> Sequence[Alike]:
+        """The moves, the last of which is followed first."""
+        if self._attempted == 0:
+            return sorted(moves, key=lambda alike: -alike.returns[0])  # Crashed ones return at FOREVER.
+        if self._eager:
+            return sorted(moves, key=lambda alike: -alike.numbers[0])
+        draw = self._random.random
+        return sorted(moves, key=lambda alike: (alike.returns[0] < FOREVER, draw()))
+
+    def _expansion(self, frame: _Frame) -> Expansion:
+        number = ~self._layout.steps[frame.at]
+        kind, bit = self._layout.kinds[number], self._layout.bits[number]
+        expansion = Expansion(kind, bit, self._open, self._kinds, {}, self._horizons[frame.at])
+        expansion.begin_with(frame.state, frame.bits & ~(bit << 1))
+        return expansion
+
+    def _past(self, frame: _Frame, state: State, bits: int) -> bool:
+        self._moves = None
+        self._go_on()
+        return self._descend(state, bits)
+
+    def _descend(self, state: State, bits: int) -> bool:
+        """Go on with a configuration to the next return that lacks its call. Returns whether the end was reached."""
+        steps, layout = self._layout.steps, self._layout
+        while self._at < self._end:
+            step = steps[self._at]
+            if step >= 0:
+                bits = self._open.invoked(step, state, bits)
+                self._at += 1
+                continue
+            self._arrive(state, bits)
+            bit = layout.bits[~step]
+            if bits & bit:
+                bits ^= bit
+                self._go_on()
+                continue
+            if self._is_dead(state, bits):
+                return False
+            frame = _Frame(self._at, state, bits)
+            if bits & bit << 1:  # It is hidable, so it may count as hidden here.
+                frame.ready.append((state, bits ^ bit << 1))
+            self._frames.append(frame)
+            return False
+        return True
+
+    def _arrive(self, state: State, bits: int) -> None:
+        """Note a configuration just before a return."""
+        if self._at > self.furthest:
+            self.furthest = self._at
+            while len(self._arrived) >= self._remembered:
+                del self._arrived[next(iter(self._arrived))]
+        elif self._at not in self._arrived:
+            return
+        insert(self._arrived[self._at], state, bits)
+
+    def _key(self, at: int, state: State, bits: int) -> tuple[int, State, int]:
+        open_calls = self._open
+        return at, state, bits & open_calls.lower & ~(open_calls.reading | open_calls.crashed | open_calls.hidable)
+
+    def _is_dead(self, state: State, bits: int) -> bool:
+        hidable = bits >> 1
+        for one, matters, fixed in self._dead.get(self._key(self._at, state, bits), ()):
+            if not (matters & hidable | fixed & (one ^ bits)):
+                return True
+        return False
+
+    def _bury(self, frame: _Frame) -> None:
+        """Remember that every way from there ended."""
+        several = self._dead.setdefault(self._key(frame.at, frame.state, frame.bits), [])
+        if len(several) == _COMPARED:
+            several.pop(0)
+        several.append(self._open.rival(frame.bits))
+        self._dead_bytes += CONFIGURATION_BYTES + getsizeof(frame.state) + 3 * getsizeof(frame.bits)
+
+    def _go_on(self) -> None:
+        step = self._layout.steps[self._at]
+        if step >= 0:
+            self._open.open(step)
+        else:
+            self._open.close(~step)
+        self._at += 1
+
+    def _go_back(self, at: int) -> None:
+        while self._at > at:
+            self._at -= 1
+            step = self._layout.steps[self._at]
+            if step >= 0:
+                self._open.withdraw(step)
+            else:
+                self._open.reopen(~step)
