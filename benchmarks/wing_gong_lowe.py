@@ -2,7 +2,7 @@
 
 1. It goes through the calls in the order of their invocations. The first that the model allows takes effect at once,
    and the search begins again at the first call that is left.
-2. At a return whose call has not taken effect, the last call that did is taken back, and the next one after it is tried.
+2. At a return whose call has not taken effect, the last call that did is taken back, and what comes after it is tried.
 3. A set of calls that took effect, together with the state they left, is tried once.
 4. A crashed call returns after all others. It need not take effect.
 

@@ -13,8 +13,8 @@ Wing and Gong 1993, with Lowe's memory of what failed (2017).
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import count
 from random import Random
 from sys import getsizeof
 
@@ -59,7 +59,7 @@ class _Frame:
 class DepthFirst:
     """A search of a layout, from the configurations at one of its returns.
 
-    begin: the position of that return among the steps. end: how many steps there are to get past. remembered: of how
+    end: how many steps there are to get past. remembered: of how
     many returns before the furthest one the configurations are kept. explored: configurations made. furthest: the
     position of the last return that was reached. linearizable: None until it is known.
     """
@@ -72,7 +72,7 @@ class DepthFirst:
         self._horizons = horizons
         self._end = end
         self._remembered = remembered
-        self._attempted = 0
+        self._attempted = self._begin = 0
         self._eager = False
         self._random = Random(0)
         self._open = OpenCalls(layout, model, kinds, losing=True)
@@ -81,7 +81,7 @@ class DepthFirst:
         self._dead: dict[tuple[int, State, int], list[Rival]] = {}
         self._dead_bytes = 0
         self.explored = 0
-        self.begin = self.furthest = -1
+        self.furthest = -1
         self.linearizable: bool | None = None
         self._frames: list[_Frame] = []
         self._arrived: dict[int, dict[State, set[int]]] = {}
@@ -93,23 +93,22 @@ class DepthFirst:
 
     def moments(self) -> Iterator[tuple[int, Frontier]]:
         """The last returns that were reached, by position, with all configurations that came there."""
-        for at in sorted(self._arrived):
-            yield at, self._arrived[at]
+        return ((at, frontier) for at, frontier in self._arrived.items() if at >= self._begin)
 
-    def run(self, begin: int, frontier: Mapping[State, set[int]]) -> Iterator[None]:
-        """Search from the configurations at the return at that position. Yields after every configuration."""
-        self.begin = begin
-        self._dead, self._dead_bytes, self._arrived = {}, 0, defaultdict(dict)
-        self.furthest = begin - 1
-        attempt = 0
-        while self.linearizable is None:
-            yield from self._attempt(begin, frontier, attempt)
-            attempt += 1
+    def run(self, begin: Callable[[], tuple[int, Frontier]]) -> Iterator[None]:
+        """Search until it is known. Yields after every configuration.
 
-    def _attempt(self, begin: int, frontier: Mapping[State, set[int]], attempt: int) -> Iterator[None]:
-        """Search once, in an order of its own, and not for too long."""
+        begin: gives the position of a return, and all configurations just before it, to begin the next attempt from.
+        """
+        for attempt in count():
+            yield from self._attempt(*begin(), attempt)
+            if self.linearizable is not None:
+                return
+
+    def _attempt(self, begin: int, frontier: Frontier, attempt: int) -> Iterator[None]:
+        """Search once, in an order of its own, until that many configurations led no further than before."""
         left = _ATTEMPT * luby(attempt + 1)
-        self._attempted = attempt
+        self._attempted, self._begin = attempt, begin
         self._eager = attempt % 3 == 1
         self._frames.clear()
         self._moves = None
@@ -124,11 +123,12 @@ class DepthFirst:
                     return
                 while self._frames:
                     yield
-                    left -= 1
                     self.explored += 1
+                    furthest = self.furthest
                     if self._advance():
                         self.linearizable = True
                         return
+                    left -= self.furthest == furthest
                     if not left:
                         return
         self.linearizable = False
@@ -140,20 +140,25 @@ class DepthFirst:
             self._go_back(frame.at)
             self._moves = None
         if frame.ready:
-            return self._past(frame, *frame.ready.pop())
+            return self._past(*frame.ready.pop())
         if frame.expansion is None:
             frame.expansion = self._expansion(frame)
             self._moves = None
         if self._moves is None:
             self._moves = self._in_order(frame.expansion.moves() or ())
         found = frame.expansion.one_more(self._moves, eager=self._eager)
-        if found is False:
+        if found is None:
             self._bury(frame)
             self._frames.pop()
             self._moves = None
-        elif found:
-            return self._past(frame, *found)
+        elif found[2] is None:
+            return self._past(found[0], found[1])
         return False
+
+    def _past(self, state: State, bits: int) -> bool:
+        self._moves = None
+        self._go_on()
+        return self._descend(state, bits)
 
     def _in_order(self, moves: Sequence[Alike]) -> Sequence[Alike]:
         """The moves, the last of which is followed first."""
@@ -170,11 +175,6 @@ class DepthFirst:
         expansion = Expansion(kind, bit, self._open, self._kinds, {}, self._horizons[frame.at])
         expansion.begin_with(frame.state, frame.bits & ~(bit << 1))
         return expansion
-
-    def _past(self, frame: _Frame, state: State, bits: int) -> bool:
-        self._moves = None
-        self._go_on()
-        return self._descend(state, bits)
 
     def _descend(self, state: State, bits: int) -> bool:
         """Go on with a configuration to the next return that lacks its call. Returns whether the end was reached."""
@@ -204,6 +204,7 @@ class DepthFirst:
         """Note a configuration just before a return."""
         if self._at > self.furthest:
             self.furthest = self._at
+            self._arrived[self._at] = {}
             while len(self._arrived) >= self._remembered:
                 del self._arrived[next(iter(self._arrived))]
         elif self._at not in self._arrived:

@@ -19,7 +19,7 @@ from splitbrain.checkers.linearizability.kinds import Kinds
 from splitbrain.checkers.linearizability.model import State
 from splitbrain.checkers.linearizability.open_calls import Alike, OpenCalls, Rival
 
-_LOOK_EVERY = 512  # Configurations between two looks at the budget.
+_LOOK_EVERY = 256  # Configurations between two looks at the budget.
 _PENDING_BYTES = 350  # About what a configuration takes here besides its state: its entries in two tables.
 _COMPARED = 64  # A new configuration is compared with so many of the earliest ones.
 
@@ -39,6 +39,10 @@ class Progress:
         if self.explored >= self._next_look:
             self._next_look = self.explored + _LOOK_EVERY
             self.stopped = self.budget.spent(size_bytes(held))
+
+
+Entry = tuple[State, int, bool | None]
+"""A configuration to be followed, and whether any call may be next (rule 3). None: the call has taken effect in it."""
 
 
 class Expansion:
@@ -71,7 +75,7 @@ class Expansion:
         self._earlier: dict[tuple[State, int], list[Rival]] = {}
         self._later: set[tuple[State, int]] = set()  # What came when there were enough to compare with.
         self._seen: dict[State, tuple[int, int]] = {}
-        self._pending: list[tuple[State, int, bool | None]] = []
+        self._pending: list[Entry] = []
 
     def run(self, lacking: Sequence[tuple[State, int]], progress: Progress) -> Iterator[None]:
         """Expand the configurations in which the call has not taken effect. May end with the budget spent.
@@ -102,24 +106,24 @@ class Expansion:
         self._pending.append((state, done, True))
         self._pass()
 
-    def one_more(self, moves: Sequence[Alike], *, eager: bool) -> tuple[State, int] | None | bool:
+    def one_more(self, moves: Sequence[Alike], *, eager: bool) -> Entry | None:
         """Follow the configuration that came last by those moves, the last of which is followed first.
 
-        Returns a configuration in which the call has taken effect, if that came last; None if there is one more to be
-        followed; False if there is none left. eager: whether other calls may be tried before the one that returns.
+        Returns that configuration, if the call has taken effect in it: its third member is None. Returns None if there
+        is none left. eager: whether other calls may come before the one that returns where that is not needed.
         """
         if not self._pending:
-            return False
-        state, done, any_may = self._pending.pop()
+            return None
+        entry = state, done, any_may = self._pending.pop()
         if any_may is None:
-            return state, done
+            return entry
         for alike in moves:
             if any_may or not alike.overwrites:
                 self._follow(state, done, (alike,))
                 if eager:
                     self._pass()
         self._pass()
-        return None
+        return entry
 
     def _pass(self) -> None:
         """Put the configurations in which the call has taken effect last."""

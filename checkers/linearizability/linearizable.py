@@ -33,7 +33,7 @@ from splitbrain.checkers.linearizability.models.containers import FifoQueue, Pri
 from splitbrain.checkers.linearizability.models.counters import Counter, Mutex
 from splitbrain.checkers.linearizability.models.kv import KeyValue
 from splitbrain.checkers.linearizability.models.registers import CasRegister, MultiRegister, Register
-from splitbrain.checkers.linearizability.polynomial import memberships
+from splitbrain.checkers.linearizability.polynomial import memberships, unsupplied
 from splitbrain.checkers.linearizability.search import Outcome, search
 from splitbrain.checkers.linearizability.witness import Blocked, data_of, events_of, explain, text_of
 from splitbrain.checkers.real_time import needs_real_time
@@ -177,6 +177,7 @@ def judge(calls: Sequence[Call], model: Model, budget: Budget) -> Judgement:
     finding = model.shortcut(calls)
     if finding is None and isinstance(model, SetModel):
         finding = memberships.judge(calls, model, budget)
+    finding = finding or unsupplied.judge(calls, model)
     if finding is not None:
         certain = max((call.returned for call in finding.calls if call.known), default=0)
         return Judgement(finding.linearizable, len(calls), certain=certain, finding=finding)

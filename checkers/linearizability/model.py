@@ -143,6 +143,18 @@ class Model:
         """
         return True
 
+    def shows(self, call: Call) -> Iterable[Hashable]:
+        """Values that, as the call's answer promises, some earlier call left there or the object held at first."""
+        return ()
+
+    def supplies(self, call: Call) -> Iterable[Hashable]:
+        """The values that the call may leave there; no other call leaves them. Only for a model with `shows`."""
+        return ()
+
+    def held(self, state: State) -> Iterable[Hashable]:
+        """The values that an object in that state may show. Only for a model with `shows`."""
+        return ()
+
     def part(self, call: Call) -> Hashable:
         """The part of the object that the call concerns: calls of different parts never influence each other. By
         default the parts are the history's keys."""

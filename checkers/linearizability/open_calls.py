@@ -20,9 +20,10 @@ from splitbrain.checkers.linearizability.timeline import Layout
 class Alike:
     """The open calls of one kind that doesn't read.
 
-    returns, numbers, bits: the event at which each returns, its number, and its lower bit; the soonest return first. only: the bit, if there
-    is but one. fresh: whether one that no read observed may be followed by a call that overwrites. overwrites,
-    commutes: as the hints say. remembered: the states that follow a state, as far as they are known.
+    returns, numbers, bits: the event at which each returns, the call's number, and its lower bit; the soonest return
+    first. only: the bit, if there is but one. fresh: whether one that no read observed may be followed by a call that
+    overwrites. overwrites, commutes: as the hints say. remembered: the states that follow a state, as far as they are
+    known.
     """
 
     __slots__ = ("bits", "commutes", "fresh", "kind", "numbers", "only", "overwrites", "remembered", "returns")

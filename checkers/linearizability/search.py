@@ -51,7 +51,9 @@ _REMEMBERED = 48  # Returns behind the walk whose configurations are kept, for a
 _HEAVY_BYTES = 200_000  # Of configurations that take more, only those of the last return are kept.
 _COMPARISONS = 20_000  # Of configurations with each other, between two looks at the budget.
 _COMPARED_MAX = 1000  # If a state has more configurations, they are not compared with each other.
-_SLICE = 256  # Configurations that are looked at depth first whenever the walk pauses.
+_PAUSE = 256  # Configurations after which the walk may pause.
+_STEADY = 32  # If they got it past so many returns, it goes on.
+_SLICE = 128  # Configurations that are looked at depth first whenever the walk pauses.
 _LOOK_EVERY = 1024  # Returns between two looks at the budget.
 
 
@@ -83,12 +85,11 @@ class Outcome:
 def search(calls: Sequence[Call], model: Model, budget: Budget) -> Outcome:
     """Whether calls of one object, in the order of their invocations, are linearizable."""
     walk = _Walk(Layout(calls), model, budget, {model.initial: (0,)}, losing=True)
-    depth_first: DepthFirst | None = None
+    depth_first = walk.depth_first()
     going: Iterator[None] = iter(())
     for _ in walk.run():
-        if depth_first is None or walk.at > depth_first.furthest:
-            depth_first = depth_first or walk.depth_first()
-            going = depth_first.run(walk.at, walk.before)
+        if walk.at > depth_first.furthest:
+            going = depth_first.run(lambda: (walk.at, walk.before))
         before = depth_first.explored
         for _ in islice(going, _SLICE):
             pass
@@ -129,14 +130,15 @@ class _Walk:
         self._moments: deque[Moment] = deque(maxlen=_REMEMBERED)
         self._begin = frontier
         self.at = 0
-        self.before: dict[State, set[int]] = {}
+        self.before: Mapping[State, set[int]] = {}
         self.outcome: Outcome | None = None
 
     def run(self) -> Iterator[None]:
         """Walk to the end. Yields while a return takes long, so that something else can be done meanwhile."""
         calls, moments, budget, progress = self._layout.calls, self._moments, self._budget, self.progress
         now: dict[State, set[int]] = {state: set(several) for state, several in self._begin.items()}
-        returns = 0
+        returns = paused = 0
+        pause = _PAUSE
         open_calls, past = self._returns.open_calls, self._returns.past
         for at, (step, horizon) in enumerate(zip(self._layout.steps[: self._end], self._horizons, strict=False)):
             if step >= 0:
@@ -149,6 +151,10 @@ class _Walk:
             self.at, self.before = at, now
             now = yield from past(number, now, horizon)
             returns += 1
+            if progress.explored >= pause:
+                if now and returns < paused + _STEADY:
+                    yield
+                pause, paused = progress.explored + _PAUSE, returns
             if not returns % _LOOK_EVERY and not progress.stopped:
                 progress.stopped = budget.spent(size_bytes(now))
             if progress.stopped:

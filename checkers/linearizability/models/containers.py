@@ -15,7 +15,7 @@
 from __future__ import annotations
 
 from bisect import bisect
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from typing import Any
 
 from splitbrain.checkers.histories.prose import listing, literal
@@ -76,6 +76,17 @@ class SetModel(Model):
     def blind(self, call: Call) -> bool:
         return call.f in ("add", "remove")
 
+    def shows(self, call: Call) -> Iterable[Hashable]:
+        if call.f == "contains":
+            return (call.argument,) if call.result is TRUE else ()
+        return call.result if call.f == "read" else ()
+
+    def supplies(self, call: Call) -> Iterable[Hashable]:
+        return (call.argument,) if call.f == "add" else ()
+
+    def held(self, state: State) -> Iterable[Hashable]:
+        return state  # type: ignore[no-any-return]
+
     def shortcut(self, calls: Sequence[Call]) -> Finding | None:
         return grow_sets.judge(calls, self.initial)
 
@@ -132,6 +143,15 @@ class _Sequential(Model):
 
     def blind(self, call: Call) -> bool:
         return call.f == self.insertion
+
+    def shows(self, call: Call) -> Iterable[Hashable]:
+        return (call.result,) if call.f == self.removal and call.result is not None else ()
+
+    def supplies(self, call: Call) -> Iterable[Hashable]:
+        return (call.argument,) if call.f == self.insertion else ()
+
+    def held(self, state: State) -> Iterable[Hashable]:
+        return state  # type: ignore[no-any-return]
 
     def describe(self, state: State) -> str:
         return f"[{', '.join(_shown(state))}]"

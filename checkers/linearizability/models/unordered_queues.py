@@ -16,6 +16,7 @@ empty the same holds, and what never leaves comes last.
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
+from itertools import pairwise
 
 import msgspec
 
@@ -62,7 +63,7 @@ class UnorderedQueue(Model):
     def describe(self, state: State) -> str:
         inside: list[Inside] = sorted(state, key=lambda each: each[:2])
         values = [literal(value) for _, _, value in inside]
-        fixed = all(one[0] < two[1] for one, two in zip(inside, inside[1:], strict=False))
+        fixed = all(one[0] < two[1] for one, two in pairwise(inside))
         shown = [*values[:_SHOWN], *([f"{len(values) - _SHOWN} more"] if len(values) > _SHOWN else [])]
         return f"[{', '.join(shown)}]" if fixed else f"{listing(shown)} in some order"
 
