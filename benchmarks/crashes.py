@@ -12,10 +12,6 @@ from __future__ import annotations
 import statistics
 import sys
 import time
-from pathlib import Path
-
-# This folder has a file with the name of a package it measures: it must not come first.
-sys.path[0] = str(Path(__file__).parents[1])
 
 from benchmarks.object_histories import NAMES, object_history
 from benchmarks.wing_gong_lowe import wing_gong_lowe
@@ -62,7 +58,7 @@ def main(arguments: list[str]) -> int:
     words = [each for each in arguments if not each.isdigit() and each != "both"]
     seeds, limit_s, first, *_ = [*numbers, *(50, 8, 0)[len(numbers) :]]
     print(
-        f"{'model':<15} {'crashed':>7} {'decided':>9} {'middle':>11} {'at most':>11}  baseline: decided, middle, at most"
+        f"{'model':<15} {'crashed':>7} {'decided':>9} {'middle':>11} {'at most':>11}  baseline: decided, middle, most"
     )
     return (
         1

@@ -1,7 +1,7 @@
 """Histories of objects that really are linearizable, in which clients crash, for benchmarks.
 
-At each step one client drawn at random goes on: it invokes, or its operation takes effect, or it returns, or it crashes.
-A client that crashed is replaced by one with a process of its own. Its operation has taken effect, or does by then for
+At each step one client drawn at random goes on: it invokes, its operation takes effect, it returns, or it crashes. A
+client that crashed is replaced by one with a process of its own. Its operation has taken effect, or does by then for
 half of them, or never does.
 """
 

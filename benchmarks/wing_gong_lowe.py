@@ -23,7 +23,7 @@ _LOOK_EVERY = 4096  # Steps between two looks at the clock.
 def wing_gong_lowe(calls: Sequence[Call], model: Model, timeout_s: float) -> bool | None:
     """Whether the calls are linearizable; None if the time is up.
 
-    calls: of one object, in the order of their invocations. timeout_s: seconds of this process's own time.
+    calls: of one object, in the order of their invocations. timeout_s: seconds.
     """
     marks = sorted(
         [(call.invoked, number, True) for number, call in enumerate(calls)]
@@ -37,7 +37,7 @@ def wing_gong_lowe(calls: Sequence[Call], model: Model, timeout_s: float) -> boo
     tried: set[tuple[int, State]] = set()
     taken: list[tuple[int, int, State]] = []
     done, state, place = 0, model.initial, after[0]
-    ends, steps = time.process_time() + timeout_s, 0
+    ends, steps = time.monotonic() + timeout_s, 0
 
     def lift(at: int) -> None:
         after[before[at]], before[after[at]] = after[at], before[at]
@@ -49,7 +49,7 @@ def wing_gong_lowe(calls: Sequence[Call], model: Model, timeout_s: float) -> boo
     before.append(end)
     while to_return:
         steps += 1
-        if not steps % _LOOK_EVERY and time.process_time() > ends:
+        if not steps % _LOOK_EVERY and time.monotonic() > ends:
             return None
         if place != end and marks[place - 1][2]:
             number = marks[place - 1][1]

@@ -2,13 +2,16 @@
 
 1. A configuration that gets past a return goes on to the next one at once. What else could have got past that return is
    left for later. If one comes to the end, the calls are linearizable.
-2. Before a return, the open call that returns soonest is tried first, and crashed calls last.
-3. A configuration from which every way ended is *dead*. What a dead one beats is dead too, and is not followed again.
+2. Before a return, an *eager* search tries the open calls in the order of their invocations, whether or not they are
+   needed. The other one tries first what gets past the return, then the call that returns soonest, and crashed calls
+   last. It begins again and again, in orders drawn at random, since most ways are short and some have no end.
+3. A configuration from which every way ended is *dead*. What a dead one beats is dead too, and is not followed again:
+   by neither search, however often they begin.
 4. If all of them are dead, the calls are not linearizable. The return that none got past is then the one at which the
    walk would have ended, since both leave out only what can do nothing more than another one.
 5. Open calls are kept for the moment that is looked at. Going back takes invocations and returns back, one by one.
 
-Wing and Gong 1993, with Lowe's memory of what failed (2017).
+Wing and Gong 1993, with Lowe's memory of what failed (2017). Restarts: Luby, Sinclair and Zuckerman 1993.
 """
 
 from __future__ import annotations
@@ -30,11 +33,11 @@ _COMPARED = 64  # A configuration is compared with so many dead ones.
 _FRAME_BYTES = 2500  # About what a return takes at which something was left for later.
 
 
-_ATTEMPT = 1000  # Configurations of the first attempt.
+_ATTEMPT = 1000  # So many configurations may lead no further in the first attempt.
 
 
 def luby(number: int) -> int:
-    """The sequence 1, 1, 2, 1, 1, 2, 4 and so on, from its first member on (Luby, Sinclair and Zuckerman 1993)."""
+    """The sequence 1, 1, 2, 1, 1, 2, 4 and so on, from its first member on."""
     while number & number + 1:
         number -= (1 << number.bit_length() - 1) - 1
     return number + 1 >> 1
@@ -56,44 +59,87 @@ class _Frame:
         self.expansion: Expansion | None = None
 
 
-class DepthFirst:
-    """A search of a layout, from the configurations at one of its returns.
+class Found:
+    """What several searches of one layout found.
 
-    end: how many steps there are to get past. remembered: of how
-    many returns before the furthest one the configurations are kept. explored: configurations made. furthest: the
-    position of the last return that was reached. linearizable: None until it is known.
+    Which configurations are dead, by the position of the return. furthest: the position of the last return that any of
+    them reached. arrived: all configurations that came to the last returns before it. Only together with the others
+    does one know that: it leaves out what is dead.
+    """
+
+    def __init__(self, *, remembered: int) -> None:
+        """remembered: how many returns before the furthest one."""
+        self._remembered = remembered
+        self._rivals: dict[tuple[int, State, int], list[Rival]] = {}
+        self.held_bytes = 0
+        self.furthest = -1
+        self.arrived: dict[int, dict[State, set[int]]] = {}
+
+    def arrive(self, at: int, state: State, bits: int) -> None:
+        """Note a configuration just before a return."""
+        if at > self.furthest:
+            self.furthest = at
+            self.arrived[at] = {}
+            if len(self.arrived) > self._remembered:
+                del self.arrived[next(iter(self.arrived))]
+        if at in self.arrived:
+            insert(self.arrived[at], state, bits)
+
+    def has(self, key: tuple[int, State, int], bits: int) -> bool:
+        """Whether a dead configuration beats that one."""
+        hidable = bits >> 1
+        return any(not matters & hidable | fixed & (one ^ bits) for one, matters, fixed in self._rivals.get(key, ()))
+
+    def add(self, key: tuple[int, State, int], rival: Rival) -> None:
+        """Remember that every way from there ended."""
+        several = self._rivals.setdefault(key, [])
+        if len(several) == _COMPARED:
+            several.pop(0)
+        several.append(rival)
+        self.held_bytes += CONFIGURATION_BYTES + getsizeof(key[1]) + 3 * getsizeof(rival[0])
+
+
+class DepthFirst:
+    """A search of a layout.
+
+    end: how many steps there are to get past. found: is shared with other searches. eager: see rule 2. explored:
+    configurations made. linearizable: None until it is known.
     """
 
     def __init__(
-        self, layout: Layout, model: Model, kinds: Kinds, horizons: Sequence[int], end: int, *, remembered: int
+        self,
+        layout: Layout,
+        model: Model,
+        kinds: Kinds,
+        horizons: Sequence[int],
+        end: int,
+        found: Found,
+        *,
+        eager: bool,
     ) -> None:
         self._layout = layout
         self._kinds = kinds
         self._horizons = horizons
         self._end = end
-        self._remembered = remembered
+        self.found = found
+        self._eager = eager
         self._attempted = self._begin = 0
-        self._eager = False
         self._random = Random(0)
         self._open = OpenCalls(layout, model, kinds, losing=True)
         self._at = 0
         self._moves: Sequence[Alike] | None = None  # Those of the frame that is expanded, until another one is.
-        self._dead: dict[tuple[int, State, int], list[Rival]] = {}
-        self._dead_bytes = 0
-        self.explored = 0
-        self.furthest = -1
-        self.linearizable: bool | None = None
         self._frames: list[_Frame] = []
-        self._arrived: dict[int, dict[State, set[int]]] = {}
+        self.explored = 0
+        self.linearizable: bool | None = None
 
     @property
     def held_bytes(self) -> int:
-        """About how many bytes it holds."""
-        return self._dead_bytes + len(self._frames) * _FRAME_BYTES
+        """About how many bytes it holds, besides what it shares."""
+        return len(self._frames) * _FRAME_BYTES
 
     def moments(self) -> Iterator[tuple[int, Frontier]]:
         """The last returns that were reached, by position, with all configurations that came there."""
-        return ((at, frontier) for at, frontier in self._arrived.items() if at >= self._begin)
+        return ((at, frontier) for at, frontier in self.found.arrived.items() if at >= self._begin)
 
     def run(self, begin: Callable[[], tuple[int, Frontier]]) -> Iterator[None]:
         """Search until it is known. Yields after every configuration.
@@ -106,10 +152,9 @@ class DepthFirst:
                 return
 
     def _attempt(self, begin: int, frontier: Frontier, attempt: int) -> Iterator[None]:
-        """Search once, in an order of its own, until that many configurations led no further than before."""
-        left = _ATTEMPT * luby(attempt + 1)
+        """Search once, in an order of its own, until so many configurations led no further than before."""
+        left = -1 if self._eager else _ATTEMPT * luby(attempt + 1)
         self._attempted, self._begin = attempt, begin
-        self._eager = attempt % 3 == 1
         self._frames.clear()
         self._moves = None
         self._go_back(begin)
@@ -124,11 +169,11 @@ class DepthFirst:
                 while self._frames:
                     yield
                     self.explored += 1
-                    furthest = self.furthest
+                    furthest = self.found.furthest
                     if self._advance():
                         self.linearizable = True
                         return
-                    left -= self.furthest == furthest
+                    left -= self.found.furthest == furthest
                     if not left:
                         return
         self.linearizable = False
@@ -148,7 +193,7 @@ class DepthFirst:
             self._moves = self._in_order(frame.expansion.moves() or ())
         found = frame.expansion.one_more(self._moves, eager=self._eager)
         if found is None:
-            self._bury(frame)
+            self.found.add(self._key(frame.at, frame.state, frame.bits), self._open.rival(frame.bits))
             self._frames.pop()
             self._moves = None
         elif found[2] is None:
@@ -162,10 +207,10 @@ class DepthFirst:
 
     def _in_order(self, moves: Sequence[Alike]) -> Sequence[Alike]:
         """The moves, the last of which is followed first."""
-        if self._attempted == 0:
-            return sorted(moves, key=lambda alike: -alike.returns[0])  # Crashed ones return at FOREVER.
         if self._eager:
             return sorted(moves, key=lambda alike: -alike.numbers[0])
+        if self._attempted == 0:
+            return sorted(moves, key=lambda alike: -alike.returns[0])  # Crashed ones return at FOREVER.
         draw = self._random.random
         return sorted(moves, key=lambda alike: (alike.returns[0] < FOREVER, draw()))
 
@@ -185,13 +230,13 @@ class DepthFirst:
                 bits = self._open.invoked(step, state, bits)
                 self._at += 1
                 continue
-            self._arrive(state, bits)
+            self.found.arrive(self._at, state, bits)
             bit = layout.bits[~step]
             if bits & bit:
                 bits ^= bit
                 self._go_on()
                 continue
-            if self._is_dead(state, bits):
+            if self.found.has(self._key(self._at, state, bits), bits):
                 return False
             frame = _Frame(self._at, state, bits)
             if bits & bit << 1:  # It is hidable, so it may count as hidden here.
@@ -200,35 +245,9 @@ class DepthFirst:
             return False
         return True
 
-    def _arrive(self, state: State, bits: int) -> None:
-        """Note a configuration just before a return."""
-        if self._at > self.furthest:
-            self.furthest = self._at
-            self._arrived[self._at] = {}
-            while len(self._arrived) >= self._remembered:
-                del self._arrived[next(iter(self._arrived))]
-        elif self._at not in self._arrived:
-            return
-        insert(self._arrived[self._at], state, bits)
-
     def _key(self, at: int, state: State, bits: int) -> tuple[int, State, int]:
         open_calls = self._open
         return at, state, bits & open_calls.lower & ~(open_calls.reading | open_calls.crashed | open_calls.hidable)
-
-    def _is_dead(self, state: State, bits: int) -> bool:
-        hidable = bits >> 1
-        for one, matters, fixed in self._dead.get(self._key(self._at, state, bits), ()):
-            if not (matters & hidable | fixed & (one ^ bits)):
-                return True
-        return False
-
-    def _bury(self, frame: _Frame) -> None:
-        """Remember that every way from there ended."""
-        several = self._dead.setdefault(self._key(frame.at, frame.state, frame.bits), [])
-        if len(several) == _COMPARED:
-            several.pop(0)
-        several.append(self._open.rival(frame.bits))
-        self._dead_bytes += CONFIGURATION_BYTES + getsizeof(frame.state) + 3 * getsizeof(frame.bits)
 
     def _go_on(self) -> None:
         step = self._layout.steps[self._at]

@@ -38,7 +38,7 @@ class Progress:
         self.explored += configurations
         if self.explored >= self._next_look:
             self._next_look = self.explored + _LOOK_EVERY
-            self.stopped = self.budget.spent(size_bytes(held))
+            self.stopped = self.stopped or self.budget.spent(size_bytes(held))
 
 
 Entry = tuple[State, int, bool | None]
@@ -98,6 +98,8 @@ class Expansion:
                     progress.explored += len(pending)
                     return
                 yield
+                if progress.stopped:  # What was done meanwhile took what was left.
+                    return
         progress.add(len(pending), self._after)
 
     def begin_with(self, state: State, done: int) -> None:

@@ -23,12 +23,15 @@ the concurrency, however long the history.
    and blind calls that are open meanwhile are hidable.
 8. The walk ends with the last call that is not blind: what is left can happen in any order.
 9. If a return leaves no configuration, its call is *blocked*, and the history is not linearizable.
+10. Wherever the walk takes long, two searches depth first go on from there in turn with it. The first of the three to
+    know the answer gives it. Turns are counted in configurations, so that time has no say in what is found.
 
 Deciding is NP-complete (Gibbons and Korach 1997): exponential in the number of open calls at worst, linear in the
 length.
 
-`walk` is the loop. `timeline` lays the calls out in time, `open_calls` keeps those that are open, `kinds` asks the
-model, `configurations` is the data, and `expansion` applies rules 1 and 3 to 7 at one return.
+`walk` is the loop, and `depth_first` the other way. `timeline` lays the calls out in time, `open_calls` keeps those
+that are open, `kinds` asks the model, `configurations` is the data, and `expansion` applies rules 1 and 3 to 7 at one
+return.
 """
 
 from __future__ import annotations
@@ -40,7 +43,7 @@ from itertools import islice
 
 from splitbrain.checkers.budget import Budget
 from splitbrain.checkers.linearizability.configurations import Frontier, size_bytes
-from splitbrain.checkers.linearizability.depth_first import DepthFirst
+from splitbrain.checkers.linearizability.depth_first import DepthFirst, Found
 from splitbrain.checkers.linearizability.expansion import Expansion, Progress
 from splitbrain.checkers.linearizability.kinds import Kinds
 from splitbrain.checkers.linearizability.model import Call, Model, State
@@ -53,7 +56,7 @@ _COMPARISONS = 20_000  # Of configurations with each other, between two looks at
 _COMPARED_MAX = 1000  # If a state has more configurations, they are not compared with each other.
 _PAUSE = 256  # Configurations after which the walk may pause.
 _STEADY = 32  # If they got it past so many returns, it goes on.
-_SLICE = 128  # Configurations that are looked at depth first whenever the walk pauses.
+_SLICE = 128  # Configurations that each search depth first follows whenever the walk pauses.
 _LOOK_EVERY = 1024  # Returns between two looks at the budget.
 
 
@@ -85,18 +88,21 @@ class Outcome:
 def search(calls: Sequence[Call], model: Model, budget: Budget) -> Outcome:
     """Whether calls of one object, in the order of their invocations, are linearizable."""
     walk = _Walk(Layout(calls), model, budget, {model.initial: (0,)}, losing=True)
-    depth_first = walk.depth_first()
-    going: Iterator[None] = iter(())
+    found = Found(remembered=_REMEMBERED)
+    others = [walk.depth_first(found, eager=eager) for eager in (True, False)]
+    going: list[Iterator[None]] = [iter(()), iter(())]
     for _ in walk.run():
-        if walk.at > depth_first.furthest:
-            going = depth_first.run(lambda: (walk.at, walk.before))
-        before = depth_first.explored
-        for _ in islice(going, _SLICE):
-            pass
-        walk.progress.explored += depth_first.explored - before
-        if depth_first.linearizable is not None:
-            return walk.found_by(depth_first)
-        walk.progress.stopped = budget.spent(size_bytes(walk.before) + depth_first.held_bytes)
+        if walk.at > found.furthest:
+            going = [other.run(lambda: (walk.at, walk.before)) for other in others]
+        for other, one in zip(others, going, strict=True):
+            before = other.explored
+            for _ in islice(one, _SLICE):
+                pass
+            walk.progress.explored += other.explored - before
+            if other.linearizable is not None:
+                return walk.found_by(other)
+        held = size_bytes(walk.before) + found.held_bytes + sum(other.held_bytes for other in others)
+        walk.progress.stopped = budget.spent(held)
     assert walk.outcome is not None
     return walk.outcome
 
@@ -165,9 +171,17 @@ class _Walk:
                 return
         self.outcome = Outcome(True, returns, progress.explored)
 
-    def depth_first(self) -> DepthFirst:
+    def depth_first(self, found: Found, *, eager: bool) -> DepthFirst:
         """A search depth first of the same calls, which shares what is known of the model."""
-        return DepthFirst(self._layout, self._model, self._kinds, self._horizons, self._end, remembered=_REMEMBERED)
+        return DepthFirst(
+            self._layout,
+            self._model,
+            self._kinds,
+            self._horizons,
+            self._end,
+            found,
+            eager=eager,
+        )
 
     def found_by(self, other: DepthFirst) -> Outcome:
         """The outcome that a search depth first came to."""
@@ -177,13 +191,13 @@ class _Walk:
             return Outcome(True, returns, self.progress.explored)
         moments = [Moment(calls[~steps[at]].returned, frontier) for at, frontier in other.moments()]
         earlier = [each for each in self._moments if each.returned < moments[0].returned]
-        returns = sum(step < 0 for step in steps[: other.furthest])
+        returns = sum(step < 0 for step in steps[: other.found.furthest])
         return Outcome(
             False,
             returns,
             self.progress.explored,
             None,
-            calls[~steps[other.furthest]],
+            calls[~steps[other.found.furthest]],
             tuple([*earlier, *moments][-_REMEMBERED:]),
         )
 
