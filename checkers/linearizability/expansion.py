@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from sys import getsizeof
 
@@ -19,7 +19,7 @@ from splitbrain.checkers.linearizability.kinds import Kinds
 from splitbrain.checkers.linearizability.model import State
 from splitbrain.checkers.linearizability.open_calls import Alike, OpenCalls, Rival
 
-_LOOK_EVERY = 512  # Configurations between two looks at the budget.
+_LOOK_EVERY = 256  # Configurations between two looks at the budget.
 _PENDING_BYTES = 350  # About what a configuration takes here besides its state: its entries in two tables.
 _COMPARED = 64  # A new configuration is compared with so many of the earliest ones.
 
@@ -38,7 +38,11 @@ class Progress:
         self.explored += configurations
         if self.explored >= self._next_look:
             self._next_look = self.explored + _LOOK_EVERY
-            self.stopped = self.budget.spent(size_bytes(held))
+            self.stopped = self.stopped or self.budget.spent(size_bytes(held))
+
+
+Entry = tuple[State, int, bool | None]
+"""A configuration to be followed, and whether any call may be next (rule 3). None: the call has taken effect in it."""
 
 
 class Expansion:
@@ -71,12 +75,15 @@ class Expansion:
         self._earlier: dict[tuple[State, int], list[Rival]] = {}
         self._later: set[tuple[State, int]] = set()  # What came when there were enough to compare with.
         self._seen: dict[State, tuple[int, int]] = {}
-        self._pending: list[tuple[State, int, bool]] = []
+        self._pending: list[Entry] = []
 
-    def run(self, lacking: Sequence[tuple[State, int]], progress: Progress) -> None:
-        """Expand the configurations in which the call has not taken effect. May end with the budget spent."""
+    def run(self, lacking: Sequence[tuple[State, int]], progress: Progress) -> Iterator[None]:
+        """Expand the configurations in which the call has not taken effect. May end with the budget spent.
+
+        Yields now and then, so that something else can be done meanwhile.
+        """
         self._begin(lacking)
-        moves = self._moves()
+        moves = self.moves()
         if moves is None:
             return
         dependent = [alike for alike in moves if not alike.overwrites]
@@ -90,7 +97,41 @@ class Expansion:
                 if progress.stopped:
                     progress.explored += len(pending)
                     return
+                yield
+                if progress.stopped:  # What was done meanwhile took what was left.
+                    return
         progress.add(len(pending), self._after)
+
+    def begin_with(self, state: State, done: int) -> None:
+        """Begin with one configuration, to be expanded by `one_more`."""
+        self._begin([(state, done)])
+        self._pending.append((state, done, True))
+        self._pass()
+
+    def one_more(self, moves: Sequence[Alike], *, eager: bool) -> Entry | None:
+        """Follow the configuration that came last by those moves, the last of which is followed first.
+
+        Returns that configuration, if the call has taken effect in it: its third member is None. Returns None if there
+        is none left. eager: whether other calls may come before the one that returns where that is not needed.
+        """
+        if not self._pending:
+            return None
+        entry = state, done, any_may = self._pending.pop()
+        if any_may is None:
+            return entry
+        for alike in moves:
+            if any_may or not alike.overwrites:
+                self._follow(state, done, (alike,))
+                if eager:
+                    self._pass()
+        self._pass()
+        return entry
+
+    def _pass(self) -> None:
+        """Put the configurations in which the call has taken effect last."""
+        for state, several in self._after.items():
+            self._pending += [(state, bits, None) for bits in sorted(several, reverse=True)]
+        self._after.clear()
 
     def _begin(self, lacking: Sequence[tuple[State, int]]) -> None:
         """Note the configurations to begin with; a call that commutes takes effect in each of them."""
@@ -100,7 +141,7 @@ class Expansion:
             for state, done in lacking:
                 self._take_effect(state, done | self._bit)
 
-    def _moves(self) -> Sequence[Alike] | None:
+    def moves(self) -> Sequence[Alike] | None:
         """The calls that may have to come before this one; None where it commutes with all that is open."""
         # Of calls that commute, like the returning one, none needs to come before it (rule 5).
         moves = [alike for alike in self._open.by_kind.values() if not self._alone or alike.kind != self._kind]

@@ -33,7 +33,7 @@ from splitbrain.checkers.linearizability.models.containers import FifoQueue, Pri
 from splitbrain.checkers.linearizability.models.counters import Counter, Mutex
 from splitbrain.checkers.linearizability.models.kv import KeyValue
 from splitbrain.checkers.linearizability.models.registers import CasRegister, MultiRegister, Register
-from splitbrain.checkers.linearizability.polynomial import memberships
+from splitbrain.checkers.linearizability.polynomial import memberships, unsupplied
 from splitbrain.checkers.linearizability.search import Outcome, search
 from splitbrain.checkers.linearizability.witness import Blocked, data_of, events_of, explain, text_of
 from splitbrain.checkers.real_time import needs_real_time
@@ -177,11 +177,12 @@ def judge(calls: Sequence[Call], model: Model, budget: Budget) -> Judgement:
     finding = model.shortcut(calls)
     if finding is None and isinstance(model, SetModel):
         finding = memberships.judge(calls, model, budget)
+    finding = finding or unsupplied.judge(calls, model)
     if finding is not None:
         certain = max((call.returned for call in finding.calls if call.known), default=0)
         return Judgement(finding.linearizable, len(calls), certain=certain, finding=finding)
     try:
-        outcome = search(calls, model, budget)
+        outcome = search(*_searched(calls, model), budget)
     except MemoryError:
         return Judgement(None, len(calls), stopped="memory ran out")
     certain = outcome.moments[-1].returned if outcome.linearizable is False else 0
@@ -201,12 +202,24 @@ def why(calls: Sequence[Call], model: Model, judgement: Judgement, budget: Budge
     finding = judgement.finding
     if finding is not None:
         return Blocked(finding.calls, judgement.certain, finding.text)
-    outcome = judgement.outcome or search(calls, model, budget)
+    searched, easier = _searched(calls, model)
+    outcome = judgement.outcome or search(searched, easier, budget)
     if outcome.linearizable is None:
         call = next(each for each in calls if each.returned == judgement.certain)
         text = f"no order of the calls up to event {judgement.certain} has a place for {call_text(call)}"
         return Blocked((call,), judgement.certain, f"{text}; which of them suffice to show it, was not found in time")
-    return explain(calls, model, outcome, budget)
+    found = explain(searched, easier, outcome, budget)
+    recorded = {call.invoked: call for call in calls}
+    return replace(
+        found,
+        core=tuple(recorded[call.invoked] for call in found.core),
+        blocked=recorded[found.blocked.invoked] if found.blocked else None,
+    )
+
+
+def _searched(calls: Sequence[Call], model: Model) -> tuple[Sequence[Call], Model]:
+    easier = model.easier(calls)
+    return (calls, model) if easier is None else (easier[1], easier[0])
 
 
 def _judge_all(

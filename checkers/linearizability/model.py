@@ -143,6 +143,18 @@ class Model:
         """
         return True
 
+    def shows(self, call: Call) -> Iterable[Hashable]:
+        """Values that, as the call's answer promises, some earlier call left there or the object held at first."""
+        return ()
+
+    def supplies(self, call: Call) -> Iterable[Hashable]:
+        """The values that the call may leave there; no other call leaves them. Only for a model with `shows`."""
+        return ()
+
+    def held(self, state: State) -> Iterable[Hashable]:
+        """The values that an object in that state may show. Only for a model with `shows`."""
+        return ()
+
     def part(self, call: Call) -> Hashable:
         """The part of the object that the call concerns: calls of different parts never influence each other. By
         default the parts are the history's keys."""
@@ -156,6 +168,14 @@ class Model:
         """What a polynomial algorithm finds, starting from `initial`; None to leave the calls to the search.
 
         calls: those of one part, in the order of their invocations.
+        """
+        return None
+
+    def easier(self, calls: Sequence[Call]) -> tuple[Model, Sequence[Call]] | None:
+        """The same question about another model, to be searched in place of this one; None if there is none.
+
+        Promises that these calls are linearizable if and only if those are, and so is every selection of them. Both
+        have the same invocations and returns, in the same order.
         """
         return None
 

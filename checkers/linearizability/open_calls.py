@@ -20,16 +20,18 @@ from splitbrain.checkers.linearizability.timeline import Layout
 class Alike:
     """The open calls of one kind that doesn't read.
 
-    returns, bits: the event at which each returns, and its lower bit; the soonest return first. only: the bit, if there
-    is but one. fresh: whether one that no read observed may be followed by a call that overwrites. overwrites,
-    commutes: as the hints say. remembered: the states that follow a state, as far as they are known.
+    returns, numbers, bits: the event at which each returns, the call's number, and its lower bit; the soonest return
+    first. only: the bit, if there is but one. fresh: whether one that no read observed may be followed by a call that
+    overwrites. overwrites, commutes: as the hints say. remembered: the states that follow a state, as far as they are
+    known.
     """
 
-    __slots__ = ("bits", "commutes", "fresh", "kind", "only", "overwrites", "remembered", "returns")
+    __slots__ = ("bits", "commutes", "fresh", "kind", "numbers", "only", "overwrites", "remembered", "returns")
 
     def __init__(self, kind: int, kinds: Kinds) -> None:
         self.kind = kind
         self.returns: list[int] = []
+        self.numbers: list[int] = []
         self.bits: list[int] = []
         self.only = 0
         self.overwrites = kinds.overwrites[kind]
@@ -37,16 +39,17 @@ class Alike:
         self.fresh = not kinds.blind[kind]
         self.remembered = kinds.remembered(kind)
 
-    def open(self, bit: int, returned: int) -> None:
+    def open(self, number: int, bit: int, returned: int) -> None:
         # By the return alone: crashed calls stay in the order of their invocations, whatever bits they were given.
         at = bisect_right(self.returns, returned)
         self.returns.insert(at, returned)
+        self.numbers.insert(at, number)
         self.bits.insert(at, bit)
         self.only = 0 if self.only or len(self.bits) > 1 else bit
 
     def close(self, bit: int) -> None:
         at = self.bits.index(bit)
-        del self.returns[at], self.bits[at]
+        del self.returns[at], self.numbers[at], self.bits[at]
         self.only = self.bits[0] if len(self.bits) == 1 else 0
 
     def next_of(self, done: int) -> Sequence[int]:
@@ -89,41 +92,67 @@ class OpenCalls:
 
     def invoke(self, number: int, now: dict[State, set[int]]) -> None:
         """Open a call. If it reads, it takes effect in the states that answer it so (rule 2 of `search`)."""
-        kind, bit, returned = self._layout.kinds[number], self._layout.bits[number], self._layout.calls[number].returned
-        self.lower |= bit
+        kind, bit = self._layout.kinds[number], self._layout.bits[number]
+        self.open(number)
         if self._kinds.reads[kind]:
-            self._next_read += 1
-            self._reads[kind] = self._reads.get(kind, 0) | bit
-            self.reading |= bit
             for state, several in now.items():
                 if self._kinds.following(kind, state):
                     now[state] = {each | bit for each in several}
+        elif bit & self.hidable and LOST in now:
+            now[LOST] = {each | bit << 1 for each in now[LOST]}
+
+    def invoked(self, number: int, state: State, done: int) -> int:
+        """Open a call, as `invoke` does, with but one configuration. Returns its bits."""
+        kind, bit = self._layout.kinds[number], self._layout.bits[number]
+        self.open(number)
+        if self._kinds.reads[kind]:
+            return done | bit if self._kinds.following(kind, state) else done
+        return done | bit << 1 if state is LOST and bit & self.hidable else done
+
+    def open(self, number: int) -> None:
+        """Add a call that is invoked."""
+        if self._kinds.reads[self._layout.kinds[number]]:
+            self._next_read += 1
+        self.reopen(number)
+
+    def withdraw(self, number: int) -> None:
+        """Take `open` back."""
+        if self._kinds.reads[self._layout.kinds[number]]:
+            self._next_read -= 1
+        self.close(number)
+        self.crashed &= ~self._layout.bits[number]
+
+    def reopen(self, number: int) -> None:
+        """Take `close` back."""
+        kind, bit, returned = self._layout.kinds[number], self._layout.bits[number], self._layout.calls[number].returned
+        self.lower |= bit
+        if self._kinds.reads[kind]:
+            self._reads[kind] = self._reads.get(kind, 0) | bit
+            self.reading |= bit
             return
         if kind not in self.by_kind:
             self.by_kind[kind] = Alike(kind, self._kinds)
-        self.by_kind[kind].open(bit, returned)
+        self.by_kind[kind].open(number, bit, returned)
         if returned == FOREVER:
             self.crashed |= bit
         elif self._hiding and self._kinds.blind[kind]:
             self.hidable |= bit
-            if LOST in now:
-                now[LOST] = {each | bit << 1 for each in now[LOST]}
 
-    def close(self, kind: int, bit: int) -> None:
+    def close(self, number: int) -> None:
         """Remove a call that returned."""
+        kind, bit = self._layout.kinds[number], self._layout.bits[number]
         self.lower ^= bit
         if self._kinds.reads[kind]:
             self.reading ^= bit
             self._reads[kind] ^= bit
             if not self._reads[kind]:
                 del self._reads[kind]
-        else:
-            self.hidable &= ~bit
-            alike = self.by_kind[kind]
-            alike.close(bit)
-            if not alike.bits:
-                del self.by_kind[kind]
-        self._kinds.returned(kind)
+            return
+        self.hidable &= ~bit
+        alike = self.by_kind[kind]
+        alike.close(bit)
+        if not alike.bits:
+            del self.by_kind[kind]
 
     def answered_by(self, state: State) -> int:
         """The bits of the open reads that the state answers."""

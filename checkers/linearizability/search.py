@@ -23,22 +23,27 @@ the concurrency, however long the history.
    and blind calls that are open meanwhile are hidable.
 8. The walk ends with the last call that is not blind: what is left can happen in any order.
 9. If a return leaves no configuration, its call is *blocked*, and the history is not linearizable.
+10. Wherever the walk takes long, two searches depth first go on from there in turn with it. The first of the three to
+    know the answer gives it. Turns are counted in configurations, so that time has no say in what is found.
 
 Deciding is NP-complete (Gibbons and Korach 1997): exponential in the number of open calls at worst, linear in the
 length.
 
-`walk` is the loop. `timeline` lays the calls out in time, `open_calls` keeps those that are open, `kinds` asks the
-model, `configurations` is the data, and `expansion` applies rules 1 and 3 to 7 at one return.
+`walk` is the loop, and `depth_first` the other way. `timeline` lays the calls out in time, `open_calls` keeps those
+that are open, `kinds` asks the model, `configurations` is the data, and `expansion` applies rules 1 and 3 to 7 at one
+return.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from splitbrain.checkers.budget import Budget
 from splitbrain.checkers.linearizability.configurations import Frontier, size_bytes
+from splitbrain.checkers.linearizability.depth_first import DepthFirst, Found
 from splitbrain.checkers.linearizability.expansion import Expansion, Progress
 from splitbrain.checkers.linearizability.kinds import Kinds
 from splitbrain.checkers.linearizability.model import Call, Model, State
@@ -49,6 +54,9 @@ _REMEMBERED = 48  # Returns behind the walk whose configurations are kept, for a
 _HEAVY_BYTES = 200_000  # Of configurations that take more, only those of the last return are kept.
 _COMPARISONS = 20_000  # Of configurations with each other, between two looks at the budget.
 _COMPARED_MAX = 1000  # If a state has more configurations, they are not compared with each other.
+_PAUSE = 256  # Configurations after which the walk may pause.
+_STEADY = 32  # If they got it past so many returns, it goes on.
+_SLICE = 128  # Configurations that each search depth first follows whenever the walk pauses.
 _LOOK_EVERY = 1024  # Returns between two looks at the budget.
 
 
@@ -79,7 +87,24 @@ class Outcome:
 
 def search(calls: Sequence[Call], model: Model, budget: Budget) -> Outcome:
     """Whether calls of one object, in the order of their invocations, are linearizable."""
-    return walk(Layout(calls), model, budget, {model.initial: (0,)})
+    walk = _Walk(Layout(calls), model, budget, {model.initial: (0,)}, losing=True)
+    found = Found(remembered=_REMEMBERED)
+    others = [walk.depth_first(found, eager=eager) for eager in (True, False)]
+    going: list[Iterator[None]] = [iter(()), iter(())]
+    for _ in walk.run():
+        if walk.at > found.furthest:
+            going = [other.run(lambda: (walk.at, walk.before)) for other in others]
+        for other, one in zip(others, going, strict=True):
+            before = other.explored
+            for _ in islice(one, _SLICE):
+                pass
+            walk.progress.explored += other.explored - before
+            if other.linearizable is not None:
+                return walk.found_by(other)
+        held = size_bytes(walk.before) + found.held_bytes + sum(other.held_bytes for other in others)
+        walk.progress.stopped = budget.spent(held)
+    assert walk.outcome is not None
+    return walk.outcome
 
 
 def walk(layout: Layout, model: Model, budget: Budget, frontier: Frontier, *, losing: bool = True) -> Outcome:
@@ -87,42 +112,109 @@ def walk(layout: Layout, model: Model, budget: Budget, frontier: Frontier, *, lo
 
     losing: take lost states together (rule 7). Without it every state is kept as it is, to be shown.
     """
-    calls = layout.calls
-    progress = Progress(budget)
-    at_return = _Returns(layout, model, progress, losing=losing)
-    moments: deque[Moment] = deque(maxlen=_REMEMBERED)
-    now: dict[State, set[int]] = {state: set(several) for state, several in frontier.items()}
-    returns = 0
-    for step, horizon in zip(layout.steps[: informative_steps(layout, model)], horizons(layout, model), strict=False):
-        if step >= 0:
-            at_return.open_calls.invoke(step, now)
-            continue
-        number = ~step
-        if not returns % 16 and size_bytes(now) > _HEAVY_BYTES:
-            moments.clear()
-        moments.append(Moment(calls[number].returned, dict(now)))
-        now = at_return.past(number, now, horizon)
-        returns += 1
-        if not returns % _LOOK_EVERY and not progress.stopped:
-            progress.stopped = budget.spent(size_bytes(now))
-        if progress.stopped:
-            return Outcome(None, returns - 1, progress.explored, progress.stopped)
-        if not now:
-            return Outcome(False, returns - 1, progress.explored, None, calls[number], tuple(moments))
-    return Outcome(True, returns, progress.explored)
+    walking = _Walk(layout, model, budget, frontier, losing=losing)
+    for _ in walking.run():
+        pass
+    assert walking.outcome is not None
+    return walking.outcome
+
+
+class _Walk:
+    """The walk along a layout, which can pause. at, before: the position of the return among the steps at which it
+    paused, and the configurations just before it. outcome: what was found, once it ended.
+    """
+
+    def __init__(self, layout: Layout, model: Model, budget: Budget, frontier: Frontier, *, losing: bool) -> None:
+        self._layout = layout
+        self._model = model
+        self._budget = budget
+        self.progress = Progress(budget)
+        self._kinds = Kinds(layout, model)
+        self._returns = _Returns(layout, model, self._kinds, self.progress, losing=losing)
+        self._end = informative_steps(layout, model)
+        self._horizons = horizons(layout, model)
+        self._moments: deque[Moment] = deque(maxlen=_REMEMBERED)
+        self._begin = frontier
+        self.at = 0
+        self.before: Mapping[State, set[int]] = {}
+        self.outcome: Outcome | None = None
+
+    def run(self) -> Iterator[None]:
+        """Walk to the end. Yields while a return takes long, so that something else can be done meanwhile."""
+        calls, moments, budget, progress = self._layout.calls, self._moments, self._budget, self.progress
+        now: dict[State, set[int]] = {state: set(several) for state, several in self._begin.items()}
+        returns = paused = 0
+        pause = _PAUSE
+        open_calls, past = self._returns.open_calls, self._returns.past
+        for at, (step, horizon) in enumerate(zip(self._layout.steps[: self._end], self._horizons, strict=False)):
+            if step >= 0:
+                open_calls.invoke(step, now)
+                continue
+            number = ~step
+            if not returns % 16 and size_bytes(now) > _HEAVY_BYTES:
+                moments.clear()
+            moments.append(Moment(calls[number].returned, dict(now)))
+            self.at, self.before = at, now
+            now = yield from past(number, now, horizon)
+            returns += 1
+            if progress.explored >= pause:
+                if now and returns < paused + _STEADY:
+                    yield
+                pause, paused = progress.explored + _PAUSE, returns
+            if not returns % _LOOK_EVERY and not progress.stopped:
+                progress.stopped = budget.spent(size_bytes(now))
+            if progress.stopped:
+                self.outcome = Outcome(None, returns - 1, progress.explored, progress.stopped)
+                return
+            if not now:
+                self.outcome = Outcome(False, returns - 1, progress.explored, None, calls[number], tuple(moments))
+                return
+        self.outcome = Outcome(True, returns, progress.explored)
+
+    def depth_first(self, found: Found, *, eager: bool) -> DepthFirst:
+        """A search depth first of the same calls, which shares what is known of the model."""
+        return DepthFirst(
+            self._layout,
+            self._model,
+            self._kinds,
+            self._horizons,
+            self._end,
+            found,
+            eager=eager,
+        )
+
+    def found_by(self, other: DepthFirst) -> Outcome:
+        """The outcome that a search depth first came to."""
+        calls, steps = self._layout.calls, self._layout.steps
+        if other.linearizable:
+            returns = sum(step < 0 for step in steps[: self._end])
+            return Outcome(True, returns, self.progress.explored)
+        moments = [Moment(calls[~steps[at]].returned, frontier) for at, frontier in other.moments()]
+        earlier = [each for each in self._moments if each.returned < moments[0].returned]
+        returns = sum(step < 0 for step in steps[: other.found.furthest])
+        return Outcome(
+            False,
+            returns,
+            self.progress.explored,
+            None,
+            calls[~steps[other.found.furthest]],
+            tuple([*earlier, *moments][-_REMEMBERED:]),
+        )
 
 
 class _Returns:
     """How configurations get past the return of a call."""
 
-    def __init__(self, layout: Layout, model: Model, progress: Progress, *, losing: bool) -> None:
+    def __init__(self, layout: Layout, model: Model, kinds: Kinds, progress: Progress, *, losing: bool) -> None:
         self._layout = layout
-        self._kinds = Kinds(layout, model)
+        self._kinds = kinds
         self.open_calls = OpenCalls(layout, model, self._kinds, losing=losing)
         self._progress = progress
         self._comparisons = 0
 
-    def past(self, number: int, now: Mapping[State, set[int]], horizon: int) -> dict[State, set[int]]:
+    def past(
+        self, number: int, now: Mapping[State, set[int]], horizon: int
+    ) -> Generator[None, None, dict[State, set[int]]]:
         """The configurations in which the call has taken effect, as it returns; it is open no more."""
         kind, bit = self._layout.kinds[number], self._layout.bits[number]
         after: dict[State, set[int]] = {}
@@ -134,9 +226,10 @@ class _Returns:
                 after[state] = having
             lacking += [(state, each & ~both) for each in several if not each & bit]
         if lacking:
-            Expansion(kind, bit, self.open_calls, self._kinds, after, horizon).run(lacking, self._progress)
+            yield from Expansion(kind, bit, self.open_calls, self._kinds, after, horizon).run(lacking, self._progress)
             self._drop_beaten(after)
-        self.open_calls.close(kind, bit)
+        self.open_calls.close(number)
+        self._kinds.returned(kind)
         return after
 
     def _drop_beaten(self, configurations: dict[State, set[int]]) -> None:

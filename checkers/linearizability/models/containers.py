@@ -15,12 +15,13 @@
 from __future__ import annotations
 
 from bisect import bisect
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from typing import Any
 
 from splitbrain.checkers.histories.prose import listing, literal
 from splitbrain.checkers.linearizability.frozen_values import FALSE, TRUE
 from splitbrain.checkers.linearizability.model import Call, Finding, Model, State
+from splitbrain.checkers.linearizability.models.unordered_queues import UnorderedQueue, timed
 from splitbrain.checkers.linearizability.polynomial import grow_sets, priority_queues, queues, stacks
 
 _SHOWN = 20
@@ -74,6 +75,17 @@ class SetModel(Model):
 
     def blind(self, call: Call) -> bool:
         return call.f in ("add", "remove")
+
+    def shows(self, call: Call) -> Iterable[Hashable]:
+        if call.f == "contains":
+            return (call.argument,) if call.result is TRUE else ()
+        return call.result if call.f == "read" else ()
+
+    def supplies(self, call: Call) -> Iterable[Hashable]:
+        return (call.argument,) if call.f == "add" else ()
+
+    def held(self, state: State) -> Iterable[Hashable]:
+        return state  # type: ignore[no-any-return]
 
     def shortcut(self, calls: Sequence[Call]) -> Finding | None:
         return grow_sets.judge(calls, self.initial)
@@ -132,6 +144,15 @@ class _Sequential(Model):
     def blind(self, call: Call) -> bool:
         return call.f == self.insertion
 
+    def shows(self, call: Call) -> Iterable[Hashable]:
+        return (call.result,) if call.f == self.removal and call.result is not None else ()
+
+    def supplies(self, call: Call) -> Iterable[Hashable]:
+        return (call.argument,) if call.f == self.insertion else ()
+
+    def held(self, state: State) -> Iterable[Hashable]:
+        return state  # type: ignore[no-any-return]
+
     def describe(self, state: State) -> str:
         return f"[{', '.join(_shown(state))}]"
 
@@ -149,6 +170,9 @@ class FifoQueue(_Sequential):
 
     def shortcut(self, calls: Sequence[Call]) -> Finding | None:
         return queues.judge(calls, self.initial)
+
+    def easier(self, calls: Sequence[Call]) -> tuple[Model, Sequence[Call]]:
+        return UnorderedQueue(self.initial), timed(calls)
 
 
 class PriorityQueue(_Sequential):

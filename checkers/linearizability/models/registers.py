@@ -10,7 +10,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 
 from splitbrain.checkers.histories.prose import literal
 from splitbrain.checkers.linearizability.frozen_values import Fields
@@ -41,6 +41,15 @@ class Register(Model):
     def leads_to(self, state: State, call: Call) -> bool:
         return bool(state == call.result)
 
+    def shows(self, call: Call) -> Iterable[Hashable]:
+        return (call.result,) if call.f == "read" else ()
+
+    def supplies(self, call: Call) -> Iterable[Hashable]:
+        return (call.argument,) if call.f == "write" else ()
+
+    def held(self, state: State) -> Iterable[Hashable]:
+        return (state,)
+
     def shortcut(self, calls: Sequence[Call]) -> Finding | None:
         return zones.judge(calls, write="write", read="read", initial=self.initial)
 
@@ -67,6 +76,16 @@ class CasRegister(Register):
 
     def read_only(self, call: Call) -> bool:
         return call.f == "read" or call.failed
+
+    def shows(self, call: Call) -> Iterable[Hashable]:
+        if call.f != "cas":
+            return super().shows(call)
+        return () if call.failed else (call.argument[0],)
+
+    def supplies(self, call: Call) -> Iterable[Hashable]:
+        if call.f != "cas":
+            return super().supplies(call)
+        return () if call.failed else (call.argument[1],)
 
     # By way of other values, calls of cas can lead from any state to any other.
     leads_to = Model.leads_to
@@ -115,6 +134,16 @@ class MultiRegister(Model):
 
     def blind(self, call: Call) -> bool:
         return all(f in _WRITE for f, _, _ in call.argument)
+
+    def shows(self, call: Call) -> Iterable[Hashable]:
+        # Null is what a name holds that nobody wrote.
+        return [(name, value) for f, name, value in call.result if f in _READ and value is not None]
+
+    def supplies(self, call: Call) -> Iterable[Hashable]:
+        return [(name, value) for f, name, value in call.argument if f in _WRITE]
+
+    def held(self, state: State) -> Iterable[Hashable]:
+        return state  # type: ignore[no-any-return]
 
     def describe(self, state: State) -> str:
         return ", ".join(f"{name} = {literal(value)}" for name, value in state) or "nothing"

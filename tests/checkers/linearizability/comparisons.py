@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from random import Random
+from unittest.mock import patch
 
 import msgspec
 
 from splitbrain.checkers.budget import Budget
 from splitbrain.checkers.histories.columns import FOREVER
 from splitbrain.checkers.histories.history import History
+from splitbrain.checkers.linearizability import depth_first
+from splitbrain.checkers.linearizability import search as searching
 from splitbrain.checkers.linearizability.calls import calls_of
 from splitbrain.checkers.linearizability.linearizable import check, judge, why
 from splitbrain.checkers.linearizability.model import Call, Model, State, started
@@ -113,7 +116,24 @@ def _larger(name: str) -> Comparison:
     return Comparison(f"linearizable larger {name}", compare)
 
 
+def _depth_first(name: str) -> Comparison:
+    """With the walk pausing at once, for so long that the searches depth first find the answer."""
+
+    def compare(seed: int) -> str:
+        random, kind = Random(seed), KINDS[name]
+        made = history(random, kind, operations=random.randint(4, 8), clients=random.randint(2, 5))
+        slices = random.choice([1, 3, 100_000])
+        with (
+            patch.multiple(searching, _PAUSE=0, _STEADY=1_000_000, _SLICE=slices),
+            patch.object(depth_first, "_ATTEMPT", 2),
+        ):
+            return _compare(kind, made)
+
+    return Comparison(f"linearizable depth first {name}", compare)
+
+
 COMPARISONS = (
+    *map(_depth_first, KINDS),
     *map(_larger, KINDS),
     *(_comparison(name) for name in KINDS),
     Comparison("linearizable by zones", _zones),

@@ -134,7 +134,7 @@ def _relaxed(calls: Sequence[Call], kept: set[int], model: Model, until: int) ->
 def test_every_call_of_a_core_is_needed(name: str) -> None:
     """Of histories that fit in the window. With any call of the core relaxed too, the rest could have happened."""
     kind, seen = KINDS[name], 0
-    for seed in range(1000):
+    for seed in range(2000):
         if seen == 40:
             break
         for calls in calls_of(history(Random(seed), kind, operations=9), kind.model).values():

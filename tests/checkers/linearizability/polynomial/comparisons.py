@@ -6,16 +6,19 @@ from collections.abc import Callable, Mapping, Sequence
 from random import Random
 from typing import Any
 
+import msgspec
+
 from splitbrain.checkers.budget import Budget
 from splitbrain.checkers.histories.history import History
 from splitbrain.checkers.linearizability.calls import calls_of
 from splitbrain.checkers.linearizability.frozen_values import freeze
-from splitbrain.checkers.linearizability.linearizable import check
+from splitbrain.checkers.linearizability.linearizable import check, judge, why
 from splitbrain.checkers.linearizability.model import Call, Finding, Model, started
 from splitbrain.checkers.linearizability.models.containers import FifoQueue, PriorityQueue, SetModel, Stack
 from splitbrain.checkers.linearizability.polynomial import memberships
 from splitbrain.checkers.linearizability.search import search
 from tests.checkers.comparison import Comparison, Disagreement
+from tests.checkers.linearizability.brute_force import linearizable_remembering
 from tests.checkers.linearizability.polynomial import generate, oracle
 
 CONTAINERS: Mapping[str, Model] = {model.name: model for model in (SetModel(), FifoQueue(), PriorityQueue(), Stack())}
@@ -50,6 +53,7 @@ def compare(kind: str, seed: int, *, starts: bool = False) -> str:
     if finding is None:
         if not _may_be_left(kind, calls, initial):
             raise Disagreement(history, "nothing said")
+        _compare_search(kind, history, calls, starting(kind, initial, calls), initial, truth)
         return LEFT
     if finding.linearizable != truth:
         raise Disagreement(history, f"{finding}, but the oracle: {truth}")
@@ -59,6 +63,20 @@ def compare(kind: str, seed: int, *, starts: bool = False) -> str:
         if len(few) != len(finding.calls) or oracle.linearizable(kind, few, initial):
             raise Disagreement(history, f"{finding}: these calls alone are linearizable")
     return "valid" if truth else "invalid"
+
+
+def _compare_search(
+    kind: str, history: History, calls: Sequence[Call], model: Model, initial: Sequence[Any], truth: bool
+) -> None:
+    """What the search says, and whether the calls that it names suffice."""
+    found = judge(calls, model, Budget())
+    if found.linearizable is not truth:
+        raise Disagreement(history, f"from {initial} the search says {found}, the oracle: {truth}")
+    if not truth:
+        named = {call.invoked for call in why(calls, model, found, Budget()).core}
+        few = [each for each in oracle.operations(history) if each.first in named]
+        if oracle.linearizable(kind, few, initial):
+            raise Disagreement(history, f"from {initial}: the calls invoked at {sorted(named)} alone are linearizable")
 
 
 def _may_be_left(kind: str, calls: Sequence[Call], initial: Sequence[Any]) -> bool:
@@ -79,6 +97,9 @@ def compare_with_search(kind: str, seed: int) -> str:
     history = generate.history(random, kind, random.randint(12, 30), random.choice((3, 5)))
     calls, finding = judged(kind, history)
     if finding is None:
+        truth, said = linearizable_remembering(calls, CONTAINERS[kind]), judge(calls, CONTAINERS[kind], Budget())
+        if said.linearizable is not truth:
+            raise Disagreement(history, f"judged {said.linearizable}, and remembering what was tried {truth}")
         return LEFT
     found = search(calls, CONTAINERS[kind], Budget(memory_mb=2)).linearizable
     if found is None:
@@ -95,6 +116,21 @@ def compare_from(kind: str, seed: int) -> str:
     return compare(kind, seed, starts=True)
 
 
+def compare_repeated(kind: str, seed: int) -> str:
+    """The search, with no more than two values that are inserted again and again."""
+    random = Random(f"{kind} {seed}")
+    made = generate.history(random, kind, random.randint(3, SIZE))
+    history = History([msgspec.structs.replace(each, value=_one_of_two(each.value)) for each in made.events])
+    calls, model = calls_of(history, CONTAINERS[kind]).get(None, []), CONTAINERS[kind]
+    truth = oracle.linearizable(kind, oracle.operations(history))
+    _compare_search(kind, history, calls, model, (), truth)
+    return "valid" if truth else "invalid"
+
+
+def _one_of_two(value: Any) -> Any:
+    return value % 2 if type(value) is int else value
+
+
 def _comparing(compared: Callable[[str, int], str], kind: str) -> Callable[[int], str]:
     return lambda seed: compared(kind, seed)
 
@@ -103,5 +139,10 @@ _OUTCOMES = frozenset({"valid", "invalid", LEFT})
 COMPARISONS: Sequence[Comparison] = (
     *(Comparison(f"{kind}, lifetimes and stages", _comparing(compare, kind), _OUTCOMES) for kind in CONTAINERS),
     *(Comparison(f"{kind}, initial elements", _comparing(compare_from, kind), _OUTCOMES) for kind in CONTAINERS),
+    *(
+        Comparison(f"{kind}, two values", _comparing(compare_repeated, kind), frozenset({"valid", "invalid"}))
+        for kind in CONTAINERS
+        if kind != "set"
+    ),
     *(Comparison(f"{kind}, the search", _comparing(compare_with_search, kind), _OUTCOMES) for kind in CONTAINERS),
 )
