@@ -56,7 +56,7 @@ def cli() -> None:
     default="",
     metavar="A,B",
     shell_complete=words.complete_faults,
-    help="Faults to inject, such as partition,kill; none by default.",
+    help="Faults to inject, such as partition,kill or partition/halves,kill=one; none by default.",
 )
 @click.option("--seed", type=words.Whole(0), help="Seed of all random choices; drawn and shown if not given.")
 @click.option("--time-limit", default=60.0, show_default=True, type=click.FloatRange(1), help="Seconds of load.")
@@ -131,7 +131,7 @@ def run(
     if as_json:
         say(result.as_json())
     else:
-        say("\n".join(result.lines()))
+        say("\n".join(result.lines()), verdict=True)
     raise Answered(result.exit_code)
 
 
@@ -205,7 +205,8 @@ def check(
             if "logs" in checker.options and "logs" not in given:
                 by_checker[checker.name]["logs"] = check.logs_beside(file)
         verdict = check.judged(str(file), recorded, chosen, by_checker)
-    say((check.as_json if as_json else check.as_text)(verdict, recorded, selection))
+    shown = (check.as_json if as_json else check.as_text)(verdict, recorded, selection)
+    say(shown, verdict=not as_json)
     raise Answered(EXIT_CODES[check.status(verdict)])
 
 

@@ -34,5 +34,5 @@ def replay(run: Path, environment: str | None, as_json: bool) -> None:
     before = recorded(run)
     with Progress(quiet=as_json) as progress:
         after = replay_recorded(before, environment=environment, out=run / "replays", progress=progress)
-    say(json.dumps(after.as_dict()) if as_json else "\n".join(after.lines()))
+    say(json.dumps(after.as_dict()) if as_json else "\n".join(after.lines()), verdict=not as_json)
     raise Answered(after.exit_code)

@@ -32,7 +32,8 @@ class FaultFamily:
     with `fault`, `phase` ("start" or "stop"), and `strike`, its number. start, stop: the operations' names; "" for
     `start-<name>` and `stop-<name>`. fewest_nodes: that it needs. shortest_s, longest_s: how long a strike is held.
     silence_s: what a strike takes besides, wherever it runs. destroys: nodes whose copies a strike may take, by its
-    `how`: never more in a run than the system tolerates. changes_members: it has nodes join or leave.
+    `how`: never more in a run than the system tolerates. changes_members: it has nodes join or leave. shapes, targets:
+    the strikes' `shape` and `target`, as far as one may be chosen by name (`asked`).
     """
 
     name: str
@@ -50,6 +51,8 @@ class FaultFamily:
     silence_s: float = 0.0
     destroys: Callable[[Mapping[str, Any]], Collection[str]] = lambda how: ()
     changes_members: bool = False
+    shapes: tuple[str, ...] = ()
+    targets: tuple[str, ...] = ()
 
 
 def observed(invocation: Invocation, effective: bool, detail: str, **more: Any) -> Mapping[str, Any]:

@@ -27,6 +27,7 @@ from splitbrain.harness.system import System
 BLOWS = 10
 UP_S = (0.005, 0.5)
 STORM_KINDS = ("one", "minority", "majority", "all")
+ROLLING = ("terminate", "kill")
 
 
 def _aim_storm(targets: Targets, seed: int, turn: int) -> Mapping[str, Any]:
@@ -38,7 +39,7 @@ def _aim_storm(targets: Targets, seed: int, turn: int) -> Mapping[str, Any]:
 
 def _aim_rolling(targets: Targets, seed: int, turn: int) -> Mapping[str, Any]:
     rng = draw(split(seed, turn))
-    return {"shape": in_turn(("terminate", "kill"), seed, turn), "nodes": shuffled(rng, targets.nodes)}
+    return {"shape": in_turn(ROLLING, seed, turn), "nodes": shuffled(rng, targets.nodes)}
 
 
 class Storm:
@@ -170,6 +171,7 @@ FAMILIES = (
         shortest_s=1.0,
         # The blows that are still to come when the stop is due.
         silence_s=BLOWS * UP_S[1] / 2,
+        targets=STORM_KINDS,
     ),
     FaultFamily(
         name="rolling-restart",
@@ -183,5 +185,6 @@ FAMILIES = (
         stop="end-roll",
         shortest_s=1.0,
         silence_s=2.0,
+        shapes=ROLLING,
     ),
 )
