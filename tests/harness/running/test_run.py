@@ -16,10 +16,11 @@ import splitbrain.harness.systems.dynamo.store_system as dynamo
 from splitbrain.harness.environment import ABILITIES, Program
 from splitbrain.harness.generators import Generator, sequence
 from splitbrain.harness.operation import Invocation
+from splitbrain.harness.running.deadlines import VIRTUAL_MARGIN_S
 from splitbrain.harness.running.experiment import Experiment
 from splitbrain.harness.running.recovery import PROBE_KEY
 from splitbrain.harness.running.results import Result
-from splitbrain.harness.running.run import MARGIN_S, run
+from splitbrain.harness.running.run import run
 from splitbrain.harness.simulation.simulated_environment import SimulatedEnvironment
 from splitbrain.harness.simulation.simulated_machine import SimulatedMachine
 from splitbrain.harness.system import OperationFailed
@@ -45,7 +46,9 @@ def test_a_system_that_never_returns_is_broken_at_the_deadline(
     monkeypatch.setattr(dynamo.Dynamo, method, never)
     result = go(tmp_path)
     assert result.status == "broken"
-    assert result.reason.startswith(f"the run was not over after {3 + MARGIN_S:g} s, and was ended in stage {stage!r}")
+    assert result.reason.startswith(
+        f"the run was not over after {3 + VIRTUAL_MARGIN_S:g} s, and was ended in stage {stage!r}"
+    )
 
 
 def test_a_fault_that_machines_and_programs_turn_out_not_to_allow_is_refused_before_the_load(
