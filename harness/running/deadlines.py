@@ -92,5 +92,5 @@ def limit(interrupts: Interrupts, time_limit_s: float, *, simulated: bool) -> No
 
     # First looked at before the time is up, so that there is something to compare with by then.
     first_s = max(0.0, real_s - STANDSTILL_S)
+    guard.must_end(first_s + GUARD_S)  # Before `more` may say otherwise.
     interrupts.limit(first_s, Overdue(f"{real_s:g} s of real time"), more)
-    guard.must_end(first_s + GUARD_S)
