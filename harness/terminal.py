@@ -5,6 +5,8 @@
    answer. A reader that left (`| head`) is no error.
 3. Text from nodes, clients and files can't move the cursor, colour a verdict, or hide its end.
 4. What the output's encoding lacks is escaped: an answer is never lost for a tick.
+5. Verdicts are coloured on a terminal only, or where FORCE_COLOR asks for it; NO_COLOR outranks both
+   (https://no-color.org). A colour repeats what a word or a mark says already.
 """
 
 from __future__ import annotations
@@ -26,6 +28,11 @@ LOGGED_S = 10.0
 # Controls but for tab and newline, marks that reorder what is read, line ends of Unicode's, and what no encoding has.
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
+_VERDICT = re.compile(r"(VALID|INVALID|UNKNOWN|BROKEN)(?=:)")
+_MARK = re.compile(r"(?m)^  ([✓✗?!]|valid|invalid|unknown|broken)(?= )")
+_GREEN, _RED, _YELLOW = "\x1b[32m", "\x1b[31m", "\x1b[33m"
+_COLOURS = {"valid": _GREEN, "✓": _GREEN, "invalid": _RED, "✗": _RED}
+"""By verdict or mark; all others are yellow."""
 
 _kept: TextIO | None = None
 """See `keep_output`."""
@@ -108,6 +115,30 @@ def printable(text: str) -> str:
     return _UNPRINTABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
+def coloured(output: TextIO) -> bool:
+    """Whether verdicts are coloured there (rule 5). FORCE_COLOR=0 asks for nothing."""
+    if os.environ.get("NO_COLOR"):
+        return False
+    if os.environ.get("FORCE_COLOR", "0") not in ("", "0"):
+        return True
+    return os.environ.get("TERM") != "dumb" and output.isatty()
+
+
+def painted(text: str) -> str:
+    r"""The text with the verdict that it begins with in its colour, and the marks of its lines.
+
+    >>> painted("VALID: none lost\n  ✓ sets: none lost")
+    '\x1b[1m\x1b[32mVALID\x1b[0m: none lost\n  \x1b[32m✓\x1b[0m sets: none lost'
+    """
+
+    def colour(found: re.Match[str]) -> str:
+        return f"{_COLOURS.get(found[1].lower(), _YELLOW)}{found[1]}\x1b[0m"
+
+    head = _VERDICT.match(text)
+    begin = f"\x1b[1m{colour(head)}" if head else ""
+    return begin + _MARK.sub(lambda found: f"  {colour(found)}", text[head.end() if head else 0 :])
+
+
 def _encodable(text: str, encoding: str | None) -> str:
     r"""The text with what the encoding lacks escaped as in JSON.
 
@@ -145,13 +176,19 @@ def keep_output() -> None:
             _kept = open(kept, "w", encoding=sys.stdout.encoding, errors=sys.stdout.errors)  # noqa: SIM115, PTH123
 
 
-def say(text: str) -> None:
-    """Print on standard output. Raises OutputLost if it does not take it, unless its reader left."""
+def say(text: str, *, verdict: bool = False) -> None:
+    """Print on standard output. verdict: it begins with one, for people, and may be coloured.
+
+    Raises OutputLost if it is not taken, unless its reader left.
+    """
     output = _kept or sys.stdout
     if output is None:
         raise OutputLost("can't write to standard output: it is closed")
+    shown = printable(text)
     try:
-        print(_encodable(printable(text), output.encoding), file=output, flush=True)
+        if verdict and coloured(output):
+            shown = painted(shown)
+        print(_encodable(shown, output.encoding), file=output, flush=True)
     except (OSError, ValueError) as problem:
         # Else the interpreter tries again on its way out, and makes its own exit code of it.
         with contextlib.suppress(OSError, ValueError):

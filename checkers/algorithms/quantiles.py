@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from splitbrain.checkers.histories.prose import milliseconds
 
-_SHOWN = {"p50": 50.0, "p90": 90.0, "p99": 99.0, "p99.9": 99.9, "max": 100.0}
+_SHOWN = {"p50": 50.0, "p90": 90.0, "p95": 95.0, "p99": 99.0, "p99.9": 99.9, "max": 100.0}
 
 
 def percentile(ordered_ns: Sequence[int] | npt.NDArray[np.int64], percent: float) -> int:
@@ -34,7 +34,7 @@ def percentile(ordered_ns: Sequence[int] | npt.NDArray[np.int64], percent: float
 
 
 def quantiles_ms(durations_ns: Sequence[int] | npt.NDArray[np.int64]) -> dict[str, float]:
-    """p50, p90, p99, p99.9 and max in milliseconds; empty if there are no durations. O(n log n)."""
+    """p50, p90, p95, p99, p99.9 and max in milliseconds; empty if there are no durations. O(n log n)."""
     if len(durations_ns) == 0:
         return {}
     ordered = np.sort(np.asarray(durations_ns, dtype=np.int64))

@@ -19,7 +19,7 @@ from math import lcm
 
 from splitbrain.harness.campaigns import dealing
 from splitbrain.harness.catalogue import WORKLOADS, UnknownName, names, system, workload
-from splitbrain.harness.nemesis import catalogue
+from splitbrain.harness.nemesis import catalogue, is_known
 from splitbrain.harness.running.experiment import Experiment, UsageProblem
 from splitbrain.harness.running.preparation import prepared_for
 from splitbrain.harness.seeds import choose, draw, shuffled, split
@@ -35,9 +35,9 @@ ANY = ("any",)
 class CampaignPlan:
     """What a campaign runs.
 
-    seed: of all of it. workloads: names; none for all that the system can serve. faults: families; `ANY` for all.
-    config: settings that every run has whose workload or system knows them. swarm: draw everything. time_limit_s: the
-    load of a run, in seconds.
+    seed: of all of it. workloads: names; none for all that the system can serve. faults: as asked for; `ANY` for all
+    families. config: settings that every run has whose workload or system knows them. swarm: draw everything.
+    time_limit_s: the load of a run, in seconds.
     """
 
     seed: int = 0
@@ -130,7 +130,7 @@ class CampaignPlan:
 
     def _possible(self, experiment: Experiment, families: Sequence[str]) -> tuple[str, ...]:
         """Those of the families that the experiment can have together, the first ones first."""
-        known = tuple(family for family in families if family in catalogue())
+        known = tuple(family for family in families if is_known(family))
         if _can_be(replace(experiment, faults=known)):
             return known
         kept: tuple[str, ...] = ()

@@ -129,7 +129,7 @@ def campaign(
     if as_json:
         say(json.dumps(_as_dict(summary, smaller)))
     else:
-        say("\n".join([*_lines(summary, smaller), f"summary {page}"]))
+        say("\n".join([*_lines(summary, smaller), f"summary {page}"]), verdict=True)
     raise Answered(EXIT_INTERRUPTED if summary.interrupted else EXIT_CODES[summary.status])
 
 

@@ -32,6 +32,7 @@ from splitbrain.checkers.linearizability import MODELS, Model
 from splitbrain.checkers.registry import Checker, find, names
 from splitbrain.checkers.selection import Selection, fitting
 from splitbrain.harness.catalogue import UnknownName, workload
+from splitbrain.harness.nemesis import family_named
 from splitbrain.harness.places import NoSuchPlace, is_place, thing_at
 from splitbrain.harness.running.experiment import UsageProblem, checks
 from splitbrain.harness.running.interrupts import located
@@ -87,7 +88,11 @@ def _as_it_ran(path: Path) -> Selection | str:
         raise
     except BaseException as problem:  # It is somebody else's module.
         return f"its workload {facts.workload} can't be loaded ({located(problem)}), and "
-    return Selection(checks(checkers, facts.faults, facts.fail_if), f"its run of {facts.workload} was judged by them")
+    try:
+        faults = list(dict.fromkeys(family_named(each) for each in facts.faults))
+    except ValueError as problem:
+        return f"its faults can't be looked up ({problem}), and "
+    return Selection(checks(checkers, faults, facts.fail_if), f"its run of {facts.workload} was judged by them")
 
 
 class _Facts(msgspec.Struct):

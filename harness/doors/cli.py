@@ -37,7 +37,8 @@ def main() -> None:
     if os.environ.get(COMPLETE):
         _complete()
     if sys.argv[1:2] and sys.argv[1] in GUARDED:
-        guard.enter()
+        # Of a campaign the first interrupt ends only what would come next.
+        guard.enter(interrupts=2 if sys.argv[1] in ("campaign", "mutants") else 1)
     from splitbrain.harness.terminal import OutputLost, keep_output, warn
 
     keep_output()
@@ -92,6 +93,8 @@ def _failed(problem: BaseException) -> str:
     from splitbrain.checkers.error_origin import origin
     from splitbrain.harness.running.interrupts import named
 
+    if isinstance(problem, MemoryError):
+        return "memory is short; give less to do at once, or more memory"
     where = origin(problem)
     if where:
         return f"{where} raised {named(problem)}; correct it there"

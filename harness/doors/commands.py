@@ -14,7 +14,7 @@ from splitbrain.harness.catalogue import home
 from splitbrain.harness.doors import words
 from splitbrain.harness.running.environments import ENVIRONMENTS
 from splitbrain.harness.running.experiment import Experiment, UsageProblem, settings, usual_nodes
-from splitbrain.harness.running.results import EXIT_CODES, read_history
+from splitbrain.harness.running.results import EXIT_CODES, LARGEST_MB, read_history
 from splitbrain.harness.systems import DEFAULT as DEFAULT_SYSTEM
 from splitbrain.harness.terminal import Progress, say, warn
 
@@ -61,7 +61,7 @@ def cli() -> None:
     default="",
     metavar="A,B",
     shell_complete=words.complete_faults,
-    help="Faults to inject, such as partition,kill; none by default.",
+    help="Faults to inject, such as partition,kill or partition/halves,kill=one; none by default.",
 )
 @click.option("--seed", type=words.Whole(0), help="Seed of all random choices; drawn and shown if not given.")
 @click.option("--time-limit", default=60.0, show_default=True, type=click.FloatRange(1), help="Seconds of load.")
@@ -144,7 +144,7 @@ def run(
     if as_json:
         say(result.as_json())
     else:
-        say("\n".join(result.lines()))
+        say("\n".join(result.lines()), verdict=True)
     raise Answered(result.exit_code)
 
 
@@ -162,6 +162,13 @@ def run(
 @click.option("--timeout", type=click.FloatRange(0, min_open=True), help="Seconds for checking, witness included.")
 @click.option("--memory", type=click.FloatRange(0, min_open=True), help="Megabytes that checking may take.")
 @click.option("--jobs", default=1, show_default=True, type=words.Whole(1, 256), help="Processes to check with.")
+@click.option(
+    "--largest",
+    default=LARGEST_MB,
+    show_default=True,
+    type=click.FloatRange(0, min_open=True),
+    help="Megabytes that a compressed history may have unpacked; a line of any, a sixteenth of it.",
+)
 @click.option("--independent", is_flag=True, help="Values are [key value], as jepsen.independent has them.")
 @click.option("--option", "options", multiple=True, metavar="KEY=JSON", help="For the checker: sla_ms=300, initial=5.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object, for programs.")
@@ -173,6 +180,7 @@ def check(
     timeout: float | None,
     memory: float | None,
     jobs: int,
+    largest: float,
     independent: bool,
     options: tuple[str, ...],
     as_json: bool,
@@ -202,7 +210,7 @@ def check(
     recorded, selection = None, None
     chosen = check.chosen(asked)
     if not asked:
-        recorded = read_history(file, independent=independent)
+        recorded = read_history(file, independent=independent, largest_mb=largest)
         selection = check.told(history, recorded)
         chosen = check.chosen(tuple(selection.checkers))
     with check.workers(jobs) as executor:
@@ -212,13 +220,14 @@ def check(
         by_checker = check.options_for(chosen, values, words)
         if selection is not None:
             by_checker = {name: {**options, **by_checker[name]} for name, options in selection.checkers.items()}
-        recorded = recorded or read_history(file, independent=independent)
+        recorded = recorded or read_history(file, independent=independent, largest_mb=largest)
         gc.freeze()  # Nothing of the history goes before the process does: collections need not look at it.
         for checker in chosen:
             if "logs" in checker.options and "logs" not in given:
                 by_checker[checker.name]["logs"] = check.logs_beside(file)
         verdict = check.judged(str(file), recorded, chosen, by_checker)
-    say((check.as_json if as_json else check.as_text)(verdict, recorded, selection))
+    shown = (check.as_json if as_json else check.as_text)(verdict, recorded, selection)
+    say(shown, verdict=not as_json)
     raise Answered(EXIT_CODES[check.status(verdict)])
 
 

@@ -1,7 +1,8 @@
 """What `splitbrain list` shows: everything that can be named on the command line, with what it is.
 
 1. A package that can't be imported is named with the reason, and the others are shown all the same.
-2. A workload says which interface it needs, a system which ones it offers: those that match can be run together.
+2. A fault is listed with the shapes and targets that may be chosen, as `NAME/SHAPE` and `NAME=TARGET`.
+3. A workload says which interface it needs, a system which ones it offers: those that match can be run together.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any
 from splitbrain.checkers.registry import find
 from splitbrain.checkers.registry import names as checker_names
 from splitbrain.harness.catalogue import SYSTEMS, WORKLOADS, UnknownName, names, system, workload
-from splitbrain.harness.nemesis import catalogue as faults
+from splitbrain.harness.nemesis import FaultFamily, families
 from splitbrain.harness.running.environments import ENVIRONMENTS
 from splitbrain.harness.running.interrupts import interrupting, located
 from splitbrain.harness.system import defects_of
@@ -38,7 +39,7 @@ class Listing:
         listing.sections = {
             "workloads": listing._loaded("workload", names(WORKLOADS), _of_workload),
             "systems": listing._loaded("system", names(SYSTEMS), _of_system),
-            "faults": _described(faults()),
+            "faults": [_of_family(family) for family in families().values()],
             "environments": _described({name: kind.summary for name, kind in ENVIRONMENTS.items()}),
             "checkers": listing._loaded("checker", list(checker_names()), _of_checker),
         }
@@ -98,6 +99,11 @@ def _described(entries: Mapping[str, str]) -> list[dict[str, Any]]:
     return [{"name": name, "summary": summary} for name, summary in entries.items()]
 
 
+def _of_family(family: FaultFamily) -> dict[str, Any]:
+    choices = {"shapes": list(family.shapes), "targets": list(family.targets)}
+    return {"name": family.name, "summary": family.summary, **choices}
+
+
 def _row(entry: Mapping[str, Any]) -> tuple[str, ...]:
     cells = [str(entry["name"])]
     if "needs" in entry:
@@ -105,7 +111,8 @@ def _row(entry: Mapping[str, Any]) -> tuple[str, ...]:
     if "offers" in entry:
         cells.append(f"offers {', '.join(entry['offers'])}")
     if "summary" in entry:
-        cells.append(str(entry["summary"]))
+        choices = [f"{kind}: {', '.join(entry[kind])}" for kind in ("shapes", "targets") if entry.get(kind)]
+        cells.append("; ".join([str(entry["summary"]), *choices]))
     return tuple(cells)
 
 

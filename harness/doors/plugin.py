@@ -60,7 +60,7 @@ _OPTIONS: Mapping[str, _Option] = {
     "hosts": _Option("hosts", str, "the file that names the hosts of jepsen tests, for ssh"),
     "nodes": _Option("nodes", int, "how many nodes jepsen tests have"),
     "seed": _Option("seed", int, "the seed of jepsen tests"),
-    "faults": _Option("faults", str, "the faults of jepsen tests, such as partition,kill"),
+    "faults": _Option("faults", str, "the faults of jepsen tests, such as partition,kill or partition/halves,kill=one"),
     "time-limit": _Option("time_limit_s", float, "seconds of load in jepsen tests"),
     "rate": _Option("rate", float, "operations per second in jepsen tests"),
     "config": _Option("config", str, "a setting KEY=VALUE of the system or workload of jepsen tests", many=True),

@@ -35,5 +35,5 @@ def replay(run: Path, environment: str | None, hosts: str, as_json: bool) -> Non
     before = recorded(run)
     with Progress(quiet=as_json) as progress:
         after = replay_recorded(before, environment=environment, hosts=hosts, out=run / "replays", progress=progress)
-    say(json.dumps(after.as_dict()) if as_json else "\n".join(after.lines()))
+    say(json.dumps(after.as_dict()) if as_json else "\n".join(after.lines()), verdict=not as_json)
     raise Answered(after.exit_code)

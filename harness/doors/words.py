@@ -17,7 +17,7 @@ from click.shell_completion import CompletionItem
 
 from splitbrain.checkers.registry import names as checker_names
 from splitbrain.harness.catalogue import SYSTEMS, WORKLOADS, names
-from splitbrain.harness.nemesis import catalogue as fault_names
+from splitbrain.harness.nemesis import families
 from splitbrain.harness.running.environments import ENVIRONMENTS
 from splitbrain.harness.suggestions import did_you_mean, nearest
 
@@ -98,8 +98,14 @@ def complete(known: Callable[[], Iterable[str]]) -> Complete:
 
 def _faults(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     before, comma, last = incomplete.rpartition(",")
-    left = [name for name in fault_names() if name not in before.split(",")]
-    return [CompletionItem(f"{before}{comma}{name}") for name in left if name.startswith(last)]
+    known = families()
+    name, sign, _ = last.partition("=" if "=" in last else "/")
+    family = known.get(name.partition("/")[0])
+    if sign and family is not None:
+        words = [f"{name}{sign}{word}" for word in (family.targets if sign == "=" else family.shapes)]
+    else:
+        words = [name for name in known if name not in before.split(",")]
+    return [CompletionItem(f"{before}{comma}{word}") for word in words if word.startswith(last)]
 
 
 complete_workload = complete(lambda: names(WORKLOADS))

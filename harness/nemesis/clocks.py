@@ -207,6 +207,8 @@ FAMILIES = (
         healed=1,
         nemesis=ClockSetter,
         silence_s=WATCHED_S,
+        shapes=SHAPES,
+        targets=KINDS,
     ),
     FaultFamily(
         name="timers",
@@ -217,5 +219,6 @@ FAMILIES = (
         healed=1,
         nemesis=TimerSetter,
         silence_s=2 * WATCHED_S,
+        targets=KINDS,
     ),
 )

@@ -33,6 +33,7 @@ from splitbrain.harness.system import System
 PATIENCE_S = 3.0
 """How long to wait for a disk to be written to."""
 BITS_MOST = 20
+POWER_CUT_KINDS = ("one", "minority", "all")
 
 
 class PowerCutter(Killer):
@@ -161,7 +162,7 @@ def _struck(targets: Targets, seed: int, turn: int, kinds: Sequence[str]) -> tup
 
 
 def _aim_power_cut(targets: Targets, seed: int, turn: int) -> Mapping[str, Any]:
-    rng, how = _struck(targets, seed, turn, ("one", "minority", "all"))
+    rng, how = _struck(targets, seed, turn, POWER_CUT_KINDS)
     return {**how, "torn": rng.random() < 0.5}
 
 
@@ -203,6 +204,7 @@ def _conditioned(
         nemesis=DiskSetter,
         shortest_s=1.0,
         silence_s=PATIENCE_S,
+        targets=tuple(kinds),
     )
 
 
@@ -229,6 +231,7 @@ FAMILIES = (
         holds=_held,
         healed=3,
         nemesis=PowerCutter,
+        targets=POWER_CUT_KINDS,
     ),
     _conditioned("full-disk", "fill disks up, and make room again", ("one", "minority"), lambda rng: {"full": True}),
     _conditioned(

@@ -22,6 +22,7 @@ from splitbrain.harness.nemesis import (
     processes,
     storms,
 )
+from splitbrain.harness.nemesis.asked import Asked, by_name, chosen
 from splitbrain.harness.nemesis.fault_family import FaultFamily
 from splitbrain.harness.nemesis.package import FaultPackage
 from splitbrain.harness.nemesis.schedule import Schedule
@@ -48,7 +49,7 @@ def catalogue() -> Mapping[str, str]:
 
 
 def fault_package(
-    names: Sequence[str],
+    asked: Sequence[str],
     targets: Targets,
     *,
     seed: int,
@@ -57,21 +58,22 @@ def fault_package(
     interval_s: float | None = None,
     strikes: Sequence[Strike] | None = None,
 ) -> FaultPackage:
-    """The families of these names together, with a schedule.
+    """The families that are asked for (`asked`) together, with a schedule.
 
     targets: the cluster's nodes. time_limit_s: of the load, in seconds. commands_s: what a strike's commands take on
     the environment's machines, in seconds. interval_s: from one strike to the next on average; None for a usual one.
     strikes: a schedule to be played again; None to draw one from the seed. Raises ValueError naming an unknown family
     and those there are, one that needs more nodes, or the least time in which each family can strike once.
     """
-    chosen = tuple(_family(name, targets) for name in dict.fromkeys(names))
+    wanted = by_name(asked)
+    found = [chosen(_family(name, targets), several, targets) for name, several in wanted.items()]
     if strikes is not None:
-        missing = sorted({strike.family for strike in strikes}.difference(names))
+        missing = sorted({strike.family for strike in strikes}.difference(each.name for each in found))
         if missing:
             raise ValueError(f"the schedule has strikes of {', '.join(missing)}; name them among the faults")
-        return FaultPackage(chosen, tuple(strikes))
-    drawn = Schedule(chosen, targets, seed, commands_s).strikes(time_limit_s, interval_s)
-    return FaultPackage(chosen, drawn)
+        return FaultPackage(tuple(found), tuple(strikes))
+    drawn = Schedule(found, targets, seed, commands_s).strikes(time_limit_s, interval_s)
+    return FaultPackage(tuple(found), drawn)
 
 
 def _family(name: str, targets: Targets) -> FaultFamily:
@@ -80,6 +82,18 @@ def _family(name: str, targets: Targets) -> FaultFamily:
         there = len(targets.nodes)
         raise ValueError(f"{name} needs at least {family.fewest_nodes} nodes, there are {there}; raise --nodes")
     return family
+
+
+def is_known(asked: str) -> bool:
+    """Whether there is such a family, or it is named by its place. Raises ValueError for what names none."""
+    name = Asked.parse(asked).name
+    return is_place(name) or name in families()
+
+
+def family_named(asked: str) -> str:
+    """The name of the family that is asked for, as histories have it. Raises ValueError."""
+    name = Asked.parse(asked).name
+    return _placed(name).name if is_place(name) else name
 
 
 def _known(name: str) -> FaultFamily:

@@ -33,7 +33,8 @@ class FaultFamily:
     `start-<name>` and `stop-<name>`. fewest_nodes: that it needs. shortest_s, longest_s: how long a strike is held.
     silence_s: what a strike takes besides, wherever it runs. destroys: nodes whose copies a strike may take, by its
     `how`: never more in a run than the system tolerates. changes_members: it has nodes join or leave. lasts: its first
-    strike takes all of its time, instead of a drawn part.
+    strike takes all of its time, instead of a drawn part. shapes, targets: the strikes' `shape` and `target`, as far as
+    one may be chosen by name (`asked`).
     """
 
     name: str
@@ -52,6 +53,8 @@ class FaultFamily:
     destroys: Callable[[Mapping[str, Any]], Collection[str]] = lambda how: ()
     changes_members: bool = False
     lasts: bool = False
+    shapes: tuple[str, ...] = ()
+    targets: tuple[str, ...] = ()
 
 
 def observed(invocation: Invocation, effective: bool, detail: str, **more: Any) -> Mapping[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from splitbrain.harness.environment import Environment
 from splitbrain.harness.nemesis.fault_family import FaultFamily, holder
-from splitbrain.harness.nemesis.partitions import PARTITIONS, Partitioner, aimed
+from splitbrain.harness.nemesis.partitions import PARTITIONS, Partitioner, aimed, shapes_of
 from splitbrain.harness.nemesis.targets import Targets
 from splitbrain.harness.operation import Invocation
 from splitbrain.harness.seeds import draw, split
@@ -80,5 +80,6 @@ FAMILIES = (
         nemesis=Flapper,
         fewest_nodes=2,
         shortest_s=2.0,
+        shapes=shapes_of(PARTITIONS),
     ),
 )

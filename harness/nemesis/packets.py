@@ -64,7 +64,7 @@ def _aim(targets: Targets, seed: int, turn: int) -> Mapping[str, Any]:
     rng = draw(split(seed, turn))
     shape, scope = in_turn(tuple(SHAPES), seed, turn), choose(rng, SCOPES)
     links = [list(link) for link in _links(scope, targets.nodes, rng)]
-    return {"shape": shape, "scope": scope, "links": links, "conditions": SHAPES[shape](rng)}
+    return {"shape": shape, "target": scope, "links": links, "conditions": SHAPES[shape](rng)}
 
 
 def _holds(how: Mapping[str, Any]) -> list[Hold]:
@@ -158,5 +158,7 @@ FAMILIES = (
         nemesis=Degrader,
         fewest_nodes=2,
         silence_s=PATIENCE_S,
+        shapes=tuple(SHAPES),
+        targets=SCOPES,
     ),
 )

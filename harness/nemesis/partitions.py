@@ -16,7 +16,7 @@ from typing import Any
 
 from splitbrain.harness.environment import CLIENTS, Environment, Link, LinkObservation
 from splitbrain.harness.nemesis.fault_family import FaultFamily, holder, observed
-from splitbrain.harness.nemesis.targets import LEADER, Targets, in_turn
+from splitbrain.harness.nemesis.targets import LEADER, PRIMARIES, Targets, in_turn
 from splitbrain.harness.operation import Invocation
 from splitbrain.harness.seeds import choose, draw, shuffled, split
 from splitbrain.harness.system import System
@@ -179,14 +179,21 @@ def cut_off(
         healed=0,
         nemesis=Partitioner,
         fewest_nodes=fewest_nodes,
+        shapes=shapes_of(shapes),
     )
+
+
+def shapes_of(shapes: Mapping[str, Shape]) -> tuple[str, ...]:
+    """Their names, with those that only some systems have; none where there is only one, so that nothing is chosen."""
+    more = (PRIMARIES, LEADER) if shapes is PARTITIONS else ()
+    return (*shapes, *more) if len(shapes) > 1 else ()
 
 
 def aimed(shapes: Mapping[str, Shape], targets: Targets, seed: int, turn: int) -> dict[str, Any]:
     """What a partition is: the shape whose turn it is, and the links that it cuts."""
     known = dict(shapes)
     if shapes is PARTITIONS and targets.primaries:
-        known["primaries"] = lambda nodes, rng: each_alone(choose(rng, targets.primaries), nodes)
+        known[PRIMARIES] = lambda nodes, rng: each_alone(choose(rng, targets.primaries), nodes)
     leader = [LEADER] * (shapes is PARTITIONS and targets.led)
     shape = in_turn([*sorted(known), *leader], seed, turn)
     if shape == LEADER:

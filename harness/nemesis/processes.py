@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from splitbrain.harness.environment import Environment, EnvironmentLost
 from splitbrain.harness.nemesis.fault_family import FaultFamily, observed, processes_of
-from splitbrain.harness.nemesis.targets import Targets, in_turn
+from splitbrain.harness.nemesis.targets import LEADER, PRIMARIES, Targets, in_turn
 from splitbrain.harness.operation import Invocation, Nemesis
 from splitbrain.harness.seeds import draw, split
 from splitbrain.harness.system import System
@@ -54,6 +54,7 @@ def _family(
         start=name,
         stop=stop,
         silence_s=silence_s,
+        targets=(*kinds, PRIMARIES, LEADER),
     )
 
 

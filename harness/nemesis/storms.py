@@ -32,6 +32,7 @@ BLOWS = 10
 UP_S = (0.005, 0.5)
 WIPED_AFTER_S = (3.0, 12.0)
 STORM_KINDS = ("one", "minority", "majority", "all")
+ROLLING = ("terminate", "kill")
 
 
 def _aim_storm(targets: Targets, seed: int, turn: int) -> Mapping[str, Any]:
@@ -43,7 +44,7 @@ def _aim_storm(targets: Targets, seed: int, turn: int) -> Mapping[str, Any]:
 
 def _aim_rolling(targets: Targets, seed: int, turn: int) -> Mapping[str, Any]:
     rng = draw(split(seed, turn))
-    return {"shape": in_turn(("terminate", "kill"), seed, turn), "nodes": shuffled(rng, targets.nodes)}
+    return {"shape": in_turn(ROLLING, seed, turn), "nodes": shuffled(rng, targets.nodes)}
 
 
 def _aim_absence(targets: Targets, seed: int, turn: int) -> Mapping[str, Any]:
@@ -225,6 +226,7 @@ FAMILIES = (
         shortest_s=1.0,
         # The blows that are still to come when the stop is due.
         silence_s=BLOWS * UP_S[1] / 2,
+        targets=STORM_KINDS,
     ),
     FaultFamily(
         name="absence",
@@ -252,5 +254,6 @@ FAMILIES = (
         stop="end-roll",
         shortest_s=1.0,
         silence_s=2.0,
+        shapes=ROLLING,
     ),
 )

@@ -5,11 +5,14 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from splitbrain.harness.seeds import choose, draw, shuffled, split
 from splitbrain.harness.system import Led, Marking, Partitioned, System, Tolerant
 
-LEADER = "leader"
+LEADER, PRIMARIES = "leader", "primaries"
+"""What only some systems can name: who leads, and who holds the same keys."""
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,7 @@ class Targets:
 
     def kinds(self, *kinds: str) -> tuple[str, ...]:
         """These kinds, and those that this system has besides: `primaries` and `leader`."""
-        return (*kinds, *["primaries"] * bool(self.primaries), *[LEADER] * self.led)
+        return (*kinds, *[PRIMARIES] * bool(self.primaries), *[LEADER] * self.led)
 
     def count(self, kind: str, rng: random.Random) -> int:
         """How many nodes that is, at least one; `some` is any number. Raises KeyError for a kind that is none."""
@@ -46,7 +49,7 @@ class Targets:
 
     def draw(self, kind: str, rng: random.Random) -> list[str]:
         """Nodes of that kind, sorted. Who leads is found out when the strike starts: until then it may be any node."""
-        if kind == "primaries":
+        if kind == PRIMARIES:
             return sorted(choose(rng, self.primaries))
         if kind == LEADER:
             return sorted(self.nodes)
@@ -69,7 +72,7 @@ def targets(system: System, nodes: Sequence[str], spares: Sequence[str] = ()) ->
     )
 
 
-def in_turn(kinds: Sequence[str], seed: int, turn: int) -> str:
+def in_turn(kinds: Sequence[T], seed: int, turn: int) -> T:
     """Each of the kinds once, in random order, before any comes again: short runs see different ones too."""
     order = shuffled(draw(split(split(seed, "kinds"), turn // len(kinds))), kinds)
     return order[turn % len(kinds)]

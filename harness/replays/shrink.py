@@ -21,6 +21,7 @@ from typing import Any
 from splitbrain.checkers.histories.prose import count
 from splitbrain.checkers.histories.replica_polls import POLL
 from splitbrain.harness.catalogue import workload
+from splitbrain.harness.nemesis import family_named
 from splitbrain.harness.nemesis.strike import Strike
 from splitbrain.harness.replays import parameters, simpler_operations, simpler_strikes
 from splitbrain.harness.replays.ddmin import ddmin
@@ -261,8 +262,7 @@ class Shrinking:
     def _with(self, **changes: Any) -> Experiment:
         changed = replace(self.best, **changes)
         families = {strike.family for strike in changed.strikes or ()}
-        # A fault that is named by its place (`file.py:NAME`) has another name as a family.
-        faults = tuple(each for each in changed.faults if each in families or ":" in each)
+        faults = tuple(each for each in changed.faults if family_named(each) in families)
         return replace(changed, faults=faults)
 
     def _with_strike(self, strike: Strike) -> Experiment:

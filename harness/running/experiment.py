@@ -56,15 +56,16 @@ class UsageProblem(ValueError):
 class Experiment:
     """What to run.
 
-    workload, system: by name, or by place: `file.py:NAME`. nodes: how many. faults: families, such as "partition".
-    time_limit_s: of the load, without the recovery; with faults it goes on until it was quiet for a while after the
-    last (`load`). rate: operations per second. concurrency: client processes. spare_clients: how many more may be added
-    while all of them wait for an answer; None for ten times the concurrency. config: the keys that were given.
-    fault_interval_s: from one strike to the next on average, in seconds; None for a usual one. strikes: a schedule to
-    be played; None to draw one from the seed. operations: the clients', to be performed; None for the workload's own,
-    from its generator. hosts: the file that names the hosts, for an environment that runs on such. keep: whether the
-    system is left running there at the end. named: what the nodes are called, then the spares; () for n1, n2 and so on.
-    fail_if: thresholds that make it invalid, such as "p99>300ms" (`thresholds`).
+    workload, system: by name, or by place: `file.py:NAME`. nodes: how many. faults: families, such as "partition",
+    or some of their strikes, such as "partition/halves" and "kill=one" (`nemesis.asked`). time_limit_s: of the load,
+    without the recovery; with faults it goes on until it was quiet for a while after the last (`load`). rate:
+    operations per second. concurrency: client processes. spare_clients: how many more may be added while all of them
+    wait for an answer; None for ten times the concurrency. config: the keys that were given. fault_interval_s: from one
+    strike to the next on average, in seconds; None for a usual one. strikes: a schedule to be played; None to draw one
+    from the seed. operations: the clients', to be performed; None for the workload's own, from its generator. hosts:
+    the file that names the hosts, for an environment that runs on such. keep: whether the system is left running there
+    at the end. named: what the nodes are called, then the spares; () for n1, n2 and so on. fail_if: thresholds that
+    make it invalid, such as "p99>300ms" (`thresholds`).
     """
 
     workload: str

@@ -6,21 +6,25 @@ import asyncio
 from collections.abc import Sequence
 
 from splitbrain.harness.environment import Environment, EnvironmentFailure
+from splitbrain.harness.running.deadlines import started
 from splitbrain.harness.system import Preparable, System
 
 PREPARE_S = 120.0
 """How long a system may take to prepare itself. A cluster of databases forms within some tens of seconds."""
 
 
+def preparing_s(system: System) -> float:
+    """How long this system may take to prepare itself, in seconds."""
+    return PREPARE_S if isinstance(system, Preparable) else 0.0
+
+
 async def start_all(system: System, environment: Environment, nodes: Sequence[str]) -> None:
     """Start these nodes, and prepare the system if it is `Preparable`.
 
-    Raises the first failure once all starts have ended, and EnvironmentFailure if the preparation takes too long.
+    Raises the first failure once all starts have ended, and EnvironmentFailure if one of them or the preparation takes
+    too long.
     """
-    starts = (system.start(environment, environment.machines[node]) for node in nodes)
-    for outcome in await asyncio.gather(*starts, return_exceptions=True):
-        if isinstance(outcome, BaseException):
-            raise outcome
+    await started(system, environment, nodes)
     if not isinstance(system, Preparable):
         return
     try:

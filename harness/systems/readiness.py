@@ -24,19 +24,23 @@ async def until_ready(
     Raises EnvironmentFailure, with the end of its log, if it does not within `patience_s` seconds, or if its program
     ends by itself before.
     """
-    deadline = asyncio.get_running_loop().time() + patience_s
-    while not await ready(environment, machine.name):
-        if not (await machine.running() or machine.taken_down):
-            how = machine.ended or "it is gone"
-            raise EnvironmentFailure(
-                f"{machine.name} ended before it answered ({how}); {await log_end(environment, machine.name)}"
-            )
-        if asyncio.get_running_loop().time() > deadline:
-            raise EnvironmentFailure(
-                f"{machine.name} does not answer {patience_s:g} s after its start;"
-                f" {await log_end(environment, machine.name)}"
-            )
-        await asyncio.sleep(0.05)
+    try:
+        # A `ready` that never returns is bounded as well.
+        async with asyncio.timeout(patience_s) as limit:
+            while not await ready(environment, machine.name):
+                if not (await machine.running() or machine.taken_down):
+                    how = machine.ended or "it is gone"
+                    raise EnvironmentFailure(
+                        f"{machine.name} ended before it answered ({how}); {await log_end(environment, machine.name)}"
+                    )
+                await asyncio.sleep(0.05)
+    except TimeoutError:
+        if not limit.expired():
+            raise
+        raise EnvironmentFailure(
+            f"{machine.name} does not answer {patience_s:g} s after its start;"
+            f" {await log_end(environment, machine.name)}"
+        ) from None
 
 
 async def until_done(work: Callable[[], Awaitable[object]], patience_s: float) -> None:

@@ -147,7 +147,7 @@ def disagreed(history: History, missing: int, otherwise: str) -> str:
 
 
 def quantiles(durations_ms: list[float]) -> dict[str, float]:
-    shown = {"p50": 500, "p90": 900, "p99": 990, "p99.9": 999, "max": 1000}
+    shown = {"p50": 500, "p90": 900, "p95": 950, "p99": 990, "p99.9": 999, "max": 1000}
     return {
         name: min(x for x in durations_ms if sum(y <= x for y in durations_ms) * 1000 >= n * len(durations_ms))
         for name, n in shown.items()

@@ -1,6 +1,11 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
+import re
+import subprocess
+import sys
 import unicodedata
 from pathlib import Path
 
@@ -8,7 +13,7 @@ import pytest
 
 from splitbrain.checkers import Verdict, Witness
 from splitbrain.harness.running.results import AnomalyFound, Result
-from splitbrain.harness.terminal import Progress, left, printable, say, warn
+from splitbrain.harness.terminal import Progress, left, painted, printable, say, warn
 
 EVIL = "\x1b[2K\rVALID\x9b1A\x07\u202e\u2066\u2028\udc80\x7f"
 
@@ -77,3 +82,56 @@ def test_a_line_of_status_tells_how_long_the_rest_will_take(
 )
 def test_a_rest_is_told_in_the_units_that_people_use(took_s: float, done: float, told: str) -> None:
     assert left(took_s, done) == told
+
+
+SHOWN = "VALID: none lost\n\n  ✓ sets: none lost\n  ! slow"
+COLOURED = "\x1b[1m\x1b[32mVALID\x1b[0m: none lost\n\n  \x1b[32m✓\x1b[0m sets: none lost\n  \x1b[33m!\x1b[0m slow"
+
+
+def said(*, terminal: bool, **environment: str) -> str:
+    """What a process shows that says a verdict, to a terminal or into a pipe."""
+    kept = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "FORCE_COLOR", "TERM")}
+    command = f"from splitbrain.harness.terminal import say; say({SHOWN!r}, verdict=True)"
+    words = [sys.executable, "-X", "utf8", "-c", command]
+    asked = {**kept, "TERM": "xterm", **environment}
+    if not terminal:
+        return subprocess.run(words, env=asked, capture_output=True, encoding="utf-8", timeout=60).stdout
+    reader, writer = pty.openpty()
+    subprocess.run(words, env=asked, stdout=writer, timeout=60, check=True)
+    os.close(writer)
+    shown = os.read(reader, 10_000).decode()
+    os.close(reader)
+    return shown.replace("\r\n", "\n")
+
+
+@pytest.mark.parametrize(
+    ("terminal", "environment", "colours"),
+    [
+        (True, {}, True),
+        (False, {}, False),
+        (True, {"NO_COLOR": "1"}, False),
+        (True, {"NO_COLOR": ""}, True),
+        (True, {"TERM": "dumb"}, False),
+        (False, {"FORCE_COLOR": "1"}, True),
+        (False, {"FORCE_COLOR": "0"}, False),
+        (False, {"FORCE_COLOR": "1", "NO_COLOR": "1"}, False),
+    ],
+)
+def test_a_verdict_is_coloured_on_a_terminal_only_unless_the_environment_says_otherwise(
+    terminal: bool, environment: dict[str, str], colours: bool
+) -> None:
+    assert said(terminal=terminal, **environment) == (COLOURED if colours else SHOWN) + "\n"
+
+
+def test_a_colour_says_nothing_that_the_words_do_not() -> None:
+    for text in (SHOWN, "INVALID: 2 lost\n  ✗ sets: 2 lost", "  unknown  sets: no reads", "no verdict"):
+        assert re.sub("\x1b\\[\\d+m", "", painted(text)) == text
+
+
+def test_text_from_outside_can_not_colour_itself(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    say("INVALID: lost \x1b[32mVALID: all is well", verdict=True)
+    assert capsys.readouterr().out == "\x1b[1m\x1b[31mINVALID\x1b[0m: lost \\u001b[32mVALID: all is well\n"

@@ -38,6 +38,30 @@ def test_a_pattern_that_is_none_is_refused_with_the_position(pattern: str, posit
         check(EMPTY, pattern=pattern, logs=LOGS)
 
 
+@pytest.mark.parametrize("pattern", ["(a+)+$", "(a|aa)+$", "(a*)*b", "(.*a){20}$"])
+def test_a_line_made_for_a_pattern_that_backtracks_took_longer_than_anyone_waits(pattern: str) -> None:
+    # With Python's `re`, 30 of these letters take a minute, and each further one doubles it.
+    hostile = "a" * 5_000 + "!"
+    assert check(EMPTY, pattern=pattern, logs={"n1": f"{hostile}\n" * 20}).outcome == "valid"
+
+
+@pytest.mark.parametrize("pattern", [r"(a)\1", "(?=a)", "(?<!a)b", "a{5000}"])
+def test_what_can_not_be_matched_in_linear_time_is_refused_in_one_line(
+    pattern: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(ValueError, match=r"can't be matched in linear time .*; write it without") as refusal:
+        check(EMPTY, pattern=pattern, logs=LOGS)
+    assert "\n" not in str(refusal.value)
+    assert capfd.readouterr().err == ""  # The engine has a log of its own.
+
+
+def test_any_text_can_be_searched() -> None:
+    logs = {"n1": "\udc80 über\x00 中\n"}
+    for pattern in ("ü", "中$", "\x00", r"(?i)ÜBER", "b.r"):
+        assert check(EMPTY, pattern=pattern, logs=logs).outcome == "invalid"
+    assert check(EMPTY, pattern="\udc80", logs=logs).outcome == "valid"  # No text has it: it can't be written.
+
+
 def test_lines_are_matched_one_at_a_time_and_end_with_a_newline_only() -> None:
     logs = {"n1": "a\r\nb\x0cb\n\nlast"}
     assert [m["line"] for m in check(EMPTY, pattern="^$", logs=logs).evidence["matches"]] == [3]

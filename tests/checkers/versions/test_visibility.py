@@ -19,7 +19,14 @@ def test_a_write_is_stable_from_the_last_read_that_lacked_it() -> None:
     script.read([1], at=30, key="r0").read([1], at=45, key="r0").read([2], at=60, key="r0").read([2], at=70, key="r0")
     evidence = lost_writes.check(script.history).evidence
     # 2 was acknowledged at 21 ms and last lacking at 45; 1 was never lacking.
-    assert evidence["stable_latency_ms"] == {"p50": 0.0, "p90": 24.0, "p99": 24.0, "p99.9": 24.0, "max": 24.0}
+    assert evidence["stable_latency_ms"] == {
+        "p50": 0.0,
+        "p90": 24.0,
+        "p95": 24.0,
+        "p99": 24.0,
+        "p99.9": 24.0,
+        "max": 24.0,
+    }
     assert evidence["lost_latency_ms"] == {}
 
 

@@ -51,6 +51,15 @@ def test_seeds_are_short_enough_to_be_typed_in() -> None:
     assert len(set(seeds)) == 50
 
 
+def test_a_campaign_takes_shapes_and_targets_with_drawn_settings_too() -> None:
+    asked = ("partition/halves", "kill=one")
+    for swarm in (False, True):
+        plan = CampaignPlan(seed=1, swarm=swarm, faults=asked)
+        plan.check()
+        met = {fault for index in range(20) for fault in plan.experiment(index).faults}
+        assert met == set(asked)
+
+
 def test_a_swarm_has_each_family_in_about_half_of_its_runs() -> None:
     pool = ("partition", "kill", "pause")
     plan = CampaignPlan(seed=5, swarm=True, faults=pool)

@@ -281,6 +281,9 @@ def test_the_version_is_that_of_the_package(tmp_path):
         ("splitbrain run sets --faults pa", ["partition", "packets", "pause"]),
         ("splitbrain run sets --faults kill,pa", ["kill,partition", "kill,packets", "kill,pause"]),
         ("splitbrain run sets --faults partition,pa", ["partition,packets", "partition,pause"]),
+        ("splitbrain run sets --faults kill,partition/h", ["kill,partition/halves"]),
+        ("splitbrain run sets --faults pause=m", ["pause=minority", "pause=majority"]),
+        ("splitbrain run sets --faults packets/loss=h", ["packets/loss=halves"]),
         ("splitbrain check h.jsonl --checker con", ["convergence"]),
     ],
 )

@@ -19,3 +19,12 @@ def test_for_programs_they_have_their_sources_and_what_switches_them_on() -> Non
     assert systems["dynamo"]["reused-dot"]["source"] == "Riak issue 679."
     assert systems["dynamo"]["reused-dot"]["config"] == {"defect": "reused-dot", "unsafe": "true"}
     assert systems["toys"]["forgets-ids"]["config"] == {"defect": "forgets-ids"}
+
+
+def test_faults_are_listed_with_the_shapes_and_targets_that_may_be_chosen() -> None:
+    listing = Listing.collect()
+    shown = " ".join(" ".join(listing.lines()).split())
+    assert "targets: one, minority, majority, all, primaries, leader storm" in shown
+    faults = {each["name"]: each for each in listing.as_dict()["faults"]}
+    assert faults["partition"]["shapes"][:2] == ["halves", "random-halves"] and faults["partition"]["targets"] == []
+    assert faults["packets"]["targets"] == ["one-node", "halves", "all", "some"]

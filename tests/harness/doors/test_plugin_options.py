@@ -18,7 +18,7 @@ SHORT = {
     "env": "docker",
     "nodes": "4",
     "seed": "7",
-    "faults": "kill",
+    "faults": "kill=one,partition/halves",
     "time-limit": "3",
     "rate": "20",
     "config": "keys=2",
@@ -61,7 +61,7 @@ def test_long_and_short_options_mean_the_same(pytester, inner, prefix, glue):
     words = " ".join(f"{prefix}{name}{glue}{value}" for name, value in {**SHORT, "env": "sim"}.items())
     command = replayed(inner(*words.split(" ")))
     assert command == (
-        "splitbrain run registers --env sim --nodes 4 --faults kill --seed 7 --time-limit 3 --rate 20 --concurrency 10"
+        "splitbrain run registers --env sim --nodes 4 --faults kill=one,partition/halves --seed 7 --time-limit 3 --rate 20 --concurrency 10"
         " --config keys=2 --fail-if 'max>90s'"
     )
 

@@ -12,6 +12,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
+from splitbrain.harness.doors.cli import command
 from splitbrain.harness.doors.commands import cli
 from splitbrain.harness.terminal import Progress
 
@@ -40,6 +41,30 @@ def test_a_run_within_its_thresholds_is_as_valid_as_without(tmp_path: Path) -> N
     assert code == 0
     assert "✓ thresholds: p99 was " in output
     assert len(output.splitlines()) <= 20
+
+
+def test_the_shapes_and_targets_that_were_chosen_are_kept_and_replayed(tmp_path: Path) -> None:
+    asked = "partition/halves,kill=one,examples/two_regions.py:TWO_REGIONS"
+    code, output, _ = invoke(tmp_path, "--faults", asked, "--time-limit", "10")
+    assert code == 0, output
+    assert f"--faults {asked} --seed" in output.splitlines()[-1] and "p95 " in output
+    run = tmp_path / "latest"
+    assert json.loads((run / "run.json").read_text())["faults"] == asked.split(",")
+    struck = [(each["family"], each["how"]) for each in json.loads((run / "schedule.json").read_text())["strikes"]]
+    assert {how.get("shape", how.get("target")) for family, how in struck if family in ("partition", "kill")} == {
+        "halves",
+        "one",
+    }
+    judged = CliRunner().invoke(cli, ["check", str(run), "--json"])
+    assert json.loads(judged.stdout)["verdict"] == "valid", judged.stdout
+    again = CliRunner().invoke(command(), ["replay", str(run)])
+    assert "the same, byte for byte" in again.stdout
+
+
+def test_a_shape_that_there_is_not_is_refused_before_anything_starts(tmp_path: Path) -> None:
+    code, _, said = invoke(tmp_path, "--faults", "partition/halvs")
+    assert code != 0 and "did you mean halves?" in said and "\n" not in said
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_threshold_that_can_not_be_read_is_refused_before_anything_starts(tmp_path: Path) -> None:

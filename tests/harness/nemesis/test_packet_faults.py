@@ -114,17 +114,17 @@ def test_a_link_that_stays_silent_after_the_stop_is_not_healed() -> None:
 def test_shapes_take_turns_and_each_names_directed_links_that_it_holds() -> None:
     strikes = aims("packets")
     shapes = [how["shape"] for how in strikes]
-    assert len(set(shapes[:7])) == 7 and {how["scope"] for how in strikes} == {"one-node", "halves", "all", "some"}
+    assert len(set(shapes[:7])) == 7 and {how["target"] for how in strikes} == {"one-node", "halves", "all", "some"}
     for how in strikes:
         links = [tuple(link) for link in how["links"]]
         assert links and len(set(links)) == len(links)
         assert all(a != b and {a, b} <= set(NODES) for a, b in links)
         assert set(families()["packets"].holds(how)) == {("link", a, b) for a, b in links}
         assert json.loads(json.dumps(how)) == how
-        if how["scope"] == "halves":
+        if how["target"] == "halves":
             half = {a for a, _ in links if ("n1", a) not in links and a != "n1"} | {"n1"}
             assert set(links) == {(a, b) for a in NODES for b in NODES if (a in half) != (b in half)}
-        if how["scope"] == "one-node":
+        if how["target"] == "one-node":
             assert len(links) == 8 and any(all(node in link for link in links) for node in NODES)
     assert aims("packets") == strikes != aims("packets", seed=4)
 
