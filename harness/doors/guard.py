@@ -20,6 +20,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 GRACE_S = 10.0
@@ -42,11 +43,14 @@ _ONE_INTERRUPT_S = 1.0
 _reporting = -1
 _parent = 0
 
+Aftermath = Callable[[str, str], int]
 
-def enter(*, interrupts: int = 1) -> None:
+
+def enter(aftermath: Aftermath, *, interrupts: int = 1) -> None:
     """Fork. Returns in the child, which has to `report`; the parent waits for it, and exits.
 
-    interrupts: how many it takes to end the child.
+    aftermath: judges a run whose process had to be killed, given its folder and why, and returns an exit code. interrupts:
+    how many it takes to end the child.
     """
     global _reporting, _parent
     if not hasattr(os, "fork"):
@@ -61,7 +65,7 @@ def enter(*, interrupts: int = 1) -> None:
     if child:
         os.close(reporting)
         os.close(living)
-        sys.exit(_Watch(child, listening, interrupts).over())
+        sys.exit(_Watch(child, listening, interrupts, aftermath).over())
     _reporting, _parent = reporting, parent
     os.close(listening)
     os.close(holding)
@@ -107,7 +111,7 @@ def _say(line: str) -> None:
 class _Watch:
     """The parent's view of its child.
 
-    interrupts: how many it takes to end it. code: what it reported, if it did. folder: where it records. end_s,
+    interrupts: how many it takes to end it. aftermath: as `enter` has it. code: what it reported, if it did. folder: where it records. end_s,
     interrupted_s: when its time is up, and when it was interrupted, if so. holding, cleaning: it has containers, and is
     removing them. killed: why it was. heard: the beginning of a line.
     """
@@ -115,6 +119,7 @@ class _Watch:
     child: int
     listening: int
     interrupts: int
+    aftermath: Aftermath
     code: int | None = None
     reported_s: float = 0.0
     folder: str = ""
@@ -148,7 +153,7 @@ class _Watch:
         where = f"; what was recorded until then: {self.folder}" if self.folder else ""
         _warn(f"{self.killed}, so its process was killed{where}")
         patience_s = CLEANING_S if self.holding else AFTERMATH_S
-        invalid = bool(self.folder) and _aftermath(self.folder, self.killed, patience_s) == _INVALID
+        invalid = bool(self.folder) and _judged(self.aftermath, self.folder, self.killed, patience_s) == _INVALID
         return _INTERRUPTED if interrupted else _INVALID if invalid else _NO_VERDICT
 
     def _listen(self) -> None:
@@ -195,7 +200,7 @@ class _Watch:
                 os.kill(self.child, signal.SIGKILL)
 
 
-def _aftermath(folder: str, why: str, patience_s: float) -> int | None:
+def _judged(aftermath: Aftermath, folder: str, why: str, patience_s: float) -> int | None:
     """Have what was recorded judged in a process of its own. Returns its exit code; None if it had none in time."""
     global _reporting, _parent
     parent = os.getpid()
@@ -205,9 +210,7 @@ def _aftermath(folder: str, why: str, patience_s: float) -> int | None:
         try:
             # What this process removes belongs to the one that users see.
             _reporting, _parent = os.open(os.devnull, os.O_WRONLY), parent
-            from splitbrain.harness.doors.aftermath import told
-
-            code = told(folder, why)
+            code = aftermath(folder, why)
         finally:
             os._exit(code)
     until = time.monotonic() + patience_s
