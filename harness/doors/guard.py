@@ -49,8 +49,8 @@ Aftermath = Callable[[str, str], int]
 def enter(aftermath: Aftermath, *, interrupts: int = 1) -> None:
     """Fork. Returns in the child, which has to `report`; the parent waits for it, and exits.
 
-    aftermath: judges a run whose process had to be killed, given its folder and why, and returns an exit code. interrupts:
-    how many it takes to end the child.
+    aftermath: judges a run whose process had to be killed, given its folder and why, and returns an exit code.
+    interrupts: how many it takes to end the child.
     """
     global _reporting, _parent
     if not hasattr(os, "fork"):
@@ -111,9 +111,9 @@ def _say(line: str) -> None:
 class _Watch:
     """The parent's view of its child.
 
-    interrupts: how many it takes to end it. aftermath: as `enter` has it. code: what it reported, if it did. folder: where it records. end_s,
-    interrupted_s: when its time is up, and when it was interrupted, if so. holding, cleaning: it has containers, and is
-    removing them. killed: why it was. heard: the beginning of a line.
+    interrupts: how many it takes to end it. aftermath: as `enter` has it. code: what it reported, if it did. folder:
+    where it records. end_s, interrupted_s: when its time is up, and when it was interrupted, if so. holding, cleaning:
+    it has containers, and is removing them. killed: why it was. heard: the beginning of a line.
     """
 
     child: int
