@@ -48,7 +48,7 @@ coverage: $(READY)
 	$(BIN)/python -m tests.coverage_by_folder
 
 image: $(READY)
-	$(BIN)/python -m splitbrain.harness.hosts.image
+	$(BIN)/python -m splitbrain.harness.hosts.containers.image
 
 nightly: oracle proof campaign
 

@@ -15,7 +15,7 @@ from docker.client import DockerClient
 from docker.errors import NotFound
 from docker.models.containers import Container
 
-from splitbrain.harness.hosts.engine import refusals
+from splitbrain.harness.hosts.containers.engine import refusals
 
 
 @dataclass(frozen=True, slots=True)

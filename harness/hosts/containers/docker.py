@@ -32,13 +32,13 @@ from docker.models.containers import Container
 from docker.models.networks import Network as DockerNetwork
 
 from splitbrain.harness.environment import EnvironmentFailure, Network, OnDatagram, Progress
-from splitbrain.harness.hosts import leftovers
+from splitbrain.harness.hosts.containers import leftovers
+from splitbrain.harness.hosts.containers.engine import connect, refusals
+from splitbrain.harness.hosts.containers.watch import Place, look
 from splitbrain.harness.hosts.endpoint import UdpEndpoint
-from splitbrain.harness.hosts.engine import connect, refusals
 from splitbrain.harness.hosts.iptables import IptablesNetwork
 from splitbrain.harness.hosts.ssh import KeyPair, Login, SshConnection, excerpt
 from splitbrain.harness.hosts.ssh_machine import SshMachine
-from splitbrain.harness.hosts.watch import Place, look
 from splitbrain.harness.system import NodeImage
 
 T = TypeVar("T")
@@ -113,7 +113,7 @@ class DockerEnvironment:
         client = self._client = await self._call(connect)
         await self._call(lambda: _sweep(client, progress))
         # Late, or `python -m image` would find itself imported already by its own package.
-        from splitbrain.harness.hosts.image import ensure_image
+        from splitbrain.harness.hosts.containers.image import ensure_image
 
         image = await self._call(lambda: ensure_image(client, self._image, progress, self._stop))
         started = time.monotonic()

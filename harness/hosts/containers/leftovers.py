@@ -22,7 +22,7 @@ from docker.models.containers import Container
 
 from splitbrain.harness.doors import guard
 from splitbrain.harness.environment import EnvironmentFailure, Progress
-from splitbrain.harness.hosts.engine import connect, refusals
+from splitbrain.harness.hosts.containers.engine import connect, refusals
 
 RUN_LABEL = "splitbrain.run"
 OWNER_LABEL = "splitbrain.owner"

@@ -18,7 +18,7 @@ from pathlib import Path
 from docker.client import DockerClient
 
 from splitbrain.harness.environment import EnvironmentFailure
-from splitbrain.harness.hosts.engine import refusals
+from splitbrain.harness.hosts.containers.engine import refusals
 
 SOURCES = ("clock_shim.c", "disk_shim.c")
 FLAGS = ("-std=gnu11", "-O2", "-fPIC", "-shared", "-nostdlib", "-fno-stack-protector")

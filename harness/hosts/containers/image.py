@@ -8,8 +8,8 @@
 3. What the system contributes is its `NodeImage`; the rest is what the harness itself needs on a node.
 4. Nothing is downloaded after the build; a node never reaches a registry.
 
-`python -m splitbrain.harness.hosts.image` does it for every registered system (`make image`), and so does a system's
-first run.
+`python -m splitbrain.harness.hosts.containers.image` does it for every registered system (`make image`), and so does
+a system's first run.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ from docker.errors import BuildError, DockerException, ImageNotFound
 
 from splitbrain.harness.catalogue import SYSTEMS, names, system
 from splitbrain.harness.environment import EnvironmentFailure, Progress
-from splitbrain.harness.hosts import shim_build
-from splitbrain.harness.hosts.engine import connect, refusals
+from splitbrain.harness.hosts.containers import shim_build
+from splitbrain.harness.hosts.containers.engine import connect, refusals
 from splitbrain.harness.system import NodeImage
 
-LAYERS = Path(__file__).parent / "layers"
+LAYERS = Path(__file__).parent.parent / "layers"
 """The recipe of the layers; installed with the package."""
 DEBIAN_PACKAGES = ("openssh-server", "iptables", "python3", "procps")
 """What the harness needs on every node: a way in, partitions, probes, a look at processes."""
@@ -295,7 +295,7 @@ def _context(files: Files, executables: Collection[str] = ()) -> IO[bytes]:
 
 
 def main(say: Callable[[str], None] = print) -> int:
-    """`python -m splitbrain.harness.hosts.image`: build every system's image, with progress. 0, or 3 if it can't be."""
+    """`make image`: build every system's image, with progress. Returns 0, or 3 if it can't be done."""
     try:
         for name in names(SYSTEMS):
             say(f"image: {ensure_image(connect(), system(name).image(), say)} is ready, for {name}")

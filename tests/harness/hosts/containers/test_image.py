@@ -12,7 +12,7 @@ from docker.client import DockerClient
 from docker.errors import ImageNotFound
 
 from splitbrain.harness.environment import EnvironmentFailure
-from splitbrain.harness.hosts import image, shim_build
+from splitbrain.harness.hosts.containers import image, shim_build
 from splitbrain.harness.system import NodeImage
 
 

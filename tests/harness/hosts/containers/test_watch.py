@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from splitbrain.harness.hosts.watch import Place, missing
+from splitbrain.harness.hosts.containers.watch import Place, missing
 
 PLACE = Place("n3", "c0ffee", "2026-01-01T00:00:00.1Z", "splitbrain-1", "172.20.0.4")
 
