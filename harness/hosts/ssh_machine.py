@@ -16,6 +16,7 @@ import shlex
 import signal
 import tarfile
 from collections.abc import Mapping
+from pathlib import PurePosixPath
 
 from splitbrain.harness.environment import (
     ClockSetting,
@@ -25,11 +26,14 @@ from splitbrain.harness.environment import (
     PowerCut,
     Program,
 )
+from splitbrain.harness.hosts.node_root import NodeRoot
 from splitbrain.harness.hosts.preload import NOT_LOADED, Preload
 from splitbrain.harness.hosts.ssh import SshConnection
 from splitbrain.harness.running.node_logs import LOG_LIMIT_BYTES, LOGS_LIMIT, NODE_LIMIT_BYTES, plain
 from splitbrain.harness.seeds import draw
 
+LOGIN = NodeRoot()
+"""That of a node to which one logs in."""
 LOGS = "/var/log/splitbrain"
 PROCESS = "/run/splitbrain.pid"
 ENDED = "/run/splitbrain.ended"
@@ -104,25 +108,29 @@ class SshMachine:
     """An `environment.Machine` on any host that one can log in to as root.
 
     name: the node's name. connection: to that host; it may be opened later.
+    root: the node's, if the connection leads to another one that sees the node's processes.
     ended: how the program ended when `running` last found that it had ended by itself.
     """
 
-    def __init__(self, name: str, connection: SshConnection) -> None:
+    def __init__(self, name: str, connection: SshConnection, root: NodeRoot = LOGIN) -> None:
         self.name = name
         self.host = connection.host
         self.connection = connection
         self.taken_down = False
         self.ended = ""
-        self.preload = Preload(connection)
+        self.preload = Preload(connection, root)
+        self._root = root
         self._data: str | None = None
 
     async def start(self, program: Program) -> None:
         """Start the program, appending to its log. Raises EnvironmentFailure with the end of that log."""
-        self._data = program.data
+        files = await self._placed(program.files)
+        self._data = await self._real(program.data)
         log = f"{LOGS}/{program.name}.log"
         prepared = await self.preload.prepare(program)
-        command = f"LOG={shlex.quote(log)}; set -- {shlex.join(program.command)}\n{prepared}{_START}"
-        output = await self.connection.run(command, stdin=_archive(program.files))
+        command = f"LOG={shlex.quote(log)}; set -- {self._root.started(program.command)}\n{prepared}"
+        script = f"{command}{self._root.cleared}{_START}"
+        output = await self.connection.run(script, stdin=_archive(files))
         if output.status != 0:
             raise EnvironmentFailure(f"{program.name} did not start on {self.name}: {output.excerpt}")
         self.taken_down = False
@@ -235,6 +243,20 @@ class SshMachine:
 
     def close(self) -> None:
         self.connection.close()
+
+    async def _real(self, path: str | None) -> str | None:
+        """A path of the node's, as it is called where one logs in."""
+        if path is None:
+            return None
+        (real,) = await self._root.resolved(self.connection, (path,))
+        return self._root.path + real
+
+    async def _placed(self, files: Mapping[str, bytes]) -> dict[str, bytes]:
+        """Files by where they go, which is through no link of the node's."""
+        pure = [PurePosixPath(path) for path in files]
+        folders = await self._root.resolved(self.connection, [str(path.parent) for path in pure])
+        names = [f"{self._root.path}{folder}/{path.name}" for folder, path in zip(folders, pure, strict=True)]
+        return dict(zip(names, files.values(), strict=True))
 
     async def _log(self, name: str) -> bytes:
         path = shlex.quote(f"{LOGS}/{name}")

@@ -1,6 +1,7 @@
 """Nodes in containers of this machine's Docker engine.
 
-1. Once its sshd answers, a node is a host like any other: everything goes over SSH.
+1. Once its sshd answers, a node is a host like any other: everything goes over SSH. A node of a stock image has no
+   sshd; its sidecar has.
 2. A run has an internal network of its own, so that nothing inside reaches out, a volume for each node, and its own
    keys. A node's host key is made here and put into its container before the start, so it is pinned from the first
    contact.
@@ -18,12 +19,11 @@ from __future__ import annotations
 import asyncio
 import io
 import secrets
-import tarfile
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import paramiko
 from docker.client import DockerClient
@@ -32,21 +32,19 @@ from docker.models.containers import Container
 from docker.models.networks import Network as DockerNetwork
 
 from splitbrain.harness.environment import EnvironmentFailure, Network, OnDatagram, Progress
-from splitbrain.harness.hosts.containers import leftovers
+from splitbrain.harness.hosts.containers import leftovers, sidecar
 from splitbrain.harness.hosts.containers.engine import connect, refusals
+from splitbrain.harness.hosts.containers.stock_image import IDLE, StockImage
 from splitbrain.harness.hosts.containers.watch import Place, look
 from splitbrain.harness.hosts.endpoint import UdpEndpoint
 from splitbrain.harness.hosts.iptables import IptablesNetwork
 from splitbrain.harness.hosts.ssh import KeyPair, Login, SshConnection, excerpt
-from splitbrain.harness.hosts.ssh_machine import SshMachine
+from splitbrain.harness.hosts.ssh_machine import LOGIN, SshMachine
 from splitbrain.harness.system import NodeImage
 
 T = TypeVar("T")
 
 STATE = "/var/lib/splitbrain"
-# NET_ADMIN is for partitions and packet queues, NET_RAW for duplicates of packets. sshd needs the other three for its
-# privilege separation: its unprivileged part runs in an empty folder, as another user.
-CAPABILITIES = ("NET_ADMIN", "NET_RAW", "SYS_CHROOT", "SETUID", "SETGID")
 # On two cores five sshds answer within two seconds.
 SSH_DEADLINE_S = 30.0
 # Undo logs are there: what a program has written and not synced, which for a server is little.
@@ -54,6 +52,15 @@ SHARED_MEMORY = "256m"
 LOG_TAIL_BYTES = 1 << 16
 LOOK_INTERVAL_S = 1.0
 BARE = NodeImage()
+# What a stock image would start, and as whom, is its system's matter; its health check would ask what does not run yet.
+_IDLE: Mapping[str, Any] = {
+    "entrypoint": [IDLE],
+    "command": [],
+    "user": "0:0",
+    "working_dir": "/",
+    "healthcheck": {"test": ["NONE"]},
+    "ipc_mode": "shareable",
+}
 ABILITIES = frozenset({"cut", "cut-clients", "degrade", "kill", "terminate", "pause", "wipe", "flip-bit", "spares"})
 PRELOADED = frozenset({"clock", "power-cut", "torn-write", "full-disk", "failing-disk", "stalled-disk"})
 """What a shim in the program does."""
@@ -75,6 +82,7 @@ class DockerEnvironment:
         self.run = secrets.token_hex(4)
         self.members = list(nodes)
         self._image = image
+        self._stock: StockImage | None = None
         self._seed = seed
         self._nodes = (*nodes, *spares)
         self._progress: Progress = lambda line: None
@@ -114,8 +122,12 @@ class DockerEnvironment:
         await self._call(lambda: _sweep(client, progress))
         # Late, or `python -m image` would find itself imported already by its own package.
         from splitbrain.harness.hosts.containers.image import ensure_image
+        from splitbrain.harness.hosts.containers.stock_image import ensure_stock
 
-        image = await self._call(lambda: ensure_image(client, self._image, progress, self._stop))
+        own = BARE if self._image.foreign else self._image
+        image = await self._call(lambda: ensure_image(client, own, progress, self._stop))
+        if self._image.foreign:
+            self._stock = await self._call(lambda: ensure_stock(client, self._image, image, progress, self._stop))
         started = time.monotonic()
         network = await self._call(lambda: self._make_network(client))
         machines = await asyncio.gather(*(self._machine(client, node, image, network) for node in self._nodes))
@@ -192,42 +204,55 @@ class DockerEnvironment:
         return network
 
     async def _machine(self, client: DockerClient, node: str, image: str, network: DockerNetwork) -> SshMachine:
-        """A container that answers over SSH."""
+        """A container that answers over SSH, itself or by its sidecar."""
         host_key = KeyPair.generate()
-        container = await self._call(lambda: self._start(client, node, image, network, host_key))
+        keys = sidecar.keys_of(host_key, self._user)
+        container = await self._call(lambda: self._start(client, node, image, network, keys))
         place = self._places[node] = Place.of(node, container, str(network.name))
+        port, root = 22, LOGIN
+        if self._stock is not None:
+            container = await self._call(lambda: self._beside(client, container, image, keys))
+            self._places[f"{node}'s sidecar"] = Place.of(node, container)
+            port, root = sidecar.PORT, sidecar.root_with(self._stock.variables)
         key = paramiko.Ed25519Key.from_private_key(io.StringIO(self._user.private.decode()))
-        connection = SshConnection(node, Login(place.address, key, host_key.public))
+        connection = SshConnection(node, Login(place.address, key, host_key.public, port=port))
         self._connections.append(connection)
         try:
             await connection.connect(SSH_DEADLINE_S)
         except EnvironmentFailure as failure:
             said = await self._call(lambda: _log_tail(container))
             raise EnvironmentFailure(f"{failure}; the end of its log: {said}") from failure
-        return SshMachine(node, connection)
+        return SshMachine(node, connection, root)
 
-    def _start(
-        self, client: DockerClient, node: str, image: str, network: DockerNetwork, host_key: KeyPair
-    ) -> Container:
+    def _start(self, client: DockerClient, node: str, image: str, network: DockerNetwork, keys: bytes) -> Container:
         name = f"splitbrain-{self.run}-{node}"
         marks = leftovers.labels(self.run)
+        # An init process reaps what a kill -9 leaves; a zombie would look alive.
+        inside: dict[str, Any] = {"image": image, "init": True, "cap_add": list(sidecar.CAPABILITIES)}
+        if self._stock is not None:
+            inside = {"image": self._stock.tag, **_IDLE}
         with refusals(f"start a container for {node}"):
             client.volumes.create(name, labels=marks)
             container = client.containers.create(
-                image,
                 name=name,
                 hostname=node,
                 labels=marks,
                 network=network.name,
                 volumes={name: {"bind": STATE, "mode": "rw"}},
                 cap_drop=["ALL"],
-                cap_add=list(CAPABILITIES),
                 security_opt=["no-new-privileges"],
                 shm_size=SHARED_MEMORY,
-                # An init process reaps what a kill -9 leaves; a zombie would look alive.
-                init=True,
+                **inside,
             )
-            container.put_archive("/", _keys(host_key, self._user))
+            if self._stock is None:
+                container.put_archive("/", keys)
+            container.start()
+            container.reload()
+        return container
+
+    def _beside(self, client: DockerClient, node: Container, image: str, keys: bytes) -> Container:
+        with refusals(f"start a sidecar for {node.name}"):
+            container = sidecar.create(client, node, image, leftovers.labels(self.run), keys, processes=True)
             container.start()
             container.reload()
         return container
@@ -239,22 +264,6 @@ def _sweep(client: DockerClient, progress: Progress) -> None:
         leftovers.remove_leftovers(progress, client=client)
     except EnvironmentFailure as failure:
         progress(f"warning: {failure}")
-
-
-def _keys(host: KeyPair, user: KeyPair) -> bytes:
-    """The files that let the run, and only the run, into a container, as a tar."""
-    files = {
-        "etc/ssh/ssh_host_ed25519_key": host.private,
-        "root/.ssh/authorized_keys": user.public.encode() + b"\n",
-    }
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as tar:
-        for path, content in files.items():
-            entry = tarfile.TarInfo(path)
-            entry.size = len(content)
-            entry.mode = 0o600
-            tar.addfile(entry, io.BytesIO(content))
-    return buffer.getvalue()
 
 
 def _log_tail(container: Container) -> str:
