@@ -52,6 +52,11 @@ def cli() -> None:
 )
 @click.option("--nodes", default=5, show_default=True, type=words.Whole(1, 99), help="Number of nodes.")
 @click.option(
+    "--compose",
+    metavar="FILE[:A,B]",
+    help="The nodes are the containers of this running compose project, or of its services A and B.",
+)
+@click.option(
     "--faults",
     default="",
     metavar="A,B",
@@ -86,6 +91,7 @@ def run(
     environment: str,
     system: str,
     nodes: int,
+    compose: str | None,
     faults: str,
     seed: int | None,
     time_limit: float,
@@ -111,6 +117,7 @@ def run(
         environment=environment,
         system=system,
         nodes=nodes,
+        compose=compose,
         faults=tuple(fault.strip() for fault in faults.split(",") if fault.strip()),
         seed=fresh_seed() if seed is None else seed,
         time_limit_s=time_limit,

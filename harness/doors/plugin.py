@@ -58,6 +58,7 @@ _OPTIONS: Mapping[str, _Option] = {
     "env": _Option("environment", str, "where jepsen tests run: sim or docker"),
     "system": _Option("system", str, "the system that jepsen tests test, by name or as file.py:NAME"),
     "nodes": _Option("nodes", int, "how many nodes jepsen tests have"),
+    "compose": _Option("compose", str, "the file of the running compose project whose containers are the nodes"),
     "seed": _Option("seed", int, "the seed of jepsen tests"),
     "faults": _Option("faults", str, "the faults of jepsen tests, such as partition,kill"),
     "time-limit": _Option("time_limit_s", float, "seconds of load in jepsen tests"),

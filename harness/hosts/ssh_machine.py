@@ -215,6 +215,10 @@ class SshMachine:
         )
         return f"{name}, byte {at}, bit {bit}"
 
+    async def present(self) -> bool:
+        """Always: its network outlives its program."""
+        return True
+
     async def running(self) -> bool:
         """Whether the program's process exists now; a paused one does."""
         found = await self.connection.run(f"{_LOOK}\nstate >/dev/null && exit 0\n{_STATUS}\nexit 1")

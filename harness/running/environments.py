@@ -23,26 +23,31 @@ SIMULATED_LINKS = LinkConditions(loss=0.002, duplication=0.002)
 class EnvironmentKind:
     """An environment as `--env` names it.
 
-    summary: one line for `splitbrain list`. make: (node names, names of spares, system under test, seed) -> an
-    environment that is not open yet. fault_commands_s: how long the commands of one fault take, its start and its end
-    together, in seconds. simulated: it runs in virtual time.
+    summary: one line for `splitbrain list`. make: (node names, names of spares, system under test, seed, compose file
+    or None) -> an environment that is not open yet. fault_commands_s: how long the commands of one fault take, its
+    start and its end together, in seconds. simulated: it runs in virtual time.
     """
 
     name: str
     summary: str
-    make: Callable[[Sequence[str], Sequence[str], System, int], Environment]
+    make: Callable[[Sequence[str], Sequence[str], System, int, str | None], Environment]
     fault_commands_s: float
     simulated: bool = False
 
 
-def _simulated(nodes: Sequence[str], spares: Sequence[str], system: System, seed: int) -> Environment:
+def _simulated(
+    nodes: Sequence[str], spares: Sequence[str], system: System, seed: int, compose: str | None
+) -> Environment:
     return SimulatedEnvironment(nodes, spares=spares, seed=seed, conditions=SIMULATED_LINKS)
 
 
-def _docker(nodes: Sequence[str], spares: Sequence[str], system: System, seed: int) -> Environment:
+def _docker(nodes: Sequence[str], spares: Sequence[str], system: System, seed: int, compose: str | None) -> Environment:
     from splitbrain.harness.hosts import DockerEnvironment  # Rule 3.
 
-    return DockerEnvironment(nodes, system.image(), spares, seed=split(seed, "network"))
+    network = split(seed, "network")
+    if compose is not None:
+        return DockerEnvironment(nodes, seed=network, compose=compose)
+    return DockerEnvironment(nodes, system.image(), spares, seed=network)
 
 
 _ALL = (

@@ -12,14 +12,14 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from splitbrain.checkers.registry import find
 from splitbrain.checkers.service.thresholds import parsed
 from splitbrain.harness.catalogue import UnknownName, offering, system, workload
-from splitbrain.harness.environment import Environment
+from splitbrain.harness.environment import Environment, EnvironmentFailure
 from splitbrain.harness.nemesis import FaultPackage, Strike, fault_package
 from splitbrain.harness.nemesis.targets import targets
 from splitbrain.harness.places import is_place
@@ -44,6 +44,8 @@ RANGES: Mapping[str, tuple[float, float]] = {
 }
 
 
+COMPOSED = "docker"
+"""Where the containers of a compose project are nodes."""
 SPARES = 2
 """Machines that may join a cluster, besides its nodes."""
 
@@ -63,6 +65,8 @@ class Experiment:
     fault_interval_s: from one strike to the next on average, in seconds; None for a usual one. strikes: a schedule to
     be played; None to draw one from the seed. operations: the clients', to be performed; None for the workload's own,
     from its generator. fail_if: thresholds that make it invalid, such as "p99>300ms" (`thresholds`).
+    compose: the file of a running compose project, whose containers are the nodes; services after a colon are the only
+    ones. named: what these nodes are called, once they were looked up.
     """
 
     workload: str
@@ -80,11 +84,13 @@ class Experiment:
     strikes: tuple[Strike, ...] | None = None
     operations: tuple[ScriptedOperation, ...] | None = None
     fail_if: tuple[str, ...] = ()
+    compose: str | None = None
+    named: tuple[str, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
         """The nodes' names."""
-        return tuple(f"n{number}" for number in range(1, self.nodes + 1))
+        return self.named or tuple(f"n{number}" for number in range(1, self.nodes + 1))
 
     @property
     def spares(self) -> tuple[str, ...]:
@@ -102,7 +108,7 @@ class Experiment:
         words = ["splitbrain", "run", self.workload, "--env", self.environment]
         if self.system != DEFAULT_SYSTEM:
             words += ["--system", self.system]
-        words += ["--nodes", str(self.nodes)]
+        words += ["--nodes", str(self.nodes)] if self.compose is None else ["--compose", self.compose]
         if self.faults:
             words += ["--faults", ",".join(self.faults)]
         words += ["--seed", str(self.seed), "--time-limit", _exactly(self.time_limit_s)]
@@ -119,6 +125,8 @@ class Experiment:
 
     def prepare(self) -> Prepared:
         """Look everything up, and make the environment without opening it. Raises UsageProblem."""
+        if self.compose is not None and not self.named:
+            return replace(self, named=self._composed(self.compose)).prepare()
         self._check_ranges()
         kind = ENVIRONMENTS.get(self.environment)
         if kind is None:
@@ -147,7 +155,7 @@ class Experiment:
             parsed(self.fail_if)
             asked = {**chosen.settings, **self.config}
             theirs = {key: value for key, value in asked.items() if key in tested.config}
-            configured = tested.configure(theirs, seed=split(self.seed, "system"), nodes=self.nodes)
+            configured = tested.configure(theirs, seed=split(self.seed, "system"), nodes=len(self.names))
             faults = fault_package(
                 self.faults,
                 targets(configured, self.names, self.spares),
@@ -168,13 +176,26 @@ class Experiment:
             text = f"{tested.name} can't be simulated: its program {program} has no `simulate`"
             raise UsageProblem(f"{text}; choose another --env ({others})")
         spares = self.spares if "spares" in faults.requires else ()
-        environment = kind.make(self.names, spares, configured, split(self.seed, "environment"))
+        environment = kind.make(self.names, spares, configured, split(self.seed, "environment"), self.compose)
         self._check_abilities(faults, environment)
         if spares and not isinstance(configured, Elastic):
             raise UsageProblem(
                 f"nodes of {tested.name} can't join and leave while it serves; leave {','.join(self.faults)} out"
             )
         return Prepared(self, chosen, configured, faults, plan, kind, environment)
+
+    def _composed(self, file: str) -> tuple[str, ...]:
+        """The nodes of its compose project."""
+        if self.environment != COMPOSED:
+            raise UsageProblem(
+                f"the nodes of --env {self.environment} are no containers of {file}; add --env {COMPOSED}"
+            )
+        from splitbrain.harness.hosts.containers.compose_project import nodes_of  # Not everybody has an engine.
+
+        try:
+            return nodes_of(file)
+        except EnvironmentFailure as failure:
+            raise UsageProblem(str(failure)) from None
 
     def _check_ranges(self) -> None:
         for name, (least, most) in RANGES.items():

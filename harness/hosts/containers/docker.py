@@ -33,6 +33,9 @@ from docker.models.networks import Network as DockerNetwork
 
 from splitbrain.harness.environment import EnvironmentFailure, Network, OnDatagram, Progress
 from splitbrain.harness.hosts.containers import leftovers, sidecar
+from splitbrain.harness.hosts.containers.compose_project import find_project
+from splitbrain.harness.hosts.containers.composed_machine import ComposedMachine
+from splitbrain.harness.hosts.containers.composed_nodes import ComposedNodes
 from splitbrain.harness.hosts.containers.engine import connect, refusals
 from splitbrain.harness.hosts.containers.stock_image import IDLE, StockImage
 from splitbrain.harness.hosts.containers.watch import Place, look
@@ -64,6 +67,8 @@ _IDLE: Mapping[str, Any] = {
 ABILITIES = frozenset({"cut", "cut-clients", "degrade", "kill", "terminate", "pause", "wipe", "flip-bit", "spares"})
 PRELOADED = frozenset({"clock", "power-cut", "torn-write", "full-disk", "failing-disk", "stalled-disk"})
 """What a shim in the program does."""
+COMPOSED = frozenset({"cut", "cut-clients", "degrade", "kill", "terminate", "pause"})
+"""What is done to containers that are somebody else's."""
 
 
 class DockerEnvironment:
@@ -71,23 +76,30 @@ class DockerEnvironment:
 
     nodes: their names; letters, digits and dashes. image: what they are made of; by default only what the harness
     itself needs there. spares: names of containers in which nothing runs at first. seed: of what is drawn for degraded
-    links.
+    links. compose: the file of a running compose project whose containers are the nodes; None to make some.
     """
 
     name = "docker"
 
     def __init__(
-        self, nodes: Sequence[str], image: NodeImage = BARE, spares: Sequence[str] = (), *, seed: int = 0
+        self,
+        nodes: Sequence[str],
+        image: NodeImage = BARE,
+        spares: Sequence[str] = (),
+        *,
+        seed: int = 0,
+        compose: str | None = None,
     ) -> None:
         self.run = secrets.token_hex(4)
         self.members = list(nodes)
-        self._image = image
+        self._image = BARE if compose else image
+        self._compose = compose
         self._stock: StockImage | None = None
         self._seed = seed
         self._nodes = (*nodes, *spares)
         self._progress: Progress = lambda line: None
         self._client: DockerClient | None = None
-        self._machines: dict[str, SshMachine] = {}
+        self._machines: dict[str, SshMachine | ComposedMachine] = {}
         self._places: dict[str, Place] = {}
         self._network: IptablesNetwork | None = None
         self._gateway = ""
@@ -98,12 +110,15 @@ class DockerEnvironment:
 
     @property
     def abilities(self) -> frozenset[str]:
-        reached = all(machine.preload.possible for machine in self._machines.values())
         queued = self._network is None or not self._network.obstacle
+        if self._compose is not None:
+            return COMPOSED if queued else COMPOSED - {"degrade"}
+        made = [machine for machine in self._machines.values() if isinstance(machine, SshMachine)]
+        reached = all(machine.preload.possible for machine in made)
         return (ABILITIES if queued else ABILITIES - {"degrade"}) | (PRELOADED if reached else frozenset())
 
     @property
-    def machines(self) -> Mapping[str, SshMachine]:
+    def machines(self) -> Mapping[str, SshMachine | ComposedMachine]:
         return self._machines
 
     @property
@@ -129,10 +144,16 @@ class DockerEnvironment:
         if self._image.foreign:
             self._stock = await self._call(lambda: ensure_stock(client, self._image, image, progress, self._stop))
         started = time.monotonic()
-        network = await self._call(lambda: self._make_network(client))
-        machines = await asyncio.gather(*(self._machine(client, node, image, network) for node in self._nodes))
+        turn = asyncio.Lock()
+        if self._compose is None:
+            network = await self._call(lambda: self._make_network(client))
+            machines: list[SshMachine | ComposedMachine] = [
+                *await asyncio.gather(*(self._machine(client, node, image, network) for node in self._nodes))
+            ]
+        else:
+            machines = [*await self._composed(client, image, turn)]
         self._machines = {machine.name: machine for machine in machines}
-        self._network = IptablesNetwork(self._machines, self.run, self._seed)
+        self._network = IptablesNetwork(self._machines, self.run, self._seed, turn)
         without = await self._network.open()
         if self._network.obstacle:
             progress(f"no link can be degraded here: {self._network.obstacle}")
@@ -168,14 +189,18 @@ class DockerEnvironment:
         async def seen(place: Place) -> str | None:
             return await self._call(lambda: look(client, place))
 
+        places = list(self._places.values())
         try:
-            found = await asyncio.gather(*(seen(place) for place in self._places.values()))
+            found = await asyncio.gather(*(seen(place) for place in places))
         except EnvironmentFailure as failure:
             return str(failure)
-        for place, loss in zip(self._places.values(), found, strict=True):
-            if loss is not None and place.node in self._machines:
-                self._machines[place.node].close()
-        return "; ".join(loss for loss in found if loss is not None)
+        # What the run itself has taken down meanwhile, it did not lose.
+        standing = set(self._places.values())
+        losses = [(place.node, loss) for place, loss in zip(places, found, strict=True) if loss and place in standing]
+        for node, _ in losses:
+            if node in self._machines:
+                self._machines[node].close()
+        return "; ".join(loss for _, loss in losses)
 
     async def watch(self) -> str:
         while not (loss := await self.lost()):
@@ -193,6 +218,36 @@ class DockerEnvironment:
         if self._stop.is_set():
             raise EnvironmentFailure("the environment is closed; make a new one")
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
+    async def _composed(self, client: DockerClient, image: str, turn: asyncio.Lock) -> list[ComposedMachine]:
+        """A machine for each node of the compose project."""
+        project = await self._call(lambda: find_project(client, self._compose or ""))
+        if set(project.containers) != set(self._nodes):
+            there = ", ".join(project.containers)
+            raise EnvironmentFailure(f"the nodes of {project.name} are {there} by now; run it again")
+        self._gateway = project.gateway
+        if project.left_out:
+            self._progress(f"{', '.join(project.left_out)} of {project.name} do not run, and are left out")
+
+        async def engine(work: Callable[[DockerClient], T]) -> T:
+            return await self._call(lambda: work(client))
+
+        async def rejoin(node: str) -> None:
+            if self._network is not None:
+                await self._network.rejoin(node)
+
+        nodes = ComposedNodes(
+            project,
+            image,
+            self._user,
+            self.run,
+            self._places,
+            engine=engine,
+            log_in=self._logged_in,
+            turn=turn,
+            rejoin=rejoin,
+        )
+        return [*await asyncio.gather(*(nodes.machine(node) for node in self._nodes))]
 
     def _make_network(self, client: DockerClient) -> DockerNetwork:
         with refusals("make a network for the run"):
@@ -215,14 +270,19 @@ class DockerEnvironment:
             self._places[f"{node}'s sidecar"] = Place.of(node, container)
             port, root = sidecar.PORT, sidecar.root_with(self._stock.variables)
         key = paramiko.Ed25519Key.from_private_key(io.StringIO(self._user.private.decode()))
-        connection = SshConnection(node, Login(place.address, key, host_key.public, port=port))
+        connection = await self._logged_in(node, container, Login(place.address, key, host_key.public, port=port))
+        return SshMachine(node, connection, root)
+
+    async def _logged_in(self, node: str, container: Container, login: Login) -> SshConnection:
+        """A connection to the container whose sshd lets one in to the node."""
+        connection = SshConnection(node, login)
         self._connections.append(connection)
         try:
             await connection.connect(SSH_DEADLINE_S)
         except EnvironmentFailure as failure:
             said = await self._call(lambda: _log_tail(container))
             raise EnvironmentFailure(f"{failure}; the end of its log: {said}") from failure
-        return SshMachine(node, connection, root)
+        return connection
 
     def _start(self, client: DockerClient, node: str, image: str, network: DockerNetwork, keys: bytes) -> Container:
         name = f"splitbrain-{self.run}-{node}"
@@ -252,7 +312,9 @@ class DockerEnvironment:
 
     def _beside(self, client: DockerClient, node: Container, image: str, keys: bytes) -> Container:
         with refusals(f"start a sidecar for {node.name}"):
-            container = sidecar.create(client, node, image, leftovers.labels(self.run), keys, processes=True)
+            container = sidecar.create(
+                client, node, image, f"{node.name}-sidecar", leftovers.labels(self.run), keys, processes=True
+            )
             container.start()
             container.reload()
         return container

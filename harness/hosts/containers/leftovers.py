@@ -13,6 +13,7 @@ import socket
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,7 +23,9 @@ from docker.models.containers import Container
 
 from splitbrain.harness.doors import guard
 from splitbrain.harness.environment import EnvironmentFailure, Progress
+from splitbrain.harness.hosts.containers.attached import NODE_LABEL, detach
 from splitbrain.harness.hosts.containers.engine import connect, refusals
+from splitbrain.harness.hosts.rules import chain_of
 
 RUN_LABEL = "splitbrain.run"
 OWNER_LABEL = "splitbrain.owner"
@@ -91,7 +94,7 @@ def find(client: DockerClient) -> list[Leftover]:
 
 
 def remove(client: DockerClient, run: str) -> tuple[list[str], list[str]]:
-    """Remove all of one run: containers, then networks and volumes.
+    """Remove all of one run: containers, then networks and volumes. Containers that were there before are as they were.
 
     Returns what was removed, as "volume splitbrain-...", and what could not be, with the cause.
     """
@@ -99,7 +102,8 @@ def remove(client: DockerClient, run: str) -> tuple[list[str], list[str]]:
     failed: list[str] = []
     with ThreadPoolExecutor(8) as pool:
         for kind, things in _things(client, f"{RUN_LABEL}={run}"):
-            for thing, why in zip(things, pool.map(_remove, things), strict=True):
+            removing = partial(_remove, client, chain_of(run))
+            for thing, why in zip(things, pool.map(removing, things), strict=True):
                 named = f"{kind} {_name(thing)}"
                 removed += [] if why else [named]
                 failed += [f"{named} ({why})"] if why else []
@@ -161,10 +165,13 @@ def _name(thing: Any) -> str:
     return str(thing.attrs.get("Name") or thing.attrs["Names"][0].lstrip("/"))
 
 
-def _remove(thing: Any) -> str | None:
+def _remove(client: DockerClient, chain: str, thing: Any) -> str | None:
     """None, or why it is still there."""
     try:
         if isinstance(thing, Container):
+            if NODE_LABEL in _labels_of(thing):
+                thing.reload()
+                detach(client, thing, chain)
             thing.remove(force=True, v=True)
         else:
             thing.remove()

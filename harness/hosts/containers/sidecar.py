@@ -29,14 +29,21 @@ ROOT = "/proc/1/root"
 
 
 def create(
-    client: DockerClient, node: Container, image: str, labels: dict[str, str], keys: bytes, *, processes: bool
+    client: DockerClient,
+    node: Container,
+    image: str,
+    name: str,
+    labels: dict[str, str],
+    keys: bytes,
+    *,
+    processes: bool,
 ) -> Container:
     """A sidecar that is not started yet. keys: a tar of what `keys_of` gives. processes: it shares the node's."""
     shared = {"pid_mode": f"container:{node.id}", "ipc_mode": f"container:{node.id}"} if processes else {"init": True}
     container = client.containers.create(
         image,
         ["/usr/sbin/sshd", "-D", "-e", "-p", str(PORT)],
-        name=f"{node.name}-sidecar",
+        name=name,
         labels=labels,
         network_mode=f"container:{node.id}",
         cap_drop=["ALL"],

@@ -23,7 +23,7 @@ class Place:
     """Where a node was put.
 
     container: the id. started: when, as the engine says it. network: its name; "" for a sidecar, which has that of its
-    node. address: on that network.
+    node. address: on that network. mortal: it ends with its program, so its end is a matter of the node's.
     """
 
     node: str
@@ -31,6 +31,7 @@ class Place:
     started: str
     network: str
     address: str
+    mortal: bool = False
 
     @property
     def called(self) -> str:
@@ -38,11 +39,11 @@ class Place:
         return self.node if self.network else f"{self.node}'s sidecar"
 
     @staticmethod
-    def of(node: str, container: Container, network: str = "") -> Place:
+    def of(node: str, container: Container, network: str = "", *, mortal: bool = False) -> Place:
         """The place of a container that was inspected just now."""
         attributes = container.attrs
         address = attributes["NetworkSettings"]["Networks"][network]["IPAddress"] if network else ""
-        return Place(node, str(container.id), attributes["State"]["StartedAt"], network, address)
+        return Place(node, str(container.id), attributes["State"]["StartedAt"], network, address, mortal)
 
 
 def look(client: DockerClient, place: Place) -> str | None:
@@ -58,6 +59,8 @@ def look(client: DockerClient, place: Place) -> str | None:
 def missing(place: Place, attributes: Mapping[str, Any]) -> str | None:
     """The same from what the engine says of the container."""
     node, state = place.called, attributes["State"]
+    if place.mortal and (not state["Running"] or state["Paused"]):
+        return None
     if not state["Running"]:
         memory = ", out of memory" if state.get("OOMKilled") else ""
         return f"container {node} was stopped from outside (status {state['ExitCode']}{memory})"

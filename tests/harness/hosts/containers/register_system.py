@@ -90,7 +90,7 @@ class Registers:
         await until_ready(self.ready, environment, machine)
 
     def program(self, machines: Mapping[str, Machine], machine: Machine) -> Program:
-        command = ["/server", "/data", str(PORT), machine.host, machines["n1"].host, *(["stale"] if self.stale else [])]
+        command = ["/server", "/data", str(PORT), machine.host, machines[min(machines)].host, *(["stale"] if self.stale else [])]
         return Program("register", tuple(command), data="/data", preload=self.preload)
 
     async def ready(self, environment: Environment, node: str) -> bool:

@@ -1,0 +1,81 @@
+"""What a run does to containers that are somebody else's, and how all of it is undone.
+
+1. What has to be known to undo it is on the sidecar's labels before anything is done. So it is undone as well if the
+   harness is killed: by `splitbrain clean`, or by the next run.
+2. The engine would start a killed node again by its restart policy, and the node would never have been down. So the
+   policy is set aside during the run, and put back at its end.
+3. At the end the node runs, with the id it had, and nothing of the run is left in its network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from docker.client import DockerClient
+from docker.errors import NotFound
+from docker.models.containers import Container
+
+from splitbrain.harness.environment import EnvironmentFailure
+from splitbrain.harness.hosts.containers import sidecar
+from splitbrain.harness.hosts.rules import TOOLS, cleared
+
+NODE_LABEL = "splitbrain.node"
+"""On a sidecar: the id of the container that was there before."""
+POLICY_LABEL = "splitbrain.restart"
+"""Its restart policy, as "name:most"."""
+
+
+def policy_of(node: Container) -> str:
+    """The restart policy of a container, as a label keeps it; "" for none."""
+    policy: Mapping[str, object] = node.attrs["HostConfig"].get("RestartPolicy") or {}
+    name = str(policy.get("Name") or "no")
+    return "" if name == "no" else f"{name}:{policy.get('MaximumRetryCount') or 0}"
+
+
+def set_policy(node: Container, policy: str) -> None:
+    """Set a container's restart policy. policy: as of `policy_of`."""
+    name, _, most = policy.partition(":")
+    retries = int(most) if name == "on-failure" and most.isdecimal() else 0
+    wanted: Any = {"Name": name or "no", "MaximumRetryCount": retries}
+    node.update(restart_policy=wanted)
+
+
+def attach(
+    client: DockerClient, node: Container, image: str, name: str, labels: dict[str, str], keys: bytes
+) -> Container:
+    """A sidecar beside a container that is somebody else's. Raises DockerException."""
+    policy = policy_of(node)
+    marks = {**labels, NODE_LABEL: str(node.id), POLICY_LABEL: policy}
+    beside = sidecar.create(client, node, image, name, marks, keys, processes=False)
+    if policy:
+        set_policy(node, "")
+    beside.start()
+    beside.reload()
+    return beside
+
+
+def detach(client: DockerClient, beside: Container, chain: str) -> None:
+    """Undo all that a run did to a sidecar's node; the sidecar stays. chain: the run's.
+
+    Raises EnvironmentFailure if rules of the run are left, and DockerException if the engine refuses something.
+    """
+    labels: Mapping[str, str] = beside.labels
+    try:
+        node = client.containers.get(labels[NODE_LABEL])
+    except NotFound:
+        return
+    if node.attrs["State"]["Running"]:
+        if beside.status != "running":
+            beside.start()
+        # A kernel may have no IPv6 to clear.
+        tools = [f"if {TOOLS[each]} -S >/dev/null 2>&1; then\n{cleared(chain, [each])}fi\n" for each in TOOLS]
+        status, said = beside.exec_run(["sh", "-c", "".join(tools)])
+        if status != 0:
+            raise EnvironmentFailure(f"rules of the run are left in {node.name}: {said!r:.300}")
+    if node.attrs["State"]["Paused"]:
+        node.unpause()
+    if not node.attrs["State"]["Running"]:
+        node.start()
+    if labels.get(POLICY_LABEL):
+        set_policy(node, labels[POLICY_LABEL])
