@@ -30,7 +30,7 @@ test-simulated: $(READY)
 	DOCKER_HOST=unix:///dev/null $(BIN)/pytest --ignore tests/browser
 
 test-containers: image
-	SPLITBRAIN_REQUIRE_DOCKER=1 $(BIN)/pytest tests/harness/hosts tests/jepsen/test_containers.py tests/jepsen/test_membership.py tests/jepsen/test_power_cuts.py
+	SPLITBRAIN_REQUIRE_DOCKER=1 $(BIN)/pytest tests/harness/hosts tests/jepsen/test_containers.py tests/jepsen/test_membership.py tests/jepsen/test_power_cuts.py tests/jepsen/test_stock_nodes.py
 
 test-browser: $(READY)
 	SPLITBRAIN_REQUIRE_BROWSER=1 $(BIN)/pytest tests/browser

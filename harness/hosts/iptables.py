@@ -123,9 +123,23 @@ class IptablesNetwork:
     async def rejoin(self, name: str) -> None:
         """A machine has come back: learn its addresses, and do to it again what is cut or degraded.
 
-        Raises EnvironmentFailure naming a machine where it did not work.
+        Only while the turn is held, or others would find it without its rules. Raises EnvironmentFailure naming a
+        machine where it did not work.
         """
-        await self._wholly(self._rejoin_now(name))
+        await self._look()
+        self._chained.discard(name)
+        facts = await self._ask(self._machines[name])
+        # The address may have been another's, which is still away: what is cut for that one must not strike this one.
+        for other in sorted(self._machines.keys() - self._here - {name}):
+            left = self._facts[other].addresses - facts.addresses
+            await self._move(other, replace(self._facts[other], addresses=left))
+        await self._move(name, facts)
+        for link in self._cut:
+            if link[0] == name:
+                self._probes.pop(link, None)
+        cut, treated = self._of(name)
+        await self._degraded.renew(name)
+        await self._add({name: [*self._drops(name, cut), *self._queues(name, treated)]})
 
     async def _observed(self) -> list[LinkObservation]:
         disturbed = {*self._cut, *self._degraded.links}
@@ -168,20 +182,6 @@ class IptablesNetwork:
         self._chained &= self._here
         self._degraded.away = frozenset(self._machines) - self._here
         return self._here
-
-    async def _rejoin_now(self, name: str) -> None:
-        facts = await self._ask(self._machines[name])
-        # The address may have been another's, which is still away: what is cut for that one must not strike this one.
-        for other in sorted(self._machines.keys() - self._here - {name}):
-            left = self._facts[other].addresses - facts.addresses
-            await self._move(other, replace(self._facts[other], addresses=left))
-        await self._move(name, facts)
-        for link in self._cut:
-            if link[0] == name:
-                self._probes.pop(link, None)
-        cut, treated = self._of(name)
-        await self._degraded.renew(name)
-        await self._add({name: [*self._drops(name, cut), *self._queues(name, treated)]})
 
     async def _move(self, name: str, facts: Facts) -> None:
         """A machine has other addresses than before: change what the others do to it."""

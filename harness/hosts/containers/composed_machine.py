@@ -95,13 +95,13 @@ class ComposedMachine:
             async with self._turn:
                 self._gone()
                 await self._asked("start", lambda container: container.start())
-            try:
-                self.host, self.connection = await self._attachment.join()
-            except EnvironmentFailure as failure:
-                said = excerpt((await self._said())[-TAIL_BYTES:])
-                raise EnvironmentFailure(f"{failure}; the end of its log: {said}") from failure
-            self._joined = True
-            await self._attachment.rejoined()
+                try:
+                    self.host, self.connection = await self._attachment.join()
+                except EnvironmentFailure as failure:
+                    said = excerpt((await self._said())[-TAIL_BYTES:])
+                    raise EnvironmentFailure(f"{failure}; the end of its log: {said}") from failure
+                self._joined = True
+                await self._attachment.rejoined()
         self.taken_down = False
 
     async def kill(self) -> None:

@@ -162,7 +162,7 @@ def _labels_of(thing: Any) -> dict[str, str]:
 
 
 def _name(thing: Any) -> str:
-    return str(thing.attrs.get("Name") or thing.attrs["Names"][0].lstrip("/"))
+    return str(thing.attrs.get("Name") or thing.attrs["Names"][0]).lstrip("/")
 
 
 def _remove(client: DockerClient, chain: str, thing: Any) -> str | None:

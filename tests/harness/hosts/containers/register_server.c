@@ -1,8 +1,9 @@
 /* A register server without anything: one static file, UDP, a log that is synced before each answer.
  *
- * Usage: register_server DATA PORT OWN PRIMARY [stale]. Addresses are IPv4. Requests are "NUMBER r KEY", "NUMBER w KEY
+ * Usage: register_server DATA PORT OWN PRIMARY [stale|unsynced]. Addresses are IPv4. Requests are "NUMBER r KEY", "NUMBER w KEY
  * NEW" and "NUMBER c KEY OLD NEW"; values are words. The primary answers. Another passes on what it is asked, and what
- * it is answered. stale: it answers reads itself, from what the primary has sent it of each write.
+ * it is answered. stale: it answers reads itself, from what the primary has sent it of each write. unsynced:
+ * it answers before the log is durable.
  */
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -17,7 +18,7 @@
 #define PEERS 16
 static struct { char key[64], value[64]; } held[KEYS];
 static struct in_addr peers[PEERS];
-static int count, known, sock, saved;
+static int count, known, sock, saved, unsynced;
 
 static char *value_of(const char *key) {
     for (int i = 0; i < count; i++)
@@ -38,7 +39,7 @@ static void send_to(const char *text, struct in_addr host, int port) {
 static void keep(const char *key, const char *value, int port) {
     char line[256];
     snprintf(line, sizeof line, "%s %s\n", key, value);
-    if (write(saved, line, strlen(line)) < 0 || fsync(saved))
+    if (write(saved, line, strlen(line)) < 0 || (!unsynced && fsync(saved)))
         exit(5);
     strcpy(value_of(key), value);
     snprintf(line, sizeof line, "copy %s %s", key, value);
@@ -66,7 +67,8 @@ static void answer(const char *request, char *said, int port) {
 int main(int argc, char **argv) {
     if (argc < 5)
         return 2;
-    int port = atoi(argv[2]), stale = argc > 5;
+    int port = atoi(argv[2]), stale = argc > 5 && !strcmp(argv[5], "stale");
+    unsynced = argc > 5 && !strcmp(argv[5], "unsynced");
     struct in_addr own, primary;
     inet_aton(argv[3], &own);
     inet_aton(argv[4], &primary);

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import shutil
 import subprocess
+import sys
 import tarfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -13,6 +15,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import pytest
 from docker.client import DockerClient
 
 from splitbrain import NodeImage, OperationFailed, Program
@@ -90,7 +93,14 @@ class Registers:
         await until_ready(self.ready, environment, machine)
 
     def program(self, machines: Mapping[str, Machine], machine: Machine) -> Program:
-        command = ["/server", "/data", str(PORT), machine.host, machines[min(machines)].host, *(["stale"] if self.stale else [])]
+        command = [
+            "/server",
+            "/data",
+            str(PORT),
+            machine.host,
+            machines[min(machines)].host,
+            *(["stale"] if self.stale else []),
+        ]
         return Program("register", tuple(command), data="/data", preload=self.preload)
 
     async def ready(self, environment: Environment, node: str) -> bool:
@@ -114,33 +124,36 @@ class Registers:
 
 
 SYSTEM = Registers()
+LOADER, LIBC = "/lib64/ld-linux-x86-64.so.2", "/lib/x86_64-linux-gnu/libc.so.6"
 
 
-def compiled(folder: Path, *flags: str) -> Path:
-    """The server, compiled here."""
+def imported(engine: DockerClient, folder: Path, name: str = IMAGE, *, static: bool = True) -> str:
+    """An image with the server and nothing else but a link to its data, imported from a tar: no registry has it.
+
+    static: else libc and its loader are there too, of this machine. The test is skipped where no compiler is.
+    """
+    if sys.platform != "linux" or shutil.which("cc") is None:
+        pytest.skip("no C compiler on this machine (apt-get install gcc libc6-dev)")
     server = folder / "server"
     source = Path(__file__).with_name("register_server.c")
-    subprocess.run(["cc", "-O2", *flags, "-o", server, source], check=True)
-    return server
-
-
-def imported(engine: DockerClient, server: Path, name: str = IMAGE, libraries: Mapping[str, Path] | None = None) -> str:
-    """An image with the server, and nothing else but a link to its data; it exists on this machine alone."""
+    subprocess.run(["cc", "-O2", *(["-static"] if static else []), "-o", server, source], check=True)
+    files = {"server": server, **({} if static else {path: Path(path) for path in (LOADER, LIBC)})}
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as tar:
-        for folder in ("store", "tmp"):
-            entry = tarfile.TarInfo(folder)
+        for path in ("store", "tmp"):
+            entry = tarfile.TarInfo(path)
             entry.type, entry.mode = tarfile.DIRTYPE, 0o777
             tar.addfile(entry)
+        # Absolute: followed from where one logs in, it would lead out of the node.
         link = tarfile.TarInfo("data")
-        # Absolute: from where one logs in, it would lead out of the node.
         link.type, link.linkname = tarfile.SYMTYPE, "/store"
         tar.addfile(link)
-        for path, file in {"server": server, **(libraries or {})}.items():
+        for path, file in files.items():
             entry = tarfile.TarInfo(path.lstrip("/"))
             content = file.read_bytes()
             entry.size, entry.mode = len(content), 0o755
             tar.addfile(entry, io.BytesIO(content))
     repository, _, tag = name.partition(":")
-    engine.api.import_image(src=buffer.getvalue(), repository=repository, tag=tag, changes=["ENV WHERE=inside"])
+    changes = ["ENV WHERE=inside"]
+    engine.api.import_image(src=buffer.getvalue(), repository=repository, tag=tag, changes=changes)  # type: ignore[arg-type]
     return name

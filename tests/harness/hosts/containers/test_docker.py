@@ -14,6 +14,7 @@ from docker.client import DockerClient
 from splitbrain.harness.environment import EnvironmentFailure
 from splitbrain.harness.hosts import DockerEnvironment
 from splitbrain.harness.hosts.containers import docker as environment_module
+from splitbrain.harness.hosts.containers import sidecar
 
 ROOT = Path(__file__).parents[4]
 Held = Callable[[str], list[str]]
@@ -176,7 +177,7 @@ def test_a_node_that_does_not_come_up_is_named_with_the_end_of_its_log(
     docker_engine: DockerClient, held: Held, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Without SYS_CHROOT sshd starts, and hangs up on everybody.
-    monkeypatch.setattr(environment_module, "CAPABILITIES", ("NET_ADMIN",))
+    monkeypatch.setattr(sidecar, "CAPABILITIES", ("NET_ADMIN",))
     monkeypatch.setattr(environment_module, "SSH_DEADLINE_S", 0.5)
     environment = DockerEnvironment(["n1"])
 
