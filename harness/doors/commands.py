@@ -230,7 +230,10 @@ def report(run: Path) -> None:
 
 @cli.command()
 def clean() -> None:
-    """Remove containers, networks and volumes that killed runs left behind."""
+    """Remove containers, networks and volumes that killed runs left behind.
+
+    Compose projects that they tested are put back as they were.
+    """
     from splitbrain.harness.environment import EnvironmentFailure
     from splitbrain.harness.hosts import remove_leftovers
 

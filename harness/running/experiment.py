@@ -187,9 +187,7 @@ class Experiment:
     def _composed(self, file: str) -> tuple[str, ...]:
         """The nodes of its compose project."""
         if self.environment != COMPOSED:
-            raise UsageProblem(
-                f"the nodes of --env {self.environment} are no containers of {file}; add --env {COMPOSED}"
-            )
+            raise UsageProblem(f"--env {self.environment} has no containers; add --env {COMPOSED}, or leave {file} out")
         from splitbrain.harness.hosts.containers.compose_project import nodes_of  # Not everybody has an engine.
 
         try:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from splitbrain.harness.replays.recorded import recorded
+from splitbrain.harness.running.experiment import UsageProblem
 from tests.harness.hosts.containers import project
 from tests.harness.hosts.containers.register_system import PORT, SYSTEM, imported
 
@@ -63,6 +65,10 @@ def test_a_compose_project_survives_partitions_kills_and_pauses_and_is_left_as_i
         assert len(logs) == 3
         assert any("serving" in log for log in logs)
         assert project.state_of(docker_engine, replicas) == before
+    # With the project down, a replay is refused in one line before anything starts.
+    replayed = recorded(result.folder).experiment
+    with pytest.raises(UsageProblem, match=f"no compose project runs from {file}"):
+        replayed.prepare()
 
 
 @pytest.mark.jepsen(faults="partition")

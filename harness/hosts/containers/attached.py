@@ -4,7 +4,8 @@
    harness is killed: by `splitbrain clean`, or by the next run.
 2. The engine would start a killed node again by its restart policy, and the node would never have been down. So the
    policy is set aside during the run, and put back at its end.
-3. At the end the node runs, with the id it had, and nothing of the run is left in its network.
+3. One run at a time is attached to a container.
+4. At the end the node runs, with the id it had, and nothing of the run is left in its network.
 """
 
 from __future__ import annotations
@@ -39,6 +40,21 @@ def set_policy(node: Container, policy: str) -> None:
     retries = int(most) if name == "on-failure" and most.isdecimal() else 0
     wanted: Any = {"Name": name or "no", "MaximumRetryCount": retries}
     node.update(restart_policy=wanted)
+
+
+def refuse_attached(client: DockerClient, containers: Mapping[str, str]) -> None:
+    """Two runs on one project would undo each other's faults. containers: their ids, by node.
+
+    Raises EnvironmentFailure naming a node beside which a run has put a sidecar.
+    """
+    nodes = {container: node for node, container in containers.items()}
+    for beside in client.containers.list(all=True, filters={"label": NODE_LABEL}):
+        node = nodes.get(beside.labels[NODE_LABEL])
+        if node is not None:
+            raise EnvironmentFailure(
+                f"another run tests {node} ({beside.name} is beside it); wait for its end, or `splitbrain clean` if it "
+                "was killed"
+            )
 
 
 def attach(

@@ -43,6 +43,7 @@ class ComposeProject:
 
 def nodes_of(where: str) -> tuple[str, ...]:
     """The names of a running project's nodes. where: as for `find_project`. Raises EnvironmentFailure."""
+    _parsed(where)  # A wrong path is no matter of the engine's.
     return tuple(find_project(connect(), where).containers)
 
 

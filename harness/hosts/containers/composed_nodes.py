@@ -15,7 +15,7 @@ from docker.client import DockerClient
 from docker.models.containers import Container
 
 from splitbrain.harness.hosts.containers import leftovers, sidecar
-from splitbrain.harness.hosts.containers.attached import attach
+from splitbrain.harness.hosts.containers.attached import attach, policy_of
 from splitbrain.harness.hosts.containers.compose_project import ComposeProject
 from splitbrain.harness.hosts.containers.composed_machine import ComposedMachine, Engine
 from splitbrain.harness.hosts.containers.engine import refusals
@@ -56,6 +56,8 @@ class ComposedNodes:
         self.log_in = log_in
         self.turn = turn
         self.rejoin = rejoin
+        self.policies: dict[str, str] = {}
+        """The restart policies that are set aside, by node."""
 
     async def machine(self, node: str) -> ComposedMachine:
         """Put a sidecar beside the node, and log in to it. Raises EnvironmentFailure."""
@@ -73,6 +75,8 @@ class ComposedNodes:
         put = _Beside(self, node, container, host_key.public)
         there, beside_it = await self.engine(beside)
         put.sidecar = str(beside_it.id)
+        if policy := policy_of(there):  # As it was when the container was looked up.
+            self.policies[node] = policy.removesuffix(":0")
         host, connection = await put.log_in(there, beside_it)
         return ComposedMachine(node, container, host, connection, self.engine, self.turn, put)
 

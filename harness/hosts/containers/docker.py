@@ -33,6 +33,7 @@ from docker.models.networks import Network as DockerNetwork
 
 from splitbrain.harness.environment import EnvironmentFailure, Network, OnDatagram, Progress
 from splitbrain.harness.hosts.containers import leftovers, sidecar
+from splitbrain.harness.hosts.containers.attached import refuse_attached
 from splitbrain.harness.hosts.containers.compose_project import find_project
 from splitbrain.harness.hosts.containers.composed_machine import ComposedMachine
 from splitbrain.harness.hosts.containers.composed_nodes import ComposedNodes
@@ -225,6 +226,7 @@ class DockerEnvironment:
         if set(project.containers) != set(self._nodes):
             there = ", ".join(project.containers)
             raise EnvironmentFailure(f"the nodes of {project.name} are {there} by now; run it again")
+        await self._call(lambda: refuse_attached(client, project.containers))
         self._gateway = project.gateway
         if project.left_out:
             self._progress(f"{', '.join(project.left_out)} of {project.name} do not run, and are left out")
@@ -247,7 +249,11 @@ class DockerEnvironment:
             turn=turn,
             rejoin=rejoin,
         )
-        return [*await asyncio.gather(*(nodes.machine(node) for node in self._nodes))]
+        machines = await asyncio.gather(*(nodes.machine(node) for node in self._nodes))
+        if nodes.policies:
+            aside = ", ".join(f"{node} ({policy})" for node, policy in sorted(nodes.policies.items()))
+            self._progress(f"restart policies are set aside until the end of the run: {aside}")
+        return [*machines]
 
     def _make_network(self, client: DockerClient) -> DockerNetwork:
         with refusals("make a network for the run"):

@@ -224,11 +224,20 @@ def _packages(client: DockerClient, base: str, needs: Iterable[str]) -> Files:
         }
 
 
+def _ensured(image: NodeImage, say: Callable[[str], None]) -> str:
+    from splitbrain.harness.hosts.containers.stock_image import ensure_stock  # Of the same package, as `ensure_image`.
+
+    client = connect()
+    if not image.foreign:
+        return ensure_image(client, image, say)
+    return ensure_stock(client, image, ensure_image(client, NodeImage(), say), say, threading.Event()).tag
+
+
 def main(say: Callable[[str], None] = print) -> int:
     """`make image`: build every system's image, with progress. Returns 0, or 3 if it can't be done."""
     try:
         for name in names(SYSTEMS):
-            say(f"image: {ensure_image(connect(), system(name).image(), say)} is ready, for {name}")
+            say(f"image: {_ensured(system(name).image(), say)} is ready, for {name}")
     except EnvironmentFailure as failure:
         say(f"splitbrain: {failure}")
         return 3

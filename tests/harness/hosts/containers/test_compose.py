@@ -214,6 +214,27 @@ def test_links_between_containers_of_a_project_are_degraded_and_again_after_a_st
     attached(file, work)
 
 
+def test_a_second_run_on_the_same_containers_is_refused_and_the_first_goes_on(
+    docker_engine: DockerClient, file: Path, replicas: list[Container]
+) -> None:
+    before = project.state_of(docker_engine, replicas)
+    told: list[str] = []
+
+    async def work(environment: DockerEnvironment) -> None:
+        second = DockerEnvironment(NODES, compose=str(file))
+        try:
+            with pytest.raises(EnvironmentFailure, match=r"another run tests db-. .*`splitbrain clean`"):
+                await second.open(told.append)
+        finally:
+            await second.close()
+        assert set((await observed(environment)).values()) == {True}
+        replicas[0].reload()
+        assert replicas[0].attrs["HostConfig"]["RestartPolicy"]["Name"] == "no"
+
+    attached(file, work)
+    assert project.state_of(docker_engine, replicas) == before
+
+
 def test_what_can_t_be_done_to_somebody_else_s_container_is_no_ability_and_refused_by_name(
     docker_engine: DockerClient, file: Path, replicas: list[Container]
 ) -> None:
