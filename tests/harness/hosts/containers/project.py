@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,8 +16,9 @@ from docker.types import IPAMConfig, IPAMPool
 from splitbrain import NodeImage
 
 PREFIX = "com.docker.compose"
-NAME = "splitbrain-test-project"
-SUBNET = "10.213.77"
+# Of this process alone: others may test beside it.
+NAME = f"splitbrain-test-{os.getpid()}"
+SUBNET = f"10.{200 + os.getpid() % 50}.{os.getpid() // 50 % 250}"
 
 
 def labels(file: Path, service: str, number: int, project: str = NAME) -> dict[str, str]:
