@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,6 +22,8 @@ from splitbrain.harness.environment import EnvironmentFailure
 from splitbrain.harness.hosts.containers import sidecar
 from splitbrain.harness.hosts.rules import TOOLS, cleared
 
+REMOVAL_S = 10.0
+"""How long the engine may take to remove a container that it has begun to remove."""
 NODE_LABEL = "splitbrain.node"
 """On a sidecar: the id of the container that was there before."""
 POLICY_LABEL = "splitbrain.restart"
@@ -71,6 +74,20 @@ def attach(
     return beside
 
 
+def _stays(beside: Container) -> bool:
+    """Whether nobody else is removing it just now."""
+    end = time.monotonic() + REMOVAL_S
+    try:
+        while time.monotonic() < end:
+            beside.reload()
+            if beside.status == "running":
+                return True
+            time.sleep(0.1)
+    except NotFound:
+        return False
+    return True
+
+
 def detach(client: DockerClient, beside: Container, chain: str) -> None:
     """Undo all that a run did to a sidecar's node; the sidecar stays. chain: the run's.
 
@@ -87,7 +104,8 @@ def detach(client: DockerClient, beside: Container, chain: str) -> None:
         # A kernel may have no IPv6 to clear.
         tools = [f"if {TOOLS[each]} -S >/dev/null 2>&1; then\n{cleared(chain, [each])}fi\n" for each in TOOLS]
         status, said = beside.exec_run(["sh", "-c", "".join(tools)])
-        if status != 0:
+        # Two cleanings may meet: the other one has done all of this before it removes the sidecar.
+        if status != 0 and _stays(beside):
             raise EnvironmentFailure(f"rules of the run are left in {node.name}: {said!r:.300}")
     if node.attrs["State"]["Paused"]:
         node.unpause()
