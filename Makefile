@@ -30,7 +30,9 @@ test-simulated: $(READY)
 	DOCKER_HOST=unix:///dev/null $(BIN)/pytest --ignore tests/browser
 
 test-containers: image
-	SPLITBRAIN_REQUIRE_DOCKER=1 $(BIN)/pytest tests/harness/hosts tests/jepsen/test_containers.py tests/jepsen/test_hosts.py tests/jepsen/test_membership.py tests/jepsen/test_power_cuts.py
+	SPLITBRAIN_REQUIRE_DOCKER=1 $(BIN)/pytest tests/harness/hosts tests/harness/systems tests/findings \
+		tests/jepsen/test_containers.py tests/jepsen/test_hosts.py tests/jepsen/test_membership.py \
+		tests/jepsen/test_power_cuts.py tests/jepsen/test_stock_nodes.py
 
 test-browser: $(READY)
 	SPLITBRAIN_REQUIRE_BROWSER=1 $(BIN)/pytest tests/browser
@@ -48,7 +50,7 @@ coverage: $(READY)
 	$(BIN)/python -m tests.coverage_by_folder
 
 image: $(READY)
-	$(BIN)/python -m splitbrain.harness.hosts.image
+	$(BIN)/python -m splitbrain.harness.hosts.containers.image
 
 nightly: oracle proof campaign findings
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from splitbrain.harness.environment import Environment, Machine
@@ -91,11 +92,16 @@ class VersionedStore(Connection, Protocol):
 class NodeImage:
     """What a system's nodes are made of, besides what the harness puts on every node (sshd, iptables, Python 3).
 
+    Either it is built on the harness's own Debian:
     debian: names of Debian packages. python: names of installed distributions; a node gets the versions installed
     here, in a folder on its PYTHONPATH, so that it runs what was tested. files: absolute path on the node -> contents,
     mode 0644; `/opt/splitbrain` is on PYTHONPATH too. executables: those of the files with mode 0755.
     disk_mib: each container has a disk of its own, of so many MiB, so that a power cut needs nothing preloaded into the
-    program; 0 for none. Equal values make equal images, which are built once.
+    program; 0 for none.
+
+    Or it is somebody else's, taken as it is, with the files added; it needs no shell, no Python and no sshd:
+    stock: an image by name, "redis:7". dockerfile: the path of a Dockerfile, or of the folder that has it.
+    Equal values make equal images, which are built once. Raises ValueError for a mixture of these.
     """
 
     debian: tuple[str, ...] = ()
@@ -103,6 +109,22 @@ class NodeImage:
     files: Mapping[str, bytes] = field(default_factory=dict)
     executables: tuple[str, ...] = ()
     disk_mib: int = 0
+    stock: str = ""
+    dockerfile: str | Path = ""
+
+    def __post_init__(self) -> None:
+        if self.stock and self.dockerfile:
+            raise ValueError(f"a node image is either stock ({self.stock}) or of a Dockerfile ({self.dockerfile})")
+        if self.foreign and (self.debian or self.python):
+            raise ValueError(
+                f"{self.stock or self.dockerfile} is taken as it is, so debian and python can't be added; "
+                "install them in a Dockerfile of your own"
+            )
+
+    @property
+    def foreign(self) -> bool:
+        """Whether it is somebody else's image."""
+        return bool(self.stock or self.dockerfile)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ import pytest
 from docker.client import DockerClient
 
 from splitbrain.harness.environment import EnvironmentFailure
-from splitbrain.harness.hosts.engine import connect
+from splitbrain.harness.hosts.containers.engine import connect
 
 
 def pytest_configure() -> None:

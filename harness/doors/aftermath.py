@@ -66,7 +66,7 @@ def _judged(kept: RunFolder, result: Result, problem: Exception) -> Result:
 
 
 def _remove() -> None:
-    from splitbrain.harness.hosts.leftovers import remove_own  # Only containers need the engine.
+    from splitbrain.harness.hosts.containers.leftovers import remove_own  # Only containers need the engine.
 
     try:
         remove_own(warn)

@@ -57,6 +57,11 @@ def cli() -> None:
 @click.option("--keep", is_flag=True, help="Leave the system running on the hosts at the end.")
 @click.option("--nodes", type=words.Whole(1, 99), help="Number of nodes; 5 by default, or as many as there are hosts.")
 @click.option(
+    "--compose",
+    metavar="FILE[:A,B]",
+    help="The nodes are the containers of this running compose project, or of its services A and B.",
+)
+@click.option(
     "--faults",
     default="",
     metavar="A,B",
@@ -95,6 +100,7 @@ def run(
     hosts: str,
     keep: bool,
     nodes: int | None,
+    compose: str | None,
     faults: str,
     seed: int | None,
     time_limit: float,
@@ -122,6 +128,7 @@ def run(
         environment=environment or home(system),
         system=system,
         nodes=usual_nodes(hosts) if nodes is None else nodes,
+        compose=compose,
         faults=tuple(fault.strip() for fault in faults.split(",") if fault.strip()),
         seed=fresh_seed() if seed is None else seed,
         time_limit_s=time_limit,
@@ -250,6 +257,8 @@ def report(run: Path) -> None:
 )
 def clean(environment: str, hosts: str) -> None:
     """Remove containers, networks and volumes that killed runs left behind; with --hosts, what they left on hosts.
+
+    Compose projects that they tested are put back as they were.
 
     There, a system that a run has kept is ended too.
     """

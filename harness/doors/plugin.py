@@ -59,6 +59,7 @@ _OPTIONS: Mapping[str, _Option] = {
     "system": _Option("system", str, "the system that jepsen tests test, by name or as file.py:NAME"),
     "hosts": _Option("hosts", str, "the file that names the hosts of jepsen tests, for ssh"),
     "nodes": _Option("nodes", int, "how many nodes jepsen tests have"),
+    "compose": _Option("compose", str, "the file of the running compose project whose containers are the nodes"),
     "seed": _Option("seed", int, "the seed of jepsen tests"),
     "faults": _Option("faults", str, "the faults of jepsen tests, such as partition,kill or partition/halves,kill=one"),
     "time-limit": _Option("time_limit_s", float, "seconds of load in jepsen tests"),

@@ -25,7 +25,7 @@ from splitbrain.harness.environment import (
     Link,
 )
 from splitbrain.harness.hosts.line_program import LineProgram
-from splitbrain.harness.hosts.ssh_machine import SshMachine
+from splitbrain.harness.hosts.reached import Reached
 from splitbrain.harness.seeds import split
 
 AGENT = Path(__file__).with_name("agent") / "packet_queue.py"
@@ -50,13 +50,15 @@ class Counts(msgspec.Struct):
 class Degraded:
     """The links of a run that are degraded. seed: of every draw; a link's own comes from it and the holder's name."""
 
-    def __init__(self, machines: Mapping[str, SshMachine], seed: int) -> None:
+    def __init__(self, machines: Mapping[str, Reached], seed: int) -> None:
         self._machines = machines
         self._seed = seed
         self._numbers = {name: number for number, name in enumerate([*sorted(machines), CLIENTS])}
         self._programs: dict[str, LineProgram] = {}
         self._conditions: dict[Link, dict[str, Conditions]] = {}
         self._dead: set[Link] = set()
+        self.away: frozenset[str] = frozenset()
+        """Nodes that can't be asked now; `renew` one that can be again."""
 
     @property
     def links(self) -> Collection[Link]:
@@ -68,7 +70,7 @@ class Degraded:
         source, target = link
         return (source, TO_CLIENTS) if target == CLIENTS else (target, self._numbers[source])
 
-    async def obstacle(self, machine: SshMachine) -> str:
+    async def obstacle(self, machine: Reached) -> str:
         """Why packets can't be queued on that machine; "" if they can. Takes about 0.1 s."""
         # A chain that nothing jumps to: whether the kernel knows the target.
         chain, rule = "splitbrain-try", "-j NFQUEUE --queue-num 65535 --queue-bypass -m mark ! --mark 1"
@@ -105,6 +107,11 @@ class Degraded:
         await self._send(links, anew=False)
         self._dead -= set(links) - self._conditions.keys()
 
+    async def renew(self, node: str) -> None:
+        """Treat again what comes into the queues of a node that has lost them."""
+        links = [link for link in self._conditions if self.place(link)[0] == node]
+        await self._send(links, anew=True)
+
     async def interference(self) -> dict[Link, Interference]:
         """What was done to packets of each link since it was degraded."""
         nodes = sorted({self.place(link)[0] for link in self._conditions})
@@ -123,7 +130,7 @@ class Degraded:
         self._programs.clear()
 
     async def _send(self, links: Collection[Link], *, anew: bool) -> None:
-        nodes = sorted({self.place(link)[0] for link in links})
+        nodes = sorted({self.place(link)[0] for link in links} - self.away)
         await asyncio.gather(*(self._send_to(node, sorted(links), anew) for node in nodes))
 
     async def _send_to(self, node: str, links: Collection[Link], anew: bool) -> None:

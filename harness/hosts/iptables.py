@@ -7,7 +7,9 @@
    where nothing is cut: the harness reaches its nodes by it, and their SSH always passes.
 3. A link is cut while any holder cuts it. Counters survive what others do: a chain is never rewritten while it exists.
 4. Our own probes are not counted as dropped. On a degraded link they are packets like others.
-5. What a machine reports about itself goes into the rules of others, so each word is parsed. Nonsense, or another
+5. A machine may leave with its program, its rules too, and come back with another address. What is cut or degraded at
+   its end is so again once it has come back (`rejoin`).
+6. What a machine reports about itself goes into the rules of others, so each word is parsed. Nonsense, or another
    machine's address, is an EnvironmentFailure that names the machine.
 
 A process that sends over a link cut at its own end gets EPERM from the kernel, where a real network is silent.
@@ -17,6 +19,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Mapping
+from dataclasses import replace
 from ipaddress import ip_address
 from typing import Any, TypeVar
 
@@ -24,8 +27,8 @@ from splitbrain.harness.environment import CLIENTS, Conditions, EnvironmentFailu
 from splitbrain.harness.hosts import rules
 from splitbrain.harness.hosts.degrade import Degraded
 from splitbrain.harness.hosts.probe import Probe
+from splitbrain.harness.hosts.reached import Reached
 from splitbrain.harness.hosts.rules import TOOLS, WAIT, Facts, Rule, read_counters, read_facts
-from splitbrain.harness.hosts.ssh_machine import SshMachine
 
 T = TypeVar("T")
 
@@ -34,12 +37,14 @@ class IptablesNetwork:
     """An `environment.Network` between machines that one can log in to as root.
 
     machines: by node name. run: the run's id, at most 16 letters and digits; it names the chain. seed: of what is drawn
-    for degraded links.
+    for degraded links. turn: is held while anything is asked or done here; who takes a machine down waits for it.
     """
 
-    def __init__(self, machines: Mapping[str, SshMachine], run: str, seed: int = 0) -> None:
+    def __init__(
+        self, machines: Mapping[str, Reached], run: str, seed: int = 0, turn: asyncio.Lock | None = None
+    ) -> None:
         self._machines = dict(sorted(machines.items()))
-        self.chain = f"splitbrain-{run}"
+        self.chain = rules.chain_of(run)
         self.obstacle = ""
         """Why no link can be degraded; "" if they can. Known after `open`."""
         self._facts: dict[str, Facts] = {}
@@ -48,7 +53,8 @@ class IptablesNetwork:
         self._cut: dict[Link, set[str]] = {}
         self._chained: set[str] = set()
         self._probes: dict[Link, int] = {}
-        self._turn = asyncio.Lock()
+        self._here: frozenset[str] = frozenset(self._machines)
+        self._turn = turn or asyncio.Lock()
 
     async def open(self) -> tuple[str, ...]:
         """Learn every machine's addresses, and see what works there.
@@ -65,7 +71,7 @@ class IptablesNetwork:
                 raise EnvironmentFailure(
                     f"{name} says that the address of {stolen[0]} is its own; give every node an address of its own"
                 )
-        await self._probe.heard((), {}, {})
+        await self._probe.heard((), {}, {}, self._machines)
         obstacles = await asyncio.gather(*(self._degraded.obstacle(machine) for machine in self._machines.values()))
         self.obstacle = next((f"{name}: {why}" for name, why in zip(self._machines, obstacles, strict=True) if why), "")
         return tuple(name for name, fact in self._facts.items() if 6 not in fact.families)
@@ -100,24 +106,57 @@ class IptablesNetwork:
 
     async def observe(self) -> list[LinkObservation]:
         """Observe every directed link between two nodes, in the order of their names; then those of clients that are
-        cut or degraded.
+        cut or degraded. Links of a machine that has left are observed only if they are cut or degraded.
 
         Only a cut link has a count of what was dropped: look once more before a heal to know what the cut did.
         """
         async with self._turn:
-            links = [(a, b) for a in self._machines for b in self._machines if a != b]
-            links += sorted(link for link in {*self._cut, *self._degraded.links} if CLIENTS in link)
-            sent: dict[Link, int] = {}
-            heard = await self._probe.heard(links, sent, self.clients)
-            for link in self._cut:
-                self._probes[link] = self._probes.get(link, 0) + sent.get(link, 0)
-            counted = await _all(self._count(self._machines[name]) for name in sorted(self._chained))
-            dropped = self._dropped(pair for machine in counted for pair in machine)
-            treated: Mapping[Link, Interference] = await self._degraded.interference()
-            return [
-                LinkObservation(*link, link in self._cut, link in heard, dropped.get(link), treated.get(link))
-                for link in links
-            ]
+            here = await self._look()
+            try:
+                return await self._observed()
+            except EnvironmentFailure:
+                # A program may have ended by itself just now, and taken its machine's network along.
+                if await self._look() == here:
+                    raise
+                return await self._observed()
+
+    async def rejoin(self, name: str) -> None:
+        """A machine has come back: learn its addresses, and do to it again what is cut or degraded.
+
+        Only while the turn is held, or others would find it without its rules. Raises EnvironmentFailure naming a
+        machine where it did not work.
+        """
+        await self._look()
+        self._chained.discard(name)
+        facts = await self._ask(self._machines[name])
+        # The address may have been another's, which is still away: what is cut for that one must not strike this one.
+        for other in sorted(self._machines.keys() - self._here - {name}):
+            left = self._facts[other].addresses - facts.addresses
+            await self._move(other, replace(self._facts[other], addresses=left))
+        await self._move(name, facts)
+        for link in self._cut:
+            if link[0] == name:
+                self._probes.pop(link, None)
+        cut, treated = self._of(name)
+        await self._degraded.renew(name)
+        await self._add({name: [*self._drops(name, cut), *self._queues(name, treated)]})
+
+    async def _observed(self) -> list[LinkObservation]:
+        disturbed = {*self._cut, *self._degraded.links}
+        links = [(a, b) for a in self._machines for b in self._machines if a != b]
+        links = [link for link in links if self._here.issuperset(link) or link in disturbed]
+        links += sorted(link for link in disturbed if CLIENTS in link)
+        sent: dict[Link, int] = {}
+        heard = await self._probe.heard(links, sent, self.clients, self._here)
+        for link in self._cut:
+            self._probes[link] = self._probes.get(link, 0) + sent.get(link, 0)
+        counted = await _all(self._count(self._machines[name]) for name in sorted(self._chained))
+        dropped = self._dropped(pair for machine in counted for pair in machine)
+        treated: Mapping[Link, Interference] = await self._degraded.interference()
+        return [
+            LinkObservation(*link, link in self._cut, link in heard, dropped.get(link), treated.get(link))
+            for link in links
+        ]
 
     @property
     def clients(self) -> Mapping[str, str]:
@@ -128,7 +167,7 @@ class IptablesNetwork:
         """The links over which no packet comes now, those of clients too. Raises EnvironmentFailure."""
         ends = [*self._machines, CLIENTS]
         links = [(a, b) for a in ends for b in ends if a != b]
-        return sorted(set(links) - await self._probe.heard(links, {}, self.clients))
+        return sorted(set(links) - await self._probe.heard(links, {}, self.clients, self._here))
 
     def close(self) -> None:
         """Stop the listeners and queues; rules go with `heal`, and let everything pass until then if they queue."""
@@ -140,9 +179,34 @@ class IptablesNetwork:
 
         async def in_turn() -> None:
             async with self._turn:
+                await self._look()
                 await work
 
         await asyncio.shield(in_turn())
+
+    async def _look(self) -> frozenset[str]:
+        """Which machines are there. One that left took its rules along."""
+        there = await asyncio.gather(*(machine.present() for machine in self._machines.values()))
+        self._here = frozenset(name for name, present in zip(self._machines, there, strict=True) if present)
+        self._chained &= self._here
+        self._degraded.away = frozenset(self._machines) - self._here
+        return self._here
+
+    async def _move(self, name: str, facts: Facts) -> None:
+        """A machine has other addresses than before: change what the others do to it."""
+        before, cut, treated = self._facts[name], *self._of(name)
+        others = [other for other in self._ends([*cut, *treated]) if other != name and other in self._chained]
+        old = {other: [*self._drops(other, cut), *self._queues(other, treated)] for other in others}
+        self._facts[name] = facts
+        if facts.addresses != before.addresses:
+            await _all(self._delete(self._machines[other], old[other]) for other in others)
+            await self._add({other: [*self._drops(other, cut), *self._queues(other, treated)] for other in others})
+
+    def _of(self, name: str) -> tuple[list[Link], list[Link]]:
+        """The links of a machine that are cut, and those that are degraded."""
+        return [link for link in sorted(self._cut) if name in link], [
+            link for link in sorted(self._degraded.links) if name in link
+        ]
 
     async def _cut_now(self, links: Collection[Link], holder: str) -> None:
         new = sorted(set(links) - self._cut.keys())
@@ -169,13 +233,13 @@ class IptablesNetwork:
             if self._cut or self._degraded.links:
                 ends = self._ends([*whole, *clear])
                 undone = {name: [*self._drops(name, whole), *self._queues(name, clear)] for name in ends}
-                await _all(self._delete(self._machines[name], undone[name]) for name in undone)
+                await _all(self._delete(self._machines[name], undone[name]) for name in undone if name in self._chained)
             else:
-                await _all(self._remove(machine) for machine in self._machines.values())
+                await _all(self._remove(self._machines[name]) for name in sorted(self._here))
         finally:
             await self._degraded.release(treated)
 
-    async def _ask(self, machine: SshMachine) -> Facts:
+    async def _ask(self, machine: Reached) -> Facts:
         said = await machine.connection.run(rules.FACTS)
         facts = _parsed(machine, read_facts, said.text, machine.host)
         if 4 not in facts.families:
@@ -218,9 +282,9 @@ class IptablesNetwork:
         return found
 
     async def _add(self, new: Mapping[str, list[Rule]]) -> None:
-        await _all(self._append(self._machines[name], new[name]) for name in new if new[name])
+        await _all(self._append(self._machines[name], new[name]) for name in new if new[name] and name in self._here)
 
-    async def _append(self, machine: SshMachine, new: list[Rule]) -> None:
+    async def _append(self, machine: Reached, new: list[Rule]) -> None:
         facts = self._facts[machine.name]
         first = machine.name not in self._chained
         script = "set -e\n"
@@ -231,7 +295,7 @@ class IptablesNetwork:
         await machine.connection.check(script)
         self._chained.add(machine.name)
 
-    async def _delete(self, machine: SshMachine, old: list[Rule]) -> None:
+    async def _delete(self, machine: Reached, old: list[Rule]) -> None:
         """Remove rules. One that something else has removed is no failure: what was wanted is so."""
         script = "set -e\n"
         for family in sorted(self._facts[machine.name].families):
@@ -246,7 +310,7 @@ class IptablesNetwork:
             )
         await machine.connection.check(script)
 
-    async def _count(self, machine: SshMachine) -> list[tuple[Link, int]]:
+    async def _count(self, machine: Reached) -> list[tuple[Link, int]]:
         tools = [TOOLS[family] for family in sorted(self._facts[machine.name].families)]
         said = await machine.connection.check(" && ".join(f"{tool} {WAIT} -vxnL {self.chain}" for tool in tools))
         me = machine.name
@@ -260,18 +324,9 @@ class IptablesNetwork:
                 counted.append(((owner[source], me), packets))
         return counted
 
-    async def _remove(self, machine: SshMachine) -> None:
+    async def _remove(self, machine: Reached) -> None:
         """Remove the chain, whatever is left of it, and see that it is gone."""
-        chain, script = self.chain, ""
-        for family in sorted(self._facts[machine.name].families):
-            tool = f"{TOOLS[family]} {WAIT}"
-            script += (
-                f"for from in INPUT OUTPUT; do while {tool} -D $from -j {chain} 2>/dev/null; do :; done; done\n"
-                f"{tool} -F {chain} 2>/dev/null; {tool} -X {chain} 2>/dev/null\n"
-                f'rules=$({tool} -S 2>&1) || {{ echo "$rules"; exit 4; }}\n'
-                f"case $rules in *'{chain}'*) echo 'the chain {chain} is still there after the heal'; exit 3;; esac\n"
-            )
-        await machine.connection.check(script)
+        await machine.connection.check(rules.cleared(self.chain, self._facts[machine.name].families))
         self._chained.discard(machine.name)
 
     def _dropped(self, counted: Iterable[tuple[Link, int]]) -> dict[Link, int]:
@@ -300,7 +355,7 @@ class IptablesNetwork:
         return sorted(self._facts[name].addresses - self._facts[seen_from].addresses)
 
 
-def _parsed(machine: SshMachine, read: Callable[..., T], said: str, *more: str) -> T:
+def _parsed(machine: Reached, read: Callable[..., T], said: str, *more: str) -> T:
     """What a machine said, read. Raises EnvironmentFailure by its name if that can't be."""
     try:
         return read(said, *more)

@@ -16,8 +16,8 @@ import msgspec
 import paramiko
 
 from splitbrain.harness.environment import EnvironmentFailure
+from splitbrain.harness.hosts.reached import Reached
 from splitbrain.harness.hosts.ssh import excerpt
-from splitbrain.harness.hosts.ssh_machine import SshMachine
 
 T = TypeVar("T")
 
@@ -29,14 +29,14 @@ ANSWER_LIMIT_BYTES = 1 << 16
 class LineProgram:
     """The harness's side of such a program. name: what it is called in messages, as "the probe"."""
 
-    def __init__(self, machine: SshMachine, channel: paramiko.Channel, name: str) -> None:
+    def __init__(self, machine: Reached, channel: paramiko.Channel, name: str) -> None:
         self._machine = machine
         self._channel = channel
         self._name = name
         self._said = b""
 
     @staticmethod
-    async def start(machine: SshMachine, source: Path, name: str, *arguments: str) -> LineProgram:
+    async def start(machine: Reached, source: Path, name: str, *arguments: str) -> LineProgram:
         """Start that Python file on the machine. Its first line is to be asked for by `answer`."""
         words = shlex.join(("python3", "-c", source.read_text(), *arguments))
         return LineProgram(machine, await machine.connection.channel(f"exec {words}"), name)

@@ -30,6 +30,7 @@ from splitbrain.harness.environment import (
     PowerCut,
     Program,
 )
+from splitbrain.harness.hosts.node_root import NodeRoot
 from splitbrain.harness.hosts.ssh import SshConnection
 
 LIBRARIES = "/usr/local/lib/splitbrain"
@@ -57,8 +58,8 @@ _PAGES = f"""
 for page in {CLOCK} {DISK}; do [ -s "$page" ] || truncate -s 4096 "$page"; done)
 """
 _SHIMMED = f"""
-(umask 0; mkdir -p "$data.undo")
-set -- env LD_PRELOAD="$libraries/clock_shim.so $libraries/disk_shim.so" \\
+(umask 0; mkdir -p "$root$data.undo")
+set -- /usr/bin/env LD_PRELOAD="$libraries/clock_shim.so $libraries/disk_shim.so" \\
     SPLITBRAIN_CLOCK={CLOCK} SPLITBRAIN_DISK={FOLDER} SPLITBRAIN_DATA="$data" "$@"
 """
 # One that ended has no maps. One that has just begun has not loaded it yet, so it is looked for again.
@@ -85,18 +86,21 @@ class Undone(msgspec.Struct):
 class Preload:
     """The shims of one machine's program, over its connection.
 
-    libraries: the folder on the machine where they are, by which no other program there is touched; "" if there are
-    none.
+    root: the node's, which has the libraries too. libraries: the folder there in which they are, by which no other
+    program there is touched; "" if there are none.
     """
 
-    def __init__(self, connection: SshConnection, libraries: str = LIBRARIES) -> None:
+    def __init__(self, connection: SshConnection, root: NodeRoot, libraries: str = LIBRARIES) -> None:
         self._connection = connection
+        self._root = root
         self.libraries = libraries
         self._name = connection.name
         self._program: Program | None = None
         self._reachable: set[str] = set()
         self._settings = 0
         self._condition = DiskCondition()
+        self._real = ""
+        """A shell word: the data folder without links, as the program calls it."""
 
     @property
     def possible(self) -> bool:
@@ -112,8 +116,9 @@ class Preload:
         if not self.possible:
             return "loaded() { :; }\n"
         await self._reach(program.command[0])
-        data = shlex.quote(program.data or f"{FOLDER}/none")
-        where = f"data=$(realpath -m {data}) libraries={shlex.quote(self.libraries)}\n"
+        (data,) = await self._root.resolved(self._connection, (program.data or f"{FOLDER}/none",))
+        self._real = shlex.quote(data) if self._root.path else f'"$(realpath -m {shlex.quote(data)})"'
+        where = f"root={self._root.path} data={self._real} libraries={shlex.quote(self.libraries)}\n"
         return f"{_PAGES}{where}{_SHIMMED}{_LOADED}"
 
     async def set_clock(self, clock: ClockSetting) -> None:
@@ -157,8 +162,9 @@ class Preload:
 
     async def read_disk(self) -> DiskObservation:
         """What the disk did since it was last set."""
-        data = self._data("its disk can't be observed") or FOLDER
-        said = (await self._connection.check(f"{_read(DISK)}; stat -f -c '%a %S' {data} || echo - -")).data
+        folder = self._root.path + (self._real if self._data("its disk can't be observed") else FOLDER)
+        statfs = f"stat -f -c '%a %S' {folder} || echo - -"
+        said = (await self._connection.check(f"{_read(DISK)}; {statfs}")).data
         refused, stalled, *_ = self._unpacked(_DISK_SEEN, said)
         blocks, _, size = said[_DISK_SEEN.size :].strip().partition(b" ")
         free = int(blocks) * int(size) if blocks.isdigit() and size.isdigit() else None
@@ -178,8 +184,7 @@ class Preload:
         if not data:
             return PowerCut(0, 0)
         source = (_AGENT / "undo_log.py").read_text()
-        script = f'python3 -c {shlex.quote(source)} {FOLDER} "$(realpath -m {data})" {"torn" if torn else ""}'
-        said = await self._connection.check(script)
+        said = await self._connection.check(self._root.python(source, FOLDER, data, *(["torn"] if torn else [])))
         try:
             undone = msgspec.json.decode(said.data, type=Undone)
         except ValueError as problem:
@@ -192,14 +197,13 @@ class Preload:
         """Shell lines that empty the undo log."""
         if self._program is None or not self.possible or self._program.data is None:
             return ""
-        kept = f'"$(realpath -m {shlex.quote(self._program.data)})".undo'
-        return f"rm -f {FOLDER}/undo/* {FOLDER}/names {kept}/*\n"
+        return f"rm -f {FOLDER}/undo/* {FOLDER}/names {self._root.path}{self._real}.undo/*\n"
 
     async def _reach(self, command: str) -> None:
         if command in self._reachable:
             return
         source = (_AGENT / "reachable.py").read_text()
-        said = (await self._connection.check(f"python3 -c {shlex.quote(source)} {shlex.quote(command)}")).excerpt
+        said = (await self._connection.check(self._root.python(source, command))).excerpt
         if said:
             raise EnvironmentFailure(
                 f"{self._name}: {said}, so nothing can be preloaded into it; say so by Program(preload=False), and run "
@@ -229,7 +233,7 @@ class Preload:
             )
 
     def _data(self, otherwise: str) -> str:
-        """The data folder, quoted for the shell; "" if nothing was started yet."""
+        """The data folder, as the program calls it; "" if nothing was started yet."""
         self._require(otherwise)
         if self._program is None:
             return ""
@@ -238,7 +242,7 @@ class Preload:
                 f"{self._called} on {self._name} names no data folder, so {otherwise}; give Program.data, or leave "
                 "that fault out"
             )
-        return shlex.quote(self._program.data)
+        return self._program.data
 
     @property
     def _called(self) -> str:

@@ -20,7 +20,7 @@ import msgspec
 
 from splitbrain.harness.environment import CLIENTS, Address, EnvironmentFailure, Link
 from splitbrain.harness.hosts.line_program import LineProgram
-from splitbrain.harness.hosts.ssh_machine import SshMachine
+from splitbrain.harness.hosts.reached import Reached
 
 TRIES = 3
 # What a packet may need to arrive before the target is asked: far more than a round trip between neighbours.
@@ -46,21 +46,25 @@ class Heard(msgspec.Struct):
 class Probe:
     """A listener on each machine and one here, and the sending between them. Started by the first look."""
 
-    def __init__(self, machines: Mapping[str, SshMachine]) -> None:
+    def __init__(self, machines: Mapping[str, Reached]) -> None:
         self._machines = machines
         self._listeners: dict[str, _Listener] = {}
         self._here: dict[str, _Here] = {}
 
-    async def heard(self, links: Collection[Link], sent: dict[Link, int], seen: Mapping[str, str]) -> set[Link]:
+    async def heard(
+        self, links: Collection[Link], sent: dict[Link, int], seen: Mapping[str, str], nodes: Collection[str]
+    ) -> set[Link]:
         """Which of the links carry a datagram now. Takes about 10 ms if all do, and 3 times 30 ms if not.
 
+        nodes: those that can be asked; a link of another carries nothing.
         sent: is raised by 1 for each packet sent over a link, as a cut's counters count them too. seen: by node, the
         address that clients have there. Raises EnvironmentFailure if a machine does not answer.
         """
-        ears = await self._listening()
+        ears = await self._listening(nodes)
         nonces: dict[str, Link] = {}
-        missing = set(links)
-        here = sorted({node for link in links if CLIENTS in link for node in link if node != CLIENTS})
+        unheard = {link for link in links if not {*link} <= {*nodes, CLIENTS}}
+        missing = set(links) - unheard
+        here = sorted({node for link in missing if CLIENTS in link for node in link if node != CLIENTS})
         local = {node: self._ear(seen[node]) for node in here}
         for attempt in range(TRIES):
             await asyncio.sleep(PATIENCE_S * attempt)
@@ -83,7 +87,7 @@ class Probe:
                 missing -= {nonces[nonce] for nonce, target in arrived if nonces.get(nonce, ("", ""))[1] == target}
             if not missing:
                 break
-        return set(links) - missing
+        return set(links) - unheard - missing
 
     def close(self) -> None:
         for listener in self._listeners.values():
@@ -98,14 +102,14 @@ class Probe:
             self._here[address] = _Here(address)
         return self._here[address]
 
-    async def _listening(self) -> Mapping[str, _Listener]:
-        async def ensure(machine: SshMachine) -> None:
+    async def _listening(self, nodes: Collection[str]) -> Mapping[str, _Listener]:
+        async def ensure(machine: Reached) -> None:
             listener = self._listeners.get(machine.name)
             if listener is None or listener.program.ended:
                 self._listeners[machine.name] = await _Listener.start(machine)
 
-        await asyncio.gather(*(ensure(machine) for machine in self._machines.values()))
-        return self._listeners
+        await asyncio.gather(*(ensure(self._machines[node]) for node in nodes))
+        return {node: self._listeners[node] for node in nodes}
 
 
 class _Listener:
@@ -116,7 +120,7 @@ class _Listener:
         self.address = address
 
     @staticmethod
-    async def start(machine: SshMachine) -> _Listener:
+    async def start(machine: Reached) -> _Listener:
         program = await LineProgram.start(machine, LISTENER, "the probe", machine.host)
         return _Listener(program, (machine.host, (await program.answer(Opened)).port))
 

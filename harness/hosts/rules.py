@@ -71,6 +71,11 @@ class Rule:
         return f"{match} -m mark ! --mark {OWN_MARK} -j NFQUEUE --queue-num {self.queue} --queue-bypass"
 
 
+def chain_of(run: str) -> str:
+    """The name of a run's chain."""
+    return f"splitbrain-{run}"
+
+
 def begun(chain: str, family: int, facts: Facts) -> list[str]:
     """The lines that make the chain, and the jumps to it ahead of all other rules.
 
@@ -101,6 +106,20 @@ def removed(chain: str, family: int, rules: Iterable[Rule]) -> list[str]:
 def restored(lines: Sequence[str]) -> str:
     """What iptables-restore is given, to do all of it or nothing."""
     return "\n".join(["*filter", *lines, "COMMIT", ""])
+
+
+def cleared(chain: str, families: Iterable[int]) -> str:
+    """The script that removes a chain, whatever is left of it, and sees that it is gone."""
+    script = ""
+    for family in sorted(families):
+        tool = f"{TOOLS[family]} {WAIT}"
+        script += (
+            f"for from in INPUT OUTPUT; do while {tool} -D $from -j {chain} 2>/dev/null; do :; done; done\n"
+            f"{tool} -F {chain} 2>/dev/null; {tool} -X {chain} 2>/dev/null\n"
+            f'rules=$({tool} -S 2>&1) || {{ echo "$rules"; exit 4; }}\n'
+            f"case $rules in *'{chain}'*) echo 'the chain {chain} is still there after the heal'; exit 3;; esac\n"
+        )
+    return script
 
 
 def read_counters(listing: str) -> list[tuple[int, str, str]]:

@@ -8,9 +8,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
+from typing import Generic, TypeVar
 
 from splitbrain.harness.environment import EnvironmentFailure, Progress
+from splitbrain.harness.hosts.containers.composed_machine import ComposedMachine
 from splitbrain.harness.hosts.iptables import IptablesNetwork
 from splitbrain.harness.hosts.ssh import SshConnection
 from splitbrain.harness.hosts.ssh_machine import SshMachine
@@ -20,12 +23,15 @@ PRELOADED = frozenset({"clock", "power-cut", "torn-write", "full-disk", "failing
 """What a shim in the program does."""
 
 
-class SshCluster:
+Reached = TypeVar("Reached", bound="SshMachine | ComposedMachine")
+
+
+class SshCluster(Generic[Reached]):
     """The machines of one run. run: its id. seed: of what is drawn for degraded links. what: as "the hosts"."""
 
     def __init__(self, run: str, seed: int, what: str) -> None:
         self.run = run
-        self.machines: dict[str, SshMachine] = {}
+        self.machines: dict[str, Reached] = {}
         self.connections: list[SshConnection] = []
         """Those to be closed with it, also of machines that were never reached."""
         self._seed = seed
@@ -34,9 +40,15 @@ class SshCluster:
 
     @property
     def abilities(self) -> frozenset[str]:
-        reached = all(machine.preload.possible for machine in self.machines.values())
+        made = [machine for machine in self.machines.values() if isinstance(machine, SshMachine)]
+        reached = all(machine.preload.possible for machine in made)
         queued = self._network is None or not self._network.obstacle
         return (ABILITIES if queued else ABILITIES - {"degrade"}) | (PRELOADED if reached else frozenset())
+
+    @property
+    def joined(self) -> bool:
+        """Whether there is a network."""
+        return self._network is not None
 
     @property
     def network(self) -> IptablesNetwork:
@@ -45,10 +57,18 @@ class SshCluster:
             raise EnvironmentFailure(f"{self._what} are not up; call open first")
         return self._network
 
-    async def join(self, machines: Sequence[SshMachine], progress: Progress) -> None:
-        """Make one network of these machines, and tell what can't be done there. Raises EnvironmentFailure."""
+    async def join(
+        self,
+        machines: Sequence[Reached],
+        progress: Progress,
+        turn: asyncio.Lock | None = None,
+    ) -> None:
+        """Make one network of these machines, and tell what can't be done there. Raises EnvironmentFailure.
+
+        turn: held by whoever works on the network, if machines do so too.
+        """
         self.machines = {machine.name: machine for machine in machines}
-        self._network = IptablesNetwork(self.machines, self.run, self._seed)
+        self._network = IptablesNetwork(self.machines, self.run, self._seed, turn)
         without = await self._network.open()
         if self._network.obstacle:
             progress(f"no link can be degraded here: {self._network.obstacle}")

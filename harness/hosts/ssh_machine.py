@@ -19,6 +19,7 @@ import shlex
 import signal
 import tarfile
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from pathlib import PurePosixPath
 
 from splitbrain.harness.environment import (
     ClockSetting,
@@ -28,12 +29,15 @@ from splitbrain.harness.environment import (
     PowerCut,
     Program,
 )
+from splitbrain.harness.hosts.node_root import NodeRoot
 from splitbrain.harness.hosts.preload import NOT_LOADED, Preload
 from splitbrain.harness.hosts.ssh import SshConnection
 from splitbrain.harness.running.node_logs import LOG_LIMIT_BYTES, LOGS_LIMIT, NODE_LIMIT_BYTES, plain
 from splitbrain.harness.seeds import draw
 
 BeforeStart = Callable[[Program], Awaitable[None]]
+LOGIN = NodeRoot()
+"""That of a node to which one logs in."""
 LOGS = "/var/log/splitbrain"
 PROCESS = "/run/splitbrain.pid"
 ENDED = "/run/splitbrain.ended"
@@ -128,18 +132,21 @@ class SshMachine:
     """An `environment.Machine` on any host on which one can become root.
 
     name: the node's name. connection: to that host; it may be opened later. before: is told of each program before it
-    is started. disk: how to cut it off from power if it has a disk of its own; None if what was not synced has to be
-    undone by the shim.
+    is started. root: the node's, if the connection leads to another one that sees the node's processes. disk: how to
+    cut it off from power if it has a disk of its own; None if what was not synced has to be undone by the shim.
     ended: how the program ended when `running` last found that it had ended by itself.
     """
 
-    def __init__(self, name: str, connection: SshConnection, before: BeforeStart | None = None) -> None:
+    def __init__(
+        self, name: str, connection: SshConnection, before: BeforeStart | None = None, *, root: NodeRoot = LOGIN
+    ) -> None:
         self.name = name
         self.host = connection.host
         self.connection = connection
         self.taken_down = False
         self.ended = ""
-        self.preload = Preload(connection)
+        self.preload = Preload(connection, root)
+        self._root = root
         self._before = before
         self.disk: OwnDisk | None = None
         self._data: str | None = None
@@ -149,12 +156,21 @@ class SshMachine:
         """Start the program, appending to its log. Raises EnvironmentFailure with the end of that log."""
         if self._before is not None:
             await self._before(program)
-        self._data, self._logs = program.data, program.logs
+        files = await self._placed(program.files)
+        self._data, self._logs = await self._real(program.data), program.logs
         log = f"{LOGS}/{program.name}.log"
         prepared = await self.preload.prepare(program)
-        words = f"LOG={shlex.quote(log)} COMMAND={shlex.quote(program.command[0])}"
-        command = f"{words}; set -- {shlex.join(program.command)}\n{prepared}{_owned(program)}{_START}"
-        output = await self.connection.run(command, stdin=_archive(program.files))
+        if program.user and self._root.path:
+            raise EnvironmentFailure(
+                f"{program.name} can't run as {program.user} on {self.name}: the users of a stock image are its own; "
+                "have its own entry point change the user, or use an image of Debian packages"
+            )
+        # What a stock image has is seen by its own chroot only.
+        sought = "chroot" if self._root.path else program.command[0]
+        words = f"LOG={shlex.quote(log)} COMMAND={shlex.quote(sought)}"
+        command = f"{words}; set -- {self._root.started(program.command)}\n{prepared}"
+        script = f"{command}{self._root.cleared}{_owned(program.user, [*files], self._data)}{_START}"
+        output = await self.connection.run(script, stdin=_archive(files))
         if output.status != 0:
             raise EnvironmentFailure(f"{program.name} did not start on {self.name}: {output.excerpt}")
         self.taken_down = False
@@ -245,6 +261,10 @@ class SshMachine:
         """Refused: over SSH it is heard of too late. So containers lack the ability "marks"."""
         raise EnvironmentFailure(f"{self.name} can't be heard in time; run that fault with --env sim")
 
+    async def present(self) -> bool:
+        """Always: its network outlives its program."""
+        return True
+
     async def running(self) -> bool:
         """Whether the program's process exists now; a paused one does."""
         found = await self.connection.run(f"{_LOOK}\nstate >/dev/null && exit 0\n{_STATUS}\nexit 1")
@@ -285,6 +305,20 @@ class SshMachine:
 
     def close(self) -> None:
         self.connection.close()
+
+    async def _real(self, path: str | None) -> str | None:
+        """A path of the node's, as it is called where one logs in."""
+        if path is None:
+            return None
+        (real,) = await self._root.resolved(self.connection, (path,))
+        return self._root.path + real
+
+    async def _placed(self, files: Mapping[str, bytes]) -> dict[str, bytes]:
+        """Files by where they go, which is through no link of the node's."""
+        pure = [PurePosixPath(path) for path in files]
+        folders = await self._root.resolved(self.connection, [str(path.parent) for path in pure])
+        names = [f"{self._root.path}{folder}/{path.name}" for folder, path in zip(folders, pure, strict=True)]
+        return dict(zip(names, files.values(), strict=True))
 
     async def _log(self, path: str) -> bytes:
         quoted = shlex.quote(path)
@@ -336,13 +370,13 @@ def exit_named(status: str) -> str:
     return f"exit status {int(status)}{after}"
 
 
-def _owned(program: Program) -> str:
-    """Shell lines that say to whom its files belong (`own`), and have "$@" run as that user."""
-    mine = shlex.join([*program.files, *([program.data] if program.data else [])])
-    own = f"chown {shlex.quote(program.user)}: {mine}" if program.user and mine else ":"
+def _owned(user: str | None, files: Sequence[str], data: str | None) -> str:
+    """Shell lines that say to whom these paths belong (`own`), and have "$@" run as that user."""
+    mine = shlex.join([*files, *([data] if data else [])])
+    own = f"chown {shlex.quote(user)}: {mine}" if user and mine else ":"
     # Folders on the way to the files have to be open to that user.
-    mask = "022" if program.user else "077"
-    return f"DATA={shlex.quote(program.data or '')} MASK={mask}\nown() {{ {own}; }}\n{_as(program.user, f',{MARK}')}"
+    mask = "022" if user else "077"
+    return f"DATA={shlex.quote(data or '')} MASK={mask}\nown() {{ {own}; }}\n{_as(user, f',{MARK}')}"
 
 
 def _as(user: str | None, groups: str = "") -> str:

@@ -107,7 +107,7 @@ def _load(events: Iterable[Event]) -> tuple[list[Event], int]:
 
 
 def _experiment(run: Mapping[str, Any]) -> Experiment:
-    known = {item.name for item in fields(Experiment)} - {"strikes", "operations", "nodes"}
+    known = {item.name for item in fields(Experiment)} - {"strikes", "operations", "nodes", "named"}
     arguments = {name: value for name, value in run.items() if name in known}
     nodes = run.get("nodes")
     if not isinstance(nodes, list) or "workload" not in run:

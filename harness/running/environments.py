@@ -26,6 +26,7 @@ class Wanted:
 
     nodes, spares: their names; on spares nothing runs at first. system: under test. seed: of all that is drawn.
     hosts: the file that names the hosts, where it runs on such. keep: whether the system is left running at the end.
+    compose: the file of a compose project whose containers are the nodes; None for containers of its own.
     """
 
     nodes: Sequence[str]
@@ -34,6 +35,7 @@ class Wanted:
     seed: int
     hosts: str = ""
     keep: bool = False
+    compose: str | None = None
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,10 @@ def _simulated(wanted: Wanted) -> Environment:
 def _docker(wanted: Wanted) -> Environment:
     from splitbrain.harness.hosts import DockerEnvironment  # Rule 3.
 
-    return DockerEnvironment(wanted.nodes, wanted.system.image(), wanted.spares, seed=split(wanted.seed, "network"))
+    network = split(wanted.seed, "network")
+    if wanted.compose is not None:
+        return DockerEnvironment(wanted.nodes, seed=network, compose=wanted.compose)
+    return DockerEnvironment(wanted.nodes, wanted.system.image(), wanted.spares, seed=network)
 
 
 def _ssh(wanted: Wanted) -> Environment:

@@ -19,7 +19,7 @@ from typing import Any
 from splitbrain.checkers.registry import find
 from splitbrain.checkers.service.thresholds import parsed
 from splitbrain.harness.catalogue import UnknownName, offering, system, workload
-from splitbrain.harness.environment import Environment
+from splitbrain.harness.environment import Environment, EnvironmentFailure
 from splitbrain.harness.nemesis import FaultPackage, Strike, fault_package
 from splitbrain.harness.nemesis.targets import targets
 from splitbrain.harness.places import is_place
@@ -44,6 +44,8 @@ RANGES: Mapping[str, tuple[float, float]] = {
 }
 
 
+COMPOSED = "docker"
+"""Where the containers of a compose project are nodes."""
 SPARES = 2
 """Machines that may join a cluster, besides its nodes."""
 
@@ -64,8 +66,9 @@ class Experiment:
     strike to the next on average, in seconds; None for a usual one. strikes: a schedule to be played; None to draw one
     from the seed. operations: the clients', to be performed; None for the workload's own, from its generator. hosts:
     the file that names the hosts, for an environment that runs on such. keep: whether the system is left running there
-    at the end. named: what the nodes are called, then the spares; () for n1, n2 and so on. fail_if: thresholds that
-    make it invalid, such as "p99>300ms" (`thresholds`).
+    at the end. compose: the file of a running compose project, whose containers are the nodes; services after a colon
+    are the only ones. named: what the nodes are called, then the spares; () for n1, n2 and so on. fail_if: thresholds
+    that make it invalid, such as "p99>300ms" (`thresholds`).
     """
 
     workload: str
@@ -85,12 +88,14 @@ class Experiment:
     fail_if: tuple[str, ...] = ()
     hosts: str = ""
     keep: bool = False
+    compose: str | None = None
     named: tuple[str, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
         """The nodes' names."""
-        return self.named[: self.nodes] or tuple(f"n{number}" for number in range(1, self.nodes + 1))
+        count = len(self.named) if self.compose is not None else self.nodes
+        return self.named[:count] or tuple(f"n{number}" for number in range(1, self.nodes + 1))
 
     @property
     def spares(self) -> tuple[str, ...]:
@@ -115,7 +120,7 @@ class Experiment:
             words += ["--hosts", self.hosts]
         if self.keep:
             words += ["--keep"]
-        words += ["--nodes", str(self.nodes)]
+        words += ["--nodes", str(self.nodes)] if self.compose is None else ["--compose", self.compose]
         if self.faults:
             words += ["--faults", ",".join(self.faults)]
         words += ["--seed", str(self.seed), "--time-limit", _exactly(self.time_limit_s)]
@@ -139,6 +144,8 @@ class Experiment:
 
     def prepare(self) -> Prepared:
         """Look everything up, and make the environment without opening it. Raises UsageProblem."""
+        if self.compose is not None and not self.named:
+            return replace(self, named=self._composed(self.compose)).prepare()
         self._check_ranges()
         kind = ENVIRONMENTS.get(self.environment)
         if kind is None:
@@ -177,7 +184,7 @@ class Experiment:
             parsed(self.fail_if)
             asked = {**chosen.settings, **self.config}
             theirs = {key: value for key, value in asked.items() if key in tested.config}
-            configured = tested.configure(theirs, seed=split(self.seed, "system"), nodes=self.nodes)
+            configured = tested.configure(theirs, seed=split(self.seed, "system"), nodes=len(self.names))
             faults = fault_package(
                 self.faults,
                 targets(configured, self.names, self.spares),
@@ -200,8 +207,9 @@ class Experiment:
             raise UsageProblem(f"{text}; choose another --env ({others})")
         spares = self.spares if "spares" in faults.requires else ()
         seed = split(self.seed, "environment")
+        wanted = Wanted(self.names, spares, configured, seed, self.hosts, self.keep, self.compose)
         try:
-            environment = kind.make(Wanted(self.names, spares, configured, seed, self.hosts, self.keep))
+            environment = kind.make(wanted)
         except ValueError as problem:
             raise UsageProblem(str(problem)) from None
         self._check_abilities(faults, environment)
@@ -246,6 +254,17 @@ class Experiment:
                 f"{self.hosts} names no host {', '.join(missing)}; the recorded run has nodes of that name"
             )
         return (*self.names, *(name for name in known if name not in self.names))
+
+    def _composed(self, file: str) -> tuple[str, ...]:
+        """The nodes of its compose project."""
+        if self.environment != COMPOSED:
+            raise UsageProblem(f"--env {self.environment} has no containers; add --env {COMPOSED}, or leave {file} out")
+        from splitbrain.harness.hosts.containers.compose_project import nodes_of  # Not everybody has an engine.
+
+        try:
+            return nodes_of(file)
+        except EnvironmentFailure as failure:
+            raise UsageProblem(str(failure)) from None
 
     def _check_ranges(self) -> None:
         for name, (least, most) in RANGES.items():

@@ -35,6 +35,7 @@ def facts(prepared: Prepared) -> dict[str, Any]:
         "fault_interval_s": experiment.fault_interval_s,
         "config": dict(experiment.config),
         "fail_if": list(experiment.fail_if),
+        **({} if experiment.compose is None else {"compose": experiment.compose}),
         "system_config": {**prepared.plan.config, **prepared.system.describe()},
         "command": experiment.command,
         "started": None if prepared.kind.simulated else datetime.now(UTC).isoformat(timespec="seconds"),

@@ -214,7 +214,7 @@ class _Run:
                 f"which {','.join(experiment.faults)} needs; leave that fault out"
             )
         self._progress(
-            f"{experiment.nodes} nodes of {prepared.system.name} answer; {experiment.time_limit_s:g} s of load"
+            f"{len(experiment.names)} nodes of {prepared.system.name} answer; {experiment.time_limit_s:g} s of load"
         )
         shared = prepared.workload.shared()
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 
 from splitbrain.harness.catalogue import SYSTEMS, UnknownName, names, system
-from splitbrain.harness.hosts.engine import connect
-from splitbrain.harness.hosts.image import ensure_image
+from splitbrain.harness.hosts.containers.engine import connect
+from splitbrain.harness.hosts.containers.image import ensure_image
 
 
 def versions(packages: list[str]) -> dict[str, str]:

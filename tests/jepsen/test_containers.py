@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from splitbrain.harness.hosts.leftovers import RUN_LABEL
+from splitbrain.harness.hosts.containers.leftovers import RUN_LABEL
 from splitbrain.harness.hosts.ssh_machine import SshMachine
 
 SHORT = {"environment": "docker", "time_limit_s": 12.0, "rate": 60.0}

@@ -139,4 +139,4 @@ def forget(logs: Path, kept: Path) -> None:
 
 
 if __name__ == "__main__":
-    print(json.dumps(play_back(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:] == ["torn"])))
+    print(json.dumps(play_back(Path(sys.argv[1]), Path(sys.argv[2]).resolve(), sys.argv[3:] == ["torn"])))

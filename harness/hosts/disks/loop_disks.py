@@ -22,8 +22,8 @@ from docker.client import DockerClient
 from docker.models.containers import Container
 
 from splitbrain.harness.environment import EnvironmentFailure, PowerCut
-from splitbrain.harness.hosts import leftovers
-from splitbrain.harness.hosts.engine import refusals
+from splitbrain.harness.hosts.containers import leftovers
+from splitbrain.harness.hosts.containers.engine import refusals
 
 COPIES_MOST = 20
 SAID_MOST = 300

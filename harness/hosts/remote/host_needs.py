@@ -18,7 +18,7 @@ from functools import cache
 from pathlib import Path
 
 from splitbrain.harness.environment import EnvironmentFailure
-from splitbrain.harness.hosts import shim_build
+from splitbrain.harness.hosts.containers import shim_build
 from splitbrain.harness.hosts.ssh import SshConnection
 
 LAYERS = Path(__file__).parent.parent / "layers"

@@ -52,7 +52,7 @@ class RemoteEnvironment:
         self._spared = bool(spares)
         self._file = file
         self._keep = keep
-        self._cluster = SshCluster(self.run, seed, "the hosts")
+        self._cluster: SshCluster[SshMachine] = SshCluster(self.run, seed, "the hosts")
         self._progress: Progress = lambda line: None
         self._logins: dict[str, Login] = {}
         self._taking: list[asyncio.Task[None]] = []

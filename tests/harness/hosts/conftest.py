@@ -13,9 +13,10 @@ import pytest
 from docker.client import DockerClient
 
 from splitbrain.harness.environment import Program
-from splitbrain.harness.hosts import DockerEnvironment, IptablesNetwork, SshMachine, shim_build
-from splitbrain.harness.hosts.image import LAYERS
-from splitbrain.harness.hosts.leftovers import RUN_LABEL
+from splitbrain.harness.hosts import DockerEnvironment, IptablesNetwork, SshMachine
+from splitbrain.harness.hosts.containers import shim_build
+from splitbrain.harness.hosts.containers.image import LAYERS
+from splitbrain.harness.hosts.containers.leftovers import RUN_LABEL
 
 T = TypeVar("T")
 

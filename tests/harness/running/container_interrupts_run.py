@@ -19,8 +19,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from splitbrain.harness.hosts.engine import connect
-from splitbrain.harness.hosts.leftovers import OWNER_LABEL
+from splitbrain.harness.hosts.containers.engine import connect
+from splitbrain.harness.hosts.containers.leftovers import OWNER_LABEL
 
 START_S = 1.0
 """Before, the interpreter itself may be starting, and ends as it likes."""

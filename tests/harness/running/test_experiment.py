@@ -26,6 +26,8 @@ from splitbrain.workloads.sets import WORKLOAD
         ({"config": {"lock": "maybe"}}, "lock=maybe: give true or false"),
         ({"config": {"w": "4"}}, "w=4 with n=3"),
         ({"nodes": 2}, "n=3 with 2 members"),
+        ({"compose": "a.yaml"}, "--env sim has no containers; add --env docker, or leave a.yaml out"),
+        ({"compose": "no.yaml:db", "environment": "docker"}, "there is no compose file no.yaml; give its path"),
     ],
 )
 def test_what_can_not_be_done_is_refused_before_anything_starts_by_name(changes, named):
@@ -48,6 +50,12 @@ def test_a_wrong_checker_of_a_workload_was_found_only_after_the_load_and_lost_th
     with pytest.raises(UsageProblem) as refusal:
         Experiment("sets").prepare()
     assert named in str(refusal.value)
+
+
+def test_the_line_that_runs_a_compose_project_again_names_its_file_and_no_number_of_nodes():
+    words = shlex.split(Experiment("sets", environment="docker", compose="my project.yaml:db,proxy").command)
+    assert words[words.index("--compose") + 1] == "my project.yaml:db,proxy"
+    assert "--nodes" not in words
 
 
 def test_an_unknown_fault_is_named_beside_the_known_ones():

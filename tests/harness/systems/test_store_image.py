@@ -6,7 +6,7 @@ import sys
 
 from docker.client import DockerClient
 
-from splitbrain.harness.hosts.image import ensure_image
+from splitbrain.harness.hosts.containers.image import ensure_image
 from splitbrain.harness.systems.dynamo.store_image import NEEDS, image
 from tests.house import SOURCES, module_of
 from tests.test_house import imports

@@ -17,8 +17,8 @@ from docker.models.containers import Container
 
 from splitbrain.harness.catalogue import system
 from splitbrain.harness.hosts import KeyPair
-from splitbrain.harness.hosts.image import ensure_image
-from splitbrain.harness.hosts.leftovers import labels, remove
+from splitbrain.harness.hosts.containers.image import ensure_image
+from splitbrain.harness.hosts.containers.leftovers import labels, remove
 
 USER = "tester"
 SSHD = """

@@ -9,50 +9,43 @@
 3. What the system contributes is its `NodeImage`; the rest is what the harness itself needs on a node.
 4. Nothing is downloaded after the build; a node never reaches a registry.
 
-`python -m splitbrain.harness.hosts.image` does it for every registered system (`make image`), and so does a system's
-first run.
+`python -m splitbrain.harness.hosts.containers.image` does it for every registered system (`make image`), and so does
+a system's first run.
 """
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import io
 import os
 import shutil
 import signal
 import subprocess
 import sys
-import tarfile
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import IO, Any
 
 from docker.client import DockerClient
-from docker.errors import BuildError, DockerException, ImageNotFound
 
 from splitbrain.harness.catalogue import SYSTEMS, UnknownName, names, system
 from splitbrain.harness.environment import EnvironmentFailure, Progress
-from splitbrain.harness.hosts import shim_build
-from splitbrain.harness.hosts.engine import connect, refusals
+from splitbrain.harness.hosts.containers import shim_build
+from splitbrain.harness.hosts.containers.engine import connect, refusals
+from splitbrain.harness.hosts.containers.layer import Files, build, present, pull, tag_of
 from splitbrain.harness.system import NodeImage
 
-LAYERS = Path(__file__).parent / "layers"
+LAYERS = Path(__file__).parent.parent / "layers"
 """The recipe of the layers; installed with the package."""
 DEBIAN_PACKAGES = ("openssh-server", "iptables", "python3", "procps")
 """What the harness needs on every node: a way in, partitions, probes, a look at processes."""
 # Any of them will do if it is present; only the first is pulled.
 BASES = ("debian:bookworm-slim", "debian:bookworm", "python:3.11-slim-bookworm", "python:3.11-slim")
-PULL_SILENCE_S = 15
-PULL_LIMIT_S = 180
 # The oldest glibc of a base above is 2.36, so wheels for anything up to it run there.
 WHEEL_PLATFORMS = ("manylinux2014", "manylinux_2_17", "manylinux_2_28", "manylinux_2_34")
-
-Files = Mapping[str, bytes]
 
 
 def ensure_image(
@@ -68,32 +61,32 @@ def ensure_image(
     needs = _pinned(image.python)
     root = {"etc/ssh/sshd_config": recipe["sshd_config"], **{n.lstrip("/"): c for n, c in image.files.items()}}
     files = {f"root/{name}": content for name, content in root.items()}
-    base = _tag("base", "", DEBIAN_PACKAGES, {n: recipe[n] for n in ("base.sh", "base.Dockerfile")})
+    base = tag_of("base", "", DEBIAN_PACKAGES, {n: recipe[n] for n in ("base.sh", "base.Dockerfile")})
     added = {n: recipe[n] for n in ("extend.sh", "debian.Dockerfile")}
-    debian = _tag("debian", base, image.debian, added) if image.debian else base
-    packages = _tag("packages", debian, needs, {n: recipe[n] for n in ("packages.Dockerfile",)}) if needs else debian
+    debian = tag_of("debian", base, image.debian, added) if image.debian else base
+    packages = tag_of("packages", debian, needs, {n: recipe[n] for n in ("packages.Dockerfile",)}) if needs else debian
     executables = tuple(f"root/{name.lstrip('/')}" for name in image.executables)
-    sources = {name: recipe[name] for name in shim_build.SOURCES}
+    sources = {name: recipe[name] for name in (*shim_build.SOURCES, shim_build.IDLE)}
     dockerfiles = {name: recipe[name] for name in ("shims.Dockerfile", "compile.Dockerfile")}
-    shims = _tag("shims", packages, shim_build.FLAGS, {**sources, **dockerfiles})
-    node = _tag("node", shims, executables, {**files, "node.Dockerfile": recipe["node.Dockerfile"]})
-    if _present(client, node):
+    shims = tag_of("shims", packages, (*shim_build.FLAGS, *shim_build.IDLE_FLAGS), {**sources, **dockerfiles})
+    node = tag_of("node", shims, executables, {**files, "node.Dockerfile": recipe["node.Dockerfile"]})
+    if present(client, node):
         return node
-    if not _present(client, shims):
-        if not _present(client, packages):
-            if not _present(client, debian):
-                if not _present(client, base):
+    if not present(client, shims):
+        if not present(client, packages):
+            if not present(client, debian):
+                if not present(client, base):
                     _build_base(client, base, DEBIAN_PACKAGES, recipe, progress, stop)
                 if image.debian:
                     _build_debian(client, debian, base, image.debian, recipe, progress, stop)
             if needs:
                 progress(f"image: fetching {', '.join(needs)} for the nodes")
                 wheels = _packages(client, debian, needs)
-                _build(client, packages, recipe["packages.Dockerfile"], wheels, {"FROM": debian}, stop)
+                build(client, packages, recipe["packages.Dockerfile"], wheels, {"FROM": debian}, stop)
         progress("image: compiling what is preloaded into programs")
         _build_shims(client, shims, packages, sources, dockerfiles, stop)
     progress("image: adding the system's files")
-    _build(client, node, recipe["node.Dockerfile"], files, {"FROM": shims}, stop, executables)
+    build(client, node, recipe["node.Dockerfile"], files, {"FROM": shims}, stop, executables)
     return node
 
 
@@ -102,10 +95,11 @@ def _build_shims(
 ) -> None:
     if shim_build.compilable(client, below):
         libraries = shim_build.compiled(sources)
-        return _build(client, tag, dockerfiles["shims.Dockerfile"], libraries, {"FROM": below}, stop)
-    arguments = {"FROM": below, "FLAGS": " ".join(shim_build.FLAGS)}
+        return build(client, tag, dockerfiles["shims.Dockerfile"], libraries, {"FROM": below}, stop, ("idle",))
+    flags = {"FLAGS": " ".join(shim_build.FLAGS), "IDLE_FLAGS": " ".join(shim_build.IDLE_FLAGS)}
+    arguments = {"FROM": below, **flags}
     try:
-        return _build(client, tag, dockerfiles["compile.Dockerfile"], sources, arguments, stop)
+        return build(client, tag, dockerfiles["compile.Dockerfile"], sources, arguments, stop)
     except EnvironmentFailure as failure:
         raise EnvironmentFailure(f"{failure}; or install gcc here (`apt-get install gcc libc6-dev`)") from failure
 
@@ -120,51 +114,20 @@ def _pinned(names: Iterable[str]) -> tuple[str, ...]:
         ) from error
 
 
-def _tag(layer: str, below: str, words: Iterable[str], files: Files) -> str:
-    digest = hashlib.sha256(repr((below, tuple(words), sorted(files.items()))).encode()).hexdigest()
-    return f"splitbrain-{layer}:{digest[:12]}"
-
-
-def _present(client: DockerClient, tag: str) -> bool:
-    with refusals(f"look for the image {tag}"):
-        try:
-            client.images.get(tag)
-        except ImageNotFound:
-            return False
-        return True
-
-
 def _build_base(
     client: DockerClient, tag: str, debian: Sequence[str], recipe: Files, progress: Progress, stop: threading.Event
 ) -> None:
-    found = next((name for name in BASES if _present(client, name)), None) or _pull(BASES[0], progress, stop)
+    found = next((name for name in BASES if present(client, name)), None) or pull(BASES[0], progress, stop)
     if found:
         progress(f"image: installing {', '.join(debian)} on {found}")
         arguments = {"FROM": found, "PACKAGES": " ".join(debian)}
         try:
-            return _build(client, tag, recipe["base.Dockerfile"], {}, arguments, stop)
+            return build(client, tag, recipe["base.Dockerfile"], {}, arguments, stop)
         except EnvironmentFailure as failure:
             # A build may be cut off from the mirrors that the machine itself can reach.
             progress(f"image: {failure}")
     _debootstrap(client, tag, debian, progress, stop)
     return None
-
-
-def _pull(name: str, progress: Progress, stop: threading.Event) -> str | None:
-    """Pull an image, for a bounded time; None if that fails."""
-    repository, _, tag = name.partition(":")
-    progress(f"image: pulling {name}")
-    deadline = time.monotonic() + PULL_LIMIT_S
-    try:
-        for line in connect(PULL_SILENCE_S).api.pull(repository, tag=tag, stream=True, decode=True):
-            if "error" in line:
-                raise DockerException(line["error"])
-            if stop.is_set() or time.monotonic() > deadline:
-                raise DockerException(f"not done within {PULL_LIMIT_S} s")
-    except Exception as error:  # whatever it was, there is another way to a base
-        progress(f"image: {name} can't be pulled ({' '.join(str(error).split())[:160]})")
-        return None
-    return name
 
 
 def _debootstrap(
@@ -205,7 +168,7 @@ def _build_debian(
     progress(f"image: installing {', '.join(debian)}")
     arguments = {"FROM": base, "PACKAGES": " ".join(debian)}
     try:
-        return _build(client, tag, recipe["debian.Dockerfile"], {}, arguments, stop)
+        return build(client, tag, recipe["debian.Dockerfile"], {}, arguments, stop)
     except EnvironmentFailure as failure:
         progress(f"image: {failure}")
     with tempfile.TemporaryFile() as below, tempfile.TemporaryFile() as above:
@@ -312,45 +275,21 @@ def _packages(client: DockerClient, base: str, needs: Iterable[str]) -> Files:
         }
 
 
-def _build(
-    client: DockerClient,
-    tag: str,
-    dockerfile: bytes,
-    files: Files,
-    arguments: Mapping[str, str],
-    stop: threading.Event,
-    executables: Collection[str] = (),
-) -> None:
-    context = _context({**files, "Dockerfile": dockerfile}, executables)
-    with refusals(f"build the image {tag}"):
-        for line in client.api.build(
-            fileobj=context, custom_context=True, tag=tag, buildargs=dict(arguments), decode=True, rm=True, forcerm=True
-        ):
-            if "error" in line:
-                raise BuildError(" ".join(str(line["error"]).split()), iter(()))
-            if stop.is_set():
-                raise BuildError("interrupted", iter(()))
+def _ensured(image: NodeImage, say: Callable[[str], None]) -> str:
+    from splitbrain.harness.hosts.containers.stock_image import ensure_stock  # Of the same package, as `ensure_image`.
 
-
-def _context(files: Files, executables: Collection[str] = ()) -> IO[bytes]:
-    """A build context in memory; equal files give equal bytes, so that the engine's own cache holds."""
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as tar:
-        for name, content in sorted(files.items()):
-            entry = tarfile.TarInfo(name)
-            entry.size = len(content)
-            entry.mode = 0o755 if name in executables else 0o644
-            tar.addfile(entry, io.BytesIO(content))
-    buffer.seek(0)
-    return buffer
+    client = connect()
+    if not image.foreign:
+        return ensure_image(client, image, say)
+    return ensure_stock(client, image, ensure_image(client, NodeImage(), say), say, threading.Event()).tag
 
 
 def main(say: Callable[[str], None] = print) -> int:
-    """`python -m splitbrain.harness.hosts.image`: build every system's image, with progress. 0, or 3 if it can't be."""
+    """`make image`: build every system's image, with progress. Returns 0, or 3 if it can't be done."""
     try:
         for name in names(SYSTEMS):
             with contextlib.suppress(UnknownName):  # Its client is not installed here, so nobody can run it.
-                say(f"image: {ensure_image(connect(), system(name).image(), say)} is ready, for {name}")
+                say(f"image: {_ensured(system(name).image(), say)} is ready, for {name}")
     except EnvironmentFailure as failure:
         say(f"splitbrain: {failure}")
         return 3

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from docker.client import DockerClient
 
-from splitbrain.harness.hosts.leftovers import Owner, find, labels, remove, remove_leftovers
+from splitbrain.harness.hosts.containers.leftovers import Owner, find, labels, remove, remove_leftovers
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 Held = Callable[[str], list[str]]
 
 # It opens an environment, says so, and waits for the end.

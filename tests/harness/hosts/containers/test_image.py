@@ -12,7 +12,7 @@ from docker.client import DockerClient
 from docker.errors import ImageNotFound
 
 from splitbrain.harness.environment import EnvironmentFailure
-from splitbrain.harness.hosts import image, shim_build
+from splitbrain.harness.hosts.containers import image, layer, shim_build
 from splitbrain.harness.system import NodeImage
 
 
@@ -117,7 +117,7 @@ def test_a_distribution_that_is_not_installed_is_named(recipe: Path) -> None:
 
 
 def test_a_base_that_is_present_is_not_pulled(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(image, "_pull", lambda *_: pytest.fail("pulled"))
+    monkeypatch.setattr(image, "pull", lambda *_: pytest.fail("pulled"))
     engine = Engine({"python:3.11-slim"})
     built(engine)
     assert engine.built[0][1]["FROM"] == "python:3.11-slim"
@@ -126,14 +126,14 @@ def test_a_base_that_is_present_is_not_pulled(recipe: Path, monkeypatch: pytest.
 def test_without_a_base_and_without_debootstrap_the_remedy_is_named(
     recipe: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(image, "_pull", lambda *_: None)
+    monkeypatch.setattr(image, "pull", lambda *_: None)
     monkeypatch.setattr(shutil, "which", lambda *_, **__: None)
     with pytest.raises(EnvironmentFailure, match="apt-get install debootstrap"):
         built(Engine(set()))
 
 
 def test_a_failed_debootstrap_shows_the_end_of_its_output(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(image, "_pull", lambda *_: None)
+    monkeypatch.setattr(image, "pull", lambda *_: None)
     monkeypatch.setattr(shutil, "which", lambda *_, **__: "/usr/sbin/debootstrap")
     (recipe / "base.sh").write_text("echo 'I: Retrieving x' >&2; echo 'E: no mirror' >&2; exit 1\n")
     with pytest.raises(EnvironmentFailure, match=r"debootstrap failed \(E: no mirror\).*sudo make image"):
@@ -141,7 +141,7 @@ def test_a_failed_debootstrap_shows_the_end_of_its_output(recipe: Path, monkeypa
 
 
 def test_the_build_of_a_base_image_ends_when_it_is_stopped(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(image, "_pull", lambda *_: None)
+    monkeypatch.setattr(image, "pull", lambda *_: None)
     monkeypatch.setattr(shutil, "which", lambda *_, **__: "/usr/sbin/debootstrap")
     # The shell waits for a child: the child has to be told as well.
     (recipe / "base.sh").write_text("trap 'exit 130' TERM; echo 'I: Retrieving x' >&2; sleep 600\n")
@@ -160,7 +160,7 @@ def test_the_build_of_a_base_image_ends_when_it_is_stopped(recipe: Path, monkeyp
 
 def test_equal_files_make_equal_build_contexts() -> None:
     files = {"root/b.py": b"2", "root/a.py": b"1"}
-    assert image._context(files).read() == image._context(dict(reversed(files.items()))).read()
+    assert layer.context(files).read() == layer.context(dict(reversed(files.items()))).read()
 
 
 def test_the_image_that_runs_is_found_again(docker_engine: DockerClient) -> None:

@@ -1,4 +1,4 @@
-"""Compiling the shims that are preloaded into programs on nodes.
+"""Compiling what runs on nodes: the shims that are preloaded into programs, and the first process of stock images.
 
 1. They are linked against nothing. So what is compiled here runs with any libc of the same architecture.
 2. Here first: it takes a moment, and a build in the engine may be cut off from package mirrors. Where there is no
@@ -18,10 +18,12 @@ from pathlib import Path
 from docker.client import DockerClient
 
 from splitbrain.harness.environment import EnvironmentFailure
-from splitbrain.harness.hosts.engine import refusals
+from splitbrain.harness.hosts.containers.engine import refusals
 
 SOURCES = ("clock_shim.c", "disk_shim.c")
+IDLE = "idle.c"
 FLAGS = ("-std=gnu11", "-O2", "-fPIC", "-shared", "-nostdlib", "-fno-stack-protector")
+IDLE_FLAGS = ("-std=gnu11", "-O2", "-static", "-nostdlib", "-fno-stack-protector", "-fno-asynchronous-unwind-tables")
 _MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
 
 
@@ -34,13 +36,18 @@ def compilable(client: DockerClient, image: str) -> bool:
 
 
 def compiled(sources: Mapping[str, bytes]) -> dict[str, bytes]:
-    """The shared libraries made of these C sources, by name. Raises EnvironmentFailure with what the compiler said."""
+    """The shared libraries made of these C sources, and the program made of `IDLE`, by name.
+
+    Raises EnvironmentFailure with what the compiler said.
+    """
     libraries = {}
     with tempfile.TemporaryDirectory(prefix="splitbrain-shims-") as folder:
         for name, text in sources.items():
-            source, library = Path(folder) / name, Path(folder) / name.replace(".c", ".so")
+            idle = name == IDLE
+            source, library = Path(folder) / name, Path(folder) / name.replace(".c", "" if idle else ".so")
             source.write_bytes(text)
-            done = subprocess.run(["cc", *FLAGS, "-o", library, source], capture_output=True, text=True)
+            flags = IDLE_FLAGS if idle else FLAGS
+            done = subprocess.run(["cc", *flags, "-o", library, source], capture_output=True, text=True)
             if done.returncode != 0:
                 raise EnvironmentFailure(
                     f"{name} can't be compiled here: {(done.stderr.strip() or 'cc said nothing').splitlines()[0]}; "

@@ -10,7 +10,7 @@ import pytest
 from docker.errors import APIError, BuildError, DockerException, ImageNotFound
 
 from splitbrain.harness.environment import EnvironmentFailure
-from splitbrain.harness.hosts.engine import connect, refusals
+from splitbrain.harness.hosts.containers.engine import connect, refusals
 
 
 def told(error: Exception) -> str:

@@ -13,9 +13,10 @@ from docker.client import DockerClient
 
 from splitbrain.harness.environment import EnvironmentFailure
 from splitbrain.harness.hosts import DockerEnvironment
-from splitbrain.harness.hosts import docker as environment_module
+from splitbrain.harness.hosts.containers import docker as environment_module
+from splitbrain.harness.hosts.containers import sidecar
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 Held = Callable[[str], list[str]]
 
 OPENER = """
@@ -176,7 +177,7 @@ def test_a_node_that_does_not_come_up_is_named_with_the_end_of_its_log(
     docker_engine: DockerClient, held: Held, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Without SYS_CHROOT sshd starts, and hangs up on everybody.
-    monkeypatch.setattr(environment_module, "CAPABILITIES", ("NET_ADMIN",))
+    monkeypatch.setattr(sidecar, "CAPABILITIES", ("NET_ADMIN",))
     monkeypatch.setattr(environment_module, "SSH_DEADLINE_S", 0.5)
     environment = DockerEnvironment(["n1"])
 
@@ -194,7 +195,9 @@ def test_a_node_that_does_not_come_up_is_named_with_the_end_of_its_log(
 def test_a_missing_image_is_reported_in_one_line_and_leaves_nothing(
     docker_engine: DockerClient, held: Held, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("splitbrain.harness.hosts.image.ensure_image", lambda *_: "splitbrain-node:never-built")
+    monkeypatch.setattr(
+        "splitbrain.harness.hosts.containers.image.ensure_image", lambda *_: "splitbrain-node:never-built"
+    )
     environment = DockerEnvironment(["n1"])
 
     async def life() -> None:
@@ -232,7 +235,9 @@ def test_an_interrupted_run_leaves_nothing(
 
 def test_what_could_not_be_removed_is_reported_and_does_not_raise(monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[str] = []
-    monkeypatch.setattr("splitbrain.harness.hosts.leftovers.remove", lambda client, run: ([], ["volume x (in use)"]))
+    monkeypatch.setattr(
+        "splitbrain.harness.hosts.containers.leftovers.remove", lambda client, run: ([], ["volume x (in use)"])
+    )
 
     async def life() -> None:
         environment = DockerEnvironment(["n1"])

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from docker.client import DockerClient
@@ -19,7 +20,9 @@ from docker.errors import NotFound
 from docker.models.containers import Container
 
 from splitbrain.harness.environment import EnvironmentFailure, Progress
-from splitbrain.harness.hosts.engine import connect, refusals
+from splitbrain.harness.hosts.containers.attached import NODE_LABEL, detach
+from splitbrain.harness.hosts.containers.engine import connect, refusals
+from splitbrain.harness.hosts.rules import chain_of
 from splitbrain.harness.owner import Life, Owner
 
 RUN_LABEL = "splitbrain.run"
@@ -53,7 +56,7 @@ def find(client: DockerClient) -> list[Leftover]:
 
 
 def remove(client: DockerClient, run: str) -> tuple[list[str], list[str]]:
-    """Remove all of one run: containers, then networks and volumes.
+    """Remove all of one run: containers, then networks and volumes. Containers that were there before are as they were.
 
     Returns what was removed, as "volume splitbrain-...", and what could not be, with the cause.
     """
@@ -61,7 +64,8 @@ def remove(client: DockerClient, run: str) -> tuple[list[str], list[str]]:
     failed: list[str] = []
     with ThreadPoolExecutor(8) as pool:
         for kind, things in _things(client, f"{RUN_LABEL}={run}"):
-            for thing, why in zip(things, pool.map(_remove, things), strict=True):
+            removing = partial(_remove, client, chain_of(run))
+            for thing, why in zip(things, pool.map(removing, things), strict=True):
                 named = f"{kind} {_name(thing)}"
                 removed += [] if why else [named]
                 failed += [f"{named} ({why})"] if why else []
@@ -132,13 +136,16 @@ def _labels_of(thing: Any) -> dict[str, str]:
 
 
 def _name(thing: Any) -> str:
-    return str(thing.attrs.get("Name") or thing.attrs["Names"][0].lstrip("/"))
+    return str(thing.attrs.get("Name") or thing.attrs["Names"][0]).lstrip("/")
 
 
-def _remove(thing: Any) -> str | None:
+def _remove(client: DockerClient, chain: str, thing: Any) -> str | None:
     """None, or why it is still there."""
     try:
         if isinstance(thing, Container):
+            if NODE_LABEL in _labels_of(thing):
+                thing.reload()
+                detach(client, thing, chain)
             thing.remove(force=True, v=True)
         else:
             thing.remove()

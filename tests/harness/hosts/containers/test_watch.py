@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from splitbrain.harness.hosts.watch import Place, missing
+from splitbrain.harness.hosts.containers.watch import Place, missing
 
 PLACE = Place("n3", "c0ffee", "2026-01-01T00:00:00.1Z", "splitbrain-1", "172.20.0.4")
 
@@ -35,3 +36,18 @@ def test_whatever_is_done_to_a_container_from_outside_is_reported_by_name(
     attributes: dict[str, Any], told: str
 ) -> None:
     assert told in (missing(PLACE, attributes) or "")
+
+
+def test_a_container_that_ends_with_its_program_may_end_or_be_paused_and_nothing_else() -> None:
+    mortal = replace(PLACE, mortal=True)
+    assert missing(mortal, said({}, Running=False, ExitCode=137)) is None
+    assert missing(mortal, said(Paused=True)) is None
+    assert missing(mortal, said(StartedAt="2026-01-01T00:00:09Z")) == "container n3 was restarted from outside"
+
+
+def test_a_sidecar_has_no_network_of_its_own_to_lose() -> None:
+    sidecar = replace(PLACE, network="", address="")
+    assert missing(sidecar, said({})) is None
+    assert missing(sidecar, said({}, Running=False, ExitCode=1)) == (
+        "container n3's sidecar was stopped from outside (status 1)"
+    )
