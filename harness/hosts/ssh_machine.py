@@ -31,6 +31,7 @@ from splitbrain.harness.environment import (
 )
 from splitbrain.harness.hosts.node_root import NodeRoot
 from splitbrain.harness.hosts.preload import NOT_LOADED, Preload
+from splitbrain.harness.hosts.program_user import as_user, owned
 from splitbrain.harness.hosts.ssh import SshConnection
 from splitbrain.harness.running.node_logs import LOG_LIMIT_BYTES, LOGS_LIMIT, NODE_LIMIT_BYTES, plain
 from splitbrain.harness.seeds import draw
@@ -169,7 +170,7 @@ class SshMachine:
         sought = "chroot" if self._root.path else program.command[0]
         words = f"LOG={shlex.quote(log)} COMMAND={shlex.quote(sought)}"
         command = f"{words}; set -- {self._root.started(program.command)}\n{prepared}"
-        script = f"{command}{self._root.cleared}{_owned(program.user, [*files], self._data)}{_START}"
+        script = f"{command}{self._root.cleared}{owned(program.user, [*files], self._data, MARK)}{_START}"
         output = await self.connection.run(script, stdin=_archive(files))
         if output.status != 0:
             raise EnvironmentFailure(f"{program.name} did not start on {self.name}: {output.excerpt}")
@@ -275,7 +276,7 @@ class SshMachine:
     async def run(self, command: Sequence[str], *, user: str | None = None, timeout_s: float = 30.0) -> str:
         """Run another command there. Raises EnvironmentFailure with what it said if it fails."""
         argv = shlex.join(command)
-        output = await self.connection.run(f'set -- {argv}\n{_as(user)}exec "$@"', timeout_s=timeout_s)
+        output = await self.connection.run(f'set -- {argv}\n{as_user(user)}exec "$@"', timeout_s=timeout_s)
         if output.status != 0:
             said = output.excerpt or "it said nothing"
             raise EnvironmentFailure(f"{self.name}: {argv:.80} ended with exit status {output.status}: {said}")
@@ -368,28 +369,6 @@ def exit_named(status: str) -> str:
     number = int(status) - 128
     after = f", as after {signal.Signals(number).name}" if number in signal.valid_signals() else ""
     return f"exit status {int(status)}{after}"
-
-
-def _owned(user: str | None, files: Sequence[str], data: str | None) -> str:
-    """Shell lines that say to whom these paths belong (`own`), and have "$@" run as that user."""
-    mine = shlex.join([*files, *([data] if data else [])])
-    own = f"chown {shlex.quote(user)}: {mine}" if user and mine else ":"
-    # Folders on the way to the files have to be open to that user.
-    mask = "022" if user else "077"
-    return f"DATA={shlex.quote(data or '')} MASK={mask}\nown() {{ {own}; }}\n{_as(user, f',{MARK}')}"
-
-
-def _as(user: str | None, groups: str = "") -> str:
-    """A shell line that has "$@" run as this user, or as root; with more groups, each with a comma in front."""
-    if user is None:
-        return f'set -- setpriv --groups "$(id -G | tr " " ","){groups}" "$@"\n' if groups else ""
-    quoted = shlex.quote(user)
-    return (
-        f"id -u {quoted} >/dev/null || exit 3\n"
-        f'set -- setpriv --reuid={quoted} --regid="$(id -g {quoted})" '
-        f'--groups "$(id -G {quoted} | tr " " ","){groups}" '
-        f'env HOME="$(getent passwd {quoted} | cut -d: -f6)" "$@"\n'
-    )
 
 
 def _archive(files: Mapping[str, bytes]) -> bytes:
