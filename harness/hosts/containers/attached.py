@@ -48,7 +48,7 @@ def refuse_attached(client: DockerClient, containers: Mapping[str, str]) -> None
     Raises EnvironmentFailure naming a node beside which a run has put a sidecar.
     """
     nodes = {container: node for node, container in containers.items()}
-    for beside in client.containers.list(all=True, filters={"label": NODE_LABEL}):
+    for beside in client.containers.list(all=True, filters={"label": NODE_LABEL}, ignore_removed=True):
         node = nodes.get(beside.labels[NODE_LABEL])
         if node is not None:
             raise EnvironmentFailure(

@@ -87,7 +87,7 @@ def _containers_of(client: DockerClient, file: Path) -> list[Container]:
     """All containers of the one project that was started from the file, by service and number."""
     label = f"{PREFIX}.project.config_files"
     with refusals("list the containers of compose projects"):
-        listed = client.containers.list(all=True, filters={"label": label})
+        listed = client.containers.list(all=True, filters={"label": label}, ignore_removed=True)
     found = [each for each in listed if file in _files_of(each) and _label(each, "oneoff").lower() != "true"]
     projects = sorted({_label(each, "project") for each in found})
     if not projects:
