@@ -7,7 +7,7 @@
 A transaction that finds the rows replaced meanwhile is refused with code 30 and was not done. With the argument
 `blind` it writes without comparing, and so undoes what others did: the mistake of losing updates.
 
-    splitbrain run txn-list-append --system maelstrom --bin ./maelstrom/transactions.py --rate 30 --time-limit 9 -- blind
+    splitbrain run txn-list-append --system maelstrom --bin ./maelstrom/transactions.py --time-limit 10 -- blind
 """
 
 import sys
