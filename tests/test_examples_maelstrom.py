@@ -57,7 +57,7 @@ def test_each_node_comes_out_as_its_opening_says(tmp_path: Path) -> None:
     if shutil.which("cc") is None:
         pytest.skip("no C compiler is installed")
     # They take real time, and little of a processor's.
-    with ThreadPoolExecutor(4) as several:
+    with ThreadPoolExecutor(3) as several:
         folders = [tmp_path / str(number) for number in range(len(runs()))]
         wrong = list(several.map(outcome, *zip(*runs(), strict=True), folders))
     assert "\n".join(each for each in wrong if each) == ""

@@ -13,7 +13,7 @@ from tests.house import ROOT
 
 PAGE = (ROOT / "docs" / "maelstrom.md").read_text()
 WALK = PAGE[PAGE.index("## Ten minutes") : PAGE.index("## The workloads")]
-FILE = re.compile(r"Write `([\w.]+)`:\n\n```python\n(.*?)```", re.DOTALL)
+FILE = re.compile(r"Write \*\*([\w.]+)\*\*:\n\n```python\n(.*?)```", re.DOTALL)
 CONSOLE = re.compile(r"```console\n(.*?)```", re.DOTALL)
 
 

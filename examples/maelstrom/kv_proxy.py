@@ -5,7 +5,7 @@
 
 What a service promises, registers on it have, and no more: `seq-kv` may answer with what was replaced long ago.
 
-    splitbrain run lin-kv --system maelstrom --bin ./maelstrom/kv_proxy.py --time-limit 10 -- seq-kv
+    splitbrain run lin-kv --system maelstrom --bin ./maelstrom/kv_proxy.py --rate 30 --time-limit 9 -- seq-kv
 """
 
 import sys

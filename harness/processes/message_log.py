@@ -7,7 +7,9 @@
    its number is not known either.
 2. `{"at_ns", "event": "client", "name", "user"}` says for which process of the history a client was made.
 3. Times are nanoseconds since the environment was opened.
-4. Past `LIMIT_BYTES` one last line says `{"event": "full"}`, and nothing more is kept.
+4. A line is in the file once it is noted: the report is drawn from it while the environment is still open. Where it
+   can't be written, the log ends, and the run goes on.
+5. Past `LIMIT_BYTES` one last line says `{"event": "full"}`, and nothing more is kept.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ class MessageLog:
     """A log under way. path: of the file; None keeps nothing."""
 
     def __init__(self, path: Path | None) -> None:
-        self._file = path.open("wb") if path is not None else None
+        self._file = path.open("wb", buffering=0) if path is not None else None
         self._left = LIMIT_BYTES
         self._encode = msgspec.json.Encoder().encode
 
@@ -36,7 +38,10 @@ class MessageLog:
             return
         line = self._encode({"at_ns": round(at_s * 1e9), "event": event, **more}) + b"\n"
         self._left -= len(line)
-        self._file.write(line if self._left > 0 else b'{"event":"full"}\n')
+        try:
+            self._file.write(line if self._left > 0 else b'{"event":"full"}\n')
+        except OSError:
+            self._left = 0
 
     def close(self) -> None:
         if self._file is not None:

@@ -213,21 +213,21 @@ class ProcessesEnvironment:
         """What takes messages to a node."""
         machine = self._machines[node]
 
-        def read(number: int, body: bytes, source: str) -> bool:
+        def hand_over(number: int, body: bytes, source: str) -> bool:
             heard = machine.listening or source in self._system.hosts
             return heard and machine.tell(line_of(Envelope(source, node, msgspec.Raw(body), number)))
 
-        return self._opened(read)
+        return self._opened(hand_over)
 
     def _to_host(self, receive: OnDatagram) -> OnDatagram:
-        def read(number: int, body: bytes, source: str) -> bool:
+        def hand_over(number: int, body: bytes, source: str) -> bool:
             receive(body, (source, PORT))
             return True
 
-        return self._opened(read)
+        return self._opened(hand_over)
 
-    def _opened(self, read: Callable[[int, bytes, str], bool]) -> OnDatagram:
-        """Takes what comes from the network, and hands whole messages over. read: returns whether somebody reads it."""
+    def _opened(self, hand_over: Callable[[int, bytes, str], bool]) -> OnDatagram:
+        """Takes what comes from the network. hand_over: takes a whole message, returns whether somebody reads it."""
 
         def receive(datagram: bytes, source: Address) -> None:
             message = unpacked(datagram)
@@ -236,7 +236,7 @@ class ProcessesEnvironment:
                 return
             number, body = message
             at = self._now
-            self._note("receive" if read(number, body, source[0]) else "unread", at, id=number)
+            self._note("receive" if hand_over(number, body, source[0]) else "unread", at, id=number)
 
         return receive
 

@@ -20,7 +20,7 @@ from typing import Any
 
 from splitbrain.checkers.histories.prose import count
 from splitbrain.checkers.histories.replica_polls import POLL
-from splitbrain.harness.catalogue import workload
+from splitbrain.harness.catalogue import DEFAULT_ENVIRONMENT, home, workload
 from splitbrain.harness.nemesis import family_named
 from splitbrain.harness.nemesis.strike import Strike
 from splitbrain.harness.replays import parameters, simpler_operations, simpler_strikes
@@ -39,13 +39,22 @@ PARAMETERS_SHARE = 0.4
 
 
 def failure(before: RecordedRun) -> Finding:
-    """The failure of a run that is to be shrunk. Raises UsageProblem if it has none, ResultsError if it has no end."""
+    """The failure of a run that is to be shrunk.
+
+    Raises UsageProblem if it has none or its system has no simulation, ResultsError if it has no end.
+    """
     results = before.results()
     known = findings(results)
     if not known:
         status = results.get("verdict", "unknown")
         raise UsageProblem(
             f"{before.folder} is {status}: there is nothing to shrink; give the folder of an invalid run"
+        )
+    tested = before.experiment.system
+    if (place := home(tested)) != DEFAULT_ENVIRONMENT:
+        raise UsageProblem(
+            f"a run is shrunk in simulation, and {tested} runs in --env {place} alone; "
+            f"`{replaying(before.folder)}` runs it again"
         )
     return known[0]
 

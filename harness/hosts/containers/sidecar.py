@@ -19,9 +19,12 @@ from splitbrain.harness.hosts.ssh import KeyPair
 
 # NET_ADMIN is for partitions and packet queues, NET_RAW for duplicates of packets. sshd needs the other three for its
 # privilege separation: its unprivileged part runs in an empty folder, as another user.
-CAPABILITIES = ("NET_ADMIN", "NET_RAW", "SYS_CHROOT", "SETUID", "SETGID")
-# Programs of stock images run as whoever they like and keep their files from others; the harness has to reach them.
-REACHING = ("CHOWN", "DAC_OVERRIDE", "FOWNER", "KILL")
+CAPABILITIES = (
+    *("NET_ADMIN", "NET_RAW"),
+    *("SYS_CHROOT", "SETUID", "SETGID"),
+    # Programs may run as a user of their own. Root gives them their files, reads what they wrote, and ends them.
+    *("CHOWN", "DAC_OVERRIDE", "FOWNER", "KILL"),
+)
 # Neither a well-known service nor, on Linux, one that the kernel chooses for an outgoing connection.
 PORT = 62_022
 ROOT = "/proc/1/root"
@@ -47,7 +50,7 @@ def create(
         labels=labels,
         network_mode=f"container:{node.id}",
         cap_drop=["ALL"],
-        cap_add=[*CAPABILITIES, *(REACHING if processes else ())],
+        cap_add=[*CAPABILITIES],
         security_opt=["no-new-privileges"],
         **shared,
     )

@@ -11,6 +11,8 @@ import pytest
 
 from splitbrain.harness.environment import CLIENTS, EnvironmentFailure
 from splitbrain.harness.processes import ProcessesEnvironment
+from splitbrain.harness.replays.recorded import recorded
+from splitbrain.harness.replays.shrink import failure
 from splitbrain.harness.running.experiment import Experiment, UsageProblem
 from splitbrain.harness.running.results import Result
 from splitbrain.harness.running.run import run
@@ -267,6 +269,10 @@ def test_a_node_that_ends_by_itself_later_is_named_and_the_run_is_not_valid(tmp_
     result = echoed(node(tmp_path, answers), tmp_path, faults=("kill",), time_limit_s=10)
     assert result.status == "invalid"
     assert "n2" in result.explanation() + " ".join(result.notes)
+    with pytest.raises(
+        UsageProblem, match="a run is shrunk in simulation, and maelstrom runs in --env processes alone"
+    ):
+        failure(recorded(result.folder))
 
 
 def test_a_client_of_a_closed_place_hears_nothing_more(tmp_path: Path) -> None:
