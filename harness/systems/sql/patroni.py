@@ -2,7 +2,7 @@
 
 1. On each node run etcd, Patroni and PostgreSQL, which are killed, paused and cut off together.
 2. Clients look for a primary as libpq does: their own node first, then the others, and the first that is no standby
-   will do. They keep to it until the connection fails.
+   will do. They keep to it until the connection fails, and then try it first.
 3. A primary that can't reach etcd steps down before its key there expires. Until then it acknowledges writes. With
    asynchronous replication its successor never had them; with `synchronous-mode` no write is acknowledged before a
    standby has it.
@@ -38,8 +38,8 @@ from splitbrain.harness.systems.sql.postgres import (
 from splitbrain.harness.systems.sql.sql_session import DATABASE
 
 HEALTH_PORT, ETCD_PORT = 8008, 2379
-CONNECT_S = 0.5
-"""How long one node may take to take a connection: a session has two seconds for all of them."""
+CONNECT_S = 1.2
+"""How long one node may take to take a connection: each is a process to be started there."""
 _PATRONI = """\
 scope: splitbrain
 name: {{ node }}
@@ -77,24 +77,37 @@ until patroni /etc/splitbrain/patroni.yml; do sleep 1; done
 
 
 class PatroniSession(PostgresSession):
-    """hosts: of all nodes, the client's own first."""
+    """hosts: of all nodes, the client's own first. Where a primary was found, it is looked for first the next time."""
+
+    timeout_s = 4.0
 
     def __init__(self, hosts: Sequence[str], isolation: str) -> None:
         super().__init__(hosts[0], isolation)
         self._hosts = hosts
 
     async def open(self) -> asyncpg.Connection:
-        why: Exception | str = ""
+        why = ""
         # One after the other, and not by the driver, which gives up at the first standby that is starting.
         for host in self._hosts:
             try:
                 raw = await connected(host, DATABASE, timeout=CONNECT_S, server_settings=self._settings)
-                if not await raw.fetchval("SELECT pg_is_in_recovery()"):
+                if await _leads(raw):
+                    self._hosts = [host, *(each for each in self._hosts if each != host)]
                     return raw
-                raw.terminate()
             except REFUSALS as problem:
-                why = problem
-        raise OperationFailed("no-primary", f"no node takes writes; the last refusal: {why or 'none'}", definite=True)
+                why = f"; the last refusal: {str(problem) or type(problem).__name__}"
+        raise OperationFailed("no-primary", f"no node takes writes{why}", definite=True)
+
+
+async def _leads(raw: asyncpg.Connection) -> bool:
+    """Whether that is a primary's connection; one that is not is hung up."""
+    primary = False
+    try:
+        primary = not await raw.fetchval("SELECT pg_is_in_recovery()")
+    finally:
+        if not primary:
+            raw.terminate()
+    return primary
 
 
 class Patroni(Postgres):
