@@ -1,8 +1,8 @@
 """PostgreSQL with Patroni: a primary and standbys, and etcd on the same nodes to agree on who is what.
 
 1. On each node run etcd, Patroni and PostgreSQL, which are killed, paused and cut off together.
-2. Clients look for a primary as libpq does: their own node first, then the others, and the first that is no standby
-   will do. They keep to it until the connection fails.
+2. Clients find the primary as through a proxy that asks every node: the first that is no standby will do. They keep to
+   it until the connection fails.
 3. A primary that can't reach etcd steps down before its key there expires. Until then it acknowledges writes. With
    asynchronous replication its successor never had them; with `synchronous-mode` no write is acknowledged before a
    standby has it.
@@ -38,8 +38,7 @@ from splitbrain.harness.systems.sql.postgres import (
 from splitbrain.harness.systems.sql.sql_session import DATABASE
 
 HEALTH_PORT, ETCD_PORT = 8008, 2379
-CONNECT_S = 0.5
-"""How long one node may take to take a connection: a session has two seconds for all of them."""
+ASK_S = 0.5
 _PATRONI = """\
 scope: splitbrain
 name: {{ node }}
@@ -76,25 +75,68 @@ until patroni /etc/splitbrain/patroni.yml; do sleep 1; done
 """
 
 
-class PatroniSession(PostgresSession):
-    """hosts: of all nodes, the client's own first."""
+class Primary:
+    """Who the primary is, found out for all clients together and at most every `ASK_S`, as a proxy does.
 
-    def __init__(self, hosts: Sequence[str], isolation: str) -> None:
-        super().__init__(hosts[0], isolation)
+    hosts: of all nodes. If each client asked for itself, they would keep a cluster without a primary from getting one.
+    """
+
+    def __init__(self, hosts: Sequence[str]) -> None:
         self._hosts = hosts
+        self._asking = asyncio.Lock()
+        self._found: str | None = None
+        self._asked_at = -ASK_S
+
+    async def host(self) -> str | None:
+        """The first that is no standby, or None."""
+        async with self._asking:
+            if asyncio.get_running_loop().time() - self._asked_at > ASK_S:
+                answers = await asyncio.gather(*(self._leads(host) for host in self._hosts))
+                self._found = next((host for host, leads in zip(self._hosts, answers, strict=True) if leads), None)
+                self._asked_at = asyncio.get_running_loop().time()
+            return self._found
+
+    async def _leads(self, host: str) -> bool:
+        try:
+            raw = await connected(host, "postgres")
+        except REFUSALS:
+            return False
+        try:
+            return await is_primary(raw)
+        except REFUSALS:
+            return False
+        finally:
+            raw.terminate()
+
+
+class PatroniSession(PostgresSession):
+    """primary: who leads, shared by all sessions."""
+
+    timeout_s = 4.0
+
+    def __init__(self, primary: Primary, isolation: str) -> None:
+        super().__init__("", isolation)
+        self._primary = primary
 
     async def open(self) -> asyncpg.Connection:
-        why: Exception | str = ""
-        # One after the other, and not by the driver, which gives up at the first standby that is starting.
-        for host in self._hosts:
-            try:
-                raw = await connected(host, DATABASE, timeout=CONNECT_S, server_settings=self._settings)
-                if not await raw.fetchval("SELECT pg_is_in_recovery()"):
-                    return raw
+        host = await self._primary.host()
+        if host is None:
+            raise OperationFailed("no-primary", "no node takes writes", definite=True)
+        raw = await connected(host, DATABASE, server_settings=self._settings)
+        primary = False
+        try:
+            primary = await is_primary(raw)
+        finally:
+            if not primary:
                 raw.terminate()
-            except REFUSALS as problem:
-                why = problem
-        raise OperationFailed("no-primary", f"no node takes writes; the last refusal: {why or 'none'}", definite=True)
+        if not primary:
+            raise OperationFailed("no-primary", f"{host} is a standby by now", definite=True)
+        return raw
+
+
+async def is_primary(raw: asyncpg.Connection) -> bool:
+    """Whether that server takes writes."""
+    return not await raw.fetchval("SELECT pg_is_in_recovery()")
 
 
 class Patroni(Postgres):
@@ -111,6 +153,8 @@ class Patroni(Postgres):
     # A standby may have to copy all that the primary has.
     start_s = 50.0
 
+    _primary: Primary | None = None
+
     def program(self, environment: Environment, node: str) -> Program:
         given = {"data": DATA, "binaries": BINARIES, "etcd_port": ETCD_PORT}
         script = self.render(_START, environment, node, **given).decode()
@@ -119,10 +163,9 @@ class Patroni(Postgres):
         return Program("patroni", ("sh", "-c", script), files=files, data=DATA, user=USER, logs=logs, preload=False)
 
     def session(self, environment: Environment, node: str) -> PatroniSession:
-        hosts = [
-            environment.machines[each].host for each in sorted(environment.machines, key=lambda name: name != node)
-        ]
-        return PatroniSession(hosts, self.config["isolation"])
+        if self._primary is None:
+            self._primary = Primary([machine.host for machine in environment.machines.values()])
+        return PatroniSession(self._primary, self.config["isolation"])
 
     async def ready(self, environment: Environment, node: str) -> bool:
         host = environment.machines[node].host
