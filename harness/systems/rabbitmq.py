@@ -79,6 +79,8 @@ class RabbitMqSession(Session[Link]):
         Failure(exceptions.AMQPConnectionError, "connection-lost"),
         Failure((exceptions.AMQPChannelError, exceptions.ChannelInvalidStateError), "channel-closed"),
     )
+    # A dequeue is three calls, and has five seconds.
+    timeout_s = 1.5
 
     def __init__(self, host: str, kind: str) -> None:
         self._host = host
