@@ -80,6 +80,8 @@ class NatsSession(Session[Link]):
         Failure(APIError, "refused"),
         Failure((Error, NoServersError), "connection-lost"),
     )
+    # A dequeue is three calls, and has five seconds.
+    timeout_s = 1.5
 
     def __init__(self, host: str, replicas: int) -> None:
         self._host = host

@@ -6,7 +6,10 @@
    a get that fails has taken nothing. The broker confirms no acknowledgement: one that is lost brings the message back
    too, so a queue delivers at least once.
 3. Classic queues are mirrored to all nodes. Nodes that lose sight of each other for about `TICK_S` seconds go on as two
-   clusters, each with its mirrors. With `autoheal` the side with fewer clients then forgets what it had confirmed.
+   clusters, each with its mirrors. With `autoheal` the side with fewer clients then forgets what it had confirmed. With
+   `pause_minority`, the default here, nodes in a minority stop serving.
+4. With `ignore` nodes that lost sight of each other stay apart after the heal, until somebody restarts them. What
+   queues there are is no matter of Raft, so quorum queues do not help there: such a run does not recover.
 
 Sources: RabbitMQ 3.10's documentation: Clustering and Network Partitions, Classic Queue Mirroring, Quorum Queues;
 Kingsbury, Call me maybe: RabbitMQ (2014).
@@ -76,6 +79,8 @@ class RabbitMqSession(Session[Link]):
         Failure(exceptions.AMQPConnectionError, "connection-lost"),
         Failure((exceptions.AMQPChannelError, exceptions.ChannelInvalidStateError), "channel-closed"),
     )
+    # A dequeue is three calls, and has five seconds.
+    timeout_s = 1.5
 
     def __init__(self, host: str, kind: str) -> None:
         self._host = host
@@ -116,7 +121,7 @@ class RabbitMq(Service):
     interfaces = frozenset({"Queue"})
     settings: ClassVar[Mapping[str, Setting]] = {
         "queue-type": ("quorum", "classic"),
-        "partition-handling": ("ignore", "autoheal", "pause_minority"),
+        "partition-handling": ("pause_minority", "autoheal", "ignore"),
     }
     made_of = NodeImage(debian=("rabbitmq-server",))
     port = PORT

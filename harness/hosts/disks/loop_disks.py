@@ -96,7 +96,12 @@ class LoopDisks:
                 volumes={name: {"bind": "/disks", "mode": "rw"}, "/dev": {"bind": "/dev", "mode": "rw"}},
             )
         for node in nodes:
-            device = self._do(f"a disk for {node} can't be made", _MAKE, node, str(size_mib)).strip()
+            device = self._do(
+                f"a disk for {node} can't be made; it needs loop devices and ext4 where the engine runs",
+                _MAKE,
+                node,
+                str(size_mib),
+            ).strip()
             with refusals(f"make a volume on the disk of {node}"):
                 options = {"type": "ext4", "device": device}
                 self._client.volumes.create(f"splitbrain-{self._run}-{node}", driver_opts=options, labels=marks)
@@ -113,7 +118,9 @@ class LoopDisks:
     def cut(self, node: str, folder: str) -> PowerCut:
         """Take what is not on the disk from that folder. Only while the node's program is not running."""
         scripts = [(_AGENT / f"{name}.py").read_text() for name in ("roll_back", "still_copy")]
-        said = self._do(f"{node} can't be cut off from power", _CUT, node, folder, *scripts, str(COPIES_MOST))
+        said = self._do(
+            f"{node} can't be cut off from power; leave that fault out", _CUT, node, folder, *scripts, str(COPIES_MOST)
+        )
         try:
             undone = msgspec.json.decode(said, type=Undone)
         except ValueError as problem:
@@ -129,7 +136,5 @@ class LoopDisks:
         printed, complaint = (bytes(each or b"").decode(errors="replace") for each in output)
         if status != 0:
             said = " ".join(f"{complaint} {printed}".split())[:SAID_MOST]
-            raise EnvironmentFailure(
-                f"{otherwise}: {said or 'no reason was given'}; it needs loop devices and ext4 where the engine runs"
-            )
+            raise EnvironmentFailure(f"{otherwise} ({said or 'no reason was given'})")
         return printed
