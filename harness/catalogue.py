@@ -82,4 +82,14 @@ def _load(group: str, kind: str, name: str) -> Any:
         known = ", ".join(sorted(found)) or f"none; is the package that registers {group} installed?"
         hint = did_you_mean(name, found) or "; if you have just registered it, install its package again"
         raise UnknownName(f"unknown {kind} {name!r}; known: {known}{hint}")
-    return found[name].load()
+    try:
+        return found[name].load()
+    except ModuleNotFoundError as problem:
+        # A system of this package whose client is an extra is named like its module.
+        module = found[name].module
+        if not module.startswith("splitbrain.") or (problem.name or "").startswith("splitbrain"):
+            raise
+        extra = module.rpartition(".")[2]
+        raise UnknownName(
+            f"{kind} {name} needs {problem.name}, which is not installed; run `pip install 'splitbrain[{extra}]'`"
+        ) from None

@@ -13,7 +13,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -182,7 +182,9 @@ class Program:
     name: what it is called in logs and process lists, e.g. "splitbrain-store".
     command: argv on a real machine. Its standard output and error become `<name>.log`.
     files: path -> contents, written with mode 0600 before the start.
-    data: the directory whose contents are the node's durable state, or None.
+    data: the directory whose contents are the node's durable state, or None. It is made if it is missing.
+    user: as whom it runs on a real machine; the files and the directory are that user's. None for root.
+    logs: paths of more files to which it logs.
     preload: whether libraries may be preloaded into it, as faults of clocks and disks need on real machines. False for
     a static binary, and for Go: those faults are then refused by name.
     simulate: builds the process inside a simulated machine; None if the system can't be simulated. It is
@@ -194,6 +196,8 @@ class Program:
     command: tuple[str, ...]
     files: Mapping[str, bytes] = field(default_factory=dict)
     data: str | None = None
+    user: str | None = None
+    logs: tuple[str, ...] = ()
     preload: bool = True
     simulate: Callable[[Any], SimulatedProcess] | None = None
 
@@ -265,6 +269,13 @@ class Machine(Protocol):
 
     async def running(self) -> bool:
         """Whether the program's process exists; a paused one does."""
+
+    async def run(self, command: Sequence[str], *, user: str | None = None, timeout_s: float = 30.0) -> str:
+        """Run another command to its end, as this user or as root, and return what it printed.
+
+        Raises EnvironmentFailure if its exit status is not 0, with what it said, or if it takes longer. A simulated
+        machine has no commands.
+        """
 
     async def logs(self) -> Mapping[str, bytes]:
         """Log files by name."""

@@ -193,6 +193,14 @@ class Elastic(Protocol):
 
 
 @runtime_checkable
+class Preparable(Protocol):
+    """A system that needs something done once, for all of its nodes: a schema, a cluster formed."""
+
+    async def prepare(self, environment: Environment) -> None:
+        """Called once, when all nodes were started for the first time, before the first client."""
+
+
+@runtime_checkable
 class Led(Protocol):
     """A system in which one node leads."""
 

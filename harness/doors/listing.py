@@ -14,7 +14,7 @@ from typing import Any
 
 from splitbrain.checkers.registry import find
 from splitbrain.checkers.registry import names as checker_names
-from splitbrain.harness.catalogue import SYSTEMS, WORKLOADS, names, system, workload
+from splitbrain.harness.catalogue import SYSTEMS, WORKLOADS, UnknownName, names, system, workload
 from splitbrain.harness.nemesis import catalogue as faults
 from splitbrain.harness.running.environments import ENVIRONMENTS
 from splitbrain.harness.running.interrupts import interrupting, located
@@ -52,7 +52,9 @@ class Listing:
             except BaseException as problem:  # Importing it runs foreign code, which may raise anything.
                 if interrupting(problem):
                     raise
-                self.broken.append({"kind": kind, "name": name, "reason": located(problem)})
+                known_why = isinstance(problem, UnknownName)
+                reason = str(problem) if known_why else f"{located(problem)}; correct its package"
+                self.broken.append({"kind": kind, "name": name, "reason": reason})
         return entries
 
     def as_dict(self) -> dict[str, Any]:
@@ -69,7 +71,7 @@ class Listing:
             rows: list[tuple[str, ...]] = [(name, defect["summary"]) for name, defect in entry["defects"].items()]
             lines += [f"defects of {entry['name']}", *_table(rows, width), ""] if rows else []
         for each in self.broken:
-            lines.append(f"! {each['kind']} {each['name']} can't be loaded ({each['reason']}); correct its package")
+            lines.append(f"! {each['kind']} {each['name']} can't be loaded: {each['reason']}")
         return lines if self.broken else lines[:-1]
 
 

@@ -42,9 +42,14 @@ from splitbrain.harness.system import NodeImage
 T = TypeVar("T")
 
 STATE = "/var/lib/splitbrain"
-# NET_ADMIN is for partitions and packet queues, NET_RAW for duplicates of packets. sshd needs the other three for its
-# privilege separation: its unprivileged part runs in an empty folder, as another user.
-CAPABILITIES = ("NET_ADMIN", "NET_RAW", "SYS_CHROOT", "SETUID", "SETGID")
+# NET_ADMIN is for partitions and packet queues, NET_RAW for duplicates of packets. sshd needs the next three for its
+# privilege separation: its unprivileged part runs in an empty folder, as another user. The others are for programs that
+# run as a user of their own: root gives them their files, reads what they wrote, and ends them.
+CAPABILITIES = (
+    *("NET_ADMIN", "NET_RAW"),
+    *("SYS_CHROOT", "SETUID", "SETGID"),
+    *("CHOWN", "DAC_OVERRIDE", "FOWNER", "KILL"),
+)
 # On two cores five sshds answer within two seconds.
 SSH_DEADLINE_S = 30.0
 # Undo logs are there: what a program has written and not synced, which for a server is little.

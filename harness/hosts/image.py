@@ -1,10 +1,11 @@
-"""A system's node image: found, or built in four layers.
+"""A system's node image: found, or built in five layers.
 
 1. A layer's tag holds a hash of all that goes into it: when an input changes, that layer and those above it are
    built anew, and nothing else is.
-2. Base: Debian packages, on a Debian or Python image that is already present or can be pulled, else on a root file
-   system made with debootstrap. Packages: the Python distributions that the system's nodes import. Shims: libraries
-   to be preloaded into programs. Node: sshd's configuration and the system's files.
+2. Base: what the harness needs of Debian, on a Debian or Python image that is already present or can be pulled, else on
+   a root file system made with debootstrap. Debian: the system's packages. Packages: the Python distributions that the
+   system's nodes import. Shims: libraries to be preloaded into programs. Node: sshd's configuration and the system's
+   files.
 3. What the system contributes is its `NodeImage`; the rest is what the harness itself needs on a node.
 4. Nothing is downloaded after the build; a node never reaches a registry.
 
@@ -29,12 +30,12 @@ import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from docker.client import DockerClient
 from docker.errors import BuildError, DockerException, ImageNotFound
 
-from splitbrain.harness.catalogue import SYSTEMS, names, system
+from splitbrain.harness.catalogue import SYSTEMS, UnknownName, names, system
 from splitbrain.harness.environment import EnvironmentFailure, Progress
 from splitbrain.harness.hosts import shim_build
 from splitbrain.harness.hosts.engine import connect, refusals
@@ -64,12 +65,13 @@ def ensure_image(
     """
     stop = stop or threading.Event()
     recipe = {path.name: path.read_bytes() for path in LAYERS.iterdir() if path.is_file()}
-    debian = (*DEBIAN_PACKAGES, *image.debian)
     needs = _pinned(image.python)
     root = {"etc/ssh/sshd_config": recipe["sshd_config"], **{n.lstrip("/"): c for n, c in image.files.items()}}
     files = {f"root/{name}": content for name, content in root.items()}
-    base = _tag("base", "", debian, {n: recipe[n] for n in ("base.sh", "base.Dockerfile")})
-    packages = _tag("packages", base, needs, {n: recipe[n] for n in ("packages.Dockerfile",)}) if needs else base
+    base = _tag("base", "", DEBIAN_PACKAGES, {n: recipe[n] for n in ("base.sh", "base.Dockerfile")})
+    added = {n: recipe[n] for n in ("extend.sh", "debian.Dockerfile")}
+    debian = _tag("debian", base, image.debian, added) if image.debian else base
+    packages = _tag("packages", debian, needs, {n: recipe[n] for n in ("packages.Dockerfile",)}) if needs else debian
     executables = tuple(f"root/{name.lstrip('/')}" for name in image.executables)
     sources = {name: recipe[name] for name in shim_build.SOURCES}
     dockerfiles = {name: recipe[name] for name in ("shims.Dockerfile", "compile.Dockerfile")}
@@ -79,12 +81,15 @@ def ensure_image(
         return node
     if not _present(client, shims):
         if not _present(client, packages):
-            if not _present(client, base):
-                _build_base(client, base, debian, recipe, progress, stop)
+            if not _present(client, debian):
+                if not _present(client, base):
+                    _build_base(client, base, DEBIAN_PACKAGES, recipe, progress, stop)
+                if image.debian:
+                    _build_debian(client, debian, base, image.debian, recipe, progress, stop)
             if needs:
                 progress(f"image: fetching {', '.join(needs)} for the nodes")
-                wheels = _packages(client, base, needs)
-                _build(client, packages, recipe["packages.Dockerfile"], wheels, {"FROM": base}, stop)
+                wheels = _packages(client, debian, needs)
+                _build(client, packages, recipe["packages.Dockerfile"], wheels, {"FROM": debian}, stop)
         progress("image: compiling what is preloaded into programs")
         _build_shims(client, shims, packages, sources, dockerfiles, stop)
     progress("image: adding the system's files")
@@ -172,15 +177,50 @@ def _debootstrap(
             f"`docker load` a {BASES[0]}, or run `apt-get install debootstrap`"
         )
     progress("image: making a Debian base with debootstrap (about 40 s, this once)")
-    repository, _, label = tag.partition(":")
     # A file without a name: nothing is left of it even after a kill -9.
     with tempfile.TemporaryFile() as tar:
         command = ["sh", str(LAYERS / "base.sh"), *debian]
         _run(command, {**os.environ, "PATH": tools}, tar, _Phases(progress), stop)
         progress("image: importing the base")
-        tar.seek(0)
-        with refusals("import the base made with debootstrap"):
-            client.api.import_image(src=tar, repository=repository, tag=label)
+        _import(client, tar, tag, "the base made with debootstrap")
+
+
+def _import(client: DockerClient, tar: IO[bytes], tag: str, what: str) -> None:
+    repository, _, label = tag.partition(":")
+    tar.seek(0)
+    with refusals(f"import {what}"):
+        client.api.import_image(src=tar, repository=repository, tag=label)
+
+
+def _build_debian(
+    client: DockerClient,
+    tag: str,
+    base: str,
+    debian: Sequence[str],
+    recipe: Files,
+    progress: Progress,
+    stop: threading.Event,
+) -> None:
+    """Add Debian packages to the base: in a build, or where that can't reach the mirrors, from this machine."""
+    progress(f"image: installing {', '.join(debian)}")
+    arguments = {"FROM": base, "PACKAGES": " ".join(debian)}
+    try:
+        return _build(client, tag, recipe["debian.Dockerfile"], {}, arguments, stop)
+    except EnvironmentFailure as failure:
+        progress(f"image: {failure}")
+    with tempfile.TemporaryFile() as below, tempfile.TemporaryFile() as above:
+        with refusals(f"export the image {base}"):
+            container = client.containers.create(base, ["true"])
+            try:
+                exported: Any = container.export()  # The stubs say that it gives strings.
+                below.writelines(exported)
+            finally:
+                container.remove()
+        below.seek(0)
+        command = ["sh", str(LAYERS / "extend.sh"), *debian]
+        _run(command, dict(os.environ), above, _Phases(progress), stop, below)
+        _import(client, above, tag, f"the base with {', '.join(debian)}")
+    return None
 
 
 class _Phases:
@@ -190,9 +230,12 @@ class _Phases:
         self._progress = progress
         self._phase = ""
         self.last = ""
+        self.error = ""
 
     def __call__(self, line: str) -> None:
         self.last = line or self.last
+        if line.startswith("E: "):
+            self.error = self.error or line
         match line.split():
             case ["I:", ("Retrieving" | "Extracting" | "Unpacking" | "Configuring") as phase, *_] if (
                 phase != self._phase
@@ -203,12 +246,17 @@ class _Phases:
 
 
 def _run(
-    command: list[str], environment: Mapping[str, str], output: IO[bytes], heard: _Phases, stop: threading.Event
+    command: list[str],
+    environment: Mapping[str, str],
+    output: IO[bytes],
+    heard: _Phases,
+    stop: threading.Event,
+    given: IO[bytes] | int = subprocess.DEVNULL,
 ) -> None:
     with subprocess.Popen(
         command,
         env=environment,
-        stdin=subprocess.DEVNULL,
+        stdin=given,
         stdout=output,
         stderr=subprocess.PIPE,
         text=True,
@@ -221,8 +269,11 @@ def _run(
     if stop.is_set():
         raise EnvironmentFailure("making the base image was interrupted; run `make image` again")
     if process.returncode != 0:
+        said = heard.error or heard.last
+        if "Unable to locate package" in said:
+            raise EnvironmentFailure(f"{said.removeprefix('E: ')} in Debian; correct the system's `image()`")
         raise EnvironmentFailure(
-            f"debootstrap failed ({heard.last}); it must run as root and reach the machine's apt mirror: "
+            f"debootstrap failed ({said}); it must run as root and reach the machine's apt mirror: "
             f"try `sudo make image`, or `docker load` a {BASES[0]}"
         )
 
@@ -298,7 +349,8 @@ def main(say: Callable[[str], None] = print) -> int:
     """`python -m splitbrain.harness.hosts.image`: build every system's image, with progress. 0, or 3 if it can't be."""
     try:
         for name in names(SYSTEMS):
-            say(f"image: {ensure_image(connect(), system(name).image(), say)} is ready, for {name}")
+            with contextlib.suppress(UnknownName):  # Its client is not installed here, so nobody can run it.
+                say(f"image: {ensure_image(connect(), system(name).image(), say)} is ready, for {name}")
     except EnvironmentFailure as failure:
         say(f"splitbrain: {failure}")
         return 3

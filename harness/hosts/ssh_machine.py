@@ -15,7 +15,7 @@ import io
 import shlex
 import signal
 import tarfile
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from splitbrain.harness.environment import (
     ClockSetting,
@@ -68,7 +68,9 @@ _START = (
 state >/dev/null && { echo "it runs already"; exit 3; }
 command -v "$COMMAND" >/dev/null || { echo "there is no $COMMAND; install the program there"; exit 3; }
 mkdir -p "$(dirname "$LOG")"
-(umask 077 && tar -xf - -C / --no-same-owner) || { echo "its files can't be written"; exit 3; }
+(umask "$MASK" && tar -xf - -C / --no-same-owner) || { echo "its files can't be written"; exit 3; }
+[ -z "$DATA" ] || mkdir -p "$DATA" || { echo "its folder $DATA can't be made"; exit 3; }
+own || exit 3
 cd /
 """
     + f"process={PROCESS} ended={ENDED} tries=0"
@@ -119,16 +121,17 @@ class SshMachine:
         self.preload = Preload(connection)
         self._before = before
         self._data: str | None = None
+        self._logs: tuple[str, ...] = ()
 
     async def start(self, program: Program) -> None:
         """Start the program, appending to its log. Raises EnvironmentFailure with the end of that log."""
         if self._before is not None:
             await self._before(program)
-        self._data = program.data
+        self._data, self._logs = program.data, program.logs
         log = f"{LOGS}/{program.name}.log"
         prepared = await self.preload.prepare(program)
         words = f"LOG={shlex.quote(log)} COMMAND={shlex.quote(program.command[0])}"
-        command = f"{words}; set -- {shlex.join(program.command)}\n{prepared}{_START}"
+        command = f"{words}; set -- {shlex.join(program.command)}\n{prepared}{_owned(program)}{_START}"
         output = await self.connection.run(command, stdin=_archive(program.files))
         if output.status != 0:
             raise EnvironmentFailure(f"{program.name} did not start on {self.name}: {output.excerpt}")
@@ -221,6 +224,15 @@ class SshMachine:
             self.ended = exit_named(found.text.strip())
         return found.status == 0
 
+    async def run(self, command: Sequence[str], *, user: str | None = None, timeout_s: float = 30.0) -> str:
+        """Run another command there. Raises EnvironmentFailure with what it said if it fails."""
+        argv = shlex.join(command)
+        output = await self.connection.run(f'set -- {argv}\n{_as(user)}exec "$@"', timeout_s=timeout_s)
+        if output.status != 0:
+            said = output.excerpt or "it said nothing"
+            raise EnvironmentFailure(f"{self.name}: {argv:.80} ended with exit status {output.status}: {said}")
+        return output.text
+
     async def logs(self) -> Mapping[str, bytes]:
         """The end of every log file (at most 16 MiB each), by name.
 
@@ -231,9 +243,12 @@ class SshMachine:
         names = listed.text.splitlines() if listed.status == 0 else []
         logs: dict[str, bytes] = {}
         for name in [name for name in names if plain(name)][:LOGS_LIMIT]:
-            logs[name] = await self._log(name)
+            logs[name] = await self._log(f"{LOGS}/{name}")
             if sum(map(len, logs.values())) > NODE_LIMIT_BYTES:
                 raise EnvironmentFailure(f"the logs of {self.name} are larger than {NODE_LIMIT_BYTES >> 20} MiB")
+        for path in self._logs:
+            # A program that never came so far has not written there.
+            logs[path.rpartition("/")[2]] = await self._log(path)
         return logs | {name: b"" for name in names if name not in logs}
 
     async def tail(self, lines: int = TAIL_LINES) -> str:
@@ -243,9 +258,9 @@ class SshMachine:
     def close(self) -> None:
         self.connection.close()
 
-    async def _log(self, name: str) -> bytes:
-        path = shlex.quote(f"{LOGS}/{name}")
-        return (await self.connection.check(f"tail -c {LOG_LIMIT_BYTES} {path}")).data
+    async def _log(self, path: str) -> bytes:
+        quoted = shlex.quote(path)
+        return (await self.connection.check(f"[ ! -f {quoted} ] || tail -c {LOG_LIMIT_BYTES} {quoted}")).data
 
     async def _signal(self, name: str, wanted: str, otherwise: str) -> None:
         # `wanted` decides what it means that no process was there: a kill has nothing left to do, a pause failed.
@@ -287,6 +302,27 @@ def exit_named(status: str) -> str:
     number = int(status) - 128
     after = f", as after {signal.Signals(number).name}" if number in signal.valid_signals() else ""
     return f"exit status {int(status)}{after}"
+
+
+def _owned(program: Program) -> str:
+    """Shell lines that say to whom its files belong (`own`), and have "$@" run as that user."""
+    mine = shlex.join([*program.files, *([program.data] if program.data else [])])
+    own = f"chown {shlex.quote(program.user)}: {mine}" if program.user and mine else ":"
+    # Folders on the way to the files have to be open to that user.
+    mask = "022" if program.user else "077"
+    return f"DATA={shlex.quote(program.data or '')} MASK={mask}\nown() {{ {own}; }}\n{_as(program.user)}"
+
+
+def _as(user: str | None) -> str:
+    """A shell line that has "$@" run as this user."""
+    if user is None:
+        return ""
+    quoted = shlex.quote(user)
+    return (
+        f"id -u {quoted} >/dev/null || exit 3\n"
+        f'set -- setpriv --reuid={quoted} --regid="$(id -g {quoted})" --init-groups '
+        f'env HOME="$(getent passwd {quoted} | cut -d: -f6)" "$@"\n'
+    )
 
 
 def _archive(files: Mapping[str, bytes]) -> bytes:

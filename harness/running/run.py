@@ -40,6 +40,7 @@ from splitbrain.harness.running.outer_loop import set_aside
 from splitbrain.harness.running.preparation import described, prepared_for
 from splitbrain.harness.running.recovery import PROBES, unrecovered
 from splitbrain.harness.running.results import Result, ResultsError, RunFolder, conclude, read_history
+from splitbrain.harness.running.starting import start_all
 from splitbrain.harness.simulation import run_simulated
 from splitbrain.harness.system import USER
 from splitbrain.harness.terminal import Progress
@@ -201,7 +202,7 @@ class _Run:
 
     async def _run_workload(self, environment: Environment) -> None:
         prepared, experiment = self._prepared, self._experiment
-        await _all(prepared.system.start(environment, environment.machines[node]) for node in experiment.names)
+        await start_all(prepared.system, environment, experiment.names)
         # The machines were not seen before, nor the programs.
         if missing := prepared.faults.requires - environment.abilities:
             raise EnvironmentFailure(
@@ -390,10 +391,3 @@ def _lateness(statistics: Statistics | None) -> tuple[str, ...]:
         f"{statistics.late:,} of {statistics.operations:,} operations started late, by up to"
         f" {statistics.latest_ns / 1e9:.2f} s, for want of a free client; their latency counts from when they were due",
     )
-
-
-async def _all(coroutines: Any) -> None:
-    """Await all, at the same time; the first failure is raised once all have ended."""
-    for outcome in await asyncio.gather(*coroutines, return_exceptions=True):
-        if isinstance(outcome, BaseException):
-            raise outcome

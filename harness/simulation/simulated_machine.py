@@ -254,6 +254,12 @@ class SimulatedMachine:
     async def running(self) -> bool:
         return self._process is not None
 
+    async def run(self, command: Sequence[str], *, user: str | None = None, timeout_s: float = 30.0) -> str:
+        raise EnvironmentFailure(
+            f"{self.name} is simulated and has no commands, so {' '.join(command):.80} can't be run there; "
+            "run it with --env docker"
+        )
+
     async def logs(self) -> Mapping[str, bytes]:
         return {f"{self._log_name}.log": "".join(self._log).encode()}
 

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from splitbrain.harness.environment import Environment, EnvironmentFailure, Machine
+from splitbrain.harness.running.deaths import log_end
 
 START_PATIENCE_S = 10.0
 
@@ -14,13 +15,24 @@ Ready = Callable[[Environment, str], Awaitable[bool]]
 """A system's own `ready`."""
 
 
-async def until_ready(ready: Ready, environment: Environment, machine: Machine) -> None:
-    """Wait until the node answers. Raises EnvironmentFailure if it does not within `START_PATIENCE_S`."""
-    deadline = asyncio.get_running_loop().time() + START_PATIENCE_S
+async def until_ready(
+    ready: Ready, environment: Environment, machine: Machine, patience_s: float = START_PATIENCE_S
+) -> None:
+    """Wait until the node answers.
+
+    Raises EnvironmentFailure, with the end of its log, if it does not within `patience_s` seconds, or if its program
+    ends by itself before.
+    """
+    deadline = asyncio.get_running_loop().time() + patience_s
     while not await ready(environment, machine.name):
+        if not (await machine.running() or machine.taken_down):
+            how = machine.ended or "it is gone"
+            raise EnvironmentFailure(
+                f"{machine.name} ended before it answered ({how}); {await log_end(environment, machine.name)}"
+            )
         if asyncio.get_running_loop().time() > deadline:
             raise EnvironmentFailure(
-                f"{machine.name} does not answer {START_PATIENCE_S:g} s after its start;"
-                " its log in the run's folder may say why"
+                f"{machine.name} does not answer {patience_s:g} s after its start;"
+                f" {await log_end(environment, machine.name)}"
             )
         await asyncio.sleep(0.05)

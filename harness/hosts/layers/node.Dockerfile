@@ -6,7 +6,9 @@ ARG FROM
 FROM ${FROM}
 ENV PYTHONPATH=/opt/splitbrain:/opt/splitbrain/packages
 COPY root/ /
-RUN mkdir -p -m 700 /root/.ssh /var/lib/splitbrain /var/log/splitbrain \
+# Programs that run as a user of their own pass through to their data.
+RUN mkdir -p -m 700 /root/.ssh /var/log/splitbrain \
+ && mkdir -p -m 711 /var/lib/splitbrain \
  && mkdir -p -m 755 /run/sshd /opt/splitbrain \
  && python3 -m compileall -q /opt/splitbrain -x /opt/splitbrain/packages
 CMD ["/usr/sbin/sshd", "-D", "-e"]

@@ -258,7 +258,7 @@ def test_one_broken_package_does_not_break_the_list(tmp_path, source, reason):
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
     done = splitbrain("list", cwd=tmp_path, env=environment)
     assert done.returncode == 0, done.stderr
-    assert f"! workload tattered can't be loaded ({reason}); correct its package" in done.stdout
+    assert f"! workload tattered can't be loaded: {reason}; correct its package" in done.stdout
     assert "registers" in done.stdout and "lost-writes" in done.stdout
     listed = json.loads(splitbrain("list", "--json", cwd=tmp_path, env=environment).stdout)
     assert listed["broken"] == [{"kind": "workload", "name": "tattered", "reason": reason}]
