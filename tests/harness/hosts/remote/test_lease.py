@@ -61,6 +61,8 @@ def test_a_host_whose_lease_is_not_renewed_heals_itself_and_is_lost_to_the_run(
             until(lambda: state(db1) == "S", "its program stays paused")
             assert int(db1.shell(CLOCK)) == 0
             until(lambda: not db1.shell(AGENTS), "its agents stay")
+            runner.run(machine.pause())
+            until(lambda: state(db1) == "S", "what comes late is not healed")
             environment._leases = Leases(environment.run, environment._logins)  # It comes back.
             assert "db1 is lost: it healed itself" in runner.run(environment.lost())
             assert "db1 is lost: it healed itself" in runner.run(environment.watch())
