@@ -325,8 +325,9 @@ def _experiment(workload: str | Workload, arguments: dict[str, Any]) -> Experime
     for name in ("faults", "fail_if"):
         if isinstance(arguments.get(name), str):
             arguments[name] = tuple(each.strip() for each in arguments[name].split(",") if each.strip())
-    if arguments.get("hosts") and "nodes" not in arguments:
-        arguments["nodes"] = usual_nodes(str(arguments["hosts"]))
+    if arguments.get("hosts"):
+        arguments["hosts"] = str(arguments["hosts"])  # A path is one too.
+        arguments.setdefault("nodes", usual_nodes(arguments["hosts"]))
     try:
         for name, group, thing in (
             ("workload", WORKLOADS, workload),

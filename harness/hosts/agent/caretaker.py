@@ -33,6 +33,8 @@ FOLDER = Path("/var/lib/splitbrain-run")
 MARKER, LEASE, HEALED, KEPT = FOLDER / "marker.json", FOLDER / "lease", FOLDER / "healed", FOLDER / "kept"
 NOTES, WATCHDOG = FOLDER / "notes.json", FOLDER / "watchdog"
 LOOK_S = 0.5
+AGAIN_S = 10.0
+"""From one healing to the next."""
 GONE_S = 5.0
 """How long processes may take to go after a SIGKILL."""
 WAIT = ("-w", "5")
@@ -280,26 +282,35 @@ def start_watchdog(marker: "dict[str, Any]", folder: Path) -> None:
 
 
 def watch(marker: "dict[str, Any]", new: Path) -> None:
-    """Until the run is over, or its lease has run out: then heal. new: the marker's folder until it is in its place."""
+    """Until the run is over: heal once its lease has run out, and again from time to time.
+
+    new: the marker's folder until it is in its place.
+    """
     until = time.monotonic() + 2 * GONE_S
     while new.exists():
         time.sleep(0.01)
         if time.monotonic() > until:  # Whoever was taking the host has ended amid that.
             shutil.rmtree(new, ignore_errors=True)
     renewed, ends = "", time.monotonic() + marker["lease_s"]
-    while time.monotonic() < ends:
+    while ours(marker) and time.monotonic() < ends:
         time.sleep(LOOK_S)
-        try:
-            if json.loads(MARKER.read_text())["run"] != marker["run"]:
-                return
-            found = LEASE.read_text()
-        except (FileNotFoundError, ValueError):
-            return
-        if found != renewed:
-            renewed, ends = found, time.monotonic() + marker["lease_s"]
-    # First this: a harness that comes back must not take the healed host for one that it holds.
-    HEALED.touch()
-    heal(marker)
+        with contextlib.suppress(FileNotFoundError):
+            if (found := LEASE.read_text()) != renewed:
+                renewed, ends = found, time.monotonic() + marker["lease_s"]
+    while ours(marker):
+        # First this: a harness that comes back must not take the healed host for one that it holds.
+        HEALED.touch()
+        heal(marker)
+        # It may come back, do one thing more before it learns that the host is lost, and be gone for good.
+        time.sleep(min(marker["lease_s"], AGAIN_S))
+
+
+def ours(marker: "dict[str, Any]") -> bool:
+    """Whether the host is still this run's."""
+    try:
+        return bool(json.loads(MARKER.read_text())["run"] == marker["run"])
+    except (FileNotFoundError, ValueError):
+        return False
 
 
 def end_watchdog() -> None:

@@ -15,6 +15,7 @@ from collections.abc import Coroutine, Mapping
 from typing import Any
 
 from splitbrain.harness.environment import EnvironmentFailure
+from splitbrain.harness.hosts.agent.caretaker import FOLDER
 from splitbrain.harness.hosts.remote.stay import LEASE_S
 from splitbrain.harness.hosts.ssh import Login, SshConnection
 
@@ -22,7 +23,6 @@ RENEWAL_S = LEASE_S / 6
 SILENCE_S = LEASE_S / 2
 """A host that has not answered for so long is lost."""
 ANSWER_S = 10.0
-FOLDER = "/var/lib/splitbrain-run"
 _LOST = {
     "gone": "what the run had there was removed; see who ran `splitbrain clean`",
     "healed": f"it healed itself, as its lease of {LEASE_S:g} s was not renewed; see what kept this machine from that",
@@ -73,13 +73,12 @@ class Leases:
         try:
             self._loop.run_forever()
         finally:
-            left = asyncio.all_tasks(self._loop)
+            left = {renewing, *asyncio.all_tasks(self._loop)}
             for task in left:
                 task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 self._loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
             self._loop.close()
-            del renewing
 
     async def _renew_for_ever(self) -> None:
         while True:

@@ -112,7 +112,7 @@ class Stay:
 
     async def note(self, program: Program) -> None:
         """Note what this program will write. Raises EnvironmentFailure where that can't be undone."""
-        asked = {"data": program.data, "files": sorted(program.files)}
+        asked = {"data": program.data, "files": sorted({*program.files, *program.logs})}
         why = (await self._ask("note", asked, Refusal)).refused
         if why:
             raise EnvironmentFailure(
