@@ -37,7 +37,8 @@ def main() -> None:
     if os.environ.get(COMPLETE):
         _complete()
     if sys.argv[1:2] and sys.argv[1] in GUARDED:
-        guard.enter()
+        # Of a campaign the first interrupt ends only what would come next.
+        guard.enter(interrupts=2 if sys.argv[1] in ("campaign", "mutants") else 1)
     from splitbrain.harness.terminal import OutputLost, keep_output, warn
 
     keep_output()

@@ -132,6 +132,18 @@ def remove_leftovers(progress: Progress = lambda line: None, *, client: DockerCl
     return removed
 
 
+def remove_own(progress: Progress) -> None:
+    """Remove what this process has made, or the one in whose place it is. Raises EnvironmentFailure."""
+    client, owner = connect(), Owner.this()
+    failed: list[str] = []
+    for left in find(client):
+        if left.owner == owner:
+            progress(f"removing what run {left.run} has left: {left.counts}")
+            failed += remove(client, left.run)[1]
+    if failed:
+        raise EnvironmentFailure(f"not removed: {'; '.join(failed)}; see `docker ps -a`, then `splitbrain clean` again")
+
+
 def _leftover(run: str, things: list[tuple[str, str]]) -> Leftover:
     kinds = [kind for kind, _ in things]
     counts = {kind: kinds.count(kind) for kind in dict.fromkeys(kinds)}

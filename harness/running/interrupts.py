@@ -2,7 +2,8 @@
 
 1. What a signal's handler raises in a run is kept, and the run's task is cancelled at the next turn of its loop. Raised
    between any two lines it could lose a wake-up, and the run would wait for ever, or a client could swallow it.
-2. Code that blocks the loop for longer than `PATIENCE_S` gets the exception raised in place, repeatedly.
+2. Code that blocks the loop for longer than `PATIENCE_S` gets the exception raised in place, then again every
+   `NEXT_PATIENCE_S`.
 3. SIGINT and SIGTERM become a KeyboardInterrupt; only the first of them counts. Handlers of other signals, such as a
    test's time limit, are called unchanged.
 4. A deadline ends a run in the same way.
@@ -29,8 +30,8 @@ from splitbrain.harness.running.results import Result
 
 T = TypeVar("T")
 
-PATIENCE_S = 2.0
-"""A turn of the loop takes milliseconds."""
+PATIENCE_S, NEXT_PATIENCE_S = 2.0, 1.0
+"""A turn of the loop takes milliseconds. The next client may block it as the one before did."""
 ESCAPES_LIMIT = 1000
 """Most exceptions out of one loop: a cancelled task needs a few turns to end."""
 _OURS = (signal.SIGINT, signal.SIGTERM)
@@ -118,8 +119,9 @@ class Interrupts:
         self._task: asyncio.Task[Any] | None = None
         self._held = False
         self._turned = False
-        self._in_place = False
+        self._in_place = self._raised = False
         self._deadline: tuple[float, BaseException] | None = None
+        self._more: Callable[[], float] = lambda: 0.0
         self._before: dict[int, Any] = {}
         self._main = threading.current_thread() is threading.main_thread()
         self._thread = threading.Thread(target=self._watch, name="interrupts", daemon=True)
@@ -179,9 +181,17 @@ class Interrupts:
         """From now on cancel and raise nothing: what the run has left to do is short, or has to be done."""
         self._held = True
 
-    def limit(self, seconds: float, overdue: BaseException) -> None:
-        """End the run with `overdue` after so many seconds of real time."""
-        self._deadline = (time.monotonic() + seconds, overdue)
+    def limit(self, seconds: float, overdue: BaseException, more: Callable[[], float] = lambda: 0.0) -> None:
+        """End the run with `overdue` after so many seconds of real time.
+
+        more: asked by then, on another thread, how many seconds more are granted.
+        """
+        self._deadline, self._more = (time.monotonic() + seconds, overdue), more
+        self._wake_watcher()
+
+    def no_limit(self) -> None:
+        """Forget the limit that was set."""
+        self._deadline = None
         self._wake_watcher()
 
     def end(self, problem: BaseException) -> None:
@@ -198,12 +208,12 @@ class Interrupts:
             self.problem.result = result
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
-        if self._signalled is None:
-            self._kept(RunInterrupted())
-        elif self._in_place:
+        if self._in_place:  # Our own: a run that its deadline ends was not interrupted.
             self._in_place = False
             if self.problem is not None and not self._held and not self._turned:
                 raise self.problem
+        elif self._signalled is None:
+            self._kept(RunInterrupted())
 
     def _keeping(self, handler: Callable[[int, FrameType | None], Any]) -> Callable[[int, FrameType | None], None]:
         def handle(number: int, frame: FrameType | None) -> None:
@@ -244,20 +254,29 @@ class Interrupts:
             elif self._held:
                 continue
             elif self.problem is None:
-                assert self._deadline is not None
-                self.end(self._deadline[1])
+                self._grant(self._deadline)
             elif self._turned:
                 self._call_loop()  # It was cancelled and goes on: some code swallowed the cancellation.
             elif self._main:
-                self._in_place = True
+                self._in_place = self._raised = True
                 signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+    def _grant(self, due: tuple[float, BaseException] | None) -> None:
+        """The time is up: grant more, or end the run."""
+        if due is None:  # It was lifted meanwhile.
+            return
+        if (more_s := self._more()) > 0:
+            self._deadline = (time.monotonic() + more_s, due[1])
+        else:
+            self.end(due[1])
 
     def _patience_s(self) -> float | None:
         if self._held:
             return None
         if self.problem is not None:
-            return PATIENCE_S
-        return None if self._deadline is None else max(0.0, self._deadline[0] - time.monotonic())
+            return NEXT_PATIENCE_S if self._raised else PATIENCE_S
+        due = self._deadline
+        return None if due is None else max(0.0, due[0] - time.monotonic())
 
 
 @contextlib.contextmanager

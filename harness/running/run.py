@@ -7,7 +7,7 @@
 3. Ctrl-C and SIGTERM end the run where it is, clean up, and leave the history to be checked. So does whatever another
    signal's handler raises, and `run` raises it at its end.
 4. Whatever a client, system, workload or checker raises, SystemExit too, becomes a crash in the history or ends the run
-   as `broken`. A run that goes on for `MARGIN_S` longer than its load is `broken` too.
+   as `broken`. A run that goes on for too long is `broken` too (`deadlines`).
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from typing import Any
 from splitbrain.checkers import History, Verdict, check_all
 from splitbrain.checkers.histories.event import Event
 from splitbrain.checkers.histories.faults import LOST
+from splitbrain.harness.doors import guard
 from splitbrain.harness.environment import Environment, EnvironmentFailure, EnvironmentLost
 from splitbrain.harness.generators import Test, nemesis
 from splitbrain.harness.interpreting.interpreter import Interpreter, Statistics
@@ -30,6 +31,7 @@ from splitbrain.harness.nemesis import AT_ONCE
 from splitbrain.harness.replays.schedule_file import encode
 from splitbrain.harness.report import ReportError
 from splitbrain.harness.report import write as write_report
+from splitbrain.harness.running.deadlines import HarnessError, Overdue, ended, limit, prepare, started
 from splitbrain.harness.running.deaths import deaths, log_end
 from splitbrain.harness.running.experiment import Experiment, Prepared, UsageProblem, checks, replaying
 from splitbrain.harness.running.final_phase import with_final_stage
@@ -48,8 +50,6 @@ from splitbrain.harness.workload import Client
 RECOVERY_S = 30.0
 """How long the system may take to serve again once everything is healed."""
 OPERATION_TIMEOUT_S = 5.0
-MARGIN_S = 240.0
-"""Besides the load: to start, heal and recover (each within a minute, or it failed), converge (30 s) and read."""
 LOGS_S = 60.0
 """How long the nodes may take to send their logs; after an interrupt, users wait for a few seconds at most."""
 LOGS_INTERRUPTED_S = 3.0
@@ -73,22 +73,25 @@ def run(
         raise UsageProblem("a client, system or workload can't start a run of its own within a run; start it elsewhere")
     with Interrupts() as interrupts, set_aside():
         interrupts.check()
-        prepared = prepared_for(experiment)
-        description = described(prepared)
+        prepare(interrupts)
+        try:
+            prepared = prepared_for(experiment)
+            description = described(prepared)
+        except Overdue as overdue:
+            text = f"{experiment.workload} on {experiment.system} could not be prepared within {overdue}"
+            raise UsageProblem(f"{text}; what their code is asked before a run must return at once") from None
+        ended(interrupts)
         interrupts.check()
         folder = RunFolder.create(out, prepared.title)
         folder.write_run(description if experiment.is_drawn else {**description, "command": replaying(folder.path)})
         folder.write_schedule(encode(prepared.faults.strikes, experiment.operations))
         interrupts.check()
-        return _Run(prepared, folder, progress or Progress(quiet=True), interrupts, report).go()
-
-
-class HarnessError(Exception):
-    """The harness itself failed, or a user's code in it."""
-
-
-class Overdue(HarnessError):
-    """The run should have ended long ago."""
+        guard.recording(str(folder.path), holding=not prepared.kind.simulated)
+        try:
+            return _Run(prepared, folder, progress or Progress(quiet=True), interrupts, report).go()
+        finally:
+            ended(interrupts)
+            guard.recording("", holding=False)
 
 
 class _Run:
@@ -161,9 +164,8 @@ class _Run:
             problem = ended_by
         match problem:
             case Overdue():
-                limit_s = self._experiment.time_limit_s + MARGIN_S
                 return Overdue(
-                    f"the run was not over after {limit_s:g} s, and was ended in stage {self._stage!r}; "
+                    f"the run was not over after {problem}, and was ended in stage {self._stage!r}; "
                     "a client, or the system's start or ready, never returns, or there is too much to read"
                 )
             case EnvironmentFailure() | HarnessError() | ResultsError():
@@ -188,7 +190,7 @@ class _Run:
     async def _perform(self, environment: Environment) -> None:
         """From nothing to the last final read; the history is in the folder."""
         await environment.open(self._progress)
-        self._limit()
+        limit(self._interrupts, self._experiment.time_limit_s, simulated=self._prepared.kind.simulated)
         watching = asyncio.create_task(self._watch(environment))
         try:
             await self._run_workload(environment)
@@ -201,7 +203,7 @@ class _Run:
 
     async def _run_workload(self, environment: Environment) -> None:
         prepared, experiment = self._prepared, self._experiment
-        await _all(prepared.system.start(environment, environment.machines[node]) for node in experiment.names)
+        await started(prepared.system, environment, experiment.names)
         # The machines were not seen before, nor the programs.
         if missing := prepared.faults.requires - environment.abilities:
             raise EnvironmentFailure(
@@ -243,13 +245,6 @@ class _Run:
                 await interpreter.close()
             finally:
                 writer.close()
-
-    def _limit(self) -> None:
-        limit_s = self._experiment.time_limit_s + MARGIN_S
-        if self._prepared.kind.simulated:
-            asyncio.get_running_loop().call_later(limit_s, self._interrupts.end, Overdue())
-        else:
-            self._interrupts.limit(limit_s, Overdue())
 
     async def _load_and_heal(self, interpreter: Interpreter, environment: Environment) -> None:
         prepared = self._prepared
@@ -377,6 +372,7 @@ class _Run:
         return notes
 
     async def _close(self, environment: Environment) -> None:
+        guard.cleaning()
         try:
             await environment.close()
         except Exception as problem:
@@ -390,10 +386,3 @@ def _lateness(statistics: Statistics | None) -> tuple[str, ...]:
         f"{statistics.late:,} of {statistics.operations:,} operations started late, by up to"
         f" {statistics.latest_ns / 1e9:.2f} s, for want of a free client; their latency counts from when they were due",
     )
-
-
-async def _all(coroutines: Any) -> None:
-    """Await all, at the same time; the first failure is raised once all have ended."""
-    for outcome in await asyncio.gather(*coroutines, return_exceptions=True):
-        if isinstance(outcome, BaseException):
-            raise outcome

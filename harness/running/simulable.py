@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, NoReturn, cast
 
 from splitbrain.harness.environment import Environment, Machine, Program
+from splitbrain.harness.running.interrupts import interrupting
 from splitbrain.harness.system import System
 
 
@@ -55,6 +56,8 @@ def unsimulated_program(system: System, nodes: Sequence[str]) -> str:
             coroutine.close()
     except _Given as given:
         return "" if given.program.simulate is not None else given.program.name
-    except BaseException:
-        pass  # The run shows it, with its place.
+    except BaseException as problem:
+        if interrupting(problem):
+            raise
+        # Else the run shows it, with its place.
     return ""

@@ -16,11 +16,15 @@ Ready = Callable[[Environment, str], Awaitable[bool]]
 
 async def until_ready(ready: Ready, environment: Environment, machine: Machine) -> None:
     """Wait until the node answers. Raises EnvironmentFailure if it does not within `START_PATIENCE_S`."""
-    deadline = asyncio.get_running_loop().time() + START_PATIENCE_S
-    while not await ready(environment, machine.name):
-        if asyncio.get_running_loop().time() > deadline:
-            raise EnvironmentFailure(
-                f"{machine.name} does not answer {START_PATIENCE_S:g} s after its start;"
-                " its log in the run's folder may say why"
-            )
-        await asyncio.sleep(0.05)
+    try:
+        # A `ready` that never returns is bounded as well.
+        async with asyncio.timeout(START_PATIENCE_S) as limit:
+            while not await ready(environment, machine.name):
+                await asyncio.sleep(0.05)
+    except TimeoutError:
+        if not limit.expired():
+            raise
+        raise EnvironmentFailure(
+            f"{machine.name} does not answer {START_PATIENCE_S:g} s after its start;"
+            " its log in the run's folder may say why"
+        ) from None
