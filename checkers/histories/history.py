@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import chain, repeat
 from typing import Any, Literal, overload
@@ -25,7 +25,10 @@ from splitbrain.checkers.histories.builder import HistoryBuilder
 from splitbrain.checkers.histories.columns import FOREVER, NEMESIS_PROCESS, TYPES, Columns
 from splitbrain.checkers.histories.event import NEMESIS, Event, HistoryError
 from splitbrain.checkers.histories.nesting import SHORT, TOO_DEEP, too_deep
+from splitbrain.checkers.histories.repeated_keys import may_repeat, repeated, told
 
+_BATCH = 1024
+_lines_of = msgspec.json.Encoder().encode_lines
 _ENDED = "Input data was truncated"  # In the words of the decoder.
 
 
@@ -139,7 +142,10 @@ class History:
         builder = HistoryBuilder(numbered=True)
         failure: HistoryError | None = None
         cut_at = 0
+        batch = _Batch()
         for number, line in enumerate(lines, 1):
+            if len(batch.events) == _BATCH and failure is None:
+                failure, batch = batch.into(builder), _Batch()
             if failure is not None:
                 cut_at = 0
                 break
@@ -149,10 +155,13 @@ class History:
             if len(line) > SHORT and too_deep(_as_bytes(line)):
                 raise HistoryError(number, TOO_DEEP)
             try:
-                builder.add(number, decode(line))
+                batch.add(number, line, decode(line))
             except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as problem:
                 failure = HistoryError(number, _plainly(problem, line))
                 cut_at = number if _cut_off(problem, line) else 0
+        earlier = batch.into(builder)
+        if earlier is not None:
+            failure, cut_at = earlier, 0
         history = cls.of(builder, cut_at=cut_at)
         if failure is not None and not cut_at:
             raise failure
@@ -193,6 +202,33 @@ class History:
         if isinstance(self.events, _Events):
             return (self.events[at] for at in (self.columns.process == NEMESIS_PROCESS).nonzero()[0].tolist())
         return (event for event in self.events if event.process == NEMESIS)
+
+
+@dataclass
+class _Batch:
+    """Lines that were read, and the event of each, which are not in the builder yet."""
+
+    numbers: list[int] = field(default_factory=list)
+    lines: list[bytes | str] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+
+    def add(self, number: int, line: bytes | str, event: Event) -> None:
+        self.numbers.append(number)
+        self.lines.append(line)
+        self.events.append(event)
+
+    def into(self, builder: HistoryBuilder) -> HistoryError | None:
+        """Move the events there, up to the first line that has a key twice. Returns what is wrong with that line."""
+        text, kept, failure = b"".join(map(_as_bytes, self.lines)), _lines_of(self.events), None
+        if text != kept and may_repeat(text, kept):
+            for at, line in enumerate(self.lines):
+                if (name := repeated(_as_bytes(line))) is not None:
+                    failure = HistoryError(self.numbers[at], told(name))
+                    del self.numbers[at:], self.events[at:]
+                    break
+        for number, event in zip(self.numbers, self.events, strict=True):
+            builder.add(number, event)
+        return failure
 
 
 def _cut_off(problem: Exception, line: bytes | str) -> bool:

@@ -36,6 +36,7 @@ from splitbrain.checkers.histories.nesting import DEEPEST, too_deep
 from splitbrain.checkers.histories.notation.edn import EdnError, Reader, write
 from splitbrain.checkers.histories.notation.edn_fast import Translator
 from splitbrain.checkers.histories.notation.edn_scalars import keyword, scalar
+from splitbrain.checkers.histories.repeated_keys import may_repeat, repeated
 
 TRANSACTION = "txn"
 _BATCH = 256  # Lines: few enough that what they decode to dies young, many enough to share the cost of a call.
@@ -109,7 +110,9 @@ class EdnOperations:
             found = self._decode(text)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return None
-        if len(found) != len(lines):
+        if len(found) != len(lines) or (
+            may_repeat(text, msgspec.json.encode(found), b'"index":') and repeated(text) is not None
+        ):
             return None
         self._reader.skip(len(lines))
         return found

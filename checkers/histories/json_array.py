@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 from splitbrain.checkers.histories.event import HistoryError
 from splitbrain.checkers.histories.jepsen import Record, record_of
 from splitbrain.checkers.histories.nesting import TOO_DEEP, too_deep
+from splitbrain.checkers.histories.repeated_keys import told
 
 _blank = re.compile(r"[ \t\r\n]*")
 
@@ -40,7 +41,7 @@ class JsonOperations:
             if problem.reason != "unexpected end of data":
                 raise HistoryError(line, f"not UTF-8 from byte {problem.start + 1} of the file on") from None
             text = data[: problem.start].decode()
-        decode = json.JSONDecoder(parse_constant=_no_constant).raw_decode
+        decode = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_no_constant).raw_decode
         at = _after_blank(text, _after_blank(text, 0) + 1)
         line, counted = 1, 0
         if text[at : at + 1] == "]":
@@ -101,9 +102,23 @@ _BEGINNINGS = {word[:size] for word in ("true", "false", "null") for size in ran
 def _explained(problem: Exception) -> str:
     if isinstance(problem, RecursionError):
         return TOO_DEEP
+    if isinstance(problem, _Repeated):
+        return str(problem)
     if isinstance(problem, json.JSONDecodeError):
         return f"not JSON: {problem.msg}, at column {problem.colno} of line {problem.lineno}"
     return f"not JSON: {problem}"
+
+
+class _Repeated(ValueError):
+    """A key is given twice."""
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise _Repeated(told(next(name for name in names if names.count(name) > 1)))
+    return made
 
 
 def _no_constant(name: str) -> NoReturn:

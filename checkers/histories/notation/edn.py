@@ -2,8 +2,8 @@
 
 1. nil, true, false, integers and strings become what they look like. A keyword or symbol becomes a plain string,
    without its colon. A character becomes a string of length one.
-2. Lists, vectors and sets become lists, in the order written. Maps become dicts; the last entry of a repeated key
-   counts. Keys are strings and integers. Any other key is its EDN text, so that JSON can hold it.
+2. Lists, vectors and sets become lists, in the order written. Maps become dicts; a key that comes twice is refused, as
+   Clojure does. Keys are strings and integers. Any other key is its EDN text, so that JSON can hold it.
 3. A decimal (`1.5M`) becomes a float. A ratio (`22/7`) stays text, because no JSON number is exact.
 4. A tag is dropped and its value kept (`#inst "2015"`, `#jepsen.history.Op{...}`). `#_` discards what follows.
 5. Hexadecimal integers are read too: Clojure prints them for objects. Any other Clojure syntax that is not EDN is
@@ -21,6 +21,7 @@ from itertools import islice
 from typing import Any
 
 from splitbrain.checkers.histories.notation.edn_scalars import SYMBOLIC, NotEdn, atom, keyword, scalar, shown, string
+from splitbrain.checkers.histories.repeated_keys import told
 
 _ATOM = r"""[^ \t\r\n\f\v,;"()\[\]{}\\]*+"""
 _tokens = re.compile(
@@ -315,7 +316,10 @@ def _collected(frame: _Frame) -> Any:
     keys = items[::2]
     if not all(type(key) is str or type(key) is int for key in keys):
         keys = [key if type(key) in (str, int) else write(key) for key in keys]
-    return dict(zip(keys, items[1::2], strict=True))
+    made = dict(zip(keys, items[1::2], strict=True))
+    if len(made) < len(keys):
+        raise NotEdn(told(str(next(key for key in keys if keys.count(key) > 1))))
+    return made
 
 
 def _is_atom(token: str) -> bool:

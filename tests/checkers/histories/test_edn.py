@@ -47,7 +47,6 @@ from tests.checkers.histories.written import VALUES
         ('{:a 1, "b" 2, 3 4}', {"a": 1, "b": 2, 3: 4}),
         ("{nil 1, true 2, 1.5 3, [:a 1] 4}", {"nil": 1, "true": 2, "1.5": 3, '["a" 1]': 4}),
         ("{1 :one, true :yes}", {1: "one", "true": "yes"}),
-        ("{:a 1 :a 2}", {"a": 2}),
         ("#:foo{:a 1, :b/c 2, :_/d :a}", {"foo/a": 1, "b/c": 2, "d": "a"}),
         ("[:a #:foo{:a :a}]", ["a", {"foo/a": "a"}]),
         ('#inst "2015-01-01"', "2015-01-01"),
