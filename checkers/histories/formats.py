@@ -12,7 +12,7 @@ from __future__ import annotations
 import codecs
 import re
 from collections.abc import Iterable, Iterator
-from itertools import chain
+from itertools import chain, repeat
 from typing import Any
 
 from splitbrain.checkers.histories.builder import HistoryBuilder
@@ -39,13 +39,12 @@ def read(lines: Iterable[bytes] | Iterable[str], *, independent: bool = False) -
     what are no lines, such as a path.
     """
     source = _as_bytes(lines)
-    blank: list[bytes] = []
-    for line in source:
+    for blank, line in enumerate(source):
         begun = line.removeprefix(codecs.BOM_UTF8) if not blank else line
         if begun.strip():
             beginning, taken = _beginning(begun, source)
-            return _read(beginning, len(blank) + 1, chain(blank, taken, source), independent)
-        blank.append(begun)
+            # Blank lines are not kept: a file may be nothing else, and large.
+            return _read(beginning, blank + 1, chain(repeat(b"\n", blank), taken, source), independent)
     return History([])
 
 

@@ -91,6 +91,8 @@ def _failed(problem: BaseException) -> str:
     from splitbrain.checkers.error_origin import origin
     from splitbrain.harness.running.interrupts import named
 
+    if isinstance(problem, MemoryError):
+        return "memory is short; give less to do at once, or more memory"
     where = origin(problem)
     if where:
         return f"{where} raised {named(problem)}; correct it there"

@@ -12,7 +12,7 @@ import click
 from splitbrain.harness.doors import words
 from splitbrain.harness.running.environments import ENVIRONMENTS
 from splitbrain.harness.running.experiment import Experiment, UsageProblem, settings
-from splitbrain.harness.running.results import EXIT_CODES, read_history
+from splitbrain.harness.running.results import EXIT_CODES, LARGEST_MB, read_history
 from splitbrain.harness.systems import DEFAULT as DEFAULT_SYSTEM
 from splitbrain.harness.terminal import Progress, say, warn
 
@@ -149,6 +149,13 @@ def run(
 @click.option("--timeout", type=click.FloatRange(0, min_open=True), help="Seconds for checking, witness included.")
 @click.option("--memory", type=click.FloatRange(0, min_open=True), help="Megabytes that checking may take.")
 @click.option("--jobs", default=1, show_default=True, type=words.Whole(1, 256), help="Processes to check with.")
+@click.option(
+    "--largest",
+    default=LARGEST_MB,
+    show_default=True,
+    type=click.FloatRange(0, min_open=True),
+    help="Megabytes that a compressed history may have unpacked; a line of any, a sixteenth of it.",
+)
 @click.option("--independent", is_flag=True, help="Values are [key value], as jepsen.independent has them.")
 @click.option("--option", "options", multiple=True, metavar="KEY=JSON", help="For the checker: sla_ms=300, initial=5.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object, for programs.")
@@ -160,6 +167,7 @@ def check(
     timeout: float | None,
     memory: float | None,
     jobs: int,
+    largest: float,
     independent: bool,
     options: tuple[str, ...],
     as_json: bool,
@@ -189,7 +197,7 @@ def check(
     recorded, selection = None, None
     chosen = check.chosen(asked)
     if not asked:
-        recorded = read_history(file, independent=independent)
+        recorded = read_history(file, independent=independent, largest_mb=largest)
         selection = check.told(history, recorded)
         chosen = check.chosen(tuple(selection.checkers))
     with check.workers(jobs) as executor:
@@ -199,7 +207,7 @@ def check(
         by_checker = check.options_for(chosen, values, words)
         if selection is not None:
             by_checker = {name: {**options, **by_checker[name]} for name, options in selection.checkers.items()}
-        recorded = recorded or read_history(file, independent=independent)
+        recorded = recorded or read_history(file, independent=independent, largest_mb=largest)
         gc.freeze()  # Nothing of the history goes before the process does: collections need not look at it.
         for checker in chosen:
             if "logs" in checker.options and "logs" not in given:

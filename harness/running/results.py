@@ -19,7 +19,7 @@ import textwrap
 import threading
 import traceback
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import count
@@ -132,6 +132,8 @@ class Result:
         return json.dumps({**self.as_dict(), "folder": str(self.folder), "replay": self.command})
 
 
+_DEFLATED_MOST = 1032
+"""Bytes that one byte of gzip's can unpack to."""
 _GZIP = b"\x1f"  # The first of gzip's two magic bytes. No text has it, and a pipe may give one byte at first.
 WIDTH = 110
 """Characters in a line of a witness."""
@@ -194,17 +196,25 @@ class RunFolder:
         return f"see {path}"
 
 
-def read_history(path: Path, *, independent: bool = False) -> History:
+LARGEST_MB = 1024.0
+"""Seven million operations."""
+
+
+def read_history(path: Path, *, independent: bool = False, largest_mb: float = LARGEST_MB) -> History:
     """The history in a file, in any format of `checkers.histories.formats`, compressed with gzip or not. `-` is
     standard input.
 
-    independent: values are [key value]. Raises ResultsError naming the file and the line that is wrong.
+    independent: values are [key value]. largest_mb: what it may have unpacked, in megabytes, if it is compressed or
+    comes from standard input; a line of any may have a sixteenth. Raises ResultsError naming the file and the line that
+    is wrong.
     """
     collects = gc.isenabled()
     gc.disable()  # A history is millions of objects and no garbage: looking for some would double the time.
     try:
-        with _opened(path) as lines:
-            return read(lines, independent=independent)
+        with _opened(path) as file:
+            return read(_lines(path, file, int(largest_mb * 1e6)), independent=independent)
+    except MemoryError:
+        raise ResultsError(f"{path} does not fit into memory; give a smaller history, or more memory") from None
     except HistoryError as problem:
         raise ResultsError(f"{path}, {problem}") from None
     except (OSError, EOFError, zlib.error) as problem:
@@ -224,6 +234,29 @@ def _opened(path: Path) -> IO[bytes]:
     if path.exists() and not path.is_file():
         raise ResultsError(f"{path} is no regular file; give a recorded history, or - for standard input")
     return _unzipped(path.open("rb"))
+
+
+def _lines(path: Path, file: IO[bytes], most_bytes: int) -> Iterator[bytes]:
+    """The lines. Raises ResultsError where there is more than may be, before it takes memory."""
+    longest, remedy = max(1, most_bytes // 16), "if you trust it, give more with --largest"
+    more = f"{path} has more than {most_bytes / 1e6:,g} MB unpacked; {remedy}"
+    zipped = isinstance(file, gzip.GzipFile)
+    # So small a file can't hold so much. Another is unpacked twice, first only to see how large it is.
+    if zipped and path.is_file() and path.stat().st_size * _DEFLATED_MOST > most_bytes:
+        with gzip.open(path) as unpacked:
+            size = 0
+            while part := unpacked.read(1 << 20):
+                size += len(part)
+                if size > most_bytes:
+                    raise ResultsError(more)
+    size, counted, number = 0, zipped or str(path) == "-", 0
+    while line := file.readline(longest + 1):
+        number, size = number + 1, size + len(line)
+        if len(line) > longest:
+            raise ResultsError(f"{path}, line {number} has more than {longest / 1e6:,g} MB; {remedy}")
+        if counted and size > most_bytes:
+            raise ResultsError(more)
+        yield line
 
 
 def _unzipped(file: io.BufferedReader) -> IO[bytes]:
