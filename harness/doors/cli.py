@@ -38,7 +38,7 @@ def main() -> None:
         _complete()
     if sys.argv[1:2] and sys.argv[1] in GUARDED:
         # Of a campaign the first interrupt ends only what would come next.
-        guard.enter(interrupts=2 if sys.argv[1] in ("campaign", "mutants") else 1)
+        guard.enter(_aftermath, interrupts=2 if sys.argv[1] in ("campaign", "mutants") else 1)
     from splitbrain.harness.terminal import OutputLost, keep_output, warn
 
     keep_output()
@@ -72,6 +72,12 @@ def main() -> None:
         code = EXIT_CODES["broken"]
     guard.report(code)
     sys.exit(code)
+
+
+def _aftermath(folder: str, why: str) -> int:
+    from splitbrain.harness.doors.aftermath import told
+
+    return told(folder, why)
 
 
 def command() -> click.Group:
