@@ -34,7 +34,7 @@ def repeated(text: bytes) -> str | None:
 
 
 def may_repeat(text: bytes, kept: bytes, dropped: bytes = b"\0") -> bool:
-    """Whether this JSON has more keys than what was read of it: one twice, one that nobody knows, or one of a null.
+    """Whether this JSON has more keys than what was read of it: one twice, an unknown one, or one of a null.
 
     kept: what was read, written again, without what is null. dropped: a key with its colon that is not kept either.
     O(n), and fast.

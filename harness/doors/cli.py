@@ -38,7 +38,7 @@ def main() -> None:
         _complete()
     if sys.argv[1:2] and sys.argv[1] in GUARDED:
         # Of a campaign the first interrupt ends only what would come next.
-        guard.enter(_judge, interrupts=2 if sys.argv[1] in ("campaign", "mutants") else 1)
+        guard.enter(_aftermath, interrupts=2 if sys.argv[1] in ("campaign", "mutants") else 1)
     from splitbrain.harness.terminal import OutputLost, keep_output, warn
 
     keep_output()
@@ -74,8 +74,8 @@ def main() -> None:
     sys.exit(code)
 
 
-def _judge(folder: str, why: str) -> int:
-    from splitbrain.harness.doors.aftermath import told  # It loads the checkers, for what is rare.
+def _aftermath(folder: str, why: str) -> int:
+    from splitbrain.harness.doors.aftermath import told
 
     return told(folder, why)
 
@@ -85,12 +85,10 @@ def command() -> click.Group:
     from splitbrain.harness.doors.campaign_command import campaign
     from splitbrain.harness.doors.commands import cli
     from splitbrain.harness.doors.mutants_command import mutants
-    from splitbrain.harness.doors.new_command import new
     from splitbrain.harness.doors.replay_command import replay
     from splitbrain.harness.doors.shrink_command import shrink
-    from splitbrain.harness.doors.suite_command import suite
 
-    for each in (replay, shrink, campaign, suite, mutants, new):
+    for each in (replay, shrink, campaign, mutants):
         cli.add_command(each)
     return cli
 

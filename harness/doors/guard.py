@@ -43,14 +43,12 @@ _ONE_INTERRUPT_S = 1.0
 _reporting = -1
 _parent = 0
 
-Aftermath = Callable[[str, str], int]
 
-
-def enter(aftermath: Aftermath, *, interrupts: int = 1) -> None:
+def enter(aftermath: Callable[[str, str], int], *, interrupts: int = 1) -> None:
     """Fork. Returns in the child, which has to `report`; the parent waits for it, and exits.
 
-    aftermath: judges a run whose process had to be killed, given its folder and why, and returns an exit code.
-    interrupts: how many it takes to end the child.
+    aftermath: judges what is in a run's folder, given why the child was killed; returns an exit code. interrupts: how
+    many it takes to end the child.
     """
     global _reporting, _parent
     if not hasattr(os, "fork"):
@@ -65,7 +63,7 @@ def enter(aftermath: Aftermath, *, interrupts: int = 1) -> None:
     if child:
         os.close(reporting)
         os.close(living)
-        sys.exit(_Watch(child, listening, interrupts, aftermath).over())
+        sys.exit(_Watch(child, listening, aftermath, interrupts).over())
     _reporting, _parent = reporting, parent
     os.close(listening)
     os.close(holding)
@@ -111,15 +109,15 @@ def _say(line: str) -> None:
 class _Watch:
     """The parent's view of its child.
 
-    interrupts: how many it takes to end it. aftermath: as `enter` has it. code: what it reported, if it did. folder:
-    where it records. end_s, interrupted_s: when its time is up, and when it was interrupted, if so. holding, cleaning:
-    it has containers, and is removing them. killed: why it was. heard: the beginning of a line.
+    aftermath, interrupts: see `enter`. code: what it reported, if it did. folder: where it records. end_s,
+    interrupted_s: when its time is up, and when it was interrupted, if so. holding, cleaning: it has containers, and is
+    removing them. killed: why it was. heard: the beginning of a line.
     """
 
     child: int
     listening: int
+    aftermath: Callable[[str, str], int]
     interrupts: int
-    aftermath: Aftermath
     code: int | None = None
     reported_s: float = 0.0
     folder: str = ""
@@ -153,8 +151,33 @@ class _Watch:
         where = f"; what was recorded until then: {self.folder}" if self.folder else ""
         _warn(f"{self.killed}, so its process was killed{where}")
         patience_s = CLEANING_S if self.holding else AFTERMATH_S
-        invalid = bool(self.folder) and _judged(self.aftermath, self.folder, self.killed, patience_s) == _INVALID
+        invalid = bool(self.folder) and self._judged(patience_s) == _INVALID
         return _INTERRUPTED if interrupted else _INVALID if invalid else _NO_VERDICT
+
+    def _judged(self, patience_s: float) -> int | None:
+        """Have what was recorded judged in a process of its own. Returns its exit code; None if it had none in time."""
+        global _reporting, _parent
+        parent = os.getpid()
+        judging = os.fork()
+        if not judging:
+            code = _NO_VERDICT
+            try:
+                # What this process removes belongs to the one that users see.
+                _reporting, _parent = os.open(os.devnull, os.O_WRONLY), parent
+                code = self.aftermath(self.folder, self.killed)
+            finally:
+                os._exit(code)
+        until = time.monotonic() + patience_s
+        while True:
+            ended, status = os.waitpid(judging, os.WNOHANG)
+            if ended:
+                return os.waitstatus_to_exitcode(status)
+            if time.monotonic() > until:
+                os.kill(judging, signal.SIGKILL)
+                os.waitpid(judging, 0)
+                _warn(f"there was no time to judge it; `splitbrain check {self.folder}` does")
+                return None
+            signal.sigtimedwait({signal.SIGCHLD}, 0.1)
 
     def _listen(self) -> None:
         with contextlib.suppress(BlockingIOError):
@@ -198,32 +221,6 @@ class _Watch:
         if due:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.child, signal.SIGKILL)
-
-
-def _judged(aftermath: Aftermath, folder: str, why: str, patience_s: float) -> int | None:
-    """Have what was recorded judged in a process of its own. Returns its exit code; None if it had none in time."""
-    global _reporting, _parent
-    parent = os.getpid()
-    judging = os.fork()
-    if not judging:
-        code = _NO_VERDICT
-        try:
-            # What this process removes belongs to the one that users see.
-            _reporting, _parent = os.open(os.devnull, os.O_WRONLY), parent
-            code = aftermath(folder, why)
-        finally:
-            os._exit(code)
-    until = time.monotonic() + patience_s
-    while True:
-        ended, status = os.waitpid(judging, os.WNOHANG)
-        if ended:
-            return os.waitstatus_to_exitcode(status)
-        if time.monotonic() > until:
-            os.kill(judging, signal.SIGKILL)
-            os.waitpid(judging, 0)
-            _warn(f"there was no time to judge it; `splitbrain check {folder}` does")
-            return None
-        signal.sigtimedwait({signal.SIGCHLD}, 0.1)
 
 
 def _warn(text: str) -> None:

@@ -10,8 +10,10 @@ import base64
 import contextlib
 import functools
 import ipaddress
+import os
 import re
 import socket
+import stat
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -166,7 +168,11 @@ def context_of(text: str | None) -> bytes | None:
 def _read_key_file(context: click.Context, param: click.Parameter, value: str) -> bytes:
     path = Path(value)
     try:
-        secret = path.read_bytes()
+        with path.open("rb") as file:
+            status = os.fstat(file.fileno())
+            if stat.S_ISREG(status.st_mode) and status.st_mode & (stat.S_IROTH | stat.S_IWOTH):
+                raise click.BadParameter(f"{path} can be read or written by every user; run: chmod o-rw {path}")
+            secret = file.read()
     except FileNotFoundError:
         raise click.BadParameter(f"there is no file {path}; make a key with: splitbrain-store key {path}") from None
     except (OSError, ValueError) as problem:  # ValueError: a zero byte in the name

@@ -40,6 +40,7 @@ class Cluster:
         self.running: dict[str, subprocess.Popen[str]] = {}
         self.key = folder / "key"
         self.key.write_bytes(SECRET)
+        self.key.chmod(0o600)
 
     def address(self, number: int) -> str:
         return f"127.0.0.1:{self.ports[number - 1]}"

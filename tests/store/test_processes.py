@@ -22,6 +22,7 @@ def processes(tmp_path):
     ports = free_ports(3)
     key = tmp_path / "key"
     key.write_bytes(SECRET)
+    key.chmod(0o600)
     running = {}
 
     def start(number):
@@ -136,6 +137,7 @@ def test_sigterm_ends_a_node_with_exit_code_0(processes):
 def test_a_taken_port_ends_a_process_with_cause_and_remedy(tmp_path):
     key = tmp_path / "key"
     key.write_bytes(SECRET)
+    key.chmod(0o600)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
         taken.bind(("127.0.0.1", 0))
         member = f"n0=127.0.0.1:{taken.getsockname()[1]}"

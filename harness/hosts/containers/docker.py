@@ -53,6 +53,10 @@ STATE = "/var/lib/splitbrain"
 SSH_DEADLINE_S = 30.0
 # Undo logs are there: what a program has written and not synced, which for a server is little.
 SHARED_MEMORY = "256m"
+# A fork bomb or a leak ends its own node, and neither the others nor the harness. Servers on the JVM have hundreds of
+# threads, each of which counts.
+PIDS_MOST = 4096
+MEMORY_MOST = "4g"
 LOG_TAIL_BYTES = 1 << 16
 LOOK_INTERVAL_S = 1.0
 BARE = NodeImage()
@@ -314,6 +318,8 @@ class DockerEnvironment:
                 cap_drop=["ALL"],
                 security_opt=["no-new-privileges"],
                 shm_size=SHARED_MEMORY,
+                pids_limit=PIDS_MOST,
+                mem_limit=MEMORY_MOST,
                 **inside,
             )
             if self._stock is None:

@@ -37,7 +37,8 @@ clean() {
 trap clean EXIT
 trap 'exit 130' INT TERM HUP PIPE
 
-debootstrap --variant=minbase --include="$(echo "$*" | tr ' ' ',')" "$release" "$root" "$mirror" >&2
+# Without a keyring debootstrap would only warn, and take what the mirror gives.
+debootstrap --force-check-gpg --variant=minbase --include="$(echo "$*" | tr ' ' ',')" "$release" "$root" "$mirror" >&2
 umount -R "$root/proc" "$root/sys" 2>/dev/null || true
 tar --one-file-system --numeric-owner -C "$root" -cf - \
     --exclude=./var/cache/apt --exclude=./var/lib/apt/lists --exclude=./usr/share/doc --exclude=./usr/share/man \

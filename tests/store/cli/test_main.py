@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import click
 import pytest
@@ -17,6 +18,7 @@ from splitbrain.store.config import Member
 def key(tmp_path):
     path = tmp_path / "key"
     path.write_bytes(bytes(32))
+    path.chmod(0o600)
     return str(path)
 
 
@@ -124,10 +126,19 @@ def test_a_request_that_cannot_be_is_refused_with_cause_and_remedy(run, key, wor
 def test_a_missing_or_wrong_key_file_says_how_to_make_one(run, tmp_path):
     short = tmp_path / "short"
     short.write_bytes(b"short")
+    short.chmod(0o600)
     for path in (tmp_path / "none", short, tmp_path):
         code, _, errors = run("status", "--key-file", path, "--node", "127.0.0.1:1")
         assert code == 64
         assert "splitbrain-store key" in " ".join(errors.split())
+
+
+@pytest.mark.parametrize("mode", [0o644, 0o602, 0o777])
+def test_a_key_file_that_every_user_may_read_or_write_is_refused(run, key, mode):
+    Path(key).chmod(mode)
+    code, _, errors = run("status", "--key-file", key, "--node", "127.0.0.1:1")
+    assert code == 64
+    assert f"can be read or written by every user; run: chmod o-rw {key}" in " ".join(errors.split())
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,7 @@ def test_another_key_or_another_cluster_is_named_by_the_client_and_in_the_nodes_
     process = cluster.start(1, *cluster.members(1), *ALONE)
     other = cluster.folder / "other"
     other.write_bytes(b"x" * 32)
+    other.chmod(0o600)
     code, _, errors = cluster.ask("get", "k", key=other)
     assert code == 1
     assert f"{cluster.address(1)} says: it has another cluster key: use the key file" in errors
@@ -199,6 +200,7 @@ def test_a_signal_ends_a_node_with_0_and_an_empty_error_log(cluster, number):
 def test_a_bug_ends_a_node_with_3_and_one_line_that_says_where(tmp_path, monkeypatch):
     key = tmp_path / "key"
     key.write_bytes(SECRET)
+    key.chmod(0o600)
 
     async def broken(self, started=None):
         raise KeyError("oops")
@@ -215,6 +217,7 @@ def test_a_node_survives_the_end_of_its_log_s_reader(cluster):
     process.stdout.close()
     other = cluster.folder / "other"
     other.write_bytes(b"x" * 32)
+    other.chmod(0o600)
     assert cluster.ask("get", "k", key=other)[0] == 1  # A line for the log.
     assert cluster.ask("put", "k", "v")[0] == 0
 

@@ -104,6 +104,7 @@ def serve(tmp_path):
     """The command of a node of its own, but for its configuration."""
     key = tmp_path / "key"
     key.write_bytes(bytes(32))
+    key.chmod(0o600)
     with socket.socket(type=socket.SOCK_DGRAM) as free:
         free.bind(("127.0.0.1", 0))
         member = f"n1=127.0.0.1:{free.getsockname()[1]}"

@@ -187,6 +187,7 @@ def nobody():
 def test_files_that_may_not_be_read_or_written_are_refused_with_cause_and_remedy(tmp_path):
     key = tmp_path / "key"
     key.write_bytes(SECRET)
+    key.chmod(0o600)
     key.chmod(0)
     closed = tmp_path / "closed"
     closed.mkdir(mode=0o500)
@@ -194,14 +195,15 @@ def test_files_that_may_not_be_read_or_written_are_refused_with_cause_and_remedy
         code, _, errors = command("status", "--key-file", key, "--node", "127.0.0.1:1")
         assert code == 64
         assert "check its permissions" in " ".join(errors.split())
-    key.chmod(0o644)
-    open_to_all = Path("/tmp") / f"splitbrain-test-key-{os.getpid()}"
-    open_to_all.write_bytes(SECRET)
+    theirs = Path("/tmp") / f"splitbrain-test-key-{os.getpid()}"
+    theirs.write_bytes(SECRET)
+    theirs.chmod(0o600)
+    os.chown(theirs, 65534, -1)
     try:
-        words = ["serve", "--name", "n1", "--key-file", open_to_all, "--member", "n1=127.0.0.1:7001", *ALONE]
+        words = ["serve", "--name", "n1", "--key-file", theirs, "--member", "n1=127.0.0.1:7001", *ALONE]
         with nobody():
             code, _, errors = command(*words, "--data", closed / "data")
         assert code == 3
         assert "check the path and its permissions" in errors
     finally:
-        open_to_all.unlink()
+        theirs.unlink()

@@ -49,6 +49,8 @@ def test_a_node_may_administer_its_network_and_otherwise_only_let_people_in(
     host = attributes(docker_engine, cluster, "n1")["HostConfig"]
     assert not host["Privileged"]
     assert host["SecurityOpt"] == ["no-new-privileges"]
+    # A fork bomb, or a leak, ends its own node.
+    assert (host["PidsLimit"], host["Memory"]) == (4096, 4 << 30)
     # NET_ADMIN 12, NET_RAW 13, SETGID 6, SETUID 7, SYS_CHROOT 18, as the kernel numbers them: what root there really has.
     held = int(cluster.shell("n1", "sed -n 's/^CapBnd:\\s*//p' /proc/self/status"), 16)
     assert {bit for bit in range(64) if held >> bit & 1} == {6, 7, 12, 13, 18}
