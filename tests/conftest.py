@@ -18,12 +18,6 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def pytest_configure() -> None:
-    """A shell has what it starts in the background ignore Ctrl-C, and so would every child that a test interrupts."""
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
 @pytest.fixture(scope="session")
 def docker_engine() -> DockerClient:
     """The Docker engine. Without one the test is skipped, or fails where SPLITBRAIN_REQUIRE_DOCKER=1 demands it."""

@@ -134,6 +134,17 @@ _WHOLE = frozenset(
 )
 
 
+ORDERED: Mapping[str, tuple[bool, str]] = {
+    "snapshot-isolation": (True, ""),
+    "strong-session-snapshot-isolation": (True, "-process"),
+    "strong-snapshot-isolation": (True, "-realtime"),
+    "serializable": (False, ""),
+    "strong-session-serializable": (False, "-process"),
+    "strict-serializable": (False, "-realtime"),
+}
+"""Models decided by an order of the versions: whether snapshots suffice, and the order in time that is promised."""
+
+
 @dataclass(frozen=True, slots=True)
 class RuledOut:
     """Models that a history can't satisfy.
@@ -172,6 +183,12 @@ def weaker(model: str) -> frozenset[str]:
             found.add(name)
             left += _WEAKER[name]
     return frozenset(found)
+
+
+def stronger_than(model: str) -> list[str]:
+    """The models whose histories all satisfy `model`, itself included, weakest first."""
+    name = canonical(model)
+    return sorted((each for each in _WEAKER if name in weaker(each)), key=_strength)
 
 
 def forbids(model: str) -> frozenset[str]:

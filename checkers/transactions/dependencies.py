@@ -113,16 +113,33 @@ def finding(where: Sequence[Occurrence], of: str, describe: Callable[[Occurrence
 
 
 @dataclass(frozen=True)
+class Unordered:
+    """Versions whose order the dependencies leave open, at least in part.
+
+    key, writer, written: by version, its key, the transaction that left the key at it, and its number.
+    reader, version: who read which version from another transaction.
+    """
+
+    key: Integers
+    writer: Integers
+    written: Integers
+    reader: Integers
+    version: Integers
+
+
+@dataclass(frozen=True)
 class Analysis:
     """The dependencies of a history, and its findings other than cycles.
 
-    committed: by transaction (rule 1). findings: by name of the anomaly.
-    why: how it is known that two writes are neighbours, as the end of a sentence; empty where there is one way only.
+    committed: by transaction (rule 1). unordered: the versions that may have several orders. findings: by name of
+    the anomaly. why: how it is known that two writes are neighbours, as the end of a sentence; empty where there is one
+    way only.
     """
 
     committed: Flags
     ww: DependencyEdges
     wr: DependencyEdges
     rw: AntiDependencies
+    unordered: Unordered
     findings: dict[str, AnomalyFinding] = field(default_factory=dict)
     why: Callable[[int, int], str] = lambda by, of: ""

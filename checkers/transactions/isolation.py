@@ -14,11 +14,13 @@
 5. The versions of a list follow from its reads, without assumptions. The versions of a register follow only with what
    the promised model guarantees (`keys`). What is found that way speaks only against models with that guarantee.
 
-An anomaly that is found is there: nothing that the ruled-out models allow explains the history. Valid means as much in
-one case only. If a history of lists is valid as serializable or stronger, some order of the transactions explains it.
-For weaker models, and for registers, it means that nothing forbidden follows from what was read. One reason: the order
-of appends that nobody read is not known. Each such order may have a cycle that snapshot isolation forbids, without any
-cycle being in all of them.
+6. For serializability and snapshot isolation, and for the strong forms of both, nothing forbidden is not enough: some
+   order of the versions must explain all of it (`version_search`). So `valid` means that one does, and `invalid` that
+   none does. The order of versions that no read shows is searched for. Where the budget ends before it is found, the
+   verdict is unknown.
+
+An anomaly that is found is there: nothing that the ruled-out models allow explains the history. For other models valid
+means less: nothing forbidden follows from what was read.
 
 Kingsbury and Alvaro, Elle (VLDB 2020).
 """
@@ -35,18 +37,31 @@ from splitbrain.checkers.histories.history import History
 from splitbrain.checkers.histories.prose import count, listing
 from splitbrain.checkers.real_time import NOT_RECORDED, recorded_line
 from splitbrain.checkers.transactions import wording
-from splitbrain.checkers.transactions.anomalies import CYCLES, MEANING, implied, worst_first
-from splitbrain.checkers.transactions.consistency_models import canonical, forbids, ruled_out, searched_whole, weaker
+from splitbrain.checkers.transactions.anomalies import CYCLES, LEVELS, MEANING, implied, worst_first
+from splitbrain.checkers.transactions.consistency_models import (
+    ORDERED,
+    canonical,
+    forbids,
+    ruled_out,
+    searched_whole,
+    stronger_than,
+    weaker,
+)
 from splitbrain.checkers.transactions.cycle_kinds import kinds
-from splitbrain.checkers.transactions.dependencies import AnomalyFinding
+from splitbrain.checkers.transactions.dependencies import Analysis, AnomalyFinding, Unordered
 from splitbrain.checkers.transactions.explain import explain
 from splitbrain.checkers.transactions.graph import Graph
 from splitbrain.checkers.transactions.lists import list_append
 from splitbrain.checkers.transactions.micro_operations import Model, Transactions, parse
+from splitbrain.checkers.transactions.polygraph import Polygraph
 from splitbrain.checkers.transactions.registers import rw_register
 from splitbrain.checkers.transactions.registers.keys import KEPT_FROM, Keys, kept_by, up_to
 from splitbrain.checkers.transactions.shortest import shortest
+from splitbrain.checkers.transactions.version_search import disputed, some_order, without_order
 from splitbrain.checkers.verdict import Verdict, Witness
+
+_NODES_MAX = 100_000  # What leads where takes 1.25 GB then.
+_ROUNDS = 20  # So often a solver is asked for an order that keeps to real time, where none was promised.
 
 
 class _OutOfBudget(Exception):
@@ -93,6 +108,8 @@ class _Check:
         self.found: dict[str, AnomalyFinding] = {}
         self.components: dict[str, int] = {}
         self.least: dict[str, str] = {}
+        self.ordered: bool | None = None
+        self.disputed: Unordered | None = None
 
     def watch(self, stage: str) -> None:
         why = self.budget.spent(self.held)
@@ -139,7 +156,8 @@ class _Check:
             return "no transaction that succeeded read anything"
         self.held += 150 * (len(analysis.ww) + len(analysis.wr) + len(analysis.rw) + len(transactions))
         self.watch("cycles")
-        graph = Graph.of(transactions, analysis).cyclic()
+        whole = Graph.of(transactions, analysis)
+        graph = whole.cyclic()
         self.evidence["transactions"]["on_cycles"] = len(graph)
         for kind in kinds(graph, self.watch):
             examples = [explain(kind.name, each, graph, analysis, transactions) for each in shortest(graph, kind)]
@@ -150,7 +168,36 @@ class _Check:
             self._take_less(transactions)
         if not any(self.evidence["dependencies"].values()):
             return "no two transactions depend on each other"
+        if self.consistency in ORDERED and not self.forbidden.intersection(self.found):
+            self._look_for_an_order(transactions, analysis, whole)
         return None
+
+    def _look_for_an_order(self, transactions: Transactions, analysis: Analysis, graph: Graph) -> None:
+        """Whether some order of the versions explains all of it (rule 6)."""
+        snapshots, level = ORDERED[self.consistency]
+        if level and self.untimed:
+            return
+        # Without versions that two orders could have, an order is there unless there is a cycle.
+        if not len(analysis.unordered.key) or (transactions.model == "list-append" and not snapshots):
+            self.evidence["versions_have_an_order"] = self.ordered = True
+            return
+        nodes = len(graph) * (2 if snapshots else 1)
+        self.held += nodes * nodes // 8  # What leads where, as bits.
+        if nodes > _NODES_MAX:
+            raise _OutOfBudget(f"there are more than {_NODES_MAX:,} beginnings and ends", "an order of the versions")
+        self.watch("an order of the versions")
+
+        def explained(unordered: Unordered, level: str = level, rounds: int | None = None) -> bool:
+            polygraph = Polygraph.of(graph, unordered, snapshots=snapshots, level=level)
+            return bool(some_order(polygraph, self.watch, rounds=rounds))
+
+        # Most stores keep to real time, promised or not. With it far fewer choices are left.
+        kept = level != LEVELS[-1] and not self.untimed and explained(analysis.unordered, LEVELS[-1], _ROUNDS)
+        self.ordered = kept or explained(analysis.unordered)
+        self.evidence["versions_have_an_order"] = self.ordered
+        if not self.ordered:
+            self.disputed = analysis.unordered
+            self.disputed = disputed(analysis.unordered, explained)
 
     def _least_of(self, found: Iterable[str], keys: Keys | None = None) -> None:
         """Record which of the anomalies depend on what is assumed of keys."""
@@ -196,6 +243,8 @@ class _Check:
             given = f", given {self.keys} keys" if vouched else ""
             reason = f"not {self.consistency}: {kinds_of}{given}{came}{self.untimed}"
             return Verdict.invalid(reason, witness, **evidence)
+        if self.ordered is False:
+            return self._without_order(transactions, evidence)
         if stopped is not None:
             return Verdict.unknown(f"{stopped.why} before {stopped.stage}", **evidence)
         if nothing is not None:
@@ -215,6 +264,21 @@ class _Check:
         reason = f"nothing against {self.consistency} in {succeeded} with {depending} between them"
         reason += f"{there}, which it allows" if names else ""
         return Verdict.valid(reason + self.untimed, **evidence)
+
+    def _without_order(self, transactions: Transactions, evidence: dict[str, Any]) -> Verdict:
+        """The verdict if every order of the versions has a cycle that the model forbids."""
+        assert self.disputed is not None
+        vouched = transactions.model == "rw-register" and KEPT_FROM[self.keys] not in weaker(self.consistency)
+        stronger = [name for name in stronger_than(self.consistency) if name != self.consistency]
+        evidence |= {"not": [] if vouched else [self.consistency], "also_not": [] if vouched else stronger}
+        example = without_order(transactions, self.disputed)
+        keys_ = listing([wording.key(transactions, code) for code in sorted(set(self.disputed.key.tolist()))], 8)
+        reason = f"not {self.consistency}: whichever order the versions of {keys_} came in, a cycle is left"
+        given = f", given {self.keys} keys" if vouched else ""
+        witness = Witness(
+            example.text, wording.events(transactions, example.operations), {"anomaly": "no-order", **example.data}
+        )
+        return Verdict.invalid(f"{reason}{given}{self.untimed}", witness, **evidence)
 
     def _described(self, name: str) -> dict[str, Any]:
         finding = self.found[name]

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from splitbrain.checkers.transactions.dependencies import Analysis, AntiDependencies, DependencyEdges
+from splitbrain.checkers.transactions.dependencies import Analysis, AntiDependencies, DependencyEdges, Unordered
 from splitbrain.checkers.transactions.lists.list_anomalies import findings
 from splitbrain.checkers.transactions.lists.list_versions import ABSENT, Lists
 from splitbrain.checkers.transactions.micro_operations import Transactions
@@ -56,4 +56,7 @@ def analyse(transactions: Transactions) -> Analysis:
     rw = AntiDependencies.between(
         t.txn[reads.at[kept]], reads.at[kept], version[kept], first, t.txn[overwrites], overwrites
     )
-    return Analysis(lists.committed, ww, wr, rw, findings=findings(lists))
+    # Their order matters to snapshots only: no two writers of a key overlap. Nobody read them.
+    none = np.zeros(0, np.int64)
+    unordered = Unordered(t.key[unseen], t.txn[unseen], unseen, none, none)
+    return Analysis(lists.committed, ww, wr, rw, unordered, findings(lists))

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from splitbrain.checkers.transactions.dependencies import Analysis, AntiDependencies, DependencyEdges
+from splitbrain.checkers.transactions.dependencies import Analysis, AntiDependencies, DependencyEdges, Unordered
 from splitbrain.checkers.transactions.micro_operations import Transactions
 from splitbrain.checkers.transactions.registers.keys import Keys
 from splitbrain.checkers.transactions.registers.register_anomalies import findings
@@ -64,4 +64,13 @@ def analyse(transactions: Transactions, keys: Keys) -> Analysis:
                 return _WHY[rule]
         return ""
 
-    return Analysis(registers.committed, ww, wr, rw, findings(registers), why)
+    final = np.flatnonzero(registers.last_write >= 0)
+    written, reading = registers.last_write[final], seen[written_by]
+    unordered = Unordered(
+        registers.access_key[final],
+        registers.access_txn[final],
+        written,
+        registers.access_txn[reading],
+        registers.external[reading],
+    )
+    return Analysis(registers.committed, ww, wr, rw, unordered, findings(registers), why)

@@ -42,7 +42,7 @@ def _choices(txns: list[Txn]) -> Iterator[list[Txn]]:
 def orders(history: History) -> set[str]:
     """Of "serializable", "strong-session-serializable" and "strict-serializable", those that some order has."""
     found: set[str] = set()
-    for chosen in _choices(read_history(history)):
+    for chosen in _choices(_read(history)):
         for order in itertools.permutations(chosen):
             pairs = list(itertools.combinations(order, 2))
             strict = all(two.ended > one.began for one, two in pairs)
@@ -109,19 +109,45 @@ def adya(history: History) -> set[str]:
     return found
 
 
-def snapshots(history: History) -> bool:
+def snapshots(history: History, level: str = "") -> bool:
     """Whether snapshots can explain it: a transaction reads what was there when it began, with its own writes, and no
-    two that overlap write the same key."""
-    return any(_some_snapshots(chosen, [], {}, {}) for chosen in _choices(read_history(history)))
+    two that overlap write the same key. level: the order in time in which one must see the other."""
+    return any(_some_snapshots(chosen, [], {}, {}, level) for chosen in _choices(_read(history)))
 
 
-def _some_snapshots(left: list[Txn], open_: list[Txn], began: dict[int, dict[Any, Any]], state: dict[Any, Any]) -> bool:
+def explained(history: History, consistency: str) -> bool:
+    """Whether some order of all that happened explains it, as serializability or snapshot isolation have it."""
+    match consistency:
+        case "snapshot-isolation":
+            return snapshots(history)
+        case "strong-session-snapshot-isolation":
+            return snapshots(history, "-process")
+        case "strong-snapshot-isolation":
+            return snapshots(history, "-realtime")
+        case _:
+            return consistency in orders(history)
+
+
+def _read(history: History) -> list[Txn]:
+    txns = read_history(history)
+    if any(name == "w" for txn in txns for name, _, _ in txn.mops):
+        put_null_for_the_initial(txns)
+    return txns
+
+
+def _must_precede(one: Txn, two: Txn, level: str) -> bool:
+    return one.ended < two.began and (level == "-realtime" or (level == "-process" and one.process == two.process))
+
+
+def _some_snapshots(
+    left: list[Txn], open_: list[Txn], began: dict[int, dict[Any, Any]], state: dict[Any, Any], level: str
+) -> bool:
     if not left and not open_:
         return True
     for txn in left:
-        if _fits(txn, state):
+        if _fits(txn, state) and not any(_must_precede(one, txn, level) for one in (*left, *open_)):
             rest = [each for each in left if each is not txn]
-            if _some_snapshots(rest, [*open_, txn], {**began, txn.number: state}, state):
+            if _some_snapshots(rest, [*open_, txn], {**began, txn.number: state}, state, level):
                 return True
     for txn in open_:
         written = {key for name, key, _ in txn.mops if name != "r"}
@@ -133,7 +159,7 @@ def _some_snapshots(left: list[Txn], open_: list[Txn], began: dict[int, dict[Any
                 now[key] = (*now.get(key, ()), value)
             elif name == "w":
                 now[key] = value
-        if _some_snapshots(left, [each for each in open_ if each is not txn], began, now):
+        if _some_snapshots(left, [each for each in open_ if each is not txn], began, now, level):
             return True
     return False
 
