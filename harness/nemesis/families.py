@@ -11,19 +11,10 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.metadata import entry_points
 
-from splitbrain.harness.nemesis import (
-    ambushes,
-    clocks,
-    disks,
-    flapping,
-    membership,
-    packets,
-    partitions,
-    processes,
-    storms,
-)
+from splitbrain.harness.nemesis import clocks, disks, flapping, membership, packets, partitions
 from splitbrain.harness.nemesis.asked import Asked, by_name, chosen
 from splitbrain.harness.nemesis.fault_family import FaultFamily
+from splitbrain.harness.nemesis.nodes import ambushes, processes, storms
 from splitbrain.harness.nemesis.package import FaultPackage
 from splitbrain.harness.nemesis.schedule import Schedule
 from splitbrain.harness.nemesis.strike import Strike

@@ -16,7 +16,7 @@ from typing import Any
 
 from splitbrain.harness.environment import ClockSetting, Environment
 from splitbrain.harness.nemesis.fault_family import FaultFamily, observed
-from splitbrain.harness.nemesis.processes import each
+from splitbrain.harness.nemesis.nodes.processes import each
 from splitbrain.harness.nemesis.strike import Hold
 from splitbrain.harness.nemesis.targets import Targets
 from splitbrain.harness.operation import Invocation

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from splitbrain.harness.nemesis import fault_package
-from splitbrain.harness.nemesis.ambushes import BLOWS, FIRST_S
 from splitbrain.harness.nemesis.families import families
+from splitbrain.harness.nemesis.nodes.ambushes import BLOWS, FIRST_S
 from splitbrain.harness.nemesis.targets import Targets
 from splitbrain.harness.running.experiment import Experiment, UsageProblem
 from splitbrain.harness.running.results import read_history

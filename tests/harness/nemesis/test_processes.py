@@ -7,7 +7,7 @@ import pytest
 
 from splitbrain.harness.environment import EnvironmentFailure, EnvironmentLost
 from splitbrain.harness.nemesis import FaultFamily
-from splitbrain.harness.nemesis.processes import FAMILIES, Killer, Pauser, Terminator
+from splitbrain.harness.nemesis.nodes.processes import FAMILIES, Killer, Pauser, Terminator
 from splitbrain.harness.nemesis.targets import Targets
 from splitbrain.harness.operation import Invocation
 from splitbrain.harness.simulation import SimulatedEnvironment, run_simulated

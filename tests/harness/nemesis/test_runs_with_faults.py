@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from splitbrain.harness.nemesis import ambushes, clocks, disks, packets, storms
+from splitbrain.harness.nemesis import clocks, disks, packets
+from splitbrain.harness.nemesis.nodes import ambushes, storms
 from splitbrain.harness.running.experiment import Experiment
 from splitbrain.harness.running.run import run
 from splitbrain.harness.terminal import Progress

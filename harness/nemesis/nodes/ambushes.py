@@ -20,7 +20,7 @@ from typing import Any
 
 from splitbrain.harness.environment import Environment, EnvironmentFailure
 from splitbrain.harness.nemesis.fault_family import FaultFamily, observed, processes_of
-from splitbrain.harness.nemesis.processes import answering, died_by_themselves, each
+from splitbrain.harness.nemesis.nodes.processes import answering, died_by_themselves, each
 from splitbrain.harness.nemesis.targets import Targets, in_turn
 from splitbrain.harness.operation import Invocation
 from splitbrain.harness.seeds import choose, draw, log_uniform, split

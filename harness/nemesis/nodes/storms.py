@@ -21,7 +21,7 @@ from typing import Any
 
 from splitbrain.harness.environment import Environment, EnvironmentFailure
 from splitbrain.harness.nemesis.fault_family import FaultFamily, observed, processes_of
-from splitbrain.harness.nemesis.processes import Killer, Terminator, answering, died_by_themselves, each
+from splitbrain.harness.nemesis.nodes.processes import Killer, Terminator, answering, died_by_themselves, each
 from splitbrain.harness.nemesis.strike import Hold
 from splitbrain.harness.nemesis.targets import Targets, in_turn
 from splitbrain.harness.operation import Invocation
