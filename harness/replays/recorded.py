@@ -107,7 +107,9 @@ def _load(events: Iterable[Event]) -> tuple[list[Event], int]:
 
 
 def _experiment(run: Mapping[str, Any]) -> Experiment:
-    known = {item.name for item in fields(Experiment)} - {"strikes", "operations", "nodes", "named"}
+    # Containers of a compose project are looked up anew; hosts have the names that the schedule knows them by.
+    left_out = {"strikes", "operations", "nodes", *(("named",) if run.get("compose") else ())}
+    known = {item.name for item in fields(Experiment)} - left_out
     arguments = {name: value for name, value in run.items() if name in known}
     nodes = run.get("nodes")
     if not isinstance(nodes, list) or "workload" not in run:
