@@ -35,11 +35,11 @@ FAULT_SETS = (
     FaultSet(("partition", "kill")),
     FaultSet(("storm", "ambush", "packets")),
     FaultSet(("ambush", "one-way"), 20.0),
-    FaultSet(("wipe", "bridge", "stalled-disk", "rolling-restart")),
+    FaultSet(("wipe", "bridge", "failing-disk", "rolling-restart")),
     FaultSet(("membership", "partition", "terminate"), 20.0),
     FaultSet(("partition", "flapping", "pause")),
     FaultSet(("full-disk", "timers", "clients"), 20.0),
-    FaultSet(("partition", "kill", "failing-disk")),
+    FaultSet(("partition", "kill", "stalled-disk")),
     # Some things a system does only once a node was away for longer than a message may be under way. Few operations
     # make that affordable.
     FaultSet(("absence",), 75.0, 60.0),
@@ -49,7 +49,7 @@ FAULT_SETS = (
 NODES = (3, 5, 7, 9)
 RATES = (20.0, 50.0, 100.0, 200.0)
 CONCURRENCIES = (2, 5, 10, 20)
-KEYS = ("3", "60", "60", "1", "60", "300")
+KEYS = ("3", "60", "60", "3", "60", "1")
 INTERVALS_S = (0.25, 0.5, 1.0, 2.0, 4.0)
 """From one strike to the next: about log-uniform."""
 
