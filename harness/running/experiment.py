@@ -94,8 +94,7 @@ class Experiment:
     @property
     def names(self) -> tuple[str, ...]:
         """The nodes' names."""
-        count = len(self.named) if self.compose is not None else self.nodes
-        return self.named[:count] or tuple(f"n{number}" for number in range(1, self.nodes + 1))
+        return self.named[: self.nodes] or tuple(f"n{number}" for number in range(1, self.nodes + 1))
 
     @property
     def spares(self) -> tuple[str, ...]:
@@ -145,7 +144,8 @@ class Experiment:
     def prepare(self) -> Prepared:
         """Look everything up, and make the environment without opening it. Raises UsageProblem."""
         if self.compose is not None and not self.named:
-            return replace(self, named=self._composed(self.compose)).prepare()
+            named = self._composed(self.compose)
+            return replace(self, named=named, nodes=len(named)).prepare()
         self._check_ranges()
         kind = ENVIRONMENTS.get(self.environment)
         if kind is None:
