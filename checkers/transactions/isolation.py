@@ -30,6 +30,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
+
 from splitbrain.checkers.budget import Budget, Megabytes, Seconds
 from splitbrain.checkers.histories.columns import FAIL, INFO, OK
 from splitbrain.checkers.histories.event import HistoryError
@@ -60,7 +62,8 @@ from splitbrain.checkers.transactions.shortest import shortest
 from splitbrain.checkers.transactions.version_search import disputed, some_order, without_order
 from splitbrain.checkers.verdict import Verdict, Witness
 
-_NODES_MAX = 100_000  # What leads where takes 1.25 GB then.
+_TRANSACTIONS_MAX = 200_000  # As tuples in Python, the edges of more take too long.
+_BITS_BYTES_MAX = 1_500_000_000
 _ROUNDS = 20  # So often a solver is asked for an order that keeps to real time, where none was promised.
 
 
@@ -177,18 +180,23 @@ class _Check:
         snapshots, level = ORDERED[self.consistency]
         if level and self.untimed:
             return
-        # Without versions that two orders could have, an order is there unless there is a cycle.
-        if not len(analysis.unordered.key) or (transactions.model == "list-append" and not snapshots):
+        # Where no key has two versions that no read puts in order, there is an order unless there is a cycle.
+        alone = len(np.unique(analysis.unordered.key)) == len(analysis.unordered.key)
+        if transactions.model == "list-append" and (alone or not snapshots):
             self.evidence["versions_have_an_order"] = self.ordered = True
             return
-        nodes = len(graph) * (2 if snapshots else 1)
-        self.held += nodes * nodes // 8  # What leads where, as bits.
-        if nodes > _NODES_MAX:
-            raise _OutOfBudget(f"there are more than {_NODES_MAX:,} beginnings and ends", "an order of the versions")
-        self.watch("an order of the versions")
+        stage = "an order of the versions"
+        if len(graph) > _TRANSACTIONS_MAX:
+            raise _OutOfBudget(f"there are more than {_TRANSACTIONS_MAX:,} transactions", stage)
+        self.watch(stage)
+        held = self.held
 
         def explained(unordered: Unordered, level: str = level, rounds: int | None = None) -> bool:
             polygraph = Polygraph.of(graph, unordered, snapshots=snapshots, level=level)
+            self.held = held + polygraph.bits_bytes
+            if polygraph.bits_bytes > _BITS_BYTES_MAX:
+                raise _OutOfBudget(f"what leads where takes more than {_BITS_BYTES_MAX / 1e6:,.0f} MB", stage)
+            self.watch(stage)
             return bool(some_order(polygraph, self.watch, rounds=rounds))
 
         # Most stores keep to real time, promised or not. With it far fewer choices are left.

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from heapq import heapify, heappop, heappush
 
 import numpy as np
@@ -102,6 +103,17 @@ class Polygraph:
         likely = [*begins.tolist(), *[0] * (helped - count), *(ends.tolist() if snapshots else ())]
         return cls(helped + (count if snapshots else 0), fixed, choices, likely)
 
+    @cached_property
+    def columns(self) -> dict[int, int]:
+        """The nodes at which an edge of a choice begins, numbered."""
+        begins = dict.fromkeys(one for choice in self.choices for way in choice for one, _ in way)
+        return {node: at for at, node in enumerate(begins)}
+
+    @property
+    def bits_bytes(self) -> int:
+        """What `saturate` needs to know which node leads where."""
+        return self.size * len(self.columns) // 8
+
     def saturate(self, watch: Callable[[str], None]) -> None:
         """Make the choices that are forced. Raises Contradiction if there is no way to.
 
@@ -109,20 +121,40 @@ class Polygraph:
         """
         while True:
             watch("the orders that are forced")
-            reached = _reached(self.size, self.fixed, self.likely)
+            reached = self._reached()
             left = []
             for at, (one, two) in enumerate(self.choices):
                 if not at % 10_000:
                     watch("the orders that are forced")
-                if not _fits(two, reached):
+                if not self._fits(two, reached):
                     self.fixed.update(one)
-                elif not _fits(one, reached):
+                elif not self._fits(one, reached):
                     self.fixed.update(two)
                 else:
                     left.append((one, two))
             if len(left) == len(self.choices):
                 return
             self.choices = left
+
+    def _fits(self, edges: Edges, reached: Sequence[int]) -> bool:
+        """Whether none of the edges closes a cycle."""
+        columns = self.columns
+        return all(not reached[two] >> columns[one] & 1 for one, two in edges)
+
+    def _reached(self) -> list[int]:
+        """By node, the columns of the nodes that it leads to, itself included, as bits."""
+        found = [0] * self.size
+        for node, column in self.columns.items():
+            found[node] = 1 << column
+        following: list[list[int]] = [[] for _ in range(self.size)]
+        for one, two in self.fixed:
+            following[one].append(two)
+        for node in reversed(_sorted(self.size, self.fixed, self.likely)):
+            bits = found[node]
+            for each in following[node]:
+                bits |= found[each]
+            found[node] = bits
+        return found
 
     def order(self) -> Integers:
         """By node, its place in the likeliest order that the fixed edges allow."""
@@ -135,11 +167,6 @@ def _before(one: int, two: int, readers: Sequence[int], commit: Callable[[int], 
     """The edges of one writer before the other. readers: of the version of the first."""
     unseen = [(reader, commit(two)) for reader in readers if reader not in (one, two)]
     return tuple(dict.fromkeys([(commit(one), two), *unseen]))
-
-
-def _fits(edges: Edges, reached: Sequence[int]) -> bool:
-    """Whether none of the edges closes a cycle."""
-    return all(not reached[two] >> one & 1 for one, two in edges)
 
 
 def _sorted(size: int, edges: set[Edge], first: Sequence[int]) -> list[int]:
@@ -161,20 +188,6 @@ def _sorted(size: int, edges: set[Edge], first: Sequence[int]) -> list[int]:
                 heappush(free, (first[each], each))
     if len(found) < size:
         raise Contradiction
-    return found
-
-
-def _reached(size: int, edges: set[Edge], likely: Sequence[int]) -> list[int]:
-    """By node, the nodes that it leads to, itself included, as bits."""
-    found = [1 << node for node in range(size)]
-    following: list[list[int]] = [[] for _ in range(size)]
-    for one, two in edges:
-        following[one].append(two)
-    for node in reversed(_sorted(size, edges, likely)):
-        bits = found[node]
-        for each in following[node]:
-            bits |= found[each]
-        found[node] = bits
     return found
 
 

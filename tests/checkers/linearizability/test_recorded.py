@@ -85,3 +85,20 @@ def test_the_etcd_logs_cost_a_search_of_few_configurations() -> None:
             for calls in calls_of(_recorded(f"porcupine/{name}"), MODELS["cas-register"]).values():
                 total += search(calls, MODELS["cas-register"], Budget()).explored
     assert total <= 5_000
+
+
+@needs_histories
+@pytest.mark.parametrize(
+    ("name", "model", "said"),
+    [
+        ("jc_0.1_500_1", "cas-register", "valid"),
+        ("jcbad_0.1_500_1", "cas-register", "invalid"),
+        ("cascrash20_2", "cas-register", "valid"),
+        ("queuecrash_20_200", "fifo-queue", "valid"),
+        ("m12k2_2", "multi-register", "valid"),
+        ("cn30_2", "counter", "valid"),
+    ],
+)
+def test_a_history_in_which_many_clients_crashed_is_decided(name: str, model: str, said: str) -> None:
+    verdict = check(_recorded(f"hard/{name}.jsonl"), model=model, timeout_s=120)
+    assert verdict.outcome == said, verdict.reason
