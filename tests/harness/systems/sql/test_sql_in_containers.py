@@ -28,6 +28,19 @@ def anomalies(result: Result) -> set[str]:
     return set(result.verdict.parts["transactions"].evidence["anomaly_types"])
 
 
+def seen(out: Path, wanted: set[str], status: str, system: str, config: Mapping[str, str], **more: Any) -> set[str]:
+    """The anomalies of the first of three runs that has those wanted: which transactions meet is for the load to say."""
+    found: set[str] = set()
+    for seed in (1, 2, 3):
+        result = ran(out, system, "append", config, seed=seed, **more)
+        assert result.status == status, result.explanation()
+        found = anomalies(result)
+        if wanted <= found:
+            break
+    assert wanted <= found
+    return found
+
+
 def acknowledged_and_lost(result: Result) -> tuple[int, int]:
     assert result.verdict is not None
     evidence = result.verdict.parts["lost-writes"].evidence
@@ -36,18 +49,14 @@ def acknowledged_and_lost(result: Result) -> tuple[int, int]:
 
 def test_postgres_at_repeatable_read_is_snapshot_isolation(docker_engine: DockerClient, tmp_path: Path) -> None:
     config = {"isolation": "repeatable-read", "consistency": "snapshot-isolation"}
-    result = ran(tmp_path, "postgres", "append", config, nodes=1)
-    result.require_valid()
-    assert "G2-item" in anomalies(result)
+    seen(tmp_path, {"G2-item"}, "valid", "postgres", config, nodes=1)
 
 
 @pytest.mark.findings
 def test_postgres_at_read_committed_loses_updates(docker_engine: DockerClient, tmp_path: Path) -> None:
     config = {"isolation": "read-committed", "consistency": "snapshot-isolation"}
-    result = ran(tmp_path, "postgres", "append", config, nodes=1)
-    assert result.status == "invalid"
-    assert "G-single" in anomalies(result)
-    assert not anomalies(result) & FORBIDDEN_BY_READ_COMMITTED
+    found = seen(tmp_path, {"lost-update", "G-single"}, "invalid", "postgres", {**config, "keys": "3"}, nodes=1)
+    assert not found & FORBIDDEN_BY_READ_COMMITTED
 
 
 @pytest.mark.findings
@@ -65,17 +74,14 @@ def test_postgres_keeps_what_it_acknowledged_through_kills(docker_engine: Docker
 @pytest.mark.findings
 def test_mariadb_at_repeatable_read_is_no_snapshot_isolation(docker_engine: DockerClient, tmp_path: Path) -> None:
     config = {"isolation": "repeatable-read", "consistency": "snapshot-isolation"}
-    result = ran(tmp_path, "mariadb", "append", {**config, "keys": "3"}, nodes=1, rate=200.0, concurrency=20)
-    assert result.status == "invalid"
-    assert {"lost-update", "G-single"} <= anomalies(result)
-    assert not anomalies(result) & FORBIDDEN_BY_READ_COMMITTED
+    more: dict[str, Any] = {"nodes": 1, "rate": 200.0, "concurrency": 20}
+    found = seen(tmp_path, {"lost-update", "G-single"}, "invalid", "mariadb", {**config, "keys": "3"}, **more)
+    assert not found & FORBIDDEN_BY_READ_COMMITTED
 
 
 def test_a_healthy_galera_cluster_is_no_snapshot_isolation(docker_engine: DockerClient, tmp_path: Path) -> None:
     config = {"isolation": "repeatable-read", "consistency": "snapshot-isolation"}
-    result = ran(tmp_path, "galera", "append", config, nodes=CLUSTER)
-    assert result.status == "invalid"
-    assert "G-single" in anomalies(result)
+    seen(tmp_path, {"G-single"}, "invalid", "galera", config, nodes=CLUSTER)
 
 
 @pytest.mark.findings
