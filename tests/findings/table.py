@@ -1,6 +1,7 @@
 """`make findings`: run every row, and write docs/findings.md with what came out.
 
     python -m tests.findings.table [ID...]     only these rows; the others stay as they are in the table
+    python -m tests.findings.table --first     the first seed of each row alone
     python -m tests.findings.table --write     no run: the table anew, from the runs that there are
 
 Runs that were done are kept in runs/findings/, and not done again: `make findings` goes on where it was. Remove that folder to
@@ -41,7 +42,8 @@ def main(words: Sequence[str]) -> int:
         return 64
     FOLDER.mkdir(parents=True, exist_ok=True)
     if "--write" not in words:
-        chosen = [case for row in rows if not wanted or row.id in wanted for case in row.cases]
+        most = 1 if "--first" in words else None
+        chosen = [case for row in rows if not wanted or row.id in wanted for case in row.cases[:most]]
         with Progress() as progress:
             summary = go(SuiteFile(tuple(chosen)), FOLDER, progress)
         if summary.interrupted:
