@@ -44,7 +44,7 @@ def main(words: Sequence[str]) -> int:
     if "--write" not in words:
         most = 1 if "--first" in words else None
         chosen = [case for row in rows if not wanted or row.id in wanted for case in row.cases[:most]]
-        with Progress() as progress:
+        with Progress(quiet=False) as progress:
             summary = go(SuiteFile(tuple(chosen)), FOLDER, progress)
         if summary.interrupted:
             return 130
