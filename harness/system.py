@@ -225,6 +225,14 @@ class Preparable(Protocol):
 
 
 @runtime_checkable
+class Dismantled(Protocol):
+    """A system that leaves something behind which its nodes' environment does not remove."""
+
+    async def tear_down(self, environment: Environment) -> None:
+        """Called once, when all is read and judged, while the nodes still run; not if they are kept."""
+
+
+@runtime_checkable
 class Led(Protocol):
     """A system in which one node leads."""
 

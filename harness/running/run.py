@@ -42,7 +42,7 @@ from splitbrain.harness.running.outer_loop import set_aside
 from splitbrain.harness.running.preparation import described, prepared_for
 from splitbrain.harness.running.recovery import PROBES, unrecovered
 from splitbrain.harness.running.results import Result, ResultsError, RunFolder, conclude, read_history
-from splitbrain.harness.running.starting import preparing_s, start_all
+from splitbrain.harness.running.starting import preparing_s, start_all, tear_down
 from splitbrain.harness.simulation import run_simulated
 from splitbrain.harness.system import USER
 from splitbrain.harness.terminal import Progress
@@ -378,6 +378,10 @@ class _Run:
 
     async def _close(self, environment: Environment) -> None:
         guard.cleaning()
+        if self._statistics is not None and not self._experiment.keep:
+            failed = await tear_down(self._prepared.system, environment)
+            if failed:
+                self._progress(f"warning: {failed}")
         try:
             await environment.close()
         except Exception as problem:
