@@ -85,10 +85,12 @@ def command() -> click.Group:
     from splitbrain.harness.doors.campaign_command import campaign
     from splitbrain.harness.doors.commands import cli
     from splitbrain.harness.doors.mutants_command import mutants
+    from splitbrain.harness.doors.new_command import new
     from splitbrain.harness.doors.replay_command import replay
     from splitbrain.harness.doors.shrink_command import shrink
+    from splitbrain.harness.doors.suite_command import suite
 
-    for each in (replay, shrink, campaign, mutants):
+    for each in (replay, shrink, campaign, suite, mutants, new):
         cli.add_command(each)
     return cli
 
