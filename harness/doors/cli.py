@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import click
 
 EXIT_INTERRUPTED = 130
-GUARDED = ("run", "check", "replay", "shrink", "campaign", "mutants")
+GUARDED = ("run", "check", "replay", "shrink", "campaign", "suite", "mutants")
 COMPLETE = "_SPLITBRAIN_COMPLETE"
 """Shells set it to have a word completed."""
 _ONE_INTERRUPT_S = 1.0
