@@ -14,10 +14,8 @@
 
 from __future__ import annotations
 
-import io
 import shlex
 import signal
-import tarfile
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from pathlib import PurePosixPath
 
@@ -29,6 +27,7 @@ from splitbrain.harness.environment import (
     PowerCut,
     Program,
 )
+from splitbrain.harness.hosts.archive import archive
 from splitbrain.harness.hosts.node_root import NodeRoot
 from splitbrain.harness.hosts.preload import NOT_LOADED, Preload
 from splitbrain.harness.hosts.program_user import as_user, owned
@@ -171,7 +170,7 @@ class SshMachine:
         words = f"LOG={shlex.quote(log)} COMMAND={shlex.quote(sought)}"
         command = f"{words}; set -- {self._root.started(program.command)}\n{prepared}"
         script = f"{command}{self._root.cleared}{owned(program.user, [*files], self._data, MARK)}{_START}"
-        output = await self.connection.run(script, stdin=_archive(files))
+        output = await self.connection.run(script, stdin=archive(files))
         if output.status != 0:
             raise EnvironmentFailure(f"{program.name} did not start on {self.name}: {output.excerpt}")
         self.taken_down = False
@@ -369,15 +368,3 @@ def exit_named(status: str) -> str:
     number = int(status) - 128
     after = f", as after {signal.Signals(number).name}" if number in signal.valid_signals() else ""
     return f"exit status {int(status)}{after}"
-
-
-def _archive(files: Mapping[str, bytes]) -> bytes:
-    """The files as a tar, each 0600; unpacking makes the folders on their way 0700."""
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as tar:
-        for path, content in files.items():
-            entry = tarfile.TarInfo(path.lstrip("/"))
-            entry.size = len(content)
-            entry.mode = 0o600
-            tar.addfile(entry, io.BytesIO(content))
-    return buffer.getvalue()

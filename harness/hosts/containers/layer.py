@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import tarfile
 import threading
 import time
 from collections.abc import Collection, Iterable, Mapping
@@ -19,6 +18,7 @@ from docker.errors import BuildError, DockerException, ImageNotFound
 from docker.utils import parse_repository_tag
 
 from splitbrain.harness.environment import Progress
+from splitbrain.harness.hosts.archive import archive
 from splitbrain.harness.hosts.containers.engine import connect, refusals
 
 PULL_SILENCE_S = 15
@@ -87,12 +87,4 @@ def build(
 
 def context(files: Files, executables: Collection[str] = ()) -> IO[bytes]:
     """A build context in memory; equal files give equal bytes, so that the engine's own cache holds."""
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as tar:
-        for name, content in sorted(files.items()):
-            entry = tarfile.TarInfo(name)
-            entry.size = len(content)
-            entry.mode = 0o755 if name in executables else 0o644
-            tar.addfile(entry, io.BytesIO(content))
-    buffer.seek(0)
-    return buffer
+    return io.BytesIO(archive(dict(sorted(files.items())), 0o644, executables))

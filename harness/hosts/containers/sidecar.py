@@ -8,12 +8,10 @@
 
 from __future__ import annotations
 
-import io
-import tarfile
-
 from docker.client import DockerClient
 from docker.models.containers import Container
 
+from splitbrain.harness.hosts.archive import archive
 from splitbrain.harness.hosts.node_root import NodeRoot
 from splitbrain.harness.hosts.ssh import KeyPair
 
@@ -69,11 +67,4 @@ def keys_of(host: KeyPair, user: KeyPair) -> bytes:
         "etc/ssh/ssh_host_ed25519_key": host.private,
         "root/.ssh/authorized_keys": user.public.encode() + b"\n",
     }
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as tar:
-        for path, content in files.items():
-            entry = tarfile.TarInfo(path)
-            entry.size = len(content)
-            entry.mode = 0o600
-            tar.addfile(entry, io.BytesIO(content))
-    return buffer.getvalue()
+    return archive(files)

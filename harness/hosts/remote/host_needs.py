@@ -7,17 +7,16 @@
 
 from __future__ import annotations
 
-import io
 import platform
 import shlex
 import shutil
 import socket
-import tarfile
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
 from splitbrain.harness.environment import EnvironmentFailure
+from splitbrain.harness.hosts.archive import archive
 from splitbrain.harness.hosts.containers import shim_build
 from splitbrain.harness.hosts.ssh import SshConnection
 
@@ -109,7 +108,7 @@ async def bring_shims(connection: SshConnection, machine: str, folder: str) -> s
         f'LD_PRELOAD={where}/{name} cat /proc/self/maps 2>/dev/null | grep -q "{name}"' for name in sorted(libraries)
     )
     brought = await connection.run(
-        f"mkdir -p {where} && tar -xf - -C {where} --no-same-owner && {loaded}", stdin=_archived(libraries)
+        f"mkdir -p {where} && tar -xf - -C {where} --no-same-owner && {loaded}", stdin=archive(libraries, 0o755)
     )
     said = brought.excerpt.splitlines()
     return "" if brought.status == 0 else (said[-1] if said else f"what lies in {folder} can't be preloaded")
@@ -120,14 +119,3 @@ def _shims() -> dict[str, bytes]:
     if shutil.which("cc") is None:
         raise EnvironmentFailure("this machine has no C compiler (`apt-get install gcc libc6-dev`)")
     return shim_build.compiled({name: (LAYERS / name).read_bytes() for name in shim_build.SOURCES})
-
-
-def _archived(files: dict[str, bytes]) -> bytes:
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as tar:
-        for name, content in files.items():
-            entry = tarfile.TarInfo(name)
-            entry.size = len(content)
-            entry.mode = 0o755
-            tar.addfile(entry, io.BytesIO(content))
-    return buffer.getvalue()
