@@ -184,23 +184,23 @@ class Program:
     command: argv on a real machine. Its standard output and error become `<name>.log`.
     files: path -> contents, written with mode 0600 before the start.
     data: the directory whose contents are the node's durable state, or None. It is made if it is missing.
-    user: as whom it runs on a real machine; the files and the directory are that user's. None for root.
-    logs: paths of more files to which it logs.
     preload: whether libraries may be preloaded into it, as faults of clocks and disks need on real machines. False for
     a static binary, and for Go: those faults are then refused by name.
     simulate: builds the process inside a simulated machine; None if the system can't be simulated. It is
     given the `simulated_machine.SimulatedMachine` and returns a `SimulatedProcess`. `asyncio_program(main)` is one,
     for any program written for asyncio.
+    user: as whom it runs on a real machine; the files and the directory are that user's. None for root.
+    logs: paths of more files to which it logs.
     """
 
     name: str
     command: tuple[str, ...]
     files: Mapping[str, bytes] = field(default_factory=dict)
     data: str | None = None
-    user: str | None = None
-    logs: tuple[str, ...] = ()
     preload: bool = True
     simulate: Callable[[Any], SimulatedProcess] | None = None
+    user: str | None = None
+    logs: tuple[str, ...] = ()
 
 
 class SimulatedProcess(Protocol):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from docker.client import DockerClient
 
 from splitbrain.harness.nemesis.strike import Strike
@@ -31,11 +32,15 @@ def experiment(reads: str) -> Experiment:
         seed=1,
         time_limit_s=15.0,
         rate=50.0,
+        # At the server that is cut off, writes hold their clients up; some must be left to read.
+        concurrency=30,
         config={"reads": reads},
         strikes=ALONE,
     )
 
 
+# Whether a stale read is among those that were asked for is a matter of luck, so it is no gate.
+@pytest.mark.findings
 def test_plain_reads_are_stale(docker_engine: DockerClient, tmp_path: Path) -> None:
     result = run(experiment("plain"), out=tmp_path)
     assert result.status == "invalid", result.reason
