@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -17,10 +18,18 @@ def shared_hosts(docker_engine: DockerClient, tmp_path_factory: pytest.TempPathF
         yield hosts
 
 
+def traces(hosts: PlayedHosts) -> dict[str, list[str]]:
+    """What runs have left, by host."""
+    return {host.name: found for host in hosts.hosts if (found := host.traces())}
+
+
 @pytest.fixture
 def hosts(shared_hosts: PlayedHosts) -> Iterator[PlayedHosts]:
     yield shared_hosts
-    left = {host.name: found for host in shared_hosts.hosts if (found := host.traces())}
+    # A shell whose connection was closed just now ends a moment later.
+    deadline = time.monotonic() + 5
+    while (left := traces(shared_hosts)) and time.monotonic() < deadline:
+        time.sleep(0.1)
     if left:
         clean_hosts(str(shared_hosts.file()))  # Or every test after it would fail too.
     assert left == {}
