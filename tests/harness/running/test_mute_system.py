@@ -36,7 +36,8 @@ class Mute(Dynamo):
     until_s: float = 1e9
 
     async def connect(self, environment: Environment, node: str) -> Muted:
-        connection = Muted((await super().connect(environment, node)).client)
+        inner = await super().connect(environment, node)
+        connection = Muted(inner.client, inner.writer)
         connection.since_s, connection.until_s = self.since_s, self.until_s
         return connection
 
