@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import SimpleNamespace
 
 import pytest
 
@@ -13,7 +15,6 @@ from splitbrain.harness.running import starting
 from splitbrain.harness.running.experiment import Experiment
 from splitbrain.harness.running.run import run
 from splitbrain.harness.systems.toys import SYSTEM as TOYS
-from splitbrain.harness.terminal import Progress
 
 HEARD: list[str] = []
 
@@ -54,11 +55,8 @@ QUIET, HANGS, RAISES, LINGERS = Noisy("quiet"), Noisy("hangs"), Noisy("raises"),
 
 def ran(name: str, folder, **more):
     HEARD.clear()
-    said: list[str] = []
-    progress = Progress(quiet=True)
-    progress.__call__ = said.append  # type: ignore[method-assign]
     experiment = Experiment("echo", system=f"{__file__}:{name}", nodes=3, time_limit_s=2, seed=1, **more)
-    return run(experiment, out=folder, progress=progress, report=False)
+    return run(experiment, out=folder, report=False)
 
 
 def test_a_system_is_prepared_once_after_all_starts_and_torn_down_while_its_nodes_run(tmp_path):
@@ -82,3 +80,9 @@ def test_a_preparation_that_never_returns_is_broken_by_name(tmp_path):
 def test_a_failed_tear_down_costs_no_verdict(tmp_path, name):
     assert ran(name, tmp_path).valid
     assert HEARD[-1] == "tear down 3"
+
+
+def test_what_went_wrong_in_a_tear_down_is_told():
+    nowhere = SimpleNamespace(machines={})
+    assert asyncio.run(starting.tear_down(QUIET, nowhere)) == ""
+    assert re.match(r"toys was not torn down: KeyError: 'boo'", asyncio.run(starting.tear_down(RAISES, nowhere)))
