@@ -137,7 +137,7 @@ def assemble(
     receiver = Receiver(core, cleanup, reader)
     reclaim = Reclaim(core, sender, receiver)
     # Coordination.
-    reception = Reception(core, handoff, bits)
+    reception = Reception(core, handoff)
     replica_service = ReplicaService(core, handoff, load)
     # What the network brings besides requests.
     rejections = Rejections(lambda to, datagram: out.append(Send(to, datagram)), note)

@@ -1,12 +1,18 @@
-"""The client's core: a state machine without I/O that finds a node, retries, and fails over.
+"""The client's core: a state machine without I/O that finds a node, retries, hedges, and fails over.
 
-1. A request keeps its id over every retry, to whichever node. A node that is silent is retried; once it has been silent
-   for `FAILOVER_S` the next node is tried, if more than one is known.
-2. An answer is a result or a failure. No answer in `TIMEOUT_S` is no answer: the outcome is indeterminate.
+1. A request keeps its id, and a put its identity (`identities`), over every retry, to whichever node. A node that is
+   silent is retried. One that has been silent for `HEDGE_ROUND_TRIPS` round trips is left to it, and the next is asked
+   as well. The first result counts, and nobody is asked any more.
+2. An answer is a result or a failure. No answer in `TIMEOUT_S` is no answer: the outcome is indeterminate. While
+   another node may still have a result, a failure is not the end.
 3. Once it has learnt the members, a request goes straight to a primary replica of its key (section 6.4, client-driven
-   coordination). An answer that shows that the node has another view makes the client ask for that view at once.
+   coordination), and if all of those are silent to any other member. An answer that shows that the node has another
+   view makes the client ask for that view at once.
 4. A put goes to the replica that answered first in the get before it, as its context says (section 5).
-5. A node that says that it is no member, or that its disk is full, did nothing: the next node is asked.
+5. A node that says that it is no member, or that its disk is full, did nothing: the next node is asked. One that does
+   not know the outcome has not done it for all that the client can tell, and the next is asked as well.
+6. A node that let a request wait is asked last from then on (`candidates`).
+7. What is about one node (its status, its own copy, a change that it is to make) is hedged late, after `FAILOVER_S`.
 
 Dynamo (SOSP 2007), sections 4.5, 5 and 6.4.
 """
@@ -14,40 +20,84 @@ Dynamo (SOSP 2007), sections 4.5, 5 and 6.4.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
-from functools import reduce
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import partial, reduce
 from operator import xor
 
+from msgspec.structs import replace
+
 from splitbrain.store.actions import Action, Address, Bits, Instant, host_port
+from splitbrain.store.candidates import Candidates
 from splitbrain.store.config import Config, ConfigError
 from splitbrain.store.errors import StoreError
 from splitbrain.store.membership.history import fold
 from splitbrain.store.ring.ring import Ring
-from splitbrain.store.scheduling.timers import Present, Timers
+from splitbrain.store.scheduling.timers import Present, Timer, Timers
 from splitbrain.store.versions.context import accept
+from splitbrain.store.versions.identities import Identities
 from splitbrain.store.wire.changes import Change, identity
 from splitbrain.store.wire.client_messages import ClientRequest, Failed, Get, Members, Put, Stored, Values, View
 from splitbrain.store.wire.datagrams import Wire
 from splitbrain.store.wire.messages import Reply, after_others
+from splitbrain.store.wire.peer_messages import Ping
 from splitbrain.store.wire.rpc import Rpc
 
 TIMEOUT_S = 4.0
 DID_NOTHING = ("not_member", "disk_full")
+UNKNOWN = ("timeout", "quorum_failed")
 FAILOVER_S = 1.8
 """Longer than a coordinator takes (`config.request_timeout_s` and its forwarding)."""
+HEDGE_ROUND_TRIPS = 3
+HEDGE_FIRST_S, HEDGE_MIN_S, HEDGE_MAX_S = 0.15, 0.05, 0.25
+"""Before a round trip was measured; longer than one retry takes (`rpc`); shorter than a person notices."""
+HEDGE_BYTES_PER_S = 2 << 20
+"""A large value takes a while to arrive, at this rate over a network that loses some of it."""
+PING_S = 1.0
+
+
+@dataclass(slots=True, eq=False)
+class _Request:
+    """A request under way. untried: nodes, the next one first. out: those that were asked and have not answered.
+
+    perhaps: nodes that may have done it. failure: the last that was heard.
+    """
+
+    request: ClientRequest
+    request_id: int
+    untried: list[Address]
+    deadline: float
+    on_reply: Callable[[Reply | None], None]
+    out: list[Address] = field(default_factory=list)
+    perhaps: int = 0
+    failure: Failed | None = None
+    timer: Timer | None = None
+    over: bool = False
+
+    @property
+    def about_one_node(self) -> bool:
+        return not isinstance(self.request, Get | Put | Members)
 
 
 class ClientCore:
     """A client as a state machine, driven like a `node.Node`.
 
-    nodes: where to send requests, in the order in which they are tried. secret, cluster: the nodes' own. name: for
-    their logs.
+    nodes: over which gets and puts are spread; the first is asked what is about one node. standby: asked where none of
+    those answers. secret, cluster: the nodes' own. name: for their logs.
     """
 
-    def __init__(self, nodes: Sequence[Address], *, secret: bytes, cluster: str, bits: Bits, name: str = "client"):
+    def __init__(
+        self,
+        nodes: Sequence[Address],
+        *,
+        secret: bytes,
+        cluster: str,
+        bits: Bits,
+        name: str = "client",
+        standby: Sequence[Address] = (),
+    ) -> None:
         if not nodes:
             raise ValueError("a client needs the address of at least one node")
-        self._nodes = list(nodes)
         self._secret = secret
         self._out: list[Action] = []
         self._present = Present(Instant(0.0, 0))
@@ -55,6 +105,8 @@ class ClientCore:
         wire = Wire(secret, cluster, name, bits)
         self._rpc = Rpc(wire, self._timers, self._present, bits, self._out)
         self._bits = bits
+        self._candidates = Candidates(nodes, standby, bits(32) if len(nodes) > 1 else 0)
+        self._identities = Identities(bits)
         self._changes: dict[int, Change] = {}
         self._views = {0}
         """Digests of the histories that this client has merged, or asked for."""
@@ -65,9 +117,12 @@ class ClientCore:
     def request(self, request: ClientRequest, now: Instant, on_reply: Callable[[Reply | None], None]) -> list[Action]:
         """Begin a request; on_reply gets the answer, or None if none came in `TIMEOUT_S`."""
         self._present.now = now
-        nodes = self._route(request)
-        deadline = now.monotonic + TIMEOUT_S
-        self._try(request, self._rpc.new_id(), nodes, deadline, on_reply)
+        for suspected in self._candidates.to_ping(now.monotonic):
+            self._ping(suspected)
+        if isinstance(request, Put):
+            request, on_reply = self._identify(request, on_reply)
+        nodes = self._candidates.best_first(self._route(request))
+        self._next(_Request(request, self._rpc.new_id(), nodes, now.monotonic + TIMEOUT_S, on_reply))
         return self._actions()
 
     def receive(self, datagram: bytes, source: Address, now: Instant) -> list[Action]:
@@ -109,7 +164,7 @@ class ClientCore:
 
     def says(self) -> str:
         """What nodes said instead of answering (`rejections`), for a person to read; "" if they said nothing."""
-        said = ((node, self._rpc.says(node)) for node in self._nodes)
+        said = ((node, self._rpc.says(node)) for node in self._candidates.in_order())
         return "; ".join(f"{host_port(node)} says: {text}" for node, text in said if text)
 
     def error(self, reply: Reply | None) -> StoreError:
@@ -124,16 +179,19 @@ class ClientCore:
                 text = f"the node answered with {type(reply).__name__}; is it of another version?"
                 return StoreError("bad_request", text)
 
-    def _route(self, request: ClientRequest) -> list[Address]:
-        if self._ring is None or not isinstance(request, Get | Put | Members):
-            return self._nodes
-        members = self._ring.members
+    def _route(self, request: ClientRequest) -> Iterable[Address]:
+        if not isinstance(request, Get | Put | Members):
+            return self._candidates.in_order()
+        if self._ring is None:
+            return self._candidates.in_turn()
+        members, given = self._ring.members, self._candidates.in_order()
         if isinstance(request, Members):
             names = list(members)
-            return [members[names[self._bits(32) % len(names)]].address, *self._nodes]
+            return [members[names[self._bits(32) % len(names)]].address, *given]
+        preference, n = self._ring.preference(request.key), self._ring.n
         fastest = self._fastest(request)
-        primaries = sorted(self._ring.primaries(request.key), key=lambda primary: primary != fastest)
-        return [*(members[name].address for name in primaries), *self._nodes]
+        primaries = sorted(preference[:n], key=lambda primary: primary != fastest)
+        return [*(members[name].address for name in (*primaries, *preference[n:])), *given]
 
     def _fastest(self, request: Get | Put) -> str:
         """The replica that answered first in the get that gave the put's context; "" if there is none."""
@@ -144,31 +202,87 @@ class ClientCore:
         except StoreError:
             return ""  # The node says what is wrong with the context.
 
-    def _try(
-        self,
-        request: ClientRequest,
-        request_id: int,
-        nodes: list[Address],
-        deadline: float,
-        on_reply: Callable[[Reply | None], None],
-    ) -> None:
-        now = self._present.now.monotonic
-        until = deadline if len(nodes) == 1 else min(deadline, now + FAILOVER_S)
+    def _identify(
+        self, put: Put, on_reply: Callable[[Reply | None], None]
+    ) -> tuple[Put, Callable[[Reply | None], None]]:
+        identity = self._identities.give(put.key, self._present.now.wall_ns)
 
+        def replied(reply: Reply | None) -> None:
+            if not isinstance(reply, Stored):
+                self._identities.failed(put.key, identity)
+            on_reply(reply)
+
+        return replace(put, identity=identity), replied
+
+    def _next(self, request: _Request) -> None:
+        """Ask the next node, and see to it that the one after it is asked if this one is silent."""
+        if request.timer is not None:
+            request.timer.cancel()
+            request.timer = None
+        node = request.untried.pop(0)
+        request.out.append(node)
+        request.perhaps += 1
+        self._rpc.ask(
+            node, request.request, request.deadline, partial(self._answered, request, node), request.request_id
+        )
+        if request.untried:
+            at = self._present.now.monotonic + self._patience_s(request, node)
+            request.timer = self._timers.at(at, partial(self._hedge, request))
+
+    def _patience_s(self, request: _Request, node: Address) -> float:
+        if request.about_one_node:
+            return FAILOVER_S
+        round_trip_s = self._rpc.round_trip_s(node)
+        usual = HEDGE_FIRST_S if round_trip_s is None else HEDGE_ROUND_TRIPS * round_trip_s
+        value = request.request.value if isinstance(request.request, Put) else None
+        return min(HEDGE_MAX_S, max(HEDGE_MIN_S, usual)) + len(value or b"") / HEDGE_BYTES_PER_S
+
+    def _hedge(self, request: _Request) -> None:
+        request.timer = None
+        if not request.over and request.untried and self._present.now.monotonic < request.deadline:
+            self._next(request)
+
+    def _answered(self, request: _Request, node: Address, reply: Reply | None) -> None:
+        request.out.remove(node)
+        if request.over:
+            return
+        if reply is None:
+            self._suspect(node)
+        else:
+            self._candidates.trust(node)
+        if isinstance(reply, Values | Stored) and self._ring is not None and reply.view not in self._views:
+            self._refresh(node, reply.view)
+        if isinstance(reply, Failed):
+            request.failure = reply
+            nothing = reply.code in DID_NOTHING
+            request.perhaps -= nothing
+            if request.untried and (nothing or (reply.code in UNKNOWN and not request.about_one_node)):
+                self._next(request)
+        if request.out and (reply is None or isinstance(reply, Failed)):
+            return
+        self._finish(request, reply or request.failure)
+
+    def _finish(self, request: _Request, reply: Reply | None) -> None:
+        request.over = True
+        if request.timer is not None:
+            request.timer.cancel()
+        for silent in request.out:
+            self._rpc.drop(silent, request.request_id)
+            self._suspect(silent)
+        # A node that refused is no "other" to itself, and one that did nothing was not counted.
+        others = request.perhaps - (isinstance(reply, Failed) and reply.code not in DID_NOTHING) > 0
+        request.on_reply(after_others(reply) if reply is not None and others and _writes(request) else reply)
+
+    def _suspect(self, node: Address) -> None:
+        if self._candidates.suspect(node, self._present.now.monotonic):
+            self._ping(node)
+
+    def _ping(self, node: Address) -> None:
         def answered(reply: Reply | None) -> None:
-            if isinstance(reply, Values | Stored) and self._ring is not None and reply.view not in self._views:
-                self._refresh(nodes[0], reply.view)
-            if reply is None and self._present.now.monotonic < deadline:
-                self._try(request, request_id, nodes[1:], deadline, on_later_reply)
-            elif isinstance(reply, Failed) and reply.code in DID_NOTHING and len(nodes) > 1:
-                self._try(request, request_id, nodes[1:], deadline, on_reply)
-            else:
-                on_reply(reply)
+            if reply is not None:
+                self._candidates.trust(node)
 
-        def on_later_reply(reply: Reply | None) -> None:
-            on_reply(after_others(reply) if reply is not None and isinstance(request, Put) else reply)
-
-        self._rpc.ask(nodes[0], request, until, answered, request_id)
+        self._rpc.ask(node, Ping(), self._present.now.monotonic + PING_S, answered)
 
     def _refresh(self, node: Address, view: int) -> None:
         """The node has another view: ask for it, once."""
@@ -187,3 +301,7 @@ class ClientCore:
         actions = self._out[:]
         self._out.clear()
         return actions
+
+
+def _writes(request: _Request) -> bool:
+    return isinstance(request.request, Put)

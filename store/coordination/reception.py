@@ -4,11 +4,10 @@
    refused as `busy`, before they time out in a queue.
 2. A put that comes twice, through two nodes, is done once and answered twice.
 3. After a stall (it was paused, or its machine) a node drops the puts that waited for it meanwhile. Their senders have
-   gone to another coordinator by now, and a second version, made from an old state, would come back as a sibling of
-   its own successors. Whoever still wants such a put sends it again.
-4. A retried put that comes soon after the start, and is not known, may have been done by the node's previous
-   incarnation and been replaced since. It is not done again, and its outcome is indeterminate. One that was forwarded
-   with a dot may be done again: the dot shows whether it was. If it can't be served, its outcome is indeterminate too.
+   gone to another coordinator by now. Whoever still wants such a put sends it again.
+4. A put that was first sent to an earlier incarnation of this node may have been done by that one, and been replaced
+   since. It is done again only if it has an identity, which shows whether it was (`identities`). Otherwise, or if it
+   can't be served, its outcome is indeterminate.
 5. A put for which the disk has no room is refused. One that is under way here, or was done, is not.
 
 Dynamo (SOSP 2007), sections 4.5 and 6.4.
@@ -18,7 +17,8 @@ from __future__ import annotations
 
 from functools import partial
 
-from splitbrain.store.actions import Bits
+from msgspec.structs import replace
+
 from splitbrain.store.coordination.quorum import quorum
 from splitbrain.store.coordination.request import Admitted
 from splitbrain.store.coordination.routing import Routing
@@ -28,12 +28,11 @@ from splitbrain.store.parts import Core
 from splitbrain.store.repair.hinted_handoff import Handoff
 from splitbrain.store.scheduling.latencies import Latencies
 from splitbrain.store.versions.context import accept
-from splitbrain.store.versions.dots import Dots
 from splitbrain.store.wire.client_messages import Failed, Get, Put
+from splitbrain.store.wire.incoming import Incoming
 from splitbrain.store.wire.limits import check_key, check_value
 from splitbrain.store.wire.messages import Reply
 from splitbrain.store.wire.peer_messages import Forward
-from splitbrain.store.wire.rpc import ANSWER_KEPT_S, Incoming
 
 REQUESTS_MAX = 1000
 CATCH_UP_S = 0.2
@@ -43,19 +42,13 @@ CATCH_UP_S = 0.2
 class Reception:
     """A node's reception. ongoing: requests under way. latencies: what they took, by kind: "get", "put"."""
 
-    def __init__(self, core: Core, handoff: Handoff, bits: Bits) -> None:
+    def __init__(self, core: Core, handoff: Handoff) -> None:
         self._core = core
         self._handoff = handoff
-        self._dots = Dots(bits)
-        self._started = 0.0
         self._catching_up_until = 0.0
         self._putting: dict[tuple[bytes, int], list[Incoming]] = {}
         self.ongoing = 0
         self.latencies = {"get": Latencies(), "put": Latencies()}
-
-    def start(self) -> None:
-        """The node begins."""
-        self._started = self._core.now
 
     def stalled(self, now: float) -> None:
         """The node did not run for a while, until now."""
@@ -78,16 +71,19 @@ class Reception:
             return
         core = self._core
         stale = isinstance(request, Put) and core.now < self._catching_up_until
-        stale = stale and core.config.defect != STALLED_PUTS_DONE
-        done = isinstance(request, Put) and self._may_have_been_done(incoming)
+        doubtful = isinstance(request, Put) and incoming.retried
+        if isinstance(request, Put):
+            defect = core.config.defect
+            if (stale and defect == STALLED_PUTS_DONE) or (doubtful and defect == RESTART_REDOES_RETRIES):
+                request, stale, doubtful = replace(request, identity=None), False, False
         unknown = f"{core.name} started while this put was under way; get the key before you retry"
         try:
             admitted = _admit(core, request, request_id)
         except StoreError as refusal:
-            reply = Failed("timeout", unknown) if done else Failed(refusal.code, refusal.message)
+            reply = Failed("timeout", unknown) if doubtful else Failed(refusal.code, refusal.message)
             core.rpc.answer(incoming, reply)
             return
-        if done and (forwarded is None or forwarded.dot is None):
+        if doubtful and isinstance(request, Put) and request.identity is None:
             core.rpc.answer(incoming, Failed("timeout", unknown))
         elif stale:
             core.counters["stale_puts"] += 1
@@ -100,17 +96,11 @@ class Reception:
                 self._putting[request.key, request_id] = []
             self.ongoing += 1
             finish = partial(self._finish, incoming, admitted, core.now)
-            routing = Routing(core, self._handoff, self._dots, admitted, finish)
+            routing = Routing(core, self._handoff, admitted, finish)
             if forwarded is None:
                 routing.route()
             else:
-                routing.coordinate(forwarded.dot)
-
-    def _may_have_been_done(self, incoming: Incoming) -> bool:
-        """Whether this node's previous incarnation may have done the put (rule 4)."""
-        if self._core.config.defect == RESTART_REDOES_RETRIES:
-            return False
-        return incoming.retried and self._core.now - self._started < ANSWER_KEPT_S
+                routing.coordinate()
 
     def _finish(self, incoming: Incoming, admitted: Admitted, began: float, reply: Reply) -> None:
         core, request = self._core, admitted.message

@@ -37,7 +37,8 @@ from splitbrain.store.actions import Bits
 DATAGRAM_BYTES_MAX = 1200
 KEY_BYTES = 32
 REQUEST, REPLY, RETRY, HELLO = range(4)
-"""RETRY: a request that was sent before, under the same id. HELLO: the answer to a request for another incarnation."""
+"""RETRY: a request that went to an earlier incarnation before, under the same id. HELLO: the answer to a request for
+another incarnation."""
 
 PROTOCOL = 3
 NONCE = slice(11, 23)
@@ -70,7 +71,8 @@ class Fragment(msgspec.Struct, frozen=True, gc=False):
     incarnation: the sender's, a random 64-bit number that is new at every start. kind: REQUEST, REPLY or HELLO.
     request_id: 64 bits, chosen by the requester. meant_for: the receiver's incarnation; 0 if the sender does not know
     it. checksum: the whole message's; in a HELLO, that of the sender's name. part, parts: the fragment's index, and how
-    many there are. retried: whether a request was sent before. sequence: the datagram's number within that incarnation.
+    many there are. retried: whether a request was sent to an earlier incarnation. sequence: the datagram's number
+    within that incarnation.
     """
 
     incarnation: int

@@ -6,11 +6,10 @@
 2. Retries wait for an adaptive timeout (Jacobson and Karels; Karn's rule), doubled each time, capped, with jitter.
 3. A request that arrives again is not done again while it is being done, and a put not for as long as its sender may
    retry it: its answer is sent again. Answers to what may be repeated (reads, merges) are not kept.
-4. A retry says that it is one: a peer that started only lately can tell that its previous incarnation may have done it.
-   A request is meant for one incarnation of its peer, so that it can't be replayed to another. A peer that it is not
-   meant for answers with its own incarnation, and nothing else: then the request is sent again at once, and is no
-   retry. If the peer's name is known, only an incarnation of that name is believed: otherwise one node could be made to
-   answer for another.
+4. A request is meant for one incarnation of its peer, so that it can't be replayed to another. A peer that it is not
+   meant for answers with its own incarnation, and nothing else: then the request is sent again at once. If an earlier
+   incarnation was sent it and may have done it, it says so (a retry). If the peer's name is known, only an incarnation
+   of that name is believed: otherwise one node could be made to answer for another.
 5. At most 128 requests are under way to one peer; more wait their turn until their deadline, and past a bound fail as
    `busy`. A request is not sent again while its answer is arriving.
 6. A long message is sent in bursts, so that it does not overrun the receiver's socket buffer.
@@ -26,12 +25,11 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-import msgspec
-
 from splitbrain.store.actions import Action, Address, Bits, Send, host_port
 from splitbrain.store.scheduling.timers import Present, Timer, Timers
 from splitbrain.store.wire.client_messages import Failed, Put
 from splitbrain.store.wire.datagrams import HELLO, REPLY, REQUEST, RETRY, Fragment, Refused, Wire, name_checksum
+from splitbrain.store.wire.incoming import Incoming
 from splitbrain.store.wire.messages import Malformed, Reply, Request, decode_reply, decode_request, encode
 from splitbrain.store.wire.peer_messages import Forward
 from splitbrain.store.wire.reassembly import MESSAGE_BYTES_MAX, Reassembly
@@ -63,6 +61,7 @@ class _Asked:
     attempts: int = 0
     hellos: int = 0
     sent_to: int = 0
+    elsewhere: bool = False
     sent_at: float = 0.0
     heard_at: float = -math.inf
     timer: Timer | None = None
@@ -95,17 +94,6 @@ class _Peer:
         self.smoothed_s += (took_s - self.smoothed_s) / 8
 
 
-class Incoming(msgspec.Struct, frozen=True, gc=False):
-    """A request to be answered with `Rpc.answer`. name: the sender's own. retried: it was sent before."""
-
-    incarnation: int
-    name: str
-    source: Address
-    request_id: int
-    request: Request
-    retried: bool
-
-
 class Rpc:
     """One node's or client's requests and replies. out: collects what is to be sent. counters: what happened."""
 
@@ -116,7 +104,7 @@ class Rpc:
         self._bits = bits
         self._out = out
         self._reassembly = Reassembly()
-        self._asked: dict[int, _Asked] = {}
+        self._asked: dict[tuple[Address, int], _Asked] = {}
         self._peers: dict[Address, _Peer] = {}
         self._taken: OrderedDict[tuple[int, int], tuple[float, bytes | None]] = OrderedDict()
         self._next_id = bits(64)
@@ -163,6 +151,15 @@ class Rpc:
             text = f"{WAITING_MAX} requests to {host_port(to)} are waiting; send fewer at a time"
             self._refuse(asked, "busy", text)
 
+    def drop(self, to: Address, request_id: int) -> None:
+        """Ask no more: nobody waits for the answer. Nothing happens if the request is over."""
+        peer, asked = self._peers.get(to), self._asked.get((to, request_id))
+        if peer is not None and asked is None and (asked := peer.waiting.pop(request_id, None)) is not None:
+            self._stop(asked)
+        elif peer is not None and asked is not None:
+            self._stop(asked)
+            self._end(peer, asked)
+
     def answer(self, incoming: Incoming, reply: Reply) -> None:
         """Answer a request."""
         payload = encode(reply)
@@ -198,8 +195,8 @@ class Rpc:
                 return
             self._wire.accept(fragment)
         else:
-            asked = self._asked.get(fragment.request_id)
-            if asked is None or asked.to != source or not self._is_answer(fragment, asked):
+            asked = self._asked.get((source, fragment.request_id))
+            if asked is None or not self._is_answer(fragment, asked):
                 self.counters["unasked_answers"] += 1
                 return
             self._wire.accept(fragment)
@@ -255,10 +252,11 @@ class Rpc:
         return True
 
     def _begin(self, peer: _Peer, asked: _Asked) -> None:
-        if asked.request_id in self._asked:
-            raise ValueError(f"request id {asked.request_id} is under way already")
+        where = (asked.to, asked.request_id)
+        if where in self._asked:
+            raise ValueError(f"request id {asked.request_id} is under way to {host_port(asked.to)} already")
         peer.in_flight += 1
-        self._asked[asked.request_id] = asked
+        self._asked[where] = asked
         self._send(asked)
 
     def _refuse(self, asked: _Asked, code: str, text: str) -> None:
@@ -290,8 +288,10 @@ class Rpc:
         if asked.attempts:
             self.counters["retries"] += 1
         peer = self._peers[asked.to]
-        kind = RETRY if asked.attempts else REQUEST
         incarnation = peer.incarnation if asked.named is None or asked.named == peer.named else 0
+        if asked.attempts and asked.sent_to and asked.sent_to != incarnation:
+            asked.elsewhere = True
+        kind = RETRY if asked.elsewhere else REQUEST
         sent = self._transmit(asked.to, kind, asked.request_id, incarnation, asked.payload)
         asked.sent_at, asked.sent_to = now, incarnation
         patience = peer.timeout_s(asked.attempts) + sent / BURST * BURST_EVERY_S
@@ -299,21 +299,27 @@ class Rpc:
         jitter = 1 + self._bits(10) / 4096
         asked.timer = self._timers.at(min(asked.deadline, now + patience * jitter), lambda: self._send(asked))
 
-    def _settle(self, asked: _Asked, reply: Reply | None) -> None:
+    def _stop(self, asked: _Asked) -> None:
         if asked.timer is not None:
             asked.timer.cancel()
-        del self._asked[asked.request_id]
+
+    def _settle(self, asked: _Asked, reply: Reply | None) -> None:
+        self._stop(asked)
         peer = self._peers[asked.to]
-        peer.in_flight -= 1
         if reply is None:
             self.counters["timeouts"] += 1
         else:
             peer.says = ""
             if asked.attempts == 1:  # Karn: the answer to a repeated request says nothing of the round trip.
                 peer.measured(self._present.now.monotonic - asked.sent_at)
+        self._end(peer, asked)
+        asked.on_reply(reply)
+
+    def _end(self, peer: _Peer, asked: _Asked) -> None:
+        del self._asked[asked.to, asked.request_id]
+        peer.in_flight -= 1
         if peer.waiting:
             self._fill(peer)
-        asked.on_reply(reply)
 
     def _is_answer(self, fragment: Fragment, asked: _Asked) -> bool:
         """Whether a REPLY or HELLO, which has come from the right address, answers what was asked."""
@@ -337,8 +343,7 @@ class Rpc:
         peer.incarnation, peer.named = fragment.incarnation, fragment.checksum
         asked.hellos += 1
         asked.attempts -= 1  # That one was not taken: it does not count.
-        if asked.timer is not None:
-            asked.timer.cancel()
+        self._stop(asked)
         self._send(asked)
 
     def _take_request(self, fragment: Fragment, source: Address, payload: bytes) -> None:

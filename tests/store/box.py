@@ -202,8 +202,10 @@ class Box(SimulatedCluster[Node, MemoryEngine]):
     def client(self, *via: str) -> Caller:
         """A client of those nodes, in that order; of all without names."""
         number = len(self.clients)
+        addresses = [self.hosts[name].address for name in via or self.names]
         core = ClientCore(
-            [self.hosts[name].address for name in via or self.names],
+            addresses[:1],
+            standby=addresses[1:],
             secret=SECRET,
             cluster=CLUSTER,
             bits=random.Random(f"{self.seed}/client{number}").getrandbits,
