@@ -102,6 +102,10 @@ class Node:
         self.environment: Callable[[], dict[str, object]] = dict
         """What the shell adds to `status`."""
 
+    def buffer(self, datagrams: int) -> None:
+        """How many datagrams the socket's receive buffer holds: what senders are granted depends on it."""
+        self._core.rpc.long.buffer_datagrams = datagrams
+
     def start(self, now: Instant) -> list[Action]:
         """Begin. Called once, before anything else."""
         core, parts = self._core, self._parts

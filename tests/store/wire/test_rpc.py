@@ -9,10 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from splitbrain.store.wire import rpc as module
+from splitbrain.store.wire import taken
 from splitbrain.store.wire.client_messages import Get, Local, Put, Stored
 from splitbrain.store.wire.datagrams import Wire
 from splitbrain.store.wire.peer_messages import Ping, Pong
-from splitbrain.store.wire.rpc import ANSWER_KEPT_S
+from splitbrain.store.wire.taken import ANSWER_KEPT_S
 from tests.store.wire.sides import PUT, SECRET, Pair
 
 
@@ -169,7 +170,7 @@ def test_answers_to_puts_are_kept_and_others_are_not(pair):
 
 
 def test_a_flood_of_requests_that_are_never_answered_is_forgotten_in_part(pair, monkeypatch):
-    monkeypatch.setattr(module, "TAKEN_MAX", 10)
+    monkeypatch.setattr(taken, "TAKEN_MAX", 10)
     pair.b.answer_with(None)
     for _ in range(50):
         pair.a.ask(pair.b, Ping())
