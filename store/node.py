@@ -174,11 +174,11 @@ class Node:
 
     def status(self) -> dict[str, object]:
         """JSON-able: see `status`, and what the shell adds."""
-        core, parts = self._core, self._parts
+        core, parts, reception = self._core, self._parts, self._parts.reception
         return {
             "name": core.name,
             "boot": f"{parts.wire.incarnation:016x}",
-            **status(core, parts.handoff, parts.reception.latencies, parts.reception.ongoing),
+            **status(core, parts.handoff, reception.latencies, reception.ongoing, reception.budget.under_way),
             "balance": balance(core.ring, parts.gossip.loads),
             "merkle": parts.anti_entropy.status(),
             **self.environment(),

@@ -27,6 +27,8 @@ from splitbrain.store.wire.progress import SPAN, Progress
 
 FIRST = 16
 WINDOW_BYTES = 256 << 10
+UNTOLD_BYTES = 64 << 10
+"""Until the peer has said how much room it has: three such senders fit in the buffer that Linux grants everybody."""
 WINDOW_MIN_BYTES, WINDOW_MAX_BYTES = 32 << 10, 1 << 20
 SHRINK, GROW = 0.8, 1 / 8
 """Of the window, for each round trip: with loss, and without."""
@@ -192,7 +194,7 @@ class Flow:
         self._begun: dict[Outgoing, None] = {}
         self._waiting: dict[Outgoing, None] = {}
         self._window = WINDOW_BYTES
-        self._granted = WINDOW_MAX_BYTES
+        self._granted = UNTOLD_BYTES
         self._flying = 0
         """Bytes on their way."""
         self._round_trip_s: float | None = None
