@@ -50,7 +50,7 @@ from splitbrain.store.wire.peer_messages import (
     Tokens,
     Write,
 )
-from splitbrain.store.wire.rpc import Incoming
+from splitbrain.store.wire.taken import Incoming
 
 STALL_S = 0.25
 """A timer this late means that the node did not run."""

@@ -34,8 +34,7 @@ from splitbrain.store.wire.client_messages import Failed, Get, Put
 from splitbrain.store.wire.limits import check_key, check_value
 from splitbrain.store.wire.messages import Reply
 from splitbrain.store.wire.peer_messages import Forward
-from splitbrain.store.wire.rpc import Incoming
-from splitbrain.store.wire.taken import ANSWER_KEPT_S
+from splitbrain.store.wire.taken import ANSWER_KEPT_S, Incoming
 
 REQUESTS_MAX = 1000
 BUSY_MS = 100

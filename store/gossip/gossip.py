@@ -31,7 +31,7 @@ from splitbrain.store.wire.client_messages import Failed
 from splitbrain.store.wire.messages import Reply, Request
 from splitbrain.store.wire.peer import OnReply
 from splitbrain.store.wire.peer_messages import BEAT_MAX, Heartbeat, History, Reconcile, Tell, Told
-from splitbrain.store.wire.rpc import Incoming
+from splitbrain.store.wire.taken import Incoming
 
 HEARTBEATS_MAX = 32
 """How many heartbeats a message has: what fits into one datagram, with names of ordinary length."""

@@ -43,7 +43,7 @@ from splitbrain.store.wire.peer_messages import (
     Sync,
     TreeNode,
 )
-from splitbrain.store.wire.rpc import Incoming
+from splitbrain.store.wire.taken import Incoming
 
 NODES_AT_ONCE = 64
 """Tree nodes in one message: their children's hashes fill eight datagrams."""

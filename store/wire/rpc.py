@@ -27,8 +27,6 @@ import itertools
 from collections import Counter
 from collections.abc import Callable
 
-import msgspec
-
 from splitbrain.store.actions import Action, Address, Bits, host_port
 from splitbrain.store.scheduling.timers import Present, Timers
 from splitbrain.store.wire.client_messages import Failed, Put
@@ -43,14 +41,14 @@ from splitbrain.store.wire.datagrams import (
     Wire,
     name_checksum,
 )
-from splitbrain.store.wire.flow import FIRST
 from splitbrain.store.wire.long_messages import LongMessages
 from splitbrain.store.wire.messages import Malformed, Reply, Request, decode_reply, decode_request, encode
+from splitbrain.store.wire.outgoing import FIRST
 from splitbrain.store.wire.peer import Asked, OnReply, Peer
 from splitbrain.store.wire.peer_messages import Forward
 from splitbrain.store.wire.reassembly import MESSAGE_BYTES_MAX
 from splitbrain.store.wire.rejections import said
-from splitbrain.store.wire.taken import Key, Taken
+from splitbrain.store.wire.taken import Incoming, Key, Taken
 
 IN_FLIGHT_MAX = 128
 WAITING_MAX = 4096
@@ -61,21 +59,6 @@ BUSY_HERE_MS = 100
 ARRIVING_S = 0.05
 HELLOS_MAX = 3
 """How often a request is sent again at once; a peer with a new incarnation each time has to wait for the retries."""
-
-
-class Incoming(msgspec.Struct, frozen=True, gc=False):
-    """A request to be answered with `Rpc.answer`. name: the sender's own. retried: it was sent before.
-
-    long: it took more than one datagram.
-    """
-
-    incarnation: int
-    name: str
-    source: Address
-    request_id: int
-    request: Request
-    retried: bool
-    long: bool = False
 
 
 class Rpc:
