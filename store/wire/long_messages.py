@@ -21,7 +21,8 @@ from collections.abc import Callable
 from splitbrain.store.actions import Action, Address, Send
 from splitbrain.store.scheduling.timers import Present, Timers
 from splitbrain.store.wire.datagrams import PROGRESS, REPLY, REQUEST, Fragment, Wire
-from splitbrain.store.wire.flow import FIRST, Flow, Outgoing
+from splitbrain.store.wire.flow import Flow
+from splitbrain.store.wire.outgoing import FIRST, Outgoing
 from splitbrain.store.wire.peer import Asked
 from splitbrain.store.wire.progress import Progress
 from splitbrain.store.wire.reassembly import Reassembly

@@ -15,8 +15,8 @@ from itertools import islice
 from splitbrain.store.actions import Address
 from splitbrain.store.scheduling.timers import Timer
 from splitbrain.store.wire.datagrams import REPLY, REQUEST, RETRY, Fragment
-from splitbrain.store.wire.flow import Outgoing
 from splitbrain.store.wire.messages import Reply
+from splitbrain.store.wire.outgoing import Outgoing
 
 FIRST_TIMEOUT_S, TIMEOUT_MIN_S, TIMEOUT_MAX_S = 0.15, 0.03, 0.6
 
