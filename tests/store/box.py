@@ -29,7 +29,7 @@ from splitbrain.store.wire.messages import Reply
 SECRET = bytes(range(32))
 CLUSTER = "box"
 SETTLED_S = 11.0
-"""Nodes refuse retried puts for ten seconds after their start; most tests begin later than that."""
+"""By then heartbeats have their rhythm and nodes know each other, which most tests take for granted."""
 
 _entry = msgspec.msgpack.Decoder(Entry)
 

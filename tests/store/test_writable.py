@@ -117,6 +117,25 @@ def test_a_slow_answer_is_no_failure_of_a_request(box):
     assert sorted(client.get(b"k").values) == [b"v", b"w"]
 
 
+def test_fresh_nodes_take_puts_that_have_to_be_sent_again():
+    """They refused them for ten seconds: with 5% loss, one put in ten failed."""
+    box = Box(3, seed=1, loss=0.05, settled=False)
+    clients = [box.client(name) for name in box.names]
+    for number in range(300):
+        assert clients[number % 3].put(b"k%d" % number, b"v").ok
+
+
+def test_a_rolling_restart_under_loss_fails_no_put():
+    box = Box(3, seed=2, loss=0.05, settled=False)
+    client = box.client(spread=True)
+    for number in range(300):
+        if number % 30 == 0:
+            name = box.names[number // 30 % 3]
+            box.crash(name)
+            box.start(name)
+        assert client.put(b"k%d" % number, b"v").ok
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_a_put_is_one_sibling_at_most_however_often_it_was_tried_anywhere(seed):
     """Clients replace what they read, while nodes are paused and cut off and datagrams are lost: no value comes back."""
