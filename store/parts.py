@@ -41,6 +41,7 @@ class Signal:
 @dataclass(frozen=True)
 class Core:
     """One node's parts. name: its own. secret: what contexts are sealed with. note: writes a line to the node's log.
+    halt: ends the process, and says why.
 
     sync: exchange membership histories with that node now, since rings seem to differ.
     """
@@ -59,6 +60,7 @@ class Core:
     counters: Counter[str]
     background: Background
     note: Callable[[str], None]
+    halt: Callable[[str], None]
     sync: Callable[[str], None]
 
     @property

@@ -77,10 +77,10 @@ class Reception:
         core = self._core
         stale = isinstance(request, Put) and core.now < self._catching_up_until
         doubtful = isinstance(request, Put) and incoming.retried
-        if isinstance(request, Put):
-            defect = core.config.defect
-            if (stale and defect == STALLED_PUTS_DONE) or (doubtful and defect == RESTART_REDOES_RETRIES):
-                request, stale, doubtful = replace(request, identity=None), False, False
+        if stale and core.config.defect == STALLED_PUTS_DONE:
+            request, stale = _nameless(request), False
+        if doubtful and core.config.defect == RESTART_REDOES_RETRIES:
+            request, doubtful = _nameless(request), False
         unknown = f"{core.name} started while this put was under way; get the key before you retry"
         try:
             admitted = _admit(core, request, request_id)
@@ -130,6 +130,10 @@ class Reception:
 def _bytes(request: Get | Put) -> int:
     """What counts of it in the budget: the value of a put."""
     return len(request.value or b"") if isinstance(request, Put) else 0
+
+
+def _nameless(request: Get | Put) -> Get | Put:
+    return replace(request, identity=None) if isinstance(request, Put) else request
 
 
 def _admit(core: Core, request: Get | Put, request_id: int) -> Admitted:

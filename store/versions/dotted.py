@@ -143,7 +143,7 @@ def merge(left: VersionSet, right: VersionSet) -> VersionSet:
         elif not _replaced(v, right):
             kept.append(v)
     kept += [v for v in theirs.values() if not _replaced(v, left)]
-    return _state(join(left.seen, right.seen), one_a_write(kept), remembered(left.writes, right.writes))
+    return _state(join(left.seen, right.seen), _one_a_write(kept), remembered(left.writes, right.writes))
 
 
 def write(
@@ -269,8 +269,8 @@ def _rewritten(version: Version, state: VersionSet) -> bool:
     return all(other.identity != identity for other in state.versions)
 
 
-def one_a_write(versions: list[Version]) -> list[Version]:
-    """Of the versions with one identity the one with the least dot. O(n)."""
+def _one_a_write(versions: list[Version]) -> list[Version]:
+    """Keep, of all versions with one identity, the one with the least dot. O(n)."""
     if len(versions) < 2:
         return versions
     alone = [v for v in versions if v.identity is None]

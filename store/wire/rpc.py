@@ -39,7 +39,7 @@ from splitbrain.store.wire.peer import Asked, OnReply, Peer
 from splitbrain.store.wire.peer_messages import Forward
 from splitbrain.store.wire.reassembly import MESSAGE_BYTES_MAX
 from splitbrain.store.wire.rejections import said
-from splitbrain.store.wire.taken import Incoming, Key, Taken
+from splitbrain.store.wire.taken import Key, Taken
 
 IN_FLIGHT_MAX = 128
 WAITING_MAX = 4096

@@ -328,7 +328,8 @@ def test_a_node_whose_entry_was_dropped_writes_on_under_a_fresh_actor():
 def test_after_faults_end_all_primaries_agree_and_no_acknowledged_write_is_lost(seed):
     config = Config(clock_limit=(1, 2, 3, 10)[seed % 4], conflicts="siblings" if seed < 28 else "lww")
     box, ledger, dots = run(4000 + seed, config)
-    box.run_until(lambda: box.agree(*KEYS), 15.0)
+    # Merging is not associative here (rule 4). What hints and read repair leave unequal, anti-entropy makes equal.
+    box.run_until(lambda: box.agree(*KEYS), 80.0)
     assert max((len(ids) for ids in dots.values()), default=0) <= 1
     if config.conflicts == "siblings":
         for key in KEYS:
