@@ -31,7 +31,6 @@ from splitbrain.store.actions import Action, Address, Bits, host_port
 from splitbrain.store.scheduling.timers import Present, Timers
 from splitbrain.store.wire.client_messages import Failed, Put
 from splitbrain.store.wire.datagrams import HELLO, PROGRESS, REPLY, REQUEST, Fragment, Refused, Wire, name_checksum
-from splitbrain.store.wire.incoming import Incoming
 from splitbrain.store.wire.long_messages import LongMessages
 from splitbrain.store.wire.messages import Malformed, Reply, Request, decode_reply, decode_request, encode
 from splitbrain.store.wire.outgoing import FIRST
@@ -39,7 +38,7 @@ from splitbrain.store.wire.peer import Asked, OnReply, Peer
 from splitbrain.store.wire.peer_messages import Forward
 from splitbrain.store.wire.reassembly import MESSAGE_BYTES_MAX
 from splitbrain.store.wire.rejections import said
-from splitbrain.store.wire.taken import Key, Taken
+from splitbrain.store.wire.taken import Incoming, Key, Taken
 
 IN_FLIGHT_MAX = 128
 WAITING_MAX = 4096
