@@ -255,22 +255,24 @@ def report(run: Path) -> None:
 @click.option(
     "--hosts", type=click.Path(), default="", metavar="FILE", help="The file that names the hosts, for --env ssh."
 )
-def clean(environment: str, hosts: str) -> None:
+@click.option("--images", is_flag=True, help="Remove node images too that no registered system needs any more.")
+def clean(environment: str, hosts: str, images: bool) -> None:
     """Remove containers, networks and volumes that killed runs left behind; with --hosts, what they left on hosts.
 
-    Compose projects that they tested are put back as they were.
-
-    There, a system that a run has kept is ended too.
+    Compose projects that they tested are put back as they were. On hosts, a system that a run has kept is ended too.
     """
     from splitbrain.harness.environment import EnvironmentFailure
-    from splitbrain.harness.hosts import clean_hosts, remove_leftovers
+    from splitbrain.harness.hosts import clean_hosts, remove_leftovers, remove_unneeded_images
 
     if environment not in ("docker", "ssh"):
         raise UsageProblem(f"nothing is left behind in {environment}; give --env docker, or --env ssh with --hosts")
     if (environment == "ssh") != bool(hosts):
         raise UsageProblem("--env ssh and --hosts go together; give a file that names the hosts")
+    if images and hosts:
+        raise UsageProblem("--images is about this machine's Docker engine; leave --env ssh out")
     try:
         removed = clean_hosts(hosts, warn) if hosts else remove_leftovers(warn)
+        removed += remove_unneeded_images() if images else []
     except ValueError as problem:
         raise UsageProblem(str(problem)) from None
     except EnvironmentFailure as problem:

@@ -25,6 +25,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import IO, Any
@@ -57,37 +58,76 @@ def ensure_image(
     Raises EnvironmentFailure where a layer can't be built.
     """
     stop = stop or threading.Event()
-    recipe = {path.name: path.read_bytes() for path in LAYERS.iterdir() if path.is_file()}
-    needs = _pinned(image.python)
-    root = {"etc/ssh/sshd_config": recipe["sshd_config"], **{n.lstrip("/"): c for n, c in image.files.items()}}
-    files = {f"root/{name}": content for name, content in root.items()}
+    recipe, needs, files = _recipe(), _pinned(image.python), _files(image)
+    tags = layers_of(image)
+    if present(client, tags.node):
+        return tags.node
+    if not present(client, tags.shims):
+        if not present(client, tags.packages):
+            if not present(client, tags.debian):
+                if not present(client, tags.base):
+                    _build_base(client, tags.base, DEBIAN_PACKAGES, recipe, progress, stop)
+                if image.debian:
+                    _build_debian(client, tags.debian, tags.base, image.debian, recipe, progress, stop)
+            if needs:
+                progress(f"image: fetching {', '.join(needs)} for the nodes")
+                wheels = _packages(client, tags.debian, needs)
+                build(client, tags.packages, recipe["packages.Dockerfile"], wheels, {"FROM": tags.debian}, stop)
+        progress("image: compiling what is preloaded into programs")
+        _build_shims(client, tags.shims, tags.packages, _sources(recipe), _shim_dockerfiles(recipe), stop)
+    progress("image: adding the system's files")
+    build(client, tags.node, recipe["node.Dockerfile"], files, {"FROM": tags.shims}, stop, _executables(image))
+    return tags.node
+
+
+@dataclass(frozen=True, slots=True)
+class Layers:
+    """The tags of a node image and of what it stands on; two layers that add nothing to each other have one tag."""
+
+    base: str
+    debian: str
+    packages: str
+    shims: str
+    node: str
+
+
+def layers_of(image: NodeImage) -> Layers:
+    """The tags that the layers of a system's node image have, built or not (rule 1).
+
+    Raises EnvironmentFailure where a Python distribution that it needs is not installed here.
+    """
+    recipe, needs = _recipe(), _pinned(image.python)
     base = tag_of("base", "", DEBIAN_PACKAGES, {n: recipe[n] for n in ("base.sh", "base.Dockerfile")})
     added = {n: recipe[n] for n in ("extend.sh", "debian.Dockerfile")}
     debian = tag_of("debian", base, image.debian, added) if image.debian else base
     packages = tag_of("packages", debian, needs, {n: recipe[n] for n in ("packages.Dockerfile",)}) if needs else debian
-    executables = tuple(f"root/{name.lstrip('/')}" for name in image.executables)
-    sources = {name: recipe[name] for name in (*shim_build.SOURCES, shim_build.IDLE)}
-    dockerfiles = {name: recipe[name] for name in ("shims.Dockerfile", "compile.Dockerfile")}
-    shims = tag_of("shims", packages, (*shim_build.FLAGS, *shim_build.IDLE_FLAGS), {**sources, **dockerfiles})
-    node = tag_of("node", shims, executables, {**files, "node.Dockerfile": recipe["node.Dockerfile"]})
-    if present(client, node):
-        return node
-    if not present(client, shims):
-        if not present(client, packages):
-            if not present(client, debian):
-                if not present(client, base):
-                    _build_base(client, base, DEBIAN_PACKAGES, recipe, progress, stop)
-                if image.debian:
-                    _build_debian(client, debian, base, image.debian, recipe, progress, stop)
-            if needs:
-                progress(f"image: fetching {', '.join(needs)} for the nodes")
-                wheels = _packages(client, debian, needs)
-                build(client, packages, recipe["packages.Dockerfile"], wheels, {"FROM": debian}, stop)
-        progress("image: compiling what is preloaded into programs")
-        _build_shims(client, shims, packages, sources, dockerfiles, stop)
-    progress("image: adding the system's files")
-    build(client, node, recipe["node.Dockerfile"], files, {"FROM": shims}, stop, executables)
-    return node
+    contents = {**_sources(recipe), **_shim_dockerfiles(recipe)}
+    shims = tag_of("shims", packages, (*shim_build.FLAGS, *shim_build.IDLE_FLAGS), contents)
+    files = {**_files(image), "node.Dockerfile": recipe["node.Dockerfile"]}
+    return Layers(base, debian, packages, shims, tag_of("node", shims, _executables(image), files))
+
+
+def _recipe() -> Files:
+    return {path.name: path.read_bytes() for path in LAYERS.iterdir() if path.is_file()}
+
+
+def _sources(recipe: Files) -> Files:
+    return {name: recipe[name] for name in (*shim_build.SOURCES, shim_build.IDLE)}
+
+
+def _shim_dockerfiles(recipe: Files) -> Files:
+    return {name: recipe[name] for name in ("shims.Dockerfile", "compile.Dockerfile")}
+
+
+def _files(image: NodeImage) -> Files:
+    """What the last layer adds: sshd's configuration, and the system's own."""
+    root = {"etc/ssh/sshd_config": (LAYERS / "sshd_config").read_bytes()}
+    root.update((name.lstrip("/"), content) for name, content in image.files.items())
+    return {f"root/{name}": content for name, content in root.items()}
+
+
+def _executables(image: NodeImage) -> tuple[str, ...]:
+    return tuple(f"root/{name.lstrip('/')}" for name in image.executables)
 
 
 def _build_shims(
