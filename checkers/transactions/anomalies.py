@@ -15,8 +15,8 @@
 Sources: Adya, Weak Consistency (1999), chapters 3 and 4. Bailis and others, Highly Available Transactions (VLDB 2014)
 for OTV, Scalable Atomic Visibility with RAMP Transactions (SIGMOD 2014) for fractured reads. Cerone and Gotsman,
 Analysing Snapshot Isolation (2016), for G-nonadjacent. Cerone, Bernardi and Gotsman (2015) for `internal`.
-Kingsbury and Alvaro, Elle (VLDB 2020), and elle/consistency_model.clj (implied-anomalies) for the rest. `garbage-read` implies G1a as `incompatible-order` does
-there: what was never written was never committed either.
+Kingsbury and Alvaro, Elle (VLDB 2020), and elle/consistency_model.clj (implied-anomalies) for the
+rest. `garbage-read` implies G1a as `incompatible-order` does there: what was never written was never committed either.
 """
 
 from __future__ import annotations
@@ -75,10 +75,10 @@ def _implications() -> dict[str, tuple[str, ...]]:
         "lost-update": ("G2-item",),
         "own-write-unseen": ("internal",),
     }
-    for level, further in (("", ("-process",)), ("-process", ())):
+    for level, with_sessions in (("", ("-process",)), ("-process", ())):
         for name, weaker in zip(SEEN, [*list(SEEN)[1:], ""], strict=True):
             also = (weaker + level,) if weaker else ()
-            found[name + level] = (*also, *(name + more for more in further))
+            found[name + level] = (*also, *(name + more for more in with_sessions))
     within = {
         "G0": ("G1c",),
         "G1c": ("G1",),
