@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from splitbrain.checkers.histories.columns import Integers
-from splitbrain.checkers.transactions.micro_operations import Flags
+from splitbrain.checkers.transactions.micro_operations import Flags, Transactions
 
 Occurrence = TypeVar("Occurrence")
 ABSENT = -1
@@ -118,19 +118,25 @@ class ForeignReads:
     """Known reads that did not return what their own transaction had written: all of them, repeated ones too.
 
     reader, read: by read, its transaction and its micro-operation. writer: who left the key at what it returned; ABSENT
-    if it was as it began. Reads of what never was committed are left out, since they are anomalies by themselves.
+    if it was as it began. own_unseen: micro-operations that read a key, not as their transaction had just written it.
+    Reads of what never was committed are left out, since they are anomalies by themselves.
     """
 
     reader: Integers
     read: Integers
     writer: Integers
+    own_unseen: Integers
 
     @classmethod
-    def of(cls, reader: Integers, read: Integers, writer: Integers) -> ForeignReads:
-        """The reads, in order, without those of what the reader itself wrote."""
+    def of(cls, transactions: Transactions, read: Integers, shown: Integers) -> ForeignReads:
+        """The foreign ones of some reads. shown: by read, the write whose version it returned, or ABSENT."""
+        t = transactions
+        reader = t.txn[read]
+        writer = np.where(shown >= 0, t.txn[np.maximum(shown, 0)], ABSENT)
+        own = t.own_before[read]
         kept = np.flatnonzero(writer != reader)
         kept = kept[np.argsort(read[kept], kind="stable")]
-        return cls(reader[kept], read[kept], writer[kept])
+        return cls(reader[kept], read[kept], writer[kept], np.sort(read[(own >= 0) & (own != shown)]))
 
     def __len__(self) -> int:
         return len(self.reader)

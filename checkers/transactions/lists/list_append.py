@@ -66,6 +66,7 @@ def analyse(transactions: Transactions) -> Analysis:
     none = np.zeros(0, np.int64)
     unordered = Unordered(t.key[unseen], t.txn[unseen], unseen, none, none)
     last = versions[np.maximum(lists.after[kept] - 1, 0)] if len(versions) else np.zeros(len(kept), np.int64)
-    writer = np.where(lists.after[kept] > lists.version_start[reads.key[kept]], t.txn[last], ABSENT)
-    foreign = ForeignReads.of(t.txn[reads.at[kept]], reads.at[kept], writer)
+    foreign = ForeignReads.of(
+        t, reads.at[kept], np.where(lists.after[kept] > lists.version_start[reads.key[kept]], last, ABSENT)
+    )
     return Analysis(lists.committed, ww, wr, rw, unordered, foreign, findings(lists))

@@ -79,7 +79,7 @@ def analyse(transactions: Transactions, keys: Keys) -> Analysis:
         registers.access_txn[reading],
         registers.external[reading],
     )
-    whose = writer[registers.read_version]
-    sure = (whose >= 0) | ((registers.read_version >= nulls) & ~registers.garbage)
-    foreign = ForeignReads.of(t.txn[registers.reads[sure]], registers.reads[sure], whose[sure])
+    shown = registers.read_version
+    sure = (writer[shown] >= 0) | ((shown >= nulls) & ~registers.garbage)
+    foreign = ForeignReads.of(t, registers.reads[sure], np.where(shown < nulls, shown, ABSENT)[sure])
     return Analysis(registers.committed, ww, wr, rw, unordered, foreign, findings(registers), why)

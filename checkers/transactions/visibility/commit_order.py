@@ -94,17 +94,6 @@ class CommitOrder:
         labels = components(self.size, *self.base(sessions=sessions), (forced.source, forced.target))
         return np.where(np.bincount(labels)[labels] > 1, labels, -1)
 
-    def own_unseen(self) -> Integers:
-        """The foreign reads of keys that their transaction had written before, by number."""
-        t = self.t
-        order, _, pair = t.accesses
-        writes = order[t.write[order]][::-1]
-        first = np.full(int(pair[-1]) + 1 if len(pair) else 0, len(t.txn))
-        first[pair[t.write[order]][::-1]] = writes
-        group = np.empty(len(t.txn), np.int64)
-        group[order] = pair
-        return np.flatnonzero(first[group[self.at]] < self.at)
-
     def directly(self, watch: Watch, *, earlier: bool) -> Forced:
         """What follows from whom a transaction read from. earlier: only if it had, before the read in question."""
         some = np.flatnonzero(self.writer >= 0)

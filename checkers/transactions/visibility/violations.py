@@ -21,6 +21,7 @@ from splitbrain.checkers.histories.prose import count, listing
 from splitbrain.checkers.transactions import wording
 from splitbrain.checkers.transactions.anomalies import MEANING
 from splitbrain.checkers.transactions.dependencies import EXAMPLES, AnomalyFinding, Example, finding
+from splitbrain.checkers.transactions.micro_operations import Transactions
 from splitbrain.checkers.transactions.visibility.causal_past import CausalPast
 from splitbrain.checkers.transactions.visibility.commit_order import CommitOrder, Forced, joined
 from splitbrain.checkers.transactions.visibility.promises import Promise, weaker
@@ -39,9 +40,9 @@ def broken(order: CommitOrder, promise: Promise, watch: Watch) -> tuple[str, Ano
     the past of n transactions in k sessions.
     """
     if promise.seen != "nothing":
-        unseen = order.own_unseen()
+        unseen = order.analysis.reads.own_unseen
         if len(unseen):
-            found = finding(unseen.tolist(), "reads", lambda read: _own_unseen(order, read))
+            found = finding(unseen.tolist(), "reads", lambda at: _own_unseen(order.t, at))
             return "own-write-unseen", found
     if not promise.sessions and promise.seen == "past":
         steps = weaker(promise)
@@ -216,15 +217,14 @@ class _Cycle:
         return f"{wording.key(self.t, int(self.t.key[at]))} as {wording.read(self.t, at)}"
 
 
-def _own_unseen(order: CommitOrder, read: int) -> Example:
-    t, at, reader = order.t, int(order.at[read]), int(order.reader[read])
-    key = int(order.key[read])
-    before = max(each for each in t.of(reader) if each < at and t.write[each] and t.key[each] == key)
+def _own_unseen(transactions: Transactions, at: int) -> Example:
+    t = transactions
+    reader, key = int(t.txn[at]), wording.key(t, int(t.key[at]))
     text = (
-        f"own-write-unseen: {wording.who(t, reader)} wrote {wording.value(t.value[before])} to {wording.key(t, key)}, "
+        f"own-write-unseen: {wording.who(t, reader)} wrote {wording.value(t.value[int(t.own_before[at])])} to {key}, "
         f"and then read it as {wording.read(t, at)}"
     )
-    return wording.example(t, text, [reader], key=t.keys[key])
+    return wording.example(t, text, [reader], key=t.keys[t.key[at]])
 
 
 def path(following: dict[int, list[int]], begin: int, end: int) -> list[int] | None:

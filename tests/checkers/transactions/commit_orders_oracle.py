@@ -59,7 +59,8 @@ def _had_by(order: tuple[Txn, ...]) -> set[str]:
     in_session = all(
         one.process != two.process or one.began < two.began for one, two in itertools.combinations(order, 2)
     )
-    steady = all(_steady(txn) for txn in order)
+    lists = any(name == "append" for txn in order for name, _, _ in txn.mops)
+    steady = not lists or all(_steady(txn) for txn in order)
     return {
         model
         for model, seen in SEEN.items()
@@ -75,8 +76,7 @@ def _steady(txn: Txn) -> bool:
     for name, key, value in txn.mops:
         if name == "append" and key in held:
             held[key] = (*held[key], value)
-        known = name == "r" and txn.outcome == "ok" and isinstance(value, tuple)
-        if known and held.setdefault(key, value) != value:
+        elif name == "r" and txn.outcome == "ok" and held.setdefault(key, value or ()) != (value or ()):
             return False
     return True
 
