@@ -19,6 +19,9 @@
    none does. The order of versions that no read shows is searched for. Where the budget ends before it is found, the
    verdict is unknown.
 
+7. Read committed, monotonic atomic view, read atomic and causal consistency, with sessions or without, are decided by
+   what each transaction saw (`visibility`), if one of these was promised and nothing else forbids it.
+
 An anomaly that is found is there: nothing that the ruled-out models allow explains the history. For other models valid
 means less: nothing forbidden follows from what was read.
 
@@ -48,6 +51,7 @@ from splitbrain.checkers.transactions.consistency_models import (
     searched_whole,
     stronger_than,
     weaker,
+    with_sessions,
 )
 from splitbrain.checkers.transactions.cycle_kinds import kinds
 from splitbrain.checkers.transactions.dependencies import Analysis, AnomalyFinding, Unordered
@@ -60,6 +64,9 @@ from splitbrain.checkers.transactions.registers import rw_register
 from splitbrain.checkers.transactions.registers.keys import KEPT_FROM, Keys, kept_by, up_to
 from splitbrain.checkers.transactions.shortest import shortest
 from splitbrain.checkers.transactions.version_search import disputed, some_order, without_order
+from splitbrain.checkers.transactions.visibility.commit_order import CommitOrder
+from splitbrain.checkers.transactions.visibility.promises import PROMISES
+from splitbrain.checkers.transactions.visibility.violations import broken
 from splitbrain.checkers.verdict import Verdict, Witness
 
 _TRANSACTIONS_MAX = 200_000  # As tuples in Python, the edges of more take too long.
@@ -81,6 +88,7 @@ def check(
     model: Model | None = None,
     consistency: str = "strict-serializable",
     keys: Keys | None = None,
+    session_order: bool | None = None,
     timeout_s: Seconds | None = None,
     memory_mb: Megabytes | None = None,
 ) -> Verdict:
@@ -89,11 +97,13 @@ def check(
     model: list-append or rw-register; None to infer it from the operations.
     consistency: the model that was promised, by any of its names.
     keys: what may be assumed of registers; None for what the promised model guarantees, see `keys`.
+    session_order: whether the order of one process's transactions is part of what was promised; None for what the
+    model's name says. It turns `read-atomic` into `strong-session-read-atomic`, `causal` into `causal-cerone`, or back.
     timeout_s, memory_mb: when to give up (`budget`). Raises ValueError for a consistency model that doesn't exist,
     HistoryError for what `micro_operations` refuses. O(m log m) in micro-operations and elements read; for cycles see
     `cycle_kinds`.
     """
-    name = canonical(consistency)
+    name = canonical(consistency) if session_order is None else with_sessions(consistency, session_order)
     return _Check(history, name, model, keys or kept_by(name), Budget(timeout_s, memory_mb)).verdict()
 
 
@@ -169,11 +179,29 @@ class _Check:
         if transactions.model == "rw-register":
             self._least_of(self.components)
             self._take_less(transactions)
+        if self.consistency in PROMISES and not self.forbidden.intersection(self.found):
+            self._look_at_what_was_seen(transactions, analysis)
         if not any(self.evidence["dependencies"].values()):
             return "no two transactions depend on each other"
         if self.consistency in ORDERED and not self.forbidden.intersection(self.found):
             self._look_for_an_order(transactions, analysis, whole)
         return None
+
+    def _look_at_what_was_seen(self, transactions: Transactions, analysis: Analysis) -> None:
+        """Whether the transactions have an order in which each read the newest of what it saw (rule 7)."""
+        promise, held = PROMISES[self.consistency], self.held
+        if promise.sessions and self.untimed:
+            return
+
+        def watch(stage: str, more: int) -> None:
+            self.held = held + more
+            if more > _BITS_BYTES_MAX:
+                raise _OutOfBudget(f"what was seen takes more than {_BITS_BYTES_MAX / 1e6:,.0f} MB", stage)
+            self.watch(stage)
+
+        found = broken(CommitOrder(transactions, analysis), promise, watch)
+        if found is not None:
+            self.found[found[0]] = found[1]
 
     def _look_for_an_order(self, transactions: Transactions, analysis: Analysis, graph: Graph) -> None:
         """Whether some order of the versions explains all of it (rule 6)."""

@@ -37,9 +37,6 @@ FRACTURED = in_turn([["append", "x", 1], ["append", "y", 1]], [["r", "x", [1]], 
 @pytest.mark.parametrize(
     ("history", "model"),
     [
-        (FRACTURED, "read-atomic"),
-        (FRACTURED, "monotonic-atomic-view"),
-        (FRACTURED, "causal-cerone"),
         (FRACTURED, "monotonic-view"),
         (FRACTURED, "cursor-stability"),
         (LONG_FORK, "prefix"),
@@ -74,7 +71,8 @@ def test_parallel_snapshot_isolation_forbids_a_cycle_with_one_anti_dependency() 
         ("strong-session-serializable", "sequential"),
         ("strong-snapshot-isolation", "linearizable"),
         ("strict-serializable", "linearizable"),
-        ("causal", "own"),
+        ("causal", "wfr"),
+        ("linearizable", "own"),
     ],
 )
 def test_of_keys_is_taken_for_granted_what_the_promise_makes_certain(model: str, keys: str) -> None:
