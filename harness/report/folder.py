@@ -4,18 +4,20 @@
    of a run is refused, by a ReportError with the cause and the remedy.
 2. Without a readable results.json the run did not finish: its verdict is `unknown`, and says so.
 3. A history that breaks off, or breaks its rules, is drawn up to there.
-4. Node logs are the nodes' own: unreadable bytes in them are replaced, a missing folder means none.
-5. A history that belongs to no run gives the same page, without what only a run has.
+4. No link in the folder is followed: it may be somebody else's, and the page is shown to others.
+5. Node logs are the nodes' own: unreadable bytes in them are replaced, a missing folder means none.
+6. A history that belongs to no run gives the same page, without what only a run has.
 """
 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import msgspec
 
@@ -23,10 +25,12 @@ from splitbrain.checkers.histories.event import HistoryError
 from splitbrain.checkers.histories.history import History
 from splitbrain.harness.report.messages import Messages, messages
 from splitbrain.harness.report.page import render
+from splitbrain.harness.sealed_files import NoSuchFile, opened
 
 LOG_TAIL_BYTES = 32 * 1024
 RUN_REMEDY = "give the folder of a run, such as runs/latest"
-PARTS = ("run.json", "history.jsonl", "results.json", "nodes")
+HISTORY = "history.jsonl"
+PARTS = ("run.json", HISTORY, "results.json", "nodes")
 """What a run leaves in its folder: with none of them, it is no run's."""
 _CHECK_IT = "splitbrain check judges what is there"
 
@@ -62,15 +66,15 @@ def write(folder: Path) -> Path:
 
 
 def kept(folder: Path) -> Kept:
-    """What is in a run's folder (rules 1 to 4). Raises ReportError if nothing is."""
-    if not any((folder / part).exists() for part in PARTS):
+    """What is in a run's folder (rules 1 to 5). Raises ReportError if nothing is."""
+    if not any(os.path.lexists(folder / part) for part in PARTS):
         what = "holds nothing of a run" if folder.is_dir() else "does not exist"
         raise ReportError(f"{folder} {what}; {RUN_REMEDY}")
     missing: list[str] = []
     run = _run(folder, missing)
-    history = _history(folder / "history.jsonl", missing)
+    history = _history(folder, missing)
     results = _results(folder, missing)
-    logs = _logs(folder / "nodes", missing)
+    logs = _logs(folder, missing)
     return Kept(run, history, results, logs, messages(folder, run.get("nodes", ())), missing)
 
 
@@ -87,12 +91,18 @@ def write_page(target: Path, page: str) -> Path:
     return target
 
 
-def _object(path: Path) -> dict[str, Any]:
+def _absent(folder: Path, name: str) -> str:
+    """Why a file of a folder's can't be opened, as a clause."""
+    return "is a link, or no regular file" if os.path.lexists(folder / name) else "is missing"
+
+
+def _object(folder: Path, name: str) -> dict[str, Any]:
     """The JSON object in a file. Raises ReportError with a clause that says why there is none."""
     try:
-        parsed = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        raise ReportError("is missing") from None
+        with opened(folder, name) as file:
+            parsed = json.loads(file.read())
+    except NoSuchFile:
+        raise ReportError(_absent(folder, name)) from None
     except OSError as problem:
         raise ReportError(f"can't be read ({problem.strerror})") from problem
     except (ValueError, RecursionError) as problem:
@@ -118,7 +128,7 @@ class _Described(msgspec.Struct):
 def _run(folder: Path, missing: list[str]) -> dict[str, Any]:
     """run.json, less the fields that are of the wrong type. A run without one goes by its folder's name."""
     try:
-        run = _object(folder / "run.json")
+        run = _object(folder, "run.json")
     except ReportError as problem:
         missing.append(f"run.json {problem}: how the run was started is not known")
         return {"history": folder.resolve().name}
@@ -135,20 +145,20 @@ def _run(folder: Path, missing: list[str]) -> dict[str, Any]:
             return run if run.get("workload") else {"history": folder.resolve().name, **run}
 
 
-def _history(path: Path, missing: list[str]) -> History:
+def _history(folder: Path, missing: list[str]) -> History:
     """The history, up to where it can be read (rule 3)."""
     try:
-        with path.open("rb") as lines:
+        with opened(folder, HISTORY) as lines:
             return History.parse(lines)
-    except FileNotFoundError:
-        missing.append("history.jsonl is missing: there are no operations to draw")
+    except NoSuchFile:
+        missing.append(f"{HISTORY} {_absent(folder, HISTORY)}: there are no operations to draw")
     except OSError as problem:
         missing.append(f"history.jsonl can't be read ({problem.strerror}): there are no operations to draw")
     except HistoryError as problem:
         whole = max(problem.line - 1, 0)
         where = f"the {whole:,} lines before that are drawn" if whole else "nothing before that can be drawn"
         missing.append(f"history.jsonl, {problem}; {where}")
-        with path.open("rb") as lines:
+        with opened(folder, HISTORY) as lines:
             return History.parse(islice(lines, whole))
     return History([])
 
@@ -173,7 +183,7 @@ class _Judged(msgspec.Struct):
 def _results(folder: Path, missing: list[str]) -> dict[str, Any]:
     """The results, or an `unknown` that says why there are none."""
     try:
-        parsed = _object(folder / "results.json")
+        parsed = _object(folder, "results.json")
         msgspec.convert(parsed, _Judged)
     except ReportError as problem:
         why = "it left no results.json" if str(problem) == "is missing" else f"its results.json {problem}"
@@ -190,26 +200,29 @@ def unfinished(reason: str) -> dict[str, Any]:
     return {"verdict": "unknown", "reason": reason, "checkers": {}}
 
 
-def _logs(nodes: Path, missing: list[str]) -> Mapping[str, Mapping[str, str]]:
+def _logs(folder: Path, missing: list[str]) -> Mapping[str, Mapping[str, str]]:
     """The end of each log file, by node and name."""
     logs: dict[str, dict[str, str]] = {}
+    nodes = folder / "nodes"
     for node in sorted(nodes.iterdir()) if nodes.is_dir() else ():
         if not node.is_dir():
             continue
         logs[node.name] = {}
         for path in sorted(node.glob("*.log")):
+            name = f"nodes/{node.name}/{path.name}"
             try:
-                if path.is_file():
-                    logs[node.name][path.name] = _tail(path)
+                with opened(folder, name) as file:
+                    logs[node.name][path.name] = _tail(file)
+            except NoSuchFile:
+                missing.append(f"{name} {_absent(folder, name)}")
             except OSError as problem:
-                missing.append(f"nodes/{node.name}/{path.name} can't be read ({problem.strerror})")
+                missing.append(f"{name} can't be read ({problem.strerror})")
     return logs
 
 
-def _tail(path: Path) -> str:
-    with path.open("rb") as file:
-        length = file.seek(0, 2)
-        file.seek(max(0, length - LOG_TAIL_BYTES))
-        tail = file.read().decode("utf-8", "replace")
+def _tail(file: IO[bytes]) -> str:
+    length = file.seek(0, 2)
+    file.seek(max(0, length - LOG_TAIL_BYTES))
+    tail = file.read().decode("utf-8", "replace")
     # The first line of a tail is most likely cut.
     return tail if length <= LOG_TAIL_BYTES else tail.partition("\n")[2]

@@ -6,6 +6,7 @@ import json
 import os
 import random
 import re
+import shutil
 
 import pytest
 
@@ -81,14 +82,30 @@ def test_a_history_that_breaks_its_rules_is_drawn_up_to_there(sample, tmp_path):
     assert "5 events in history.jsonl" in page
 
 
-def test_a_log_that_can_t_be_read_is_named(sample, tmp_path, monkeypatch):
+def test_a_log_that_is_a_link_is_named_and_not_followed(sample, tmp_path):
     folder = sample.sets(seconds=2).write(tmp_path)
     log = folder / "nodes" / "n2" / "splitbrain-store.log"
     log.unlink()
-    log.symlink_to("/proc/self/mem")  # A regular file whose end can't be sought, for root too.
+    log.symlink_to(folder / "nodes" / "n1" / "splitbrain-store.log")
     page = write(folder).read_text()
-    assert missing(page) == ["nodes/n2/splitbrain-store.log can&#39;t be read (Invalid argument)"]
+    assert missing(page) == ["nodes/n2/splitbrain-store.log is a link, or no regular file"]
     assert "n3 ready, 12 partitions" in page
+
+
+@pytest.mark.parametrize("name", ["run.json", "history.jsonl", "results.json", "messages.jsonl", "nodes/n1", "nodes"])
+def test_nothing_that_a_link_leads_to_is_on_the_page(sample, tmp_path, name):
+    elsewhere = sample.sets(seconds=4, seed=9).write(tmp_path / "elsewhere")
+    for path in elsewhere.rglob("*"):
+        if path.is_file():
+            path.write_text(
+                path.read_text().replace("s1", "SECRET").replace("ready", "SECRET").replace("valid", "SECRET")
+            )
+    folder = sample.sets(seconds=4).write(tmp_path / "run")
+    target = folder / name
+    shutil.rmtree(target, ignore_errors=True)
+    target.unlink(missing_ok=True)
+    target.symlink_to(elsewhere / name)
+    assert "SECRET" not in write(folder).read_text()
 
 
 @pytest.mark.parametrize("seed", range(60))
