@@ -20,6 +20,15 @@ class NoSuchFile(Exception):
     """There is no such file, or none that may be read. The message names it."""
 
 
+def below(folder: str, name: str) -> str:
+    """The path of a file in a folder, from a root; `.` is the root.
+
+    >>> below(".", "run.json"), below("sets/1", "run.json")
+    ('run.json', 'sets/1/run.json')
+    """
+    return name if folder == "." else f"{folder}/{name}"
+
+
 def opened(root: Path, name: str) -> IO[bytes]:
     """Open a file for reading.
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import IO, Any
 
-from splitbrain.harness.sealed_files import NoSuchFile, opened
+from splitbrain.harness.sealed_files import NoSuchFile, below, opened
 from splitbrain.harness.serving.pulse import Pulse
 from splitbrain.harness.serving.run_entry import RunEntry
 from splitbrain.harness.serving.run_index import Found
@@ -108,7 +108,7 @@ def compared(one: tuple[RunEntry, Found], other: tuple[RunEntry, Found]) -> Comp
 def pulse_of(place: Found) -> Pulse:
     """The pulse of a run's whole history; an empty one if it has none. O(bytes)."""
     pulse = Pulse()
-    with suppress(NoSuchFile, OSError), opened(place.root, f"{place.folder}/history.jsonl") as file:
+    with suppress(NoSuchFile, OSError), opened(place.root, below(place.folder, "history.jsonl")) as file:
         while piece := file.read(_PIECE):
             pulse.feed(piece)
     return pulse
@@ -122,7 +122,7 @@ def _differences(one: Mapping[str, str], other: Mapping[str, str]) -> tuple[Diff
 
 def _settings(place: Found) -> dict[str, str]:
     try:
-        with opened(place.root, f"{place.folder}/run.json") as file:
+        with opened(place.root, below(place.folder, "run.json")) as file:
             run = json.loads(file.read())
     except (NoSuchFile, OSError, ValueError, RecursionError):
         return {}
@@ -131,7 +131,7 @@ def _settings(place: Found) -> dict[str, str]:
 
 
 def _flat(name: str, value: Any) -> Iterator[tuple[str, str]]:
-    if isinstance(value, dict) and value:
+    if isinstance(value, dict):
         for key, part in value.items():
             yield from _flat(f"{name}.{key}" if name else str(key), part)
     elif isinstance(value, list):
@@ -151,7 +151,7 @@ def _figures(entry: RunEntry) -> dict[str, str]:
 
 def _has_history(place: Found) -> bool:
     try:
-        opened(place.root, f"{place.folder}/history.jsonl").close()
+        opened(place.root, below(place.folder, "history.jsonl")).close()
     except NoSuchFile:
         return False
     return True
@@ -161,8 +161,8 @@ def _parting(one: Found, other: Found) -> tuple[Parting | None, int]:
     """Where the histories part, and how many lines they share."""
     before = b""
     with (
-        opened(one.root, f"{one.folder}/history.jsonl") as here,
-        opened(other.root, f"{other.folder}/history.jsonl") as there,
+        opened(one.root, below(one.folder, "history.jsonl")) as here,
+        opened(other.root, below(other.folder, "history.jsonl")) as there,
     ):
         number = 0
         for number, (a, b) in enumerate(zip_longest(_lines(here), _lines(there), fillvalue=b""), 1):

@@ -41,7 +41,8 @@ def sparkline(figures: Figures, words: str) -> Markup:
     if high == low:
         low, high = low - 1.0, high + 1.0
     width, height = _SPARK
-    drawn = _lines([_at(each, low, high, height, 3.0) for each in shown], width - 6, 3.0)
+    step = (width - 6) / max(len(shown) - 1, 1)
+    drawn = _lines([_at(each, low, high, height, 3.0) for each in shown], step, 3.0)
     return _svg("spark", _SPARK, words, drawn, fixed=True)
 
 
@@ -62,7 +63,8 @@ def chart(figures: Figures, highest: float, seconds: float, faults: Sequence[Fau
         for span in faults[:400]
     )
     points = [_at(each, 0.0, highest or 1.0, height, 2.0) for each in figures]
-    return _svg("chart", _CHART, words, bands + _lines(points, width * len(points) / end, 0.0))
+    # A second's figure stands in its middle.
+    return _svg("chart", _CHART, words, bands + _lines(points, width / end, width / end / 2))
 
 
 class Bin(NamedTuple):
@@ -130,9 +132,8 @@ def _at(figure: float | None, low: float, high: float, height: float, edge: floa
     return round(height - edge - share * (height - 2 * edge), 2)
 
 
-def _lines(heights: Sequence[float | None], width: float, left: float) -> Markup:
+def _lines(heights: Sequence[float | None], step: float, left: float) -> Markup:
     """A line through the heights, broken where there is none (rule 2), and a dot at the last of them."""
-    step = width / max(len(heights) - 1, 1)
     drawn = Markup()
     last: tuple[float, float] | None = None
     for stretch in _stretches(heights):

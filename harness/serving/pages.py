@@ -139,12 +139,12 @@ def compare_page(links: Links, comparison: Comparison, pulses: tuple[Pulse, Puls
     pair = (comparison.one, comparison.other)
     longest = max(*(pulse.elapsed_s for pulse in pulses), 1.0)
     charts: list[dict[str, object]] = []
-    series: Sequence[drawings.Figures]
-    for title, unit, series in (
+    plotted: Sequence[tuple[str, str, Sequence[drawings.Figures]]] = (
         ("Acknowledged operations", "a second", [[float(each.ok) for each in pulse.seconds] for pulse in pulses]),
         ("Availability, by second of invocation", "", [[each.availability for each in p.seconds] for p in pulses]),
         ("Latency, 99th percentile", "ms", [[each.p99_ms for each in pulse.seconds] for pulse in pulses]),
-    ):
+    )
+    for title, unit, series in plotted:
         highest = 1.0 if not unit else max((each for one in series for each in one if each is not None), default=1.0)
         drawn = [
             drawings.chart(figures, highest, longest, pulse.faults, f"{title}, {entry.id}")
@@ -168,7 +168,8 @@ def suites_page(links: Links, suites: Sequence[SuiteView], reports: frozenset[st
 
 def live_page(links: Links, run: RunEntry, pulse: Pulse, *, live: bool) -> str:
     """A run under way, as HTML. live: whether it still is."""
-    return _page("live.html.j2", links, scripts=("live.js",), connects=live, run=run, pulse=pulse, live=live)
+    scripts = ("live.js",) if live else ()
+    return _page("live.html.j2", links, scripts=scripts, connects=live, run=run, pulse=pulse, live=live)
 
 
 def message_page(links: Links, title: str, words: str) -> str:

@@ -17,7 +17,7 @@ from typing import Any
 
 import msgspec
 
-from splitbrain.harness.sealed_files import NoSuchFile, opened
+from splitbrain.harness.sealed_files import NoSuchFile, below, opened
 
 UNFINISHED = "unfinished"
 VERDICTS = ("invalid", "broken", "unknown", UNFINISHED, "valid")
@@ -110,7 +110,7 @@ def read_entry(root: Path, folder: str, identity: str, changed_s: float) -> RunE
 
 
 def _described(root: Path, folder: str, damaged: list[str]) -> dict[str, Any]:
-    content = _content(root, f"{folder}/run.json")
+    content = _content(root, below(folder, "run.json"))
     with suppress(ValueError, RecursionError):
         parsed = json.loads(content or b"")
         if isinstance(parsed, dict):
@@ -121,7 +121,7 @@ def _described(root: Path, folder: str, damaged: list[str]) -> dict[str, Any]:
 
 def _judged(root: Path, folder: str, damaged: list[str]) -> dict[str, Any]:
     """The fields that come from results.json; none if there is none."""
-    content = _content(root, f"{folder}/results.json")
+    content = _content(root, below(folder, "results.json"))
     if content is None:
         return {}
     try:

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from splitbrain.harness.report.folder import ReportError, kept
 from splitbrain.harness.running.experiment import UsageProblem
-from splitbrain.harness.sealed_files import NoSuchFile, opened
+from splitbrain.harness.sealed_files import NoSuchFile, below, opened
 from splitbrain.harness.serving import pages
 from splitbrain.harness.serving.campaign_view import campaigns_of, suites_of
 from splitbrain.harness.serving.comparison import compared, pulse_of
@@ -72,7 +72,7 @@ class _Writing:
     def _report(self, run: RunEntry) -> bool:
         _, place = self._found(run)
         try:
-            with opened(place.root, f"{place.folder}/report.html") as file:
+            with opened(place.root, below(place.folder, "report.html")) as file:
                 page = file.read()
         except NoSuchFile:
             try:

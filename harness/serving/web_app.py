@@ -18,7 +18,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from splitbrain.harness.report.folder import ReportError, kept
 from splitbrain.harness.running.experiment import UsageProblem
-from splitbrain.harness.sealed_files import NoSuchFile, opened
+from splitbrain.harness.sealed_files import NoSuchFile, below, opened
 from splitbrain.harness.serving import pages
 from splitbrain.harness.serving.campaign_view import campaigns_of, suites_of
 from splitbrain.harness.serving.comparison import compared, pulse_of
@@ -129,7 +129,7 @@ class _Pages:
         if name not in FILES and not (name.startswith("nodes/") and name.endswith(".log")):
             return self._none(f"{identity}/{name}")
         try:
-            return _text(opened(found[1].root, f"{found[1].folder}/{name}"))
+            return _text(opened(found[1].root, below(found[1].folder, name)))
         except NoSuchFile:
             return self._none(f"{identity}/{name}")
 
@@ -172,7 +172,7 @@ class _Pages:
     def _report(self, place: Found) -> Response:
         """The report as it was written, or drawn now."""
         try:
-            with opened(place.root, f"{place.folder}/report.html") as file:
+            with opened(place.root, below(place.folder, "report.html")) as file:
                 return _html(file.read(), policy=_REPORT)
         except NoSuchFile:
             pass
@@ -189,7 +189,7 @@ class _Pages:
                 # Its results are looked for first: with them there, nothing follows what is read after.
                 now = await asyncio.to_thread(read_entry, place.root, place.folder, entry.id, entry.at_s)
                 with suppress(NoSuchFile):
-                    file = file or opened(place.root, f"{place.folder}/history.jsonl")
+                    file = file or opened(place.root, below(place.folder, "history.jsonl"))
                 if file is not None:
                     await asyncio.to_thread(_read_on, file, pulse)
                 if pulse.events != sent:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import socket
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from splitbrain.harness.running.experiment import UsageProblem
@@ -43,7 +44,9 @@ def serve(roots: Sequence[Path], host: str, port: int, told: Callable[[str], Non
         )
         shown = f"[{host}]" if ":" in host else host
         told(f"http://{shown}:{listener.getsockname()[1]}/")
-        server.run(sockets=[listener])
+        # It hands the signal on once it has ended, and a server is not interrupted: it is over.
+        with suppress(KeyboardInterrupt):
+            server.run(sockets=[listener])
     finally:
         listener.close()
 
