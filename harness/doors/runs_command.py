@@ -71,7 +71,7 @@ def compare(one: Path, other: Path, as_json: bool) -> None:
     if found.without_history:
         lines.append(f"no history in {' and '.join(found.without_history)}")
     elif parting is None:
-        lines.append(f"the histories are the same: {found.lines:,} events")
+        lines.append(f"the histories are the same, line by line ({found.lines:,})")
     else:
         lines.append(f"the first event that differs is on line {parting.line:,} of history.jsonl:")
         lines += [_short(f"  A  {parting.one or 'has ended'}"), _short(f"  B  {parting.other or 'has ended'}")]

@@ -82,7 +82,7 @@ def binned(runs: Iterable[RunEntry]) -> tuple[list[Bin], str]:
     if not moments:
         return [], ""
     first, last = moments[0][0], moments[-1][0]
-    step = next((each for each in _STEPS if (last - first) / each < BINS - 1), math.ceil((last - first) / BINS))
+    step = next((each for each in _STEPS if (last - first) / each < BINS - 1), math.ceil((last - first) / (BINS - 2)))
     begin = first // step * step
     counts: dict[int, dict[str, int]] = {}
     for at_s, verdict in moments:

@@ -87,7 +87,7 @@ def test_two_runs_are_compared_and_the_first_event_that_differs_is_shown(client,
     lines[1] = lines[1].replace('"value":0', '"value":5')
     (folder / "history.jsonl").write_text("\n".join(lines) + "\n")
     page = client.get("/compare.html", params={"run": [f"runs/{ONE}", f"runs/{OTHER}"]}).text
-    assert "Line 2, after 1 events that are the same." in page
+    assert "Line 2, after 1 that is the same." in page
     told = re.findall(r'<th scope="row">([^<]+)</th><td>([^<]*)</td><td>([^<]*)</td>', page)
     assert ("value", "0", "5") in told and ("config.r", "1", "2") in told and ("seed", "7", "8") in told
     assert ("verdict", "invalid", "valid") in told and ("latency", "invalid", "valid") in told
