@@ -177,6 +177,9 @@ def run(
     help="Megabytes that a compressed history may have unpacked; a line of any, a sixteenth of it.",
 )
 @click.option("--independent", is_flag=True, help="Values are [key value], as jepsen.independent has them.")
+@click.option(
+    "--report", "page", type=click.Path(path_type=Path), metavar="FILE", help="Draw the history's report in this file."
+)
 @click.option("--option", "options", multiple=True, metavar="KEY=JSON", help="For the checker: sla_ms=300, initial=5.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object, for programs.")
 def check(
@@ -189,6 +192,7 @@ def check(
     jobs: int,
     largest: float,
     independent: bool,
+    page: Path | None,
     options: tuple[str, ...],
     as_json: bool,
 ) -> None:
@@ -213,6 +217,7 @@ def check(
             given[name] = (value, flag)
     if "executor" in given:
         raise UsageProblem("--option executor: give --jobs instead, with a number of processes")
+    check.hold_writable(page)
     file = history / "history.jsonl" if history.is_dir() else history
     recorded, selection = None, None
     chosen = check.chosen(asked)
@@ -235,6 +240,10 @@ def check(
         verdict = check.judged(str(file), recorded, chosen, by_checker)
     shown = (check.as_json if as_json else check.as_text)(verdict, recorded, selection)
     say(shown, verdict=not as_json)
+    if page is not None:
+        check.draw(page, history, recorded, verdict, [each.name for each in chosen])
+        if not as_json:
+            say(f"report  {page}")
     raise Answered(EXIT_CODES[check.status(verdict)])
 
 

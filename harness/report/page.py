@@ -44,11 +44,13 @@ def render(
     results: dict[str, Any],
     logs: Mapping[str, Mapping[str, str]],
     messages: Messages | None = None,
+    missing: Sequence[str] = (),
 ) -> str:
     """The report of a run, as HTML.
 
-    run: the object of run.json. results: a verdict as `Verdict.as_dict()` makes it. logs: node -> file ->
-    text. messages: what its message log tells, if it has one.
+    run: the object of run.json; of a history that belongs to no run, its name as `history`. results: a verdict as
+    `Verdict.as_dict()` makes it. logs: node -> file -> text. messages: what its message log tells, if it has one.
+    missing: what could not be had of the run, a sentence each.
     O(n log n) in operations; the page's size does not grow with n past a bound.
     """
     table = columns(history)
@@ -66,8 +68,10 @@ def render(
     key_rows, keys_left = tables.keys(table, implicated, seen, looks)
     codes, codes_left = tables.errors(history, table)
     split = series.divergence(looks)
+    of_run = "workload" in run or bool(missing)
     data = {
         "end": table.end_ns / 1e9,
+        "file": "history.jsonl" if of_run else "",
         "lanes": table.lanes,
         "ops": timeline.rows(history, table, drawn, telling),
         "total": table.n,
@@ -80,6 +84,10 @@ def render(
     }
     context = {
         "run": run,
+        "heading": _heading(run),
+        "data_file": "history.jsonl" if of_run else "",
+        "rest": "in results.json" if of_run else "in the output of --json",
+        "missing": missing,
         "results": results,
         "verdict": _word(results),
         "outcome_words": OUTCOME_WORDS,
@@ -120,6 +128,13 @@ def embed(data: Any) -> Markup:
     for character in "<>&\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")
     return Markup(text)
+
+
+def _heading(run: Mapping[str, Any]) -> tuple[str, str]:
+    """What the page is about: the workload and where it ran, or the name of a history that belongs to no run."""
+    if not run.get("workload"):
+        return str(run.get("history", "a history")), ""
+    return str(run["workload"]), f"on {run.get('system', '?')}, {run.get('environment', '?')}"
 
 
 def _word(results: Mapping[str, Any]) -> str:

@@ -41,12 +41,14 @@
     place.replaceChildren();
     if (state.op === null) return void place.append(element("span", "Choose an operation: click on it, search for it, or follow a link to it.", { className: "quiet" }));
     if (row === undefined) {
-      const words = state.op < 0 || !data.total ? "There is no such event." : `Event ${state.op} is no operation that is drawn here: see line ${state.op + 1} of history.jsonl.`;
+      const words = state.op < 0 || !data.total ? "There is no such event." : `Event ${state.op} is no operation that is drawn here: ${data.file ? `see line ${state.op + 1} of ${data.file}` : "it may be a nemesis's"}.`;
       return void place.append(element("span", words));
     }
     const head = element("div", undefined, { className: "head" });
-    const lines = ops.done[row] < 0 ? `line ${ops.index[row] + 1}` : `lines ${ops.index[row] + 1} and ${ops.done[row] + 1}`;
-    head.append(element("span", `Operation ${ops.index[row]}: ${ops.names.f[ops.f[row]]}`), element("span", `${lines} of history.jsonl`, { className: "quiet" }));
+    const asked = ops.index[row] + 1, answered = ops.done[row] + 1;
+    const lines = !data.file ? (answered ? `events ${asked - 1} and ${answered - 1}` : `event ${asked - 1}`)
+      : `${answered ? `lines ${asked} and ${answered}` : `line ${asked}`} of ${data.file}`;
+    head.append(element("span", `Operation ${ops.index[row]}: ${ops.names.f[ops.f[row]]}`), element("span", lines, { className: "quiet" }));
     for (const [same, words] of [["process", "process"], ["key", "key"]])
       for (const [step, arrow] of [[-1, "‹"], [1, "›"]]) {
         const to = neighbour(row, same, step);
