@@ -1,6 +1,6 @@
-"""The timeline's data: every operation of a small run, a sample of a large one.
+"""Which operations the page holds, and their values in brief.
 
-1. At most LIMIT operations are drawn. Those of witnesses are always among them, then their neighbours, those
+1. It holds every operation of a run, and at most LIMIT of one that is larger. Those of witnesses are always among them, then their neighbours, those
    that failed or are unknown, the slowest of each slice of the run, and an even sample of the rest.
 2. What was left out is said in words.
 3. Values are cut to VALUE_LIMIT characters; a witness's to WITNESS_LIMIT.
@@ -8,24 +8,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 import numpy as np
 
-from splitbrain.checkers.histories.history import History
 from splitbrain.harness.report.columns import Booleans, Columns, Integers
 
-LIMIT = 12_000
+LIMIT = 1_000_000
 WITNESSES = 500
-NEIGHBOURS = 3_000
-UNSURE = 3_000
-SLICES = 1_500
+NEIGHBOURS = 100_000
+UNSURE = 250_000
+SLICES = 50_000
 VALUE_LIMIT = 72
 WITNESS_LIMIT = 600
-ERROR_LIMIT = 160
-ERRORS = 1_500
 
 
 def sample(table: Columns, witnesses: Sequence[int]) -> Integers:
@@ -67,51 +64,12 @@ def _slowest(table: Columns) -> Integers:
 def words(table: Columns, drawn: int) -> str:
     """What the timeline holds, in a sentence."""
     if drawn == table.n:
-        return f"All {table.n:,} operations are drawn."
+        return f"All {table.n:,} operations are here."
     return (
-        f"{drawn:,} of {table.n:,} operations are drawn: all of the witnesses and their neighbours, "
+        f"{drawn:,} of {table.n:,} operations are here: all of the witnesses and their neighbours, "
         f"up to {UNSURE:,} that failed or are unknown, the slowest of each 1/{SLICES:,} of the run, "
         "and an even sample of the rest. Every count, rate and quantile on this page is of all of them."
     )
-
-
-def rows(history: History, table: Columns, drawn: Integers, witnesses: Iterable[int]) -> dict[str, Any]:
-    """The drawn operations as columns for the page; times in us, errors indexed into a list. O(drawn)."""
-    errors: dict[str, int] = {}
-    values: list[str] = []
-    error_of: list[int] = []
-    telling = set(witnesses)
-    for at in drawn:
-        operation = history.operations[int(at)]
-        values.append(brief(operation.value, WITNESS_LIMIT if int(at) in telling else VALUE_LIMIT))
-        text = cut((operation.completion.error if operation.completion else None) or "", ERROR_LIMIT)
-        # Texts that name a value or a time are all different: past a number of them their codes have to do.
-        known = text if text in errors or len(errors) < ERRORS else text.partition(":")[0]
-        error_of.append(errors.setdefault(known, len(errors)))
-    f, f_names = _used(table.f[drawn], table.f_names)
-    key, key_names = _used(table.key[drawn], table.key_names)
-    node, node_names = _used(table.node[drawn], table.node_names)
-    return {
-        "start": (table.start[drawn] // 1000).tolist(),
-        "took": ((table.end[drawn] - table.start[drawn]) // 1000).tolist(),
-        "outcome": table.outcome[drawn].tolist(),
-        "process": table.process[drawn].tolist(),
-        "lane": table.lane[drawn].tolist(),
-        "index": table.index[drawn].tolist(),
-        "done": table.done[drawn].tolist(),
-        "f": f,
-        "key": key,
-        "node": node,
-        "value": values,
-        "error": error_of,
-        "names": {"f": f_names, "key": key_names, "node": node_names, "error": list(errors)},
-    }
-
-
-def _used(codes: Integers, names: Sequence[str]) -> tuple[list[int], list[str]]:
-    """The codes renumbered so that only the names in use are kept: a run may touch a million keys."""
-    kept, renumbered = np.unique(codes, return_inverse=True)
-    return renumbered.tolist(), [cut(names[code], VALUE_LIMIT) for code in kept]
 
 
 def brief(value: Any, limit: int = VALUE_LIMIT) -> str:
