@@ -93,6 +93,17 @@ def brief(value: Any, limit: int = VALUE_LIMIT) -> str:
             return cut(msgspec.json.encode(value).decode(), limit)
 
 
+def briefest(value: Any, limit: int) -> str:
+    """A value in fewer characters: what a write had seen, and the versions that a replica held, are only counted."""
+    match value:
+        case {"write": write, "seen": list(seen)}:
+            return f"{brief(write, limit)} having seen {len(seen)}"
+        case {"versions": list(versions), "home": home}:
+            return f"{len(versions)} version{'' if len(versions) == 1 else 's'}{' (home)' if home else ''}"
+        case _:
+            return brief(value, limit)
+
+
 def _list(items: list[Any], limit: int) -> str:
     # A set of 100,000 must not be walked to show 70 characters of it.
     if len(items) <= limit // 2:

@@ -8,6 +8,7 @@ function makeDensity(palette) {
   const canvas = document.createElement("canvas");
   const pen = canvas.getContext("2d");
   let [columns, rows] = [0, 0];
+  let picture = null;
   let counts = new Uint32Array(0);
   const parts = (colour) => colour.match(/[\d.]+/g).slice(0, 3).map(Number);
   return {
@@ -23,17 +24,21 @@ function makeDensity(palette) {
     },
     at: (column, row) => (column < 0 || row < 0 || column >= columns || row >= rows ? null : [...counts.subarray((row * columns + column) * 3, (row * columns + column) * 3 + 3)]),
     paint(ctx, left, top, width, height, strength = 1) {
-      canvas.width = columns;
-      canvas.height = rows;
-      const picture = pen.createImageData(columns, rows);
-      const colours = [parts(palette.ok), parts(palette.fail), parts(palette.info)];
-      for (let cell = 0; cell < columns * rows; cell++) {
-        const [ok, fail, info] = [counts[cell * 3], counts[cell * 3 + 1], counts[cell * 3 + 2]];
-        if (!(ok + fail + info)) continue;
-        const [red, green, blue] = colours[info > fail ? 2 : fail ? 1 : 0];
-        const many = ok + fail + info;
-        const opacity = fail + info ? 0.75 + 0.25 * ((fail + info) / many) : 1 - 0.62 / Math.sqrt(many);
-        picture.data.set([red, green, blue, 255 * opacity * strength], cell * 4);
+      if (!picture || picture.width !== columns || picture.height !== rows) {
+        canvas.width = columns;
+        canvas.height = rows;
+        picture = pen.createImageData(columns, rows);
+      }
+      const shades = [palette.ok, palette.fail, palette.info].map((colour) => {
+        const [red, green, blue] = parts(colour);
+        return (opacity) => ((255 * opacity * strength) << 24) | (blue << 16) | (green << 8) | red;
+      });
+      const good = Uint32Array.from({ length: 256 }, (_, many) => (many ? shades[0](1 - 0.62 / Math.sqrt(many)) : 0));
+      const bad = [shades[1](0.9), shades[2](0.9)];
+      const pixels = new Uint32Array(picture.data.buffer);
+      for (let cell = 0, at = 0; cell < columns * rows; cell++, at += 3) {
+        const [fail, info] = [counts[at + 1], counts[at + 2]];
+        pixels[cell] = fail | info ? bad[info > fail ? 1 : 0] : good[Math.min(counts[at], 255)];
       }
       pen.putImageData(picture, 0, 0);
       ctx.save();

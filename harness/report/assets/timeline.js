@@ -260,7 +260,7 @@ function makeTimeline() {
     if (rows) ctx.fillText("faults", GUTTER - 6, AXIS + (data.stages.length ? STRIP : 0) + 7);
     const every = Math.ceil(12 / layout.tall);
     for (let row = 0; row < layout.many; row += every)
-      if (layout.first[row] >= 0) ctx.fillText(layout.others[row] ? `p${layout.first[row]} +${layout.others[row]}` : `p${layout.first[row]}`, GUTTER - 6, head + (row + 0.5) * layout.tall);
+      if (layout.first[row] >= 0) ctx.fillText(layout.others[row] ? `p${layout.first[row]} +${layout.others[row] < 1000 ? layout.others[row] : `${Math.round(layout.others[row] / 1000)}k`}` : `p${layout.first[row]}`, GUTTER - 6, head + (row + 0.5) * layout.tall);
     ctx.textAlign = "left";
   }
 
