@@ -175,7 +175,14 @@ def divergence(by_key: Mapping[str, Sequence[Round]]) -> dict[str, Any]:
         "keys": drawn,
         "spans": [
             [
-                [round(s.from_ns / 1e9, 4), round(s.to_ns / 1e9, 4), STATES.index(s.state), s.distinct, s.answered, s.rounds]
+                [
+                    round(s.from_ns / 1e9, 4),
+                    round(s.to_ns / 1e9, 4),
+                    STATES.index(s.state),
+                    s.distinct,
+                    s.answered,
+                    s.rounds,
+                ]
                 for s in spans(looks[key])
             ]
             for key in drawn
@@ -183,4 +190,3 @@ def divergence(by_key: Mapping[str, Sequence[Round]]) -> dict[str, Any]:
         "usual": usual_silence_s(looks.values()),
         "left_out": len(ranked) - len(drawn),
     }
-

@@ -86,7 +86,9 @@ def pack(history: History, table: Columns, drawn: Integers, telling: Iterable[in
     by_f = [values[row] for row in np.argsort(f, kind="stable")]
     texts = {"names": names, "free": np.diff(np.flatnonzero(free), prepend=0).tolist(), "values": by_f}
     planes = zlib.compress(b"".join(_planes(columns[name]) for name in COLUMNS), LEVEL)
-    written = zlib.compress(json.dumps(texts, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace"), LEVEL)
+    written = zlib.compress(
+        json.dumps(texts, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace"), LEVEL
+    )
     return {
         "n": len(drawn),
         "unit": unit_ns / 1000,

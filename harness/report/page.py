@@ -26,6 +26,7 @@ from splitbrain.harness.report.columns import Columns, columns
 from splitbrain.harness.report.faults import Band, Stage, bands, stages
 from splitbrain.harness.report.messages import Messages
 from splitbrain.harness.report.plain_text import REORDERING, shown_key, visible
+from splitbrain.harness.report.stories import Told, tell
 
 HERE = Path(__file__).parent
 SCRIPTS = (
@@ -91,6 +92,7 @@ def render(
         "siblings": grown | {"keys": {shown_key(key): line for key, line in grown["keys"].items()}},
         "divergence": split | {"keys": [shown_key(key) for key in split["keys"]]},
     }
+    shown = [_drawn(number, anomaly, history, table, struck, results) for number, anomaly in enumerate(found, 1)]
     context = {
         "run": run,
         "results": results,
@@ -104,7 +106,8 @@ def render(
         "keys": len([name for name in table.key_names if name]),
         "facts": tables.facts(history, table, struck, staged),
         "stops": counted(found, stops),
-        "anomalies": [_drawn(anomaly, history, table, struck) for anomaly in found],
+        "anomalies": shown,
+        "headline": next((item["story"].headline for item in shown if item["anomaly"].verdict == "invalid"), ""),
         "faults": tables.fault_rows(table, struck),
         "key_rows": key_rows,
         "keys_left": keys_left,
@@ -207,12 +210,22 @@ def counted(found: Sequence[witness.Anomaly], stops: Sequence[object]) -> str:
     return f"{len(stops):,} anomal{'y' if len(stops) == 1 else 'ies'}"
 
 
-def _drawn(anomaly: witness.Anomaly, history: History, table: Columns, struck: Sequence[Band]) -> dict[str, Any]:
+def _drawn(
+    number: int,
+    anomaly: witness.Anomaly,
+    history: History,
+    table: Columns,
+    struck: Sequence[Band],
+    results: Mapping[str, Any],
+) -> dict[str, Any]:
     drawing = witness.draw(anomaly, table, struck)
     events = [at for at in anomaly.events if 0 <= at < len(history.events)]
     moments = {seconds(history.events[at].time): at for at in reversed(events)}
+    checker = _mapping(_mapping(results.get("checkers")).get(anomaly.checker, results))
+    told = Told(f"story-{number}", anomaly, history, table, struck, str(checker.get("model", "")))
     return {
         "anomaly": anomaly,
+        "story": tell(told),
         "prose": [witness.prose(part, events, moments) for part in anomaly.text.split("\n") if part.strip()],
         "rows": [witness.cells(history, table, row, anomaly.data) for row in drawing["rows"]],
         "left_out": drawing["left_out"],

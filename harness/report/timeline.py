@@ -1,7 +1,8 @@
 """Which operations the page holds, and their values in brief.
 
-1. It holds every operation of a run, and at most LIMIT of one that is larger. Those of witnesses are always among them, then their neighbours, those
-   that failed or are unknown, the slowest of each slice of the run, and an even sample of the rest.
+1. It holds every operation of a run, and at most LIMIT of one that is larger. Those of witnesses are always among them,
+   then their neighbours, those that failed or are unknown, the slowest of each slice of the run, and an even sample of
+   the rest.
 2. What was left out is said in words.
 3. Values are cut to VALUE_LIMIT characters; a witness's to WITNESS_LIMIT.
 """
