@@ -111,7 +111,7 @@ def _judge(looks: Sequence[Round], written: Sequence[tuple[int, int | None]]) ->
         if look.distinct > 1:
             since = looks[at - 1].began_ns if at else look.began_ns - SILENCE_NS
             resting = not any(
-                begun <= look.ended_ns and (over is None and begun >= since or over is not None and over >= since)
+                begun <= look.ended_ns and ((over is None and begun >= since) or (over is not None and over >= since))
                 for begun, over in written
             )
             look.state = "diverged" if stayed[at] or resting else "in motion"
@@ -159,8 +159,8 @@ def usual_silence_s(by_key: Iterable[Sequence[Round]]) -> float:
 
 
 def divergence(by_key: Mapping[str, Sequence[Round]]) -> dict[str, Any]:
-    """{"keys": [...], "spans": [[[from s, to s, state, distinct, answered, rounds], ...] a key], "usual": the longest silence that is no gap, s,
-    "left_out": keys not drawn}. state: an index into STATES.
+    """{"keys": [...], "spans": [[[from s, to s, state, distinct, answered, rounds], ...] a key], "usual": the longest
+    silence that is no gap, in s, "left_out": keys not drawn}. state: an index into STATES.
 
     The keys that disagree last, then longest, come first.
     """

@@ -14,7 +14,6 @@ from splitbrain.checkers.histories import faults as recorded
 from splitbrain.checkers.histories.event import Event
 from splitbrain.checkers.histories.history import History
 
-
 _PAINTED = {
     "partition": ("partition", "bridge", "one-way", "clients", "flapping"),
     "packets": ("packets",),
@@ -32,7 +31,8 @@ PAINTS = {family: paint for paint, families in _PAINTED.items() for family in fa
 class Band:
     """One fault.
 
-    paint: one of PAINTS' values, or "other". title: its family, then shape or nodes. effective, healed: what was seen at its start and at its stop.
+    paint: one of PAINTS' values, or "other". title: its family, then shape or nodes. effective, healed: what was
+    seen at its start and at its stop.
     dropped: packets it swallowed, if something counted them. silent: the directed links that were cut and
     silent.
     events: indices of its nemesis events.

@@ -1,12 +1,12 @@
 """The operations packed for the page: columns of integers in byte planes, and their texts, deflated.
 
-1. A column holds what can't be told from the others. Times of start are differences; who asked is told by the lane, since
-   a lane holds one process at a time; the node is told where a process changes it; completions are told by the order
-   that their times give them, and how many places they are off.
+1. A column holds what can't be told from the others. Times of start are differences; who asked is told by the lane,
+   since a lane holds one process at a time; the node is told where a process changes it; completions are told by the
+   order that their times give them, and how many places they are off.
 2. A column of n integers of 32 bits is four planes of n bytes, the lowest first: the higher bytes are nearly always the
    same and deflate to nothing.
-3. What the page unpacks is what went in: no operation is left out here. Times are kept to a unit, which is a microsecond
-   for up to MANY operations.
+3. What the page unpacks is what went in: no operation is left out here. Times are kept to a unit, which is a
+   microsecond for up to MANY operations.
 4. A value is cut, the more so the more operations there are; a witness's less.
 """
 
@@ -45,8 +45,8 @@ def pack(history: History, table: Columns, drawn: Integers, telling: Iterable[in
     planes, in the order of COLUMNS: start (difference), took, index (difference), late: 0 if the operation was never
     completed, else 1 + twice the places that its completion comes after the one its time gives it, or twice the places
     before, less one; lane; f and key as codes; node as 0 if it is that of the process's last operation, else its code
-    + 1; error as a code; outcome. texts: JSON of {"names": {"process": numbers, by the first row, "first": these rows, both
-    as differences,
+    + 1; error as a code; outcome. texts: JSON of {"names": {"process": numbers, by the first row, "first": these rows,
+    both as differences,
     "f", "key", "node", "error"}, "free": the events of no row, as differences, "values": [by f, one a row]}.
     """
     unit_ns = next(unit for most, unit in UNITS_NS if len(drawn) <= most)

@@ -23,6 +23,7 @@ NEIGHBOURS = 100_000
 UNSURE = 250_000
 SLICES = 50_000
 VALUE_LIMIT = 72
+MICRO_OPERATIONS = 12
 WITNESS_LIMIT = 600
 
 
@@ -88,10 +89,27 @@ def brief(value: Any, limit: int = VALUE_LIMIT) -> str:
             held = f"{len(versions)} version{'' if len(versions) == 1 else 's'}"
             where = "home" if home else "no home"
             return cut(f"{held} ({where}) {brief(versions, limit)}", limit)
+        case [[str(), _, _], *_] if len(value) <= MICRO_OPERATIONS and all(_micro_operation(each) for each in value):
+            return cut("; ".join(micro_operation(each[0], each[1], each[2], limit // 3) for each in value), limit)
         case list():
             return _list(value, limit)
         case _:
             return cut(msgspec.json.encode(value).decode(), limit)
+
+
+def _micro_operation(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 3 and value[0] in ("r", "w", "append")
+
+
+def micro_operation(f: str, key: Any, value: Any, limit: int) -> str:
+    """A micro-operation of a transaction as a person reads it.
+
+    >>> micro_operation("append", "x3", 288, 24), micro_operation("r", "x1", [1, 2], 24)
+    ('append 288 to x3', 'read x1 → [1 2]')
+    """
+    if f == "r":
+        return f"read {key} → {brief(value, limit) or 'null'}"
+    return f"{'write' if f == 'w' else f} {brief(value, limit)} to {key}"
 
 
 def briefest(value: Any, limit: int) -> str:

@@ -162,7 +162,7 @@ def draw(anomaly: Anomaly, table: Columns, faults: Sequence[Band]) -> dict[str, 
     """Rows and fault bands of the anomaly's drawing, in per cent of its breadth. O(r log r) in its
     operations.
 
-    Returns {"rows": [Row], "left_out": count, "bands": [(left, width, Band)]}.
+    Returns {"rows": [Row], "left_out": count, "bands": [(left, width, Band, whether there is room for its name)]}.
     """
     chosen = anomaly.operations[:ROWS]
     starts, ends = [int(table.start[at]) for at in chosen], [int(table.end[at]) for at in chosen]
@@ -180,7 +180,18 @@ def draw(anomaly: Anomaly, table: Columns, faults: Sequence[Band]) -> dict[str, 
             continue
         left, right = _between(fault.start_ns, moments, place), _between(fault.stop_ns, moments, place)
         bands.append((left, max(right - left, 0.4), fault))
-    return {"rows": rows, "left_out": len(anomaly.operations) - len(chosen), "bands": bands}
+    return {"rows": rows, "left_out": len(anomaly.operations) - len(chosen), "bands": _named(bands)}
+
+
+def _named(bands: Sequence[tuple[float, float, Band]]) -> list[tuple[float, float, Band, bool]]:
+    """Names are a line beside each other: one that would lie on another is left to the pointer."""
+    free, found = 0.0, []
+    for left, width, fault in bands:
+        room = left >= free and left < 90
+        if room:
+            free = left + max(1.1 * len(fault.title), 4)
+        found.append((left, width, fault, room))
+    return found
 
 
 def _places(moments: Sequence[int]) -> dict[int, float]:
@@ -213,7 +224,7 @@ def cells(history: History, table: Columns, row: Row, data: Any) -> dict[str, An
     return {
         "index": asked.index,
         "start_s": asked.time / 1e9,
-        "took_ms": None if done is None else (done.time - asked.time) / 1e6,
+        "took": None if done is None else _duration((done.time - asked.time) / 1e6),
         "process": operation.process,
         "node": (done.node if done else None) or asked.node or "",
         "f": asked.f,
@@ -225,6 +236,10 @@ def cells(history: History, table: Columns, row: Row, data: Any) -> dict[str, An
         "left": row.left,
         "width": row.width,
     }
+
+
+def _duration(ms: float) -> str:
+    return f"{ms:.3g} ms" if ms < 1000 else f"{ms / 1000:.3f} s"
 
 
 def _value(value: Any, data: Any) -> str:

@@ -13,8 +13,10 @@ __all__ = ["Story", "Told", "tell"]
 
 def tell(told: Told) -> Story:
     """The story of an anomaly; without a drawing if its witness points at nothing that could be drawn."""
-    for kind in (lost_write, linearization, cycle, contradiction):
-        story = kind.tell(told)
-        if story is not None:
-            return story
-    return Story(told.sentence())
+    return (
+        lost_write.tell(told)
+        or linearization.tell(told)
+        or cycle.tell(told)
+        or contradiction.tell(told)
+        or Story(told.sentence())
+    )

@@ -2,8 +2,9 @@
 
 1. Whatever the checker: the operations of the witness in the order of their times, each with its process, what it did
    and what it was answered. The one that the witness is about is red.
-2. Where the witness names edges, they are the arrows and carry its reasons. Else an arrow joins an operation to the next
-   one of its process, or to the next that began after it was over: what came first could be seen by what came later.
+2. Where the witness names edges, they are the arrows and carry its reasons. Else an arrow joins an operation to the
+   next one of its process, or to the next that began after it was over: what came first could be seen by what came
+   later.
 """
 
 from __future__ import annotations
@@ -43,13 +44,36 @@ def tell(told: Told) -> Story | None:
             f"{len(positions) - len(kept)} more operations are in the table below",
             "small quiet",
         )
-    return Story(told.sentence(), drawing.markup(told.anomaly.reason or "A contradiction", told.anomaly.text), _LEGEND)
+    return Story(
+        _headline(told, operations),
+        drawing.markup(told.anomaly.reason or "A contradiction", told.anomaly.text),
+        _LEGEND,
+    )
 
 
 _LEGEND = (
     "Bars reach from invocation to answer, one operation a row. An arrow joins an operation to one that came after it, "
     "with why it bears on it. Red: the one that contradicts the others."
 )
+
+
+def _headline(told: Told, operations: Sequence[Operation]) -> str:
+    data = told.anomaly.data
+    edges = data.get("edges") if isinstance(data, dict) else None
+    if not isinstance(edges, list) or len(edges) < 3 or not all(isinstance(edge, dict) for edge in edges):
+        return told.sentence()
+    # The whole chain is drawn: the sentence needs its ends only.
+    first, last = edges[0].get("source"), edges[-1].get("target")
+    if not isinstance(first, dict) or not isinstance(last, dict):
+        return told.sentence()
+    put, key = first.get("value"), shown_key(str(last.get("key")))
+    write = put.get("write") if isinstance(put, dict) else put
+    read_s, put_s = (float(end.get("time") or 0) / 1e9 for end in (last, first))
+    return (
+        f"Process {last.get('process')} read {key} at {read_s:.3f} s without {brief(write, 40)}, which process "
+        f"{first.get('process')} had put there at {put_s:.3f} s, although it had seen what "
+        f"followed from that, through {len(edges) - 1} steps."
+    )
 
 
 def _draw(told: Told, operations: Sequence[Operation], about: Operation) -> Drawing:
@@ -160,7 +184,9 @@ def _arrow(
         "edge",
         arrow=True,
     )
-    if abs(other - one) == 1:
-        middle = (x + to_x) / 2
-        anchor = "end" if middle > RIGHT - 170 else "start"
-        drawing.text(middle + (-8 if anchor == "end" else 8), (y + to_y) / 2 + 4, why, "tiny quiet", anchor)
+    if abs(other - one) == 1 and why:
+        # Beside the head of the arrow, on the side where there is room.
+        if max(x, to_x) + 16 + len(why) * 6 < RIGHT:
+            drawing.text(max(x, to_x) + 12, (y + to_y) / 2 + 4, why, "tiny quiet")
+        else:
+            drawing.text(min(x, to_x) - 12, (y + to_y) / 2 + 4, why, "tiny quiet", "end")

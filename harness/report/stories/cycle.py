@@ -26,6 +26,15 @@ MEANINGS = {
     "rt": "was over before the other began",
     "process": "came before the other in its process",
 }
+PLAIN = {
+    "G0": "dirty write",
+    "G1c": "circular flow of information",
+    "G-single": "read skew",
+    "G-nonadjacent": "long fork",
+    "G2": "write skew",
+    "lost-update": "lost update",
+}
+"""What the anomalies are called outside of the theory, by how their names begin."""
 
 
 def tell(told: Told) -> Story | None:
@@ -47,15 +56,36 @@ def tell(told: Told) -> Story | None:
     else:
         _column(drawing, boxes, edges)
     way = " → ".join([*(f"{edge['from']} ({_kind(edge)})" for edge in edges), str(edges[0]["from"])])
+    clauses = "; ".join(_clause(edge) for edge in edges[:3]) + ("; and so on" if len(edges) > 3 else "")
+    name = str(data.get("anomaly", "a cycle"))
+    plain = next((words for start, words in PLAIN.items() if name.startswith(start)), "")
     headline = (
-        f"{len(nodes)} transactions each have to come before the next one, in a circle: {way}. "
-        f"No order of them is possible, so they were not isolated from each other as promised "
-        f"({data.get('anomaly', 'a cycle')})."
+        f"{clauses[:1].upper()}{clauses[1:]}: each of {len(nodes)} transactions would have to come before the next, "
+        f"and the last before the first, which no order can do ({plain + ', ' if plain else ''}{name})."
     )
     reasons = tuple((f"{edge['from']} {_kind(edge)} {edge['to']}", str(edge.get("why") or "")) for edge in edges)
     kinds = dict.fromkeys(_kind(edge) for edge in edges)
     legend = "; ".join(f"{kind}: the one {MEANINGS[kind]}" for kind in kinds if kind in MEANINGS)
     return Story(headline, drawing.markup("A cycle of transactions", f"{way}."), legend, reasons)
+
+
+def _clause(edge: Mapping[str, Any]) -> str:
+    """An edge as part of a sentence."""
+    one, other, key = edge["from"], edge["to"], edge.get("key")
+    value, following = brief(edge.get("value"), 24) or "null", brief(edge.get("next"), 24)
+    match _kind(edge):
+        case "rw":
+            return f"{one} read {key} without the {following} that {other} wrote"
+        case "wr":
+            return f"{other} read the {value} that {one} wrote to {key}"
+        case "ww":
+            return f"{other} wrote {following} to {key} over the {value} of {one}"
+        case "rt":
+            return f"{one} was over before {other} began"
+        case "process":
+            return f"{one} came before {other} in one process"
+        case _:
+            return f"{one} came before {other}"
 
 
 def _listed(value: Any, *fields: str) -> bool:
@@ -104,14 +134,9 @@ def _micro(each: Mapping[str, Any]) -> str:
     """`r x2 → [… 281]`, `append 288 to x3`."""
     f, key, value = str(each.get("f")), each.get("key"), each.get("value")
     if f == "r":
-        ends = (
-            f"… {' '.join(brief(item, 10) for item in value[-4:])}"
-            if isinstance(value, list) and len(value) > 5
-            else ""
-        )
-        return f"read {key} → " + (
-            f"[{ends}] ({len(value)})" if ends else "null" if value is None else brief(value, 40)
-        )
+        if isinstance(value, list) and len(value) > 5:
+            return f"read {key} → [… {' '.join(brief(item, 10) for item in value[-4:])}] ({len(value)})"
+        return f"read {key} → " + ("null" if value is None else brief(value, 40))
     verb = {"w": "write", "append": "append"}.get(f, f)
     return f"{verb} {brief(value, 20)} to {key}"
 
@@ -124,7 +149,7 @@ def _chip(drawing: Drawing, x: float, y: float, kind: str) -> None:
 
 def _side_by_side(drawing: Drawing, boxes: Sequence[_Box], edges: Sequence[Mapping[str, Any]]) -> None:
     tall = max(box.height for box in boxes)
-    top = 62.0
+    top = 44.0
     for box, x in zip(boxes, (10.0, WIDTH - BOX - 10), strict=True):
         box.x, box.y, box.height = x, top, tall
         box.draw(drawing)

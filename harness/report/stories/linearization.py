@@ -7,12 +7,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from splitbrain.checkers.histories.event import Event
 from splitbrain.checkers.histories.prose import listing
-from splitbrain.checkers.linearizability.model import Call, call_text
+from splitbrain.checkers.linearizability.model import call_text
 from splitbrain.harness.report.plain_text import shown_key
 from splitbrain.harness.report.stories.broken_axis import BrokenAxis
 from splitbrain.harness.report.stories.linear_order import Step, order
@@ -45,8 +46,8 @@ def tell(told: Told) -> Story | None:
 
 
 _LEGEND = (
-    "Bars reach from invocation to answer. Read downwards, they are in an order that was possible: each dot lies within "
-    "its bar, and beside it is what the object held from then on. The last call, in red, fits nowhere."
+    "Bars reach from invocation to answer. Read downwards, they are in an order that was possible: each dot lies "
+    "within its bar, and beside it is what the object held from then on. The last call, in red, fits nowhere."
 )
 
 
@@ -61,13 +62,27 @@ def _shown(steps: list[Step], core: set[int]) -> list[tuple[Step | None, dict[st
 
 def _headline(told: Told, blocked: Mapping[str, Any], states: list[str]) -> str:
     asked = told.history.events[blocked["invoked"]]
-    of_key = "" if asked.key is None else f" on {shown_key(str(asked.key))}"
-    through = f" through {asked.node}" if asked.node else ""
+    key = "it" if asked.key is None else shown_key(str(asked.key))
+    where = (f" through {asked.node}" if asked.node else "") + f" at {asked.time / 1e9:.3f} s"
     held = f": by then it could only hold {listing(states, last='or')}" if states else ""
-    return (
-        f"Process {asked.process}'s {blocked['call']}{of_key}{through}, at {asked.time / 1e9:.3f} s, can't have happened "
-        f"in any order of the operations before it{held}."
-    )
+    call = str(blocked["call"])
+    if call.startswith("read -> "):
+        found = call.removeprefix("read -> ")
+        of_key = "" if asked.key is None else f" from {key}"
+        return (
+            f"Process {asked.process} read {found}{of_key}{where}, but in no order of the operations before it "
+            f"{key if asked.key is not None else 'the object'} can have held {found}{held}."
+        )
+    of_key = "" if asked.key is None else f" on {key}"
+    return f"Process {asked.process}'s {call}{of_key}{where} fits into no order of the operations before it{held}."
+
+
+def _needed(call: str) -> str:
+    """What a call would have needed, as far as its text tells."""
+    if call.startswith("read -> "):
+        return f"would need it to hold {call.removeprefix('read -> ')}"
+    found = re.fullmatch(r"cas \[(.+?), .*\]", call)
+    return f"would need it to hold {found[1]}" if found else "would need another state"
 
 
 def _draw(
@@ -114,7 +129,7 @@ def _draw(
     drawing.text(
         LEFT,
         y + 34,
-        fitting(f"✗ {blocked['call']} needs another state: {could}", WIDTH - LEFT - 10),
+        fitting(f"✗ {blocked['call']} {_needed(str(blocked['call']))}; {could}", WIDTH - LEFT - 10),
         "strong wrong-text",
     )
     return drawing

@@ -1,7 +1,8 @@
 """A lost write: who wrote it and was told so, what became of it on each replica, and that the final reads lack it.
 
 1. The first lane is the clients': the write, the last read with it, the first without, the final reads.
-2. Below is a lane a replica. It is filled where looks found the value, and ends in a cross at the first one that did not.
+2. Below is a lane a replica. It is filled where looks found the value, and ends in a cross at the first one that did
+   not.
 3. Faults shade the lanes of the nodes that they struck: whose links were cut, or who was killed or paused.
 """
 
@@ -30,6 +31,9 @@ def tell(told: Told) -> Story | None:
     data = told.anomaly.data
     if not isinstance(data, dict) or data.get("kind") != "lost" or not isinstance(data.get("value"), int | str):
         return None
+    # A delete that was lost shows in what came back, and a record of a log has no replicas to look at.
+    if data.get("resurrected") or "log" in data:
+        return None
     at = None if told.anomaly.focus is None else told.table.at_event(told.anomaly.focus)
     write = None if at is None else told.history.operations[at]
     if write is None or write.completion is None:
@@ -40,34 +44,48 @@ def tell(told: Told) -> Story | None:
         each for each in involved if each.f == "read" and isinstance(each.completion and each.completion.value, list)
     ]
     after = [each for each in reads if each.completion and each.completion.time > write.completion.time]
-    known = [each for each in lives(told.history, write.key, value, (), write.invocation.time)]
+    known = lives(told.history, write.key, value, write.invocation.time)
     homes = sorted({life.node for life in known})
     end = max((each.completion.time for each in after if each.completion), default=told.table.end_ns)
     struck = [band for band in told.faults if band.start_ns <= end and band.stop_ns >= write.invocation.time]
     drawing = _draw(told, write, value, after, known, struck, end)
-    headline = _headline(write, value, known, struck, after)
+    headline = _headline(write, value, known, struck, _lacking_from(after, value))
     title = f"The life of {brief(value)} on {', '.join(homes) or 'no replica that was looked at'}"
     return Story(headline, drawing.markup(title, headline), _legend(known))
 
 
 def _legend(known: Sequence[Life]) -> str:
     if not known:
-        return "Hatched: faults. Nobody looked at the replicas of this key, so where the value went is not known."
+        return (
+            "Clients' reads are blue with the value and red without it. Nobody looked at the replicas of this key, so "
+            "where the value went is not known."
+        )
     return (
-        "A filled lane: looks at this replica found the value. ✗: the first look after that which did not; it was dropped "
-        "or overwritten somewhere on the dashed stretch before. Hollow marks: looks that found it absent. "
-        "Hatched: faults of this node."
+        "A filled lane: looks at this replica found the value. ✗: the first look after that which did not; it was "
+        "dropped or overwritten somewhere on the dotted stretch before. Hollow marks: looks that found it absent. "
+        "Clients' reads are blue with the value and red without it. Hatched: faults that struck the node."
     )
 
 
+def _lacking_from(reads: Sequence[Operation], value: Any) -> int | None:
+    """When the first read ended from which on none had the value."""
+    times = []
+    for each in reversed(reads):
+        if each.completion is None or _has(each.completion.value, value):
+            break
+        times.append(each.completion.time)
+    return times[-1] if times else None
+
+
 def _headline(
-    write: Operation, value: Any, known: Sequence[Life], struck: Sequence[Band], after: Sequence[Operation]
+    write: Operation, value: Any, known: Sequence[Life], struck: Sequence[Band], lacking_ns: int | None
 ) -> str:
     done = write.completion
     assert done is not None
     node = f" by {done.node or write.invocation.node}" if done.node or write.invocation.node else ""
     key = "" if write.key is None else f" to {shown_key(str(write.key))}"
-    what = f"The write of {brief(value)}{key}, acknowledged{node} at {done.time / 1e9:.3f} s, is gone: no final read has it."
+    when = f"{done.time / 1e9:.3f} s"
+    what = f"The write of {brief(value)}{key}, acknowledged{node} at {when}, is gone: no final read has it."
     held = [life for life in known if life.last_held]
     if not held:
         return what + (" No look at a replica ever found it." if known else "")
@@ -77,13 +95,16 @@ def _headline(
     dropped = [life for life in held if life.dropped]
     if not dropped:
         return what.rstrip(";") + f" {listing(life.node for life in held)} still held it when last looked at."
-    first = min(life.dropped.at_ns for life in dropped if life.dropped)
-    last = max(life.dropped.at_ns for life in dropped if life.dropped)
-    span = f"by {first / 1e9:.1f} s" if first == last else f"between {first / 1e9:.1f} and {last / 1e9:.1f} s"
-    since = min((life.last_held.at_ns for life in dropped if life.last_held), default=first)
-    during = [band.title for band in struck if band.start_ns <= last and band.stop_ns >= since]
-    why = f", while {listing(dict.fromkeys(during), 2)} stood" if during else ""
-    return f"{what} {listing(life.node for life in dropped)} held it and dropped it {span}{why}."
+    since = min(life.last_held.at_ns for life in dropped if life.last_held)
+    until = max(life.dropped.at_ns for life in dropped if life.dropped)
+    during = [band.title for band in struck if band.start_ns <= until and band.stop_ns >= since]
+    reads = f"; reads lacked it from {lacking_ns / 1e9:.1f} s on" if lacking_ns and since < lacking_ns < until else ""
+    stood = listing(dict.fromkeys(during), 2)
+    why = f", while {stood} stood" if during else ", and no fault stood then"
+    return (
+        f"{what} {listing(life.node for life in dropped)} held it, and dropped it at some time "
+        f"between {since / 1e9:.1f} and {until / 1e9:.1f} s{why}{reads}."
+    )
 
 
 def _draw(

@@ -7,7 +7,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,8 +43,8 @@ class Life:
         return None if last is None else next((look for look in self.looks if look.at_ns > last.at_ns), None)
 
 
-def lives(history: History, key: Any, value: Any, nodes: Iterable[str], since_ns: int) -> list[Life]:
-    """The lives by node, in the nodes' order. since_ns: when the value was written. O(n)."""
+def lives(history: History, key: Any, value: Any, since_ns: int) -> list[Life]:
+    """The lives, by the nodes' names. since_ns: when the value was written. O(n)."""
     found: dict[str, list[Look]] = {}
     home: set[str] = set()
     for operation in history.operations:
@@ -62,11 +61,10 @@ def lives(history: History, key: Any, value: Any, nodes: Iterable[str], since_ns
         versions = answer.get("versions")
         many = len(versions) if isinstance(versions, list) else 0
         found.setdefault(node, []).append(Look(done.time, held, many, done.index))
-    order = list(dict.fromkeys([*nodes, *sorted(found)]))
     return [
         Life(node, tuple(found[node]))
-        for node in order
-        if node in found and (node in home or any(look.held for look in found[node]))
+        for node in sorted(found)
+        if node in home or any(look.held for look in found[node])
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -41,13 +42,31 @@ class Told:
         return first_sentence(self.anomaly.text) or self.anomaly.reason
 
 
-def first_sentence(text: str, limit: int = 320) -> str:
+_MANY = re.compile(r"(\b\d+, \d+)((?:, \d+){2,})(?: and (\d+)( more)?)?")
+
+
+def shorter_lists(text: str) -> str:
+    """The text with long lists of numbers cut to two.
+
+    >>> shorter_lists("read 1, 2, 3, 4 and 5 from k; put 7, 8 and 9"), shorter_lists("read 1, 2, 3, 4 and 6 more")
+    ('read 1, 2 and 3 more from k; put 7, 8 and 9', 'read 1, 2 and 8 more')
+    """
+
+    def cut(found: re.Match[str]) -> str:
+        left = found[2].count(",") + (int(found[3]) if found[4] else found[3] is not None)
+        return f"{found[1]} and {left} more"
+
+    return _MANY.sub(cut, text)
+
+
+def first_sentence(text: str, limit: int = 420) -> str:
     """The first sentence of a text, or as many of its clauses as fit.
 
     >>> first_sentence("a read b; c is gone: 0.5 s. Then d.")
     'A read b; c is gone: 0.5 s.'
     """
-    first = text.strip().partition("\n")[0]
+    # The faults of the time are drawn, and listed further down.
+    first = shorter_lists(text.strip().partition("\n")[0].partition("; meanwhile ")[0])
     end = next((at + 1 for at, letter in enumerate(first) if letter == "." and first[at + 1 : at + 2] in (" ", "")), 0)
     sentence = first[:end] if end else first
     if len(sentence) > limit:

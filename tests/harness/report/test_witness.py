@@ -74,9 +74,9 @@ def test_a_drawing_keeps_order_and_lies_within_its_breadth(parse, event):
     assert [row.operation for row in drawing["rows"]] == [0, 1]
     first, last = drawing["rows"]
     assert 0 <= first.left < first.left + first.width < last.left < last.left + last.width <= 100
-    ((left, width, band),) = drawing["bands"]
+    ((left, width, band, named),) = drawing["bands"]
     assert first.left + first.width < left < left + width < last.left
-    assert band.title == "partition halves"
+    assert band.title == "partition halves" and named
 
 
 def test_a_long_read_says_whether_it_holds_the_value_in_question(parse, event):
