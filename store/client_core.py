@@ -6,7 +6,9 @@
 3. Once it has learnt the members, a request goes straight to a primary replica of its key (section 6.4, client-driven
    coordination). An answer that shows that the node has another view makes the client ask for that view at once.
 4. A put goes to the replica that answered first in the get before it, as its context says (section 5).
-5. A node that says that it is no member, or that its disk is full, did nothing: the next node is asked.
+5. A request that a node refuses as `busy` comes back when the node says, under a new id, for up to `PATIENCE_S`. Its
+   `TIMEOUT_S` begins anew, since nothing was done.
+6. A node that says that it is no member, or that its disk is full, did nothing: the next node is asked.
 
 Dynamo (SOSP 2007), sections 4.5, 5 and 6.4.
 """
@@ -28,10 +30,14 @@ from splitbrain.store.versions.context import accept
 from splitbrain.store.wire.changes import Change, identity
 from splitbrain.store.wire.client_messages import ClientRequest, Failed, Get, Members, Put, Stored, Values, View
 from splitbrain.store.wire.datagrams import Wire
+from splitbrain.store.wire.limits import transfer_s
 from splitbrain.store.wire.messages import Reply, after_others
 from splitbrain.store.wire.rpc import Rpc
 
 TIMEOUT_S = 4.0
+PATIENCE_S = 30.0
+"""How long a request is brought back to a node that is busy."""
+BUSY_MIN_S = 0.01
 DID_NOTHING = ("not_member", "disk_full")
 FAILOVER_S = 1.8
 """Longer than a coordinator takes (`config.request_timeout_s` and its forwarding)."""
@@ -63,12 +69,14 @@ class ClientCore:
         """The digest of the history that the ring is made of; 0 before there is one."""
 
     def request(self, request: ClientRequest, now: Instant, on_reply: Callable[[Reply | None], None]) -> list[Action]:
-        """Begin a request; on_reply gets the answer, or None if none came in `TIMEOUT_S`."""
+        """Begin a request; on_reply gets the answer, or None if none came in `TIMEOUT_S` and no node is busy."""
         self._present.now = now
-        nodes = self._route(request)
-        deadline = now.monotonic + TIMEOUT_S
-        self._try(request, self._rpc.new_id(), nodes, deadline, on_reply)
+        self._begin(request, now.monotonic + PATIENCE_S, on_reply)
         return self._actions()
+
+    def buffer(self, datagrams: int) -> None:
+        """How many datagrams the socket's receive buffer holds: what nodes are granted depends on it."""
+        self._rpc.long.buffer_datagrams = datagrams
 
     def receive(self, datagram: bytes, source: Address, now: Instant) -> list[Action]:
         """A datagram has come."""
@@ -124,6 +132,22 @@ class ClientCore:
                 text = f"the node answered with {type(reply).__name__}; is it of another version?"
                 return StoreError("bad_request", text)
 
+    def _begin(self, request: ClientRequest, until: float, on_reply: Callable[[Reply | None], None]) -> None:
+        """Try it, and again later if the node is busy, until then."""
+
+        def answered(reply: Reply | None) -> None:
+            if isinstance(reply, Failed) and reply.code == "busy":
+                # Under a new id: what comes late of the refused one is refused as well, so it is done once at most.
+                after_s = max(BUSY_MIN_S, reply.retry_after_ms / 1000) * (1 + self._rpc.jitter() / 4)
+                if self._present.now.monotonic + after_s < until:
+                    at = self._present.now.monotonic + after_s
+                    self._timers.at(at, lambda: self._begin(request, until, on_reply))
+                    return
+            on_reply(reply)
+
+        deadline = self._present.now.monotonic + TIMEOUT_S + _transfer_s(request)
+        self._try(request, self._rpc.new_id(), self._route(request), deadline, answered)
+
     def _route(self, request: ClientRequest) -> list[Address]:
         if self._ring is None or not isinstance(request, Get | Put | Members):
             return self._nodes
@@ -153,7 +177,7 @@ class ClientCore:
         on_reply: Callable[[Reply | None], None],
     ) -> None:
         now = self._present.now.monotonic
-        until = deadline if len(nodes) == 1 else min(deadline, now + FAILOVER_S)
+        until = deadline if len(nodes) == 1 else min(deadline, now + FAILOVER_S + _transfer_s(request))
 
         def answered(reply: Reply | None) -> None:
             if isinstance(reply, Values | Stored) and self._ring is not None and reply.view not in self._views:
@@ -168,7 +192,7 @@ class ClientCore:
         def on_later_reply(reply: Reply | None) -> None:
             on_reply(after_others(reply) if reply is not None and isinstance(request, Put) else reply)
 
-        self._rpc.ask(nodes[0], request, until, answered, request_id)
+        self._rpc.ask(nodes[0], request, until, answered, request_id, defers=True)
 
     def _refresh(self, node: Address, view: int) -> None:
         """The node has another view: ask for it, once."""
@@ -187,3 +211,8 @@ class ClientCore:
         actions = self._out[:]
         self._out.clear()
         return actions
+
+
+def _transfer_s(request: ClientRequest) -> float:
+    """How much longer than a small request it may take: to a coordinator, and from there to the replicas."""
+    return 2 * transfer_s(request.value) if isinstance(request, Put) else 0.0

@@ -16,8 +16,9 @@ from splitbrain.store.storage.replica import Replica
 from splitbrain.store.storage.tokens import TokenOwnership
 from splitbrain.store.storage.write_buffer import WriteBuffer
 from splitbrain.store.wire.messages import Request
+from splitbrain.store.wire.peer import OnReply
 from splitbrain.store.wire.peer_messages import Ping
-from splitbrain.store.wire.rpc import OnReply, Rpc
+from splitbrain.store.wire.rpc import Rpc
 
 
 class Signal:

@@ -1,7 +1,7 @@
 """Reception: clients' requests as they come to a node, from a client or from the node that a client went to.
 
-1. What can't be served is refused before anything is done for it. At most `REQUESTS_MAX` are under way; more are
-   refused as `busy`, before they time out in a queue.
+1. What can't be served is refused before anything is done for it. At most `REQUESTS_MAX` are under way, and so many
+   bytes of puts as the `budget` allows; more are refused as `busy`, before they time out in a queue.
 2. A put that comes twice, through two nodes, is done once and answered twice.
 3. After a stall (it was paused, or its machine) a node drops the puts that waited for it meanwhile. Their senders have
    gone to another coordinator by now, and a second version, made from an old state, would come back as a sibling of
@@ -19,6 +19,7 @@ from __future__ import annotations
 from functools import partial
 
 from splitbrain.store.actions import Bits
+from splitbrain.store.coordination.budget import TAKES_IN_S, Budget
 from splitbrain.store.coordination.quorum import quorum
 from splitbrain.store.coordination.request import Admitted
 from splitbrain.store.coordination.routing import Routing
@@ -33,9 +34,12 @@ from splitbrain.store.wire.client_messages import Failed, Get, Put
 from splitbrain.store.wire.limits import check_key, check_value
 from splitbrain.store.wire.messages import Reply
 from splitbrain.store.wire.peer_messages import Forward
-from splitbrain.store.wire.rpc import ANSWER_KEPT_S, Incoming
+from splitbrain.store.wire.rpc import Incoming
+from splitbrain.store.wire.taken import ANSWER_KEPT_S
 
 REQUESTS_MAX = 1000
+BUSY_MS = 100
+"""When to come back with a request beyond `REQUESTS_MAX`."""
 CATCH_UP_S = 0.2
 """For how long, after a stall, puts may still be from before: a full receive buffer takes this long to read."""
 
@@ -51,6 +55,8 @@ class Reception:
         self._catching_up_until = 0.0
         self._putting: dict[tuple[bytes, int], list[Incoming]] = {}
         self.ongoing = 0
+        self.budget = Budget(core.name, core.present, core.config.request_timeout_s)
+        core.rpc.admit = self._admit_bytes
         self.latencies = {"get": Latencies(), "put": Latencies()}
 
     def start(self) -> None:
@@ -94,17 +100,23 @@ class Reception:
             core.rpc.forget(incoming)
         elif self.ongoing >= REQUESTS_MAX:
             text = f"{core.name} has {REQUESTS_MAX} requests under way; wait and retry"
-            core.rpc.answer(incoming, Failed("busy", text))
+            core.rpc.answer(incoming, Failed("busy", text, BUSY_MS))
         else:
             if isinstance(request, Put):
                 self._putting[request.key, request_id] = []
             self.ongoing += 1
+            if _bytes(request):
+                self.budget.began(_bytes(request))
             finish = partial(self._finish, incoming, admitted, core.now)
             routing = Routing(core, self._handoff, self._dots, admitted, finish)
             if forwarded is None:
                 routing.route()
             else:
                 routing.coordinate(forwarded.dot)
+
+    def _admit_bytes(self, size: int) -> Failed | None:
+        long = self._core.rpc.long
+        return self.budget.admit(size, long.expected_bytes + long.backlog_bytes(self._core.now - TAKES_IN_S))
 
     def _may_have_been_done(self, incoming: Incoming) -> bool:
         """Whether this node's previous incarnation may have done the put (rule 4)."""
@@ -116,11 +128,18 @@ class Reception:
         core, request = self._core, admitted.message
         self.ongoing -= 1
         took_s = core.now - began
+        if _bytes(request):
+            self.budget.ended(_bytes(request), took_s)
         self.latencies["put" if isinstance(request, Put) else "get"].observe(took_s, core.now)
         core.background.observe(took_s, core.now)
         core.rpc.answer(incoming, reply)
         for other in self._putting.pop((request.key, admitted.request_id), ()) if isinstance(request, Put) else ():
             core.rpc.answer(other, reply)
+
+
+def _bytes(request: Get | Put) -> int:
+    """What counts of it in the budget: the value of a put."""
+    return len(request.value or b"") if isinstance(request, Put) else 0
 
 
 def _admit(core: Core, request: Get | Put, request_id: int) -> Admitted:

@@ -29,6 +29,7 @@ from splitbrain.store.versions.clocks import gives_dots
 from splitbrain.store.versions.dots import Dots
 from splitbrain.store.versions.dotted import Dot
 from splitbrain.store.wire.client_messages import Failed, Put, Stored
+from splitbrain.store.wire.limits import transfer_s
 from splitbrain.store.wire.messages import Reply, after_others
 from splitbrain.store.wire.peer_messages import Forward
 
@@ -53,6 +54,8 @@ class Routing:
         self._untried: list[str] = []
         self._asked: str | None = None
         self._deadline = core.now + core.config.request_timeout_s + GRACE_S
+        if isinstance(admitted.message, Put):
+            self._deadline += 2 * transfer_s(admitted.message.value)  # To the coordinator, and on from there.
         self._tries = 0
         self._over = False
 
