@@ -1,7 +1,7 @@
 """Staleness: while nothing fails, no read may miss what was acknowledged.
 
-1. The first puts go to keys that rest from then on, one to each; they are read through every node all the time. The
-   other puts, and some reads, go to a few busy keys. With R + W > N each read meets each write before it, as long as
+1. The first puts go to keys that rest from then on, one to each; they are read through every node all the time, more
+   often through those that are no home replica (`stand_ins`). The other puts, and some reads, go to a few busy keys. With R + W > N each read meets each write before it, as long as
    replicas answer for themselves.
 2. A sloppy quorum promises nothing while a node is away, or cut off: others stand in for it. So a read is judged only
    in quiet times (`checkers.eventual.quiet_times`). Then it may miss nothing that was acknowledged while it was quiet,
@@ -13,6 +13,7 @@ Dynamo (SOSP 2007), section 4.5; Bailis and others, "Probabilistically bounded s
 
 from __future__ import annotations
 
+from splitbrain.checkers.histories.replica_polls import POLL
 from splitbrain.harness.generators import Generator, mix, numbered, sequence, sleep
 from splitbrain.harness.operation import Invocation
 from splitbrain.harness.running.final_phase import converge_then_read, replica_polls
@@ -20,6 +21,7 @@ from splitbrain.harness.workload import Plan, ReplicaAnswer, Schema, Workload
 from splitbrain.workloads.registers import RegistersClient, Writing, Wrote
 from splitbrain.workloads.resting_keys import resting_keys
 from splitbrain.workloads.sessions import LOSING
+from splitbrain.workloads.stand_ins import ThroughStandIns
 
 QUIET_S = 3.0
 """A detector trusts a node again within a second or two, and hints are delivered then."""
@@ -47,7 +49,8 @@ def _generator(plan: Plan) -> Generator:
 
     reads = numbered(lambda number: Invocation("read", key=busy[number % len(busy)]))
     rest = mix(plan.seed, (2, puts), (1, reads), (6, numbered(read_through)), (1, replica_polls(plan, keys)))
-    return sequence(first, rest)
+    polls = [Invocation(POLL, key=key, node=node) for key in resting for node in plan.nodes]
+    return ThroughStandIns(sequence(first, *polls, rest), frozenset(resting), plan.nodes)
 
 
 WORKLOAD = Workload(
