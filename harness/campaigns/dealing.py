@@ -57,9 +57,9 @@ _DRAWN = (
     Stratum("registers", ("ambush", "one-way"), 20.0),
     Stratum("sets", ("wipe", "bridge", "failing-disk", "rolling-restart")),
     Stratum("registers", ("membership", "partition", "terminate"), 30.0),
-    Stratum("sessions", ("stalled-disk", "pause"), 20.0, 60.0, nodes=3),
+    Stratum("sessions", ("stalled-disk", "partition"), 20.0, 60.0, nodes=3),
     Stratum("registers", ("full-disk", "timers", "clients"), 20.0),
-    Stratum("staleness", ("partition",), 60.0, 40.0, nodes=3),
+    Stratum("staleness", ("partition",), 30.0, 40.0, nodes=3),
     Stratum("registers", ("absence",), 125.0, 40.0, nodes=3),
     Stratum("carts", ("power-cut", "ambush", "wipe", "bit-flip", "clock")),
 )

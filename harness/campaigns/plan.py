@@ -1,9 +1,9 @@
 """The plan of a campaign: its experiments, by number.
 
 1. An experiment follows from the campaign's seed and its number alone. So a campaign can be resumed, and shared out.
-2. The default plan comes in blocks, each with every stratum once (`dealing`). Most of its runs are short and dense: what
-   needs luck is found by more runs, not by longer ones. In every other block strata have the workloads that see most
-   under them. In those between, workloads are dealt in turn, and settings are drawn where they were not before.
+2. The default plan comes in blocks, each with every stratum once (`dealing`). Most runs are short and dense: what needs
+   luck is found by more runs, not by longer ones. In every other block strata have the workloads that see most under
+   them. In those between, workloads are dealt in turn, and settings are drawn where they were not before.
 3. Workloads are those that the system can serve. A family that this system, this environment or so short a run can't
    have is left out of its stratum.
 4. A swarm draws everything instead, with each family in half of the runs. What is always on can hide a failure (Groce
