@@ -82,7 +82,7 @@ function makeCharts() {
       const lines = { stroke: palette["soft-line"], width: 1 };
       const common = { stroke: palette.quiet, grid: lines, ticks: { ...lines, size: 4 }, font: `12px ${palette.sans}` };
       const options = {
-        width: Math.max(place.clientWidth, 240),
+        width: Math.max(place.clientWidth, 120),
         height,
         padding: [6, MARGIN, 0, 0],
         legend: { show: legend },
@@ -286,9 +286,10 @@ function makeCharts() {
 
   charts = {
     GUTTER, MARGIN, nearest, look, scatter, divergence, pixels,
+    all: Object.fromEntries(drawn.map((chart) => [chart.place.id, chart])),
     kinds: Object.keys(lines.latency),
     choose: (name) => { kind = name; drawn.find((chart) => chart.place.id === "quantiles").reload(); set({ cursor: null }); drawn.forEach(({ u }) => u.redraw()); },
-    resize: () => drawn.forEach((chart) => chart.u.setSize({ width: Math.max(chart.place.clientWidth, 240), height: chart.u.height })),
+    resize: () => drawn.forEach((chart) => chart.u.setSize({ width: Math.max(chart.place.clientWidth, 120), height: chart.u.height })),
     remake: () => drawn.forEach((chart) => chart.remake()),
   };
 }
