@@ -3,7 +3,7 @@
 1. Replicas are asked one after the other, in *rounds*. A key that is being written changes during a round, so two lists
    that differ in one round are no news: they are *in motion*.
 2. Replicas *diverged* in a round if one of them held a version that another one lacked, and both still did in the round
-   before or after it; or if no write to the key was under way since the round before began.
+   before or after it. Of a key at rest, to which no write was under way since the round before, one round tells.
 3. A round counts home replicas only. Fewer than two of them say nothing, and a silence within ends a round.
 4. Between two rounds nobody looked. What is drawn reaches from the begin of a round to its end.
 """

@@ -1,8 +1,8 @@
 """The operations packed for the page: columns of integers in byte planes, and their texts, deflated.
 
-1. A column holds what can't be told from the others. Times of start are differences; who asked is told by the lane,
-   since a lane holds one process at a time; the node is told where a process changes it; completions are told by the
-   order that their times give them, and how many places they are off.
+1. A column holds what can't be told from the others. Times of start are differences. Who asked is told by the lane,
+   since a lane holds one process at a time, and the node where a process changes it. Completions are told by the order
+   that their times give them, and how many places they are off.
 2. A column of n integers of 32 bits is four planes of n bytes, the lowest first: the higher bytes are nearly always the
    same and deflate to nothing.
 3. What the page unpacks is what went in: no operation is left out here. Times are kept to a unit, which is a

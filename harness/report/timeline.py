@@ -113,12 +113,16 @@ def micro_operation(f: str, key: Any, value: Any, limit: int) -> str:
 
 
 def briefest(value: Any, limit: int) -> str:
-    """A value in fewer characters: what a write had seen, and the versions that a replica held, are only counted."""
+    """A value in fewer characters: what a write had seen, and the versions that a replica held, are only counted,
+    and of a list the last item is shown.
+    """
     match value:
         case {"write": write, "seen": list(seen)}:
             return f"{brief(write, limit)} having seen {len(seen)}"
         case {"versions": list(versions), "home": home}:
             return f"{len(versions)} version{'' if len(versions) == 1 else 's'}{' (home)' if home else ''}"
+        case list() if len(value) > limit // 4:
+            return f"[… {brief(value[-1], limit // 2)}] ({len(value):,})"
         case _:
             return brief(value, limit)
 

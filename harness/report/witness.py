@@ -1,8 +1,8 @@
 """Witnesses: the anomalies of a run, each with its prose, its operations and a drawing of them.
 
 1. Every checker's witness is one anomaly. Those of invalid verdicts come first, in the checkers' order.
-2. In the prose, a number becomes a link only if it is that of an event of this witness and is named as one's (`#12`,
-   `events 3 and 4`), or if it is the time of such an event (`12.345 s`). Any other 12 may be a value.
+2. In the prose, a number becomes a link only if it is that of an event of this witness, and is named as one's: `#12`,
+   `events 3 and 4`. So does the time of such an event (`12.345 s`). Any other 12 may be a value.
 3. The drawing keeps the order of moments, not the scale: long silences are shortened, and it says so.
 """
 

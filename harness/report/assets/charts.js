@@ -82,7 +82,7 @@ function makeCharts() {
       const lines = { stroke: palette["soft-line"], width: 1 };
       const common = { stroke: palette.quiet, grid: lines, ticks: { ...lines, size: 4 }, font: `12px ${palette.sans}` };
       const options = {
-        width: Math.max(place.clientWidth, 240),
+        width: Math.max(place.clientWidth, 120),
         height,
         padding: [6, MARGIN, 0, 0],
         legend: { show: legend },
@@ -123,8 +123,16 @@ function makeCharts() {
   let [least, most] = [Infinity, 0];
   for (let row = 0; row < report.count; row++) if (shown(row)) [least, most] = [Math.min(least, delay(row)), Math.max(most, delay(row))];
   const inView = new Int32Array(report.count);
+  // While it is out of sight, the picture waits until zooming has come to rest.
+  let [hurried, later] = [false, 0];
   function marks(u) {
     const { ctx, bbox } = u;
+    const box = u.root.getBoundingClientRect();
+    if (hurried && (box.bottom < 0 || box.top > innerHeight)) {
+      clearTimeout(later);
+      later = setTimeout(() => { hurried = false; scatter.u.redraw(false); }, 150);
+      return;
+    }
     const [low, high] = [Math.log(u.scales.y.min), Math.log(u.scales.y.max)];
     const x = (row) => bbox.left + ((report.start[row] - state.from) / (state.to - state.from)) * bbox.width;
     const y = (row) => bbox.top + bbox.height * (1 - (Math.log(delay(row)) - low) / (high - low));
@@ -172,7 +180,7 @@ function makeCharts() {
   }
   const logarithmic = { distr: 3, range: (u, low, high) => [10 ** Math.floor(Math.log10(low || 0.1)), 10 ** Math.ceil(Math.log10((high || 1) * 1.05))] };
   const decades = (u, axis, low, high) => Array.from({ length: Math.round(Math.log10(high / low)) + 1 }, (_, power) => low * 10 ** power);
-  const milliseconds = { splits: decades, values: (u, ticks) => ticks.map((tick) => (tick >= 999 ? `${+(tick / 1000).toPrecision(1)} s` : `${+tick.toPrecision(1)} ms`)) };
+  const milliseconds = { splits: decades, values: (u, ticks) => ticks.map((tick) => (tick === null ? "" : tick >= 999 ? `${+(tick / 1000).toPrecision(1)} s` : `${+tick.toPrecision(1)} ms`)) };
   const scatter = plot("scatter", 250, () => [{ label: "ms", paths: () => null, points: { show: false } }], () => [[0, report.end], [least < Infinity ? least : 0.1, most || 1]], {
     scale: logarithmic, axis: milliseconds, legend: false, cursor: { points: { show: false } }, hooks: { drawClear: [shade, marks] },
   });
@@ -272,6 +280,7 @@ function makeCharts() {
 
   report.listen((changed) => {
     const moved = ["from", "to", "op", "key", "query"].some((name) => changed.has(name));
+    hurried = changed.has("from") || changed.has("to");
     if (changed.has("key")) siblings?.remake();
     for (const { u } of drawn) {
       if (moved) u.batch(() => { u.setScale("x", { min: state.from, max: state.to }); u.redraw(false); });
@@ -286,9 +295,10 @@ function makeCharts() {
 
   charts = {
     GUTTER, MARGIN, nearest, look, scatter, divergence, pixels,
+    all: Object.fromEntries(drawn.map((chart) => [chart.place.id, chart])),
     kinds: Object.keys(lines.latency),
     choose: (name) => { kind = name; drawn.find((chart) => chart.place.id === "quantiles").reload(); set({ cursor: null }); drawn.forEach(({ u }) => u.redraw()); },
-    resize: () => drawn.forEach((chart) => chart.u.setSize({ width: Math.max(chart.place.clientWidth, 240), height: chart.u.height })),
+    resize: () => drawn.forEach((chart) => chart.u.setSize({ width: Math.max(chart.place.clientWidth, 120), height: chart.u.height })),
     remake: () => drawn.forEach((chart) => chart.remake()),
   };
 }

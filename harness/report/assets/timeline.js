@@ -202,7 +202,8 @@ function makeTimeline() {
     dense = shown.length > DENSE;
     let order = shown;
     if (dense) {
-      const pixel = (time) => Math.floor(x(time)) - GUTTER;
+      const [origin, scale] = [state.from, plotWidth() / (state.to - state.from)];
+      const pixel = (time) => Math.floor((time - origin) * scale);
       let many = 0;
       for (const row of shown) if (bright?.[row]) many++;
       // A few that were searched for are drawn one by one, over all the rest in pale.

@@ -1,8 +1,8 @@
 """Stories: each anomaly as a sentence that a stranger understands, and a drawing that needs no script and prints.
 
-`tell` picks the kind of story that fits the witness: `lost_write` (the life of a value on each replica),
-`linearization` (an order that was possible, and the call that fits nowhere), `cycle` (transactions that each must come
-before the next), or `contradiction`, which draws the two or three operations of any other witness.
+`tell` picks the kind of story that fits the witness. `lost_write` tells the life of a value on each replica.
+`linearization` tells an order that was possible, and the call that fits nowhere. `cycle` tells of transactions that
+each must come before the next. `contradiction` draws the two or three operations of any other witness.
 """
 
 from splitbrain.harness.report.stories import contradiction, cycle, linearization, lost_write

@@ -1,6 +1,6 @@
 """The life of a value on each replica, as the looks at them tell.
 
-1. A look says that a replica held the value, or that it did not. Between two looks nobody knows: a life that ends
+1. A look says that a replica held the value, or that it did not. Between two looks it is open: a life that ends
    between them ended somewhere there.
 2. A replica that never held the value and is no home of the key has no life to tell of.
 """
