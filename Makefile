@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-simulated test-containers test-browser check coverage image nightly campaign findings oracle proof bench dist clean
+.PHONY: demo test test-simulated test-containers test-browser check coverage image nightly campaign findings oracle proof bench docs dist clean
 
 demo: $(READY)
 	@echo "== sets, siblings kept, a partition: nothing may be lost"
@@ -80,6 +80,11 @@ bench: $(READY)
 	$(BIN)/python -m benchmarks.antientropy
 	$(BIN)/python -m benchmarks.gossip
 	$(BIN)/python -m benchmarks.placement
+	$(BIN)/python -m benchmarks.serving
+
+# The site of the documents, with warnings as errors: build/site/index.html. The runs of its gallery take half a minute.
+docs: $(READY)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
 # The sdist, and the wheel built from it.
 dist: $(READY)
