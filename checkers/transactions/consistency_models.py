@@ -70,6 +70,7 @@ _WEAKER: Mapping[str, tuple[str, ...]] = {
     "causal-cerone": ("read-atomic",),
     "parallel-snapshot-isolation": ("causal-cerone", "ROLA"),
     "prefix": ("causal-cerone",),
+    "strong-session-prefix": ("prefix", "causal"),
     "snapshot-isolation": (
         "forward-consistent-view",
         "monotonic-atomic-view",
@@ -83,7 +84,7 @@ _WEAKER: Mapping[str, tuple[str, ...]] = {
     "session-serializable": ("1SR",),
     "strong-session-read-uncommitted": ("read-uncommitted",),
     "strong-session-read-committed": ("read-committed", "strong-session-read-uncommitted"),
-    "strong-session-snapshot-isolation": ("snapshot-isolation", "causal"),
+    "strong-session-snapshot-isolation": ("snapshot-isolation", "strong-session-prefix"),
     "strong-session-serializable": ("serializable", "strong-session-snapshot-isolation"),
     "strong-read-uncommitted": ("strong-session-read-uncommitted",),
     "strong-read-committed": ("strong-session-read-committed", "strong-read-uncommitted"),
@@ -130,20 +131,6 @@ _FORBIDDEN: Mapping[str, tuple[str, ...]] = {
     "strict-serializable": ("G1-realtime", "G2-realtime"),
 }
 
-_WHOLE = frozenset(
-    {
-        *PROMISES,
-        "read-uncommitted",
-        "consistent-view",
-        "repeatable-read",
-        "snapshot-isolation",
-        "serializable",
-        *(name for name in _WEAKER if name.startswith("strong-")),
-        "strict-serializable",
-    }
-)
-
-
 ORDERED: Mapping[str, tuple[bool, str]] = {
     "snapshot-isolation": (True, ""),
     "strong-session-snapshot-isolation": (True, "-process"),
@@ -153,6 +140,26 @@ ORDERED: Mapping[str, tuple[bool, str]] = {
     "strict-serializable": (False, "-realtime"),
 }
 """Models decided by an order of the versions: whether snapshots suffice, and the order in time that is promised."""
+
+
+PREFIXES: Mapping[str, str] = {"prefix": "", "strong-session-prefix": "-process"}
+"""Models decided by an order of beginnings and commits in which two that overlap may write one key: the order in time
+that is promised."""
+
+
+_WHOLE = frozenset(
+    {
+        *PROMISES,
+        *PREFIXES,
+        "read-uncommitted",
+        "consistent-view",
+        "repeatable-read",
+        "snapshot-isolation",
+        "serializable",
+        *(name for name in _WEAKER if name.startswith("strong-")),
+        "strict-serializable",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)

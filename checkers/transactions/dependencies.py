@@ -156,6 +156,11 @@ class Unordered:
     reader: Integers
     version: Integers
 
+    def none(self) -> Unordered:
+        """None of them."""
+        nothing = self.key[:0]
+        return Unordered(nothing, nothing, nothing, nothing, nothing)
+
 
 @dataclass(frozen=True)
 class Analysis:

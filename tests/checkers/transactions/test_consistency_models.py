@@ -59,6 +59,7 @@ def test_what_is_ruled_out_too_is_stronger_and_the_weakest_come_first() -> None:
         "strong-session-read-atomic",
         "snapshot-isolation",
         "causal",
+        "strong-session-prefix",
         "serializable",
         "strong-session-snapshot-isolation",
         "strong-snapshot-isolation",
