@@ -17,7 +17,7 @@ predicates, so G2 is only ever a G2-item.
 
 Sources: elle/consistency_model.clj (models, direct-proscribed-anomalies), after Adya 1999; Bailis and others 2014
 (Highly Available Transactions); Cerone, Bernardi and Gotsman 2015; Daudjee and Salem 2006 (strong session snapshot
-isolation); Jepsen's map of models. Anomalies that are not searched for (G-cursor, G-MSR, G-monotonic, G-update, GSI)
+isolation); Jepsen's map of models. Anomalies that are not searched for (G-MSR, G-monotonic, G-update, GSI)
 are left out. Parallel snapshot isolation forbids G-single by Cerone and Gotsman 2016 (every cycle has two rw); its
 sessions are ignored. `garbage-read` stands beside `duplicate-elements`: Adya's histories can have neither.
 """
@@ -108,7 +108,7 @@ _WEAKER: Mapping[str, tuple[str, ...]] = {
 _FORBIDDEN: Mapping[str, tuple[str, ...]] = {
     "read-uncommitted": ("G0", "duplicate-elements", "cyclic-versions", "garbage-read"),
     "read-committed": ("G1",),
-    "cursor-stability": ("lost-update",),
+    "cursor-stability": ("lost-update", "G-cursor", "own-write-unseen"),
     "monotonic-atomic-view": ("OTV", "own-write-unseen"),
     "strong-session-monotonic-atomic-view": ("OTV-process",),
     "consistent-view": ("G-single",),
@@ -151,6 +151,7 @@ _WHOLE = frozenset(
     {
         *PROMISES,
         *PREFIXES,
+        "cursor-stability",
         "read-uncommitted",
         "consistent-view",
         "repeatable-read",

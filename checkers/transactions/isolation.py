@@ -65,9 +65,10 @@ from splitbrain.checkers.transactions.registers.keys import KEPT_FROM, Keys, kep
 from splitbrain.checkers.transactions.shortest import shortest
 from splitbrain.checkers.transactions.version_search import disputed, some_order, without_order
 from splitbrain.checkers.transactions.visibility.commit_order import CommitOrder
+from splitbrain.checkers.transactions.visibility.cursors import of_updates
 from splitbrain.checkers.transactions.visibility.prefix_cycles import cycle_of
 from splitbrain.checkers.transactions.visibility.promises import PROMISES
-from splitbrain.checkers.transactions.visibility.violations import broken
+from splitbrain.checkers.transactions.visibility.violations import broken, own_unseen
 from splitbrain.checkers.verdict import Verdict, Witness
 
 _TRANSACTIONS_MAX = 200_000  # As tuples in Python, the edges of more take too long.
@@ -189,10 +190,27 @@ class _Check:
             return None
         if self.consistency in ORDERED:
             self._look_for_an_order(transactions, analysis, whole, *ORDERED[self.consistency])
+        if self.consistency == "cursor-stability":
+            self._look_at_cursors(transactions, of_updates(transactions, analysis))
         if self.consistency in PREFIXES:
             level = PREFIXES[self.consistency]
             self._look_for_an_order(transactions, analysis, whole, True, level, overlapping=True)
         return None
+
+    def _look_at_cursors(self, transactions: Transactions, updates: Analysis) -> None:
+        """Whether nobody wrote between another's read of a key and its write (`cursors`)."""
+        if len(updates.reads.own_unseen):
+            self.found["own-write-unseen"] = own_unseen(transactions, updates)
+            return
+        whole = Graph.of(transactions, updates)
+        graph = whole.cyclic()
+        for kind in kinds(graph, self.watch):
+            if not kind.level:
+                examples = [explain("G-cursor", each, graph, updates, transactions) for each in shortest(graph, kind)]
+                self.found["G-cursor"] = AnomalyFinding(len(kind.charged), "dependencies", examples)
+                self.components["G-cursor"] = kind.components
+                return
+        self._look_for_an_order(transactions, updates, whole, False, "")
 
     def _look_at_what_was_seen(self, transactions: Transactions, analysis: Analysis) -> None:
         """Whether the transactions have an order in which each read the newest of what it saw (rule 7)."""

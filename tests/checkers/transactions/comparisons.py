@@ -182,7 +182,7 @@ def seen(model: str) -> Callable[[int], str]:
     def compare(seed: int) -> str:
         random = Random(seed)
         history = (generate_weak.history if random.random() < 0.8 else generate.history)(random, model)
-        consistency = random.choice([*PROMISES, *PREFIXES])
+        consistency = random.choice([*PROMISES, *PREFIXES, "cursor-stability"])
         verdict = _judged(history, consistency, None)
         had = commit_orders_oracle.models(history)
         wrong = had.intersection((*verdict.evidence["not"], *verdict.evidence["also_not"]))

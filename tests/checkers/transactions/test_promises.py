@@ -38,7 +38,6 @@ FRACTURED = in_turn([["append", "x", 1], ["append", "y", 1]], [["r", "x", [1]], 
     ("history", "model"),
     [
         (FRACTURED, "monotonic-view"),
-        (FRACTURED, "cursor-stability"),
         (LONG_FORK, "parallel-snapshot-isolation"),
         (LONG_FORK, "forward-consistent-view"),
         (LONG_FORK, "update-serializable"),
