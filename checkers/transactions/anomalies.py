@@ -54,6 +54,7 @@ MEANING: Mapping[str, str] = {
     "internal": "a transaction's read contradicts what it itself read or wrote before",
     "G1c": _CYCLE_MEANING["G1c"],
     "own-write-unseen": "a transaction read a key without what it had written to it just before",
+    "G-cursor": "a transaction read a key and wrote it, and between the two another one wrote it",
     **SEEN,
     **{name + "-process": meaning + ", given the order within a process" for name, meaning in SEEN.items()},
     "lost-update": "two transactions read the same version of a key, and both wrote the key",
@@ -74,6 +75,7 @@ def _implications() -> dict[str, tuple[str, ...]]:
         "future-read": ("G1c",),
         "lost-update": ("G2-item",),
         "own-write-unseen": ("internal",),
+        "G-cursor": ("G-single",),
     }
     for level, with_sessions in (("", ("-process",)), ("-process", ())):
         for name, weaker in zip(SEEN, [*list(SEEN)[1:], ""], strict=True):

@@ -17,7 +17,7 @@ predicates, so G2 is only ever a G2-item.
 
 Sources: elle/consistency_model.clj (models, direct-proscribed-anomalies), after Adya 1999; Bailis and others 2014
 (Highly Available Transactions); Cerone, Bernardi and Gotsman 2015; Daudjee and Salem 2006 (strong session snapshot
-isolation); Jepsen's map of models. Anomalies that are not searched for (G-cursor, G-MSR, G-monotonic, G-update, GSI)
+isolation); Jepsen's map of models. Anomalies that are not searched for (G-MSR, G-monotonic, G-update, GSI)
 are left out. Parallel snapshot isolation forbids G-single by Cerone and Gotsman 2016 (every cycle has two rw); its
 sessions are ignored. `garbage-read` stands beside `duplicate-elements`: Adya's histories can have neither.
 """
@@ -70,6 +70,7 @@ _WEAKER: Mapping[str, tuple[str, ...]] = {
     "causal-cerone": ("read-atomic",),
     "parallel-snapshot-isolation": ("causal-cerone", "ROLA"),
     "prefix": ("causal-cerone",),
+    "strong-session-prefix": ("prefix", "causal"),
     "snapshot-isolation": (
         "forward-consistent-view",
         "monotonic-atomic-view",
@@ -83,7 +84,7 @@ _WEAKER: Mapping[str, tuple[str, ...]] = {
     "session-serializable": ("1SR",),
     "strong-session-read-uncommitted": ("read-uncommitted",),
     "strong-session-read-committed": ("read-committed", "strong-session-read-uncommitted"),
-    "strong-session-snapshot-isolation": ("snapshot-isolation", "causal"),
+    "strong-session-snapshot-isolation": ("snapshot-isolation", "strong-session-prefix"),
     "strong-session-serializable": ("serializable", "strong-session-snapshot-isolation"),
     "strong-read-uncommitted": ("strong-session-read-uncommitted",),
     "strong-read-committed": ("strong-session-read-committed", "strong-read-uncommitted"),
@@ -107,7 +108,7 @@ _WEAKER: Mapping[str, tuple[str, ...]] = {
 _FORBIDDEN: Mapping[str, tuple[str, ...]] = {
     "read-uncommitted": ("G0", "duplicate-elements", "cyclic-versions", "garbage-read"),
     "read-committed": ("G1",),
-    "cursor-stability": ("lost-update",),
+    "cursor-stability": ("lost-update", "G-cursor", "own-write-unseen"),
     "monotonic-atomic-view": ("OTV", "own-write-unseen"),
     "strong-session-monotonic-atomic-view": ("OTV-process",),
     "consistent-view": ("G-single",),
@@ -130,20 +131,6 @@ _FORBIDDEN: Mapping[str, tuple[str, ...]] = {
     "strict-serializable": ("G1-realtime", "G2-realtime"),
 }
 
-_WHOLE = frozenset(
-    {
-        *PROMISES,
-        "read-uncommitted",
-        "consistent-view",
-        "repeatable-read",
-        "snapshot-isolation",
-        "serializable",
-        *(name for name in _WEAKER if name.startswith("strong-")),
-        "strict-serializable",
-    }
-)
-
-
 ORDERED: Mapping[str, tuple[bool, str]] = {
     "snapshot-isolation": (True, ""),
     "strong-session-snapshot-isolation": (True, "-process"),
@@ -153,6 +140,27 @@ ORDERED: Mapping[str, tuple[bool, str]] = {
     "strict-serializable": (False, "-realtime"),
 }
 """Models decided by an order of the versions: whether snapshots suffice, and the order in time that is promised."""
+
+
+PREFIXES: Mapping[str, str] = {"prefix": "", "strong-session-prefix": "-process"}
+"""Models decided by an order of beginnings and commits in which two that overlap may write one key: the order in time
+that is promised."""
+
+
+_WHOLE = frozenset(
+    {
+        *PROMISES,
+        *PREFIXES,
+        "cursor-stability",
+        "read-uncommitted",
+        "consistent-view",
+        "repeatable-read",
+        "snapshot-isolation",
+        "serializable",
+        *(name for name in _WEAKER if name.startswith("strong-")),
+        "strict-serializable",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)

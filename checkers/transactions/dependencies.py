@@ -117,13 +117,14 @@ def finding(where: Sequence[Occurrence], of: str, describe: Callable[[Occurrence
 class ForeignReads:
     """Known reads that did not return what their own transaction had written: all of them, repeated ones too.
 
-    reader, read: by read, its transaction and its micro-operation. writer: who left the key at what it returned; ABSENT
-    if it was as it began. own_unseen: micro-operations that read a key, not as their transaction had just written it.
-    Reads of what never was committed are left out, since they are anomalies by themselves.
+    reader, read: by read, its transaction and its micro-operation. shown, writer: the write of what it returned, and
+    who made it; ABSENT if the key was as it began. own_unseen: micro-operations that read a key, not as their
+    transaction had just written it. Reads of what never was committed are left out: they are anomalies by themselves.
     """
 
     reader: Integers
     read: Integers
+    shown: Integers
     writer: Integers
     own_unseen: Integers
 
@@ -136,7 +137,7 @@ class ForeignReads:
         own = t.own_before[read]
         kept = np.flatnonzero(writer != reader)
         kept = kept[np.argsort(read[kept], kind="stable")]
-        return cls(reader[kept], read[kept], writer[kept], np.sort(read[(own >= 0) & (own != shown)]))
+        return cls(reader[kept], read[kept], shown[kept], writer[kept], np.sort(read[(own >= 0) & (own != shown)]))
 
     def __len__(self) -> int:
         return len(self.reader)
@@ -155,6 +156,11 @@ class Unordered:
     written: Integers
     reader: Integers
     version: Integers
+
+    def none(self) -> Unordered:
+        """None of them."""
+        nothing = self.key[:0]
+        return Unordered(nothing, nothing, nothing, nothing, nothing)
 
 
 @dataclass(frozen=True)

@@ -4,4 +4,6 @@
 - `commit_order`: the orders that follow, as a graph
 - `causal_past`: the same where all that led to a transaction was seen by it
 - `violations`: which anomaly it is if they are circular, and its explanation
+- `cursors`: cursor stability, which is decided by who wrote what it had read
+- `prefix_cycles`: the explanation where prefix consistency is broken, which is decided as snapshots are
 """

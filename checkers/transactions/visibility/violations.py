@@ -20,7 +20,7 @@ from splitbrain.checkers.histories.columns import Integers
 from splitbrain.checkers.histories.prose import count, listing
 from splitbrain.checkers.transactions import wording
 from splitbrain.checkers.transactions.anomalies import MEANING
-from splitbrain.checkers.transactions.dependencies import EXAMPLES, AnomalyFinding, Example, finding
+from splitbrain.checkers.transactions.dependencies import EXAMPLES, Analysis, AnomalyFinding, Example, finding
 from splitbrain.checkers.transactions.micro_operations import Transactions
 from splitbrain.checkers.transactions.visibility.causal_past import CausalPast
 from splitbrain.checkers.transactions.visibility.commit_order import CommitOrder, Forced, joined
@@ -39,11 +39,8 @@ def broken(order: CommitOrder, promise: Promise, watch: Watch) -> tuple[str, Ano
     watch: is told what goes on and the bytes held, and may raise to stop it. O(n^1.5) in micro-operations, O(nk) for
     the past of n transactions in k sessions.
     """
-    if promise.seen != "nothing":
-        unseen = order.analysis.reads.own_unseen
-        if len(unseen):
-            found = finding(unseen.tolist(), "reads", lambda at: _own_unseen(order.t, at))
-            return "own-write-unseen", found
+    if promise.seen != "nothing" and len(order.analysis.reads.own_unseen):
+        return "own-write-unseen", own_unseen(order.t, order.analysis)
     if not promise.sessions and promise.seen == "past":
         steps = weaker(promise)
     else:
@@ -215,6 +212,11 @@ class _Cycle:
     def _read(self, read: int) -> str:
         at = int(self.order.at[read])
         return f"{wording.key(self.t, int(self.t.key[at]))} as {wording.read(self.t, at)}"
+
+
+def own_unseen(transactions: Transactions, analysis: Analysis) -> AnomalyFinding:
+    """The reads of a key that its own transaction had just written, but not so."""
+    return finding(analysis.reads.own_unseen.tolist(), "reads", lambda at: _own_unseen(transactions, at))
 
 
 def _own_unseen(transactions: Transactions, at: int) -> Example:

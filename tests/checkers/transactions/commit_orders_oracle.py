@@ -23,6 +23,7 @@ SEEN = {
     "strong-session-monotonic-atomic-view": "earlier reads",
     "strong-session-read-atomic": "transactions",
     "causal": "past",
+    "cursor-stability": "cursor",
     "prefix": "prefix",
     "strong-session-prefix": "prefix",
 }
@@ -66,7 +67,7 @@ def _had_by(order: tuple[Txn, ...]) -> set[str]:
         for model, seen in SEEN.items()
         if (in_session or model not in SESSIONS)
         and (seen == "nothing" or (not own_unseen and _newest(order, reads, seen, model in SESSIONS)))
-        and (seen in ("nothing", "earlier reads") or steady)
+        and (seen in ("nothing", "earlier reads", "cursor") or steady)
     }
 
 
@@ -136,6 +137,13 @@ def _newest(order: tuple[Txn, ...], reads: Reads, seen: str, sessions: bool) -> 
     for middle, one, two in itertools.product(place, repeat=3):
         if (one, middle) in past and (middle, two) in past:
             past.add((one, two))
+    if seen == "cursor":
+        return not any(
+            (-1 if writer is None else place[writer.number]) < place[other.number] < place[reader.number]
+            for reader, _, key, writer in reads
+            for other in order
+            if reader.writes(key) and other.writes(key)
+        )
     for reader, at, key, writer in reads:
         limit = -1 if writer is None else place[writer.number]
         for other in order:

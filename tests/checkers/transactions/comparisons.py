@@ -13,7 +13,7 @@ from splitbrain.checkers.histories.formats import read
 from splitbrain.checkers.histories.history import History
 from splitbrain.checkers.histories.notation.edn import write
 from splitbrain.checkers.transactions import check, timestamps
-from splitbrain.checkers.transactions.consistency_models import ORDERED
+from splitbrain.checkers.transactions.consistency_models import ORDERED, PREFIXES
 from splitbrain.checkers.transactions.visibility.promises import PROMISES
 from splitbrain.checkers.verdict import Verdict
 from tests.checkers.comparison import Comparison, Disagreement
@@ -47,7 +47,7 @@ FORBIDS: dict[str, set[str]] = {
 _ORDERS = ("serializable", "strong-session-serializable", "strict-serializable")
 _LISTS = partial(generate.history, model="list-append")
 _REGISTERS = partial(generate.history, model="rw-register")
-SEEN = frozenset({"valid", "OTV", "fractured-reads-process"})
+SEEN = frozenset({"valid", "OTV", "fractured-reads-process", "no-order"})
 _BREACHES = frozenset({"valid", "unknown", "timestamps", "external", "conflict", "session", "realtime"})
 KEYS = ("own", "wfr", "sequential", "linearizable")
 # What is taken for granted of keys if nothing is said: of the others, wfr.
@@ -182,7 +182,7 @@ def seen(model: str) -> Callable[[int], str]:
     def compare(seed: int) -> str:
         random = Random(seed)
         history = (generate_weak.history if random.random() < 0.8 else generate.history)(random, model)
-        consistency = random.choice(list(PROMISES))
+        consistency = random.choice([*PROMISES, *PREFIXES, "cursor-stability"])
         verdict = _judged(history, consistency, None)
         had = commit_orders_oracle.models(history)
         wrong = had.intersection((*verdict.evidence["not"], *verdict.evidence["also_not"]))

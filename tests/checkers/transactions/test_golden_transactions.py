@@ -15,6 +15,7 @@ from splitbrain.checkers.transactions.anomalies import MEANING
 GOLDEN = Path(__file__).parents[1] / "golden" / "transactions"
 SESSION = "strong-session-snapshot-isolation"
 SKEW = ["consistent-view", "repeatable-read", "parallel-snapshot-isolation"]
+CURSOR, CS_MAV = {"consistency": "cursor-stability"}, ["cursor-stability", "monotonic-atomic-view"]
 MAV, CAUSAL = {"consistency": "monotonic-atomic-view"}, {"consistency": "causal"}
 WFR, SEQUENTIAL, LINEARIZABLE = {"keys": "wfr"}, {"keys": "sequential"}, {"keys": "linearizable"}
 
@@ -132,6 +133,19 @@ CASES: list[tuple[str, dict[str, Any], str, list[str], list[str]]] = [
         ["fractured-reads", "G-single"],
         ["read-atomic", "consistent-view", "repeatable-read"],
     ),
+    # Between its read of x and its write of it, another wrote 1.
+    ("G-cursor", CURSOR, "invalid", ["G-cursor", "G-single"], ["cursor-stability", "parallel-snapshot-isolation"]),
+    ("G-cursor", CAUSAL, "valid", ["G-single"], SKEW),
+    # It read another key than the one that it wrote: its cursor was elsewhere.
+    ("G-cursor-not", CURSOR, "valid", ["G-single"], SKEW),
+    # It saw by y that 1 was written, read x from before that, and wrote it.
+    (
+        "registers-G-cursor",
+        CURSOR,
+        "invalid",
+        ["G-cursor", "G-single"],
+        ["cursor-stability", "parallel-snapshot-isolation"],
+    ),
     # What was written apart may be seen apart.
     ("fractured-reads-not", CAUSAL, "valid", ["G-single-realtime"], ["strong-snapshot-isolation"]),
     # A client does not see its own write: that is fractured only if sessions count.
@@ -184,7 +198,7 @@ CASES: list[tuple[str, dict[str, Any], str, list[str], list[str]]] = [
         ["read-atomic", "strong-session-monotonic-atomic-view"],
     ),
     ("registers-OTV-process", MAV, "valid", ["internal"], ["read-atomic"]),
-    ("registers-own-write-unseen", MAV, "invalid", ["internal", "own-write-unseen"], ["monotonic-atomic-view"]),
+    ("registers-own-write-unseen", MAV, "invalid", ["internal", "own-write-unseen"], CS_MAV),
     ("registers-own-write-unseen", {"consistency": "read-committed"}, "unknown", ["internal"], ["read-atomic"]),
     # x says that 1 came after 2, y that 2 came after 1. What versions there were before shows no cycle.
     (
