@@ -134,7 +134,7 @@ def _without_conditions(node: ast.ListComp | ast.SetComp | ast.DictComp | ast.Ge
 
 def _changed_statements(node: ast.stmt) -> Iterator[ast.stmt]:
     match node:
-        case ast.If(test, body, orelse):
+        case ast.If(_, body, orelse):
             yield ast.If(ast.Constant(True), body, orelse)
             yield ast.If(ast.Constant(False), body, orelse)
         case ast.While(_, body, orelse):

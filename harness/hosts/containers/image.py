@@ -37,6 +37,7 @@ from splitbrain.harness.environment import EnvironmentFailure, Progress
 from splitbrain.harness.hosts.containers import shim_build
 from splitbrain.harness.hosts.containers.engine import connect, refusals
 from splitbrain.harness.hosts.containers.layer import Files, build, present, pull, tag_of
+from splitbrain.harness.hosts.containers.node_packages import HASHES, fetched
 from splitbrain.harness.system import NodeImage
 
 LAYERS = Path(__file__).parent.parent / "layers"
@@ -45,8 +46,6 @@ DEBIAN_PACKAGES = ("openssh-server", "iptables", "python3", "procps")
 """What the harness needs on every node: a way in, partitions, probes, a look at processes."""
 # Any of them will do if it is present; only the first is pulled.
 BASES = ("debian:bookworm-slim", "debian:bookworm", "python:3.11-slim-bookworm", "python:3.11-slim")
-# The oldest glibc of a base above is 2.36, so wheels for anything up to it run there.
-WHEEL_PLATFORMS = ("manylinux2014", "manylinux_2_17", "manylinux_2_28", "manylinux_2_34")
 
 
 def ensure_image(
@@ -71,7 +70,7 @@ def ensure_image(
                     _build_debian(client, tags.debian, tags.base, image.debian, recipe, progress, stop)
             if needs:
                 progress(f"image: fetching {', '.join(needs)} for the nodes")
-                wheels = _packages(client, tags.debian, needs)
+                wheels = _packages(client, tags.debian, needs, progress)
                 build(client, tags.packages, recipe["packages.Dockerfile"], wheels, {"FROM": tags.debian}, stop)
         progress("image: compiling what is preloaded into programs")
         _build_shims(client, tags.shims, tags.packages, _sources(recipe), _shim_dockerfiles(recipe), stop)
@@ -100,7 +99,8 @@ def layers_of(image: NodeImage) -> Layers:
     base = tag_of("base", "", DEBIAN_PACKAGES, {n: recipe[n] for n in ("base.sh", "base.Dockerfile")})
     added = {n: recipe[n] for n in ("extend.sh", "debian.Dockerfile")}
     debian = tag_of("debian", base, image.debian, added) if image.debian else base
-    packages = tag_of("packages", debian, needs, {n: recipe[n] for n in ("packages.Dockerfile",)}) if needs else debian
+    hashed = {n: recipe[n] for n in ("packages.Dockerfile", HASHES.name)}
+    packages = tag_of("packages", debian, needs, hashed) if needs else debian
     contents = {**_sources(recipe), **_shim_dockerfiles(recipe)}
     shims = tag_of("shims", packages, (*shim_build.FLAGS, *shim_build.IDLE_FLAGS), contents)
     files = {**_files(image), "node.Dockerfile": recipe["node.Dockerfile"]}
@@ -291,28 +291,13 @@ def _end_with(process: subprocess.Popen[str], stop: threading.Event) -> None:
             time.sleep(0.2)
 
 
-def _packages(client: DockerClient, base: str, needs: Iterable[str]) -> Files:
+def _packages(client: DockerClient, base: str, needs: Sequence[str], progress: Progress) -> Files:
     """What the system's nodes import, as files for the Python inside the base."""
     with refusals(f"ask {base} for its Python"):
         asked = "import platform, sys; print(*sys.version_info[:2], platform.machine())"
         said = client.containers.run(base, ["python3", "-c", asked], remove=True, network_mode="none")
     major, minor, machine = said.decode().split()
-    with tempfile.TemporaryDirectory(prefix="splitbrain-packages-") as folder:
-        command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-compile", "--only-binary=:all:"]
-        command += ["--target", folder, "--implementation", "cp", "--python-version", f"{major}.{minor}"]
-        command += [argument for p in WHEEL_PLATFORMS for argument in ("--platform", f"{p}_{machine}")]
-        done = subprocess.run([*command, *needs], capture_output=True, text=True)
-        if done.returncode != 0:
-            last = (done.stderr.strip() or "it said nothing").splitlines()[-1]
-            raise EnvironmentFailure(
-                f"pip can't fetch {', '.join(needs)} for the nodes: {last}; "
-                "check that pip works here (`python -m pip download msgspec`)"
-            )
-        return {
-            f"packages/{p.relative_to(folder).as_posix()}": p.read_bytes()
-            for p in sorted(Path(folder).rglob("*"))
-            if p.is_file()
-        }
+    return fetched(f"{major}.{minor}", machine, needs, progress)
 
 
 def _ensured(image: NodeImage, say: Callable[[str], None]) -> str:

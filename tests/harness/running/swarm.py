@@ -211,7 +211,8 @@ def injected(injections: list[Injection], out: Path) -> Iterator[None]:
 
         connect = dynamo.Dynamo.connect
         replaced(dynamo.Dynamo, "connect", lambda _: connected)
-        failing("start", dynamo.Dynamo, "start")
+        if "start" in by_part:
+            replaced(dynamo.Dynamo, "start", lambda true: _starting(by_part["start"], true))
         failing("ready", dynamo.Dynamo, "ready", True)
         failing("kill", SimulatedMachine, "kill")
         failing("logs", SimulatedMachine, "logs", {"../../history.jsonl": b"{}", "\x1b[2J": b"x"})
@@ -236,6 +237,16 @@ def _method(injection: Injection, true: Any, lie: Any) -> Any:
         return await _fails(injection, lambda: true(self, *words, **more), lie)
 
     return method
+
+
+def _starting(injection: Injection, true: Any) -> Any:
+    async def start(self: Any, environment: Any, machine: Any) -> None:
+        if hasattr(environment, "network"):
+            await _fails(injection, lambda: true(self, environment, machine))
+        else:  # The run asks which program would be started, and needs no answer.
+            await true(self, environment, machine)
+
+    return start
 
 
 def _appending(injection: Injection, true: Any) -> Any:

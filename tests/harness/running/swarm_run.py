@@ -44,7 +44,9 @@ def main(count: int, first: int) -> int:
             if wrong:
                 failures += 1
                 print(f"seed {seed}: {wrong}", flush=True)
-    print(f"{count:,} runs from seed {first}: {failures} wrong, {lost:,} with something lost; {time.monotonic() - began:,.0f} s")
+    print(
+        f"{count:,} runs from seed {first}: {failures} wrong, {lost:,} with something lost; {time.monotonic() - began:,.0f} s"
+    )
     print("  " + ", ".join(f"{times:,} {status}" for status, times in sorted(statuses.items())))
     print("  " + ", ".join(f"{part} {times:,}" for part, times in sorted(parts.items())))
     return int(failures > 0)

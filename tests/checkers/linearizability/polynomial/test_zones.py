@@ -335,7 +335,9 @@ def test_the_value_at_first_is_named_where_there_was_one() -> None:
     calls = drawn("write 1  |-|\nread -> 5     |-|")
     finding = zones.judge(calls, write="write", read="read", initial=5)
     assert finding is not None and not finding.linearizable
-    assert finding.text.startswith("the register held 5 at first before read -> 5 was invoked, so the value had to stay")
+    assert finding.text.startswith(
+        "the register held 5 at first before read -> 5 was invoked, so the value had to stay"
+    )
     fine = zones.judge(drawn("read -> 5  |-|\nwrite 1     |-|"), write="write", read="read", initial=5)
     assert fine is not None and fine.linearizable
 
