@@ -87,6 +87,7 @@ bench: $(READY)
 	$(BIN)/python -m benchmarks.simulation
 	$(BIN)/python -m benchmarks.checkers
 	$(BIN)/python -m benchmarks.store
+	$(BIN)/python -m benchmarks.bulk
 	$(BIN)/python -m benchmarks.antientropy
 	$(BIN)/python -m benchmarks.gossip
 	$(BIN)/python -m benchmarks.placement

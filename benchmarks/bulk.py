@@ -6,10 +6,10 @@
   that measures. In a burst all puts begin at the same moment, each on a key of its own. A client with `direct` goes
   straight to a home of the key; "through one node" sends all to n1. Afterwards every key is read back.
 - failed, wrong: puts that raised an error; keys that were read back as anything but what was put.
-- busy: puts that a node refused at first, and the client brought back. repeated: datagrams sent beyond the puts' own, as
-  a share: what all nodes and the client received and sent is counted by the nodes.
-- status: what the slowest of all requests for a node's status took, one every 20 ms to each node throughout.
-- drops: datagrams that the kernel dropped because a node's socket buffer was full, over all nodes.
+- busy: how often a node refused a put at first; the client brought it back.
+- status_ms: what the slowest of all requests for a node's status took, one every 20 ms to each node throughout.
+- drops, timeouts, datagrams_in: over all nodes: datagrams that the kernel dropped because a socket's buffer was full;
+  requests between nodes that were not answered in time; datagrams that came.
 - With loss, the datagrams pass a relay that loses that share of them, each way (`lossy_relay`); puts of 1 MiB one after
   the other, and the slowest of them.
 

@@ -67,7 +67,14 @@ class Note:
     text: str
 
 
-Action = Send | Persist | Note
+@dataclass(frozen=True, slots=True)
+class Halt:
+    """End the process: this node must not run. The text says why, and what to do. Nothing more is asked for."""
+
+    text: str
+
+
+Action = Send | Persist | Note | Halt
 
 
 class Reader(Protocol):

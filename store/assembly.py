@@ -29,7 +29,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from splitbrain.store.actions import Action, Address, Bits, Instant, Note, Reader, Send
+from splitbrain.store.actions import Action, Address, Bits, Halt, Instant, Note, Reader, Send
 from splitbrain.store.config import Config, Member
 from splitbrain.store.coordination.reception import Reception
 from splitbrain.store.coordination.replica_service import ReplicaService
@@ -94,6 +94,9 @@ def assemble(
     present, timers = Present(Instant(0.0, 0)), Timers()
     returned, ring_differs = Signal(), Signal()
 
+    def halt(text: str) -> None:
+        out.append(Halt(text))
+
     def note(text: str) -> None:
         out.append(Note(text))
 
@@ -117,6 +120,7 @@ def assemble(
         counters=Counter(),
         background=Background(timers, present, config.background_p99_ms / 1000),
         note=note,
+        halt=halt,
         sync=ring_differs.send,
     )
     # Membership.
@@ -137,7 +141,7 @@ def assemble(
     receiver = Receiver(core, cleanup, reader)
     reclaim = Reclaim(core, sender, receiver)
     # Coordination.
-    reception = Reception(core, handoff, bits)
+    reception = Reception(core, handoff)
     replica_service = ReplicaService(core, handoff, load)
     # What the network brings besides requests.
     rejections = Rejections(lambda to, datagram: out.append(Send(to, datagram)), note)

@@ -29,6 +29,7 @@ from splitbrain.store.membership.failure_detector import PING_EVERY_S
 from splitbrain.store.membership.history import Standing
 from splitbrain.store.status import status
 from splitbrain.store.wire.client_messages import Failed, Get, Join, Leave, Local, Members, Put, Report, Status, View
+from splitbrain.store.wire.incoming import Incoming
 from splitbrain.store.wire.messages import Request
 from splitbrain.store.wire.peer_messages import (
     AskQuiet,
@@ -50,7 +51,6 @@ from splitbrain.store.wire.peer_messages import (
     Tokens,
     Write,
 )
-from splitbrain.store.wire.rpc import Incoming
 
 STALL_S = 0.25
 """A timer this late means that the node did not run."""
@@ -110,7 +110,6 @@ class Node:
         """Begin. Called once, before anything else."""
         core, parts = self._core, self._parts
         core.present.now = now
-        parts.reception.start()
         parts.load.start()
         defect = core.config.defect
         if defect:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -40,6 +41,7 @@ class Signal:
 @dataclass(frozen=True)
 class Core:
     """One node's parts. name: its own. secret: what contexts are sealed with. note: writes a line to the node's log.
+    halt: ends the process, and says why.
 
     sync: exchange membership histories with that node now, since rings seem to differ.
     """
@@ -58,6 +60,7 @@ class Core:
     counters: Counter[str]
     background: Background
     note: Callable[[str], None]
+    halt: Callable[[str], None]
     sync: Callable[[str], None]
 
     @property
@@ -79,14 +82,18 @@ class Core:
         self.detector.sent(node, self.now)
         self.rpc.ask(address, request, deadline, on_reply, name=node)
 
-    def hand(self, node: str, request: Request, deadline: float, on_reply: OnReply) -> None:
-        """Send a request whose answer may rightly take long: whether the peer lives is asked apart."""
+    def hand(self, node: str, request: Request, deadline: float, on_reply: OnReply) -> Callable[[], float]:
+        """Send a request whose answer may rightly take long: whether the peer lives is asked apart.
+
+        Returns what says when the peer was last heard to take it in, or to answer (`Rpc.heard_at`).
+        """
         address = self.membership.address(node)
         if address is None:
             self.timers.at(self.now, lambda: on_reply(None))
-            return
+            return lambda: -math.inf
         self.ask(node, Ping(), deadline, lambda reply: None)
-        self.rpc.ask(address, request, deadline, on_reply, name=node)
+        request_id = self.rpc.ask(address, request, deadline, on_reply, name=node)
+        return lambda: self.rpc.heard_at(address, request_id)
 
     def suspects(self, node: str) -> bool:
         """Whether routing should pass the node by; never this one."""

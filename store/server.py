@@ -20,7 +20,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import assert_never
 
-from splitbrain.store.actions import Action, Address, Instant, Note, Persist, Record, Send
+from splitbrain.store.actions import Action, Address, Halt, Instant, Note, Persist, Record, Send
 from splitbrain.store.config import Config, Member
 from splitbrain.store.membership.history import Standing
 from splitbrain.store.node import Node
@@ -37,6 +37,10 @@ DAMAGE_NOTED_MAX = 1000
 def present() -> Instant:
     """This machine's clocks."""
     return Instant(time.monotonic(), time.time_ns())
+
+
+class Halted(Exception):
+    """The node found that it must not run: names the cause and the remedy."""
 
 
 class Server:
@@ -85,7 +89,10 @@ class Server:
         self._failed: asyncio.Future[None]
 
     async def serve(self, started: asyncio.Event | None = None) -> None:
-        """Run until cancelled. Raises OSError if the address is taken, EngineError if the disk can't be used."""
+        """Run until cancelled. Raises OSError if the address is taken, EngineError if the disk can't be used.
+
+        Raises Halted if the node must not run.
+        """
         loop = asyncio.get_running_loop()
         failed = self._failed = loop.create_future()
         self._socket = UdpSocket(self._listen, self._received)
@@ -163,6 +170,9 @@ class Server:
                         asyncio.get_running_loop().call_soon(self._commit, action)
                 case Note():
                     self._note(action.text)
+                case Halt():
+                    self._serving = False
+                    _fail(self._failed, Halted(action.text))
                 case _:
                     assert_never(action)
         self._alarm.set(self._node.next_wake)

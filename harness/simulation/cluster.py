@@ -65,6 +65,7 @@ class Shell(Protocol):
     def send(self, to: Address, datagram: bytes) -> None: ...
     def persist(self, persist: Any) -> None: ...
     def note(self, text: str) -> None: ...
+    def halt(self, text: str) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -122,6 +123,11 @@ class Host(Generic[N, E]):
         """The node writes to its log."""
         self.log.append(text)
 
+    def halt(self, text: str) -> None:
+        """The node ends its process."""
+        self.log.append(text)
+        self.cluster.crash(self.name)
+
 
 @dataclass(frozen=True)
 class _Client:
@@ -138,6 +144,9 @@ class _Client:
 
     def note(self, text: str) -> None:
         raise AssertionError("a client has no log")
+
+    def halt(self, text: str) -> None:
+        raise AssertionError("a client is no process")
 
 
 class SimulatedCluster(Generic[N, E]):

@@ -23,6 +23,7 @@ import click
 
 from splitbrain.store.actions import Address
 from splitbrain.store.config import Config, ConfigError, Member
+from splitbrain.store.descriptors import exhausted
 from splitbrain.store.wire.datagrams import KEY_BYTES
 
 COUNT_MAX = 255
@@ -57,7 +58,8 @@ class AddressType(click.ParamType[Address]):
         try:
             return (str(socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0][4][0]), port)
         except (OSError, ValueError) as problem:  # ValueError: of the name's encoding
-            self.fail(f"can't resolve host {host!r} ({problem}); check its spelling, or give an address", param, ctx)
+            remedy = exhausted(problem) or "check its spelling, or give an address"
+            self.fail(f"can't resolve host {host!r} ({problem}); {remedy}", param, ctx)
 
 
 class MemberType(AddressType):
@@ -177,7 +179,8 @@ def _read_key_file(context: click.Context, param: click.Parameter, value: str) -
         raise click.BadParameter(f"there is no file {path}; make a key with: splitbrain-store key {path}") from None
     except (OSError, ValueError) as problem:  # ValueError: a zero byte in the name
         why = getattr(problem, "strerror", None) or problem
-        text = f"can't read {path} ({why}): check its permissions, or make a key with: splitbrain-store key FILE"
+        remedy = exhausted(problem) or "check its permissions, or make a key with: splitbrain-store key FILE"
+        text = f"can't read {path} ({why}): {remedy}"
         raise click.BadParameter(text) from None
     if len(secret) != KEY_BYTES:
         text = f"{path} has {len(secret)} bytes, and a key has {KEY_BYTES}: copy the cluster's whole, or make one with"

@@ -15,6 +15,7 @@ import click
 from splitbrain.store.cli import cluster_commands, key_commands
 from splitbrain.store.cli.queries import FAILED, USAGE
 from splitbrain.store.cli.serve import serve
+from splitbrain.store.descriptors import exhausted
 from splitbrain.store.wire.datagrams import KEY_BYTES
 
 
@@ -35,7 +36,7 @@ def key(path: Path) -> None:
         raise click.UsageError(f"{path} exists; a cluster's key must not be overwritten: choose another path") from None
     except (OSError, ValueError) as problem:  # ValueError: a zero byte in the name
         why = getattr(problem, "strerror", None) or problem
-        raise click.UsageError(f"can't write {path} ({why}); choose another path") from None
+        raise click.UsageError(f"can't write {path} ({why}); {exhausted(problem) or 'choose another path'}") from None
     click.echo(f"{path}: give it to every node and client, and to nobody else")
 
 

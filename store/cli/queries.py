@@ -19,6 +19,7 @@ from splitbrain.store.cli.arguments import Contact
 from splitbrain.store.client import Client
 from splitbrain.store.client_core import ClientCore
 from splitbrain.store.config import Config, ConfigError, Member
+from splitbrain.store.descriptors import LOOP, exhausted, require
 from splitbrain.store.errors import StoreError
 from splitbrain.store.membership.history import Standing, fold
 from splitbrain.store.ring.ring import Ring
@@ -50,12 +51,13 @@ class Cluster:
 def ask(contact: Contact, question: Question[T]) -> T:
     """Ask the nodes in turn; ends the command if none answers. Returns the first answer."""
     try:
+        require(LOOP)
         return asyncio.run(answer(contact, question))
     except StoreError as problem:
         known = "it certainly did not happen" if problem.kind.definite else "it may or may not have happened"
         end(f"{problem.code}: {problem.message} ({known})", FAILED)
     except OSError as problem:
-        end(f"can't open a socket ({problem.strerror}); check the addresses given, and this machine's network", FAILED)
+        end(_no_socket(problem), FAILED)
 
 
 def ask_each(contact: Contact, nodes: Mapping[str, Address], question: Question[T]) -> dict[str, T | StoreError]:
@@ -70,7 +72,11 @@ def ask_each(contact: Contact, nodes: Mapping[str, Address], question: Question[
     async def all_at_once() -> dict[str, T | StoreError]:
         return dict(zip(nodes, await asyncio.gather(*map(one, nodes.values())), strict=True))
 
-    return asyncio.run(all_at_once())
+    try:
+        require(LOOP + len(nodes))
+        return asyncio.run(all_at_once())
+    except OSError as problem:
+        end(_no_socket(problem), FAILED)
 
 
 def look(contact: Contact) -> Cluster:
@@ -87,6 +93,11 @@ def look(contact: Contact) -> Cluster:
     for change in view.changes:
         digest ^= identity(change)
     return Cluster(config, ring, nodes, digest)
+
+
+def _no_socket(problem: OSError) -> str:
+    remedy = exhausted(problem) or "check the addresses given, and this machine's network"
+    return f"can't open a socket ({problem.strerror}); {remedy}"
 
 
 def end(text: str, code: int) -> NoReturn:

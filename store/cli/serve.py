@@ -24,9 +24,10 @@ from splitbrain.store.actions import Address, host_port
 from splitbrain.store.cli.arguments import AddressType, Contact, MemberType, configuration, key_options
 from splitbrain.store.cli.queries import BROKEN, answer, end
 from splitbrain.store.config import CAPACITY_MAX, ConfigError, Member
+from splitbrain.store.descriptors import LOOP, exhausted, require
 from splitbrain.store.errors import StoreError
 from splitbrain.store.membership.history import Standing
-from splitbrain.store.server import Server
+from splitbrain.store.server import Halted, Server
 from splitbrain.store.storage.engine import Engine, EngineError, MemoryEngine, SqliteEngine
 from splitbrain.store.storage.replica import IdentityError
 
@@ -98,10 +99,11 @@ def serve(
         if server.standing in (None, Standing.GONE):
             _note(_waiting(joining, seeds[0] if seeds else None, cluster))
         where = f"{name} of {cluster} on {host_port(address)}, {engine}"
+        require(LOOP)
         asyncio.run(_serve(server, where, Contact(secret, cluster, seeds)))
     except ConfigError as problem:
         raise click.UsageError(str(problem)) from None
-    except (EngineError, IdentityError) as problem:
+    except (EngineError, IdentityError, Halted) as problem:
         end(f"{name} stops: {problem}", BROKEN)
     except OSError as problem:
         end(_cannot_listen(address, problem), BROKEN)
@@ -190,6 +192,9 @@ def _note(text: str) -> None:
 
 
 def _cannot_listen(address: Address, problem: OSError) -> str:
+    full = exhausted(problem)
+    if full is not None:
+        return f"can't start ({problem.strerror}): {full}"
     if problem.errno == errno.EADDRNOTAVAIL:
         remedy = "this machine has no such address; give one of its own with --listen"
     elif problem.errno == errno.EACCES:

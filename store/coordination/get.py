@@ -109,7 +109,7 @@ class GetCoordinator:
             return
         self._timer.cancel()
         core = self._core
-        context = Context(state.seen, newest_stamp(state), self._fastest)
+        context = Context(state.seen, newest_stamp(state), self._fastest, state.writes)
         if core.config.defect == CONTEXT_OF_ONE_SIBLING and len(state.versions) > 1:
             context = Context(add(NOTHING, state.versions[0].dot), newest_stamp(state))
         found = live(state)

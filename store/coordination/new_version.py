@@ -1,8 +1,10 @@
 """The new version: what a put makes of the key's state on its coordinator.
 
-1. A coordinator that has a version by the same request id makes no second one, and spends the dot that it was given.
-2. A version's dot is new: the one that the forwarding node gave, or the next of this node's actor for the key.
-3. A fallback takes a fresh actor each time. It forgets its hints, and the dots in them, once they are handed off.
+1. A coordinator that knows the write already, by its identity or its request id, makes no second version of it.
+2. A version's dot is new: the next of this node's actor for the key.
+3. A fallback forgets its hints, and the dots in them, once they are handed off. It counts on in memory
+   (`Replica.dots`), so that the clock does not grow with every put, or takes a fresh actor each time where gaps would
+   do harm (`clocks`).
 
 Dynamo (SOSP 2007), section 4.4; dotted version vectors (Preguica et al., 2010).
 """
@@ -11,12 +13,16 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
 from splitbrain.store.config import VALUE_BYTES_MAX
+from splitbrain.store.coordination.request import Admitted
 from splitbrain.store.defects import BLIND_PUT_REPLACES, DELETE_TAKES_SIBLINGS, PUT_COVERS_ALL
 from splitbrain.store.parts import Core
 from splitbrain.store.storage.replica import ABSENT, Entry
-from splitbrain.store.versions.context import Context
-from splitbrain.store.versions.dotted import COUNTER_MAX, NOTHING, Dot, Seen, VersionSet, add, next_dot
+from splitbrain.store.versions.clocks import gaps_do_no_harm
+from splitbrain.store.versions.dotted import COUNTER_MAX, NOTHING, Seen, add, knows, next_dot
+from splitbrain.store.wire.client_messages import Put
 
 STATE_BYTES_MAX = 16 * VALUE_BYTES_MAX
 """All siblings of a key together: half of what reassembly takes."""
@@ -25,10 +31,11 @@ VERSION_BYTES = 128
 
 
 class NewVersion(NamedTuple):
-    """entry: what to store. covered: what the put's context covers afterwards, the new version included."""
+    """entry: what to store. covered, writes: the dots and identities that the put's context covers, and its own."""
 
     entry: Entry
     covered: Seen
+    writes: Seen
 
     @property
     def refusal(self) -> str | None:
@@ -38,24 +45,26 @@ class NewVersion(NamedTuple):
         return f"the siblings of this key exceed {STATE_BYTES_MAX} bytes; merge them"
 
 
-def new_version(
-    core: Core, before: Entry, context: Context, value: bytes | None, request_id: int, dot: Dot | None
-) -> NewVersion:
-    """The state after the put.
-
-    before: what this node holds of the key. value: None deletes. dot: from the node that forwarded the put, if one did.
-    """
-    state, covered, actor = before.state, context.seen, before.actor
-    known = next((version for version in state.versions if version.request_id == request_id), None)
+def new_version(core: Core, before: Entry, admitted: Admitted, *, stands_in: bool) -> NewVersion:
+    """The state after the put. before: what this node holds of the key. stands_in: it is a fallback."""
+    put, context = admitted.message, admitted.context
+    assert isinstance(put, Put)
+    key, value, identity, request_id = put.key, put.value, put.identity, admitted.request_id
+    state, covered = before.state, context.seen
+    writes = context.writes if identity is None else add(context.writes, identity)
+    known = next((v for v in state.versions if v.request_id == request_id or v.identity == identity is not None), None)
     if known is not None:
-        # Left unused, the dot would be a gap in its actor's dots, and no later dot could be summed up.
-        spent = state if dot is None else VersionSet(add(state.seen, dot), state.versions)
-        return NewVersion(Entry(actor, spent), add(covered, known.dot))
+        return NewVersion(before, add(covered, known.dot), writes)
+    if knows(state, identity):
+        return NewVersion(before, covered, writes)
     if core.config.defect == BLIND_PUT_REPLACES and covered == NOTHING:
-        covered = state.seen
+        covered, context = state.seen, replace(context, writes=state.writes)
     if core.config.defect == DELETE_TAKES_SIBLINGS and value is None:
-        covered = state.seen
-    if dot is None:
+        covered, context = state.seen, replace(context, writes=state.writes)
+    counts_on = stands_in and gaps_do_no_harm(core.config)
+    if counts_on:
+        actor, dot = before.actor, core.replica.dots.give(key)
+    else:
         actor = core.replica.actor(before)
         dot = next_dot(state, covered, actor)
         if dot[1] > COUNTER_MAX:  # Some peer made up a dot of ours. What comes after it could not be read again.
@@ -70,7 +79,12 @@ def new_version(
         request_id=request_id,
         coordinator=core.name,
         wall_ns=core.present.now.wall_ns,
+        identity=identity,
+        writes=context.writes,
     )
     if core.config.defect == PUT_COVERS_ALL:
-        covered = after.seen
-    return NewVersion(Entry(actor, after), covered)
+        covered, writes = after.seen, after.writes
+    made = NewVersion(Entry(actor, after), covered, writes)
+    if counts_on and made.refusal is not None:
+        core.replica.dots.failed(key, dot)
+    return made

@@ -22,29 +22,26 @@ from splitbrain.store.coordination.new_version import new_version
 from splitbrain.store.coordination.request import Admitted, Progress, QuorumMet, Request, TokenArrived
 from splitbrain.store.storage.replica import DATA, Entry
 from splitbrain.store.versions.context import Context, issue
-from splitbrain.store.versions.dotted import EMPTY, Dot, newest_stamp
+from splitbrain.store.versions.dotted import EMPTY, newest_stamp
 from splitbrain.store.wire.client_messages import Failed, Put, Stored
 from splitbrain.store.wire.peer_messages import Write, Written
 
 
 class PutCoordinator:
-    """Coordinates one put, or delete. dot: from the node that forwarded the put, if one did."""
+    """Coordinates one put, or delete."""
 
-    def __init__(self, request: Request, admitted: Admitted, dot: Dot | None) -> None:
+    def __init__(self, request: Request, admitted: Admitted) -> None:
         assert isinstance(admitted.message, Put)
         self._request = request
         self._core = request.core
         self._handoff = request.handoff
         self._key = request.key
-        self._value = admitted.message.value
-        self._context = admitted.context
-        self._request_id = admitted.request_id
-        self._dot = dot
+        self._admitted = admitted
         self._provided: set[str] = set()
         """Primaries that have the write, or for which somebody keeps a hint."""
         self._spread = False
         self._state = EMPTY
-        self._covered = admitted.context.seen
+        self._covered, self._writes = admitted.context.seen, admitted.context.writes
 
     def start(self) -> None:
         """Make the version and store it here."""
@@ -55,8 +52,8 @@ class PutCoordinator:
         else:
             replaced = request.fanout.replaced()
             before = Entry(0, self._handoff.newest(replaced, key))
-        made = new_version(core, before, self._context, self._value, self._request_id, self._dot)
-        self._state, self._covered = made.entry.state, made.covered
+        made = new_version(core, before, self._admitted, stands_in=replaced is not None)
+        self._state, self._covered, self._writes = made.entry.state, made.covered, made.writes
         if made.refusal is not None:
             request.reply(Failed("too_large", made.refusal))
             return
@@ -118,8 +115,8 @@ class PutCoordinator:
     def _acknowledge(self, replicas: int, durable: int) -> None:
         core = self._core
         coordinator = core.name if core.name in self._request.fanout.primaries else ""
-        context = issue(core.secret, self._key, Context(self._covered, newest_stamp(self._state), coordinator))
-        self._request.reply(Stored(context, core.membership.view, replicas, durable))
+        context = Context(self._covered, newest_stamp(self._state), coordinator, self._writes)
+        self._request.reply(Stored(issue(core.secret, self._key, context), core.membership.view, replicas, durable))
         self._rest()
 
     def _rest(self) -> None:

@@ -1,14 +1,13 @@
 """Reception: clients' requests as they come to a node, from a client or from the node that a client went to.
 
 1. What can't be served is refused before anything is done for it. At most `REQUESTS_MAX` are under way, and so many
-   bytes of puts as the `budget` allows; more are refused as `busy`, before they time out in a queue.
+   bytes of puts as the `budget` says; more are refused as `busy`, before they time out in a queue.
 2. A put that comes twice, through two nodes, is done once and answered twice.
 3. After a stall (it was paused, or its machine) a node drops the puts that waited for it meanwhile. Their senders have
-   gone to another coordinator by now, and a second version, made from an old state, would come back as a sibling of
-   its own successors. Whoever still wants such a put sends it again.
-4. A retried put that comes soon after the start, and is not known, may have been done by the node's previous
-   incarnation and been replaced since. It is not done again, and its outcome is indeterminate. One that was forwarded
-   with a dot may be done again: the dot shows whether it was. If it can't be served, its outcome is indeterminate too.
+   gone to another coordinator by now. Whoever still wants such a put sends it again.
+4. A put that was first sent to an earlier incarnation of this node may have been done by that one, and been replaced
+   since. It is done again only if it has an identity, which shows whether it was (`identities`). Otherwise, or if it
+   can't be served, its outcome is indeterminate.
 5. A put for which the disk has no room is refused. One that is under way here, or was done, is not.
 
 Dynamo (SOSP 2007), sections 4.5 and 6.4.
@@ -18,7 +17,8 @@ from __future__ import annotations
 
 from functools import partial
 
-from splitbrain.store.actions import Bits
+from msgspec.structs import replace
+
 from splitbrain.store.coordination.budget import TAKES_IN_S, Budget
 from splitbrain.store.coordination.quorum import quorum
 from splitbrain.store.coordination.request import Admitted
@@ -29,13 +29,11 @@ from splitbrain.store.parts import Core
 from splitbrain.store.repair.hinted_handoff import Handoff
 from splitbrain.store.scheduling.latencies import Latencies
 from splitbrain.store.versions.context import accept
-from splitbrain.store.versions.dots import Dots
 from splitbrain.store.wire.client_messages import Failed, Get, Put
+from splitbrain.store.wire.incoming import Incoming
 from splitbrain.store.wire.limits import check_key, check_value
 from splitbrain.store.wire.messages import Reply
 from splitbrain.store.wire.peer_messages import Forward
-from splitbrain.store.wire.rpc import Incoming
-from splitbrain.store.wire.taken import ANSWER_KEPT_S
 
 REQUESTS_MAX = 1000
 BUSY_MS = 100
@@ -47,21 +45,15 @@ CATCH_UP_S = 0.2
 class Reception:
     """A node's reception. ongoing: requests under way. latencies: what they took, by kind: "get", "put"."""
 
-    def __init__(self, core: Core, handoff: Handoff, bits: Bits) -> None:
+    def __init__(self, core: Core, handoff: Handoff) -> None:
         self._core = core
         self._handoff = handoff
-        self._dots = Dots(bits)
-        self._started = 0.0
         self._catching_up_until = 0.0
         self._putting: dict[tuple[bytes, int], list[Incoming]] = {}
         self.ongoing = 0
         self.budget = Budget(core.name, core.present, core.config.request_timeout_s)
         core.rpc.admit = self._admit_bytes
         self.latencies = {"get": Latencies(), "put": Latencies()}
-
-    def start(self) -> None:
-        """The node begins."""
-        self._started = self._core.now
 
     def stalled(self, now: float) -> None:
         """The node did not run for a while, until now."""
@@ -84,23 +76,27 @@ class Reception:
             return
         core = self._core
         stale = isinstance(request, Put) and core.now < self._catching_up_until
-        stale = stale and core.config.defect != STALLED_PUTS_DONE
-        done = isinstance(request, Put) and self._may_have_been_done(incoming)
+        doubtful = isinstance(request, Put) and incoming.retried
+        if stale and core.config.defect == STALLED_PUTS_DONE:
+            request, stale = _nameless(request), False
+        if doubtful and core.config.defect == RESTART_REDOES_RETRIES:
+            request, doubtful = _nameless(request), False
         unknown = f"{core.name} started while this put was under way; get the key before you retry"
         try:
             admitted = _admit(core, request, request_id)
         except StoreError as refusal:
-            reply = Failed("timeout", unknown) if done else Failed(refusal.code, refusal.message)
+            reply = Failed("timeout", unknown) if doubtful else Failed(refusal.code, refusal.message)
             core.rpc.answer(incoming, reply)
             return
-        if done and (forwarded is None or forwarded.dot is None):
+        if doubtful and isinstance(request, Put) and request.identity is None:
             core.rpc.answer(incoming, Failed("timeout", unknown))
         elif stale:
             core.counters["stale_puts"] += 1
             core.rpc.forget(incoming)
         elif self.ongoing >= REQUESTS_MAX:
             text = f"{core.name} has {REQUESTS_MAX} requests under way; wait and retry"
-            core.rpc.answer(incoming, Failed("busy", text, BUSY_MS))
+            busy = Failed("busy", text, BUSY_MS)
+            core.rpc.answer(incoming, Failed("timeout", unknown) if doubtful else busy)
         else:
             if isinstance(request, Put):
                 self._putting[request.key, request_id] = []
@@ -108,21 +104,15 @@ class Reception:
             if _bytes(request):
                 self.budget.began(_bytes(request))
             finish = partial(self._finish, incoming, admitted, core.now)
-            routing = Routing(core, self._handoff, self._dots, admitted, finish)
+            routing = Routing(core, self._handoff, admitted, finish)
             if forwarded is None:
                 routing.route()
             else:
-                routing.coordinate(forwarded.dot)
+                routing.coordinate()
 
     def _admit_bytes(self, size: int) -> Failed | None:
         long = self._core.rpc.long
         return self.budget.admit(size, long.expected_bytes + long.backlog_bytes(self._core.now - TAKES_IN_S))
-
-    def _may_have_been_done(self, incoming: Incoming) -> bool:
-        """Whether this node's previous incarnation may have done the put (rule 4)."""
-        if self._core.config.defect == RESTART_REDOES_RETRIES:
-            return False
-        return incoming.retried and self._core.now - self._started < ANSWER_KEPT_S
 
     def _finish(self, incoming: Incoming, admitted: Admitted, began: float, reply: Reply) -> None:
         core, request = self._core, admitted.message
@@ -140,6 +130,10 @@ class Reception:
 def _bytes(request: Get | Put) -> int:
     """What counts of it in the budget: the value of a put."""
     return len(request.value or b"") if isinstance(request, Put) else 0
+
+
+def _nameless(request: Get | Put) -> Get | Put:
+    return replace(request, identity=None) if isinstance(request, Put) else request
 
 
 def _admit(core: Core, request: Get | Put, request_id: int) -> Admitted:

@@ -98,6 +98,9 @@ class Request:
         self._coordinator = coordinator
         if own.owner is None or self._reads:
             self._ownership = self.core.ownership.version
+        if own.owner is not None:
+            # This node stands in for it: a fallback that did so too would count for nothing.
+            self.fanout.unanswered.discard(own.owner)
         self._count(own)
         yield own
         # After a stall of the disk past the deadline nobody is asked: a put's coordinator has kept hints for all.

@@ -6,10 +6,10 @@
 2. Other nodes forward, to that primary or the first that they do not suspect, and pass the answer on. What was
    forwarded is never forwarded again, so there are no loops.
 3. Where no primary answers, a sloppy cluster's node coordinates by itself, as a fallback.
-4. A primary that is suspected while it has the request is given up on, and the next is asked. The request id stays the
-   same, and so does a put's dot (`dots`; not in every mode: `clocks`): the first may do it as well, later.
-
-5. A primary that says that its disk is full has done nothing, and the next is asked, as if it were suspected.
+4. A primary that was silent for `HEDGE_AFTER_S`, or says that it did nothing, is left behind, and the next is asked
+   as well. The first result counts. The put keeps its identity, so it stays one write if several do it (`identities`).
+   While a primary takes in a large value it is not silent, and it is given longer to hand it on (`limits.silent_at`).
+5. `busy` goes back to whoever asked, who asks elsewhere or later: this node would ask those who have as much to do.
 
 Dynamo (SOSP 2007), sections 4.5, 5 and 6.4.
 """
@@ -18,6 +18,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
+
+from msgspec.structs import replace as changed
 
 from splitbrain.store.coordination.get import GetCoordinator
 from splitbrain.store.coordination.put import PutCoordinator
@@ -25,15 +28,13 @@ from splitbrain.store.coordination.request import Admitted, Request
 from splitbrain.store.defects import RETRY_WITHOUT_DEDUPLICATION
 from splitbrain.store.parts import Core
 from splitbrain.store.repair.hinted_handoff import Handoff
-from splitbrain.store.versions.clocks import gives_dots
-from splitbrain.store.versions.dots import Dots
-from splitbrain.store.versions.dotted import Dot
-from splitbrain.store.wire.client_messages import Failed, Put, Stored
-from splitbrain.store.wire.limits import transfer_s
-from splitbrain.store.wire.messages import Reply, after_others
+from splitbrain.store.wire.client_messages import Failed, Put
+from splitbrain.store.wire.limits import silent_at, transfer_s
+from splitbrain.store.wire.messages import Reply, after_others, did_nothing
 from splitbrain.store.wire.peer_messages import Forward
 
-LOOK_EVERY_S = 0.1
+HEDGE_AFTER_S = 0.1
+"""Well over a round trip and a sync to disk; well under what a client expects of a put in which a replica is dead."""
 GRACE_S = 0.5
 """A coordinator may take `request_timeout_s`; its answer needs a little longer to come back."""
 
@@ -41,23 +42,23 @@ GRACE_S = 0.5
 class Routing:
     """Finds a coordinator for one request. finish: gives the reply to whoever asked."""
 
-    def __init__(
-        self, core: Core, handoff: Handoff, dots: Dots, admitted: Admitted, finish: Callable[[Reply], None]
-    ) -> None:
+    def __init__(self, core: Core, handoff: Handoff, admitted: Admitted, finish: Callable[[Reply], None]) -> None:
         self._core = core
         self._handoff = handoff
-        self._dots = dots
         self._admitted = admitted
         self._finish = finish
-        self._dot: Dot | None = None
         self._primaries: list[str] = []
         self._untried: list[str] = []
-        self._asked: str | None = None
-        self._deadline = core.now + core.config.request_timeout_s + GRACE_S
-        if isinstance(admitted.message, Put):
-            self._deadline += 2 * transfer_s(admitted.message.value)  # To the coordinator, and on from there.
-        self._tries = 0
-        self._over = False
+        self._value = admitted.message.value if isinstance(admitted.message, Put) else None
+        # To the coordinator, and on from there.
+        self._deadline = core.now + core.config.request_timeout_s + GRACE_S + 2 * transfer_s(self._value)
+        self._perhaps = 0
+        """Tries, but for those that did nothing."""
+        self._out = 0
+        """Tries that have not ended."""
+        self._failure: Failed | None = None
+        self._over = self._last = False
+        """Whether it is answered; whether this node coordinates by itself, so that nobody is tried after it."""
 
     def route(self) -> None:
         """Coordinate here, or forward."""
@@ -68,68 +69,75 @@ class Routing:
         if preferred not in self._primaries or core.suspects(preferred):
             preferred = ""
         if core.name in self._primaries and preferred in ("", core.name):
-            self.coordinate(None)
+            self.coordinate()
             return
         self._untried.sort(key=lambda primary: (primary != preferred, primary != core.name))
-        if isinstance(message, Put) and gives_dots(core.config):
-            self._dot = self._dots.give(message.key)
         self._next()
 
-    def coordinate(self, dot: Dot | None) -> None:
-        """Coordinate here. dot: from the node that forwarded the put, if one did."""
+    def coordinate(self) -> None:
+        """Coordinate here."""
         core, admitted = self._core, self._admitted
-        request = Request(core, self._handoff, admitted, self._end)
+        self._untried, self._last = [], True
+        self._perhaps += 1
+        self._out += 1
+        request = Request(core, self._handoff, admitted, self._answered)
         if isinstance(admitted.message, Put):
             if core.config.defect == RETRY_WITHOUT_DEDUPLICATION:
-                admitted, dot = replace(admitted, request_id=core.rpc.new_id()), None
-            put = PutCoordinator(request, admitted, dot)
+                message = changed(admitted.message, identity=None)
+                admitted = replace(admitted, message=message, request_id=core.rpc.new_id())
+            put = PutCoordinator(request, admitted)
             put.start()
         else:
             get = GetCoordinator(request)
             get.start()
 
     def _next(self) -> None:
-        sloppy = self._admitted.quorum.sloppy
-        trusted = [primary for primary in self._untried if not self._core.suspects(primary)]
-        if trusted and trusted[0] == self._core.name:
-            self._coordinate_here()
-        elif trusted or (self._untried and not sloppy):
-            self._asked = (trusted or self._untried)[0]
-            self._untried.remove(self._asked)
-            self._core.counters["forwarded"] += 1
-            self._tries += 1
-            message = Forward(self._admitted.request_id, self._admitted.message, self._dot)
-            self._core.hand(self._asked, message, self._deadline, self._answered)
-            self._core.after(LOOK_EVERY_S, self._look)
-        elif sloppy:
-            self._coordinate_here()
+        """Try the next coordinator, if there is one."""
+        core, sloppy = self._core, self._admitted.quorum.sloppy
+        trusted = [primary for primary in self._untried if not core.suspects(primary)]
+        if trusted and trusted[0] != core.name:
+            self._forward(trusted[0])
+        elif trusted or (sloppy and not self._last):
+            self.coordinate()
+        elif self._untried and not sloppy:
+            self._forward(self._untried[0])
 
-    def _coordinate_here(self) -> None:
-        self._over = True
-        self._tries += 1
-        self.coordinate(self._dot)
+    def _forward(self, primary: str) -> None:
+        core, admitted = self._core, self._admitted
+        self._untried.remove(primary)
+        core.counters["forwarded"] += 1
+        self._perhaps += 1
+        self._out += 1
+        forward = Forward(admitted.request_id, admitted.message)
+        heard_at = core.hand(primary, forward, self._deadline, self._answered)
+        core.after(HEDGE_AFTER_S, partial(self._hedge, core.now, heard_at))
 
-    def _look(self) -> None:
-        if self._over or self._asked is None:
-            return
-        if self._core.suspects(self._asked) and (self._untried or self._admitted.quorum.sloppy):
-            self._next()
-        else:
-            self._core.after(LOOK_EVERY_S, self._look)
-
-    def _answered(self, reply: Reply | None) -> None:
+    def _hedge(self, asked_at: float, heard_at: Callable[[], float]) -> None:
         if self._over:
             return
-        full = isinstance(reply, Failed) and reply.code == "disk_full"
-        if full and (self._untried or self._admitted.quorum.sloppy):
+        core = self._core
+        due = silent_at(asked_at, heard_at(), HEDGE_AFTER_S, self._value)
+        if due > core.now:
+            core.timers.at(due, partial(self._hedge, asked_at, heard_at))
+        else:
             self._next()
+
+    def _answered(self, reply: Reply | None) -> None:
+        """A try has ended; None: by its deadline."""
+        self._out -= 1
+        if self._over:
             return
+        if isinstance(reply, Failed):
+            self._failure = reply
+            self._perhaps -= did_nothing(reply)
+            if did_nothing(reply) and reply.code != "busy":
+                self._next()
+            if self._over:
+                return
+        if self._out and (reply is None or isinstance(reply, Failed)):
+            return  # Another may still do it.
         self._over = True
         primaries = ", ".join(self._primaries)
         text = f"no home of the key ({primaries}) answered in time; retry through another node"
-        self._end(reply or Failed("timeout", text))
-
-    def _end(self, reply: Reply) -> None:
-        if self._dot is not None and not isinstance(reply, Stored):
-            self._dots.failed(self._admitted.message.key, self._dot)
-        self._finish(after_others(reply) if self._tries > 1 else reply)
+        reply = reply or self._failure or Failed("timeout", text)
+        self._finish(after_others(reply, self._perhaps))

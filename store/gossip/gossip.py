@@ -10,7 +10,9 @@
    other meet there. A node outside the ring finds it through them.
 5. Nodes whose configurations differ in `config.COMMON` reject each other's gossip: keys lie on other nodes there, and
    versions mean something else.
-6. Heartbeats are for the failure detector. They never change the membership.
+6. Two nodes under one name hear each other's heartbeats. The one that is not at the ring's address for that name stops:
+   whatever it sends there is answered by another process of its name. A node's own datagrams are never answered.
+7. Heartbeats are for the failure detector. They never change the membership.
 
 Dynamo (SOSP 2007), sections 4.8.1 to 4.8.3. Demers et al.: Epidemic Algorithms for Replicated Database Maintenance
 (1987), for rule 1: push and pull, which reach all of n nodes in about log2(n) rounds.
@@ -28,10 +30,10 @@ from splitbrain.store.parts import Core
 from splitbrain.store.ring.ring import Ring
 from splitbrain.store.wire.changes import IDENTITY_BYTES, Change
 from splitbrain.store.wire.client_messages import Failed
+from splitbrain.store.wire.incoming import Incoming
 from splitbrain.store.wire.messages import Reply, Request
 from splitbrain.store.wire.peer import OnReply
-from splitbrain.store.wire.peer_messages import BEAT_MAX, Heartbeat, History, Reconcile, Tell, Told
-from splitbrain.store.wire.rpc import Incoming
+from splitbrain.store.wire.peer_messages import BEAT_MAX, Heartbeat, History, Ping, Pong, Reconcile, Tell, Told
 
 HEARTBEATS_MAX = 32
 """How many heartbeats a message has: what fits into one datagram, with names of ordinary length."""
@@ -266,6 +268,22 @@ class Gossip:
         if self._outlived >= OUTLIVED_MAX:
             name = self._core.name
             self._note_now_and_then(name, f"another node seems to run under the name {name!r}, too; stop one of them")
+        self._look_for_namesake()
+
+    def _look_for_namesake(self) -> None:
+        """Stop if another process answers under this node's name at the address that the ring has for it."""
+        core = self._core
+        address = core.membership.address(core.name)
+
+        def answered(reply: Reply | None) -> None:
+            if isinstance(reply, Pong) and address is not None:
+                where = (
+                    f"another process answers as {core.name!r} at {host_port(address)}, where the ring has that node"
+                )
+                core.halt(f"{where}; start this one as a new node, of a name of its own")
+
+        if address is not None:
+            core.rpc.ask(address, Ping(), core.now + PATIENCE_S, answered, name=core.name)
 
 
 def _age(beat: Heartbeat) -> tuple[int, int]:

@@ -27,6 +27,7 @@ from typing import Protocol, TextIO
 from sortedcontainers import SortedDict
 
 from splitbrain.store.actions import Record
+from splitbrain.store.descriptors import exhausted
 
 MOVE_AWAY = "the file is damaged: move it away, then the node starts empty and its replicas bring the data back"
 SCANNED_AT_ONCE = 64
@@ -219,7 +220,10 @@ def _sound(space: str, key: object, value: object, checksum: object) -> bool:
 def _explained(doing: str, path: Path, problem: Exception) -> EngineError:
     """The error of the disk, with what to do about it."""
     code = getattr(problem, "sqlite_errorcode", 0) & 0xFF  # the low byte is the kind
-    if code in DAMAGED:
+    full = exhausted(None if code == sqlite3.SQLITE_CANTOPEN else problem)
+    if full is not None:
+        remedy = full
+    elif code in DAMAGED:
         remedy = MOVE_AWAY
     elif code == sqlite3.SQLITE_FULL or getattr(problem, "errno", None) == errno.ENOSPC:
         return NoRoom(f"can't {doing} {path} ({problem}): free space on its disk")

@@ -39,6 +39,7 @@ from splitbrain.store.defects import (
 from splitbrain.store.ring.ring import Range, position
 from splitbrain.store.storage.engine import DamagedRecord
 from splitbrain.store.versions.clocks import Clocks
+from splitbrain.store.versions.dots import Dots
 from splitbrain.store.versions.dotted import EMPTY, VersionSet
 
 DATA, HINTS, SPREADING, META, RING = "data", "hints", "spreading", "meta", "ring"
@@ -139,6 +140,8 @@ class Replica:
             )
         self._actors = bits(40) << _COUNTED if identity is None or fresh else identity.actors
         self._actors_stored = -1 if identity is None or fresh else identity.actors
+        self.dots = Dots(self._new_actor)
+        """For keys that this node coordinates as a fallback: it forgets its hints, and the dots in them."""
 
     def read(self, space: str, key: bytes) -> Entry:
         """Read what is durable of a key."""
@@ -206,6 +209,9 @@ class Replica:
             return position(self._name.encode()) >> 65
         if entry.actor >> _COUNTED == self._actors >> _COUNTED:
             return entry.actor
+        return self._new_actor()
+
+    def _new_actor(self) -> int:
         self._actors += 1
         return self._actors
 
@@ -235,7 +241,7 @@ class Replica:
                 before, known = known, self.clocks.merge(known, state)
                 if self._defect == MERGE_FORGETS_SEEN:
                     both = {version.dot: version for version in (*before.versions, *state.versions)}
-                    known = VersionSet(known.seen, tuple(both[dot] for dot in sorted(both)))
+                    known = VersionSet(known.seen, tuple(both[dot] for dot in sorted(both)), None, known.writes)
         return known
 
     def put(
@@ -258,7 +264,7 @@ class Replica:
         if self._defect == SIBLING_LIMIT:
             newest = sorted(entry.state.versions, key=lambda version: version.stamp)[-SIBLINGS_MAX:]
             kept = tuple(version for version in entry.state.versions if version in newest)
-            entry = Entry(entry.actor, VersionSet(entry.state.seen, kept))
+            entry = Entry(entry.actor, VersionSet(entry.state.seen, kept, None, entry.state.writes))
         if entry.actor and entry.actor not in entry.state.seen.clock:
             entry = Entry(0, entry.state)  # Its dots were forgotten (`truncation`): it would make them again.
         pending = self._pending.get((space, key))

@@ -10,10 +10,7 @@
    clock (`hlc`), after all that the write has seen. With `lww_clock=wall`, the paper's way, they are the coordinator's
    wall clock, so a write through a coordinator whose clock lags is acknowledged and lost.
 5. `clock_limit` bounds the entries of a clock (`truncation`).
-6. A node assigns dots to the puts it forwards (`dots`) only where gaps in an actor's dots do no harm. They do with
-   server ids. They also do with a limit: an actor whose entry was dropped could never close its gap. In these modes
-   every coordinator makes its own dot, and a put that two of them take may come back as a sibling of its own
-   successors.
+6. A put that two coordinators take is one write in every mode (`identities`); with a limit only while it stands.
 
 Dynamo (SOSP 2007), section 4.4.
 """
@@ -25,12 +22,14 @@ from collections import Counter
 from splitbrain.store.config import Config
 from splitbrain.store.versions import dotted
 from splitbrain.store.versions.dotted import (
+    NOTHING,
     WALL_NS_MAX,
     Dot,
     Seen,
     VersionSet,
     add,
     dominates,
+    latest,
     merge_latest,
     newest_stamp,
 )
@@ -38,8 +37,12 @@ from splitbrain.store.versions.hlc import DRIFT_MAX_NS, HybridClock
 from splitbrain.store.versions.truncation import merged_ages, truncate, written_ages
 
 
-def gives_dots(config: Config) -> bool:
-    """Whether a node that forwards a put assigns its dot."""
+def gaps_do_no_harm(config: Config) -> bool:
+    """Whether a node that holds nothing of a key may count on under an actor that it has used before.
+
+    Not with server ids, where a higher counter replaces. Not with a limit: an actor whose entry was dropped could never
+    close its gap.
+    """
     return config.clocks == "dotted" and not config.clock_limit
 
 
@@ -71,6 +74,8 @@ class Clocks:
         request_id: int,
         coordinator: str,
         wall_ns: int,
+        identity: Dot | None = None,
+        writes: Seen = NOTHING,
     ) -> tuple[VersionSet, Seen]:
         """`dotted.write` under the cluster's rules. newest: the newest stamp that the context covers."""
         clock = None
@@ -79,6 +84,10 @@ class Clocks:
             for version in state.versions:
                 if version.clock is not None and dominates(clock, version.clock):
                     context = add(context, version.dot)
+        if self._latest_only and self._hybrid is None:
+            # `merge_latest` takes an identity that is seen and gone for a write that lost by its stamp. By the wall
+            # clock, what a context covers may have the later stamp.
+            writes = NOTHING
         wall_ns = min(max(wall_ns, 0), WALL_NS_MAX)
         stamp = self._stamp(wall_ns, max(newest, newest_stamp(state)))
         after, covered = dotted.write(
@@ -91,11 +100,13 @@ class Clocks:
             wall_ns=wall_ns,
             ahead_ns=stamp - wall_ns,
             clock=clock,
+            identity=identity,
+            writes=writes,
         )
         if self._latest_only:
             # By stamp alone, as on every other replica. One that let the write win because it has seen what it
             # replaces would stay different from the others.
-            after = merge_latest(state, after)
+            after = latest(VersionSet(after.seen, (*state.versions, *after.versions), None, after.writes))
         if self._limit:
             after = truncate(after, written_ages(state, after, dot, stamp), self._limit)
         return after, covered

@@ -1,7 +1,7 @@
 """The context: what a get returns to the client, and the client passes to its put.
 
-1. It is opaque to clients. It holds a format version, the dots of what was read, the stamp of the newest, which replica
-   answered first, and a seal.
+1. It is opaque to clients. It holds a format version, the dots and identities of what was read, the stamp of the
+   newest, which replica answered first, and a seal.
 2. The seal is keyed with the cluster's key and covers the key that was read. A forged or damaged context is refused,
    and so is another key's.
 3. A write is stamped after all that its context covers, even if its coordinator lacks those versions and its clock
@@ -27,13 +27,15 @@ SEAL_BYTES = 16
 class Context(msgspec.Struct, frozen=True, array_like=True):
     """What a client knows of a key.
 
-    seen: the dots it covers. newest_ns: the stamp of the newest version among them; 0 if there is none. fastest: the
-    primary replica that answered that get first, or that coordinated that put; "" if it was none (section 5).
+    seen, writes: the dots and the identities that it covers. newest_ns: the stamp of the newest version among them; 0
+    if there is none. fastest: the primary replica that answered that get first, or that coordinated that put; "" if it
+    was none (section 5).
     """
 
     seen: Seen = NOTHING
     newest_ns: Stamp = 0
     fastest: str = ""
+    writes: Seen = NOTHING
 
 
 BLIND = Context()

@@ -9,9 +9,8 @@
    becomes a sibling.
 5. The context of a get covers all siblings that it returned. The context of a put covers what the put replaced and
    itself, and not a sibling that the same coordinator stored just before.
-6. A write that two coordinators store under one dot is one version. A client that goes to another node with a request
-   may get two dots for it. They merge as two versions but read as one (`siblings`), and a write that replaces either
-   replaces both.
+6. A write that two coordinators took may have two dots. It carries the identity that its client gave it, and merges
+   to one version (`identities`).
 
 `clocks` selects the cluster's mode: these, the paper's clocks, fewer entries, or only the newest version.
 
@@ -63,7 +62,7 @@ class Version(msgspec.Struct, frozen=True, array_like=True, gc=False):
     actor, counter: its dot. value: None is a tombstone. request_id: the client's, the same over every retry.
     coordinator: the node that made it. wall_ns: that node's calendar clock, in nanoseconds. ahead_ns: how far the stamp
     is ahead of that clock (`hlc`), in nanoseconds; mostly 0. clock: its vector clock, if the cluster has the paper's
-    (`clocks`).
+    (`clocks`). identity: what its client calls it (`identities`); None: nothing, so it is told by its dot alone.
     """
 
     actor: Actor
@@ -74,6 +73,7 @@ class Version(msgspec.Struct, frozen=True, array_like=True, gc=False):
     wall_ns: WallNs
     ahead_ns: Stamp = 0
     clock: dict[Actor, Counter] | None = None
+    identity: Dot | None = None
 
     @property
     def dot(self) -> Dot:
@@ -99,6 +99,7 @@ class Ages(msgspec.Struct, frozen=True, array_like=True, gc=False):
 class VersionSet(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """All that a replica knows of a key.
 
+    seen: the dots. versions: those that no later write has replaced. writes: the identities seen (`identities`).
     The functions below keep the versions in the order of their dots, so equal states are equal values and encode to
     equal bytes.
     """
@@ -106,10 +107,13 @@ class VersionSet(msgspec.Struct, frozen=True, array_like=True, gc=False):
     seen: Seen = Seen()
     versions: tuple[Version, ...] = ()
     ages: Ages | None = None
+    writes: Seen = Seen()
 
 
 NOTHING = Seen()
 EMPTY = VersionSet()
+WRITERS_MAX = 32
+"""Writers whose identities a state keeps (`identities`, rule 6)."""
 
 
 def join(left: Seen, right: Seen) -> Seen:
@@ -133,14 +137,13 @@ def merge(left: VersionSet, right: VersionSet) -> VersionSet:
     theirs = {(v.actor, v.counter): v for v in right.versions}
     kept = []
     for v in left.versions:
-        dot = (v.actor, v.counter)
-        twin = theirs.pop(dot, None)
+        twin = theirs.pop((v.actor, v.counter), None)
         if twin is not None:
             kept.append(min(v, twin, key=_origin))
-        elif dot not in right.seen:
+        elif not _replaced(v, right):
             kept.append(v)
-    kept += [v for dot, v in theirs.items() if dot not in left.seen]
-    return _state(join(left.seen, right.seen), kept)
+    kept += [v for v in theirs.values() if not _replaced(v, left)]
+    return _state(join(left.seen, right.seen), _one_a_write(kept), remembered(left.writes, right.writes))
 
 
 def write(
@@ -154,19 +157,38 @@ def write(
     wall_ns: int,
     ahead_ns: int = 0,
     clock: dict[int, int] | None = None,
+    identity: Dot | None = None,
+    writes: Seen = NOTHING,
 ) -> tuple[VersionSet, Seen]:
-    """Add a write under that dot, which replaces what `context` covers. A dot that was seen before changes nothing.
+    """Add a write under that dot, which replaces what `context` and `writes` cover: dots, and identities.
 
-    A dot must belong to one write only: replicas would take a second write under it for the first. Returns the state
-    with the write, and the context that covers the write and what it replaced.
+    A write whose dot or identity was seen before changes nothing. A dot must belong to one write only: replicas would
+    take a second write under it for the first. Returns the state with the write, and the dots that it covers: its own,
+    and those that it replaced.
     """
+    if dot in state.seen or knows(state, identity):
+        return state, add(context, dot) if dot in state.seen else context
     covered = add(context, dot)
-    if dot in state.seen:
-        return state, covered
-    replaced = {v.request_id for v in state.versions if v.dot in context}
-    kept = [v for v in state.versions if v.dot not in context and v.request_id not in replaced]
-    kept.append(Version(*dot, value, request_id, coordinator, wall_ns, ahead_ns, clock))
-    return _state(join(state.seen, covered), kept), covered
+    kept = [v for v in state.versions if v.dot not in context and (v.identity is None or v.identity not in writes)]
+    if identity is not None:
+        writes = add(writes, identity)
+    kept.append(Version(*dot, value, request_id, coordinator, wall_ns, ahead_ns, clock, identity))
+    return _state(join(state.seen, covered), kept, remembered(state.writes, writes)), covered
+
+
+def knows(state: VersionSet, identity: Dot | None) -> bool:
+    """Whether a write of that identity was stored, whatever became of it."""
+    return identity is not None and (identity in state.writes or any(v.identity == identity for v in state.versions))
+
+
+def remembered(left: Seen, right: Seen) -> Seen:
+    """The identities of both, of the newest writers. Commutative, associative, idempotent. O(writers)."""
+    union = join(left, right)
+    if len(union.clock) + len(union.cloud) <= WRITERS_MAX:
+        return union
+    newest = set(sorted({*union.clock, *(writer for writer, _ in union.cloud)})[-WRITERS_MAX:])
+    clock = {writer: number for writer, number in union.clock.items() if writer in newest}
+    return Seen(clock, tuple(each for each in union.cloud if each[0] in newest))
 
 
 def next_dot(state: VersionSet, context: Seen, actor: int) -> Dot:
@@ -188,22 +210,27 @@ def latest(state: VersionSet) -> VersionSet:
     """Last write wins: only the newest version by its stamp; dots break ties alike on every replica."""
     if len(state.versions) < 2:
         return state
-    return VersionSet(state.seen, (max(state.versions, key=_age),))
+    return VersionSet(state.seen, (max(state.versions, key=_age),), None, state.writes)
 
 
 def merge_latest(left: VersionSet, right: VersionSet) -> VersionSet:
     """Merge two states that each keep only their newest version."""
     if left == right:
         return left
-    # By stamp alone. Stamps may contradict what was seen: two coordinators can stamp one write before and after
-    # another. Then `merge` would drop both, or replicas would differ by the order in which states came.
-    return latest(VersionSet(join(left.seen, right.seen), (*left.versions, *right.versions)))
+    # By stamp, and not by dots. Stamps may contradict what was seen: two coordinators can stamp one write before and
+    # after another. Then `merge` would drop both, or replicas would differ by the order in which states came.
+    both = (*left.versions, *right.versions)
+    # A write that was done again must not come back over its successor, with the later stamp of the second time.
+    # If each side has replaced the other's, neither had seen the other: then stamps decide.
+    standing = [v for v in left.versions if not _rewritten(v, right)]
+    standing += [v for v in right.versions if not _rewritten(v, left)]
+    writes = remembered(left.writes, right.writes)
+    return latest(VersionSet(join(left.seen, right.seen), tuple(standing or both), None, writes))
 
 
 def live(state: VersionSet) -> list[Version]:
-    """The versions that a client sees, in the order of dots: no tombstones, one version a request."""
-    there = [v for v in state.versions if v.value is not None]
-    return there if len(there) < 2 else list({v.request_id: v for v in reversed(there)}.values())[::-1]
+    """The versions that a client sees, in the order of dots: no tombstones."""
+    return [v for v in state.versions if v.value is not None]
 
 
 def siblings(state: VersionSet) -> list[bytes]:
@@ -222,6 +249,36 @@ def dominates(clock: dict[int, int], other: dict[int, int]) -> bool:
         if clock.get(actor, 0) < counter:
             return False
     return True
+
+
+def _replaced(version: Version, state: VersionSet) -> bool:
+    """Whether a state that does not hold that dot has replaced its write."""
+    if version.identity is not None:
+        if any(other.identity == version.identity for other in state.versions):
+            return False  # There it has another dot.
+        if version.identity in state.writes:
+            return True
+    return (version.actor, version.counter) in state.seen
+
+
+def _rewritten(version: Version, state: VersionSet) -> bool:
+    """Whether a state has had the version's write, and holds it no more."""
+    identity = version.identity
+    if identity is None or identity not in state.writes:
+        return False
+    return all(other.identity != identity for other in state.versions)
+
+
+def _one_a_write(versions: list[Version]) -> list[Version]:
+    """Keep, of all versions with one identity, the one with the least dot. O(n)."""
+    if len(versions) < 2:
+        return versions
+    alone = [v for v in versions if v.identity is None]
+    first: dict[Dot, Version] = {}
+    for v in versions:
+        if v.identity is not None:
+            first[v.identity] = min(first.get(v.identity, v), v, key=_dot)
+    return alone + list(first.values())
 
 
 def _age(version: Version) -> tuple[int, Dot, int, str]:
@@ -248,5 +305,5 @@ def _seen(clock: dict[int, int], cloud: Iterable[Dot]) -> Seen:
 _dot = attrgetter("actor", "counter")
 
 
-def _state(seen: Seen, versions: Sequence[Version]) -> VersionSet:
-    return VersionSet(seen, tuple(versions) if len(versions) < 2 else tuple(sorted(versions, key=_dot)))
+def _state(seen: Seen, versions: Sequence[Version], writes: Seen) -> VersionSet:
+    return VersionSet(seen, tuple(versions) if len(versions) < 2 else tuple(sorted(versions, key=_dot)), None, writes)

@@ -10,7 +10,9 @@
 4. With its entry a state forgets that it has replaced a version. A replica that missed both brings that version back as
    a *false sibling*. The order of merges decides whether a replica that did remember is heard first. So merging stays
    commutative and idempotent, and is no longer associative.
-5. A node gives up an actor whose entry is dropped (`Replica.put`): it would count from 1 again.
+5. The identities of writes (`identities`) go with the versions that carry them. So a put that two coordinators took is
+   one version as long as it stands, and the second may come back as a false sibling of what replaced the first.
+6. A node gives up an actor whose entry is dropped (`Replica.put`): it would count from 1 again.
 
 Dynamo (SOSP 2007), section 4.4, truncates at ten entries. There every version has a clock of its own. Here the versions
 of a key share one clock, and the limit is on that.
@@ -55,4 +57,6 @@ def truncate(state: VersionSet, ages: Ages, limit: int) -> VersionSet:
         clock = {actor: counter for actor, counter in seen.clock.items() if actor in kept}
         seen = Seen(clock, tuple(dot for dot in seen.cloud if dot[0] in kept))
     dates = {actor: date for actor, date in sorted(ages.dates.items()) if actor in kept}
+    # No identities of writes that were replaced: a version that went by its identity would leave an entry of an old
+    # date, which is dropped, and the version would be back at the next merge.
     return VersionSet(seen, state.versions, Ages(dates, cut))

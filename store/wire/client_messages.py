@@ -12,7 +12,7 @@ from typing import Annotated
 import msgspec
 
 from splitbrain.store.actions import Address
-from splitbrain.store.versions.dotted import VersionSet
+from splitbrain.store.versions.dotted import Dot, VersionSet
 from splitbrain.store.wire.changes import Change
 
 RETRY_AFTER_MAX_MS = 60_000
@@ -47,7 +47,8 @@ class Values(Message, frozen=True, tag="values"):
 class Put(Message, frozen=True, tag="put"):
     """Write a key. value: None deletes it. context: None is a blind write. w: how many replicas must hold it.
 
-    pw, dw, sloppy: as in `config.Config`.
+    pw, dw, sloppy: as in `config.Config`. identity: the client's name for this write (`identities`), the same over
+    every retry; None: it has none, and must not be sent to a second node.
     """
 
     key: bytes
@@ -57,6 +58,7 @@ class Put(Message, frozen=True, tag="put"):
     pw: int | None = None
     dw: int | None = None
     sloppy: bool | None = None
+    identity: Dot | None = None
 
 
 class Stored(Message, frozen=True, tag="stored"):

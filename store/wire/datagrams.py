@@ -36,8 +36,8 @@ from splitbrain.store.actions import Bits
 DATAGRAM_BYTES_MAX = 1200
 KEY_BYTES = 32
 REQUEST, REPLY, RETRY, HELLO, PROGRESS = range(5)
-"""RETRY: a request that was sent before, under the same id. HELLO: the answer to a request for another incarnation.
-PROGRESS: which fragments of a long message have come (`progress`)."""
+"""RETRY: a request that went to an earlier incarnation before, under the same id. HELLO: the answer to a request for
+another incarnation. PROGRESS: which fragments of a long message have come (`progress`)."""
 
 PROTOCOL = 4
 NONCE = slice(11, 23)
@@ -73,8 +73,8 @@ class Fragment(msgspec.Struct, frozen=True, gc=False):
     PROGRESS. request_id: 64 bits, chosen by the requester. meant_for: the receiver's incarnation; 0 if the sender does
     not know it. checksum: the whole message's; in a HELLO, that of the sender's name; in a PROGRESS, that of the
     message it is about. part, parts: the fragment's index, and how many there are. retried: whether a request was sent
-    before. sequence: the datagram's number within that incarnation. asks: whether the sender waits to hear which
-    fragments have come. defers: whether it takes `busy` for an answer, before the message is there.
+    to an earlier incarnation. sequence: the datagram's number within that incarnation. asks: whether the sender waits
+    to hear which fragments have come. defers: whether it takes `busy` for an answer, before the message is there.
     """
 
     incarnation: int

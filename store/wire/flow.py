@@ -5,27 +5,26 @@
 2. Bytes on their way to a peer are bounded by a window, over all messages to it. The window grows while all arrives,
    shrinks by a fifth for each round trip in which something was lost, and never exceeds the room that the peer says
    it has.
-3. Of a message that the peer has said nothing about, only the first `FIRST` fragments are sent: a peer may refuse it
-   (`busy`), or be dead. If it says nothing, one fragment is sent again, after a wait that doubles.
+3. Of a message that the peer has said nothing about, only the first fragments are sent (`outgoing.FIRST`): a peer may
+   refuse it (`busy`), or be dead. If it says nothing, one fragment is sent again, after a wait that doubles.
 4. The message of which the least is left goes first, so that no small one waits behind a large one. Every fourth turn
    is the oldest one's, so that none waits forever.
 5. A fragment counts as lost once one that was sent later has arrived, and up to a round trip more has passed. What only
    came in another order is not sent twice (RACK, RFC 8985); nor is what waits unread in the peer's buffer.
-6. Whatever a peer says, at most `SENT_MAX` times its length is sent of a message. A peer that claims to have what it
-   has not harms itself alone; one that takes back what it said is sent that again (it may have dropped an incomplete
-   message), within the same bound.
+6. Whatever a peer says, at most `outgoing.SENT_MAX` times its length is sent of a message. A peer that claims to have
+   what it has not harms itself alone; one that takes back what it said is sent that again (it may have dropped an
+   incomplete message), within the same bound.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from splitbrain.store.actions import Address
 from splitbrain.store.scheduling.timers import Present, Timer, Timers
 from splitbrain.store.wire.datagrams import DATAGRAM_BYTES_MAX
-from splitbrain.store.wire.progress import SPAN, Progress
+from splitbrain.store.wire.outgoing import Outgoing
+from splitbrain.store.wire.progress import Progress
 
-FIRST = 16
 WINDOW_BYTES = 256 << 10
 UNTOLD_BYTES = 64 << 10
 """Until the peer has said how much room it has: three such senders fit in the buffer that Linux grants everybody."""
@@ -37,148 +36,10 @@ BATCH = 8
 LANES = 16
 """Messages of which part is sent: fewer than a peer puts together at a time (`reassembly.PARTIALS_PER_SENDER`)."""
 OLDEST_EVERY = 4
-SENT_MAX, SENT_EXTRA = 4, 64
 FIRST_ROUND_TRIP_S = 0.05
 PROBE_MIN_S, PROBE_MAX_S = 0.02, 0.6
 PROBES_MAX = 5
 REORDER_MIN_S = 0.001
-
-
-class Outgoing:
-    """A long message on its way.
-
-    to, kind, request_id, meant_for, payload: what is sent, as in `Wire.fragment`. step: bytes of a fragment. defers:
-    whether the sender takes `busy` for an answer. first: how many fragments may go before the peer has said anything.
-    probes: fragments sent again since it last said something. sent: fragments sent, repetitions included.
-    """
-
-    __slots__ = (
-        "_again",
-        "checksum",
-        "count",
-        "defers",
-        "first",
-        "flying",
-        "heard",
-        "held",
-        "kind",
-        "meant_for",
-        "newest",
-        "next",
-        "on_delivered",
-        "on_given_up",
-        "payload",
-        "probes",
-        "request_id",
-        "sent",
-        "step",
-        "to",
-    )
-
-    def __init__(
-        self,
-        to: Address,
-        kind: int,
-        request_id: int,
-        meant_for: int,
-        payload: bytes,
-        checksum: int,
-        step: int,
-        *,
-        first: int = FIRST,
-        defers: bool = False,
-    ) -> None:
-        self.to = to
-        self.kind = kind
-        self.request_id = request_id
-        self.meant_for = meant_for
-        self.payload = payload
-        self.checksum = checksum
-        self.step = step
-        self.count = max(1, -(-len(payload) // step))
-        self.first = first
-        self.defers = defers
-        self.on_delivered: Callable[[], None] = lambda: None
-        self.on_given_up: Callable[[], None] | None = None
-        """Called after `PROBES_MAX` probes in vain; None: it is tried until it is stopped."""
-        self.heard = -1
-        """The sequence number of the last progress: an older one that comes late is no news."""
-        self.held = 0
-        """The fragments that the peer has, one bit each."""
-        self.flying: dict[int, tuple[int, float]] = {}
-        """Fragments on their way, in the order in which they were last sent: each one's place in it, and the time."""
-        self.newest = -1
-        """The latest place of those that have arrived."""
-        self.next = 0
-        self.probes = 0
-        self.sent = 0
-        self._again: dict[int, None] = {}
-        """Fragments to be sent again: none that is flying, and none that the peer has."""
-
-    @property
-    def left(self) -> int:
-        """How many fragments are to be sent still, as far as is known."""
-        return self.count - self.next + len(self._again)
-
-    @property
-    def ready(self) -> int:
-        """How many of them may be sent now, by what the peer has said."""
-        if self.heard < 0:
-            return max(0, min(self.first, self.count) - self.next)
-        base = (~self.held & (self.held + 1)).bit_length() - 1
-        fresh = min(self.count, base + SPAN) - self.next
-        return min(len(self._again) + max(0, fresh), self.allowance)
-
-    @property
-    def may_have_arrived(self) -> bool:
-        """Whether the peer may have had all of it, at a time when this side did not know the peer's end yet."""
-        # If each was sent once, and one reached another incarnation, then the one it was meant for lacks that.
-        return self.meant_for != 0 and self.next == self.count and self.sent > self.count
-
-    @property
-    def allowance(self) -> int:
-        """How many fragments may be sent still, whatever the peer says."""
-        return SENT_MAX * self.count + SENT_EXTRA - self.sent
-
-    def take(self) -> int:
-        """The next fragment to send. There is one if `ready` is not 0."""
-        for part in self._again:
-            del self._again[part]
-            return part
-        part = self.next
-        self._skip(part + 1)
-        return part
-
-    def tell(self, held: int) -> None:
-        """The peer has these fragments, and no others."""
-        dropped = self.held & ~held
-        self.held = held
-        while dropped:
-            part = (dropped & -dropped).bit_length() - 1
-            dropped &= dropped - 1
-            if part < self.next and part not in self.flying:
-                self._again[part] = None
-        for part in [part for part in self._again if held >> part & 1]:
-            del self._again[part]
-        self._skip(self.next)
-
-    def size(self, part: int) -> int:
-        """Bytes of that fragment."""
-        return min(self.step, len(self.payload) - part * self.step)
-
-    def chunk(self, part: int) -> bytes:
-        """That fragment."""
-        return self.payload[part * self.step : (part + 1) * self.step]
-
-    def lost(self, part: int) -> None:
-        """That fragment was lost, or the peer has dropped it: it is to be sent again."""
-        self._again[part] = None
-
-    def _skip(self, part: int) -> None:
-        """Go on with that fragment, or the first behind it that the peer has not."""
-        while part < self.count and self.held >> part & 1:
-            part += 1
-        self.next = part
 
 
 class Flow:
@@ -216,11 +77,6 @@ class Flow:
     def window(self) -> int:
         """How many bytes may be on their way."""
         return int(min(self._window, self._granted))
-
-    @property
-    def flying(self) -> int:
-        """How many are."""
-        return self._flying
 
     def send(self, message: Outgoing) -> None:
         """Begin to send it, now or when its turn comes."""

@@ -1,4 +1,4 @@
-"""Limits: the size of keys and values, and the time that large ones are granted on their way."""
+"""Limits: the size of keys and values, and the time that large values are granted on their way."""
 
 from __future__ import annotations
 
@@ -31,3 +31,12 @@ def check_value(value: bytes) -> None:
 def transfer_s(value: bytes | None) -> float:
     """How much longer than a small one a put of that value may take, from one node to the next."""
     return len(value or b"") / SLOWEST_BYTES_PER_S
+
+
+def silent_at(asked_at: float, heard_at: float, patience_s: float, value: bytes | None) -> float:
+    """When a node that was asked counts as silent, and another is asked as well. Monotonic seconds.
+
+    heard_at: when it last took in some of the request, or sent some of the answer. A dead one is so found out by the
+    first fragments of a large value; one that took all of it in may need as long again to hand it on.
+    """
+    return max(asked_at + patience_s, heard_at + patience_s + transfer_s(value))

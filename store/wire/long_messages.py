@@ -13,6 +13,7 @@
 
 from __future__ import annotations
 
+import math
 import zlib
 from collections import Counter, OrderedDict
 from collections.abc import Callable
@@ -20,7 +21,8 @@ from collections.abc import Callable
 from splitbrain.store.actions import Action, Address, Send
 from splitbrain.store.scheduling.timers import Present, Timers
 from splitbrain.store.wire.datagrams import PROGRESS, REPLY, REQUEST, Fragment, Wire
-from splitbrain.store.wire.flow import FIRST, Flow, Outgoing
+from splitbrain.store.wire.flow import Flow
+from splitbrain.store.wire.outgoing import FIRST, Outgoing
 from splitbrain.store.wire.peer import Asked
 from splitbrain.store.wire.progress import Progress
 from splitbrain.store.wire.reassembly import Reassembly
@@ -109,10 +111,10 @@ class LongMessages:
         """Bytes that wait for the slowest of those peers that have taken in something since then (monotonic s)."""
         return max((flow.bytes_left for flow in self._flows.values() if flow.heard_at >= since), default=0)
 
-    def progresses(self, to: Address, since: float) -> bool:
-        """Whether that peer has taken in something since then, and more is on its way."""
+    def heard_at(self, to: Address) -> float:
+        """When that peer last said that it has taken in more (monotonic s); -inf if never."""
         flow = self._flows.get(to)
-        return flow is not None and flow.heard_at >= since and len(flow) > 0
+        return -math.inf if flow is None else flow.heard_at
 
     def put_out(self, to: Address, datagram: bytes) -> None:
         """Send a datagram."""

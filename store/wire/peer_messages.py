@@ -13,7 +13,7 @@ from typing import Annotated
 import msgspec
 
 from splitbrain.store.config import KEY_BYTES_MAX
-from splitbrain.store.versions.dotted import Dot, VersionSet
+from splitbrain.store.versions.dotted import VersionSet
 from splitbrain.store.wire.changes import Change
 from splitbrain.store.wire.client_messages import Get, Message, Put
 
@@ -21,12 +21,11 @@ from splitbrain.store.wire.client_messages import Get, Message, Put
 class Forward(Message, frozen=True, tag="fwd"):
     """A client's request, forwarded to a primary replica of its key. It is answered as the client's request would be.
 
-    request_id: the client's. dot: for a put, the dot that the forwarding node assigned; None: the coordinator's own.
+    request_id: the client's.
     """
 
     request_id: int
     request: Get | Put
-    dot: Dot | None = None
 
 
 class Read(Message, frozen=True, tag="read"):

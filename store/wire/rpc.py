@@ -7,45 +7,34 @@
 3. A request that arrives again is not done again while it is being done, and a put not for as long as its sender may
    retry it: its answer is sent again. Answers to what may be repeated (reads, merges) are not kept, unless the request
    was long and the answer is not.
-4. A retry says that it is one: a peer that started only lately can tell that its previous incarnation may have done it.
-   A request is meant for one incarnation of its peer, so that it can't be replayed to another. A peer that it is not
-   meant for answers with its own incarnation, and nothing else: then the request is sent again at once, and is no
-   retry. If the peer's name is known, only an incarnation of that name is believed: otherwise one node could be made to
-   answer for another.
+4. A request is meant for one incarnation of its peer, so that it can't be replayed to another. A peer that it is not
+   meant for answers with its own incarnation, and nothing else: then the request is sent again at once. If an earlier
+   incarnation may have done it, it says so (a retry). If the peer's name is known, only an incarnation of that name is
+   believed: otherwise one node could be made to answer for another.
 5. At most 128 requests of one datagram are under way to one peer. Longer messages, requests and replies, go by bytes
    (`long_messages`), and hold up no short one. More of either wait their turn until their deadline, and past a bound
    fail as `busy`. A request is not sent again while it, or its answer, is arriving.
 6. A long request whose sender takes `busy` for an answer may be refused at its first fragment (`admit`). That refusal
    is kept like any answer to a put: what comes late of that request is refused as well, and it is certainly not done.
+   A retry is never refused so: an earlier incarnation may have done it.
 7. What can't be opened, or is no message, is counted and dropped. A peer's rejection of our own datagrams
    (`rejections`) is kept until its next answer, to explain why there was none, and changes nothing.
 """
 
 from __future__ import annotations
 
-import itertools
+import math
 from collections import Counter
 from collections.abc import Callable
-
-import msgspec
 
 from splitbrain.store.actions import Action, Address, Bits, host_port
 from splitbrain.store.scheduling.timers import Present, Timers
 from splitbrain.store.wire.client_messages import Failed, Put
-from splitbrain.store.wire.datagrams import (
-    HELLO,
-    PROGRESS,
-    REPLY,
-    REQUEST,
-    RETRY,
-    Fragment,
-    Refused,
-    Wire,
-    name_checksum,
-)
-from splitbrain.store.wire.flow import FIRST
+from splitbrain.store.wire.datagrams import HELLO, PROGRESS, REPLY, REQUEST, Fragment, Refused, Wire, name_checksum
+from splitbrain.store.wire.incoming import Incoming
 from splitbrain.store.wire.long_messages import LongMessages
 from splitbrain.store.wire.messages import Malformed, Reply, Request, decode_reply, decode_request, encode
+from splitbrain.store.wire.outgoing import FIRST
 from splitbrain.store.wire.peer import Asked, OnReply, Peer
 from splitbrain.store.wire.peer_messages import Forward
 from splitbrain.store.wire.reassembly import MESSAGE_BYTES_MAX
@@ -63,21 +52,6 @@ HELLOS_MAX = 3
 """How often a request is sent again at once; a peer with a new incarnation each time has to wait for the retries."""
 
 
-class Incoming(msgspec.Struct, frozen=True, gc=False):
-    """A request to be answered with `Rpc.answer`. name: the sender's own. retried: it was sent before.
-
-    long: it took more than one datagram.
-    """
-
-    incarnation: int
-    name: str
-    source: Address
-    request_id: int
-    request: Request
-    retried: bool
-    long: bool = False
-
-
 class Rpc:
     """One node's or client's requests and replies. out: collects what is to be sent. counters: what happened.
 
@@ -92,7 +66,7 @@ class Rpc:
         self._out = out
         self.counters: Counter[str] = Counter()
         self.long = LongMessages(wire, timers, present, out, self.counters)
-        self._asked: dict[int, Asked] = {}
+        self._asked: dict[tuple[Address, int], Asked] = {}
         self._peers: dict[Address, Peer] = {}
         self._taken = Taken(present)
         self._next_id = bits(64)
@@ -120,9 +94,10 @@ class Rpc:
         request_id: int | None = None,
         name: str | None = None,
         defers: bool = False,
-    ) -> None:
+    ) -> int:
         """Send a request and retry it. on_reply gets the answer, or None once `deadline` (monotonic) has passed.
 
+        Returns the request's id: `request_id` if given, which may be under way to other addresses at the same time.
         name: of the one node that may take it; None: whoever is at that address. defers: whether `busy` will do for an
         answer before a long request is there.
         """
@@ -133,10 +108,7 @@ class Rpc:
         asked.long = len(asked.payload) > self._wire.chunk_bytes
         if len(asked.payload) > MESSAGE_BYTES_MAX:
             self._refuse(asked, "too_large", f"the message exceeds {MESSAGE_BYTES_MAX} bytes; send less in one request")
-        elif asked.long and self.long.waiting(to) < LONG_MAX:
-            self._begin(peer, asked)
-        elif not asked.long and peer.in_flight < IN_FLIGHT_MAX:
-            peer.in_flight += 1
+        elif self.long.waiting(to) < LONG_MAX if asked.long else peer.in_flight < IN_FLIGHT_MAX:
             self._begin(peer, asked)
         elif not asked.long and len(peer.waiting) < WAITING_MAX:
             peer.waiting[own_id] = asked
@@ -145,6 +117,25 @@ class Rpc:
             self.counters["window_full"] += 1
             number = LONG_MAX if asked.long else WAITING_MAX
             self._refuse(asked, "busy", f"{number} requests to {host_port(to)} are waiting; send fewer at a time")
+        return own_id
+
+    def drop(self, to: Address, request_id: int) -> None:
+        """Ask no more: nobody waits for the answer. Nothing happens if the request is over."""
+        asked, peer = self._asked.get((to, request_id)), self._peers.get(to)
+        if asked is not None:
+            self._end(asked)
+        elif peer is not None and (waiting := peer.waiting.pop(request_id, None)) is not None:
+            self._halt(waiting)
+
+    def heard_at(self, to: Address, request_id: int) -> float:
+        """When the peer last sent a part of the answer, or took in some of what is sent to it if the request is long.
+
+        Monotonic seconds; -inf if it did not, or the request is over.
+        """
+        asked = self._asked.get((to, request_id))
+        if asked is None:
+            return -math.inf
+        return max(asked.heard_at, self.long.heard_at(to)) if asked.long else asked.heard_at
 
     def answer(self, incoming: Incoming, reply: Reply) -> None:
         """Answer a request."""
@@ -219,9 +210,11 @@ class Rpc:
     # Requests from here
 
     def _begin(self, peer: Peer, asked: Asked) -> None:
-        if asked.request_id in self._asked:
-            raise ValueError(f"request id {asked.request_id} is under way already")
-        self._asked[asked.request_id] = asked
+        where = (asked.to, asked.request_id)
+        if where in self._asked:
+            raise ValueError(f"request id {asked.request_id} is under way to {host_port(asked.to)} already")
+        self._asked[where] = asked
+        peer.in_flight += not asked.long
         self._send(asked)
 
     def _refuse(self, asked: Asked, code: str, text: str) -> None:
@@ -232,16 +225,6 @@ class Rpc:
         del peer.waiting[asked.request_id]
         self.counters["timeouts"] += 1
         asked.on_reply(None)
-
-    def _fill(self, peer: Peer) -> None:
-        """Begin waiting requests while there is room; those past their deadline expire by their own timers."""
-        now = self._present.now.monotonic
-        for asked in list(itertools.islice(peer.waiting.values(), IN_FLIGHT_MAX - peer.in_flight)):
-            if asked.timer is not None and now < asked.deadline:
-                asked.timer.cancel()
-                del peer.waiting[asked.request_id]
-                peer.in_flight += 1
-                self._begin(peer, asked)
 
     def _send(self, asked: Asked) -> None:
         now = self._present.now.monotonic
@@ -254,13 +237,11 @@ class Rpc:
         if asked.attempts:
             self.counters["retries"] += 1
         peer = self._peers[asked.to]
-        kind = RETRY if asked.attempts else REQUEST
         incarnation = peer.incarnation if asked.named is None or asked.named == peer.named else 0
-        asked.sent_at, asked.sent_to = now, incarnation
-        asked.attempts += 1
+        # A peer that has it already, or that is not there, needs to be sent one fragment only.
+        first = FIRST if incarnation and not asked.attempts else 1
+        kind = asked.attempt(now, self._wire.incarnation, incarnation)
         if asked.long:
-            # A peer that has it already, or that is not there, needs to be sent one fragment only.
-            first = FIRST if kind == REQUEST and incarnation else 1
             asked.timer = self._timers.at(asked.deadline, lambda: self._send(asked))
             self.long.request(asked, kind, incarnation, first, lambda: self._arrived(asked))
             return
@@ -277,33 +258,40 @@ class Rpc:
 
     def _arrived(self, asked: Asked) -> None:
         """The peer says that it has all of a long request."""
-        asked.outgoing = None
-        if asked.timer is not None:
-            asked.timer.cancel()
+        self._halt(asked)
         self._await(asked)
 
-    def _settle(self, asked: Asked, reply: Reply | None) -> None:
+    def _halt(self, asked: Asked) -> None:
+        """Send no more of it."""
         if asked.timer is not None:
             asked.timer.cancel()
-        del self._asked[asked.request_id]
-        peer = self._peers[asked.to]
         if asked.outgoing is not None:
             self.long.stop(asked.outgoing)
-        if not asked.long:
-            peer.in_flight -= 1
+            asked.outgoing = None
+
+    def _end(self, asked: Asked) -> None:
+        """It is over: make room for those that wait."""
+        self._halt(asked)
+        del self._asked[asked.to, asked.request_id]
+        peer = self._peers[asked.to]
+        peer.in_flight -= not asked.long
+        for waiting in peer.next(IN_FLIGHT_MAX, self._present.now.monotonic) if peer.waiting else ():
+            self._begin(peer, waiting)
+
+    def _settle(self, asked: Asked, reply: Reply | None) -> None:
+        peer = self._peers[asked.to]
         if reply is None:
             self.counters["timeouts"] += 1
         else:
             peer.says = ""
             if asked.attempts == 1 and not asked.long:  # Karn; and a long one's way says nothing of a short one's.
                 peer.measured(self._present.now.monotonic - asked.sent_at)
-        if peer.waiting:
-            self._fill(peer)
+        self._end(asked)
         asked.on_reply(reply)
 
     def _receive_answer(self, fragment: Fragment, source: Address) -> None:
-        asked = self._asked.get(fragment.request_id)
-        if asked is None or asked.to != source or not self._is_answer(fragment, asked):
+        asked = self._asked.get((source, fragment.request_id))
+        if asked is None or not asked.is_answered_by(fragment, self._wire.incarnation):
             self.counters["unasked_answers"] += 1
             return
         self._wire.accept(fragment)
@@ -325,20 +313,11 @@ class Rpc:
         self._settle(asked, reply)
 
     def _take_progress(self, fragment: Fragment, source: Address) -> None:
-        asked = self._asked.get(fragment.request_id)
-        outgoing = asked.outgoing if asked is not None and asked.to == source else None
-        if self.long.heard(fragment, source, outgoing):
+        asked = self._asked.get((source, fragment.request_id))
+        if self.long.heard(fragment, source, None if asked is None else asked.outgoing):
             self.on_answer(fragment.name, self._present.now.monotonic)
         else:
             self.counters["unasked_answers"] += 1
-
-    def _is_answer(self, fragment: Fragment, asked: Asked) -> bool:
-        """Whether a REPLY or HELLO, which has come from the right address, answers what was asked."""
-        if fragment.meant_for != self._wire.incarnation:
-            return False
-        if fragment.kind == REPLY:
-            return fragment.incarnation == asked.sent_to
-        return asked.named is None or asked.named == fragment.checksum
 
     def _take_hello(self, fragment: Fragment, asked: Asked) -> None:
         if asked.sent_to == fragment.incarnation or asked.hellos == HELLOS_MAX:
@@ -346,13 +325,9 @@ class Rpc:
         peer = self._peers[asked.to]
         peer.incarnation, peer.named = fragment.incarnation, fragment.checksum
         asked.hellos += 1
-        if asked.outgoing is None or not asked.outgoing.may_have_arrived:
+        if not asked.may_have_arrived:
             asked.attempts -= 1  # That one was not taken: it does not count.
-        if asked.outgoing is not None:
-            self.long.stop(asked.outgoing)
-            asked.outgoing = None
-        if asked.timer is not None:
-            asked.timer.cancel()
+        self._halt(asked)
         self._send(asked)
 
     # Requests from elsewhere
@@ -371,7 +346,7 @@ class Rpc:
                 self.long.has_all(fragment, source)
                 self._repeat(key, source)
             return
-        if long and fragment.defers and self._deferred(fragment, source, key):
+        if long and fragment.defers and not fragment.retried and self._deferred(fragment, source, key):
             return
         payload = self.long.receive(fragment, source)
         if payload is None:

@@ -29,7 +29,7 @@ from splitbrain.store.wire.messages import Reply
 SECRET = bytes(range(32))
 CLUSTER = "box"
 SETTLED_S = 11.0
-"""Nodes refuse retried puts for ten seconds after their start; most tests begin later than that."""
+"""By then heartbeats have their rhythm and nodes know each other, which most tests take for granted."""
 
 _entry = msgspec.msgpack.Decoder(Entry)
 
@@ -199,11 +199,13 @@ class Box(SimulatedCluster[Node, MemoryEngine]):
 
     # Clients
 
-    def client(self, *via: str) -> Caller:
-        """A client of those nodes, in that order; of all without names."""
+    def client(self, *via: str, spread: bool = False) -> Caller:
+        """A client of the first of those nodes, and then of the others; of all without names. spread: of all alike."""
         number = len(self.clients)
+        addresses = [self.hosts[name].address for name in via or self.names]
         core = ClientCore(
-            [self.hosts[name].address for name in via or self.names],
+            addresses if spread else addresses[:1],
+            standby=() if spread else addresses[1:],
             secret=SECRET,
             cluster=CLUSTER,
             bits=random.Random(f"{self.seed}/client{number}").getrandbits,

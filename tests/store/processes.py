@@ -48,8 +48,11 @@ class Cluster:
     def members(self, *numbers: int) -> list[str]:
         return [word for i in numbers for word in ("--member", f"n{i}={self.address(i)}")]
 
-    def start(self, number: int, *words: str, serving: bool = True, **options) -> subprocess.Popen[str]:
-        name = f"n{number}"
+    def start(
+        self, number: int, *words: str, serving: bool = True, called: str = "", **options
+    ) -> subprocess.Popen[str]:
+        """Start a node. serving: wait until it serves. called: its name, if that is not its number's."""
+        name = called or f"n{number}"
         command = [
             sys.executable,
             "-m",
@@ -62,7 +65,7 @@ class Cluster:
         ]
         command += ["--data", str(self.folder / f"data{number}"), *words]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options)
-        self.running[name] = process
+        self.running[f"n{number}"] = process
         while serving:
             line = process.stdout.readline()
             assert line, "it ended"

@@ -119,10 +119,11 @@ ABSURD = [
     Put(b"k", None, b"\0" * 10_000, BIG),
     Put(b"k" * 5000, b"v", None),
     Forward(-1, Put(b"k", b"v", None)),
-    Forward(BIG, Put(b"k", b"v", None), (BIG, 1 << 53)),
-    Forward(0, Put(b"k", b"v", None), (0, 1)),
+    Forward(BIG, Put(b"k", b"v", None, identity=(BIG, 1 << 53))),
+    Put(b"k", b"v", None, identity=(0, 1)),
+    Put(b"k", b"v", None, identity=(BIG, 7)),
     Forward(0, Get(b"", None)),
-    Forward(7, Get(b"k", 3), (1, 1)),
+    Forward(7, Get(b"k", 3)),
 ]
 
 

@@ -17,7 +17,7 @@ from splitbrain.harness.simulation.cluster import Kind, Shell
 from splitbrain.harness.simulation.simulated_machine import SimulatedMachine, Timer
 from splitbrain.harness.systems.dynamo.checked_disk import CheckedDisk
 from splitbrain.store import Config, Member, Node
-from splitbrain.store.actions import Action, Bits, Instant, Note, Persist, Send
+from splitbrain.store.actions import Action, Bits, Halt, Instant, Note, Persist, Send
 from splitbrain.store.storage.engine import DamagedRecord
 
 
@@ -30,6 +30,8 @@ def perform(action: Action, shell: Shell) -> None:
             shell.persist(action)
         case Note():
             shell.note(action.text)
+        case Halt():
+            shell.halt(action.text)
         case _:
             assert_never(action)
 
@@ -126,6 +128,10 @@ class SimulatedNode:
     def note(self, text: str) -> None:
         """The node writes to its log."""
         self._machine.log(text)
+
+    def halt(self, text: str) -> None:
+        """The node ends its process."""
+        self._machine.exit(f"{self._machine.name} stops: {text}")
 
     def _damaged(self, damage: DamagedRecord) -> None:
         if (damage.space, damage.key) not in self._met:

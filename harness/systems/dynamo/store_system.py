@@ -1,8 +1,8 @@
 """The reference store as a system under test: `splitbrain-store` on real machines, its very core in simulation.
 
 1. The same `store.node.Node` and `store.client.Client` run in both; only the shells differ.
-2. A client talks to its node. With `failover` a put or delete that its node leaves unanswered goes on to the others,
-   under the same request id, as those of applications do. Reads and polls are of the node that was asked.
+2. A client talks to its node. A put or delete that its node leaves unanswered goes on to the others (unless `failover`
+   is off), as those of applications do. Reads and polls are of the node that was asked.
 3. One cluster key a run, made from its seed: good for a cluster that lives on loopback for a minute, nowhere else.
 """
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count, cycle
@@ -40,7 +41,7 @@ class Dynamo:
 
     cluster: Config = field(default_factory=Config)
     engine: str = "sqlite"
-    failover: bool = False
+    failover: bool = True
     seed: int = 0
     name: str = "dynamo"
     interfaces: frozenset[str] = frozenset({"VersionedStore"})
@@ -97,14 +98,14 @@ class Dynamo:
         return True
 
     async def connect(self, environment: Environment, node: str) -> DynamoConnection:
-        client = await self._client(environment, [node], node)
+        client = await self._client(environment, node, (), node)
         if not self.failover:
             return DynamoConnection(client, client)
         others = [other for other in environment.members if other != node]
-        return DynamoConnection(client, await self._client(environment, [node, *others], f"{node} first"))
+        return DynamoConnection(client, await self._client(environment, node, others, f"{node} first"))
 
-    async def _client(self, environment: Environment, nodes: Sequence[str], whither: str) -> Client:
-        """A client that tries these nodes in turn. whither: names it among others of one process."""
+    async def _client(self, environment: Environment, node: str, standby: Sequence[str], whither: str) -> Client:
+        """A client of that node. standby: whom else it asks. whither: names it among others of one process."""
         loop = asyncio.get_running_loop()
         number = next(self.connections)
         # On real machines the moment never comes again, and neither do incarnation ids: a second run with the same seed
@@ -112,13 +113,15 @@ class Dynamo:
         whose = f"{USER.get() or number}" if environment.name == "sim" else f"{number} at {loop.time()!r}"
         bits = draw(split(self.seed, f"client of {whose} for {whither}")).getrandbits
         core = ClientCore(
-            [(environment.machines[node].host, PORT) for node in nodes],
+            [(environment.machines[node].host, PORT)],
+            standby=[(environment.machines[other].host, PORT) for other in standby],
             secret=self._secret,
             cluster=CLUSTER,
             bits=bits,
             name=f"client{number}",
         )
-        client = Client(core, lambda: Instant(loop.time(), 0))
+        simulated = environment.name == "sim"
+        client = Client(core, lambda: Instant(loop.time(), 0 if simulated else time.time_ns()))
         client.attach(await environment.endpoint(client.received))
         return client
 

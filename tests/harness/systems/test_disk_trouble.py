@@ -15,7 +15,7 @@ from splitbrain.harness.systems.dynamo.store_system import DynamoConnection
 
 NODES = ("n1", "n2", "n3", "n4", "n5")
 SETTLED_S = 11.0
-"""Nodes refuse retried puts for ten seconds after their start."""
+"""By then the nodes know each other."""
 
 
 class Cluster:

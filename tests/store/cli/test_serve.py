@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import random
 import re
+import resource
 import signal
 import subprocess
 import sys
@@ -42,6 +44,52 @@ def test_another_key_or_another_cluster_is_named_by_the_client_and_in_the_nodes_
     assert code == 0
     assert "sends datagrams that do not open under this cluster's key" in log
     assert "sends datagrams of another cluster" in log
+
+
+# What a node lacks
+
+
+@pytest.mark.parametrize("limit", [7, 9, 11, 13])
+def test_a_node_that_is_out_of_descriptors_says_so_wherever_it_runs_out(cluster, limit):
+    """It said "free the port". The limits end it at the database, the event loop and the socket."""
+
+    def few() -> None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
+
+    process = cluster.start(1, *cluster.members(1), *ALONE, serving=False, preexec_fn=few)
+    code, log = cluster.ended(process)
+    assert code == 3
+    assert "this process may open no more files: raise its limit" in log
+    assert len(log.splitlines()) == 1
+
+
+def test_a_command_that_is_out_of_descriptors_says_so(cluster, monkeypatch):
+    def none_left(number):
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr("splitbrain.store.cli.queries.require", none_left)
+    code, _, errors = cluster.ask("get", "k")
+    assert code == 1
+    assert "this process may open no more files: raise its limit" in errors
+
+
+def test_a_second_machine_under_a_members_name_stops_and_says_why(cluster):
+    for number in (1, 2, 3):
+        cluster.start(number, *cluster.members(1, 2, 3), "--config", "gossip_s=0.2")
+    second = cluster.start(
+        5,
+        *cluster.members(1, 2, 3),
+        "--config",
+        "gossip_s=0.2",
+        "--listen",
+        cluster.address(4),
+        called="n3",
+        serving=False,
+    )
+    code, log = cluster.ended(second)
+    assert code == 3
+    assert f"n3 stops: another process answers as 'n3' at {cluster.address(3)}" in log
+    assert cluster.ask("put", "k", "v", "--w", "3")[0] == 0
 
 
 # The cluster

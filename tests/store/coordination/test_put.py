@@ -68,11 +68,11 @@ def test_a_strict_put_that_another_node_coordinates_counts_no_hint_of_its_own():
     stranger = strangers(box, key)[0]
     box.cut(stranger, primaries[0])
     box.cut(stranger, primaries[2])
-    call = box.client(stranger).ask(Forward(1, Put(key, b"v", None), None))
+    call = box.client(stranger).ask(Forward(1, Put(key, b"v", None)))
     assert call.error == "quorum_failed"
     assert call.message.startswith("1 of 2 replicas")
     box.heal()
-    assert box.client(stranger).ask(Forward(2, Put(key, b"w", None), None)).ok
+    assert box.client(stranger).ask(Forward(2, Put(key, b"w", None))).ok
 
 
 def test_a_sloppy_put_meets_w_with_fallbacks(box):

@@ -84,6 +84,7 @@ def a_coordinator_stands_still_while_its_client_goes_elsewhere(config: Config) -
     second = run.process(homes[1])
     second.read(key)
     second.put(key, 2)
+    run.box.run_for(2.0)
     run.act("resume", "pause", "stop", lambda: run.box.resume(homes[0]), nodes=[homes[0]])
     run.box.inject(run.box.hosts[homes[0]].address, held[0], sender)
     return run.finish(key)

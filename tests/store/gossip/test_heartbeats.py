@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 
-from splitbrain.store.config import Config
+import pytest
+
+from splitbrain.store.config import Config, Member
 from splitbrain.store.gossip.gossip import HEARTBEATS_MAX
 from splitbrain.store.wire.peer_messages import Tell
 from tests.store.box import Box
@@ -63,13 +65,44 @@ def test_a_node_whose_clock_was_set_back_is_heard_again_after_one_exchange():
     assert Counter(node for node, _ in told)["n3"] >= 3
 
 
-def test_a_second_node_of_a_name_is_noticed():
+@pytest.mark.parametrize("as_", ["outsider", "member of a list", "member of a list with its own address"])
+def test_a_second_node_of_a_name_stops_and_the_first_goes_on(as_):
+    """Somebody has copied n3's unit file to another machine."""
     box = Box(3, config=RAPID)
-    # Somebody has copied n3's unit file to another machine.
     box.add("another machine", called="n3")
-    box.run_for(20.0)
-    log = box.hosts["n3"].log + box.hosts["another machine"].log
-    assert any("another node seems to run under the name 'n3', too; stop one of them" in line for line in log)
+    if as_ != "outsider":
+        box.wipe("another machine")
+        box.crash("another machine")
+        moved = as_ == "member of a list with its own address"
+        address = box.hosts["another machine"].address
+        members = [Member(m.name, address) if moved and m.name == "n3" else m for m in box.members]
+        box.setups["another machine"] = box.setups["another machine"]._replace(members=tuple(members), seeds=())
+        box.start("another machine")
+    box.run_until(lambda: "another machine" not in box.running, 30.0)
+    assert "another process answers as 'n3' at 10.0.0.1:7003" in box.hosts["another machine"].log[-1]
+    assert "a name of its own" in box.hosts["another machine"].log[-1]
+    box.run_for(10.0)
+    assert set(box.running) == {"n1", "n2", "n3"}
+    assert box.client("n3").put(b"k", b"v").ok
+
+
+def test_a_node_whose_clock_was_set_back_finds_no_other_of_its_name_and_goes_on():
+    box = Box(3, config=RAPID)
+    for _ in range(5):
+        box.crash("n3")
+        box.hosts["n3"].clock_ahead_s -= 1000.0
+        box.start("n3")
+        box.run_for(5.0)
+    assert "n3" in box.running
+
+
+def test_a_node_that_comes_back_while_its_last_datagrams_are_on_their_way_goes_on():
+    box = Box(3, config=RAPID, delay_s=(0.05, 0.3))
+    for _ in range(5):
+        box.crash("n3")
+        box.start("n3")
+        box.run_for(3.0)
+    assert "n3" in box.running
 
 
 def test_loads_are_known_of_everybody():

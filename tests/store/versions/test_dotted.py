@@ -180,6 +180,7 @@ def test_dots_that_close_a_gap_leave_the_cloud():
 
 
 def state_of(*versions, seen=NOTHING):
+    """Each version: actor, value, request id (and number of its writer 1), wall time."""
     state = EMPTY
     for actor, value, request_id, wall_ns in versions:
         state, _ = write(
@@ -192,16 +193,6 @@ def state_of(*versions, seen=NOTHING):
             wall_ns=wall_ns,
         )
     return state
-
-
-def test_two_versions_of_one_request_read_as_one_value():
-    assert siblings(state_of((1, b"a", 9, 0), (2, b"a", 9, 0), (3, b"b", 8, 0))) == [b"a", b"b"]
-
-
-def test_a_write_that_replaces_one_version_of_a_request_replaces_its_twin_too():
-    twins = state_of((1, b"a", 9, 0), (2, b"a", 9, 0))
-    after, _ = write(twins, Seen({1: 1}), dot=(3, 1), value=b"b", request_id=10, coordinator="n", wall_ns=0)
-    assert siblings(after) == [b"b"]
 
 
 def test_a_tombstone_is_a_version_that_is_not_read():

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from splitbrain.store.config import Config
-from splitbrain.store.versions.clocks import Clocks, gives_dots
+from splitbrain.store.versions.clocks import Clocks, gaps_do_no_harm
 from splitbrain.store.versions.dotted import (
     EMPTY,
     NOTHING,
@@ -274,14 +274,13 @@ def test_nothing_is_stored_for_truncation_where_there_is_no_limit():
     box.run_for(1.0)
     state = box.state("n1", b"k")
     assert state.ages is None
-    assert len(encoded(state)) == len(encoded(VersionSet(state.seen, state.versions)))
-    assert encoded(state).endswith(msgspec.msgpack.encode(None))
+    assert msgspec.msgpack.decode(encoded(state))[2] is None
 
 
-def test_dots_are_given_away_only_where_gaps_may_be():
-    assert gives_dots(Config())
-    assert not gives_dots(Config(clock_limit=10))
-    assert not gives_dots(Config(clocks="server-id"))
+def test_a_fallback_counts_on_only_where_gaps_may_be():
+    assert gaps_do_no_harm(Config())
+    assert not gaps_do_no_harm(Config(clock_limit=10))
+    assert not gaps_do_no_harm(Config(clocks="server-id"))
 
 
 # Through the store
@@ -329,7 +328,8 @@ def test_a_node_whose_entry_was_dropped_writes_on_under_a_fresh_actor():
 def test_after_faults_end_all_primaries_agree_and_no_acknowledged_write_is_lost(seed):
     config = Config(clock_limit=(1, 2, 3, 10)[seed % 4], conflicts="siblings" if seed < 28 else "lww")
     box, ledger, dots = run(4000 + seed, config)
-    box.run_until(lambda: box.agree(*KEYS), 15.0)
+    # Merging is not associative here (rule 4). What hints and read repair leave unequal, anti-entropy makes equal.
+    box.run_until(lambda: box.agree(*KEYS), 80.0)
     assert max((len(ids) for ids in dots.values()), default=0) <= 1
     if config.conflicts == "siblings":
         for key in KEYS:

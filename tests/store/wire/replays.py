@@ -352,7 +352,7 @@ class Attack:
 
 def _open(rpc: Rpc) -> set[int]:
     """The ids of requests under way from there, and of those to which the reply is under way."""
-    return {*rpc._asked, *(request_id for _, request_id in rpc.long._replies)}
+    return {*(request_id for _, request_id in rpc._asked), *(request_id for _, request_id in rpc.long._replies)}
 
 
 def _rpc(party: Node | ClientCore) -> Rpc:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from splitbrain.store.wire import flow, long_messages, reassembly
+from splitbrain.store.wire import flow, long_messages, outgoing, reassembly
 from splitbrain.store.wire.client_messages import Failed, Get, Put, Status, Stored, Values
 from splitbrain.store.wire.datagrams import PROGRESS, REPLY, REQUEST, Wire
 from splitbrain.store.wire.peer_messages import Ping, Pong
@@ -93,9 +93,9 @@ def test_a_message_of_which_nothing_was_heard_is_begun_and_no_more(pair):
     pair.carries = lambda sender, datagram: False
     before = pair.count(pair.a)
     pair.a.ask(pair.b, LONG, deadline=2.0)
-    assert pair.count(pair.a) - before == flow.FIRST
+    assert pair.count(pair.a) - before == outgoing.FIRST
     pair.run(2.0)
-    assert pair.count(pair.a) - before <= flow.FIRST + 10
+    assert pair.count(pair.a) - before <= outgoing.FIRST + 10
 
 
 def test_a_small_message_overtakes_a_large_one(pair):
@@ -205,7 +205,7 @@ def test_a_request_whose_sender_takes_busy_is_refused_at_its_first_fragment_and_
     replies = pair.a.ask(pair.b, LONG, defers=True)
     pair.run(0.5)
     assert replies == [Failed("busy", "later", 70)]
-    assert pair.count(pair.a) - before <= flow.FIRST
+    assert pair.count(pair.a) - before <= outgoing.FIRST
     assert pair.b.rpc.queues["partial_messages"] == 0
     pair.b.rpc.admit = lambda size: None
     late = [datagram for sender, datagram in pair.sent if sender is pair.a]
@@ -276,7 +276,7 @@ def test_whoever_lies_about_what_has_come_harms_nobody(seed):
     assert liar.asked > 0
     count = -(-len(VALUE) // pair.a.wire.chunk_bytes) + 1
     attempts = pair.a.rpc.counters["retries"] + 1
-    assert pair.count(pair.a) - before <= attempts * (flow.SENT_MAX * count + flow.SENT_EXTRA)
+    assert pair.count(pair.a) - before <= attempts * (outgoing.SENT_MAX * count + outgoing.SENT_EXTRA)
     assert pair.a.rpc.queues["sending"] == pair.a.rpc.queues["asked"] == 0
     assert pair.a.timers.next is None
     del pair.b.rpc.receive

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from itertools import count
 
 import pytest
 
@@ -29,14 +30,16 @@ def dead_of_five(*, replays):
 
     box.wiretap = tap
     client = box.client("n1")
-    while len(recorded) < 150:
-        assert client.put(b"key%d" % len(recorded), b"old").ok
+    for number in count():
+        assert client.put(b"key%d" % number, b"old").ok
+        if len(recorded) >= 150:
+            break
     box.run_for(5.0)
     for name in ("n2", "n5"):
         box.crash(name)
-    for count, datagram in enumerate(recorded if replays else []):
+    for number, datagram in enumerate(recorded if replays else []):
         for again in range(3):
-            box.inject(box.hosts["n3"].address, datagram, STRAY, 0.1 * count + again)
+            box.inject(box.hosts["n3"].address, datagram, STRAY, 0.1 * number + again)
     return box
 
 

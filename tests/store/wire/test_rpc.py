@@ -138,13 +138,34 @@ def test_a_long_message_to_a_peer_whose_incarnation_is_unknown_gets_one_hello(pa
     assert sum(side is pair.b and len(datagram) == 65 for side, datagram in pair.sent) == 1
 
 
-def test_a_retry_says_that_it_is_one(pair):
+@pytest.mark.parametrize("met_before", [False, True])
+def test_a_retry_to_the_same_incarnation_is_none_to_the_peer(pair, met_before):
+    """No incarnation before can have done it, so there is nothing to doubt."""
     pair.b.answer_with(Stored(b"c"))
-    lost = iter([True])
+    if met_before:
+        pair.a.ask(pair.b, PUT)
+        pair.run(0.1)
+        pair.b.taken.clear()
+    lost = iter([True, False, True])
     pair.carries = lambda sender, datagram: not next(lost, False)
     pair.a.ask(pair.b, PUT)
     pair.run(1.0)
+    assert [incoming.retried for incoming in pair.b.taken] == [False]
+
+
+@pytest.mark.parametrize("lost", [1, 2])
+def test_a_retry_to_a_later_incarnation_than_the_first_attempt_says_so(pair, lost):
+    """The first attempt arrived, and only its answer is missing; or it did not. The sender can't tell."""
+    pair.b.answer_with(Stored(b"c"))
+    pair.a.ask(pair.b, PUT)
+    pair.run(0.1)
+    missing = iter([True] * lost)
+    pair.carries = lambda sender, datagram: not next(missing, False)
+    replies = pair.a.ask(pair.b, PUT, deadline=3.0)
+    pair.b.restart().answer_with(Stored(b"d"))
+    pair.run(2.0)
     assert [incoming.retried for incoming in pair.b.taken] == [True]
+    assert replies == [Stored(b"d")]
 
 
 def test_a_request_that_is_being_done_is_not_done_again(pair):
