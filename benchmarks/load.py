@@ -212,7 +212,8 @@ def _each(cluster: Cluster, clients: int, of: Callable[[Client, list[bytes]], Aw
         addresses = [node.address for node in cluster.nodes]
         core = ClientCore(addresses, secret=cluster.secret, cluster=cluster.name, bits=secrets.randbits)
         client = Client(core, present)
-        client.attach(UdpSocket((HOST, 0), client.received))
+        endpoint = UdpSocket((HOST, 0), client.received)
+        client.attach(endpoint, endpoint.buffer_datagrams)
         await client.direct()
         return await of(client, [b"%d/%d" % (place, i) for i in range(KEYS // clients)])
 

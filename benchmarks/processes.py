@@ -12,7 +12,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -29,7 +29,7 @@ FILLED_AT_ONCE = 5000
 
 
 class Process:
-    """A child process that serves at an address. ready: what it prints once it does."""
+    """A child process that serves at an address. It prints a line once it does."""
 
     def __init__(self, name: str, command: list[str], address: Address) -> None:
         self.name = name
@@ -59,21 +59,26 @@ class Process:
 
 
 class Cluster:
-    """Three nodes on loopback. folder: of their data; a folder in it by the name of a node is that node's."""
+    """Three nodes on loopback. folder: of their data; a folder in it by the name of a node is that node's.
 
-    def __init__(self, folder: Path, engine: str) -> None:
+    doors: for each node, the address at which others find it, and the one where it listens; None: they are the same.
+    """
+
+    def __init__(self, folder: Path, engine: str, doors: Sequence[tuple[Address, Address]] | None = None) -> None:
         self.secret = secrets.token_bytes(32)
         self.name = "bench"
         folder.mkdir(exist_ok=True)
+        (folder / "key").touch(mode=0o600)
         (folder / "key").write_bytes(self.secret)
-        addresses = {f"n{i}": address for i, address in enumerate(free_addresses(3), 1)}
+        doors = doors or [(address, address) for address in free_addresses(3)]
+        addresses = {f"n{i}": address for i, (address, _) in enumerate(doors, 1)}
         shared = ["--key-file", str(folder / "key"), "--cluster", self.name, "--engine", engine]
         for name, (host, port) in addresses.items():
             shared += ["--member", f"{name}={host}:{port}"]
         self.nodes = []
-        for name, address in addresses.items():
+        for (name, address), (_, (host, port)) in zip(addresses.items(), doors, strict=True):
             command = [sys.executable, "-m", "splitbrain.store.cli.main", "serve"]
-            command += ["--name", name, "--data", str(folder / name)]
+            command += ["--name", name, "--data", str(folder / name), "--listen", f"{host}:{port}"]
             self.nodes.append(Process(name, [*command, *shared], address))
 
     def __enter__(self) -> Cluster:

@@ -82,9 +82,11 @@ class Client:
         self._refresh: asyncio.Task[None] | None = None
         self._open: set[asyncio.Future[Reply | None]] = set()
 
-    def attach(self, endpoint: Endpoint) -> None:
-        """Send through this endpoint from now on."""
+    def attach(self, endpoint: Endpoint, buffer_datagrams: int | None = None) -> None:
+        """Send through this endpoint from now on. buffer_datagrams: how many it can hold unread; None: not known."""
         self._endpoint = endpoint
+        if buffer_datagrams is not None:
+            self._core.buffer(buffer_datagrams)
 
     def received(self, datagram: bytes, source: Address) -> None:
         """A datagram has come through the endpoint."""

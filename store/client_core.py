@@ -1,18 +1,23 @@
 """The client's core: a state machine without I/O that finds a node, retries, hedges, and fails over.
 
-1. A request keeps its id, and a put its identity (`identities`), over every retry, to whichever node. A node that is
-   silent is retried. One that has been silent for `HEDGE_ROUND_TRIPS` round trips is left to it, and the next is asked
-   as well. The first result counts, and nobody is asked any more.
+1. A put keeps its identity (`identities`) over every retry, to whichever node. A node that is silent is retried. One
+   that has been silent for `HEDGE_ROUND_TRIPS` round trips is left to it, and the next is asked as well. The first
+   result counts, and nobody is asked any more. A node that takes in a large value is not silent, and is given longer to
+   hand it on (`limits.silent_at`).
 2. An answer is a result or a failure. No answer in `TIMEOUT_S` is no answer: the outcome is indeterminate. While
    another node may still have a result, a failure is not the end.
 3. Once it has learnt the members, a request goes straight to a primary replica of its key (section 6.4, client-driven
    coordination), and if all of those are silent to any other member. An answer that shows that the node has another
    view makes the client ask for that view at once.
 4. A put goes to the replica that answered first in the get before it, as its context says (section 5).
-5. A node that says that it is no member, or that its disk is full, did nothing: the next node is asked. One that does
-   not know the outcome has not done it for all that the client can tell, and the next is asked as well.
-6. A node that let a request wait is asked last from then on (`candidates`).
-7. What is about one node (its status, its own copy, a change that it is to make) is hedged late, after `FAILOVER_S`.
+5. A node that says that it is no member, that its disk is full, or that it is `busy`, did nothing: the next node is
+   asked. One that does not know the outcome has not done it for all that the client can tell, and the next is asked as
+   well.
+6. Where all primaries that answer are busy, nobody else is asked: others would only hand it to those. Each is come back
+   to when it said, for up to `PATIENCE_S`, and `TIMEOUT_S` begins anew. This goes under a new request id: what comes
+   late of a refused one is refused as well.
+7. A node that let a request wait is asked last from then on (`candidates`).
+8. What is about one node (its status, its own copy, a change that it is to make) is hedged late, after `FAILOVER_S`.
 
 Dynamo (SOSP 2007), sections 4.5, 5 and 6.4.
 """
@@ -24,6 +29,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial, reduce
 from operator import xor
+from typing import NamedTuple
 
 from msgspec.structs import replace
 
@@ -39,36 +45,49 @@ from splitbrain.store.versions.identities import Identities
 from splitbrain.store.wire.changes import Change, identity
 from splitbrain.store.wire.client_messages import ClientRequest, Failed, Get, Members, Put, Stored, Values, View
 from splitbrain.store.wire.datagrams import Wire
-from splitbrain.store.wire.messages import Reply, after_others
+from splitbrain.store.wire.limits import silent_at, transfer_s
+from splitbrain.store.wire.messages import Reply, after_others, did_nothing
 from splitbrain.store.wire.peer_messages import Ping
 from splitbrain.store.wire.rpc import Rpc
 
 TIMEOUT_S = 4.0
-DID_NOTHING = ("not_member", "disk_full")
+PATIENCE_S = 30.0
+"""How long a request is brought back to nodes that are busy."""
+BUSY_MIN_S = 0.01
 UNKNOWN = ("timeout", "quorum_failed")
 FAILOVER_S = 1.8
 """Longer than a coordinator takes (`config.request_timeout_s` and its forwarding)."""
 HEDGE_ROUND_TRIPS = 3
 HEDGE_FIRST_S, HEDGE_MIN_S, HEDGE_MAX_S = 0.15, 0.05, 0.25
 """Before a round trip was measured; longer than one retry takes (`rpc`); shorter than a person notices."""
-HEDGE_BYTES_PER_S = 2 << 20
-"""A large value takes a while to arrive, at this rate over a network that loses some of it."""
 PING_S = 1.0
+
+
+class _Try(NamedTuple):
+    """A node was asked, under this id. asked_at: monotonic seconds."""
+
+    request_id: int
+    asked_at: float
 
 
 @dataclass(slots=True, eq=False)
 class _Request:
-    """A request under way. untried: nodes, the next one first. out: those that were asked and have not answered.
+    """A request under way. until: when it is not brought back any more. Times are monotonic seconds.
 
-    perhaps: nodes that may have done it. failure: the last that was heard.
+    homes: where its key is at home; empty: not known. untried: nodes, the next one first. out: those that were asked
+    and have not answered, the last one last. busy: those that said so, and when to come back. perhaps: how many tries
+    there were, but for those of nodes that did nothing. failure: the last that was heard.
     """
 
     request: ClientRequest
-    request_id: int
-    untried: list[Address]
-    deadline: float
+    until: float
     on_reply: Callable[[Reply | None], None]
-    out: list[Address] = field(default_factory=list)
+    request_id: int = 0
+    deadline: float = 0.0
+    homes: Sequence[Address] = ()
+    untried: list[Address] = field(default_factory=list)
+    out: dict[Address, _Try] = field(default_factory=dict)
+    busy: dict[Address, float] = field(default_factory=dict)
     perhaps: int = 0
     failure: Failed | None = None
     timer: Timer | None = None
@@ -77,6 +96,16 @@ class _Request:
     @property
     def about_one_node(self) -> bool:
         return not isinstance(self.request, Get | Put | Members)
+
+    @property
+    def value(self) -> bytes | None:
+        return self.request.value if isinstance(self.request, Put) else None
+
+    def has_next(self, now: float) -> bool:
+        """Whether there is another node to ask now."""
+        if not self.untried or now >= self.deadline:
+            return False
+        return not (self.busy and self.homes) or self.untried[0] in self.homes
 
 
 class ClientCore:
@@ -115,15 +144,18 @@ class ClientCore:
         """The digest of the history that the ring is made of; 0 before there is one."""
 
     def request(self, request: ClientRequest, now: Instant, on_reply: Callable[[Reply | None], None]) -> list[Action]:
-        """Begin a request; on_reply gets the answer, or None if none came in `TIMEOUT_S`."""
+        """Begin a request; on_reply gets the answer, or None if none came in `TIMEOUT_S` and no node is busy."""
         self._present.now = now
         for suspected in self._candidates.to_ping(now.monotonic):
             self._ping(suspected)
         if isinstance(request, Put):
             request, on_reply = self._identify(request, on_reply)
-        nodes = self._candidates.best_first(self._route(request))
-        self._next(_Request(request, self._rpc.new_id(), nodes, now.monotonic + TIMEOUT_S, on_reply))
+        self._begin(_Request(request, now.monotonic + PATIENCE_S, on_reply))
         return self._actions()
+
+    def buffer(self, datagrams: int) -> None:
+        """How many datagrams the socket's receive buffer holds: what nodes are granted depends on it."""
+        self._rpc.long.buffer_datagrams = datagrams
 
     def receive(self, datagram: bytes, source: Address, now: Instant) -> list[Action]:
         """A datagram has come."""
@@ -179,19 +211,27 @@ class ClientCore:
                 text = f"the node answered with {type(reply).__name__}; is it of another version?"
                 return StoreError("bad_request", text)
 
-    def _route(self, request: ClientRequest) -> Iterable[Address]:
+    def _homes(self, request: ClientRequest) -> list[Address]:
+        """Who is to do it: the primaries of its key, likely the fastest first, or the one node. []: whoever."""
         if not isinstance(request, Get | Put | Members):
-            return self._candidates.in_order()
+            return self._candidates.in_order()[:1]
+        if self._ring is None or isinstance(request, Members):
+            return []
+        primaries, fastest = self._ring.preference(request.key)[: self._ring.n], self._fastest(request)
+        ordered = sorted(primaries, key=lambda primary: primary != fastest)
+        return [self._ring.members[name].address for name in ordered]
+
+    def _route(self, request: ClientRequest, homes: Iterable[Address]) -> Iterable[Address]:
+        given = self._candidates.in_order()
+        if not isinstance(request, Get | Put | Members):
+            return given
         if self._ring is None:
             return self._candidates.in_turn()
-        members, given = self._ring.members, self._candidates.in_order()
+        members = self._ring.members
         if isinstance(request, Members):
             names = list(members)
             return [members[names[self._bits(32) % len(names)]].address, *given]
-        preference, n = self._ring.preference(request.key), self._ring.n
-        fastest = self._fastest(request)
-        primaries = sorted(preference[:n], key=lambda primary: primary != fastest)
-        return [*(members[name].address for name in (*primaries, *preference[n:])), *given]
+        return [*homes, *(members[name].address for name in self._ring.preference(request.key)), *given]
 
     def _fastest(self, request: Get | Put) -> str:
         """The replica that answered first in the get that gave the put's context; "" if there is none."""
@@ -214,38 +254,67 @@ class ClientCore:
 
         return replace(put, identity=identity), replied
 
+    def _begin(self, request: _Request) -> None:
+        """Ask one node after another, but for those that are busy still."""
+        now = self._present.now.monotonic
+        request.busy = {node: due for node, due in request.busy.items() if due > now}
+        request.request_id = self._rpc.new_id()
+        request.deadline = now + TIMEOUT_S + 2 * transfer_s(request.value)  # To a coordinator, and on to the replicas.
+        request.homes = self._homes(request.request)
+        nodes = self._candidates.best_first(self._route(request.request, request.homes))
+        request.untried = [node for node in nodes if node not in request.out and node not in request.busy]
+        if request.has_next(now):
+            self._next(request)
+        else:
+            self._arm(request)
+
     def _next(self, request: _Request) -> None:
-        """Ask the next node, and see to it that the one after it is asked if this one is silent."""
+        """Ask the next node."""
+        node = request.untried.pop(0)
+        request.out[node] = _Try(request.request_id, self._present.now.monotonic)
+        request.perhaps += 1
+        answered = partial(self._answered, request, node)
+        self._rpc.ask(node, request.request, request.deadline, answered, request.request_id, defers=True)
+        self._arm(request)
+
+    def _arm(self, request: _Request) -> None:
+        """See to it that somebody is asked if the last one is silent, or when one that was busy may be less so."""
         if request.timer is not None:
             request.timer.cancel()
             request.timer = None
-        node = request.untried.pop(0)
-        request.out.append(node)
-        request.perhaps += 1
-        self._rpc.ask(
-            node, request.request, request.deadline, partial(self._answered, request, node), request.request_id
-        )
-        if request.untried:
-            at = self._present.now.monotonic + self._patience_s(request, node)
-            request.timer = self._timers.at(at, partial(self._hedge, request))
+        dues = list(request.busy.values())
+        if request.out and request.has_next(self._present.now.monotonic):
+            dues.append(self._silent_at(request, next(reversed(request.out))))
+        if dues and not request.over:
+            request.timer = self._timers.at(min(dues), partial(self._look, request))
+
+    def _look(self, request: _Request) -> None:
+        request.timer = None
+        now = self._present.now.monotonic
+        if any(due <= now for due in request.busy.values()):
+            self._begin(request)
+        elif request.has_next(now) and self._silent_at(request, next(reversed(request.out))) <= now:
+            self._next(request)
+        else:
+            self._arm(request)
+
+    def _silent_at(self, request: _Request, node: Address) -> float:
+        """When that node, which is asked, counts as silent."""
+        asked = request.out[node]
+        heard_at = self._rpc.heard_at(node, asked.request_id)
+        return silent_at(asked.asked_at, heard_at, self._patience_s(request, node), request.value)
 
     def _patience_s(self, request: _Request, node: Address) -> float:
         if request.about_one_node:
             return FAILOVER_S
         round_trip_s = self._rpc.round_trip_s(node)
         usual = HEDGE_FIRST_S if round_trip_s is None else HEDGE_ROUND_TRIPS * round_trip_s
-        value = request.request.value if isinstance(request.request, Put) else None
-        return min(HEDGE_MAX_S, max(HEDGE_MIN_S, usual)) + len(value or b"") / HEDGE_BYTES_PER_S
-
-    def _hedge(self, request: _Request) -> None:
-        request.timer = None
-        if not request.over and request.untried and self._present.now.monotonic < request.deadline:
-            self._next(request)
+        return min(HEDGE_MAX_S, max(HEDGE_MIN_S, usual))
 
     def _answered(self, request: _Request, node: Address, reply: Reply | None) -> None:
-        request.out.remove(node)
         if request.over:
             return
+        del request.out[node]
         if reply is None:
             self._suspect(node)
         else:
@@ -253,25 +322,42 @@ class ClientCore:
         if isinstance(reply, Values | Stored) and self._ring is not None and reply.view not in self._views:
             self._refresh(node, reply.view)
         if isinstance(reply, Failed):
-            request.failure = reply
-            nothing = reply.code in DID_NOTHING
-            request.perhaps -= nothing
-            if request.untried and (nothing or (reply.code in UNKNOWN and not request.about_one_node)):
-                self._next(request)
-        if request.out and (reply is None or isinstance(reply, Failed)):
-            return
-        self._finish(request, reply or request.failure)
+            self._failed(request, node, reply)
+        elif reply is not None:
+            self._finish(request, reply)
+        elif request.out or request.busy:
+            self._arm(request)
+        else:
+            self._finish(request, request.failure)
+
+    def _failed(self, request: _Request, node: Address, failure: Failed) -> None:
+        now = self._present.now.monotonic
+        request.failure = failure
+        request.perhaps -= did_nothing(failure)
+        if failure.code == "busy":
+            due = now + max(BUSY_MIN_S, failure.retry_after_ms / 1000) * (1 + self._rpc.jitter() / 4)
+            if due < request.until:
+                request.busy[node] = due
+        elif not did_nothing(failure) and (failure.code not in UNKNOWN or request.about_one_node):
+            request.untried, request.busy = [], {}  # No other would say anything else.
+        if request.has_next(now):
+            self._next(request)
+        elif request.out or request.busy:
+            self._arm(request)
+        else:
+            self._finish(request, failure)
 
     def _finish(self, request: _Request, reply: Reply | None) -> None:
         request.over = True
         if request.timer is not None:
             request.timer.cancel()
-        for silent in request.out:
-            self._rpc.drop(silent, request.request_id)
-            self._suspect(silent)
-        # A node that refused is no "other" to itself, and one that did nothing was not counted.
-        others = request.perhaps - (isinstance(reply, Failed) and reply.code not in DID_NOTHING) > 0
-        request.on_reply(after_others(reply) if reply is not None and others and _writes(request) else reply)
+        for node, asked in request.out.items():
+            if self._silent_at(request, node) <= self._present.now.monotonic:
+                self._suspect(node)
+            self._rpc.drop(node, asked.request_id)
+        if reply is not None and isinstance(request.request, Put):
+            reply = after_others(reply, request.perhaps)
+        request.on_reply(reply)
 
     def _suspect(self, node: Address) -> None:
         if self._candidates.suspect(node, self._present.now.monotonic):
@@ -301,7 +387,3 @@ class ClientCore:
         actions = self._out[:]
         self._out.clear()
         return actions
-
-
-def _writes(request: _Request) -> bool:
-    return isinstance(request.request, Put)

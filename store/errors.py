@@ -29,7 +29,7 @@ class ErrorKind:
 REGISTRY: dict[str, ErrorKind] = {
     kind.code: kind
     for kind in (
-        ErrorKind("busy", True, "the node has as many requests under way as it takes"),
+        ErrorKind("busy", True, "the node has as much under way as it takes"),
         ErrorKind("bad_context", True, "the context is forged, damaged, or another key's"),
         ErrorKind("bad_key", True, "the key is empty or too long"),
         ErrorKind("bad_request", True, "the request asks for what the cluster can't do"),

@@ -102,6 +102,10 @@ class Node:
         self.environment: Callable[[], dict[str, object]] = dict
         """What the shell adds to `status`."""
 
+    def buffer(self, datagrams: int) -> None:
+        """How many datagrams the socket's receive buffer holds: what senders are granted depends on it."""
+        self._core.rpc.long.buffer_datagrams = datagrams
+
     def start(self, now: Instant) -> list[Action]:
         """Begin. Called once, before anything else."""
         core, parts = self._core, self._parts
@@ -169,11 +173,11 @@ class Node:
 
     def status(self) -> dict[str, object]:
         """JSON-able: see `status`, and what the shell adds."""
-        core, parts = self._core, self._parts
+        core, parts, reception = self._core, self._parts, self._parts.reception
         return {
             "name": core.name,
             "boot": f"{parts.wire.incarnation:016x}",
-            **status(core, parts.handoff, parts.reception.latencies, parts.reception.ongoing),
+            **status(core, parts.handoff, reception.latencies, reception.ongoing, reception.budget.under_way),
             "balance": balance(core.ring, parts.gossip.loads),
             "merkle": parts.anti_entropy.status(),
             **self.environment(),

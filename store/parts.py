@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,8 +17,9 @@ from splitbrain.store.storage.replica import Replica
 from splitbrain.store.storage.tokens import TokenOwnership
 from splitbrain.store.storage.write_buffer import WriteBuffer
 from splitbrain.store.wire.messages import Request
+from splitbrain.store.wire.peer import OnReply
 from splitbrain.store.wire.peer_messages import Ping
-from splitbrain.store.wire.rpc import OnReply, Rpc
+from splitbrain.store.wire.rpc import Rpc
 
 
 class Signal:
@@ -80,14 +82,18 @@ class Core:
         self.detector.sent(node, self.now)
         self.rpc.ask(address, request, deadline, on_reply, name=node)
 
-    def hand(self, node: str, request: Request, deadline: float, on_reply: OnReply) -> None:
-        """Send a request whose answer may rightly take long: whether the peer lives is asked apart."""
+    def hand(self, node: str, request: Request, deadline: float, on_reply: OnReply) -> Callable[[], float]:
+        """Send a request whose answer may rightly take long: whether the peer lives is asked apart.
+
+        Returns what says when the peer was last heard to take it in, or to answer (`Rpc.heard_at`).
+        """
         address = self.membership.address(node)
         if address is None:
             self.timers.at(self.now, lambda: on_reply(None))
-            return
+            return lambda: -math.inf
         self.ask(node, Ping(), deadline, lambda reply: None)
-        self.rpc.ask(address, request, deadline, on_reply, name=node)
+        request_id = self.rpc.ask(address, request, deadline, on_reply, name=node)
+        return lambda: self.rpc.heard_at(address, request_id)
 
     def suspects(self, node: str) -> bool:
         """Whether routing should pass the node by; never this one."""

@@ -96,6 +96,7 @@ class Server:
         loop = asyncio.get_running_loop()
         failed = self._failed = loop.create_future()
         self._socket = UdpSocket(self._listen, self._received)
+        self._node.buffer(self._socket.buffer_datagrams)
         self._node.environment = lambda: {
             "kernel_drops": self._socket.kernel_drops(),
             "damaged_records": len(self._damaged),

@@ -14,8 +14,12 @@ from splitbrain.store.repair.hinted_handoff import Handoff
 from splitbrain.store.scheduling.latencies import Latencies
 
 
-def status(core: Core, handoff: Handoff, latencies: Mapping[str, Latencies], requests: int) -> dict[str, object]:
-    """Ring, peers, hints, queues, counters, latencies. requests: client requests under way. O(members + partitions).
+def status(
+    core: Core, handoff: Handoff, latencies: Mapping[str, Latencies], requests: int, put_bytes: int
+) -> dict[str, object]:
+    """Ring, peers, hints, queues, counters, latencies. O(members + partitions).
+
+    requests, put_bytes: clients' requests under way, and the bytes of the puts among them.
 
     Nodes whose ring's `view` is the same have the same ring. standing: this node's own (`membership.Standing`).
     """
@@ -33,7 +37,7 @@ def status(core: Core, handoff: Handoff, latencies: Mapping[str, Latencies], req
         "hints": handoff.count(),
         "buffer": core.buffer.status(),
         "background": core.background.status(),
-        "queues": {"requests": requests, "unsynced": core.replica.unsynced, **core.rpc.queues},
+        "queues": {"requests": requests, "put_bytes": put_bytes, "unsynced": core.replica.unsynced, **core.rpc.queues},
         "counters": dict(sorted((core.rpc.counters + core.counters + core.replica.counters).items())),
         "latency_ms": {kind: _quantiles(taken, core.now) for kind, taken in latencies.items() if taken.count},
     }

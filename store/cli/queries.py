@@ -111,7 +111,8 @@ async def answer(contact: Contact, question: Question[T]) -> T:
     core = ClientCore(contact.nodes, secret=contact.secret, cluster=contact.cluster, bits=secrets.randbits)
     client = Client(core, present)
     wildcard = "::" if ":" in contact.nodes[0][0] else "0.0.0.0"
-    client.attach(UdpSocket((wildcard, 0), client.received))
+    endpoint = UdpSocket((wildcard, 0), client.received)
+    client.attach(endpoint, endpoint.buffer_datagrams)
     try:
         return await question(client)
     finally:

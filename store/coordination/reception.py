@@ -1,7 +1,7 @@
 """Reception: clients' requests as they come to a node, from a client or from the node that a client went to.
 
-1. What can't be served is refused before anything is done for it. At most `REQUESTS_MAX` are under way; more are
-   refused as `busy`, before they time out in a queue.
+1. What can't be served is refused before anything is done for it. At most `REQUESTS_MAX` are under way, and so many
+   bytes of puts as the `budget` says; more are refused as `busy`, before they time out in a queue.
 2. A put that comes twice, through two nodes, is done once and answered twice.
 3. After a stall (it was paused, or its machine) a node drops the puts that waited for it meanwhile. Their senders have
    gone to another coordinator by now. Whoever still wants such a put sends it again.
@@ -19,6 +19,7 @@ from functools import partial
 
 from msgspec.structs import replace
 
+from splitbrain.store.coordination.budget import TAKES_IN_S, Budget
 from splitbrain.store.coordination.quorum import quorum
 from splitbrain.store.coordination.request import Admitted
 from splitbrain.store.coordination.routing import Routing
@@ -35,6 +36,8 @@ from splitbrain.store.wire.messages import Reply
 from splitbrain.store.wire.peer_messages import Forward
 
 REQUESTS_MAX = 1000
+BUSY_MS = 100
+"""When to come back with a request beyond `REQUESTS_MAX`."""
 CATCH_UP_S = 0.2
 """For how long, after a stall, puts may still be from before: a full receive buffer takes this long to read."""
 
@@ -48,6 +51,8 @@ class Reception:
         self._catching_up_until = 0.0
         self._putting: dict[tuple[bytes, int], list[Incoming]] = {}
         self.ongoing = 0
+        self.budget = Budget(core.name, core.present, core.config.request_timeout_s)
+        core.rpc.admit = self._admit_bytes
         self.latencies = {"get": Latencies(), "put": Latencies()}
 
     def stalled(self, now: float) -> None:
@@ -90,11 +95,14 @@ class Reception:
             core.rpc.forget(incoming)
         elif self.ongoing >= REQUESTS_MAX:
             text = f"{core.name} has {REQUESTS_MAX} requests under way; wait and retry"
-            core.rpc.answer(incoming, Failed("busy", text))
+            busy = Failed("busy", text, BUSY_MS)
+            core.rpc.answer(incoming, Failed("timeout", unknown) if doubtful else busy)
         else:
             if isinstance(request, Put):
                 self._putting[request.key, request_id] = []
             self.ongoing += 1
+            if _bytes(request):
+                self.budget.began(_bytes(request))
             finish = partial(self._finish, incoming, admitted, core.now)
             routing = Routing(core, self._handoff, admitted, finish)
             if forwarded is None:
@@ -102,15 +110,26 @@ class Reception:
             else:
                 routing.coordinate()
 
+    def _admit_bytes(self, size: int) -> Failed | None:
+        long = self._core.rpc.long
+        return self.budget.admit(size, long.expected_bytes + long.backlog_bytes(self._core.now - TAKES_IN_S))
+
     def _finish(self, incoming: Incoming, admitted: Admitted, began: float, reply: Reply) -> None:
         core, request = self._core, admitted.message
         self.ongoing -= 1
         took_s = core.now - began
+        if _bytes(request):
+            self.budget.ended(_bytes(request), took_s)
         self.latencies["put" if isinstance(request, Put) else "get"].observe(took_s, core.now)
         core.background.observe(took_s, core.now)
         core.rpc.answer(incoming, reply)
         for other in self._putting.pop((request.key, admitted.request_id), ()) if isinstance(request, Put) else ():
             core.rpc.answer(other, reply)
+
+
+def _bytes(request: Get | Put) -> int:
+    """What counts of it in the budget: the value of a put."""
+    return len(request.value or b"") if isinstance(request, Put) else 0
 
 
 def _nameless(request: Get | Put) -> Get | Put:

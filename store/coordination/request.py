@@ -31,6 +31,7 @@ from splitbrain.store.parts import Core
 from splitbrain.store.repair.hinted_handoff import Handoff
 from splitbrain.store.versions.context import Context
 from splitbrain.store.wire.client_messages import Get, Put
+from splitbrain.store.wire.limits import transfer_s
 from splitbrain.store.wire.messages import Reply
 from splitbrain.store.wire.peer_messages import Read, State, Write, Written
 
@@ -81,6 +82,8 @@ class Request:
         self.key = admitted.message.key
         self.quorum = admitted.quorum
         self.deadline = core.now + core.config.request_timeout_s
+        if isinstance(admitted.message, Put):
+            self.deadline += transfer_s(admitted.message.value)
         self.fanout = Fanout(core, self.key, self.deadline, admitted.quorum.sloppy)
         self._finish = finish
         self._counter = QuorumCounter(admitted.quorum)

@@ -6,9 +6,10 @@
 2. Other nodes forward, to that primary or the first that they do not suspect, and pass the answer on. What was
    forwarded is never forwarded again, so there are no loops.
 3. Where no primary answers, a sloppy cluster's node coordinates by itself, as a fallback.
-4. A primary that has not answered in `HEDGE_AFTER_S`, or says that its disk is full, is left behind, and the next is
-   asked as well. The first result counts. The put keeps its identity, so it stays one write if several do it
-   (`identities`).
+4. A primary that was silent for `HEDGE_AFTER_S`, or says that it did nothing, is left behind, and the next is asked
+   as well. The first result counts. The put keeps its identity, so it stays one write if several do it (`identities`).
+   While a primary takes in a large value it is not silent, and it is given longer to hand it on (`limits.silent_at`).
+5. `busy` goes back to whoever asked, who asks elsewhere or later: this node would ask those who have as much to do.
 
 Dynamo (SOSP 2007), sections 4.5, 5 and 6.4.
 """
@@ -17,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 from msgspec.structs import replace as changed
 
@@ -27,7 +29,8 @@ from splitbrain.store.defects import RETRY_WITHOUT_DEDUPLICATION
 from splitbrain.store.parts import Core
 from splitbrain.store.repair.hinted_handoff import Handoff
 from splitbrain.store.wire.client_messages import Failed, Put
-from splitbrain.store.wire.messages import Reply, after_others
+from splitbrain.store.wire.limits import silent_at, transfer_s
+from splitbrain.store.wire.messages import Reply, after_others, did_nothing
 from splitbrain.store.wire.peer_messages import Forward
 
 HEDGE_AFTER_S = 0.1
@@ -46,8 +49,11 @@ class Routing:
         self._finish = finish
         self._primaries: list[str] = []
         self._untried: list[str] = []
-        self._deadline = core.now + core.config.request_timeout_s + GRACE_S
-        self._tries = 0
+        self._value = admitted.message.value if isinstance(admitted.message, Put) else None
+        # To the coordinator, and on from there.
+        self._deadline = core.now + core.config.request_timeout_s + GRACE_S + 2 * transfer_s(self._value)
+        self._perhaps = 0
+        """Tries, but for those that did nothing."""
         self._out = 0
         """Tries that have not ended."""
         self._failure: Failed | None = None
@@ -72,7 +78,7 @@ class Routing:
         """Coordinate here."""
         core, admitted = self._core, self._admitted
         self._untried, self._last = [], True
-        self._tries += 1
+        self._perhaps += 1
         self._out += 1
         request = Request(core, self._handoff, admitted, self._answered)
         if isinstance(admitted.message, Put):
@@ -100,13 +106,20 @@ class Routing:
         core, admitted = self._core, self._admitted
         self._untried.remove(primary)
         core.counters["forwarded"] += 1
-        self._tries += 1
+        self._perhaps += 1
         self._out += 1
-        core.hand(primary, Forward(admitted.request_id, admitted.message), self._deadline, self._answered)
-        core.after(HEDGE_AFTER_S, self._hedge)
+        forward = Forward(admitted.request_id, admitted.message)
+        heard_at = core.hand(primary, forward, self._deadline, self._answered)
+        core.after(HEDGE_AFTER_S, partial(self._hedge, core.now, heard_at))
 
-    def _hedge(self) -> None:
-        if not self._over:
+    def _hedge(self, asked_at: float, heard_at: Callable[[], float]) -> None:
+        if self._over:
+            return
+        core = self._core
+        due = silent_at(asked_at, heard_at(), HEDGE_AFTER_S, self._value)
+        if due > core.now:
+            core.timers.at(due, partial(self._hedge, asked_at, heard_at))
+        else:
             self._next()
 
     def _answered(self, reply: Reply | None) -> None:
@@ -116,7 +129,8 @@ class Routing:
             return
         if isinstance(reply, Failed):
             self._failure = reply
-            if reply.code == "disk_full":
+            self._perhaps -= did_nothing(reply)
+            if did_nothing(reply) and reply.code != "busy":
                 self._next()
             if self._over:
                 return
@@ -126,4 +140,4 @@ class Routing:
         primaries = ", ".join(self._primaries)
         text = f"no home of the key ({primaries}) answered in time; retry through another node"
         reply = reply or self._failure or Failed("timeout", text)
-        self._finish(after_others(reply) if self._tries > 1 else reply)
+        self._finish(after_others(reply, self._perhaps))

@@ -16,8 +16,8 @@ as well: v would come back as a sibling of its own successor.
 5. A writer is one client on one key. Its numbers for the key have no gaps, but for puts under way, so a state needs one
    entry a writer. A put that failed retires its writer, since its outcome may be that the number was never used.
 6. A state keeps the `WRITERS_MAX` newest writers, about 11 bytes each: 350 bytes in all, in each copy of a key and in
-   each context. A writer begins with the time it was made, and is replaced after some ten minutes, so "newest" is an order
-   on which all replicas agree, and trimming commutes with merging. If a write is held back while that many later
+   each context. A writer begins with the time it was made, and is replaced after some ten minutes, so "newest" is an
+   order on which all replicas agree, and trimming commutes with merging. If a write is held back while that many later
    writers come to the key, a second version of it counts as a write of its own. That makes a false sibling, and never
    loses a write.
 7. Writers are random, so nothing here has to be durable. Two that one key gets within 64 s are the same with a

@@ -7,11 +7,15 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
 
 from splitbrain.store.actions import Address
 from splitbrain.store.versions.dotted import Dot, VersionSet
 from splitbrain.store.wire.changes import Change
+
+RETRY_AFTER_MAX_MS = 60_000
 
 
 class Message(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
@@ -132,10 +136,11 @@ class Changed(Message, frozen=True, tag="changed"):
 
 
 class Failed(Message, frozen=True, tag="failed"):
-    """Answer to any request: an error of `errors.REGISTRY`."""
+    """Answer to any request: an error of `errors.REGISTRY`. retry_after_ms: with `busy`, when to come back."""
 
     code: str
     message: str
+    retry_after_ms: Annotated[int, msgspec.Meta(ge=0, le=RETRY_AFTER_MAX_MS)] = 0
 
 
 ClientRequest = Get | Put | Local | Status | Members | Join | Leave

@@ -2,8 +2,8 @@
 
     In bytes: magic 2 | protocol version 1 | cluster 8 | incarnation 8 | sequence 4 | AES-GCM( fragment ) 16 more
 
-    fragment: kind 1 | request id 8 | receiver's incarnation 8 | checksum 4 | index 2 | count 2 | name length 1 | name
-        | chunk
+    fragment: flags, kind 1 | request id 8 | receiver's incarnation 8 | checksum 4 | index 2 | count 2 | name length 1
+        | name | chunk
 
 1. No datagram is longer than 1,200 bytes, which common networks carry without fragmenting them again.
 2. The nonce is the sender's incarnation and its sequence number. It is never used twice: an incarnation is random and
@@ -18,7 +18,7 @@
    for, and is valid for that one only. A node that remembers too many senders begins a new incarnation, and forgets
    them.
 6. Fragments belong together if sender incarnation, kind, request id and the whole message's checksum agree. A retry
-   supplies what the first try lost.
+   supplies what the first try lost. Which have come, the receiver says (`progress`); `flow` sends the others.
 """
 
 from __future__ import annotations
@@ -26,7 +26,6 @@ from __future__ import annotations
 import hashlib
 import struct
 import zlib
-from collections.abc import Iterator
 
 import msgspec
 from cryptography.exceptions import InvalidTag
@@ -36,11 +35,11 @@ from splitbrain.store.actions import Bits
 
 DATAGRAM_BYTES_MAX = 1200
 KEY_BYTES = 32
-REQUEST, REPLY, RETRY, HELLO = range(4)
+REQUEST, REPLY, RETRY, HELLO, PROGRESS = range(5)
 """RETRY: a request that went to an earlier incarnation before, under the same id. HELLO: the answer to a request for
-another incarnation."""
+another incarnation. PROGRESS: which fragments of a long message have come (`progress`)."""
 
-PROTOCOL = 3
+PROTOCOL = 4
 NONCE = slice(11, 23)
 """Where incarnation and sequence number are in a datagram, in every version of the protocol."""
 
@@ -52,6 +51,8 @@ _SEQUENCE_BYTES = 4
 _SEQUENCE_MAX = (1 << 8 * _SEQUENCE_BYTES) - 1
 _OUTER_BYTES, _INNER_BYTES, _TAG_BYTES = _OUTER.size, _INNER.size, 16
 _NAME_BYTES_MAX = 255
+_ASKS, _DEFERS = 0x80, 0x40
+_KIND_MASK = 0x3F
 _WINDOW = 4096
 _WINDOW_MASK = (1 << _WINDOW) - 1
 _INCARNATIONS_REMEMBERED = 16_384
@@ -68,11 +69,12 @@ class Refused(Exception):
 class Fragment(msgspec.Struct, frozen=True, gc=False):
     """An opened datagram.
 
-    incarnation: the sender's, a random 64-bit number that is new at every start. kind: REQUEST, REPLY or HELLO.
-    request_id: 64 bits, chosen by the requester. meant_for: the receiver's incarnation; 0 if the sender does not know
-    it. checksum: the whole message's; in a HELLO, that of the sender's name. part, parts: the fragment's index, and how
-    many there are. retried: whether a request was sent to an earlier incarnation. sequence: the datagram's number
-    within that incarnation.
+    incarnation: the sender's, a random 64-bit number that is new at every start. kind: REQUEST, REPLY, HELLO or
+    PROGRESS. request_id: 64 bits, chosen by the requester. meant_for: the receiver's incarnation; 0 if the sender does
+    not know it. checksum: the whole message's; in a HELLO, that of the sender's name; in a PROGRESS, that of the
+    message it is about. part, parts: the fragment's index, and how many there are. retried: whether a request was sent
+    to an earlier incarnation. sequence: the datagram's number within that incarnation. asks: whether the sender waits
+    to hear which fragments have come. defers: whether it takes `busy` for an answer, before the message is there.
     """
 
     incarnation: int
@@ -86,6 +88,8 @@ class Fragment(msgspec.Struct, frozen=True, gc=False):
     chunk: bytes
     retried: bool = False
     sequence: int = 0
+    asks: bool = False
+    defers: bool = False
 
 
 class Wire:
@@ -111,16 +115,26 @@ class Wire:
         self._windows: dict[int, _Window] = {}
         self.chunk_bytes = DATAGRAM_BYTES_MAX - _OUTER_BYTES - _TAG_BYTES - _INNER_BYTES - len(self._name)
 
-    def datagrams(self, kind: int, request_id: int, meant_for: int, payload: bytes) -> Iterator[bytes]:
-        """Seal a message as datagrams, freshly numbered. payload: at most 65,535 chunks."""
-        checksum, length, step = zlib.crc32(payload), len(self._name), self.chunk_bytes
-        count = max(1, -(-len(payload) // step))
-        for index in range(count):
-            inner = _INNER.pack(kind, request_id, meant_for, checksum, index, count, length)
-            yield self._sealed(inner + self._name + payload[index * step : (index + 1) * step])
+    def fragment(
+        self,
+        kind: int,
+        request_id: int,
+        meant_for: int,
+        checksum: int,
+        index: int,
+        count: int,
+        chunk: bytes,
+        *,
+        asks: bool = False,
+        defers: bool = False,
+    ) -> bytes:
+        """Seal one fragment of a message, freshly numbered. Arguments: as in `Fragment`."""
+        flagged = kind | (_ASKS if asks else 0) | (_DEFERS if defers else 0)
+        inner = _INNER.pack(flagged, request_id, meant_for, checksum, index, count, len(self._name))
+        return self._sealed(inner + self._name + chunk)
 
     def datagram(self, kind: int, request_id: int, meant_for: int, payload: bytes) -> bytes:
-        """Seal a message of at most one chunk, as nearly all are: `datagrams` without a generator."""
+        """Seal a message of at most one chunk, as nearly all are."""
         inner = _INNER.pack(kind, request_id, meant_for, zlib.crc32(payload), 0, 1, len(self._name))
         return self._sealed(inner + self._name + payload)
 
@@ -211,15 +225,28 @@ def name_checksum(name: str) -> int:
 
 
 def _parse(incarnation: int, sequence: int, inner: bytes) -> Fragment:
-    kind, request_id, meant_for, checksum, index, count, name_length = _INNER.unpack_from(inner)
+    flagged, request_id, meant_for, checksum, index, count, name_length = _INNER.unpack_from(inner)
+    kind = flagged & _KIND_MASK
     body = _INNER_BYTES + name_length
-    if kind > HELLO or index >= count or body > len(inner):
+    if kind > PROGRESS or index >= count or body > len(inner):
         raise Refused("malformed")
     try:
         name = inner[_INNER_BYTES:body].decode()
     except UnicodeDecodeError:
         raise Refused("malformed") from None
     retried = kind == RETRY
-    kind = REQUEST if retried else kind
-    chunk = inner[body:]
-    return Fragment(incarnation, name, kind, request_id, meant_for, checksum, index, count, chunk, retried, sequence)
+    return Fragment(
+        incarnation,
+        name,
+        REQUEST if retried else kind,
+        request_id,
+        meant_for,
+        checksum,
+        index,
+        count,
+        inner[body:],
+        retried,
+        sequence,
+        flagged >= _ASKS,
+        bool(flagged & _DEFERS),
+    )

@@ -11,7 +11,8 @@ from splitbrain.store.wire.messages import Request
 class Incoming(msgspec.Struct, frozen=True, gc=False):
     """A request to be answered with `Rpc.answer`.
 
-    name: the sender's own. retried: it was sent to an earlier incarnation before, which may have done it.
+    name: the sender's own. retried: it was sent to an earlier incarnation before, which may have done it. long: it took
+    more than one datagram.
     """
 
     incarnation: int
@@ -20,3 +21,4 @@ class Incoming(msgspec.Struct, frozen=True, gc=False):
     request_id: int
     request: Request
     retried: bool
+    long: bool = False

@@ -1,10 +1,12 @@
-"""Limits: the size of keys and values."""
+"""Limits: the size of keys and values, and the time that large values are granted on their way."""
 
 from __future__ import annotations
 
 from splitbrain.store.config import KEY_BYTES_MAX, VALUE_BYTES_MAX
 from splitbrain.store.errors import StoreError
 
+SLOWEST_BYTES_PER_S = 1_000_000
+"""A path or a node that takes in less than this is too slow for large values."""
 KEY_RULE = f"give a key of 1 to {KEY_BYTES_MAX} bytes"
 
 
@@ -24,3 +26,17 @@ def check_value(value: bytes) -> None:
     if len(value) > VALUE_BYTES_MAX:
         text = f"the value has {len(value)} bytes, the limit is {VALUE_BYTES_MAX}; split it over several keys"
         raise StoreError("too_large", text)
+
+
+def transfer_s(value: bytes | None) -> float:
+    """How much longer than a small one a put of that value may take, from one node to the next."""
+    return len(value or b"") / SLOWEST_BYTES_PER_S
+
+
+def silent_at(asked_at: float, heard_at: float, patience_s: float, value: bytes | None) -> float:
+    """When a node that was asked counts as silent, and another is asked as well. Monotonic seconds.
+
+    heard_at: when it last took in some of the request, or sent some of the answer. A dead one is so found out by the
+    first fragments of a large value; one that took all of it in may need as long again to hand it on.
+    """
+    return max(asked_at + patience_s, heard_at + patience_s + transfer_s(value))

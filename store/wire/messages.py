@@ -90,11 +90,21 @@ class Malformed(ValueError):
     """Bytes that do not decode to a message of the expected kind."""
 
 
-def after_others(reply: Reply) -> Reply:
-    """The answer to a put for which other nodes were asked before: a refusal by this node does not cover those."""
-    if isinstance(reply, Failed) and StoreError(reply.code, reply.message).kind.definite:
-        return Failed("timeout", f"a node did not answer, and another refused ({reply.code}: {reply.message})")
-    return reply
+def did_nothing(reply: Reply | None) -> bool:
+    """Whether who answers that certainly did not do what it was asked, and another node may do it."""
+    return isinstance(reply, Failed) and reply.code in ("busy", "disk_full", "not_member")
+
+
+def after_others(reply: Reply, perhaps: int) -> Reply:
+    """The answer to a put for which other nodes were asked as well: a refusal by one of them does not cover the others.
+
+    perhaps: how many nodes were asked, but for those that `did_nothing`.
+    """
+    if not isinstance(reply, Failed) or not StoreError(reply.code, reply.message).kind.definite:
+        return reply
+    if perhaps <= (not did_nothing(reply)):  # Who refused for another reason is counted, and is no other to itself.
+        return reply
+    return Failed("timeout", f"a node did not answer, and another refused ({reply.code}: {reply.message})")
 
 
 def encode(message: Request | Reply) -> bytes:

@@ -3,99 +3,60 @@
 1. A request keeps its id over every retry. An answer counts only from the address and the incarnation that were asked,
    to this incarnation, for a request still open. Until that is known it has no effect at all: otherwise recorded
    answers of a dead peer, sent on from anywhere, would keep it alive.
-2. Retries wait for an adaptive timeout (Jacobson and Karels; Karn's rule), doubled each time, capped, with jitter.
+2. Retries wait for an adaptive timeout (`peer`), doubled each time, capped, with jitter.
 3. A request that arrives again is not done again while it is being done, and a put not for as long as its sender may
-   retry it: its answer is sent again. Answers to what may be repeated (reads, merges) are not kept.
+   retry it: its answer is sent again. Answers to what may be repeated (reads, merges) are not kept, unless the request
+   was long and the answer is not.
 4. A request is meant for one incarnation of its peer, so that it can't be replayed to another. A peer that it is not
    meant for answers with its own incarnation, and nothing else: then the request is sent again at once. If an earlier
-   incarnation was sent it and may have done it, it says so (a retry). If the peer's name is known, only an incarnation
-   of that name is believed: otherwise one node could be made to answer for another.
-5. At most 128 requests are under way to one peer; more wait their turn until their deadline, and past a bound fail as
-   `busy`. A request is not sent again while its answer is arriving.
-6. A long message is sent in bursts, so that it does not overrun the receiver's socket buffer.
+   incarnation may have done it, it says so (a retry). If the peer's name is known, only an incarnation of that name is
+   believed: otherwise one node could be made to answer for another.
+5. At most 128 requests of one datagram are under way to one peer. Longer messages, requests and replies, go by bytes
+   (`long_messages`), and hold up no short one. More of either wait their turn until their deadline, and past a bound
+   fail as `busy`. A request is not sent again while it, or its answer, is arriving.
+6. A long request whose sender takes `busy` for an answer may be refused at its first fragment (`admit`). That refusal
+   is kept like any answer to a put: what comes late of that request is refused as well, and it is certainly not done.
+   A retry is never refused so: an earlier incarnation may have done it.
 7. What can't be opened, or is no message, is counted and dropped. A peer's rejection of our own datagrams
    (`rejections`) is kept until its next answer, to explain why there was none, and changes nothing.
 """
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Callable
 
-from splitbrain.store.actions import Action, Address, Bits, Send, host_port
-from splitbrain.store.scheduling.timers import Present, Timer, Timers
+from splitbrain.store.actions import Action, Address, Bits, host_port
+from splitbrain.store.scheduling.timers import Present, Timers
 from splitbrain.store.wire.client_messages import Failed, Put
-from splitbrain.store.wire.datagrams import HELLO, REPLY, REQUEST, RETRY, Fragment, Refused, Wire, name_checksum
+from splitbrain.store.wire.datagrams import HELLO, PROGRESS, REPLY, REQUEST, Fragment, Refused, Wire, name_checksum
 from splitbrain.store.wire.incoming import Incoming
+from splitbrain.store.wire.long_messages import LongMessages
 from splitbrain.store.wire.messages import Malformed, Reply, Request, decode_reply, decode_request, encode
+from splitbrain.store.wire.outgoing import FIRST
+from splitbrain.store.wire.peer import Asked, OnReply, Peer
 from splitbrain.store.wire.peer_messages import Forward
-from splitbrain.store.wire.reassembly import MESSAGE_BYTES_MAX, Reassembly
+from splitbrain.store.wire.reassembly import MESSAGE_BYTES_MAX
 from splitbrain.store.wire.rejections import said
+from splitbrain.store.wire.taken import Key, Taken
 
 IN_FLIGHT_MAX = 128
 WAITING_MAX = 4096
-FIRST_TIMEOUT_S, TIMEOUT_MIN_S, TIMEOUT_MAX_S = 0.15, 0.03, 0.6
-ANSWER_KEPT_S = 10.0
-"""Longer than any client retries (`client_core.TIMEOUT_S`)."""
-TAKEN_MAX = 50_000
-"""Puts a node can coordinate in `ANSWER_KEPT_S`, several times over."""
-BURST, BURST_EVERY_S = 32, 0.001
+LONG_MAX = 1024
+"""Long requests to one peer, under way or waiting."""
+BUSY_HERE_MS = 100
+"""When to come back with what is refused because so much waits on this side."""
 ARRIVING_S = 0.05
 HELLOS_MAX = 3
 """How often a request is sent again at once; a peer with a new incarnation each time has to wait for the retries."""
 
-OnReply = Callable[[Reply | None], None]
-
-
-@dataclass(slots=True)
-class _Asked:
-    to: Address
-    request_id: int
-    payload: bytes
-    deadline: float
-    on_reply: OnReply
-    named: int | None
-    attempts: int = 0
-    hellos: int = 0
-    sent_to: int = 0
-    elsewhere: bool = False
-    sent_at: float = 0.0
-    heard_at: float = -math.inf
-    timer: Timer | None = None
-
-
-@dataclass(slots=True)
-class _Peer:
-    """A peer's round trips, and the requests to it. incarnation, named: from its last HELLO."""
-
-    smoothed_s: float | None = None
-    variation_s: float = 0.0
-    in_flight: int = 0
-    incarnation: int = 0
-    named: int | None = None
-    says: str = ""
-    waiting: OrderedDict[int, _Asked] = field(default_factory=OrderedDict)
-
-    def timeout_s(self, attempt: int) -> float:
-        if self.smoothed_s is None:
-            base = FIRST_TIMEOUT_S
-        else:
-            base = max(TIMEOUT_MIN_S, self.smoothed_s + 4 * self.variation_s)
-        return min(TIMEOUT_MAX_S, base * (1 << min(attempt, 8)))
-
-    def measured(self, took_s: float) -> None:
-        if self.smoothed_s is None:
-            self.smoothed_s, self.variation_s = took_s, took_s / 2
-            return
-        self.variation_s += (abs(took_s - self.smoothed_s) - self.variation_s) / 4
-        self.smoothed_s += (took_s - self.smoothed_s) / 8
-
 
 class Rpc:
-    """One node's or client's requests and replies. out: collects what is to be sent. counters: what happened."""
+    """One node's or client's requests and replies. out: collects what is to be sent. counters: what happened.
+
+    admit: whether a request of so many bytes, of which the first fragment has come, is refused; None: it is not.
+    """
 
     def __init__(self, wire: Wire, timers: Timers, present: Present, bits: Bits, out: list[Action]) -> None:
         self._wire = wire
@@ -103,16 +64,17 @@ class Rpc:
         self._present = present
         self._bits = bits
         self._out = out
-        self._reassembly = Reassembly()
-        self._asked: dict[tuple[Address, int], _Asked] = {}
-        self._peers: dict[Address, _Peer] = {}
-        self._taken: OrderedDict[tuple[int, int], tuple[float, bytes | None]] = OrderedDict()
-        self._next_id = bits(64)
         self.counters: Counter[str] = Counter()
+        self.long = LongMessages(wire, timers, present, out, self.counters)
+        self._asked: dict[tuple[Address, int], Asked] = {}
+        self._peers: dict[Address, Peer] = {}
+        self._taken = Taken(present)
+        self._next_id = bits(64)
         self.on_request: Callable[[Incoming], None] = lambda incoming: None
         self.on_answer: Callable[[str, float], None] = lambda name, now: None
         self.on_refused: Callable[[str, bytes, Address], None] = lambda reason, datagram, source: None
         self.on_rejection: Callable[[Address, str], None] = lambda source, text: None
+        self.admit: Callable[[int], Failed | None] = lambda size: None
 
     def new_id(self) -> int:
         """A request id: counts from a random 64-bit number. Two writes of one id would be taken for one."""
@@ -131,34 +93,49 @@ class Rpc:
         on_reply: OnReply,
         request_id: int | None = None,
         name: str | None = None,
-    ) -> None:
+        defers: bool = False,
+    ) -> int:
         """Send a request and retry it. on_reply gets the answer, or None once `deadline` (monotonic) has passed.
 
-        name: of the one node that may take it; None: whoever is at that address.
+        Returns the request's id: `request_id` if given, which may be under way to other addresses at the same time.
+        name: of the one node that may take it; None: whoever is at that address. defers: whether `busy` will do for an
+        answer before a long request is there.
         """
-        peer = self._peers.setdefault(to, _Peer())
+        peer = self._peers.setdefault(to, Peer())
         own_id = self.new_id() if request_id is None else request_id
-        asked = _Asked(to, own_id, encode(request), deadline, on_reply, None if name is None else name_checksum(name))
+        named = None if name is None else name_checksum(name)
+        asked = Asked(to, own_id, encode(request), deadline, on_reply, named, defers)
+        asked.long = len(asked.payload) > self._wire.chunk_bytes
         if len(asked.payload) > MESSAGE_BYTES_MAX:
             self._refuse(asked, "too_large", f"the message exceeds {MESSAGE_BYTES_MAX} bytes; send less in one request")
-        elif peer.in_flight < IN_FLIGHT_MAX:
+        elif self.long.waiting(to) < LONG_MAX if asked.long else peer.in_flight < IN_FLIGHT_MAX:
             self._begin(peer, asked)
-        elif len(peer.waiting) < WAITING_MAX:
+        elif not asked.long and len(peer.waiting) < WAITING_MAX:
             peer.waiting[own_id] = asked
             asked.timer = self._timers.at(deadline, lambda: self._expire(peer, asked))
         else:
             self.counters["window_full"] += 1
-            text = f"{WAITING_MAX} requests to {host_port(to)} are waiting; send fewer at a time"
-            self._refuse(asked, "busy", text)
+            number = LONG_MAX if asked.long else WAITING_MAX
+            self._refuse(asked, "busy", f"{number} requests to {host_port(to)} are waiting; send fewer at a time")
+        return own_id
 
     def drop(self, to: Address, request_id: int) -> None:
         """Ask no more: nobody waits for the answer. Nothing happens if the request is over."""
-        peer, asked = self._peers.get(to), self._asked.get((to, request_id))
-        if peer is not None and asked is None and (asked := peer.waiting.pop(request_id, None)) is not None:
-            self._stop(asked)
-        elif peer is not None and asked is not None:
-            self._stop(asked)
-            self._end(peer, asked)
+        asked, peer = self._asked.get((to, request_id)), self._peers.get(to)
+        if asked is not None:
+            self._end(asked)
+        elif peer is not None and (waiting := peer.waiting.pop(request_id, None)) is not None:
+            self._halt(waiting)
+
+    def heard_at(self, to: Address, request_id: int) -> float:
+        """When the peer last sent a part of the answer, or took in some of what is sent to it if the request is long.
+
+        Monotonic seconds; -inf if it did not, or the request is over.
+        """
+        asked = self._asked.get((to, request_id))
+        if asked is None:
+            return -math.inf
+        return max(asked.heard_at, self.long.heard_at(to)) if asked.long else asked.heard_at
 
     def answer(self, incoming: Incoming, reply: Reply) -> None:
         """Answer a request."""
@@ -167,15 +144,16 @@ class Rpc:
             text = f"what is known of the key exceeds {MESSAGE_BYTES_MAX} bytes, more than a message holds"
             payload = encode(Failed("too_large", f"{text}; delete it with the context of one of its puts"))
         key = (incoming.incarnation, incoming.request_id)
-        if isinstance(incoming.request, (Put, Forward)):
-            self._taken[key] = (self._present.now.monotonic, payload)
+        short = len(payload) <= self._wire.chunk_bytes
+        if isinstance(incoming.request, Put | Forward) or (incoming.long and short and key in self._taken):
+            self._taken.keep(key, payload)
         else:
-            self._taken.pop(key, None)
-        self._transmit(incoming.source, REPLY, incoming.request_id, incoming.incarnation, payload)
+            self._taken.forget(key)
+        self._reply(incoming.source, key, payload)
 
     def forget(self, incoming: Incoming) -> None:
         """Forget a request without an answer, as if it had not come: if it is sent again it is taken again."""
-        self._taken.pop((incoming.incarnation, incoming.request_id), None)
+        self._taken.forget((incoming.incarnation, incoming.request_id))
 
     def receive(self, datagram: bytes, source: Address) -> None:
         """Process a datagram from the network, valid or not."""
@@ -187,47 +165,25 @@ class Rpc:
                 self.counters[refusal.reason] += 1
                 self.on_refused(refusal.reason, datagram, source)
             return
-        now = self._present.now.monotonic
-        asked = None
         if fragment.kind == REQUEST:
             if fragment.meant_for != self._wire.incarnation:
                 self._greet(fragment, source)
                 return
             self._wire.accept(fragment)
+            self._receive_request(fragment, source)
+        elif fragment.kind == PROGRESS:
+            self._take_progress(fragment, source)
         else:
-            asked = self._asked.get((source, fragment.request_id))
-            if asked is None or not self._is_answer(fragment, asked):
-                self.counters["unasked_answers"] += 1
-                return
-            self._wire.accept(fragment)
-            if fragment.kind == HELLO:
-                self._take_hello(fragment, asked)
-                return
-            self.on_answer(fragment.name, now)
-            if fragment.parts > 1:
-                asked.heard_at = now
-        payload = self._reassembly.add(fragment, now)
-        if payload is None:
-            return
-        try:
-            if asked is None:
-                self._take_request(fragment, source, payload)
-            else:
-                self._settle(asked, decode_reply(payload))
-        except Malformed:
-            self.counters["malformed"] += 1
+            self._receive_answer(fragment, source)
 
     @property
     def queues(self) -> dict[str, int]:
         """The lengths of all queues, for the status."""
-        partials, partial_bytes = self._reassembly.held
         return {
             "asked": len(self._asked),
             "waiting": sum(len(peer.waiting) for peer in self._peers.values()),
             "answers_kept": len(self._taken),
-            "partial_messages": partials,
-            "partial_bytes": partial_bytes,
-            "messages_given_up": self._reassembly.dropped,
+            **self.long.queues,
         }
 
     def round_trip_s(self, to: Address) -> float | None:
@@ -246,38 +202,31 @@ class Rpc:
             return False
         self.counters["notices"] += 1
         peer = self._peers.get(source)
-        if peer is not None and peer.in_flight:
+        if peer is not None and (peer.in_flight or self.long.waiting(source)):
             peer.says = text
             self.on_rejection(source, text)
         return True
 
-    def _begin(self, peer: _Peer, asked: _Asked) -> None:
+    # Requests from here
+
+    def _begin(self, peer: Peer, asked: Asked) -> None:
         where = (asked.to, asked.request_id)
         if where in self._asked:
             raise ValueError(f"request id {asked.request_id} is under way to {host_port(asked.to)} already")
-        peer.in_flight += 1
         self._asked[where] = asked
+        peer.in_flight += not asked.long
         self._send(asked)
 
-    def _refuse(self, asked: _Asked, code: str, text: str) -> None:
+    def _refuse(self, asked: Asked, code: str, text: str) -> None:
         # Later, so that the asker is never answered before `ask` has returned.
-        self._timers.at(0.0, lambda: asked.on_reply(Failed(code, text)))
+        self._timers.at(0.0, lambda: asked.on_reply(Failed(code, text, BUSY_HERE_MS if code == "busy" else 0)))
 
-    def _expire(self, peer: _Peer, asked: _Asked) -> None:
+    def _expire(self, peer: Peer, asked: Asked) -> None:
         del peer.waiting[asked.request_id]
         self.counters["timeouts"] += 1
         asked.on_reply(None)
 
-    def _fill(self, peer: _Peer) -> None:
-        """Begin waiting requests while there is room; those past their deadline expire by their own timers."""
-        now = self._present.now.monotonic
-        for asked in list(itertools.islice(peer.waiting.values(), IN_FLIGHT_MAX - peer.in_flight)):
-            if asked.timer is not None and now < asked.deadline:
-                asked.timer.cancel()
-                del peer.waiting[asked.request_id]
-                self._begin(peer, asked)
-
-    def _send(self, asked: _Asked) -> None:
+    def _send(self, asked: Asked) -> None:
         now = self._present.now.monotonic
         if now >= asked.deadline:
             self._settle(asked, None)
@@ -289,108 +238,151 @@ class Rpc:
             self.counters["retries"] += 1
         peer = self._peers[asked.to]
         incarnation = peer.incarnation if asked.named is None or asked.named == peer.named else 0
-        if asked.attempts and asked.sent_to and asked.sent_to != incarnation:
-            asked.elsewhere = True
-        kind = RETRY if asked.elsewhere else REQUEST
-        sent = self._transmit(asked.to, kind, asked.request_id, incarnation, asked.payload)
-        asked.sent_at, asked.sent_to = now, incarnation
-        patience = peer.timeout_s(asked.attempts) + sent / BURST * BURST_EVERY_S
-        asked.attempts += 1
-        jitter = 1 + self._bits(10) / 4096
-        asked.timer = self._timers.at(min(asked.deadline, now + patience * jitter), lambda: self._send(asked))
+        # A peer that has it already, or that is not there, needs to be sent one fragment only.
+        first = FIRST if incarnation and not asked.attempts else 1
+        kind = asked.attempt(now, self._wire.incarnation, incarnation)
+        if asked.long:
+            asked.timer = self._timers.at(asked.deadline, lambda: self._send(asked))
+            self.long.request(asked, kind, incarnation, first, lambda: self._arrived(asked))
+            return
+        datagram = self._wire.datagram(kind, asked.request_id, incarnation, asked.payload)
+        self.long.put_out(asked.to, datagram)
+        self._await(asked)
 
-    def _stop(self, asked: _Asked) -> None:
+    def _await(self, asked: Asked) -> None:
+        """Send it again, unless the answer comes in time."""
+        jitter = 1 + self._bits(10) / 4096
+        patience_s = self._peers[asked.to].timeout_s(asked.attempts - 1) * jitter
+        due = min(asked.deadline, self._present.now.monotonic + patience_s)
+        asked.timer = self._timers.at(due, lambda: self._send(asked))
+
+    def _arrived(self, asked: Asked) -> None:
+        """The peer says that it has all of a long request."""
+        self._halt(asked)
+        self._await(asked)
+
+    def _halt(self, asked: Asked) -> None:
+        """Send no more of it."""
         if asked.timer is not None:
             asked.timer.cancel()
+        if asked.outgoing is not None:
+            self.long.stop(asked.outgoing)
+            asked.outgoing = None
 
-    def _settle(self, asked: _Asked, reply: Reply | None) -> None:
-        self._stop(asked)
+    def _end(self, asked: Asked) -> None:
+        """It is over: make room for those that wait."""
+        self._halt(asked)
+        del self._asked[asked.to, asked.request_id]
+        peer = self._peers[asked.to]
+        peer.in_flight -= not asked.long
+        for waiting in peer.next(IN_FLIGHT_MAX, self._present.now.monotonic) if peer.waiting else ():
+            self._begin(peer, waiting)
+
+    def _settle(self, asked: Asked, reply: Reply | None) -> None:
         peer = self._peers[asked.to]
         if reply is None:
             self.counters["timeouts"] += 1
         else:
             peer.says = ""
-            if asked.attempts == 1:  # Karn: the answer to a repeated request says nothing of the round trip.
+            if asked.attempts == 1 and not asked.long:  # Karn; and a long one's way says nothing of a short one's.
                 peer.measured(self._present.now.monotonic - asked.sent_at)
-        self._end(peer, asked)
+        self._end(asked)
         asked.on_reply(reply)
 
-    def _end(self, peer: _Peer, asked: _Asked) -> None:
-        del self._asked[asked.to, asked.request_id]
-        peer.in_flight -= 1
-        if peer.waiting:
-            self._fill(peer)
+    def _receive_answer(self, fragment: Fragment, source: Address) -> None:
+        asked = self._asked.get((source, fragment.request_id))
+        if asked is None or not asked.is_answered_by(fragment, self._wire.incarnation):
+            self.counters["unasked_answers"] += 1
+            return
+        self._wire.accept(fragment)
+        if fragment.kind == HELLO:
+            self._take_hello(fragment, asked)
+            return
+        now = self._present.now.monotonic
+        self.on_answer(fragment.name, now)
+        if fragment.parts > 1:
+            asked.heard_at = now
+        payload = self.long.receive(fragment, source)
+        if payload is None:
+            return
+        try:
+            reply = decode_reply(payload)
+        except Malformed:
+            self.counters["malformed"] += 1
+            return
+        self._settle(asked, reply)
 
-    def _is_answer(self, fragment: Fragment, asked: _Asked) -> bool:
-        """Whether a REPLY or HELLO, which has come from the right address, answers what was asked."""
-        if fragment.meant_for != self._wire.incarnation:
-            return False
-        if fragment.kind == REPLY:
-            return fragment.incarnation == asked.sent_to
-        return asked.named is None or asked.named == fragment.checksum
+    def _take_progress(self, fragment: Fragment, source: Address) -> None:
+        asked = self._asked.get((source, fragment.request_id))
+        if self.long.heard(fragment, source, None if asked is None else asked.outgoing):
+            self.on_answer(fragment.name, self._present.now.monotonic)
+        else:
+            self.counters["unasked_answers"] += 1
 
-    def _greet(self, fragment: Fragment, source: Address) -> None:
-        """A request came for another incarnation: the peer does not know this one yet, or it is a replay."""
-        self.counters["hellos"] += 1
-        if fragment.part == 0:
-            self._out.append(Send(source, self._wire.hello(fragment.request_id, fragment.incarnation)))
-            self.counters["datagrams_out"] += 1
-
-    def _take_hello(self, fragment: Fragment, asked: _Asked) -> None:
+    def _take_hello(self, fragment: Fragment, asked: Asked) -> None:
         if asked.sent_to == fragment.incarnation or asked.hellos == HELLOS_MAX:
             return
         peer = self._peers[asked.to]
         peer.incarnation, peer.named = fragment.incarnation, fragment.checksum
         asked.hellos += 1
-        asked.attempts -= 1  # That one was not taken: it does not count.
-        self._stop(asked)
+        if not asked.may_have_arrived:
+            asked.attempts -= 1  # That one was not taken: it does not count.
+        self._halt(asked)
         self._send(asked)
 
-    def _take_request(self, fragment: Fragment, source: Address, payload: bytes) -> None:
+    # Requests from elsewhere
+
+    def _greet(self, fragment: Fragment, source: Address) -> None:
+        """A request came for another incarnation: the peer does not know this one yet, or it is a replay."""
+        self.counters["hellos"] += 1
+        if fragment.part == 0 or fragment.asks:
+            self.long.put_out(source, self._wire.hello(fragment.request_id, fragment.incarnation))
+
+    def _receive_request(self, fragment: Fragment, source: Address) -> None:
         key = (fragment.incarnation, fragment.request_id)
-        taken = self._taken.get(key)
-        if taken is not None:
-            self.counters["repeated_requests"] += 1
-            if taken[1] is not None:
-                self._transmit(source, REPLY, fragment.request_id, fragment.incarnation, taken[1])
+        long = fragment.parts > 1
+        if long and key in self._taken:
+            if fragment.asks:
+                self.long.has_all(fragment, source)
+                self._repeat(key, source)
             return
-        request = decode_request(payload)
-        self._forget_old()
-        self._taken[key] = (self._present.now.monotonic, None)
-        sender, request_id = (fragment.incarnation, fragment.name), fragment.request_id
-        self.on_request(Incoming(*sender, source, request_id, request, fragment.retried))
+        if long and fragment.defers and not fragment.retried and self._deferred(fragment, source, key):
+            return
+        payload = self.long.receive(fragment, source)
+        if payload is None:
+            return
+        if key in self._taken:
+            self._repeat(key, source)
+            return
+        try:
+            request = decode_request(payload)
+        except Malformed:
+            self.counters["malformed"] += 1
+            return
+        self._taken.begin(key)
+        self.on_request(Incoming(key[0], fragment.name, source, key[1], request, fragment.retried, long))
 
-    def _forget_old(self) -> None:
-        horizon = self._present.now.monotonic - ANSWER_KEPT_S
-        while self._taken:
-            taken_at, _ = next(iter(self._taken.values()))
-            if taken_at >= horizon and len(self._taken) < TAKEN_MAX:
-                return
-            self._taken.popitem(last=False)
+    def _deferred(self, fragment: Fragment, source: Address, key: Key) -> bool:
+        """Whether the request, the first of which has come, is refused as `busy`."""
+        refusal = self.admit(fragment.parts * len(fragment.chunk)) if self.long.begins(fragment) else None
+        if refusal is None:
+            return False
+        self.counters["busy"] += 1
+        self._taken.begin(key)
+        self._taken.keep(key, encode(refusal))
+        self._reply(source, key, encode(refusal))
+        return True
 
-    def _transmit(self, to: Address, kind: int, request_id: int, meant_for: int, payload: bytes) -> int:
-        """Send a message, in bursts if it is long. Returns the number of datagrams."""
+    def _repeat(self, key: Key, source: Address) -> None:
+        """A request came again: answer it as before, or not yet."""
+        self.counters["repeated_requests"] += 1
+        payload = self._taken.answer(key)
+        if payload is not None:
+            self._reply(source, key, payload)
+
+    def _reply(self, to: Address, key: Key, payload: bytes) -> None:
+        incarnation, request_id = key
         if len(payload) <= self._wire.chunk_bytes:
-            self._out.append(Send(to, self._wire.datagram(kind, request_id, meant_for, payload)))
-            self.counters["datagrams_out"] += 1
-            return 1
-        datagrams = self._wire.datagrams(kind, request_id, meant_for, payload)
-        return self._burst(to, datagrams) if len(payload) <= BURST * 1024 else self._bursts(to, datagrams, payload)
-
-    def _bursts(self, to: Address, datagrams: Iterator[bytes], payload: bytes) -> int:
-        def more() -> None:
-            if self._burst(to, datagrams) == BURST:
-                self._timers.at(self._present.now.monotonic + BURST_EVERY_S, more)
-
-        more()
-        return len(payload) // self._wire.chunk_bytes + 1
-
-    def _burst(self, to: Address, datagrams: Iterator[bytes]) -> int:
-        sent = 0
-        for datagram in datagrams:
-            self._out.append(Send(to, datagram))
-            sent += 1
-            if sent == BURST:
-                break
-        self.counters["datagrams_out"] += sent
-        return sent
+            self.long.put_out(to, self._wire.datagram(REPLY, request_id, incarnation, payload))
+        else:
+            self.long.reply(to, request_id, incarnation, payload)

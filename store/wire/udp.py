@@ -19,6 +19,8 @@ from splitbrain.store.wire.datagrams import DATAGRAM_BYTES_MAX
 
 DRAIN_MAX = 256
 RECEIVE_BUFFER_BYTES = 8 << 20
+DATAGRAM_MEMORY_BYTES = 2304
+"""What Linux charges a receive buffer for a full datagram: 2 KiB of data, and its own notes."""
 UNSENT_MAX = 4096
 _SO_RCVBUFFORCE = 33  # linux/socket.h; not in the socket module
 
@@ -65,6 +67,12 @@ class UdpSocket:
             self._loop.remove_reader(self._socket)
             self._loop.remove_writer(self._socket)
             self._socket.close()
+
+    @property
+    def buffer_datagrams(self) -> int:
+        """How many full datagrams the receive buffer holds, by what the kernel granted of it."""
+        granted = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
+        return max(1, granted // DATAGRAM_MEMORY_BYTES)
 
     def kernel_drops(self) -> int | None:
         """Datagrams the kernel dropped because the receive buffer was full; None where it does not say."""

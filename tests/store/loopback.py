@@ -31,7 +31,8 @@ def free_ports(number):
 def make_client(*ports, secret=SECRET):
     core = ClientCore([("127.0.0.1", p) for p in ports], secret=secret, cluster="test", bits=secrets.randbits)
     client = Client(core, present)
-    client.attach(UdpSocket(("127.0.0.1", 0), client.received))
+    endpoint = UdpSocket(("127.0.0.1", 0), client.received)
+    client.attach(endpoint, endpoint.buffer_datagrams)
     return client
 
 

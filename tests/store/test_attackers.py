@@ -17,6 +17,7 @@ from splitbrain.store.wire.messages import encode
 from splitbrain.store.wire.peer_messages import Forward, Pong, Read, Write
 from splitbrain.store.wire.rejections import said
 from tests.store.box import CLUSTER, SECRET, Box
+from tests.store.wire.sides import fragmented
 
 ATTACKER = ("10.6.6.6", 666)
 ALONE = Config(n=1, r=1, w=1)
@@ -90,7 +91,7 @@ def test_a_replayed_put_is_counted_and_does_nothing_and_a_first_contact_gets_a_h
 def test_requests_without_the_key_get_a_rejection_and_no_answer():
     box = Box(3)
     wire = Wire(b"x" * 32, CLUSTER, "stranger", random.Random(1).getrandbits)
-    (answer,) = answers_to(box, "n1", wire.datagrams(REQUEST, 1, 0, encode(Put(b"k", b"v", None))))
+    (answer,) = answers_to(box, "n1", fragmented(wire, REQUEST, 1, 0, encode(Put(b"k", b"v", None))))
     assert said(answer, wire) is not None
     assert box.counter("n1", "forged") == 1
 
@@ -190,7 +191,7 @@ NONSENSE = [
 def test_a_key_holders_nonsense_is_counted_and_gets_no_answer(payload):
     box = Box(3)
     wire = Wire(SECRET, CLUSTER, "holder", random.Random(1).getrandbits)
-    assert answers_to(box, "n1", wire.datagrams(REQUEST, 1, incarnation(box, "n1"), payload)) == []
+    assert answers_to(box, "n1", fragmented(wire, REQUEST, 1, incarnation(box, "n1"), payload)) == []
     assert box.counter("n1", "malformed") == 1
     assert alive(box)
 
@@ -216,7 +217,7 @@ def test_no_message_of_any_shape_stops_a_node(messages):
     box = Box(3, settled=False)
     wire = Wire(SECRET, CLUSTER, "holder", random.Random(1).getrandbits)
     for number, (tag, fields) in enumerate(messages):
-        for datagram in wire.datagrams(REQUEST, number, incarnation(box, "n1"), raw(tag, *fields)):
+        for datagram in fragmented(wire, REQUEST, number, incarnation(box, "n1"), raw(tag, *fields)):
             box.inject(box.hosts["n1"].address, datagram, ATTACKER)
     box.run_for(2.0)
     assert alive(box)

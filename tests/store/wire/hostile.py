@@ -23,6 +23,7 @@ from splitbrain.store.storage.engine import MemoryEngine
 from splitbrain.store.wire import datagrams, messages
 from splitbrain.store.wire.datagrams import HELLO, REPLY, REQUEST, RETRY, Wire
 from tests.store.box import CLUSTER, Box
+from tests.store.wire.sides import fragmented
 
 OUTSIDERS = [(f"10.9.{i // 250}.{i % 250 + 1}", 1024 + i) for i in range(1000)]
 
@@ -47,8 +48,8 @@ class Outsider:
             "spliced": lambda: self._seen()[:23] + self._seen()[23:],
             "renumbered": lambda: (seen := self._seen())[:11] + rng.randbytes(12) + seen[23:],
             "other version": lambda: (seen := self._seen())[:2] + bytes([rng.randrange(256)]) + seen[3:],
-            "another key": lambda: next(self.others[0].datagrams(rng.randrange(2), 1, 0, rng.randbytes(90))),
-            "another cluster": lambda: next(self.others[1].datagrams(rng.randrange(2), 1, 0, rng.randbytes(90))),
+            "another key": lambda: next(fragmented(self.others[0], rng.randrange(2), 1, 0, rng.randbytes(90))),
+            "another cluster": lambda: next(fragmented(self.others[1], rng.randrange(2), 1, 0, rng.randbytes(90))),
             "notice": lambda: b"sN" + rng.randbytes(2) + self._seen()[11:23],
         }
 
@@ -109,7 +110,7 @@ class Mad:
             kind = rng.choice((REQUEST, REQUEST, REPLY))
             payload = self.payload(self.requests if kind == REQUEST else self.replies)
             kind = rng.choice((kind, kind, HELLO, RETRY))
-            parts = list(self.wire.datagrams(kind, rng.getrandbits(64), self.incarnation(), payload))
+            parts = list(fragmented(self.wire, kind, rng.getrandbits(64), self.incarnation(), payload))
             yield parts[rng.randrange(len(parts))] if len(parts) > 1 else parts[0]
             if rng.random() < 0.1:
                 yield sealed(self.wire, rng.randbytes(rng.randrange(26, 1100)))
@@ -234,11 +235,13 @@ def held(node: Node) -> dict[str, int]:
     rpc = node.inspect().core.rpc
     return {
         "senders": len(rpc._wire._windows),
-        "partial messages": rpc._reassembly.held[0],
-        "partial bytes": rpc._reassembly.held[1],
+        "partial messages": rpc.long._reassembly.held[0],
+        "partial bytes": rpc.long._reassembly.held[1],
         "requests taken": len(rpc._taken),
         "peers": len(rpc._peers),
         "asked": len(rpc._asked),
+        "flows": len(rpc.long._flows),
+        "replies": len(rpc.long._replies),
         "counters": len(rpc.counters),
         "timers": len(node.inspect().core.timers._heap),
     }

@@ -18,8 +18,10 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from splitbrain.store.scheduling.timers import Present
 from splitbrain.store.wire.datagrams import Wire
+from splitbrain.store.wire.long_messages import LongMessages
+from splitbrain.store.wire.peer import Peer
 from splitbrain.store.wire.rejections import Rejections
-from splitbrain.store.wire.rpc import Rpc, _Peer
+from splitbrain.store.wire.rpc import Rpc
 
 PLAIN = (int, float, str, bytes, Enum, types.NoneType, type, types.ModuleType)
 OPAQUE = (
@@ -30,7 +32,7 @@ OPAQUE = (
     msgspec.msgpack.Decoder,
     msgspec.msgpack.Encoder,
 )
-ANYBODYS = {Rpc: {"counters"}, Wire: {"_sequence"}, _Peer: {"says"}, Present: {"now"}}
+ANYBODYS = {Rpc: {"counters"}, LongMessages: {"_counters"}, Wire: {"_sequence"}, Peer: {"says"}, Present: {"now"}}
 """Counters; how many hellos went out; what a peer says, for people. the moment. `Notices`: whom it told what, and when."""
 
 

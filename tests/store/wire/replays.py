@@ -289,7 +289,7 @@ class Attack:
     def _too_late(self) -> Iterator[Shot]:
         """An answer that its receiver has never got, once nobody waits for it any more."""
         lost = [seen for seen in self.life.box.lost if seen.kind != REQUEST and seen.to in self._here]
-        lost = [seen for seen in lost if seen.request_id not in _rpc(self._here[seen.to])._asked]
+        lost = [seen for seen in lost if seen.request_id not in _open(_rpc(self._here[seen.to]))]
         if lost:
             seen = self.rng.choice(lost)
             yield Shot(seen.datagram, seen.source, seen.to)
@@ -348,6 +348,11 @@ class Attack:
         if seen.kind == HELLO and to in self.life.box.clients:
             sources = [sources[-1]]
         return Shot(seen.datagram, self.rng.choice(sources), to)
+
+
+def _open(rpc: Rpc) -> set[int]:
+    """The ids of requests under way from there, and of those to which the reply is under way."""
+    return {*(request_id for _, request_id in rpc._asked), *(request_id for _, request_id in rpc.long._replies)}
 
 
 def _rpc(party: Node | ClientCore) -> Rpc:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import random
+import zlib
 from itertools import count
 
 from splitbrain.store.actions import Instant
@@ -14,6 +15,16 @@ from splitbrain.store.wire.peer_messages import Ping, Pong
 from splitbrain.store.wire.rpc import Rpc
 
 SECRET = b"k" * 32
+
+
+def fragmented(wire, kind, request_id, meant_for, payload, **flags):
+    """A whole message, sealed as datagrams."""
+    checksum, step = zlib.crc32(payload), wire.chunk_bytes
+    count = max(1, -(-len(payload) // step))
+    for i in range(count):
+        yield wire.fragment(
+            kind, request_id, meant_for, checksum, i, count, payload[i * step : (i + 1) * step], **flags
+        )
 
 
 class Side:
@@ -51,20 +62,24 @@ class Side:
 
 
 class Pair:
-    """Two sides. `carries(sender, datagram)` says whether a datagram arrives; it takes a millisecond."""
+    """Two sides. `carries(sender, datagram)` says whether a datagram arrives; `delays()` how long each copy of it takes.
+
+    By default one copy, and a millisecond.
+    """
 
     def __init__(self):
         self.now = 0.0
         self.a, self.b = Side(self, "a", ("a", 1)), Side(self, "b", ("b", 1))
         self.carries = lambda sender, datagram: True
+        self.delays = lambda: [0.001]
         self.sent = []
         self._events, self._order = [], count()
 
     def flush(self, side):
         for send in side.out:
             self.sent.append((side, send.datagram))
-            if self.carries(side, send.datagram):
-                heapq.heappush(self._events, (self.now + 0.001, next(self._order), side.address, send))
+            for delay_s in self.delays() if self.carries(side, send.datagram) else ():
+                heapq.heappush(self._events, (self.now + delay_s, next(self._order), side.address, send))
         side.out.clear()
 
     def run(self, until):

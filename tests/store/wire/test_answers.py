@@ -12,7 +12,7 @@ from splitbrain.store.wire.client_messages import Failed, Report, Status, Stored
 from splitbrain.store.wire.datagrams import REPLY, Wire
 from splitbrain.store.wire.messages import encode
 from splitbrain.store.wire.peer_messages import Ping, Pong
-from tests.store.wire.sides import PUT, SECRET, Pair, Side
+from tests.store.wire.sides import PUT, SECRET, Pair, Side, fragmented
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def pair():
 
 def test_an_answer_from_another_address_does_not_count(pair):
     replies, asked = pair.greeted(Ping())
-    (forged,) = pair.b.wire.datagrams(REPLY, asked.request_id, asked.incarnation, encode(Pong()))
+    (forged,) = fragmented(pair.b.wire, REPLY, asked.request_id, asked.incarnation, encode(Pong()))
     pair.a.rpc.receive(forged, ("elsewhere", 1))
     assert replies == []
     assert pair.a.rpc.counters["unasked_answers"] == 1
@@ -32,7 +32,7 @@ def test_an_answer_from_another_address_does_not_count(pair):
 
 def test_an_answer_to_a_previous_incarnation_does_not_count(pair):
     replies, asked = pair.greeted(Ping())
-    (stale,) = pair.b.wire.datagrams(REPLY, asked.request_id, asked.incarnation ^ 1, encode(Pong()))
+    (stale,) = fragmented(pair.b.wire, REPLY, asked.request_id, asked.incarnation ^ 1, encode(Pong()))
     pair.a.rpc.receive(stale, pair.b.address)
     assert replies == []
 
@@ -57,7 +57,7 @@ def test_an_answer_that_does_not_count_is_no_sign_of_life_and_takes_no_memory(pa
     incarnation = asked.incarnation ^ (fault == "to another boot")
     payload = encode(Report(bytes(9000))) if fault == "long" else encode(Pong())
     source = ("elsewhere", 1) if fault in ("elsewhere", "long") else pair.b.address
-    for datagram in list(wire.datagrams(REPLY, request_id, incarnation, payload))[:-1] or [
+    for datagram in list(fragmented(wire, REPLY, request_id, incarnation, payload))[:-1] or [
         wire.datagram(REPLY, request_id, incarnation, payload)
     ]:
         pair.a.rpc.receive(datagram, source)
@@ -101,7 +101,7 @@ def test_who_answers_at_an_address_is_not_taken_for_the_node_that_is_asked_there
 def test_an_answer_that_is_no_message_is_dropped_and_the_request_goes_on(pair):
     replies, asked = pair.greeted(Ping())
     for payload in (b"", b"\xc1", encode(Ping()), b"\x91\xa4pong" * 2, b"\x92\xa6report\xa1\xff"):
-        (bad,) = pair.b.wire.datagrams(REPLY, asked.request_id, asked.incarnation, payload)
+        (bad,) = fragmented(pair.b.wire, REPLY, asked.request_id, asked.incarnation, payload)
         pair.a.rpc.receive(bad, pair.b.address)
     assert replies == []
     assert pair.a.rpc.counters["malformed"] == 5

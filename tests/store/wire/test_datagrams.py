@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from splitbrain.store.wire import datagrams
 from splitbrain.store.wire.datagrams import DATAGRAM_BYTES_MAX, REPLY, REQUEST, Refused, Wire
 from tests.store.wire.hostile import sealed
+from tests.store.wire.sides import fragmented
 
 SECRET = b"k" * 32
 
@@ -38,7 +39,7 @@ def refused(receiver, datagram):
 )
 def test_a_message_arrives_as_it_was_sent(kind, request_id, answered, payload):
     sender, receiver = make(), make("n2")
-    fragments = [receiver.open(datagram) for datagram in sender.datagrams(kind, request_id, answered, payload)]
+    fragments = [receiver.open(datagram) for datagram in fragmented(sender, kind, request_id, answered, payload)]
     assert b"".join(fragment.chunk for fragment in fragments) == payload
     assert [fragment.part for fragment in fragments] == list(range(fragments[0].parts))
     assert {(f.kind, f.request_id, f.meant_for, f.name, f.incarnation) for f in fragments} == {
@@ -48,12 +49,12 @@ def test_a_message_arrives_as_it_was_sent(kind, request_id, answered, payload):
 
 @pytest.mark.parametrize("name", ["n", "x" * 64])
 def test_no_datagram_is_longer_than_the_limit(name):
-    assert {len(d) for d in make(name).datagrams(REQUEST, 1, 0, bytes(100_000))} <= set(range(DATAGRAM_BYTES_MAX + 1))
+    assert {len(d) for d in fragmented(make(name), REQUEST, 1, 0, bytes(100_000))} <= set(range(DATAGRAM_BYTES_MAX + 1))
 
 
 @given(st.integers(0, 10_000))
 def test_a_flipped_bit_is_never_taken(bit):
-    (datagram,) = make().datagrams(REQUEST, 1, 0, b"payload")
+    (datagram,) = fragmented(make(), REQUEST, 1, 0, b"payload")
     damaged = bytearray(datagram)
     damaged[bit // 8 % len(damaged)] ^= 1 << bit % 8
     assert refused(make("n2"), bytes(damaged)) in ("forged", "malformed", "other_protocol", "other_cluster")
@@ -61,7 +62,7 @@ def test_a_flipped_bit_is_never_taken(bit):
 
 @given(st.integers(0, 2000))
 def test_a_truncated_datagram_is_never_taken(length):
-    (datagram,) = make().datagrams(REQUEST, 1, 0, b"p" * 900)
+    (datagram,) = fragmented(make(), REQUEST, 1, 0, b"p" * 900)
     assert refused(make("n2"), datagram[: length % len(datagram)]) in ("forged", "malformed")
 
 
@@ -71,30 +72,30 @@ def test_noise_is_never_taken(noise):
 
 
 def test_an_oversized_datagram_is_refused_before_it_is_opened():
-    (datagram,) = make().datagrams(REQUEST, 1, 0, b"p")
+    (datagram,) = fragmented(make(), REQUEST, 1, 0, b"p")
     assert refused(make("n2"), datagram + bytes(DATAGRAM_BYTES_MAX)) == "malformed"
 
 
 def test_a_sender_without_the_key_is_refused():
-    (datagram,) = make(secret=b"x" * 32).datagrams(REQUEST, 1, 0, b"p")
+    (datagram,) = fragmented(make(secret=b"x" * 32), REQUEST, 1, 0, b"p")
     assert refused(make("n2"), datagram) == "forged"
 
 
 def test_another_cluster_with_the_same_key_is_refused():
-    (datagram,) = make(cluster="other").datagrams(REQUEST, 1, 0, b"p")
+    (datagram,) = fragmented(make(cluster="other"), REQUEST, 1, 0, b"p")
     assert refused(make("n2"), datagram) == "other_cluster"
 
 
 def test_a_replayed_datagram_is_refused():
     receiver = make("n2")
-    (datagram,) = make().datagrams(REQUEST, 1, 0, b"p")
+    (datagram,) = fragmented(make(), REQUEST, 1, 0, b"p")
     taken(receiver, datagram)
     assert refused(receiver, datagram) == "replayed"
 
 
 def test_a_stray_copy_that_was_opened_and_not_accepted_does_not_shut_out_the_original():
     receiver = make("n2")
-    (datagram,) = make().datagrams(REPLY, 1, 0, b"p")
+    (datagram,) = fragmented(make(), REPLY, 1, 0, b"p")
     assert receiver.open(datagram) == receiver.open(datagram) == taken(receiver, datagram)
     assert refused(receiver, datagram) == "replayed"
 
@@ -105,7 +106,7 @@ def test_datagrams_that_are_opened_and_not_accepted_never_make_a_node_forget_its
     receiver = make("n2")
     incarnation = receiver.incarnation
     for seed in range(20):
-        receiver.open(next(iter(make(seed=seed).datagrams(REQUEST, 1, incarnation ^ 1, b"p"))))
+        receiver.open(next(iter(fragmented(make(seed=seed), REQUEST, 1, incarnation ^ 1, b"p"))))
     assert receiver.incarnation == incarnation
     assert not receiver._windows
 
@@ -114,7 +115,7 @@ def test_datagrams_that_are_opened_and_not_accepted_never_make_a_node_forget_its
 @given(st.lists(st.integers(0, 60), min_size=1, max_size=120))
 def test_reordered_datagrams_open_once_each(order):
     sender, receiver = make(), make("n2")
-    sent = [next(iter(sender.datagrams(REQUEST, i, 0, b"p"))) for i in range(61)]
+    sent = [next(iter(fragmented(sender, REQUEST, i, 0, b"p"))) for i in range(61)]
     opened = set()
     for index in order:
         if index in opened:
@@ -127,7 +128,7 @@ def test_reordered_datagrams_open_once_each(order):
 def test_a_datagram_older_than_the_window_counts_as_replayed(monkeypatch):
     monkeypatch.setattr(datagrams, "_WINDOW", 8)
     sender, receiver = make(), make("n2")
-    sent = [next(iter(sender.datagrams(REQUEST, i, 0, b"p"))) for i in range(20)]
+    sent = [next(iter(fragmented(sender, REQUEST, i, 0, b"p"))) for i in range(20)]
     taken(receiver, sent[19])
     assert taken(receiver, sent[12]).request_id == 12
     assert refused(receiver, sent[11]) == "replayed"
@@ -135,7 +136,7 @@ def test_a_datagram_older_than_the_window_counts_as_replayed(monkeypatch):
 
 def test_forgeries_do_not_move_the_window():
     sender, receiver = make(), make("n2")
-    first, second = (next(iter(sender.datagrams(REQUEST, i, 0, b"p"))) for i in range(2))
+    first, second = (next(iter(fragmented(sender, REQUEST, i, 0, b"p"))) for i in range(2))
     forged = bytearray(first)
     forged[19:23] = b"\xff\xff\xff\xf0"  # A sequence number far ahead.
     assert refused(receiver, bytes(forged)) == "forged"
@@ -144,7 +145,7 @@ def test_forgeries_do_not_move_the_window():
 
 def test_a_senders_own_datagrams_thrown_back_at_it_are_refused():
     sender = make()
-    (datagram,) = sender.datagrams(REQUEST, 1, 0, b"p")
+    (datagram,) = fragmented(sender, REQUEST, 1, 0, b"p")
     assert refused(sender, datagram) == "reflected"
 
 
@@ -153,7 +154,7 @@ def test_a_sender_out_of_sequence_numbers_continues_as_a_new_incarnation(monkeyp
     sender, receiver = make(), make("n2")
     nonces, boots = set(), set()
     for i in range(10):
-        (datagram,) = sender.datagrams(REQUEST, i, 0, b"p")
+        (datagram,) = fragmented(sender, REQUEST, i, 0, b"p")
         nonces.add(datagram[11:23])
         boots.add(receiver.open(datagram).incarnation)
     assert len(nonces) == 10
@@ -164,7 +165,7 @@ def test_the_memory_of_senders_is_bounded(monkeypatch):
     monkeypatch.setattr(datagrams, "_INCARNATIONS_REMEMBERED", 5)
     receiver = make("n2")
     for seed in range(20):
-        taken(receiver, next(iter(make(seed=seed).datagrams(REQUEST, 1, 0, b"p"))))
+        taken(receiver, next(iter(fragmented(make(seed=seed), REQUEST, 1, 0, b"p"))))
         assert len(receiver._windows) <= 5
 
 
@@ -172,7 +173,7 @@ def test_a_node_that_forgets_senders_becomes_a_new_incarnation_for_which_none_of
     monkeypatch.setattr(datagrams, "_INCARNATIONS_REMEMBERED", 5)
     receiver = make("n2")
     incarnation = receiver.incarnation
-    recorded = [next(iter(make(seed=seed).datagrams(REQUEST, 1, incarnation, b"p"))) for seed in range(6)]
+    recorded = [next(iter(fragmented(make(seed=seed), REQUEST, 1, incarnation, b"p"))) for seed in range(6)]
     for datagram in recorded[:5]:
         taken(receiver, datagram)
     assert receiver.incarnation == incarnation

@@ -21,6 +21,7 @@ from splitbrain.store.wire.messages import decode_request
 from tests.store.box import CLUSTER, SECRET, Box
 from tests.store.loopback import ALONE, cluster, run
 from tests.store.wire.hostile import Mad, Outsider, Siege, contents, held, record
+from tests.store.wire.sides import fragmented
 
 SMALL = Config(partitions=8)
 
@@ -187,7 +188,8 @@ class LyingPeer:
         payload = self.mad.payload(self.mad.replies)
         self.answered += 1
         return [
-            Send(source, each) for each in self.mad.wire.datagrams(REPLY, asked.request_id, asked.incarnation, payload)
+            Send(source, each)
+            for each in fragmented(self.mad.wire, REPLY, asked.request_id, asked.incarnation, payload)
         ]
 
 
@@ -210,14 +212,14 @@ def test_half_messages_of_a_key_holder_are_kept_within_bounds_and_only_for_a_whi
     before = held(host.node)
     mad = Mad(random.Random(8), SECRET, CLUSTER, [], [])
     for i in range(3000):
-        first = next(mad.wire.datagrams(REQUEST, i, host.node.inspect().wire.incarnation, bytes(20_000)))
+        first = next(fragmented(mad.wire, REQUEST, i, host.node.inspect().wire.incarnation, bytes(20_000)))
         box.do(host, host.node.receive(first, ("10.9.9.9", 9), box.instant(host)))
         assert held(host.node)["partial messages"] <= reassembly.PARTIALS_PER_SENDER
-    box.run_for(reassembly.AGE_MAX_S + 1)
+    box.run_for(reassembly.IDLE_MAX_S + 1)
     box.do(
         host,
         host.node.receive(
-            next(mad.wire.datagrams(REQUEST, 1, host.node.inspect().wire.incarnation, bytes(2000))),
+            next(fragmented(mad.wire, REQUEST, 1, host.node.inspect().wire.incarnation, bytes(2000))),
             ("10.9.9.9", 9),
             box.instant(host),
         ),

@@ -82,8 +82,8 @@ def test_partial_messages_grow_too_old():
     made = Reassembly()
     first, second = fragments(b"abcd", 2)
     made.add(first, 0.0)
-    assert made.add(fragments(b"abcd", 2, request_id=2)[0], reassembly.AGE_MAX_S + 0.1) is None
-    assert made.add(second, reassembly.AGE_MAX_S + 0.1) is None
+    assert made.add(fragments(b"abcd", 2, request_id=2)[0], reassembly.IDLE_MAX_S + 0.1) is None
+    assert made.add(second, reassembly.IDLE_MAX_S + 0.1) is None
     assert made.held[0] == 2
 
 

@@ -13,6 +13,7 @@ from splitbrain.store.wire.client_messages import Get
 from splitbrain.store.wire.datagrams import REQUEST, Wire
 from splitbrain.store.wire.rejections import NOTE_EVERY_S, REJECTIONS_A_SECOND, rejection, said
 from tests.store.box import CLUSTER, SECRET, Box, Call
+from tests.store.wire.sides import fragmented
 
 STRANGER = ("10.0.0.9", 9)
 
@@ -22,7 +23,7 @@ def make(name="c", secret=SECRET, cluster=CLUSTER):
 
 
 def datagram(sender):
-    return next(iter(sender.datagrams(REQUEST, 1, 0, b"")))
+    return next(iter(fragmented(sender, REQUEST, 1, 0, b"")))
 
 
 class Outsider:

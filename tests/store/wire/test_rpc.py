@@ -9,10 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from splitbrain.store.wire import rpc as module
-from splitbrain.store.wire.client_messages import Get, Local, Put, Stored
-from splitbrain.store.wire.datagrams import Wire
+from splitbrain.store.wire import taken
+from splitbrain.store.wire.client_messages import Failed, Get, Local, Put, Stored
+from splitbrain.store.wire.datagrams import RETRY, Wire
+from splitbrain.store.wire.messages import encode
 from splitbrain.store.wire.peer_messages import Ping, Pong
-from splitbrain.store.wire.rpc import ANSWER_KEPT_S
+from splitbrain.store.wire.taken import ANSWER_KEPT_S
 from tests.store.wire.sides import PUT, SECRET, Pair
 
 
@@ -190,7 +192,7 @@ def test_answers_to_puts_are_kept_and_others_are_not(pair):
 
 
 def test_a_flood_of_requests_that_are_never_answered_is_forgotten_in_part(pair, monkeypatch):
-    monkeypatch.setattr(module, "TAKEN_MAX", 10)
+    monkeypatch.setattr(taken, "TAKEN_MAX", 10)
     pair.b.answer_with(None)
     for _ in range(50):
         pair.a.ask(pair.b, Ping())
@@ -215,3 +217,16 @@ def test_a_forgotten_request_is_taken_again(pair):
     pair.b.rpc.forget(pair.b.taken[0])
     pair.run(2.0)
     assert len(pair.b.taken) == 2
+
+
+def test_a_put_that_was_refused_as_busy_is_not_done_if_a_copy_of_it_comes_later(pair):
+    """Its sender has been told that it certainly did not happen."""
+    pair.b.answer_with(Failed("busy", "later", 100))
+    replies = pair.a.ask(pair.b, PUT, request_id=77)
+    pair.run(0.5)
+    assert [reply.code for reply in replies] == ["busy"]
+    pair.b.answer_with(Stored(b"c"))
+    pair.b.taken.clear()
+    late = pair.a.wire.datagram(RETRY, 77, pair.b.wire.incarnation, encode(PUT))
+    pair.b.rpc.receive(late, pair.a.address)
+    assert pair.b.taken == []

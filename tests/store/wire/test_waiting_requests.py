@@ -74,9 +74,23 @@ def test_a_message_that_is_too_long_is_refused_before_anything_is_sent(pair):
     assert pair.sent == []
 
 
-def test_a_long_message_goes_out_in_bursts(pair):
+def test_short_requests_do_not_wait_behind_long_ones(pair):
+    pair.b.answer_with(None)
+    pair.a.ask(pair.b, Ping())
+    pair.run(0.01)
+    for _ in range(IN_FLIGHT_MAX + 10):
+        pair.a.ask(pair.b, Put(b"k", bytes(100_000), None), deadline=9.0)
     pair.b.answer_with(Pong())
-    pair.a.ask(pair.b, Put(b"k", bytes(200_000), None))
-    assert pair.count(pair.a) == module.BURST
-    pair.run(0.5)
-    assert len(pair.b.taken) == 1
+    asked = pair.now
+    replies = pair.a.ask(pair.b, Ping(), deadline=9.0)
+    pair.run(asked + 0.0021)
+    assert replies == [Pong()]
+
+
+def test_past_the_bound_of_long_requests_one_is_refused_as_busy_and_says_when_to_come_back(pair, monkeypatch):
+    monkeypatch.setattr(module, "LONG_MAX", 3)
+    pair.carries = lambda sender, datagram: False
+    replies = [pair.a.ask(pair.b, Put(b"k", bytes(100_000), None)) for _ in range(4)]
+    pair.run(0.0)
+    assert replies[:3] == [[], [], []]
+    assert [(reply.code, reply.retry_after_ms) for reply in replies[3]] == [("busy", module.BUSY_HERE_MS)]
