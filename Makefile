@@ -3,8 +3,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+COMPILE := --quiet --generate-hashes --allow-unsafe --strip-extras --no-header --no-annotate \
+	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 
-.PHONY: demo test test-simulated test-containers test-browser check coverage image nightly campaign findings oracle proof bench dist clean
+.PHONY: demo test test-simulated test-containers test-browser check coverage image nightly campaign findings oracle proof mutation bench docs dist \
+	lock clean
 
 demo: $(READY)
 	@echo "== sets, siblings kept, a partition: nothing may be lost"
@@ -23,7 +26,7 @@ demo: $(READY)
 	else echo "expected exit code 1, got $$code" >&2; exit 3; fi
 
 test: $(READY) check
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto --maxprocesses 8 --dist loadgroup --no-loadscope-reorder
 
 # The parts of `test`, for where one of them is wanted alone. No engine answers at /dev/null, so what needs one skips.
 test-simulated: $(READY)
@@ -72,6 +75,13 @@ proof: $(READY)
 	$(BIN)/python -m tests.store.wire.hostile_run 1000000
 	$(BIN)/python -m tests.harness.running.interrupts_run 1000
 	$(BIN)/python -m tests.store.wire.replays_run 1000000
+	$(BIN)/python -m tests.harness.running.swarm_run 10000
+	$(BIN)/python -m tests.hostile.io_errors_run
+	SPLITBRAIN_HOSTILE=all $(BIN)/pytest -q tests/hostile
+
+# Which mistakes in checkers their tests would notice: docs/mutation.md. About an hour.
+mutation: $(READY)
+	$(BIN)/python -m tests.mutation.mutation_run --page
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks.simulation
@@ -81,10 +91,22 @@ bench: $(READY)
 	$(BIN)/python -m benchmarks.antientropy
 	$(BIN)/python -m benchmarks.gossip
 	$(BIN)/python -m benchmarks.placement
+	$(BIN)/python -m benchmarks.serving
 
-# The sdist, and the wheel built from it.
+# The site of the documents, with warnings as errors: build/site/index.html. The runs of its gallery take half a minute.
+docs: $(READY)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+
+# The sdist, and the wheel built from it, with the list of what it needs.
 dist: $(READY)
 	$(BIN)/python -m build --outdir dist .
+	$(BIN)/python .ci/sbom dist/*.whl
+
+# The versions and hashes of what development and the nodes' image use, as they are newest now. Look at what changed.
+lock: $(READY)
+	$(BIN)/pip-compile $(COMPILE) --extra dev --output-file requirements/dev.txt pyproject.toml
+	$(BIN)/pip-compile $(COMPILE) --constraint requirements/dev.txt \
+		--output-file harness/hosts/layers/node-packages.txt requirements/node.in
 
 clean:
 	rm -rf $(VENV) build dist .coverage .coverage.* *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
@@ -93,5 +115,10 @@ $(READY): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 		echo "splitbrain needs Python 3.11 or newer; name one: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
+ifdef LOCKED
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/dev.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+else
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+endif
 	@touch $@

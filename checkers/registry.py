@@ -46,6 +46,7 @@ from splitbrain.checkers.service import (
     thresholds,
     unhandled_errors,
 )
+from splitbrain.checkers.transactions import timestamps
 from splitbrain.checkers.verdict import Verdict
 
 
@@ -108,6 +109,7 @@ _ALL = (
     Checker("evidence", "the test was meaningful: operations, faults with effect, final reads", evidence.check),
     Checker("linearizable", "the operations could have happened one after the other", linearizability.check),
     Checker("transactions", "no anomaly that the promised consistency model forbids (Elle)", transactions.check),
+    Checker("transaction-order", "the timestamps of transactions explain what they read (Chronos)", timestamps.check),
     Checker("sessions", "each session read its writes, and never went back in time", sessions.check),
     Checker("causal", "whoever saw something saw what it followed from", causal.check),
     Checker("staleness", "how many versions, and how long, reads were behind", staleness.check),

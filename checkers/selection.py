@@ -98,6 +98,10 @@ def _of_micro_operations(operations: Operations) -> bool:
     )
 
 
+def _stamped(operations: Operations) -> bool:
+    return any(isinstance(operation.value, dict) and "txn" in operation.value for operation in operations)
+
+
 def _leased(operations: Operations) -> bool:
     asked = [operation.invocation.value for operation in operations if operation.f == "acquire"]
     return bool(asked) and all(isinstance(value, dict) and "lease_ms" in value for value in asked)
@@ -115,6 +119,7 @@ def _model(known: str, telling: str, model: str, what: str) -> Kind:
 
 
 _KINDS: Sequence[Kind] = (
+    _kind("txn", "", "its operations are transactions with timestamps", {"transaction-order": {}}, _stamped),
     _kind("txn", "", "its operations are transactions", {"transactions": {}}, None),
     _kind("read write", "write", "it reads and writes in micro-operations", {"long-fork": {}}, _of_micro_operations),
     _kind("transfer read", "transfer", "money is transferred", {"bank": {}}, None),

@@ -17,6 +17,7 @@ import os
 import re
 import sys
 import time
+import unicodedata
 from types import TracebackType
 from typing import TextIO
 
@@ -82,6 +83,8 @@ class Progress:
             text += f"  {left(now - self._began, done)} left"
         if self._live:
             self._erase()
+            # A line that wraps can't be erased as one, and would leave its first half at each refresh.
+            text = fitting(text, _columns() - 1)
             warn(text, end="")
             self._shown = text
         else:
@@ -91,6 +94,28 @@ class Progress:
         if self._shown:
             _put("\r\x1b[K")
             self._shown = ""
+
+
+def _columns() -> int:
+    """The breadth of the terminal on standard error, 80 if it doesn't say."""
+    with contextlib.suppress(OSError, ValueError):
+        return os.get_terminal_size(sys.stderr.fileno()).columns or 80
+    return 80
+
+
+def fitting(text: str, columns: int) -> str:
+    """The text as a terminal line of at most so many columns. Wide letters take two.
+
+    >>> fitting("12.0 s  faults: kill n1", 12), fitting("short", 12)
+    ('12.0 s  faul', 'short')
+    """
+    shown = printable(text)
+    taken = 0
+    for at, letter in enumerate(shown):
+        taken += 0 if unicodedata.combining(letter) else 2 if unicodedata.east_asian_width(letter) in "WF" else 1
+        if taken > columns:
+            return shown[:at]
+    return shown
 
 
 def left(took_s: float, done: float) -> str:

@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -99,13 +99,14 @@ class Workload:
 
     interface: the connection interface it needs, e.g. "VersionedStore". config: its keys with their defaults. shared:
     makes what all clients of one run share (a lock, say), once a run. client: (connection, shared, config) -> Client.
-    generator: what clients do until the time limit; without a rate. final: (plan) -> what is asked once all faults are
-    healed and the system serves again (convergence, final reads). probe: (connection) -> writes and reads a key that no
-    operation uses, and raises OperationFailed if it is not answered; the system has recovered once it passes on every
-    node. None: the interface's own, where the harness has one (`recovery.PROBES`). checkers: name -> options, as
-    `check_all` takes them. settings: of the system, where the user gives no others: the values under which it promises
-    what is judged. A key that the system does not have is left out. judged_by: config keys that are an option of a
-    checker: key -> (checker, option).
+    generator: what clients do until the time limit; without a rate. healed: (plan, how many faults ended before) ->
+    what they do besides, at once, when a fault has ended; None for nothing. final: (plan) -> what is asked once all
+    faults are healed and the system serves again (convergence, final reads). probe: (connection) -> writes and reads a
+    key that no operation uses, and raises OperationFailed if it is not answered; the system has recovered once it
+    passes on every node. None: the interface's own, where the harness has one (`recovery.PROBES`). checkers: name ->
+    options, as `check_all` takes them. settings: of the system, where the user gives no others: the values under which
+    it promises what is judged. A key that the system does not have is left out. judged_by: config keys that are an
+    option of a checker: key -> (checker, option).
     """
 
     name: str
@@ -116,6 +117,7 @@ class Workload:
     generator: Callable[[Plan], Generator]
     final: Callable[[Plan], Generator]
     checkers: Mapping[str, Mapping[str, Any]]
+    healed: Callable[[Plan, int], Sequence[Invocation]] | None = None
     probe: Callable[[Any], Awaitable[None]] | None = None
     shared: Callable[[], Any] = lambda: None
     config: Mapping[str, str] = field(default_factory=dict)

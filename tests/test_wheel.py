@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -78,6 +81,41 @@ def test_the_wheel_holds_nothing_but_splitbrain(wheel: Path) -> None:
     assert modules <= names
     layers = {f"splitbrain/harness/hosts/layers/{path.name}" for path in (ROOT / "harness/hosts/layers").iterdir()}
     assert layers <= names
+
+
+def test_a_wheel_lists_what_it_needs_and_installs_with_that(wheel: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copy(wheel, tmp_path))
+    for _ in range(2):  # The second one takes the place of the first.
+        subprocess.run([sys.executable, str(ROOT / ".ci" / "sbom"), str(copy)], check=True, capture_output=True)
+    with zipfile.ZipFile(copy) as packed:
+        (name,) = (each for each in packed.namelist() if each.endswith("/sboms/splitbrain.cdx.json"))
+        bom = json.loads(packed.read(name))
+        metadata = packed.read(name.replace("sboms/splitbrain.cdx.json", "METADATA")).decode()
+        rows = packed.read(name.replace("sboms/splitbrain.cdx.json", "RECORD")).decode().splitlines()
+    digest = hashlib.sha256(zipfile.ZipFile(copy).read(name)).digest()
+    named = base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+    assert [row for row in rows if row.startswith(name)] == [
+        f"{name},sha256={named},{len(zipfile.ZipFile(copy).read(name))}"
+    ]
+    assert bom["bomFormat"] == "CycloneDX"
+    assert bom["metadata"]["component"]["name"] == "splitbrain"
+    needs = [line.partition(": ")[2] for line in metadata.splitlines() if line.startswith("Requires-Dist: ")]
+    told = {each["name"]: each["properties"][0]["value"] for each in bom["components"]}
+    assert sorted(told.values()) == sorted(need for need in needs if "extra ==" not in need)
+    assert {"msgspec", "numpy", "cryptography"} <= set(told) and "pytest" not in told
+    pip = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--no-deps",
+        "--target",
+        str(tmp_path / "there"),
+        str(copy),
+    ]
+    subprocess.run(pip, check=True)
+    assert (tmp_path / "there" / name).exists()
 
 
 def test_a_project_with_folders_of_our_names_runs_its_tests_in_simulation(project: Path) -> None:

@@ -23,7 +23,7 @@ from splitbrain.harness.running.final_phase import converge_then_read, replica_p
 from splitbrain.harness.seeds import choose, draw, split
 from splitbrain.harness.system import OperationFailed, VersionedStore
 from splitbrain.harness.workload import Plan, ReplicaAnswer, Schema, Workload
-from splitbrain.workloads.resting_keys import Use, resting_keys, uses
+from splitbrain.workloads.resting_keys import Use, read_before_the_end, resting_keys, uses
 
 ITEMS = ("bread", "eggs", "figs", "milk", "rice", "salt", "tea", "yeast")
 FEW = 2
@@ -104,7 +104,8 @@ def _generator(plan: Plan) -> Generator:
     busy, keys = plan.keys("cart"), _keys(plan)
     resting, seed = uses(keys[len(busy) :], seed=split(plan.seed, "resting"), apart=APART), split(plan.seed, "changes")
     changes = numbered(lambda number: _change(number, busy, resting, seed))
-    reads = numbered(lambda number: Invocation("read", key=keys[number % len(keys)]))
+    read = [*busy, *read_before_the_end(keys[len(busy) :])]
+    reads = numbered(lambda number: Invocation("read", key=read[number % len(read)]))
     return mix(plan.seed, (7, changes), (2, reads), (1, replica_polls(plan, keys)))
 
 

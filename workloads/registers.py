@@ -21,7 +21,7 @@ from splitbrain.harness.running.final_phase import converge_then_read, replica_p
 from splitbrain.harness.seeds import fraction, split
 from splitbrain.harness.system import OperationFailed, VersionedStore
 from splitbrain.harness.workload import Plan, ReplicaAnswer, Schema, Workload
-from splitbrain.workloads.resting_keys import Use, resting_keys, uses
+from splitbrain.workloads.resting_keys import Use, read_before_the_end, resting_keys, uses
 
 DELETED = 0.1
 """The share of deletes among the writes to busy keys."""
@@ -139,7 +139,8 @@ def _generator(plan: Plan) -> Generator:
     busy, keys = plan.keys("r"), _keys(plan)
     resting, seed = uses(keys[len(busy) :], seed=split(plan.seed, "resting")), split(plan.seed, "deletes")
     writes = numbered(lambda number: _write(number, busy, resting, seed))
-    reads = numbered(lambda number: Invocation("read", key=keys[number % len(keys)]))
+    read = [*busy, *read_before_the_end(keys[len(busy) :])]
+    reads = numbered(lambda number: Invocation("read", key=read[number % len(read)]))
     busy_reads = numbered(lambda number: Invocation("read", key=busy[number % len(busy)]))
     return mix(plan.seed, (5, writes), (3, busy_reads), (1, reads), (1, replica_polls(plan, keys)))
 

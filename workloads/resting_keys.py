@@ -6,6 +6,10 @@
    long it is, and there are not too many in the end: each is polled and read through every node.
 3. A key gets 1 to 5 operations, up to `APART` writes of the workload apart unless it asks for other gaps. A seed
    decides.
+4. One key in two returns: its last operation comes long after those before it (`LATE`). Meanwhile a node may have gone
+   away that holds what came before, and nothing tells it of the last one but what repairs replicas in the background.
+5. Every other key is `unread` until the final reads. A read repairs what it meets, and would hide what hints and
+   anti-entropy fail to do.
 """
 
 from __future__ import annotations
@@ -13,11 +17,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from splitbrain.harness.seeds import choose, draw, split
+from splitbrain.harness.seeds import choose, draw, log_uniform, split
 
 USES = (1, 2, 3, 4, 5)
 APART = 100
 """A second, more or less: a fault may begin in between."""
+LATE = (100.0, 1500.0)
+"""How many writes before it a key's last operation waits, if it returns: log-uniform, some seconds to a minute."""
 
 
 class Use(NamedTuple):
@@ -33,13 +39,21 @@ def resting_keys(prefix: str, count: int) -> list[str]:
     return [f"{prefix}-rest-{number}" for number in range(count)]
 
 
+def read_before_the_end(keys: Sequence[str]) -> list[str]:
+    """The resting keys that may be read during the load: every other one (rule 5)."""
+    return list(keys[::2])
+
+
 def uses(keys: Sequence[str], *, seed: int, apart: int = APART) -> Mapping[int, Use]:
     """What the workload's writes do for resting keys, by the number of the write. apart: at most, of a key. O(keys)."""
     found: dict[int, Use] = {}
     for number, key in enumerate(keys):
         rng = draw(split(seed, key))
         at, count = 2 * number * number, choose(rng, USES)
+        returns = rng.random() < 0.5
         for begun in range(count):
+            if returns and begun and begun == count - 1:
+                at += int(log_uniform(rng, *LATE))
             while at in found:
                 at += 1
             found[at] = Use(key, begun, count - 1 - begun)

@@ -64,6 +64,6 @@ WORKLOAD = Workload(
         "availability": {},
         "latency": {},
     },
-    config={"keys": "4", "resting": "20"},
+    config={"keys": "2", "resting": "20"},
     settings=STRICT,
 )

@@ -6,7 +6,9 @@
 2. A sloppy quorum promises nothing while a node is away, or cut off: others stand in for it. So a read is judged only
    in quiet times (`checkers.eventual.quiet_times`). Then it may miss nothing that was acknowledged while it was quiet,
    nor what had `QUIET_S` without a fault to come to every home replica.
-3. A disk that is lost takes acknowledged writes from a quorum. What happens from then on is not judged.
+3. The moment in which a cut heals is the worst: a node still suspects those that it can reach again, and forgets that
+   at their first answer. So each node is asked for some resting keys at once when a fault has ended (`AT_ONCE`).
+4. A disk that is lost takes acknowledged writes from a quorum. What happens from then on is not judged.
 
 Dynamo (SOSP 2007), section 4.5; Bailis and others, "Probabilistically bounded staleness" (VLDB 2012).
 """
@@ -23,6 +25,8 @@ from splitbrain.workloads.sessions import LOSING
 
 QUIET_S = 3.0
 """A detector trusts a node again within a second or two, and hints are delivered then."""
+AT_ONCE = 4
+"""How many keys: of five nodes, two in five are no home of a key with three replicas. These must ask others."""
 SCHEMAS = (
     Schema("put", invoked=Writing, ok=Wrote),
     Schema("read", invoked=None, ok=list[int]),
@@ -50,6 +54,17 @@ def _generator(plan: Plan) -> Generator:
     return sequence(first, rest)
 
 
+def _healed(plan: Plan, heals: int) -> list[Invocation]:
+    """Reads of some resting keys through every node, other ones each time."""
+    resting = resting_keys("t", plan.whole("resting"))
+    begin = heals * AT_ONCE
+    return [
+        Invocation("read", key=resting[(begin + number) % len(resting)], node=node)
+        for number in range(AT_ONCE)
+        for node in plan.nodes
+    ]
+
+
 WORKLOAD = Workload(
     name="staleness",
     summary="puts and reads through every node; while nothing fails, no read may miss an acknowledged write",
@@ -57,6 +72,7 @@ WORKLOAD = Workload(
     schemas=SCHEMAS,
     client=lambda connection, shared, config: RegistersClient(connection),
     generator=_generator,
+    healed=_healed,
     final=lambda plan: sequence(sleep(QUIET_S), converge_then_read(plan, _keys(plan))),
     checkers={
         "staleness": {"max_k": 0, "quiet_s": QUIET_S, "until_fault": LOSING},

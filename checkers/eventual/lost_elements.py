@@ -23,7 +23,10 @@ each word means:
 Sources: jepsen.checker/set and set-full (Jepsen 0.3), whose words these are. Set-full counts latencies from the first
 read of an element if that came before the acknowledgement; here the promise is what counts. It calls an element lost
 that was only ever read; here that has vanished, and only an acknowledged one is lost. It judges by one last read; here,
-by each node's.
+by each node's. So of two last reads that overlap, one with an element and one without, set-full calls the element lost
+if the one without began later: the order in which overlapping reads began says nothing, and some node still has it.
+Here it is missing, and invalid once convergence was promised. Where every read must show what was acknowledged before,
+ask `linearizable` with the model `set`: that has no place for the read without it.
 """
 
 from __future__ import annotations

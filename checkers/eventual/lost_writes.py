@@ -3,7 +3,8 @@
 1. A history of sets (`add`, `read`) is judged by `lost_elements`, one of versioned registers (`put`, `delete`, `read`)
    by `lost_versions`; evidence and witness are theirs. They refuse any other operation of a client, by its line: a
    `remove` explains why something is gone, and would otherwise be taken for a loss.
-2. A history with neither an add nor a put is unknown: there is no write that could be lost.
+2. Without an add or a put there is no write that could be lost. If a read lists something all the same, nobody wrote
+   it: invalid, whichever shape it was, as of registers if there are deletes and else as of sets. Otherwise unknown.
 3. A history with both is unknown too: its reads could be of either.
 """
 
@@ -19,6 +20,8 @@ from splitbrain.checkers.verdict import Verdict
 def check(history: History) -> Verdict:
     """Judge whichever shape the history has. Raises HistoryError as that checker does."""
     asked = {operation.f for operation in history.operations}
+    if not asked & {"add", "put"} and _lists_something(history):
+        return lost_versions.check(history) if "delete" in asked else lost_elements.check(history)
     match "add" in asked, "put" in asked:
         case True, False:
             return lost_elements.check(history)
@@ -28,3 +31,13 @@ def check(history: History) -> Verdict:
             return Verdict.unknown("the history has adds and puts, so its reads could be of either; record them apart")
         case _:
             return Verdict.unknown("the history has neither an add nor a put")
+
+
+def _lists_something(history: History) -> bool:
+    """Whether reads return lists, and not all of them empty."""
+    read = [
+        operation.completion.value
+        for operation in history.operations
+        if operation.f == "read" and operation.outcome == "ok" and operation.completion is not None
+    ]
+    return any(read) and all(isinstance(value, list) for value in read)

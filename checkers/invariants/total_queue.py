@@ -6,8 +6,9 @@ there is the linearizability checker. The same value may be enqueued many times.
 
 1. A dequeue or drain that is `ok` takes its values out. One that crashed (`info`, or never completed) may have taken a
    value for itself, a crashed drain any number. A failed one took nothing.
-2. A dequeue found nothing if it is `ok` with null, or failed with the code "empty" or "exhausted". One that failed
-   without a reason is no evidence: it may as well have been refused.
+2. A dequeue found nothing if it is `ok` with null, or failed with the code "empty" or "exhausted", or failed without
+   any error: that there was nothing is how a dequeue fails for certain. An error with another code is no evidence: it
+   may have been refused.
 3. An enqueue that is `ok` put its value in, a crashed one may have, a failed one did not. What comes out came from an
    enqueue of that value invoked before it was out, each from its own. If several assignments would do, the one is taken
    that leaves the fewest to be lost (`queue_account`).
@@ -130,7 +131,7 @@ def _take(account: QueueAccount, operation: Operation) -> None:
         account.crash(operation)
     elif operation.outcome == "fail":
         code = (completion.error or "").partition(":")[0].strip()
-        if operation.f == "dequeue" and code in _NOTHING_THERE:
+        if operation.f == "dequeue" and (not code or code in _NOTHING_THERE):
             account.found_nothing(operation)
     elif operation.f == "dequeue":
         if completion.value is None:

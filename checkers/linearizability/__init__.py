@@ -8,6 +8,6 @@ holds the models, and `polynomial` the algorithms that judge some histories with
 """
 
 from splitbrain.checkers.linearizability.linearizable import MODELS, check
-from splitbrain.checkers.linearizability.model import Call, Model
+from splitbrain.checkers.linearizability.model import Call, Model, Refused
 
-__all__ = ["MODELS", "Call", "Model", "check"]
+__all__ = ["MODELS", "Call", "Model", "Refused", "check"]

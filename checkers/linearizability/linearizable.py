@@ -28,6 +28,13 @@ from splitbrain.checkers.histories.prose import count, key_names, listing, liter
 from splitbrain.checkers.histories.replica_polls import POLL
 from splitbrain.checkers.linearizability.calls import calls_of
 from splitbrain.checkers.linearizability.frozen_values import freeze
+from splitbrain.checkers.linearizability.longest_prefix import (
+    CALLS_MAX,
+    as_data,
+    end_of_longest,
+    prefix_before,
+    some_order,
+)
 from splitbrain.checkers.linearizability.model import Call, Finding, Model, call_text, started
 from splitbrain.checkers.linearizability.models.containers import FifoQueue, PriorityQueue, SetModel, Stack
 from splitbrain.checkers.linearizability.models.counters import Counter, Mutex
@@ -119,6 +126,7 @@ def check(
         return _undisputed(chosen, judged, names, evidence)
     first = min(wrong, key=lambda part: judged[part].certain)
     blocked = why(parts[first], models[first], judged[first], budget)
+    blocked = replace(blocked, prefix=prefix_of(parts[first], models[first], judged[first], blocked, budget))
     witness = Witness(text_of(blocked, chosen, history), events_of(blocked), data_of(blocked, history))
     return Verdict.invalid(_complaint(chosen, judged, wrong, names), witness, **evidence)
 
@@ -215,6 +223,25 @@ def why(calls: Sequence[Call], model: Model, judgement: Judgement, budget: Budge
         core=tuple(recorded[call.invoked] for call in found.core),
         blocked=recorded[found.blocked.invoked] if found.blocked else None,
     )
+
+
+def prefix_of(
+    calls: Sequence[Call], model: Model, judgement: Judgement, blocked: Blocked, budget: Budget
+) -> Mapping[str, Any] | None:
+    """The longest prefix of calls that are not linearizable, with an order, if it is found in time."""
+    until: int | None = blocked.certain
+    if len(calls) > CALLS_MAX:
+        return None
+    if judgement.finding is not None:
+        until = end_of_longest(calls, model, lambda some: judge(some, model, budget).linearizable, judgement.certain)
+    if until is None or budget.spent():
+        return None
+    prefix = prefix_before(calls, until, model, answered=judgement.finding is None)
+    order = some_order(prefix, model, budget)
+    if order is None:
+        return None
+    recorded = {call.invoked: call for call in calls}
+    return as_data([(recorded[call.invoked], state) for call, state in order], until, model)
 
 
 def _searched(calls: Sequence[Call], model: Model) -> tuple[Sequence[Call], Model]:

@@ -88,6 +88,22 @@ class Finding:
     calls: tuple[Call, ...] = ()
 
 
+class Refused(tuple[()]):
+    """No states, and why: what a step may return where the call can't happen, for the witness to say.
+
+    >>> refused = Refused("nobody has this account")
+    >>> tuple(refused), refused.why
+    ((), 'nobody has this account')
+    """
+
+    why: str
+
+    def __new__(cls, why: str) -> Refused:
+        made = super().__new__(cls, ())
+        made.why = why
+        return made
+
+
 class Model:
     """A sequential object. Override `step`, and what else differs."""
 
@@ -100,7 +116,7 @@ class Model:
     """The operations whose completion repeats their argument, and may fill it in (`histories.told_arguments`)."""
 
     def step(self, state: State, call: Call) -> Sequence[State]:
-        """The states that the call may leave; () if it can't happen in this state. Pure."""
+        """The states that the call may leave; () if it can't happen in this state, or `Refused(why)`. Pure."""
         raise NotImplementedError
 
     def malformed(self, call: Call) -> str | None:

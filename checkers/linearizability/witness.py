@@ -24,7 +24,7 @@ from splitbrain.checkers.histories.columns import FOREVER
 from splitbrain.checkers.histories.history import History
 from splitbrain.checkers.histories.prose import at, count, listing
 from splitbrain.checkers.linearizability.configurations import LOST, Frontier
-from splitbrain.checkers.linearizability.model import Call, Model, State, call_text
+from splitbrain.checkers.linearizability.model import Call, Model, Refused, State, call_text
 from splitbrain.checkers.linearizability.search import Moment, Outcome, walk
 from splitbrain.checkers.linearizability.timeline import Layout
 
@@ -44,7 +44,8 @@ class Blocked:
     was left. text: the reason, if an algorithm gave one. Otherwise blocked: the call that can't be placed; states: what
     the object could be just before the certain event; begin: what it could be as the window begins, empty if that is
     the start of the history; relaxed: how many other calls of the window are relaxed; returns: how many calls returned
-    before.
+    before. refusals: why the model refuses the blocked call in some of these states, if it says so. prefix: the longest
+    linearizable prefix, as `longest_prefix` has it.
     """
 
     core: tuple[Call, ...]
@@ -55,6 +56,8 @@ class Blocked:
     begin: tuple[str, ...] = ()
     relaxed: int = 0
     returns: int = 0
+    refusals: tuple[str, ...] = ()
+    prefix: Mapping[str, Any] | None = None
 
 
 def explain(calls: Sequence[Call], model: Model, outcome: Outcome, budget: Budget) -> Blocked:
@@ -79,11 +82,13 @@ def explain(calls: Sequence[Call], model: Model, outcome: Outcome, budget: Budge
             core = known
     except _TooMuch:
         core = known
+    before = window.states_before(_relaxed(recorded, known, blocked.returned, model), outcome)
     return Blocked(
         core=tuple(core),
         certain=outcome.moments[-1].returned,
         blocked=blocked,
-        states=_described(window.states_before(_relaxed(recorded, known, blocked.returned, model), outcome), model),
+        states=_described(before, model),
+        refusals=_refusals(before, blocked, model),
         begin=() if whole else _described(moment.frontier, model),
         relaxed=len(recorded) - len(core),
         returns=outcome.returns,
@@ -182,6 +187,12 @@ def _described(frontier: Mapping[State, Any], model: Model) -> tuple[str, ...]:
     )
 
 
+def _refusals(frontier: Frontier, blocked: Call, model: Model) -> tuple[str, ...]:
+    """Why the model has no step for the call from these states, in its own words."""
+    answers = [model.step(state, blocked) for state in frontier if state is not LOST]
+    return tuple(sorted({answer.why for answer in answers if isinstance(answer, Refused)}))
+
+
 def text_of(blocked: Blocked, model: Model, history: History) -> str:
     """The witness in prose, a call of the core a line."""
     lines = [_line(call, history) for call in blocked.core]
@@ -193,6 +204,8 @@ def text_of(blocked: Blocked, model: Model, history: History) -> str:
         f"then {call_text(blocked.blocked)} can't: just before event {blocked.certain} "
         f"the {model.name} could only hold {states}"
     )
+    if blocked.refusals:
+        opening += f" ({listing(blocked.refusals, _STATES_SHOWN, 'or')})"
     whatever = f", whatever {count(blocked.relaxed, 'other operation')} around did" if blocked.relaxed else ""
     begin = listing(blocked.begin, _STATES_SHOWN, "or")
     given = f", from a {model.name} that by then could only hold {begin}" if begin else ""
@@ -209,6 +222,8 @@ def data_of(blocked: Blocked, history: History) -> dict[str, Any]:
         "blocked": blocked.blocked.invoked if blocked.blocked else None,
         "states": list(blocked.states),
         "begin": list(blocked.begin),
+        "refusals": list(blocked.refusals),
+        "prefix": blocked.prefix,
         "others": blocked.relaxed,
         "text": blocked.text,
         "calls": [

@@ -9,10 +9,14 @@
    predicates. So a G-single or G-nonadjacent is a G2-item as well; newer versions of Elle call these G-single-item and
    G-nonadjacent-item.
 
-Sources: Adya, Weak Consistency (1999), chapters 3 and 4. Cerone and Gotsman, Analysing Snapshot Isolation (2016), for
-G-nonadjacent. Cerone, Bernardi and Gotsman (2015) for `internal`. Kingsbury and Alvaro, Elle (VLDB 2020), and
-elle/consistency_model.clj (implied-anomalies) for the rest. `garbage-read` implies G1a as `incompatible-order` does
-there: what was never written was never committed either.
+4. What a transaction saw of others, and what it did not (`visibility`): OTV implies fractured reads, and these imply a
+   causality violation.
+
+Sources: Adya, Weak Consistency (1999), chapters 3 and 4. Bailis and others, Highly Available Transactions (VLDB 2014)
+for OTV, Scalable Atomic Visibility with RAMP Transactions (SIGMOD 2014) for fractured reads. Cerone and Gotsman,
+Analysing Snapshot Isolation (2016), for G-nonadjacent. Cerone, Bernardi and Gotsman (2015) for `internal`.
+Kingsbury and Alvaro, Elle (VLDB 2020), and elle/consistency_model.clj (implied-anomalies) for the
+rest. `garbage-read` implies G1a as `incompatible-order` does there: what was never written was never committed either.
 """
 
 from __future__ import annotations
@@ -31,6 +35,12 @@ _CYCLE_MEANING = {
     "G2-item": "write skew: a cycle with reads of what was then overwritten, two of them in a row",
 }
 
+SEEN = {
+    "OTV": "observed transaction vanishes: a part of what another wrote was read, and then what that had overwritten",
+    "fractured-reads": "a part of what another transaction wrote was read, and beside it what that had overwritten",
+    "causality-violation": "a transaction saw another, by whatever way, and read what that had overwritten",
+}
+
 MEANING: Mapping[str, str] = {
     "duplicate-elements": "a read holds an element twice that was appended once",
     "garbage-read": "a read holds what nobody ever wrote to that key",
@@ -43,6 +53,10 @@ MEANING: Mapping[str, str] = {
     "future-read": "a transaction read what it was only about to write",
     "internal": "a transaction's read contradicts what it itself read or wrote before",
     "G1c": _CYCLE_MEANING["G1c"],
+    "own-write-unseen": "a transaction read a key without what it had written to it just before",
+    "G-cursor": "a transaction read a key and wrote it, and between the two another one wrote it",
+    **SEEN,
+    **{name + "-process": meaning + ", given the order within a process" for name, meaning in SEEN.items()},
     "lost-update": "two transactions read the same version of a key, and both wrote the key",
     **{name: _CYCLE_MEANING[name] for name in CYCLES[2:]},
     **{name + "-process": _CYCLE_MEANING[name] + ", given the order within a process" for name in CYCLES},
@@ -60,7 +74,13 @@ def _implications() -> dict[str, tuple[str, ...]]:
         "dirty-update": ("G1a",),
         "future-read": ("G1c",),
         "lost-update": ("G2-item",),
+        "own-write-unseen": ("internal",),
+        "G-cursor": ("G-single",),
     }
+    for level, with_sessions in (("", ("-process",)), ("-process", ())):
+        for name, weaker in zip(SEEN, [*list(SEEN)[1:], ""], strict=True):
+            also = (weaker + level,) if weaker else ()
+            found[name + level] = (*also, *(name + more for more in with_sessions))
     within = {
         "G0": ("G1c",),
         "G1c": ("G1",),

@@ -5,18 +5,19 @@
 3. An anomaly rules out the models that forbid it and all stronger ones. `weakest` are the ruled-out models without a
    weaker ruled-out one; they say the most.
 4. Models have several names. Output uses the common ones (`repeatable-read`, not `PL-2.99`).
-5. Of some models, nothing that they forbid is searched for here (`linearizable` of single objects, `causal`). Their
+5. Of some models, nothing that they forbid is searched for here (`linearizable` of single objects). Their
    `forbids` is empty, and nothing can be said of them.
 6. Of some models, all that they forbid is searched for (`searched_whole`), as far as the order of versions is known.
-   Others forbid more. Fractured reads, say, are a G-single, but a G-single need not be one. Finding nothing against
-   such a model says nothing.
+   Others forbid more. Finding nothing against such a model says nothing.
+7. `strong-session-` before a name adds that the order of one process's transactions counts. `causal` is transactional
+   causal consistency, which counts it; `causal-cerone` is the same without.
 
 "Serializable" is conflict serializability (Bernstein). "Strict" and "strong" serializable are the same. There are no
 predicates, so G2 is only ever a G2-item.
 
 Sources: elle/consistency_model.clj (models, direct-proscribed-anomalies), after Adya 1999; Bailis and others 2014
 (Highly Available Transactions); Cerone, Bernardi and Gotsman 2015; Daudjee and Salem 2006 (strong session snapshot
-isolation); Jepsen's map of models. Anomalies that are not searched for (G-cursor, G-MSR, G-monotonic, G-update, GSI)
+isolation); Jepsen's map of models. Anomalies that are not searched for (G-MSR, G-monotonic, G-update, GSI)
 are left out. Parallel snapshot isolation forbids G-single by Cerone and Gotsman 2016 (every cycle has two rw); its
 sessions are ignored. `garbage-read` stands beside `duplicate-elements`: Adya's histories can have neither.
 """
@@ -27,10 +28,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from splitbrain.checkers.transactions.anomalies import MEANING, implied
+from splitbrain.checkers.transactions.visibility.promises import PROMISES
 
 _ALIASES: Mapping[str, str] = {
     "PL-1": "read-uncommitted",
     "PL-2": "read-committed",
+    "read-committed-biswas": "monotonic-atomic-view",
     "PL-CS": "cursor-stability",
     "PL-2L": "monotonic-view",
     "PL-MSR": "monotonic-snapshot-read",
@@ -56,15 +59,18 @@ _WEAKER: Mapping[str, tuple[str, ...]] = {
     "monotonic-view": ("read-committed",),
     "monotonic-snapshot-read": ("read-committed",),
     "monotonic-atomic-view": ("read-committed",),
+    "strong-session-monotonic-atomic-view": ("monotonic-atomic-view", "strong-session-read-committed"),
     "consistent-view": ("cursor-stability", "monotonic-view"),
     "forward-consistent-view": ("consistent-view",),
     "update-serializable": ("forward-consistent-view",),
     "repeatable-read": ("cursor-stability", "monotonic-atomic-view"),
     "read-atomic": ("monotonic-atomic-view",),
+    "strong-session-read-atomic": ("read-atomic", "strong-session-monotonic-atomic-view"),
     "ROLA": ("read-atomic",),
     "causal-cerone": ("read-atomic",),
     "parallel-snapshot-isolation": ("causal-cerone", "ROLA"),
     "prefix": ("causal-cerone",),
+    "strong-session-prefix": ("prefix", "causal"),
     "snapshot-isolation": (
         "forward-consistent-view",
         "monotonic-atomic-view",
@@ -78,7 +84,7 @@ _WEAKER: Mapping[str, tuple[str, ...]] = {
     "session-serializable": ("1SR",),
     "strong-session-read-uncommitted": ("read-uncommitted",),
     "strong-session-read-committed": ("read-committed", "strong-session-read-uncommitted"),
-    "strong-session-snapshot-isolation": ("snapshot-isolation", "strong-session-read-committed"),
+    "strong-session-snapshot-isolation": ("snapshot-isolation", "strong-session-prefix"),
     "strong-session-serializable": ("serializable", "strong-session-snapshot-isolation"),
     "strong-read-uncommitted": ("strong-session-read-uncommitted",),
     "strong-read-committed": ("strong-session-read-committed", "strong-read-uncommitted"),
@@ -94,18 +100,23 @@ _WEAKER: Mapping[str, tuple[str, ...]] = {
     "read-your-writes": (),
     "writes-follow-reads": (),
     "PRAM": ("monotonic-reads", "monotonic-writes", "read-your-writes"),
-    "causal": ("writes-follow-reads", "PRAM"),
-    "sequential": ("causal",),
+    "causal": ("causal-cerone", "strong-session-read-atomic", "writes-follow-reads", "PRAM"),
+    "sequential": ("writes-follow-reads", "PRAM"),
     "linearizable": ("sequential",),
 }
 
 _FORBIDDEN: Mapping[str, tuple[str, ...]] = {
     "read-uncommitted": ("G0", "duplicate-elements", "cyclic-versions", "garbage-read"),
     "read-committed": ("G1",),
-    "cursor-stability": ("lost-update",),
+    "cursor-stability": ("lost-update", "G-cursor", "own-write-unseen"),
+    "monotonic-atomic-view": ("OTV", "own-write-unseen"),
+    "strong-session-monotonic-atomic-view": ("OTV-process",),
     "consistent-view": ("G-single",),
     "repeatable-read": ("G2-item", "lost-update"),
-    "read-atomic": ("internal", "G1a", "future-read"),
+    "read-atomic": ("internal", "G1a", "future-read", "fractured-reads"),
+    "strong-session-read-atomic": ("fractured-reads-process",),
+    "causal-cerone": ("causality-violation",),
+    "causal": ("causality-violation-process",),
     "ROLA": ("lost-update",),
     "parallel-snapshot-isolation": ("G-single",),
     "snapshot-isolation": ("internal", "G-nonadjacent"),
@@ -120,20 +131,6 @@ _FORBIDDEN: Mapping[str, tuple[str, ...]] = {
     "strict-serializable": ("G1-realtime", "G2-realtime"),
 }
 
-_WHOLE = frozenset(
-    {
-        "read-uncommitted",
-        "read-committed",
-        "consistent-view",
-        "repeatable-read",
-        "snapshot-isolation",
-        "serializable",
-        *(name for name in _WEAKER if name.startswith("strong-")),
-        "strict-serializable",
-    }
-)
-
-
 ORDERED: Mapping[str, tuple[bool, str]] = {
     "snapshot-isolation": (True, ""),
     "strong-session-snapshot-isolation": (True, "-process"),
@@ -143,6 +140,27 @@ ORDERED: Mapping[str, tuple[bool, str]] = {
     "strict-serializable": (False, "-realtime"),
 }
 """Models decided by an order of the versions: whether snapshots suffice, and the order in time that is promised."""
+
+
+PREFIXES: Mapping[str, str] = {"prefix": "", "strong-session-prefix": "-process"}
+"""Models decided by an order of beginnings and commits in which two that overlap may write one key: the order in time
+that is promised."""
+
+
+_WHOLE = frozenset(
+    {
+        *PROMISES,
+        *PREFIXES,
+        "cursor-stability",
+        "read-uncommitted",
+        "consistent-view",
+        "repeatable-read",
+        "snapshot-isolation",
+        "serializable",
+        *(name for name in _WEAKER if name.startswith("strong-")),
+        "strict-serializable",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +183,22 @@ def canonical(name: str) -> str:
     found = _ALIASES.get(name, name)
     if found not in _WEAKER:
         raise ValueError(f"there is no consistency model {name!r}; there are {', '.join(names())}")
+    return found
+
+
+def with_sessions(name: str, counted: bool) -> str:
+    """The model like this one of which the order of sessions is a part, or is not. Raises ValueError if there is none.
+
+    >>> with_sessions("read-atomic", True), with_sessions("causal", False)
+    ('strong-session-read-atomic', 'causal-cerone')
+    """
+    plain = canonical(name).removeprefix("strong-session-")
+    plain = "causal-cerone" if plain == "causal" else plain
+    strong = "causal" if plain == "causal-cerone" else "strong-session-" + plain
+    found = strong if counted else plain
+    if plain not in _WEAKER or strong not in _WEAKER:
+        held = "with" if counted else "without"
+        raise ValueError(f"there is no {name} {held} the order of sessions; leave session_order out")
     return found
 
 

@@ -21,9 +21,10 @@ from typing import Any, TypeVar
 import numpy as np
 
 from splitbrain.checkers.histories.columns import Integers
-from splitbrain.checkers.transactions.micro_operations import Flags
+from splitbrain.checkers.transactions.micro_operations import Flags, Transactions
 
 Occurrence = TypeVar("Occurrence")
+ABSENT = -1
 EXAMPLES = 8  # A report shows so many of each anomaly; the counts are always complete.
 
 
@@ -113,6 +114,36 @@ def finding(where: Sequence[Occurrence], of: str, describe: Callable[[Occurrence
 
 
 @dataclass(frozen=True)
+class ForeignReads:
+    """Known reads that did not return what their own transaction had written: all of them, repeated ones too.
+
+    reader, read: by read, its transaction and its micro-operation. shown, writer: the write of what it returned, and
+    who made it; ABSENT if the key was as it began. own_unseen: micro-operations that read a key, not as their
+    transaction had just written it. Reads of what never was committed are left out: they are anomalies by themselves.
+    """
+
+    reader: Integers
+    read: Integers
+    shown: Integers
+    writer: Integers
+    own_unseen: Integers
+
+    @classmethod
+    def of(cls, transactions: Transactions, read: Integers, shown: Integers) -> ForeignReads:
+        """The foreign ones of some reads. shown: by read, the write whose version it returned, or ABSENT."""
+        t = transactions
+        reader = t.txn[read]
+        writer = np.where(shown >= 0, t.txn[np.maximum(shown, 0)], ABSENT)
+        own = t.own_before[read]
+        kept = np.flatnonzero(writer != reader)
+        kept = kept[np.argsort(read[kept], kind="stable")]
+        return cls(reader[kept], read[kept], shown[kept], writer[kept], np.sort(read[(own >= 0) & (own != shown)]))
+
+    def __len__(self) -> int:
+        return len(self.reader)
+
+
+@dataclass(frozen=True)
 class Unordered:
     """Versions whose order the dependencies leave open, at least in part.
 
@@ -126,14 +157,19 @@ class Unordered:
     reader: Integers
     version: Integers
 
+    def none(self) -> Unordered:
+        """None of them."""
+        nothing = self.key[:0]
+        return Unordered(nothing, nothing, nothing, nothing, nothing)
+
 
 @dataclass(frozen=True)
 class Analysis:
     """The dependencies of a history, and its findings other than cycles.
 
-    committed: by transaction (rule 1). unordered: the versions that may have several orders. findings: by name of
-    the anomaly. why: how it is known that two writes are neighbours, as the end of a sentence; empty where there is one
-    way only.
+    committed: by transaction (rule 1). unordered: the versions that may have several orders. reads: of what others
+    wrote. findings: by name of the anomaly. why: how it is known that two writes are neighbours, as the end of a
+    sentence; empty where there is one way only.
     """
 
     committed: Flags
@@ -141,5 +177,6 @@ class Analysis:
     wr: DependencyEdges
     rw: AntiDependencies
     unordered: Unordered
+    reads: ForeignReads
     findings: dict[str, AnomalyFinding] = field(default_factory=dict)
     why: Callable[[int, int], str] = lambda by, of: ""

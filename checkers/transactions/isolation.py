@@ -14,10 +14,12 @@
 5. The versions of a list follow from its reads, without assumptions. The versions of a register follow only with what
    the promised model guarantees (`keys`). What is found that way speaks only against models with that guarantee.
 
-6. For serializability and snapshot isolation, and for the strong forms of both, nothing forbidden is not enough: some
-   order of the versions must explain all of it (`version_search`). So `valid` means that one does, and `invalid` that
-   none does. The order of versions that no read shows is searched for. Where the budget ends before it is found, the
-   verdict is unknown.
+6. For serializability, snapshot isolation and prefix consistency, and for the strong forms of these, nothing forbidden
+   is not enough: some order of the versions must explain all of it (`version_search`). So `valid` means that one does,
+   and `invalid` that none does. The order of versions that no read shows is searched for. Where the budget ends before
+   it is found, the verdict is unknown.
+7. Read committed, monotonic atomic view, read atomic and causal consistency, with sessions or without, are decided by
+   what each transaction saw (`visibility`), if one of these was promised and nothing else forbids it.
 
 An anomaly that is found is there: nothing that the ruled-out models allow explains the history. For other models valid
 means less: nothing forbidden follows from what was read.
@@ -42,15 +44,17 @@ from splitbrain.checkers.transactions import wording
 from splitbrain.checkers.transactions.anomalies import CYCLES, LEVELS, MEANING, implied, worst_first
 from splitbrain.checkers.transactions.consistency_models import (
     ORDERED,
+    PREFIXES,
     canonical,
     forbids,
     ruled_out,
     searched_whole,
     stronger_than,
     weaker,
+    with_sessions,
 )
 from splitbrain.checkers.transactions.cycle_kinds import kinds
-from splitbrain.checkers.transactions.dependencies import Analysis, AnomalyFinding, Unordered
+from splitbrain.checkers.transactions.dependencies import Analysis, AnomalyFinding, Example, Unordered
 from splitbrain.checkers.transactions.explain import explain
 from splitbrain.checkers.transactions.graph import Graph
 from splitbrain.checkers.transactions.lists import list_append
@@ -60,6 +64,11 @@ from splitbrain.checkers.transactions.registers import rw_register
 from splitbrain.checkers.transactions.registers.keys import KEPT_FROM, Keys, kept_by, up_to
 from splitbrain.checkers.transactions.shortest import shortest
 from splitbrain.checkers.transactions.version_search import disputed, some_order, without_order
+from splitbrain.checkers.transactions.visibility.commit_order import CommitOrder
+from splitbrain.checkers.transactions.visibility.cursors import of_updates
+from splitbrain.checkers.transactions.visibility.prefix_cycles import cycle_of
+from splitbrain.checkers.transactions.visibility.promises import PROMISES
+from splitbrain.checkers.transactions.visibility.violations import broken, own_unseen
 from splitbrain.checkers.verdict import Verdict, Witness
 
 _TRANSACTIONS_MAX = 200_000  # As tuples in Python, the edges of more take too long.
@@ -81,6 +90,7 @@ def check(
     model: Model | None = None,
     consistency: str = "strict-serializable",
     keys: Keys | None = None,
+    session_order: bool | None = None,
     timeout_s: Seconds | None = None,
     memory_mb: Megabytes | None = None,
 ) -> Verdict:
@@ -89,11 +99,13 @@ def check(
     model: list-append or rw-register; None to infer it from the operations.
     consistency: the model that was promised, by any of its names.
     keys: what may be assumed of registers; None for what the promised model guarantees, see `keys`.
+    session_order: whether the order of one process's transactions is part of what was promised; None for what the
+    model's name says. It turns `read-atomic` into `strong-session-read-atomic`, `causal` into `causal-cerone`, or back.
     timeout_s, memory_mb: when to give up (`budget`). Raises ValueError for a consistency model that doesn't exist,
     HistoryError for what `micro_operations` refuses. O(m log m) in micro-operations and elements read; for cycles see
     `cycle_kinds`.
     """
-    name = canonical(consistency)
+    name = canonical(consistency) if session_order is None else with_sessions(consistency, session_order)
     return _Check(history, name, model, keys or kept_by(name), Budget(timeout_s, memory_mb)).verdict()
 
 
@@ -113,6 +125,7 @@ class _Check:
         self.least: dict[str, str] = {}
         self.ordered: bool | None = None
         self.disputed: Unordered | None = None
+        self.cycle: Example | None = None
 
     def watch(self, stage: str) -> None:
         why = self.budget.spent(self.held)
@@ -169,22 +182,74 @@ class _Check:
         if transactions.model == "rw-register":
             self._least_of(self.components)
             self._take_less(transactions)
+        if self.consistency in PROMISES and not self.forbidden.intersection(self.found):
+            self._look_at_what_was_seen(transactions, analysis)
         if not any(self.evidence["dependencies"].values()):
             return "no two transactions depend on each other"
-        if self.consistency in ORDERED and not self.forbidden.intersection(self.found):
-            self._look_for_an_order(transactions, analysis, whole)
+        if self.forbidden.intersection(self.found):
+            return None
+        if self.consistency in ORDERED:
+            self._look_for_an_order(transactions, analysis, whole, *ORDERED[self.consistency])
+        if self.consistency == "cursor-stability":
+            self._look_at_cursors(transactions, of_updates(transactions, analysis))
+        if self.consistency in PREFIXES:
+            level = PREFIXES[self.consistency]
+            self._look_for_an_order(transactions, analysis, whole, True, level, overlapping=True)
         return None
 
-    def _look_for_an_order(self, transactions: Transactions, analysis: Analysis, graph: Graph) -> None:
-        """Whether some order of the versions explains all of it (rule 6)."""
-        snapshots, level = ORDERED[self.consistency]
+    def _look_at_cursors(self, transactions: Transactions, updates: Analysis) -> None:
+        """Whether nobody wrote between another's read of a key and its write (`cursors`)."""
+        if len(updates.reads.own_unseen):
+            self.found["own-write-unseen"] = own_unseen(transactions, updates)
+            return
+        whole = Graph.of(transactions, updates)
+        graph = whole.cyclic()
+        for kind in kinds(graph, self.watch):
+            if not kind.level:
+                examples = [explain("G-cursor", each, graph, updates, transactions) for each in shortest(graph, kind)]
+                self.found["G-cursor"] = AnomalyFinding(len(kind.charged), "dependencies", examples)
+                self.components["G-cursor"] = kind.components
+                return
+        self._look_for_an_order(transactions, updates, whole, False, "")
+
+    def _look_at_what_was_seen(self, transactions: Transactions, analysis: Analysis) -> None:
+        """Whether the transactions have an order in which each read the newest of what it saw (rule 7)."""
+        promise, held = PROMISES[self.consistency], self.held
+        if promise.sessions and self.untimed:
+            return
+
+        def watch(stage: str, more: int) -> None:
+            self.held = held + more
+            if more > _BITS_BYTES_MAX:
+                raise _OutOfBudget(f"what was seen takes more than {_BITS_BYTES_MAX / 1e6:,.0f} MB", stage)
+            self.watch(stage)
+
+        found = broken(CommitOrder(transactions, analysis), promise, watch)
+        if found is not None:
+            self.found[found[0]] = found[1]
+
+    def _look_for_an_order(
+        self,
+        transactions: Transactions,
+        analysis: Analysis,
+        graph: Graph,
+        snapshots: bool,
+        level: str,
+        *,
+        overlapping: bool = False,
+    ) -> None:
+        """Whether some order of the versions explains all of it (rule 6). snapshots, level, overlapping: as `Polygraph`
+        has it.
+        """
         if level and self.untimed:
             return
         # Where no key has two versions that no read puts in order, there is an order unless there is a cycle.
         alone = len(np.unique(analysis.unordered.key)) == len(analysis.unordered.key)
-        if transactions.model == "list-append" and (alone or not snapshots):
+        known = transactions.model == "list-append" and (alone or not snapshots or overlapping)
+        if known and not overlapping:
             self.evidence["versions_have_an_order"] = self.ordered = True
             return
+        open_ = analysis.unordered.none() if known else analysis.unordered
         stage = "an order of the versions"
         if len(graph) > _TRANSACTIONS_MAX:
             raise _OutOfBudget(f"there are more than {_TRANSACTIONS_MAX:,} transactions", stage)
@@ -192,7 +257,7 @@ class _Check:
         held = self.held
 
         def explained(unordered: Unordered, level: str = level, rounds: int | None = None) -> bool:
-            polygraph = Polygraph.of(graph, unordered, snapshots=snapshots, level=level)
+            polygraph = Polygraph.of(graph, unordered, snapshots=snapshots, level=level, overlapping=overlapping)
             self.held = held + polygraph.bits_bytes
             if polygraph.bits_bytes > _BITS_BYTES_MAX:
                 raise _OutOfBudget(f"what leads where takes more than {_BITS_BYTES_MAX / 1e6:,.0f} MB", stage)
@@ -200,12 +265,16 @@ class _Check:
             return bool(some_order(polygraph, self.watch, rounds=rounds))
 
         # Most stores keep to real time, promised or not. With it far fewer choices are left.
-        kept = level != LEVELS[-1] and not self.untimed and explained(analysis.unordered, LEVELS[-1], _ROUNDS)
-        self.ordered = kept or explained(analysis.unordered)
+        kept = level != LEVELS[-1] and not self.untimed and explained(open_, LEVELS[-1], _ROUNDS)
+        self.ordered = kept or explained(open_)
         self.evidence["versions_have_an_order"] = self.ordered
         if not self.ordered:
-            self.disputed = analysis.unordered
-            self.disputed = disputed(analysis.unordered, explained)
+            self.disputed = open_
+            if overlapping:
+                alone_ = Polygraph.of(graph, open_.none(), snapshots=True, level=level, overlapping=True)
+                self.cycle = cycle_of(transactions, graph, alone_)
+            if self.cycle is None:
+                self.disputed = disputed(open_, explained)
 
     def _least_of(self, found: Iterable[str], keys: Keys | None = None) -> None:
         """Record which of the anomalies depend on what is assumed of keys."""
@@ -279,9 +348,12 @@ class _Check:
         vouched = transactions.model == "rw-register" and KEPT_FROM[self.keys] not in weaker(self.consistency)
         stronger = [name for name in stronger_than(self.consistency) if name != self.consistency]
         evidence |= {"not": [] if vouched else [self.consistency], "also_not": [] if vouched else stronger}
-        example = without_order(transactions, self.disputed)
+        example = self.cycle or without_order(transactions, self.disputed)
         keys_ = listing([wording.key(transactions, code) for code in sorted(set(self.disputed.key.tolist()))], 8)
-        reason = f"not {self.consistency}: whichever order the versions of {keys_} came in, a cycle is left"
+        whichever = "in whichever order transactions began and committed, one saw what it could not, or the reverse"
+        if self.cycle is None:
+            whichever = f"whichever order the versions of {keys_} came in, a cycle is left"
+        reason = f"not {self.consistency}: {whichever}"
         given = f", given {self.keys} keys" if vouched else ""
         witness = Witness(
             example.text, wording.events(transactions, example.operations), {"anomaly": "no-order", **example.data}

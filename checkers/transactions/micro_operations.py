@@ -93,6 +93,19 @@ class Transactions:
         found[order[writes[np.diff(pair[writes], append=-1) != 0]]] = True
         return found
 
+    @cached_property
+    def own_before(self) -> Integers:
+        """By micro-operation: the last write of its transaction to its key before it; -1 if there is none."""
+        order, opens, pair = self.accesses
+        numbers = np.arange(len(order))
+        last = np.maximum.accumulate(np.where(self.write[order], numbers, -1)) if len(order) else numbers
+        before = np.full(len(order), -1)
+        before[1:] = last[:-1]
+        within = before >= np.flatnonzero(opens)[pair]
+        found = np.full(len(order), -1)
+        found[order[within]] = order[before[within]]
+        return found
+
     def repeated_accesses(self) -> Iterator[list[tuple[int, int, bool, Any]]]:
         """The ok transactions that could contradict themselves: they read a key that they accessed before, or write one
         that they read. Of each, the micro-operations: number, key, whether it writes, and value.
@@ -128,7 +141,11 @@ def parse(history: History, model: Model | None = None) -> Transactions:
 
     model: what they must write; None to infer it from what they do. Raises HistoryError (rule 4).
     """
-    columns = history.columns
+    return parse_columns(history.columns, model)
+
+
+def parse_columns(columns: Columns, model: Model | None = None) -> Transactions:
+    """The same, of columns of which the values may be others than the history's."""
     found = columns.operations
     values = columns.value
     asked = [values[at] for at in found.invoked.tolist()]

@@ -48,12 +48,15 @@ class Polygraph:
     likely: list[int]
 
     @classmethod
-    def of(cls, graph: Graph, unordered: Unordered, *, snapshots: bool, level: str) -> Polygraph:
+    def of(
+        cls, graph: Graph, unordered: Unordered, *, snapshots: bool, level: str, overlapping: bool = False
+    ) -> Polygraph:
         """The polygraph of a history.
 
         graph: its dependencies, of all committed transactions. unordered: who wrote and read what, in which the order
         is not known. snapshots: whether snapshots suffice, or it must be serializable. level: of `LEVELS`, the order in
-        time that was promised.
+        time that was promised. overlapping: whether two that overlap may write one key, so that of two versions only
+        the commits have an order (prefix consistency).
         """
         helped, order = graph.order(level)
         shift = helped if snapshots else 0  # A commit is the node after all beginnings and helpers.
@@ -63,7 +66,12 @@ class Polygraph:
         def commit(node: int) -> int:
             return node + shift if node < count else node
 
-        for source, target in (*graph.dependencies(), order):
+        def following(node: int) -> int:
+            return commit(node) if overlapping else node
+
+        (earlier, later), wr = graph.dependencies()
+        fixed.update((commit(one), following(two)) for one, two in zip(earlier.tolist(), later.tolist(), strict=True))
+        for source, target in (wr, order):
             fixed.update((commit(one), two) for one, two in zip(source.tolist(), target.tolist(), strict=True))
         for source, target in (graph.entries, graph.fans):
             fixed.update((one, commit(two)) for one, two in zip(source.tolist(), target.tolist(), strict=True))
@@ -84,7 +92,12 @@ class Polygraph:
 
         def late_edges(one: int, two: int, several: Sequence[int]) -> Edges:
             late = [each for each in several if over[each] >= begun[two]]
-            return _before(one, two, late, commit)[1:]
+            return before(one, two, late)[1:]
+
+        def before(one: int, two: int, several: Sequence[int]) -> Edges:
+            """The edges of one writer before the other. several: those who read the version of the first."""
+            unseen = [(reader, commit(two)) for reader in several if reader not in (one, two)]
+            return tuple(dict.fromkeys([(commit(one), following(two)), *unseen]))
 
         for writers in by_key.values():
             for at, (one, first) in enumerate(writers):
@@ -96,8 +109,8 @@ class Polygraph:
                     elif timed and over[two] < begun[one]:
                         fixed.update(late_edges(two, one, readers.get(second, ())))
                     else:
-                        there = _before(one, two, readers.get(first, ()), commit)
-                        choices.append((there, _before(two, one, readers.get(second, ()), commit)))
+                        there = before(one, two, readers.get(first, ()))
+                        choices.append((there, before(two, one, readers.get(second, ()))))
         ends = np.where(graph.completed == FOREVER, graph.invoked, graph.completed)
         begins = graph.invoked if snapshots else (graph.invoked + ends) // 2
         likely = [*begins.tolist(), *[0] * (helped - count), *(ends.tolist() if snapshots else ())]
@@ -161,12 +174,6 @@ class Polygraph:
         place = np.empty(self.size, np.int64)
         place[_sorted(self.size, self.fixed, self.likely)] = np.arange(self.size)
         return place
-
-
-def _before(one: int, two: int, readers: Sequence[int], commit: Callable[[int], int]) -> Edges:
-    """The edges of one writer before the other. readers: of the version of the first."""
-    unseen = [(reader, commit(two)) for reader in readers if reader not in (one, two)]
-    return tuple(dict.fromkeys([(commit(one), two), *unseen]))
 
 
 def _sorted(size: int, edges: set[Edge], first: Sequence[int]) -> list[int]:

@@ -1,14 +1,18 @@
 """What a campaign deals: workloads, fault sets and settings of the default plan, and what a swarm draws from.
 
-1. A fault set has families that go together within one short run: each of them strikes at least once in it.
-2. The order counts. The first twenty runs of a plan should meet every kind of fault, on the workloads that see most.
-3. Names that nobody has registered are left out, so that the same plan serves systems of all kinds.
+1. The default plan is stratified: each twenty runs have every stratum once. Independent draws would leave out a third
+   of them (1 / e), and which ones would be luck.
+2. A stratum has families that go together: each of them strikes at least once in its run. It says which workload sees
+   most of what they do, and whether the system's settings are as they are or drawn.
+3. Some things a system does only once a node was away for longer than a message may be under way. Few operations and
+   few nodes make such long runs affordable.
+4. Names that nobody has registered are left out, so that the same plan serves systems of all kinds.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 TIME_LIMIT_S = 10.0
 """The load of a run, in seconds. Half of it is struck, and the rest is quiet."""
@@ -21,30 +25,46 @@ FIRST = ("registers", "sets", "registers", "carts", "registers", "staleness", "r
 
 
 @dataclass(frozen=True)
-class FaultSet:
-    """Families that strike in one run. time_limit_s: of its load, in seconds; None for the campaign's own. rate:
-    operations a second.
+class Stratum:
+    """A kind of run. workload: that it has in every other block, if the system serves it. families: that strike.
+    time_limit_s: of its load, in seconds; None for the campaign's own. rate: operations a second. nodes: how many.
+    drawn: whether settings are.
     """
 
+    workload: str
     families: tuple[str, ...]
     time_limit_s: float | None = None
     rate: float = 100.0
+    nodes: int = 5
+    drawn: bool = False
 
 
-FAULT_SETS = (
-    FaultSet(("partition", "kill")),
-    FaultSet(("storm", "ambush", "packets")),
-    FaultSet(("ambush", "one-way"), 20.0),
-    FaultSet(("wipe", "bridge", "failing-disk", "rolling-restart")),
-    FaultSet(("membership", "partition", "terminate"), 20.0),
-    FaultSet(("partition", "flapping", "pause")),
-    FaultSet(("full-disk", "timers", "clients"), 20.0),
-    FaultSet(("partition", "kill", "stalled-disk")),
-    # Some things a system does only once a node was away for longer than a message may be under way. Few operations
-    # make that affordable.
-    FaultSet(("absence",), 75.0, 60.0),
-    FaultSet(("power-cut", "ambush", "wipe", "bit-flip", "clock")),
+_AS_THEY_ARE = (
+    Stratum("registers", ("partition", "kill")),
+    Stratum("sets", ("storm", "ambush", "packets")),
+    Stratum("registers", ("ambush", "one-way"), 20.0),
+    Stratum("carts", ("wipe", "bridge", "failing-disk", "rolling-restart")),
+    Stratum("registers", ("membership", "partition", "terminate"), 20.0),
+    Stratum("staleness", ("partition", "flapping", "pause")),
+    Stratum("registers", ("full-disk", "timers", "clients"), 20.0),
+    Stratum("sessions", ("stalled-disk", "partition"), 20.0, 60.0, nodes=3),
+    Stratum("carts", ("absence",), 125.0, 25.0, nodes=3),
+    Stratum("causal", ("power-cut", "ambush", "wipe", "bit-flip", "clock")),
 )
+_DRAWN = (
+    Stratum("counters", ("partition", "kill")),
+    Stratum("grow-sets", ("storm", "ambush", "packets")),
+    Stratum("registers", ("ambush", "one-way"), 20.0),
+    Stratum("sets", ("wipe", "bridge", "failing-disk", "rolling-restart")),
+    Stratum("registers", ("membership", "partition", "terminate"), 30.0),
+    Stratum("sessions", ("stalled-disk", "partition"), 20.0, 60.0, nodes=3),
+    Stratum("registers", ("full-disk", "timers", "clients"), 20.0),
+    Stratum("staleness", ("partition",), 30.0, 40.0, nodes=3),
+    Stratum("registers", ("absence",), 125.0, 40.0, nodes=3),
+    Stratum("carts", ("power-cut", "ambush", "wipe", "bit-flip", "clock")),
+)
+STRATA = (*_AS_THEY_ARE, *(replace(stratum, drawn=True) for stratum in _DRAWN))
+"""A block of the default plan, in order."""
 
 NODES = (3, 5, 7, 9)
 RATES = (20.0, 50.0, 100.0, 200.0)

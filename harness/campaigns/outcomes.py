@@ -12,7 +12,6 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import IO
 
 import msgspec
 
@@ -56,7 +55,7 @@ class OutcomeFile:
         self.known = read_outcomes(path)
         """The outcomes that were there."""
         try:
-            self._file: IO[bytes] = path.open("ab")
+            self._file = path.open("ab", buffering=0)
             if path.stat().st_size:
                 # Rule 2: what follows the last whole line goes.
                 whole = path.read_bytes().rfind(b"\n") + 1
@@ -74,9 +73,10 @@ class OutcomeFile:
 
     def add(self, outcome: RunOutcome) -> None:
         """Rule 1. Raises ResultsError."""
+        line = memoryview(msgspec.json.encode(outcome) + b"\n")
         try:
-            self._file.write(msgspec.json.encode(outcome) + b"\n")
-            self._file.flush()
+            while line:
+                line = line[self._file.write(line) :]  # A disk that gets full may take a part of it.
         except OSError as problem:
             raise unwritable(self._path, problem) from None
 

@@ -1,10 +1,11 @@
 """The plan of a campaign: its experiments, by number.
 
 1. An experiment follows from the campaign's seed and its number alone. So a campaign can be resumed, and shared out.
-2. The default plan deals workloads, fault sets and settings in turn. Its runs are short and dense: what needs luck is
-   found by more runs, not by longer ones.
+2. The default plan comes in blocks, each with every stratum once (`dealing`). Most runs are short and dense: what needs
+   luck is found by more runs, not by longer ones. In every other block strata have the workloads that see most under
+   them. In those between, workloads are dealt in turn, and settings are drawn where they were not before.
 3. Workloads are those that the system can serve. A family that this system, this environment or so short a run can't
-   have is left out of its set.
+   have is left out of its stratum.
 4. A swarm draws everything instead, with each family in half of the runs. What is always on can hide a failure (Groce
    et al., "Swarm Testing", ISSTA 2012).
 """
@@ -15,7 +16,6 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from math import lcm
 
 from splitbrain.harness.campaigns import dealing
 from splitbrain.harness.catalogue import WORKLOADS, UnknownName, names, system, workload
@@ -50,26 +50,26 @@ class CampaignPlan:
 
     def experiment(self, index: int) -> Experiment:
         """The experiment of that number, from 0. Raises UsageProblem for a plan that can't be."""
-        plain = self._plain(self._dealt[index % len(self._dealt)], split(split(self.seed, "campaign"), index))
+        plain = self._plain(self._workload(index), split(split(self.seed, "campaign"), index))
         if self.swarm:
             return self._swarmed(plain, draw(split(split(self.seed, "swarm"), index)))
-        chosen = self._sets[(index + index // lcm(len(self._dealt), len(self._sets))) % len(self._sets)]
-        faults = chosen.families
+        block, place = divmod(index, len(self._strata))
+        chosen = self._strata[place]
         experiment = replace(
             plain,
-            faults=faults,
-            fault_interval_s=dealing.INTERVAL_S if faults else None,
+            faults=chosen.families,
+            fault_interval_s=dealing.INTERVAL_S if chosen.families else None,
             time_limit_s=chosen.time_limit_s or self.time_limit_s,
             rate=chosen.rate,
+            nodes=chosen.nodes,
         )
-        # A turn through the fault sets with the settings as they are, and one with settings that are drawn.
-        turn, place = divmod(index, len(self._sets))
-        if turn % 2 == 0:
+        drawn = [number for number, each in enumerate(self._strata) if each.drawn != bool(block % 2)]
+        if place not in drawn:
             return experiment
-        dealt = turn // 2 * len(self._sets) + place
+        dealt = block * len(drawn) + drawn.index(place)
         experiment = self._settled(experiment, draw(split(split(self.seed, "settings"), index)), dealt)
         # With some settings no copy may be lost, so that nothing that destroys one may strike.
-        return replace(experiment, faults=self._possible(experiment, faults))
+        return replace(experiment, faults=self._possible(experiment, experiment.faults))
 
     def check(self) -> None:
         """Raises UsageProblem for a plan that can't be, with the cause and what there is."""
@@ -102,13 +102,25 @@ class CampaignPlan:
         return dealing.dealt(served)
 
     @cached_property
-    def _sets(self) -> tuple[dealing.FaultSet, ...]:
-        """The fault sets of the default plan, without what can't be."""
+    def _strata(self) -> tuple[dealing.Stratum, ...]:
+        """The strata of the default plan, without what can't be."""
         if self.faults != ANY:
-            return (dealing.FaultSet(self.faults),)
-        plain = self._plain(self._dealt[0], 0)
-        kept = [replace(some, families=self._possible(plain, some.families)) for some in dealing.FAULT_SETS]
-        return tuple(dict.fromkeys(some for some in kept if some.families)) or (dealing.FaultSet(()),)
+            plain = [dealing.Stratum(name, self.faults) for name in self._dealt]
+            return (*plain, *(replace(stratum, drawn=True) for stratum in plain))
+        kept: list[dealing.Stratum] = []
+        for stratum in dealing.STRATA:
+            possible = self._possible(replace(self._plain(self._dealt[0], 0), nodes=stratum.nodes), stratum.families)
+            if possible:
+                kept.append(replace(stratum, families=possible))
+        return tuple(kept) or (dealing.Stratum("", ()), dealing.Stratum("", (), drawn=True))
+
+    def _workload(self, index: int) -> str:
+        """The stratum's own in every other block, if the plan has it; else workloads are dealt in turn."""
+        block, place = divmod(index, len(self._strata))
+        own = self._strata[place].workload
+        if own in self._dealt and not self.swarm and (self.faults != ANY or not (block % 2 or self.workloads)):
+            return own
+        return self._dealt[(index + block) % len(self._dealt)]
 
     def _plain(self, name: str, seed: int) -> Experiment:
         """Without faults. seed: of 64 bits; 32 of them are enough, and people can copy those."""

@@ -9,7 +9,7 @@ from typing import Any
 from splitbrain.harness.campaigns.campaign import Summary
 from splitbrain.harness.campaigns.outcomes import counts, failures
 from splitbrain.harness.running.facts import commit
-from splitbrain.harness.running.results import unwritable
+from splitbrain.harness.running.results import write_whole
 
 TREND = "trend.jsonl"
 
@@ -26,10 +26,7 @@ def append_trend(summary: Summary) -> list[dict[str, Any]]:
     }
     known = read_trend(path)
     known = [each for each in known if each.get("campaign") != line["campaign"]] + [line]
-    try:
-        path.write_text("".join(json.dumps(each) + "\n" for each in known), encoding="utf-8")
-    except OSError as problem:
-        raise unwritable(path, problem) from None
+    write_whole(path, "".join(json.dumps(each) + "\n" for each in known))
     return known
 
 

@@ -15,7 +15,9 @@ import multiprocessing
 import os
 import pickle
 import re
+import shlex
 import signal
+import sys
 import textwrap
 import threading
 import time
@@ -235,6 +237,37 @@ def status(verdict: Verdict) -> Status:
     if verdict.broken and verdict.outcome is not Outcome.INVALID:
         return "broken"
     return verdict.outcome.value
+
+
+def hold_writable(page: Path | None) -> None:
+    """Raises UsageProblem for a report that could not be written: said before hours of checking, not after."""
+    if page is None:
+        return
+    if page.is_dir():
+        raise UsageProblem(f"--report {page}: that is a folder; give a file, such as {page / 'report.html'}")
+    if not page.absolute().parent.is_dir():
+        raise UsageProblem(f"--report {page}: there is no folder {page.parent}; make it, or give another file")
+    if not os.access(page.absolute().parent, os.W_OK):
+        raise UsageProblem(f"--report {page}: {page.parent} can't be written to; give another file")
+
+
+def draw(page: Path, source: Path, history: History, verdict: Verdict, names: Sequence[str]) -> None:
+    """Draw the history with its verdict. Raises UsageProblem if the page can't be written.
+
+    source: as given, a file, a run's folder, or `-`. names: of the checkers that judged it.
+    """
+    from splitbrain.harness.report import ReportError, write_judged  # Imports the templates' engine.
+
+    form = verdict.as_dict()
+    if not verdict.parts and not verdict.broken:
+        form = {"verdict": form["verdict"], "reason": form["reason"], "checkers": dict.fromkeys(names, form)}
+    form["verdict"] = status(verdict)
+    # As it was typed: an option whose value the shell had to quote is quoted again.
+    command = shlex.join(["splitbrain", *sys.argv[1:]]) if sys.argv[1:2] == ["check"] else ""
+    try:
+        write_judged(page, source, history, form, command)
+    except ReportError as problem:
+        raise UsageProblem(str(problem)) from None
 
 
 def as_json(verdict: Verdict, history: History, selection: Selection | None = None) -> str:

@@ -87,10 +87,11 @@ def command() -> click.Group:
     from splitbrain.harness.doors.mutants_command import mutants
     from splitbrain.harness.doors.new_command import new
     from splitbrain.harness.doors.replay_command import replay
+    from splitbrain.harness.doors.runs_command import compare, serve
     from splitbrain.harness.doors.shrink_command import shrink
     from splitbrain.harness.doors.suite_command import suite
 
-    for each in (replay, shrink, campaign, suite, mutants, new):
+    for each in (replay, shrink, campaign, suite, mutants, new, serve, compare):
         cli.add_command(each)
     return cli
 

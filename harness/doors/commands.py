@@ -177,6 +177,9 @@ def run(
     help="Megabytes that a compressed history may have unpacked; a line of any, a sixteenth of it.",
 )
 @click.option("--independent", is_flag=True, help="Values are [key value], as jepsen.independent has them.")
+@click.option(
+    "--report", "page", type=click.Path(path_type=Path), metavar="FILE", help="Draw the history's report in this file."
+)
 @click.option("--option", "options", multiple=True, metavar="KEY=JSON", help="For the checker: sla_ms=300, initial=5.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object, for programs.")
 def check(
@@ -189,6 +192,7 @@ def check(
     jobs: int,
     largest: float,
     independent: bool,
+    page: Path | None,
     options: tuple[str, ...],
     as_json: bool,
 ) -> None:
@@ -213,6 +217,7 @@ def check(
             given[name] = (value, flag)
     if "executor" in given:
         raise UsageProblem("--option executor: give --jobs instead, with a number of processes")
+    check.hold_writable(page)
     file = history / "history.jsonl" if history.is_dir() else history
     recorded, selection = None, None
     chosen = check.chosen(asked)
@@ -235,6 +240,10 @@ def check(
         verdict = check.judged(str(file), recorded, chosen, by_checker)
     shown = (check.as_json if as_json else check.as_text)(verdict, recorded, selection)
     say(shown, verdict=not as_json)
+    if page is not None:
+        check.draw(page, history, recorded, verdict, [each.name for each in chosen])
+        if not as_json:
+            say(f"report  {page}")
     raise Answered(EXIT_CODES[check.status(verdict)])
 
 
@@ -255,22 +264,24 @@ def report(run: Path) -> None:
 @click.option(
     "--hosts", type=click.Path(), default="", metavar="FILE", help="The file that names the hosts, for --env ssh."
 )
-def clean(environment: str, hosts: str) -> None:
+@click.option("--images", is_flag=True, help="Remove node images too that no registered system needs any more.")
+def clean(environment: str, hosts: str, images: bool) -> None:
     """Remove containers, networks and volumes that killed runs left behind; with --hosts, what they left on hosts.
 
-    Compose projects that they tested are put back as they were.
-
-    There, a system that a run has kept is ended too.
+    Compose projects that they tested are put back as they were. On hosts, a system that a run has kept is ended too.
     """
     from splitbrain.harness.environment import EnvironmentFailure
-    from splitbrain.harness.hosts import clean_hosts, remove_leftovers
+    from splitbrain.harness.hosts import clean_hosts, remove_leftovers, remove_unneeded_images
 
     if environment not in ("docker", "ssh"):
         raise UsageProblem(f"nothing is left behind in {environment}; give --env docker, or --env ssh with --hosts")
     if (environment == "ssh") != bool(hosts):
         raise UsageProblem("--env ssh and --hosts go together; give a file that names the hosts")
+    if images and hosts:
+        raise UsageProblem("--images is about this machine's Docker engine; leave --env ssh out")
     try:
         removed = clean_hosts(hosts, warn) if hosts else remove_leftovers(warn)
+        removed += remove_unneeded_images() if images else []
     except ValueError as problem:
         raise UsageProblem(str(problem)) from None
     except EnvironmentFailure as problem:

@@ -14,12 +14,15 @@
    and no other plugin has an option of that name.
 6. `@pytest.mark.jepsen(seeds=N)` makes N tests of one that has a cluster, each with the next seed. `--jepsen-runs N`
    does so with all of them. Each is reported alone, and pytest-xdist shares them out.
+7. Each run's verdict, report and replay command are properties of its test, for JUnit XML. The end of the session names
+   the reports, and pytest-html links them.
 """
 
 from __future__ import annotations
 
 import contextlib
 import copy
+import os
 import signal
 import threading
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
@@ -129,6 +132,49 @@ def _splitbrain_repetition(request: pytest.FixtureRequest) -> int:
 
 
 _REPETITION = "_splitbrain_repetition"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Rule 7, for pytest-html."""
+    report = yield
+    if report.when == "call" and item.config.pluginmanager.hasplugin("html"):
+        import pytest_html
+
+        page = Path(str(getattr(item.config.option, "htmlpath", None) or "report.html")).absolute()
+        links = [
+            # Relative, so that they still lead there where CI has put both.
+            pytest_html.extras.url(os.path.relpath(path, page.parent), name=f"{run} {status}")
+            for run, status, path in runs_told(report)
+        ]
+        vars(report)["extras"] = [*getattr(report, "extras", []), *links]
+    return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Rule 7."""
+    reports = [each for some in terminalreporter.stats.values() for each in some]
+    told = [run for each in reports if getattr(each, "when", "") == "teardown" for run in runs_told(each)]
+    # Those that a reader has to look at come first, and the rest in the order in which they ran.
+    told.sort(key=lambda run: run[1] == "valid")
+    if told:
+        terminalreporter.section("splitbrain")
+        for name, status, path in told[:_RUNS_TOLD]:
+            terminalreporter.write_line(f"{status.upper():<8} {name}  {os.path.relpath(path)}")
+        if len(told) > _RUNS_TOLD:
+            terminalreporter.write_line(f"and {len(told) - _RUNS_TOLD} more; `splitbrain serve` shows all")
+
+
+def runs_told(report: pytest.TestReport) -> list[tuple[str, str, str]]:
+    """The runs of a test: workload, verdict, and the path of the report, or of the folder where there is none."""
+    told = [str(value) for name, value in report.user_properties if name in _PROPERTIES]
+    return list(zip(told[::4], told[1::4], told[2::4], strict=True))
+
+
+_PROPERTIES = ("splitbrain.workload", "splitbrain.verdict", "splitbrain.report", "splitbrain.replay")
+_RUNS_TOLD = 20
 
 
 @pytest.hookimpl(wrapper=True, trylast=True)
@@ -305,6 +351,10 @@ class Cluster:
             raise self.ended
         if refusal:  # Raised where the problem is handled, pytest would show both.
             pytest.fail(refusal, pytrace=False)
+        drawn = result.folder / "report.html"
+        shown = str(drawn if drawn.exists() else result.folder)
+        values = (experiment.workload, result.status, shown, result.command)
+        self._item.user_properties += zip(_PROPERTIES, values, strict=True)
         if result.status == "broken":
             pytest.fail("\n".join(result.lines()), pytrace=False)
         self._item.add_report_section("call", f"splitbrain {experiment.workload}", "\n".join(result.lines()))

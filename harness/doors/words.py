@@ -3,7 +3,8 @@
 1. An unknown command or option suggests the nearest known one, and none where none is near.
 2. Completing a word imports no plugin: names come from the packages' metadata. A broken plugin completes as well.
 3. No command ends by click's `Exit`: only code of a client, a model or a plugin raises it there.
-4. A whole number may be written as people write it: `1000`, `1e3`, `1_000`.
+4. What a command does is said in full, in as many lines as that takes.
+5. A whole number may be written as people write it: `1000`, `1e3`, `1_000`.
 """
 
 from __future__ import annotations
@@ -46,6 +47,13 @@ class Group(click.Group):
 
     command_class = Command
 
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        # Click cuts the sentence after what fits into one line, in a pipe too.
+        told = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        rows = [(name, command.get_short_help_str(10_000)) for name, command in told if command and not command.hidden]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         try:
             return super().parse_args(ctx, args)
@@ -71,7 +79,7 @@ def _no_such_option(problem: click.NoSuchOption, command: click.Command, ctx: cl
 
 
 class Whole(click.IntRange):
-    """A whole number in a range; rule 4."""
+    """A whole number in a range; rule 5."""
 
     name = "integer"
 

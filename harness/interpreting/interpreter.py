@@ -239,7 +239,7 @@ class Interpreter:
         thread = self._take(invocation)
         if thread == NEMESIS:
             event = self._event(NEMESIS, "info", invocation, invocation.node)
-            task = self._loop.create_task(self._guarded(self._inject(invocation)))
+            task = self._loop.create_task(self._guarded(lambda: self._inject(invocation)))
             self._injecting[task] = None
             task.add_done_callback(self._injecting.pop)
             return event
@@ -255,8 +255,8 @@ class Interpreter:
             self.statistics.late += 1
             self.statistics.latest_ns = max(self.statistics.latest_ns, late_ns)
         event = self._event(process, "invoke", invocation, node, due_ns=due_ns if late else None)
-        work = self._perform(thread, process, node, invocation)
-        self._busy[thread] = self._loop.create_task(self._guarded(work))
+        work = self._guarded(lambda: self._perform(thread, process, node, invocation))
+        self._busy[thread] = self._loop.create_task(work)
         return event
 
     def _take(self, invocation: Invocation) -> Thread:
@@ -273,10 +273,10 @@ class Interpreter:
                     return thread
         raise ValueError(f"{invocation.f} is to be done by process {invocation.process}, which is not free")
 
-    async def _guarded(self, work: Coroutine[Any, Any, None]) -> None:
-        """Do the work; what it raises ends the run."""
+    async def _guarded(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Do the work; what it raises ends the run. A task that is cancelled before its first step begins none."""
         try:
-            await work
+            await work()
         except BaseException as problem:
             if not self._ending:
                 self._failure = problem

@@ -36,7 +36,8 @@ def aim(targets: Targets, seed: int, turn: int) -> Mapping[str, Any]:
         dead = [node for node in members if node in targets.expendable]
         shapes = ["join"] * bool(outside)
         shapes += ["replace"] * bool(outside and dead)
-        shapes += ["leave"] * (len(members) > len(targets.nodes))
+        # A leave is the change that can lose something, so it is drawn twice as often.
+        shapes += ["leave"] * 2 * (len(members) > len(targets.nodes))
         shape = choose(rng, shapes)
         joins = [choose(rng, outside)] if shape != "leave" else []
         leaves = [choose(rng, dead if shape == "replace" else members)] if shape != "join" else []

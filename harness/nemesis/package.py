@@ -86,7 +86,7 @@ class ByFamily:
         if family not in self._nemeses:
             raise ValueError(f"no nemesis for {family!r}; there is one for {', '.join(self._nemeses)}")
         if invocation.value.get("target") == LEADER:
-            leader = await self._leader(invocation.value["strike"])
+            leader = await self._leader(invocation.value["strike"], invocation.value["phase"])
             if leader is None:
                 return {**invocation.value, "evidence": {"detail": "no node leads"}}
             invocation = replace(invocation, value={**invocation.value, "nodes": [leader]})
@@ -99,9 +99,9 @@ class ByFamily:
         struck = replace(invocation, value={**invocation.value, "nodes": present})
         return await self._nemeses[family].invoke(struck)
 
-    async def _leader(self, strike: int) -> str | None:
-        """Who led when the strike started (rule 4)."""
-        if strike not in self._leaders and isinstance(self._system, Led):
+    async def _leader(self, strike: int, phase: str) -> str | None:
+        """Who led when the strike started (rule 4); None too where nobody did, so that nobody was struck."""
+        if phase == "start" and isinstance(self._system, Led):
             leader = await self._system.leader(self._environment)
             if leader is not None:
                 self._leaders[strike] = leader

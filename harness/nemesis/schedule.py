@@ -5,7 +5,8 @@
 2. First comes a round in which every family strikes once. Those that hold the same kind of thing take turns in it, in
    drawn order, each with its share of the time. Families of different kinds overlap.
 3. Then strikes come at random, without end of the kinds or the round: gaps are exponential with `interval_s` on
-   average, families are drawn, and holds are log-uniform. What would hold a thing that is held is left out.
+   average, families are drawn, and holds are log-uniform, up to `HOLD_INTERVALS` intervals: the more often, the
+   shorter, so that the system is left alone between strikes too. What would hold a thing that is held is left out.
 4. A family's strikes that destroy copies hit only nodes that the system can do without.
 5. A time in which the first round does not fit is refused, with the least that it needs.
 """
@@ -30,6 +31,7 @@ TURN_S = 10.0
 QUIET_S = 5.0
 """How long the load goes on after the last heal, at least."""
 QUIET_SHARE = 0.2
+HOLD_INTERVALS = 4
 INTERVAL_S = 2.5
 """From one strike to the next on average, where commands take no time."""
 
@@ -132,7 +134,7 @@ class Schedule:
         at_s = begin_s + _exponential(interval_s, rng)
         while at_s < end_s - LEAST_S:
             for family in shuffled(rng, self.families):
-                longest_s = min(family.longest_s, end_s - at_s)
+                longest_s = min(family.longest_s, end_s - at_s, max(family.shortest_s, HOLD_INTERVALS * interval_s))
                 hold_s = log_uniform(rng, min(family.shortest_s, longest_s), longest_s)
                 if longest_s >= family.shortest_s and self._is_free(family, at_s, hold_s):
                     self._add(family, at_s, hold_s)

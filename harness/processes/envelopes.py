@@ -9,6 +9,7 @@ Source: the protocol document of Maelstrom (doc/protocol.md).
 
 from __future__ import annotations
 
+import json
 import struct
 from zlib import crc32
 
@@ -18,8 +19,12 @@ _NUMBER, _CHECKSUM = struct.Struct(">Q"), struct.Struct(">I")
 _SHOWN = 60
 
 
+_TO_STANDARD_ERROR = "standard output is for messages alone, so log to standard error"
+_UNDER_A_LOCK = "a line is one message, so threads that print need a lock around text and line's end"
+
+
 class Malformed(ValueError):
-    """A line that is no message. The message says what it is instead."""
+    """A line that is no message. The message says what it is instead, and the remedy."""
 
 
 class Envelope(msgspec.Struct):
@@ -42,10 +47,20 @@ def read(line: bytes) -> Envelope:
         # The body is passed on as it is, so whoever reads it must find nothing wrong with it.
         body = msgspec.json.decode(found.body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as problem:
-        raise Malformed(f"wrote {shown(line)}, which is no message ({problem})") from None
+        remedy = _UNDER_A_LOCK if _begins_with_a_message(line) else _TO_STANDARD_ERROR
+        raise Malformed(f"wrote {shown(line)}, which is no message ({problem}); {remedy}") from None
     if not isinstance(body, dict):
-        raise Malformed(f"wrote {shown(line)}, whose body is no object")
+        raise Malformed(f"wrote {shown(line)}, whose body is no object; {_TO_STANDARD_ERROR}")
     return found
+
+
+def _begins_with_a_message(line: bytes) -> bool:
+    """Whether a whole object stands at the head of the line, as when two threads print at once."""
+    try:
+        found, end = json.JSONDecoder().raw_decode(line.decode("utf-8", "replace"))
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(found, dict) and bool(line[end:].strip())
 
 
 def line_of(message: Envelope) -> bytes:

@@ -197,7 +197,7 @@ class ProcessesEnvironment:
             try:
                 message = read(line)
             except Malformed as problem:
-                self.blinded(f"{node} {problem}; standard output is for messages alone, so log to standard error")
+                self.blinded(f"{node} {problem}")
                 return
             if message.src != node:
                 self.blinded(f"{node} wrote a message from {message.src!r}; a node sends in its own name")

@@ -14,12 +14,25 @@ from splitbrain.checkers.histories import faults as recorded
 from splitbrain.checkers.histories.event import Event
 from splitbrain.checkers.histories.history import History
 
+_PAINTED = {
+    "partition": ("partition", "bridge", "one-way", "clients", "flapping"),
+    "packets": ("packets",),
+    "kill": ("kill", "terminate", "storm", "absence", "rolling-restart", "ambush", "power-cut", "wipe"),
+    "pause": ("pause",),
+    "clock": ("clock", "timers"),
+    "disk": ("full-disk", "failing-disk", "stalled-disk", "bit-flip"),
+    "membership": ("membership",),
+}
+PAINTS = {family: paint for paint, families in _PAINTED.items() for family in families}
+"""How a family is painted, by colour and hatch: what does the same to a node looks the same."""
+
 
 @dataclass(frozen=True)
 class Band:
     """One fault.
 
-    title: its family, then shape or nodes. effective, healed: what was seen at its start and at its stop.
+    paint: one of PAINTS' values, or "other". title: its family, then shape or nodes. effective, healed: what was
+    seen at its start and at its stop.
     dropped: packets it swallowed, if something counted them. silent: the directed links that were cut and
     silent.
     events: indices of its nemesis events.
@@ -27,6 +40,7 @@ class Band:
 
     fault: recorded.Fault
     family: str
+    paint: str
     title: str
     start_ns: int
     stop_ns: int
@@ -75,6 +89,7 @@ def _band(fault: recorded.Fault, last: int) -> Band:
     return Band(
         fault,
         fault.family,
+        PAINTS.get(fault.family, "other"),
         fault.label,
         fault.began.time,
         fault.ended.time if fault.ended else last,

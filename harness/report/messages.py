@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 
 from splitbrain.harness.processes.message_log import NAME
+from splitbrain.harness.sealed_files import NoSuchFile, opened
 
 ROWS_LISTED = 40
 BETWEEN = "between nodes"
@@ -67,8 +68,8 @@ def messages(folder: Path, nodes: Collection[str]) -> Messages | None:
     nodes: their names.
     """
     try:
-        file = (folder / NAME).open("rb")
-    except OSError:
+        file = opened(folder, NAME)
+    except NoSuchFile:
         return None
     rows: dict[tuple[str, str], MessageRow] = {}
     under_way: dict[int, tuple[MessageRow, bool]] = {}

@@ -21,13 +21,24 @@ from markupsafe import Markup
 
 from splitbrain.checkers.histories.history import History
 from splitbrain.checkers.histories.prose import seconds
-from splitbrain.harness.report import series, tables, timeline, witness
+from splitbrain.harness.report import divergence, packing, series, tables, timeline, witness
 from splitbrain.harness.report.columns import Columns, columns
 from splitbrain.harness.report.faults import Band, Stage, bands, stages
 from splitbrain.harness.report.messages import Messages
+from splitbrain.harness.report.plain_text import REORDERING, shown_key, visible
+from splitbrain.harness.report.stories import Told, tell
 
 HERE = Path(__file__).parent
-SCRIPTS = ("uPlot.iife.min.js", "state.js", "charts.js", "timeline.js", "page.js")
+SCRIPTS = (
+    "uPlot.iife.min.js",
+    "unpack.js",
+    "density.js",
+    "state.js",
+    "charts.js",
+    "timeline.js",
+    "page.js",
+    "start.js",
+)
 STYLES = ("uPlot.min.css", "report.css")
 LOG_LINES = 300
 OUTCOME_WORDS = {
@@ -44,11 +55,13 @@ def render(
     results: dict[str, Any],
     logs: Mapping[str, Mapping[str, str]],
     messages: Messages | None = None,
+    missing: Sequence[str] = (),
 ) -> str:
     """The report of a run, as HTML.
 
-    run: the object of run.json. results: a verdict as `Verdict.as_dict()` makes it. logs: node -> file ->
-    text. messages: what its message log tells, if it has one.
+    run: the object of run.json; of a history that belongs to no run, its name as `history`. results: a verdict as
+    `Verdict.as_dict()` makes it. logs: node -> file -> text. messages: what its message log tells, if it has one.
+    missing: what could not be had of the run, a sentence each.
     O(n log n) in operations; the page's size does not grow with n past a bound.
     """
     table = columns(history)
@@ -60,26 +73,36 @@ def render(
     telling = list(dict.fromkeys([*telling, *(at for at in marked if at is not None)]))
     drawn = timeline.sample(table, telling)
     source, seen = series.sightings(history)
-    looks = series.rounds(history)
+    looks = divergence.rounds(history)
     wrong = [index for stop in stops if stop["verdict"] == "invalid" for index in stop["ops"]]
     implicated = {table.key_names[int(table.key[table.index == index][0])] for index in wrong}
     key_rows, keys_left = tables.keys(table, implicated, seen, looks)
     codes, codes_left = tables.errors(history, table)
-    split = series.divergence(looks)
+    of_run = "workload" in run or bool(missing)
+    split = divergence.divergence(looks)
+    grown = series.siblings(seen, table.end_ns / 1e9)
     data = {
         "end": table.end_ns / 1e9,
+        "file": "history.jsonl" if of_run else "",
         "lanes": table.lanes,
-        "ops": timeline.rows(history, table, drawn, telling),
+        "ops": packing.pack(history, table, drawn, telling),
+        "events": len(history.events),
         "total": table.n,
+        "stops": counted(found, stops),
         "faults": _bands(struck),
         "stages": [_stage(stage) for stage in staged],
         "anomalies": stops,
         "series": series.over_time(table),
-        "siblings": series.siblings(seen, table.end_ns / 1e9),
-        "divergence": split,
+        "siblings": grown | {"keys": {shown_key(key): line for key, line in grown["keys"].items()}},
+        "divergence": split | {"keys": [shown_key(key) for key in split["keys"]]},
     }
+    shown = [_drawn(number, anomaly, history, table, struck, results) for number, anomaly in enumerate(found, 1)]
     context = {
         "run": run,
+        "heading": _heading(run),
+        "data_file": "history.jsonl" if of_run else "",
+        "rest": "in results.json" if of_run else "in the output of --json",
+        "missing": missing,
         "results": results,
         "verdict": _word(results),
         "outcome_words": OUTCOME_WORDS,
@@ -90,8 +113,9 @@ def render(
         "duration_s": table.end_ns / 1e9,
         "keys": len([name for name in table.key_names if name]),
         "facts": tables.facts(history, table, struck, staged),
-        "stops": len(stops),
-        "anomalies": [_drawn(anomaly, history, table, struck) for anomaly in found],
+        "stops": counted(found, stops),
+        "anomalies": shown,
+        "headline": next((item["story"].headline for item in shown if item["anomaly"].verdict == "invalid"), ""),
         "faults": tables.fault_rows(table, struck),
         "key_rows": key_rows,
         "keys_left": keys_left,
@@ -111,15 +135,24 @@ def render(
         "policy": _policy(),
         "licence": _asset("uPlot.LICENSE"),
     }
-    return _environment().get_template("report.html.j2").render(context)
+    # What a history says can't turn the direction of the page's own words.
+    return visible(_environment().get_template("report.html.j2").render(context))
 
 
 def embed(data: Any) -> Markup:
     """JSON that can stand inside a script element, whatever strings it holds."""
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    text = REORDERING.sub(lambda found: f"\\\\u{ord(found[0]):04x}", text)
     for character in "<>&\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")
     return Markup(text)
+
+
+def _heading(run: Mapping[str, Any]) -> tuple[str, str]:
+    """What the page is about: the workload and where it ran, or the name of a history that belongs to no run."""
+    if not run.get("workload"):
+        return str(run.get("history", "a history")), ""
+    return str(run["workload"]), f"on {run.get('system', '?')}, {run.get('environment', '?')}"
 
 
 def _word(results: Mapping[str, Any]) -> str:
@@ -140,14 +173,14 @@ def _bands(struck: Sequence[Band]) -> list[dict[str, Any]]:
         until[row:] = [fault.stop_ns] if row == len(until) else [fault.stop_ns, *until[row + 1 :]]
         drawn.append(
             {
-                "kind": fault.family,
-                "title": fault.title,
+                "kind": fault.paint,
+                "title": visible(fault.title),
                 "start": fault.start_ns / 1e9,
                 "end": fault.stop_ns / 1e9,
                 "effective": fault.effective,
                 "stopped": fault.fault.stop is not None,
                 "row": row,
-                "detail": fault.detail,
+                "detail": visible(fault.detail),
             }
         )
     return drawn
@@ -158,32 +191,57 @@ def _stage(stage: Stage) -> dict[str, Any]:
 
 
 def _stops(found: Sequence[witness.Anomaly], table: Columns) -> list[dict[str, Any]]:
-    """Where "next anomaly" stops: at each witness as a whole, then at each other operation that went wrong like it."""
+    """Where "next anomaly" stops: at each witness, then at each other operation that went wrong like it."""
     stops = []
     for article, anomaly in enumerate(found, 1):
         about = {"checker": anomaly.checker, "verdict": anomaly.verdict, "article": article}
-        stops.append(about | _stop(anomaly.operations, table))
+        focus = None if anomaly.focus is None else table.at_event(anomaly.focus)
+        if focus is None and anomaly.operations:
+            focus = anomaly.operations[0]
+        stops.append(about | _stop(anomaly.operations, focus, anomaly, table))
         others = [table.at_event(each["index"]) for each in anomaly.others]
-        stops += [about | _stop([at], table) for at in others if at is not None and at not in anomaly.operations]
+        stops += [
+            about | _stop([at], at, None, table) for at in others if at is not None and at not in anomaly.operations
+        ]
     return stops
 
 
-def _stop(at: Sequence[int], table: Columns) -> dict[str, Any]:
-    chosen = list(at)
+def _stop(at: Sequence[int], focus: int | None, anomaly: witness.Anomaly | None, table: Columns) -> dict[str, Any]:
+    """ops: the events of all its operations. focus: that of the one it is about; start, end: in s, around that."""
+    near = list(at) if focus is None or anomaly is None else witness.together(anomaly, table, focus)
     return {
-        "ops": table.index[chosen].tolist(),
-        "start": float(table.start[chosen].min()) / 1e9 if chosen else 0.0,
-        "end": float(table.end[chosen].max()) / 1e9 if chosen else table.end_ns / 1e9,
+        "ops": table.index[list(at)].tolist(),
+        "focus": None if focus is None else int(table.index[focus]),
+        "start": float(table.start[near].min()) / 1e9 if near else 0.0,
+        "end": float(table.end[near].max()) / 1e9 if near else table.end_ns / 1e9,
     }
 
 
-def _drawn(anomaly: witness.Anomaly, history: History, table: Columns, struck: Sequence[Band]) -> dict[str, Any]:
+def counted(found: Sequence[witness.Anomaly], stops: Sequence[object]) -> str:
+    """How many anomalies there are, and how many of them the page has, in words."""
+    total = sum(max(anomaly.total, 1) for anomaly in found)
+    if total > len(stops):
+        return f"first {len(stops):,} of {total:,} anomalies"
+    return f"{len(stops):,} anomal{'y' if len(stops) == 1 else 'ies'}"
+
+
+def _drawn(
+    number: int,
+    anomaly: witness.Anomaly,
+    history: History,
+    table: Columns,
+    struck: Sequence[Band],
+    results: Mapping[str, Any],
+) -> dict[str, Any]:
     drawing = witness.draw(anomaly, table, struck)
-    known = len(history.events)
-    moments = {seconds(history.events[at].time): at for at in reversed(anomaly.events) if 0 <= at < known}
+    events = [at for at in anomaly.events if 0 <= at < len(history.events)]
+    moments = {seconds(history.events[at].time): at for at in reversed(events)}
+    checker = _mapping(_mapping(results.get("checkers")).get(anomaly.checker, results))
+    told = Told(f"story-{number}", anomaly, history, table, struck, str(checker.get("model", "")))
     return {
         "anomaly": anomaly,
-        "prose": [witness.prose(part, known, moments) for part in anomaly.text.split("\n") if part.strip()],
+        "story": tell(told),
+        "prose": [witness.prose(part, events, moments) for part in anomaly.text.split("\n") if part.strip()],
         "rows": [witness.cells(history, table, row, anomaly.data) for row in drawing["rows"]],
         "left_out": drawing["left_out"],
         "bands": drawing["bands"],
@@ -226,6 +284,7 @@ def _environment() -> jinja2.Environment:
     environment.filters["rows"] = rows
     environment.filters["plain"] = plain
     environment.filters["brief"] = timeline.brief
+    environment.filters["shown_key"] = shown_key
     return environment
 
 

@@ -16,8 +16,9 @@ import numpy as np
 from splitbrain.checkers.histories.faults import NEVER, Span
 from splitbrain.checkers.histories.history import History
 from splitbrain.harness.report.columns import OUTCOMES, Booleans, Columns
+from splitbrain.harness.report.divergence import Round
 from splitbrain.harness.report.faults import Band, Stage
-from splitbrain.harness.report.series import Round, Sighting
+from splitbrain.harness.report.series import Sighting
 from splitbrain.harness.report.timeline import cut
 
 KEYS_LISTED = 200
@@ -180,7 +181,7 @@ def keys(
                 **{outcome: int(counts[at, code]) for at, outcome in enumerate(OUTCOMES)},
                 "siblings": most.get(name),
                 "rounds": len(looks),
-                "diverged": sum(look.distinct > 1 for look in looks),
+                "diverged": sum(look.state == "diverged" for look in looks),
                 "last": looks[-1].distinct if looks else None,
             }
         )

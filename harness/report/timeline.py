@@ -1,31 +1,30 @@
-"""The timeline's data: every operation of a small run, a sample of a large one.
+"""Which operations the page holds, and their values in brief.
 
-1. At most LIMIT operations are drawn. Those of witnesses are always among them, then their neighbours, those
-   that failed or are unknown, the slowest of each slice of the run, and an even sample of the rest.
+1. It holds every operation of a run, and at most LIMIT of one that is larger. Those of witnesses are always among them,
+   then their neighbours, those that failed or are unknown, the slowest of each slice of the run, and an even sample of
+   the rest.
 2. What was left out is said in words.
 3. Values are cut to VALUE_LIMIT characters; a witness's to WITNESS_LIMIT.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 import numpy as np
 
-from splitbrain.checkers.histories.history import History
 from splitbrain.harness.report.columns import Booleans, Columns, Integers
 
-LIMIT = 12_000
+LIMIT = 1_000_000
 WITNESSES = 500
-NEIGHBOURS = 3_000
-UNSURE = 3_000
-SLICES = 1_500
+NEIGHBOURS = 100_000
+UNSURE = 250_000
+SLICES = 50_000
 VALUE_LIMIT = 72
+MICRO_OPERATIONS = 12
 WITNESS_LIMIT = 600
-ERROR_LIMIT = 160
-ERRORS = 1_500
 
 
 def sample(table: Columns, witnesses: Sequence[int]) -> Integers:
@@ -67,51 +66,12 @@ def _slowest(table: Columns) -> Integers:
 def words(table: Columns, drawn: int) -> str:
     """What the timeline holds, in a sentence."""
     if drawn == table.n:
-        return f"All {table.n:,} operations are drawn."
+        return f"All {table.n:,} operations are here."
     return (
-        f"{drawn:,} of {table.n:,} operations are drawn: all of the witnesses and their neighbours, "
+        f"{drawn:,} of {table.n:,} operations are here: all of the witnesses and their neighbours, "
         f"up to {UNSURE:,} that failed or are unknown, the slowest of each 1/{SLICES:,} of the run, "
         "and an even sample of the rest. Every count, rate and quantile on this page is of all of them."
     )
-
-
-def rows(history: History, table: Columns, drawn: Integers, witnesses: Iterable[int]) -> dict[str, Any]:
-    """The drawn operations as columns for the page; times in us, errors indexed into a list. O(drawn)."""
-    errors: dict[str, int] = {}
-    values: list[str] = []
-    error_of: list[int] = []
-    telling = set(witnesses)
-    for at in drawn:
-        operation = history.operations[int(at)]
-        values.append(brief(operation.value, WITNESS_LIMIT if int(at) in telling else VALUE_LIMIT))
-        text = cut((operation.completion.error if operation.completion else None) or "", ERROR_LIMIT)
-        # Texts that name a value or a time are all different: past a number of them their codes have to do.
-        known = text if text in errors or len(errors) < ERRORS else text.partition(":")[0]
-        error_of.append(errors.setdefault(known, len(errors)))
-    f, f_names = _used(table.f[drawn], table.f_names)
-    key, key_names = _used(table.key[drawn], table.key_names)
-    node, node_names = _used(table.node[drawn], table.node_names)
-    return {
-        "start": (table.start[drawn] // 1000).tolist(),
-        "took": ((table.end[drawn] - table.start[drawn]) // 1000).tolist(),
-        "outcome": table.outcome[drawn].tolist(),
-        "process": table.process[drawn].tolist(),
-        "lane": table.lane[drawn].tolist(),
-        "index": table.index[drawn].tolist(),
-        "done": table.done[drawn].tolist(),
-        "f": f,
-        "key": key,
-        "node": node,
-        "value": values,
-        "error": error_of,
-        "names": {"f": f_names, "key": key_names, "node": node_names, "error": list(errors)},
-    }
-
-
-def _used(codes: Integers, names: Sequence[str]) -> tuple[list[int], list[str]]:
-    """The codes renumbered so that only the names in use are kept: a run may touch a million keys."""
-    kept, renumbered = np.unique(codes, return_inverse=True)
-    return renumbered.tolist(), [cut(names[code], VALUE_LIMIT) for code in kept]
 
 
 def brief(value: Any, limit: int = VALUE_LIMIT) -> str:
@@ -129,10 +89,42 @@ def brief(value: Any, limit: int = VALUE_LIMIT) -> str:
             held = f"{len(versions)} version{'' if len(versions) == 1 else 's'}"
             where = "home" if home else "no home"
             return cut(f"{held} ({where}) {brief(versions, limit)}", limit)
+        case [[str(), _, _], *_] if len(value) <= MICRO_OPERATIONS and all(_micro_operation(each) for each in value):
+            return cut("; ".join(micro_operation(each[0], each[1], each[2], limit // 3) for each in value), limit)
         case list():
             return _list(value, limit)
         case _:
             return cut(msgspec.json.encode(value).decode(), limit)
+
+
+def _micro_operation(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 3 and value[0] in ("r", "w", "append")
+
+
+def micro_operation(f: str, key: Any, value: Any, limit: int) -> str:
+    """A micro-operation of a transaction as a person reads it.
+
+    >>> micro_operation("append", "x3", 288, 24), micro_operation("r", "x1", [1, 2], 24)
+    ('append 288 to x3', 'read x1 → [1 2]')
+    """
+    if f == "r":
+        return f"read {key} → {brief(value, limit) or 'null'}"
+    return f"{'write' if f == 'w' else f} {brief(value, limit)} to {key}"
+
+
+def briefest(value: Any, limit: int) -> str:
+    """A value in fewer characters: what a write had seen, and the versions that a replica held, are only counted,
+    and of a list the last item is shown.
+    """
+    match value:
+        case {"write": write, "seen": list(seen)}:
+            return f"{brief(write, limit)} having seen {len(seen)}"
+        case {"versions": list(versions), "home": home}:
+            return f"{len(versions)} version{'' if len(versions) == 1 else 's'}{' (home)' if home else ''}"
+        case list() if len(value) > limit // 4:
+            return f"[… {brief(value[-1], limit // 2)}] ({len(value):,})"
+        case _:
+            return brief(value, limit)
 
 
 def _list(items: list[Any], limit: int) -> str:

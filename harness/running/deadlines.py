@@ -11,12 +11,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
+from typing import TypeVar
 
 from splitbrain.harness.doors import guard
 from splitbrain.harness.environment import Environment, EnvironmentFailure
 from splitbrain.harness.running.interrupts import Interrupts
 from splitbrain.harness.system import System
+
+T = TypeVar("T")
 
 START_S = 60.0
 """How long all nodes together may take to start."""
@@ -41,6 +44,10 @@ class Overdue(HarnessError):
     """The run should have ended long ago. The message says how long, as `130 s`."""
 
 
+class OutOfTime(TimeoutError):
+    """Work was not done in time. The work itself may raise a TimeoutError of its own."""
+
+
 async def started(system: System, environment: Environment, nodes: Sequence[str]) -> None:
     """Start the nodes, at the same time. Raises the first failure, or EnvironmentFailure (rule 1)."""
     tasks = [asyncio.create_task(system.start(environment, environment.machines[node])) for node in nodes]
@@ -57,6 +64,35 @@ async def started(system: System, environment: Environment, nodes: Sequence[str]
         raise EnvironmentFailure(f"the system's start did not return within {START_S:g} s on {slow}; correct it there")
     for task in tasks:
         task.result()
+
+
+async def within(limit_s: float, work: Coroutine[None, None, T]) -> T:
+    """What the work returns or raises. Raises OutOfTime once its time is up, even if it swallows its cancellation:
+    then it is left behind.
+
+    limit_s: in seconds, and `CLOSE_S` more to end once it is cancelled.
+    """
+
+    async def kept() -> tuple[T | None, BaseException | None]:
+        try:
+            return await work, None
+        except BaseException as problem:  # Out of a task, SystemExit would end the loop.
+            return None, problem
+
+    task = asyncio.create_task(kept())
+    try:
+        await asyncio.wait([task], timeout=limit_s)
+    finally:
+        in_time = task.done()
+        if not in_time:
+            task.cancel()
+            await asyncio.wait([task], timeout=CLOSE_S)
+    if not in_time:
+        raise OutOfTime(f"not done within {limit_s:g} s")
+    returned, problem = task.result()
+    if problem is not None:
+        raise problem
+    return returned  # type: ignore[return-value]
 
 
 def prepare(interrupts: Interrupts) -> None:

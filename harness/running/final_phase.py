@@ -39,12 +39,15 @@ from splitbrain.harness.generators import (
 from splitbrain.harness.operation import Invocation
 from splitbrain.harness.workload import Plan
 
-Item = tuple[str, str]
-"""A key, and the node that is asked for it."""
+Item = tuple[str | None, str]
+"""A key, None where the operation has none, and the node that is asked."""
 FINAL_READS = "final-reads"
 READ_ROUNDS = 5
 READ_PAUSE_S = 1.0
 """From one round of final reads to the next: a failure detector may need as long to trust a node again."""
+ASK_ROUNDS = 9
+"""Of what has nothing to converge, at intervals that grow up to `LONGEST_S`: 27 s in all. A system that serves one key
+again may still elect who leads another one."""
 LONGEST_S = 4.0
 """From one round of polls to the next at most: anti-entropy's interval is the system's own, and not known here."""
 
@@ -66,18 +69,15 @@ def poll_replicas(
         return () if len(asked) == len(items) else items
 
     longest_ns = max(seconds(interval_s), seconds(LONGEST_S))
-    rounds = Rounds("replica", items, again, seconds(interval_s), longest_ns)
+    rounds = Rounds(Invocation("replica"), items, again, seconds(interval_s), longest_ns)
     return sequence(stage("convergence"), time_limit(limit_s, rounds))
 
 
 def final_reads(keys: Sequence[str], nodes: Sequence[str]) -> Generator:
     """A `read` of every key through every node, each tried up to `READ_ROUNDS` times."""
-
-    def again(asked: Sequence[Item], answers: Mapping[Item, Any]) -> Sequence[Item]:
-        return [item for item in asked if item not in answers]
-
     pause_ns = seconds(READ_PAUSE_S)
-    reads = Rounds("read", _items(keys, nodes), again, pause_ns, pause_ns, rounds_left=READ_ROUNDS - 1)
+    items = _items(keys, nodes)
+    reads = Rounds(Invocation("read"), items, _unanswered, pause_ns, pause_ns, rounds_left=READ_ROUNDS - 1)
     return sequence(stage(FINAL_READS), reads)
 
 
@@ -87,8 +87,15 @@ def converge_then_read(plan: Plan, keys: Sequence[str]) -> Generator:
 
 
 def ask_every_node(plan: Plan, *invocations: Invocation) -> Generator:
-    """The end of a workload that has nothing to converge: each of these through every node, once."""
-    asked = (replace(invocation, node=node) for invocation in invocations for node in plan.nodes)
+    """The end of a workload that has nothing to converge: each of these through every node, until it is answered `ok`.
+
+    Each is tried up to `ASK_ROUNDS` times.
+    """
+    pause_ns, longest_ns = seconds(READ_PAUSE_S), seconds(LONGEST_S)
+    asked = (
+        Rounds(each, [(each.key, node) for node in plan.nodes], _unanswered, pause_ns, longest_ns, ASK_ROUNDS - 1)
+        for each in invocations
+    )
     return sequence(stage(FINAL_READS), *asked)
 
 
@@ -124,7 +131,7 @@ class FinalStage:
         return FinalStage(self.inner.update(test, context, event))
 
 
-def converged(key: str, nodes: Sequence[str], answers: Mapping[Item, Any]) -> bool:
+def converged(key: str | None, nodes: Sequence[str], answers: Mapping[Item, Any]) -> bool:
     """Whether the replicas of a key have converged (rule 2).
 
     answers: the values of `replica` operations, with `home`, `versions` and `hinted`.
@@ -136,6 +143,10 @@ def converged(key: str, nodes: Sequence[str], answers: Mapping[Item, Any]) -> bo
     return bool(versions) and all(one == versions[0] for one in versions)
 
 
+def _unanswered(asked: Sequence[Item], answers: Mapping[Item, Any]) -> Sequence[Item]:
+    return [item for item in asked if item not in answers]
+
+
 def _items(keys: Sequence[str], nodes: Sequence[str]) -> tuple[Item, ...]:
     return tuple((key, node) for key in keys for node in nodes)
 
@@ -144,13 +155,13 @@ def _items(keys: Sequence[str], nodes: Sequence[str]) -> tuple[Item, ...]:
 class Rounds:
     """Rounds of one operation on items.
 
-    f: the operation. items: of this round. again: (items, the values of those answered ok) -> those of the next round;
-    none ends it. interval_ns: from the start of this round to that of the next; it doubles with each, up to
-    longest_ns. rounds_left: how many may follow this one; None for any number. began_ns: when this round did.
-    asked: how many of its items were asked so far. opened: those not answered yet.
+    asking: the operation, but for its key and node. items: of this round. again: (items, the values of those
+    answered ok) -> those of the next round; none ends it. interval_ns: from the start of this round to that of the
+    next; it doubles with each, up to longest_ns. rounds_left: how many may follow this one; None for any number.
+    began_ns: when this round did. asked: how many of its items were asked so far. opened: those not answered yet.
     """
 
-    f: str
+    asking: Invocation
     items: Sequence[Item]
     again: Callable[[Sequence[Item], Mapping[Item, Any]], Sequence[Item]]
     interval_ns: int
@@ -174,19 +185,19 @@ class Rounds:
             return Pending(next_ns), self
         left = None if self.rounds_left is None else self.rounds_left - 1
         longer_ns = min(2 * self.interval_ns, self.longest_ns)
-        return Rounds(self.f, items, self.again, longer_ns, self.longest_ns, left).op(test, context)
+        return Rounds(self.asking, items, self.again, longer_ns, self.longest_ns, left).op(test, context)
 
     def _ask(self, test: Test, context: Context) -> Step:
         key, node = item = self.items[self.asked]
-        step = Once(Invocation(self.f, key=key, node=node)).op(test, context)
+        step = Once(replace(self.asking, key=key, node=node)).op(test, context)
         if step is None or isinstance(step[0], Pending):
             return PENDING, self
         began_ns = context.time_ns if self.began_ns is None else self.began_ns
         return step[0], replace(self, began_ns=began_ns, asked=self.asked + 1, opened=self.opened | {item})
 
     def update(self, test: Test, context: Context, event: Event) -> Generator:
-        item = (str(event.key), event.node or "")
-        if event.f != self.f or event.type == "invoke" or item not in self.opened:
+        item = (None if event.key is None else str(event.key), event.node or "")
+        if event.f != self.asking.f or event.type == "invoke" or item not in self.opened:
             return self
         answers = {**self.answers, item: event.value} if event.type == "ok" else self.answers
         return replace(self, opened=self.opened - {item}, answers=answers)

@@ -71,10 +71,12 @@ def located(problem: BaseException) -> str:
 
 
 def said(problem: BaseException) -> str:
-    """An exception's text; its class may be a user's, and fail to give one."""
+    """An exception's text; its class may be a user's, and raise anything rather than give one."""
     try:
         return str(problem)
-    except Exception:
+    except BaseException as failure:
+        if interrupting(failure):
+            raise
         return "(its text can't be had)"
 
 

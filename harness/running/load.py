@@ -5,16 +5,20 @@
 2. If no write of some kind (`progress`) has been ok since the last heal, it goes on until `PATIENCE_S` after it: so
    long a system may take.
 3. Where operations come so slowly that `QUIET_WRITES` are not reached by then, it ends there too.
-4. A run that was given its operations does these and no others, and ends with the last of them and the last strike.
+4. What a workload wants done when a fault has ended (`Workload.healed`) is done at once, beside the pace of the others.
+5. A run that was given its operations does these and no others, and ends with the last of them and the last strike.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 from splitbrain.checkers.histories.event import NEMESIS, Event
 from splitbrain.checkers.service.progress import PATIENCE_S, writes_among
 from splitbrain.harness.generators import (
+    NOTHING,
     Context,
     Generator,
     Pending,
@@ -26,6 +30,7 @@ from splitbrain.harness.generators import (
     lift,
     nemesis,
     seconds,
+    sequence,
     stagger,
 )
 from splitbrain.harness.interpreting.validation import validated
@@ -46,7 +51,11 @@ def load_of(prepared: Prepared) -> Generator:
         return any_of(clients(validated(workload.schemas, scripted(experiment.operations))), faults)
     operations = validated(workload.schemas, workload.generator(prepared.plan))
     paced = stagger(1 / experiment.rate, operations, seed=split(experiment.seed, "pace"))
-    return loaded(experiment.time_limit_s, len(prepared.faults.strikes), any_of(clients(paced), faults))
+    source = any_of(clients(paced), faults)
+    if workload.healed is not None:
+        wanted = partial(workload.healed, prepared.plan)
+        source = AfterHeals(source, lambda heals: clients(validated(workload.schemas, sequence(*wanted(heals)))))
+    return loaded(experiment.time_limit_s, len(prepared.faults.strikes), source)
 
 
 def loaded(limit_s: float, strikes: int, source: Source) -> Generator:
@@ -55,6 +64,36 @@ def loaded(limit_s: float, strikes: int, source: Source) -> Generator:
     limit_s: the time limit, in seconds. strikes: how many the nemesis will play.
     """
     return Load(lift(source), seconds(limit_s), strikes)
+
+
+def _ends_a_fault(event: Event) -> bool:
+    """Whether the event is the completion of a strike's stop."""
+    value = event.value
+    return event.process == NEMESIS and isinstance(value, dict) and "evidence" in value and value.get("phase") == "stop"
+
+
+@dataclass(frozen=True, slots=True)
+class AfterHeals:
+    """Rule 4. inner: all else. wanted: what is done after that many heals. heals: so far. current: what is left."""
+
+    inner: Generator
+    wanted: Callable[[int], Generator]
+    heals: int = 0
+    current: Generator = NOTHING
+
+    def op(self, test: Test, context: Context) -> Step:
+        step = self.current.op(test, context)
+        if step is not None and not isinstance(step[0], Pending):
+            return step[0], replace(self, current=step[1])
+        step = self.inner.op(test, context)
+        return None if step is None else (step[0], replace(self, inner=step[1]))
+
+    def update(self, test: Test, context: Context, event: Event) -> Generator:
+        inner = self.inner.update(test, context, event)
+        if _ends_a_fault(event):
+            # What is left of the heal before comes too late.
+            return AfterHeals(inner, self.wanted, self.heals + 1, self.wanted(self.heals))
+        return self if inner is self.inner else replace(self, inner=inner)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +148,7 @@ class Load:
         inner = self.inner.update(test, context, event)
         load = self if inner is self.inner else self._with(inner, self.since_ns)
         if event.process == NEMESIS:
-            value = event.value
-            if isinstance(value, dict) and "evidence" in value and value.get("phase") == "stop":
+            if _ends_a_fault(event):
                 return replace(load, strikes=load.strikes - 1, healed_ns=event.time, writes=0, ok=frozenset())
             return load
         if event.type == "invoke":

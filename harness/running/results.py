@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import gzip
 import io
@@ -295,11 +296,20 @@ def _point(link: Path, target: Path) -> bool:
     return True
 
 
-def _write_json(path: Path, content: Mapping[str, Any]) -> None:
+def write_whole(path: Path, text: str) -> None:
+    """Write a file whole or not at all, so that a full disk takes nothing that was there. Raises ResultsError."""
+    partial = path.with_name(path.name + ".partial")
     try:
-        path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(path)
     except OSError as problem:
+        with contextlib.suppress(OSError):
+            partial.unlink()
         raise unwritable(path, problem) from None
+
+
+def _write_json(path: Path, content: Mapping[str, Any]) -> None:
+    write_whole(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
 
 def unwritable(path: Path, problem: OSError) -> ResultsError:

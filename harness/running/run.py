@@ -31,7 +31,7 @@ from splitbrain.harness.nemesis import AT_ONCE
 from splitbrain.harness.replays.schedule_file import encode
 from splitbrain.harness.report import ReportError
 from splitbrain.harness.report import write as write_report
-from splitbrain.harness.running.deadlines import HarnessError, Overdue, ended, limit, prepare
+from splitbrain.harness.running.deadlines import HarnessError, Overdue, ended, limit, prepare, within
 from splitbrain.harness.running.deaths import deaths, log_end
 from splitbrain.harness.running.experiment import Experiment, Prepared, UsageProblem, checks, replaying
 from splitbrain.harness.running.final_phase import with_final_stage
@@ -54,6 +54,7 @@ OPERATION_TIMEOUT_S = 5.0
 LOGS_S = 60.0
 """How long the nodes may take to send their logs; after an interrupt, users wait for a few seconds at most."""
 LOGS_INTERRUPTED_S = 3.0
+CLEAN_UP_S = 60.0
 
 
 class Interrupted(Exception):
@@ -383,9 +384,9 @@ class _Run:
             if failed:
                 self._progress(f"warning: {failed}")
         try:
-            await environment.close()
+            await within(CLEAN_UP_S, environment.close())
         except Exception as problem:
-            self._progress(f"cleaning up failed ({problem}); `splitbrain clean` removes what is left")
+            self._progress(f"cleaning up failed ({named(problem)}); `splitbrain clean` removes what is left")
 
 
 def _lateness(statistics: Statistics | None) -> tuple[str, ...]:

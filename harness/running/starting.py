@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 
 from splitbrain.harness.environment import Environment, EnvironmentFailure
-from splitbrain.harness.running.deadlines import started
+from splitbrain.harness.running.deadlines import OutOfTime, started, within
 from splitbrain.harness.running.interrupts import interrupting, located
 from splitbrain.harness.system import Dismantled, Preparable, System
 
@@ -30,11 +29,8 @@ async def start_all(system: System, environment: Environment, nodes: Sequence[st
     if not isinstance(system, Preparable):
         return
     try:
-        async with asyncio.timeout(PREPARE_S) as limit:
-            await system.prepare(environment)
-    except TimeoutError:
-        if not limit.expired():
-            raise
+        await within(PREPARE_S, system.prepare(environment))
+    except OutOfTime:
         raise EnvironmentFailure(
             f"{system.name} was not prepared within {PREPARE_S:g} s; its nodes' logs in the run's folder may say why"
         ) from None
@@ -48,8 +44,7 @@ async def tear_down(system: System, environment: Environment) -> str:
     if not isinstance(system, Dismantled):
         return ""
     try:
-        async with asyncio.timeout(TEAR_DOWN_S):
-            await system.tear_down(environment)
+        await within(TEAR_DOWN_S, system.tear_down(environment))
     except BaseException as problem:  # A system is anybody's code.
         if interrupting(problem):
             raise

@@ -11,6 +11,7 @@ Sources: Redis 7.0's documentation of Sentinel and of replication; Kingsbury, Ca
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -26,6 +27,8 @@ from splitbrain.harness.systems.kit import Failure, Service, Session, Setting, a
 PORT, SENTINEL_PORT = 6379, 26379
 DATA = "/var/lib/splitbrain/data"
 PRIMARY = "main"
+# How long a Sentinel may take to name the primary.
+ANSWER_S = 1.0
 _SERVER = """\
 port {{ port }}
 bind {{ host }} 127.0.0.1
@@ -81,7 +84,7 @@ class RedisSession(Session[driver.Redis]):
         self._sentinel = sentinel
 
     async def open(self) -> driver.Redis:
-        host, port = await self._primary() if self._sentinel else (self._host, PORT)
+        host, port = await self.named_primary() if self._sentinel else (self._host, PORT)
         return _client(host, port)
 
     async def shut(self, raw: driver.Redis) -> None:
@@ -103,7 +106,8 @@ class RedisSession(Session[driver.Redis]):
     async def cas(self, key: str, old: Any, new: Any) -> bool:
         return bool(await self.call(lambda raw: raw.eval(_CAS, 1, key, old, new)))
 
-    async def _primary(self) -> tuple[str, int]:
+    async def named_primary(self) -> tuple[str, int]:
+        """Host and port of the primary, as this node's Sentinel has it. Raises OperationFailed if it knows none."""
         sentinel = _client(self._host, SENTINEL_PORT)
         try:
             ask: Any = sentinel.execute_command
@@ -175,6 +179,20 @@ class RedisSentinel(Redis):
     async def ready(self, environment: Environment, node: str) -> bool:
         host = environment.machines[node].host
         return await super().ready(environment, node) and await _pong(host, SENTINEL_PORT)
+
+    async def leader(self, environment: Environment) -> str | None:
+        """The primary that most of the Sentinels that answer name."""
+        asked = (self._named(environment, node) for node in environment.machines)
+        named = [host for host in await asyncio.gather(*asked) if host]
+        most = max(sorted(set(named)), key=named.count, default="")
+        return next((node for node, machine in environment.machines.items() if machine.host == most), None)
+
+    async def _named(self, environment: Environment, node: str) -> str | None:
+        try:
+            async with asyncio.timeout(ANSWER_S):
+                return (await self.session(environment, node).named_primary())[0]
+        except (OperationFailed, exceptions.RedisError, OSError, TimeoutError):
+            return None
 
 
 SYSTEM = Redis()

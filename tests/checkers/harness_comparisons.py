@@ -26,7 +26,8 @@ def lost_writes(history: History) -> dict[str, Any]:
         return lost_elements(history)
     if ops(history, "put"):
         return lost_versions(history)
-    return {"verdict": "unknown"}
+    shown = any(op.outcome == "ok" and op.comp and op.comp.value for op in ops(history, "read"))
+    return {"verdict": "invalid" if shown else "unknown"}
 
 
 ORACLES: Mapping[str, Callable[[History], dict[str, Any]]] = {

@@ -30,6 +30,7 @@ REFUSING: Mapping[str, list[Lines]] = {
         .ok(0, "txn", [["append", "x", 1]], [["append", "x", 1]])
         .ok(0, "txn", [["r", "x", None]], [["r", "x", [1]]])
     ],
+    "transaction-order": [Lines().ok(0, "txn", [["r", "x", None]], {"txn": [["r", "x", None]], "commit": 2})],
     "sessions": [Lines("x").ok(0, "write", 1).ok(0, "read", None, 1)],
     "causal": [Lines("x").ok(0, "write", 1).ok(0, "read", None, 1)],
     "staleness": [Lines("x").ok(0, "write", 1).ok(0, "read", None, 1)],

@@ -40,6 +40,7 @@ VERSION = {"write": 1, "seen": []}
         (Lines().ok(0, "send", [["send", "x", 1]], [["send", "x", [0, 1]]]), {"kafka": {}}),
         (Lines("l").ok(0, "acquire", {"lease_ms": 50}, {"lease_ms": 50, "token": 1}), {"lock": {}}),
         (Lines().ok(0, "write", 1).ok(0, "read", None, [1]), {"causal-reverse": {}}),
+        (Lines().ok(0, "txn", [["w", "x", 1]], {"txn": [["w", "x", 1]], "commit": 2}), {"transaction-order": {}}),
         (Lines().ok(0, "acquire").ok(0, "release"), {"linearizable": {"model": "mutex"}}),
         (
             Lines().ok(0, "write", [["w", "x", 1]]).ok(0, "read", [["r", "x", None]], [["r", "x", 1]]),

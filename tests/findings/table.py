@@ -4,8 +4,9 @@
     python -m tests.findings.table --first     the first seed of each row alone
     python -m tests.findings.table --write     no run: the table anew, from the runs that there are
 
-Runs that were done are kept in runs/findings/, and not done again: `make findings` goes on where it was. Remove that folder to
-begin anew.
+What a run came to is kept in docs/findings.jsonl, which is part of the repository, and is not done again: `make findings` goes
+on where it was, on another day and another machine too. Remove that file to begin anew. Histories and reports are in
+runs/findings/.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from splitbrain.harness.suites.suite import CaseOutcome, go, read_outcomes
+import msgspec
+
+from splitbrain.harness.suites.suite import RESULTS, CaseOutcome, go, read_outcomes
 from splitbrain.harness.suites.suite_file import SuiteFile
 from splitbrain.harness.terminal import Progress
 from tests.findings.rows import Row, read_rows
@@ -24,6 +27,7 @@ from tests.findings.versions import versions
 
 FOLDER = Path("runs/findings")
 TABLE = Path("docs/findings.md")
+KEPT = Path("docs/findings.jsonl")
 HEAD = """\
 # Found again
 
@@ -41,11 +45,15 @@ def main(words: Sequence[str]) -> int:
         print(f"no row is called {', '.join(sorted(unknown))}; known: {', '.join(row.id for row in rows)}")
         return 64
     FOLDER.mkdir(parents=True, exist_ok=True)
+    if KEPT.exists():
+        keep(rows)  # What a killed run has done is in the folder alone.
+        (FOLDER / RESULTS).write_bytes(KEPT.read_bytes())
     if "--write" not in words:
         most = 1 if "--first" in words else None
         chosen = [case for row in rows if not wanted or row.id in wanted for case in row.cases[:most]]
         with Progress(quiet=False) as progress:
             summary = go(SuiteFile(tuple(chosen)), FOLDER, progress)
+        keep(rows)
         if summary.interrupted:
             return 130
     outcomes = {outcome.command: outcome for outcome in read_outcomes(FOLDER)}
@@ -53,6 +61,19 @@ def main(words: Sequence[str]) -> int:
     print(f"wrote {TABLE}")
     failed = [each for row in rows for each in told(row, outcomes) if not each.passed]
     return 1 if failed else 0
+
+
+def keep(rows: Sequence[Row]) -> None:
+    """Keep what is known of the runs that the rows have today, in their order, each once."""
+    known = {outcome.command: outcome for outcome in [*_kept(), *read_outcomes(FOLDER)]}
+    wanted = dict.fromkeys(case.experiment.command for row in rows for case in row.cases)
+    lines = [msgspec.json.encode(known[command]) + b"\n" for command in wanted if command in known]
+    KEPT.write_bytes(b"".join(lines))
+
+
+def _kept() -> list[CaseOutcome]:
+    lines = KEPT.read_bytes().splitlines() if KEPT.exists() else []
+    return [msgspec.json.decode(line, type=CaseOutcome) for line in lines]
 
 
 def told(row: Row, outcomes: Mapping[str, CaseOutcome]) -> list[CaseOutcome]:

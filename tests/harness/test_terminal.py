@@ -6,6 +6,7 @@ import pty
 import re
 import subprocess
 import sys
+import termios
 import unicodedata
 from pathlib import Path
 
@@ -135,3 +136,33 @@ def test_text_from_outside_can_not_colour_itself(
     monkeypatch.delenv("NO_COLOR", raising=False)
     say("INVALID: lost \x1b[32mVALID: all is well", verdict=True)
     assert capsys.readouterr().out == "\x1b[1m\x1b[31mINVALID\x1b[0m: lost \\u001b[32mVALID: all is well\n"
+
+
+STATUS = "  12.3 s      95 ok/s  ok 1208 fail 29 info 44  faults: partition majorities-ring, kill n1, pause 中中"
+
+
+def refreshed(columns: int) -> str:
+    """What a terminal of so many columns is sent when a long line of status is shown three times."""
+    program = (
+        "from splitbrain.harness import terminal; terminal.REFRESH_S = 0\n"
+        "with terminal.Progress(quiet=False) as progress:\n"
+        f"    for number in range(3): progress.status({STATUS!r})"
+    )
+    reader, writer = pty.openpty()
+    termios.tcsetwinsize(writer, (24, columns))
+    subprocess.run([sys.executable, "-X", "utf8", "-c", program], stderr=writer, timeout=60, check=True)
+    os.close(writer)
+    shown = os.read(reader, 10_000).decode()
+    os.close(reader)
+    return shown
+
+
+@pytest.mark.parametrize("columns", [40, 80, 200])
+def test_a_line_of_status_that_is_longer_than_the_terminal_left_half_of_itself_at_each_refresh(columns: int) -> None:
+    shown = refreshed(columns)
+    lines = [line for line in shown.split("\r\x1b[K") if line]
+    assert len(lines) == 3 and "\n" not in shown
+    for line in lines:
+        wide = sum(2 if unicodedata.east_asian_width(letter) == "W" else 1 for letter in line)
+        assert wide < columns and STATUS.startswith(line)
+        assert (line == STATUS) == (columns == 200)

@@ -40,6 +40,11 @@ async def client(environment, *nodes):
 
 async def start(environment, node):
     await environment.machines[node].start(program(environment, node))
+    await served(environment, node)
+
+
+async def served(environment, node):
+    """Wait until the node answers; one that has ended, or is about to, is started again."""
     one = await client(environment, node)
     try:
         async with asyncio.timeout(PATIENCE_S):
@@ -48,7 +53,8 @@ async def start(environment, node):
                     await one.status()
                     return
                 except StoreError:
-                    await asyncio.sleep(0.1)
+                    if not await environment.machines[node].running():
+                        await environment.machines[node].start(program(environment, node))
     finally:
         one.close()
 
@@ -161,8 +167,7 @@ def test_a_node_whose_disk_fills_up_and_stalls_serves_again_once_it_works(docker
                         await asyncio.sleep(0.05)
                 seen.append((now.refused > 0, now.stalled > 0))
                 await machine.set_disk(DiskCondition())
-                if not await machine.running():
-                    await start(environment, "n1")
+                await served(environment, "n1")
             await load.stop()
             found = {key: await value(others[0], key) for key in load.written}
             for one in others:

@@ -1,8 +1,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import pairwise
 
-from splitbrain.workloads.resting_keys import USES, resting_keys, uses
+from splitbrain.workloads.resting_keys import LATE, USES, read_before_the_end, resting_keys, uses
 
 KEYS = resting_keys("r", 40)
 
@@ -28,3 +29,21 @@ def test_keys_begin_at_any_time_of_a_run_of_a_second_and_of_a_run_of_a_minute() 
 def test_a_seed_gives_the_same_uses_and_another_seed_others() -> None:
     assert uses(KEYS, seed=1) == uses(KEYS, seed=1)
     assert uses(KEYS, seed=1) != uses(KEYS, seed=2)
+
+
+def test_about_half_of_the_keys_that_get_several_operations_return_for_the_last_one_much_later() -> None:
+    found = uses(resting_keys("r", 200), seed=1, apart=50)
+    late = together = 0
+    for key in {use.key for use in found.values()}:
+        numbers = [number for number, use in sorted(found.items()) if use.key == key]
+        if len(numbers) > 1:
+            together += 1
+            late += numbers[-1] - numbers[-2] >= LATE[0]
+            assert all(after - before < LATE[0] for before, after in pairwise(numbers[:-1]))
+    # Four keys in five get several: 160 fair draws, within five standard deviations.
+    assert together > 120
+    assert abs(late - together / 2) < 32
+
+
+def test_every_other_key_is_not_read_before_the_end() -> None:
+    assert read_before_the_end(KEYS) == [f"r-rest-{number}" for number in range(0, 40, 2)]

@@ -11,7 +11,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from splitbrain.checkers.transactions.dependencies import Analysis, AntiDependencies, DependencyEdges, Unordered
+from splitbrain.checkers.transactions.dependencies import (
+    Analysis,
+    AntiDependencies,
+    DependencyEdges,
+    ForeignReads,
+    Unordered,
+)
 from splitbrain.checkers.transactions.lists.list_anomalies import findings
 from splitbrain.checkers.transactions.lists.list_versions import ABSENT, Lists
 from splitbrain.checkers.transactions.micro_operations import Transactions
@@ -59,4 +65,8 @@ def analyse(transactions: Transactions) -> Analysis:
     # Their order matters to snapshots only: no two writers of a key overlap. Nobody read them.
     none = np.zeros(0, np.int64)
     unordered = Unordered(t.key[unseen], t.txn[unseen], unseen, none, none)
-    return Analysis(lists.committed, ww, wr, rw, unordered, findings(lists))
+    last = versions[np.maximum(lists.after[kept] - 1, 0)] if len(versions) else np.zeros(len(kept), np.int64)
+    foreign = ForeignReads.of(
+        t, reads.at[kept], np.where(lists.after[kept] > lists.version_start[reads.key[kept]], last, ABSENT)
+    )
+    return Analysis(lists.committed, ww, wr, rw, unordered, foreign, findings(lists))

@@ -10,7 +10,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from splitbrain.checkers.transactions.dependencies import Analysis, AntiDependencies, DependencyEdges, Unordered
+from splitbrain.checkers.transactions.dependencies import (
+    Analysis,
+    AntiDependencies,
+    DependencyEdges,
+    ForeignReads,
+    Unordered,
+)
 from splitbrain.checkers.transactions.micro_operations import Transactions
 from splitbrain.checkers.transactions.registers.keys import Keys
 from splitbrain.checkers.transactions.registers.register_anomalies import findings
@@ -73,4 +79,7 @@ def analyse(transactions: Transactions, keys: Keys) -> Analysis:
         registers.access_txn[reading],
         registers.external[reading],
     )
-    return Analysis(registers.committed, ww, wr, rw, unordered, findings(registers), why)
+    shown = registers.read_version
+    sure = (writer[shown] >= 0) | ((shown >= nulls) & ~registers.garbage)
+    foreign = ForeignReads.of(t, registers.reads[sure], np.where(shown < nulls, shown, ABSENT)[sure])
+    return Analysis(registers.committed, ww, wr, rw, unordered, foreign, findings(registers), why)

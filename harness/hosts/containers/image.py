@@ -25,6 +25,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import IO, Any
@@ -36,6 +37,7 @@ from splitbrain.harness.environment import EnvironmentFailure, Progress
 from splitbrain.harness.hosts.containers import shim_build
 from splitbrain.harness.hosts.containers.engine import connect, refusals
 from splitbrain.harness.hosts.containers.layer import Files, build, present, pull, tag_of
+from splitbrain.harness.hosts.containers.node_packages import HASHES, fetched
 from splitbrain.harness.system import NodeImage
 
 LAYERS = Path(__file__).parent.parent / "layers"
@@ -44,8 +46,6 @@ DEBIAN_PACKAGES = ("openssh-server", "iptables", "python3", "procps")
 """What the harness needs on every node: a way in, partitions, probes, a look at processes."""
 # Any of them will do if it is present; only the first is pulled.
 BASES = ("debian:bookworm-slim", "debian:bookworm", "python:3.11-slim-bookworm", "python:3.11-slim")
-# The oldest glibc of a base above is 2.36, so wheels for anything up to it run there.
-WHEEL_PLATFORMS = ("manylinux2014", "manylinux_2_17", "manylinux_2_28", "manylinux_2_34")
 
 
 def ensure_image(
@@ -57,37 +57,77 @@ def ensure_image(
     Raises EnvironmentFailure where a layer can't be built.
     """
     stop = stop or threading.Event()
-    recipe = {path.name: path.read_bytes() for path in LAYERS.iterdir() if path.is_file()}
-    needs = _pinned(image.python)
-    root = {"etc/ssh/sshd_config": recipe["sshd_config"], **{n.lstrip("/"): c for n, c in image.files.items()}}
-    files = {f"root/{name}": content for name, content in root.items()}
+    recipe, needs, files = _recipe(), _pinned(image.python), _files(image)
+    tags = layers_of(image)
+    if present(client, tags.node):
+        return tags.node
+    if not present(client, tags.shims):
+        if not present(client, tags.packages):
+            if not present(client, tags.debian):
+                if not present(client, tags.base):
+                    _build_base(client, tags.base, DEBIAN_PACKAGES, recipe, progress, stop)
+                if image.debian:
+                    _build_debian(client, tags.debian, tags.base, image.debian, recipe, progress, stop)
+            if needs:
+                progress(f"image: fetching {', '.join(needs)} for the nodes")
+                wheels = _packages(client, tags.debian, needs, progress)
+                build(client, tags.packages, recipe["packages.Dockerfile"], wheels, {"FROM": tags.debian}, stop)
+        progress("image: compiling what is preloaded into programs")
+        _build_shims(client, tags.shims, tags.packages, _sources(recipe), _shim_dockerfiles(recipe), stop)
+    progress("image: adding the system's files")
+    build(client, tags.node, recipe["node.Dockerfile"], files, {"FROM": tags.shims}, stop, _executables(image))
+    return tags.node
+
+
+@dataclass(frozen=True, slots=True)
+class Layers:
+    """The tags of a node image and of what it stands on; two layers that add nothing to each other have one tag."""
+
+    base: str
+    debian: str
+    packages: str
+    shims: str
+    node: str
+
+
+def layers_of(image: NodeImage) -> Layers:
+    """The tags that the layers of a system's node image have, built or not (rule 1).
+
+    Raises EnvironmentFailure where a Python distribution that it needs is not installed here.
+    """
+    recipe, needs = _recipe(), _pinned(image.python)
     base = tag_of("base", "", DEBIAN_PACKAGES, {n: recipe[n] for n in ("base.sh", "base.Dockerfile")})
     added = {n: recipe[n] for n in ("extend.sh", "debian.Dockerfile")}
     debian = tag_of("debian", base, image.debian, added) if image.debian else base
-    packages = tag_of("packages", debian, needs, {n: recipe[n] for n in ("packages.Dockerfile",)}) if needs else debian
-    executables = tuple(f"root/{name.lstrip('/')}" for name in image.executables)
-    sources = {name: recipe[name] for name in (*shim_build.SOURCES, shim_build.IDLE)}
-    dockerfiles = {name: recipe[name] for name in ("shims.Dockerfile", "compile.Dockerfile")}
-    shims = tag_of("shims", packages, (*shim_build.FLAGS, *shim_build.IDLE_FLAGS), {**sources, **dockerfiles})
-    node = tag_of("node", shims, executables, {**files, "node.Dockerfile": recipe["node.Dockerfile"]})
-    if present(client, node):
-        return node
-    if not present(client, shims):
-        if not present(client, packages):
-            if not present(client, debian):
-                if not present(client, base):
-                    _build_base(client, base, DEBIAN_PACKAGES, recipe, progress, stop)
-                if image.debian:
-                    _build_debian(client, debian, base, image.debian, recipe, progress, stop)
-            if needs:
-                progress(f"image: fetching {', '.join(needs)} for the nodes")
-                wheels = _packages(client, debian, needs)
-                build(client, packages, recipe["packages.Dockerfile"], wheels, {"FROM": debian}, stop)
-        progress("image: compiling what is preloaded into programs")
-        _build_shims(client, shims, packages, sources, dockerfiles, stop)
-    progress("image: adding the system's files")
-    build(client, node, recipe["node.Dockerfile"], files, {"FROM": shims}, stop, executables)
-    return node
+    hashed = {n: recipe[n] for n in ("packages.Dockerfile", HASHES.name)}
+    packages = tag_of("packages", debian, needs, hashed) if needs else debian
+    contents = {**_sources(recipe), **_shim_dockerfiles(recipe)}
+    shims = tag_of("shims", packages, (*shim_build.FLAGS, *shim_build.IDLE_FLAGS), contents)
+    files = {**_files(image), "node.Dockerfile": recipe["node.Dockerfile"]}
+    return Layers(base, debian, packages, shims, tag_of("node", shims, _executables(image), files))
+
+
+def _recipe() -> Files:
+    return {path.name: path.read_bytes() for path in LAYERS.iterdir() if path.is_file()}
+
+
+def _sources(recipe: Files) -> Files:
+    return {name: recipe[name] for name in (*shim_build.SOURCES, shim_build.IDLE)}
+
+
+def _shim_dockerfiles(recipe: Files) -> Files:
+    return {name: recipe[name] for name in ("shims.Dockerfile", "compile.Dockerfile")}
+
+
+def _files(image: NodeImage) -> Files:
+    """What the last layer adds: sshd's configuration, and the system's own."""
+    root = {"etc/ssh/sshd_config": (LAYERS / "sshd_config").read_bytes()}
+    root.update((name.lstrip("/"), content) for name, content in image.files.items())
+    return {f"root/{name}": content for name, content in root.items()}
+
+
+def _executables(image: NodeImage) -> tuple[str, ...]:
+    return tuple(f"root/{name.lstrip('/')}" for name in image.executables)
 
 
 def _build_shims(
@@ -251,28 +291,13 @@ def _end_with(process: subprocess.Popen[str], stop: threading.Event) -> None:
             time.sleep(0.2)
 
 
-def _packages(client: DockerClient, base: str, needs: Iterable[str]) -> Files:
+def _packages(client: DockerClient, base: str, needs: Sequence[str], progress: Progress) -> Files:
     """What the system's nodes import, as files for the Python inside the base."""
     with refusals(f"ask {base} for its Python"):
         asked = "import platform, sys; print(*sys.version_info[:2], platform.machine())"
         said = client.containers.run(base, ["python3", "-c", asked], remove=True, network_mode="none")
     major, minor, machine = said.decode().split()
-    with tempfile.TemporaryDirectory(prefix="splitbrain-packages-") as folder:
-        command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-compile", "--only-binary=:all:"]
-        command += ["--target", folder, "--implementation", "cp", "--python-version", f"{major}.{minor}"]
-        command += [argument for p in WHEEL_PLATFORMS for argument in ("--platform", f"{p}_{machine}")]
-        done = subprocess.run([*command, *needs], capture_output=True, text=True)
-        if done.returncode != 0:
-            last = (done.stderr.strip() or "it said nothing").splitlines()[-1]
-            raise EnvironmentFailure(
-                f"pip can't fetch {', '.join(needs)} for the nodes: {last}; "
-                "check that pip works here (`python -m pip download msgspec`)"
-            )
-        return {
-            f"packages/{p.relative_to(folder).as_posix()}": p.read_bytes()
-            for p in sorted(Path(folder).rglob("*"))
-            if p.is_file()
-        }
+    return fetched(f"{major}.{minor}", machine, needs, progress)
 
 
 def _ensured(image: NodeImage, say: Callable[[str], None]) -> str:

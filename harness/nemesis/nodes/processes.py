@@ -2,6 +2,8 @@
 
 1. A kill took effect if the process is gone; a restart, if the processes it started answer again.
 2. A pause took effect if the process exists and the node does not answer; a resume, if the resumed nodes answer again.
+   While a partition stands, a node that is brought back may have to wait for its end: then its process is enough, and
+   a resume is looked at again when all is healed.
 3. Before a fault is ended it is observed again. If something else ended it meanwhile, it did not hold (`stood` is
    false).
 4. A process that is gone though nobody took it down (`Machine.taken_down`) has died by itself (`died`): a restart must
@@ -124,7 +126,7 @@ class Pauser:
             await each(machines[node].resume() for node in nodes)
             resumed = await answering(self._environment, self._system, invocation, paused, **seen)
             if resumed["evidence"]["effective"]:
-                self._paused.difference_update(nodes)
+                self._paused.difference_update(set(nodes).difference(resumed["evidence"].get("waiting", ())))
             return resumed
         nodes = invocation.value["nodes"]
         self._paused.update(nodes)
@@ -185,8 +187,18 @@ async def answering(
         if not silent:
             return observed(invocation, True, f"{', '.join(nodes)} answer{'s' * (len(nodes) == 1)} again", **seen)
         if asyncio.get_running_loop().time() > deadline:
+            if await _wait_for_a_heal(environment, silent):
+                detail = f"{', '.join(silent)} run{'s' * (len(silent) == 1)}, and no answer while links are cut"
+                return observed(invocation, True, detail, waiting=silent, **seen)
             return observed(invocation, False, f"no answer from {', '.join(silent)} in {ANSWER_PATIENCE_S:g} s", **seen)
         await asyncio.sleep(0.1)
+
+
+async def _wait_for_a_heal(environment: Environment, silent: Sequence[str]) -> bool:
+    """Whether these nodes run, and the network is cut somewhere: what needs a majority may not find one."""
+    if not all(await each(environment.machines[node].running() for node in silent)):
+        return False
+    return any(link.cut for link in await environment.network.observe())
 
 
 async def each(actions: Iterable[Awaitable[T]]) -> list[T]:

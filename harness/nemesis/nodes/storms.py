@@ -4,9 +4,9 @@
    half a second: they may not have answered yet when the next one comes. That finds what a start does wrong.
 2. A rolling restart takes one node down after the other, and the next one only once the one before answers again, as
    people roll out a new version.
-3. An absence takes one node down for as long as there is time. Some seconds later others lose their disks, and again
-   just before it comes back: as many as the system can do without. What they had kept for the node is gone then, and it
-   has to get what it missed from those that are left.
+3. An absence takes one node down for as long as there is time. Meanwhile others lose their disks several times, at
+   intervals that grow, and once more just before it comes back: as many as the system can do without. What they had
+   kept for the node is gone then, and it has to get what it missed from those that are left.
 4. The first blow is the strike's start, and took effect if the processes are gone. The others follow while the strike
    stands, and its stop waits for the last of them. It took effect if all of them were struck and all nodes answer.
 5. A program that could not be started, or ended by itself between two blows, has died (`died`).
@@ -31,6 +31,9 @@ from splitbrain.harness.system import System
 BLOWS = 10
 UP_S = (0.005, 0.5)
 WIPED_AFTER_S = (3.0, 12.0)
+"""When others lose their disks first. Each further time comes after `GROWTH` times as long."""
+WIPES = 3
+GROWTH = (1.5, 3.0)
 STORM_KINDS = ("one", "minority", "majority", "all")
 ROLLING = ("terminate", "kill")
 
@@ -52,8 +55,11 @@ def _aim_absence(targets: Targets, seed: int, turn: int) -> Mapping[str, Any]:
         raise ValueError("absence destroys what nodes hold, and the system tolerates that of none; leave it out")
     others = [node for node in targets.nodes if node not in targets.expendable]
     rng = draw(split(seed, turn))
-    after_s = round(log_uniform(rng, *WIPED_AFTER_S), 3)
-    return {"nodes": [choose(rng, others)], "wiped": list(targets.expendable), "after_s": after_s}
+    after_s = [log_uniform(rng, *WIPED_AFTER_S)]
+    while len(after_s) < WIPES:
+        after_s.append(after_s[-1] * log_uniform(rng, *GROWTH))
+    moments = [round(each_s, 3) for each_s in after_s]
+    return {"nodes": [choose(rng, others)], "wiped": list(targets.expendable), "after_s": moments}
 
 
 def _held_by_absence(how: Mapping[str, Any]) -> list[Hold]:
@@ -200,11 +206,16 @@ class Absentee(Killer):
         return await super().invoke(invocation)
 
     async def _wipe_later(self, how: Mapping[str, Any], over: asyncio.Event) -> None:
-        try:
-            async with asyncio.timeout(how["after_s"]):
-                await over.wait()
-        except TimeoutError:
-            await self._wipe(how["wiped"])
+        loop = asyncio.get_running_loop()
+        began_s = loop.time()
+        for after_s in how["after_s"]:
+            try:
+                async with asyncio.timeout_at(began_s + after_s):
+                    await over.wait()
+            except TimeoutError:
+                await self._wipe(how["wiped"])
+            else:
+                return
 
     async def _wipe(self, nodes: Sequence[str]) -> None:
         machines = self._environment.machines
@@ -238,7 +249,7 @@ FAMILIES = (
         nemesis=Absentee,
         stop="end-absence",
         shortest_s=2.0,
-        longest_s=60.0,
+        longest_s=100.0,
         lasts=True,
         destroys=lambda how: how["wiped"],
     ),

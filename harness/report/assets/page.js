@@ -3,7 +3,7 @@
 // 1. Text of the history goes in as text, never as markup.
 // 2. Without this script the page still says all of its summary.
 "use strict";
-(() => {
+function makePage() {
   const { data, ops, state, set, start, stop } = report;
   const byId = (id) => document.getElementById(id);
   const element = (name, text, attributes = {}) => {
@@ -41,12 +41,14 @@
     place.replaceChildren();
     if (state.op === null) return void place.append(element("span", "Choose an operation: click on it, search for it, or follow a link to it.", { className: "quiet" }));
     if (row === undefined) {
-      const words = state.op < 0 || !data.total ? "There is no such event." : `Event ${state.op} is no operation that is drawn here: see line ${state.op + 1} of history.jsonl.`;
+      const words = state.op < 0 || !data.total ? "There is no such event." : `Event ${state.op} is no operation that is drawn here: ${data.file ? `see line ${state.op + 1} of ${data.file}` : "it may be a nemesis's"}.`;
       return void place.append(element("span", words));
     }
     const head = element("div", undefined, { className: "head" });
-    const lines = ops.done[row] < 0 ? `line ${ops.index[row] + 1}` : `lines ${ops.index[row] + 1} and ${ops.done[row] + 1}`;
-    head.append(element("span", `Operation ${ops.index[row]}: ${ops.names.f[ops.f[row]]}`), element("span", `${lines} of history.jsonl`, { className: "quiet" }));
+    const asked = ops.index[row] + 1, answered = ops.done[row] + 1;
+    const lines = !data.file ? (answered ? `events ${asked - 1} and ${answered - 1}` : `event ${asked - 1}`)
+      : `${answered ? `lines ${asked} and ${answered}` : `line ${asked}`} of ${data.file}`;
+    head.append(element("span", `Operation ${ops.index[row]}: ${ops.names.f[ops.f[row]]}`), element("span", lines, { className: "quiet" }));
     for (const [same, words] of [["process", "process"], ["key", "key"]])
       for (const [step, arrow] of [[-1, "‹"], [1, "›"]]) {
         const to = neighbour(row, same, step);
@@ -61,6 +63,16 @@
       list.append(pair);
     }
     place.append(head, list);
+    const anomaly = data.anomalies[state.anomaly - 1];
+    if (anomaly?.ops.includes(state.op) && anomaly.ops.length > 1) {
+      const rest = element("p", "Also in this anomaly: ", { className: "quiet" });
+      for (const index of anomaly.ops.filter((index) => index !== state.op).slice(0, 12)) {
+        const button = element("button", `${index}, ${report.seconds(start[report.rowOf.get(index)])}`);
+        button.addEventListener("click", () => report.lookAt(index));
+        rest.append(button, " ");
+      }
+      place.append(rest);
+    }
   }
 
   const tip = byId("tip");
@@ -77,13 +89,25 @@
     target.addEventListener("pointermove", (event) => say(event, event.buttons ? null : lines(event)));
     target.addEventListener("pointerleave", () => { tip.hidden = true; });
   };
-  hover(timeline.canvas, (event) => told(timeline.hit(event)));
+  hover(timeline.canvas, (event) => {
+    const [lines, many] = [told(timeline.hit(event)), timeline.count(event)];
+    return many ? [many, ...(lines ?? [])] : lines;
+  });
   hover(charts.scatter.place, (event) => (event.target === charts.scatter.u.over ? told(charts.nearest(event)) : null));
   charts.scatter.place.addEventListener("click", (event) => {
     const row = event.target === charts.scatter.u.over ? charts.nearest(event) : null;
     if (row !== null) set({ op: ops.index[row] });
   });
   if (charts.divergence) hover(charts.divergence.place, (event) => { const words = event.target === charts.divergence.u.over && charts.look(event); return words ? [words] : null; });
+
+  // On a phone the bar has no room for the search; it stands with what it searches.
+  const narrow = matchMedia("(max-width: 680px)");
+  function settle() {
+    if (narrow.matches) document.querySelector("#timeline .toolbar").append(byId("search").parentElement);
+    else document.querySelector(".topbar .tools").insertBefore(byId("search").parentElement, byId("theme"));
+  }
+  narrow.addEventListener("change", settle);
+  settle();
 
   // Search: typing dims the rest, Enter goes from match to match.
   const search = byId("search");
@@ -132,9 +156,22 @@
     actions[event.key]();
   });
 
+  // Any key of however many: the list offers those that contain what is typed.
   const choices = byId("key");
-  choices.append(element("option", "all", { value: "" }), ...ops.names.key.filter(Boolean).slice(0, 500).sort((a, b) => a.localeCompare(b, "en", { numeric: true })).map((name) => element("option", name, { value: name })));
-  choices.addEventListener("change", () => set({ key: choices.value }));
+  const offered = byId("keys-offered");
+  const names = ops.names.key.filter(Boolean).sort((a, b) => a.localeCompare(b, "en", { numeric: true }));
+  function offer() {
+    const typed = choices.value.toLowerCase();
+    const fitting = [];
+    for (const name of names) if (name.toLowerCase().includes(typed) && fitting.push(name) === 100) break;
+    offered.replaceChildren(...fitting.map((name) => element("option", undefined, { value: name })));
+  }
+  choices.addEventListener("focus", offer);
+  choices.addEventListener("input", () => {
+    offer();
+    if (!choices.value || report.keys.has(choices.value)) set({ key: choices.value });
+  });
+  choices.addEventListener("change", () => { if (!report.keys.has(choices.value)) choices.value = state.key; });
   const kinds = byId("kind");
   kinds.append(...charts.kinds.map((name) => element("option", name, { value: name })));
   kinds.addEventListener("change", () => charts.choose(kinds.value));
@@ -160,8 +197,10 @@
   });
   addEventListener("hashchange", report.readHash);
 
-  for (const heading of document.querySelectorAll(".sortable th"))
-    heading.addEventListener("click", () => {
+  for (const heading of document.querySelectorAll(".sortable th")) {
+    const button = element("button", heading.textContent, { className: "sort", type: "button" });
+    heading.replaceChildren(button);
+    button.addEventListener("click", () => {
       const table = heading.closest("table");
       const downwards = heading.getAttribute("aria-sort") !== "descending";
       for (const other of table.querySelectorAll("th")) other.removeAttribute("aria-sort");
@@ -170,6 +209,7 @@
       const lines = [...table.tBodies[0].rows].sort((a, b) => text(a).localeCompare(text(b), "en", { numeric: true }));
       table.tBodies[0].append(...(downwards ? lines.reverse() : lines));
     });
+  }
 
   byId("copy")?.addEventListener("click", () => {
     const range = document.createRange();
@@ -179,6 +219,11 @@
     // On file:// the clipboard may be refused; the text is selected all the same.
     navigator.clipboard?.writeText(byId("command").textContent).then(() => { byId("copy").textContent = "Copied"; }, () => {});
   });
+
+  // What is closed is printed too, where the style sheet can't open it.
+  let opened = [];
+  addEventListener("beforeprint", () => { opened = [...document.querySelectorAll("details:not([open])")]; opened.forEach((each) => { each.open = true; }); });
+  addEventListener("afterprint", () => { opened.forEach((each) => { each.open = false; }); });
 
   function repaint() {
     report.colours();
@@ -210,7 +255,7 @@
       for (const line of document.querySelectorAll(".drawing tr")) line.classList.toggle("chosen", line.querySelector("a.op")?.textContent === String(state.op));
     }
     if (changed.has("anomaly")) {
-      byId("anomaly-count").textContent = state.anomaly ? `${state.anomaly} of ${data.anomalies.length}` : `${data.anomalies.length} anomal${data.anomalies.length === 1 ? "y" : "ies"}`;
+      byId("anomaly-count").textContent = state.anomaly ? `${state.anomaly} of ${data.anomalies.length}` : data.stops;
       document.querySelectorAll(".anomaly").forEach((article, at) => article.classList.toggle("current", at + 1 === data.anomalies[state.anomaly - 1]?.article));
     }
     if (changed.has("key")) choices.value = state.key;
@@ -220,4 +265,4 @@
   detail();
   report.readHash();
   document.documentElement.dataset.ready = "yes";
-})();
+}

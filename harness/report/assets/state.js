@@ -4,23 +4,46 @@
 // 2. The state is in the URL's hash, but for the cursor: a link shows another person what you see.
 // 3. An operation is known by the index of its invocation in the history, not by its place on this page.
 "use strict";
-const report = (() => {
+let report;
+function makeReport(data, ops) {
   document.body.classList.remove("no-script");
-  const data = JSON.parse(document.getElementById("data").textContent);
-  const ops = data.ops;
-  const count = ops.start.length;
+  const count = ops.n;
   const end = Math.max(data.end, 0.001);
   const outcomes = ["ok", "fail", "info"];
-  const start = Float64Array.from(ops.start, (us) => us / 1e6);
-  const stop = Float64Array.from(ops.start, (us, row) => (us + ops.took[row]) / 1e6);
-  const rowOf = new Map();
+  const { start, stop } = ops;
+  // The row of an event, by its index in the history.
+  const rows = new Int32Array(Math.max(data.events, 1)).fill(-1);
   for (let row = 0; row < count; row++) {
-    rowOf.set(ops.index[row], row);
-    if (ops.done[row] >= 0) rowOf.set(ops.done[row], row);
+    rows[ops.index[row]] = row;
+    if (ops.done[row] >= 0) rows[ops.done[row]] = row;
   }
+  const rowOf = {
+    get: (index) => (Number.isInteger(index) && index >= 0 && index < rows.length && rows[index] >= 0 ? rows[index] : undefined),
+    has: (index) => rowOf.get(index) !== undefined,
+  };
   const telling = new Uint8Array(count);
   for (const anomaly of data.anomalies)
     if (anomaly.verdict === "invalid") for (const index of anomaly.ops) if (rowOf.has(index)) telling[rowOf.get(index)] = 1;
+  const tellers = [];
+  for (let row = 0; row < count; row++) if (telling[row]) tellers.push(row);
+  const keys = new Map(ops.names.key.map((name, code) => [name, code]));
+
+  // Rows in view, in order. Rows are sorted by their starts; a block that is over by then is passed over at once.
+  const BLOCK = 1024;
+  const blockEnd = new Float64Array(Math.ceil(count / BLOCK));
+  for (let row = 0; row < count; row++) blockEnd[(row / BLOCK) | 0] = Math.max(blockEnd[(row / BLOCK) | 0], stop[row]);
+  const seen = new Int32Array(count);
+  function visible(from, to, into = seen) {
+    let many = 0;
+    for (let block = 0; block < blockEnd.length; block++) {
+      const first = block * BLOCK;
+      if (start[first] > to) break;
+      if (blockEnd[block] < from) continue;
+      const last = Math.min(first + BLOCK, count);
+      for (let row = first; row < last && start[row] <= to; row++) if (stop[row] >= from) into[many++] = row;
+    }
+    return into.subarray(0, many);
+  }
 
   const whole = { from: 0, to: end * 1.005 };
   const state = { ...whole, op: null, anomaly: 0, key: "", query: "", cursor: null };
@@ -81,7 +104,7 @@ const report = (() => {
     const change = {
       op: number("op"),
       anomaly: Math.min(Math.max(Math.trunc(number("anomaly") ?? 0), 0), data.anomalies.length),
-      key: ops.names.key.includes(parts.get("key")) ? parts.get("key") : "",
+      key: keys.has(parts.get("key")) ? parts.get("key") : "",
       query: parts.get("find") ?? "",
     };
     set({ ...change, from: number("from") ?? 0, to: number("to") ?? whole.to });
@@ -105,8 +128,9 @@ const report = (() => {
     if (!many) return;
     const at = ((number - 1 + many) % many + many) % many;
     const anomaly = data.anomalies[at];
+    // Final reads may be a minute away: the span is that of what happened around the operation that matters.
     const margin = Math.max((anomaly.end - anomaly.start) * (anomaly.ops.length > 1 ? 0.08 : 8), 0.05);
-    set({ anomaly: at + 1, op: anomaly.ops.length ? anomaly.ops[0] : null, from: anomaly.start - margin, to: anomaly.end + margin });
+    set({ anomaly: at + 1, op: anomaly.focus, from: anomaly.start - margin, to: anomaly.end + margin });
   }
 
   const zoom = (factor, around) => {
@@ -120,21 +144,30 @@ const report = (() => {
   let found = [];
   function filter() {
     const query = state.query.trim().toLowerCase();
-    const key = state.key;
+    const key = state.key ? keys.get(state.key) : -1;
     found = [];
-    if (!query && !key) return void (bright = null);
-    const number = /^#?\d+$/.test(query) ? Number(query.replace("#", "")) : null;
+    if (!query && !state.key) return void (bright = null);
+    // `#12` is an event and nothing else. A bare 12 is a value first, then an event.
+    const event = /^#\d+$/.test(query) ? Number(query.slice(1)) : null;
+    const number = /^\d+$/.test(query) ? Number(query) : null;
+    const word = number === null ? null : new RegExp(`(^|[^\\d.])${query}($|[^\\d.])`);
+    const [values, events, others] = [[], [], []];
     bright = new Uint8Array(count);
     for (let row = 0; row < count; row++) {
-      if (key && ops.names.key[ops.key[row]] !== key) continue;
-      const matches = !query || text(row).includes(query) || ops.index[row] === number || ops.done[row] === number;
-      bright[row] = matches ? 1 : 0;
-      if (matches && query) found.push(row);
+      if (key >= 0 && ops.key[row] !== key) continue;
+      let place = null;
+      if (!query) place = others;
+      else if (event !== null) place = ops.index[row] === event || ops.done[row] === event ? events : null;
+      else if (number !== null) place = word.test(ops.value[row]) ? values : ops.index[row] === number || ops.done[row] === number ? events : text(row).includes(query) ? others : null;
+      else if (text(row).includes(query)) place = others;
+      if (!place) continue;
+      bright[row] = 1;
+      if (query) place.push(row);
     }
-    // A number means that event first, and operations with such a value after it.
-    if (number !== null) found.sort((a, b) => isEvent(b, number) - isEvent(a, number) || a - b);
+    // Whoever wrote the value comes before those who read it among others.
+    if (number !== null) values.sort((a, b) => (ops.value[b] === query) - (ops.value[a] === query) || a - b);
+    found = [...values, ...events, ...others];
   }
-  const isEvent = (row, index) => (ops.index[row] === index || ops.done[row] === index ? 1 : 0);
   function text(row) {
     const names = ops.names;
     return `${names.f[ops.f[row]]} ${names.key[ops.key[row]]} ${ops.value[row]} ${names.node[ops.node[row]]} p${ops.process[row]} ${outcomes[ops.outcome[row]]} ${names.error[ops.error[row]]}`.toLowerCase();
@@ -143,17 +176,56 @@ const report = (() => {
   const probe = document.createElement("span");
   probe.hidden = true;
   document.body.append(probe);
-  let palette = {};
+  const palette = {};
+  const families = "partition kill pause packets clock disk membership other".split(" ");
   function colours() {
-    const wanted = "page raised line soft-line ink quiet accent ok fail info invalid valid unknown partition kill pause other selected shade".split(" ");
+    const wanted = "page raised line soft-line ink quiet accent ok fail info invalid valid unknown selected shade".split(" ").concat(families);
     for (const name of wanted) {
       probe.style.color = `var(--${name})`;
       palette[name] = getComputedStyle(probe).color;
     }
     palette.sans = getComputedStyle(document.body).fontFamily;
-    palette.of = (family) => palette[["partition", "kill", "pause"].includes(family) ? family : "other"];
+    palette.family = (family) => (families.includes(family) ? family : "other");
+    palette.of = (family) => palette[palette.family(family)];
   }
   colours();
+
+  // A family of faults has a hatch of its own, so that it can be told without colour: the same as in the style sheet.
+  const hatches = { partition: "/", kill: "x", pause: "|", packets: ".", clock: "-", disk: "\\", membership: "+", other: "" };
+  const tiles = new Map();
+  function hatch(ctx, family) {
+    const name = palette.family(family);
+    const known = `${name} ${palette[name]}`;
+    if (!tiles.has(known)) {
+      const tile = document.createElement("canvas");
+      tile.width = tile.height = 8;
+      const pen = tile.getContext("2d");
+      pen.strokeStyle = pen.fillStyle = palette[name];
+      pen.lineWidth = 1.2;
+      pen.beginPath();
+      const line = (...ends) => { pen.moveTo(ends[0], ends[1]); pen.lineTo(ends[2], ends[3]); };
+      const kind = hatches[name];
+      if ("/x".includes(kind) && kind) for (const shift of [-8, 0, 8]) line(shift, 8, shift + 8, 0);
+      if ("\\x".includes(kind) && kind) for (const shift of [-8, 0, 8]) line(shift, 0, shift + 8, 8);
+      if ("|+".includes(kind) && kind) line(4, 0, 4, 8);
+      if ("-+".includes(kind) && kind) line(0, 4, 8, 4);
+      if (kind === ".") pen.rect(3, 3, 2, 2);
+      pen.stroke();
+      tiles.set(known, ctx.createPattern(tile, "repeat"));
+    }
+    return tiles.get(known);
+  }
+  function shadeFault(ctx, fault, left, top, width, height, strength) {
+    ctx.save();
+    ctx.fillStyle = faded(palette.of(fault.kind), fault.effective ? strength * 0.55 : strength * 0.2);
+    ctx.fillRect(left, top, width, height);
+    if (fault.effective) {
+      ctx.globalAlpha = strength;
+      ctx.fillStyle = hatch(ctx, fault.kind);
+      ctx.fillRect(left, top, width, height);
+    }
+    ctx.restore();
+  }
 
   const seconds = (at) => `${at.toFixed(state.to - state.from < 0.05 ? 6 : state.to - state.from < 30 ? 3 : 2)} s`;
   function duration(s) {
@@ -163,13 +235,13 @@ const report = (() => {
   // As sRGB's text needs it: `rgb(1, 2, 3)` with another opacity.
   const faded = (colour, share) => `color-mix(in srgb, ${colour} ${share * 100}%, transparent)`;
 
-  return {
-    data, ops, count, end, whole, outcomes, start, stop, rowOf, telling, state,
-    set, lookAt, showAnomaly, zoom, pan, readHash, filter, colours, palette, seconds, duration, faded,
+  report = {
+    data, ops, count, end, whole, outcomes, start, stop, rowOf, telling, tellers, keys, state,
+    set, lookAt, showAnomaly, zoom, pan, readHash, filter, visible, colours, palette, seconds, duration, faded, shadeFault,
     bright: () => bright,
     found: () => found,
     listen: (listener) => listeners.push(listener),
     label: (row) => [ops.names.f[ops.f[row]], ops.names.key[ops.key[row]], ops.value[row]].filter(Boolean).join(" "),
     standing: (from, to) => data.faults.filter((fault) => fault.start <= to && fault.end >= from),
   };
-})();
+}

@@ -3,8 +3,11 @@
 // 1. An operation reaches from its invocation to its completion; without one it reaches the end, and stays open there.
 // 2. ok is filled, fail is hollow, info is hatched and open to the right; a triangle marks operations of a witness.
 // 3. What the filter or the search leaves out is dimmed, never hidden.
+// 4. Every operation is drawn: one by one, or where there are too many for that, as a picture of how many there are.
+//    A lane without an operation in view takes no room.
 "use strict";
-const timeline = (() => {
+let timeline;
+function makeTimeline() {
   const { data, ops, state, set, palette, start, stop } = report;
   const { GUTTER, MARGIN, pixels } = charts;
   const canvas = document.getElementById("operations");
@@ -12,11 +15,16 @@ const timeline = (() => {
   const rows = data.faults.reduce((most, fault) => Math.max(most, fault.row + 1), 0);
   const STRIP = 17;
   const AXIS = 22;
-  const lane = Math.max(5, Math.min(22, Math.floor(380 / Math.max(data.lanes, 1))));
+  const ROOM = 380;
+  const DENSE = 4000;
+  const lanes = Math.max(data.lanes, 1);
   const head = AXIS + (data.stages.length ? STRIP : 0) + rows * STRIP + 4;
-  const height = head + Math.max(data.lanes, 1) * lane + 8;
-  const byLane = Array.from({ length: Math.max(data.lanes, 1) }, () => []);
-  for (let row = 0; row < report.count; row++) byLane[ops.lane[row]].push(row);
+  const height = head + Math.min(lanes * 22, ROOM) + 8;
+  const density = makeDensity(palette);
+  const around = new Int32Array(report.count);
+  // How lanes are laid out: the row of each lane or -1, a row's height, and the processes of each row in view.
+  let layout = { row: new Int32Array(lanes), tall: 22, many: 0, first: [], others: [] };
+  let dense = false;
   let width = 0;
 
   const plotWidth = () => Math.max(width - GUTTER - MARGIN, 10);
@@ -61,11 +69,31 @@ const timeline = (() => {
     return hatches[colour];
   }
 
+  function arrange(shown) {
+    const used = new Uint8Array(lanes);
+    for (const row of shown) used[ops.lane[row]] = 1;
+    const order = [...used.keys()].filter((lane) => used[lane]);
+    const room = height - head - 8;
+    const many = Math.min(Math.max(order.length, 1), room);
+    const row = new Int32Array(lanes).fill(-1);
+    order.forEach((lane, at) => { row[lane] = Math.floor((at * many) / order.length); });
+    const [first, last, others] = [new Int32Array(many).fill(-1), new Int32Array(many).fill(-1), new Int32Array(many)];
+    for (const each of shown) {
+      const at = row[ops.lane[each]];
+      if (last[at] === ops.process[each]) continue;
+      if (last[at] < 0) first[at] = ops.process[each];
+      else others[at]++;
+      last[at] = ops.process[each];
+    }
+    layout = { row, many, tall: Math.max(1, Math.min(22, Math.floor(room / many))), first, others };
+  }
+  const topOf = (row) => head + layout.row[ops.lane[row]] * layout.tall;
+
   function operation(ctx, row, dim) {
     const left = Math.max(x(start[row]), GUTTER - 4);
     const right = Math.min(x(stop[row]), GUTTER + plotWidth() + 4);
-    const top = head + ops.lane[row] * lane + 1;
-    const tall = Math.max(lane - 3, 3);
+    const top = topOf(row) + 1;
+    const tall = Math.max(layout.tall - 3, 2);
     const name = report.outcomes[ops.outcome[row]];
     const wide = Math.max(right - left, name === "ok" ? 1.6 : 3);
     ctx.globalAlpha = dim ? 0.13 : 1;
@@ -125,10 +153,9 @@ const timeline = (() => {
       if (right < GUTTER || left > GUTTER + plotWidth()) continue;
       const at = top + fault.row * STRIP;
       const [from, to] = [Math.max(left, GUTTER), Math.min(right, GUTTER + plotWidth())];
-      ctx.fillStyle = report.faded(palette.of(fault.kind), fault.effective ? 0.4 : 0.12);
-      ctx.fillRect(from, at, to - from, STRIP - 3);
-      ctx.fillStyle = report.faded(palette.of(fault.kind), fault.effective ? 0.13 : 0.05);
+      ctx.fillStyle = report.faded(palette.of(fault.kind), fault.effective ? 0.09 : 0.04);
       ctx.fillRect(from, at, to - from, height - at);
+      report.shadeFault(ctx, fault, from, at, to - from, STRIP - 3, 0.6);
       ctx.fillStyle = palette.of(fault.kind);
       for (const edge of [left, right]) if (edge >= GUTTER && edge <= GUTTER + plotWidth()) ctx.fillRect(edge - 0.5, at, 1, height - at);
       caption(ctx, fault.title + (fault.effective ? "" : fault.effective === null ? " (unconfirmed)" : " (no effect)"), from, to, at);
@@ -140,6 +167,9 @@ const timeline = (() => {
     ctx.beginPath();
     ctx.rect(left, top, right - left - 3, STRIP);
     ctx.clip();
+    const wide = ctx.measureText(words).width;
+    ctx.fillStyle = report.faded(palette.page, 0.8);
+    ctx.fillRect(left + 2, top + 1, Math.min(wide + 5, right - left - 6), STRIP - 5);
     ctx.fillStyle = palette.ink;
     ctx.fillText(words, left + 4, top + (STRIP - 3) / 2 + 0.5);
     ctx.restore();
@@ -167,12 +197,29 @@ const timeline = (() => {
     ctx.rect(GUTTER, 0, plotWidth() + MARGIN, height);
     ctx.clip();
     const bright = report.bright();
-    const order = [];
-    for (let row = 0; row < report.count; row++) if (start[row] <= state.to && stop[row] >= state.from) order.push(row);
+    const shown = report.visible(state.from, state.to);
+    arrange(shown);
+    dense = shown.length > DENSE;
+    let order = shown;
+    if (dense) {
+      const [origin, scale] = [state.from, plotWidth() / (state.to - state.from)];
+      const pixel = (time) => Math.floor((time - origin) * scale);
+      let many = 0;
+      for (const row of shown) if (bright?.[row]) many++;
+      // A few that were searched for are drawn one by one, over all the rest in pale.
+      const few = bright && many <= DENSE;
+      density.begin(plotWidth(), layout.many);
+      for (const row of shown) if (!bright || few || bright[row]) density.add(pixel(start[row]), pixel(stop[row]), layout.row[ops.lane[row]], ops.outcome[row]);
+      const gap = layout.tall > 4 ? 1 : 0;
+      density.paint(ctx, GUTTER, head, Math.ceil(plotWidth()), layout.many * layout.tall, few ? 0.16 : 1);
+      ctx.fillStyle = palette.page;
+      if (gap) for (let row = 1; row < layout.many; row++) ctx.fillRect(GUTTER, head + row * layout.tall - gap, plotWidth(), gap);
+      order = few ? shown.filter((row) => bright[row]) : shown.subarray(0, 0);
+    }
     const rank = (row) => (bright && !bright[row] ? 0 : 1 + ops.outcome[row] + report.telling[row] * 3);
-    order.sort((a, b) => rank(a) - rank(b));
-    for (const row of order) operation(ctx, row, bright && !bright[row]);
-    for (const row of order) if (report.telling[row]) triangle(ctx, row);
+    const sorted = [...order].sort((a, b) => rank(a) - rank(b));
+    for (const row of sorted) operation(ctx, row, bright && !bright[row]);
+    for (const row of report.tellers) if (start[row] <= state.to && stop[row] >= state.from) triangle(ctx, row);
     chosen(ctx);
     if (state.cursor !== null) {
       ctx.fillStyle = palette.quiet;
@@ -187,7 +234,7 @@ const timeline = (() => {
     band();
   }
   function triangle(ctx, row) {
-    const [cx, top] = [Math.max(x(start[row]), GUTTER + 4), head + ops.lane[row] * lane];
+    const [cx, top] = [Math.max(x(start[row]), GUTTER + 4), topOf(row)];
     ctx.beginPath();
     ctx.moveTo(cx - 5, top - 5);
     ctx.lineTo(cx + 5, top - 5);
@@ -201,31 +248,26 @@ const timeline = (() => {
   }
   function chosen(ctx) {
     const row = report.rowOf.get(state.op);
-    if (row === undefined) return;
+    if (row === undefined || layout.row[ops.lane[row]] < 0) return;
     const [left, right] = [x(start[row]), Math.max(x(stop[row]), x(start[row]) + 3)];
     ctx.strokeStyle = palette.selected;
     ctx.lineWidth = 2;
-    ctx.strokeRect(left - 2, head + ops.lane[row] * lane - 1, right - left + 4, Math.max(lane - 3, 3) + 4);
+    ctx.strokeRect(left - 2, topOf(row) - 1, right - left + 4, Math.max(layout.tall - 3, 2) + 4);
   }
   function labels(ctx) {
     ctx.fillStyle = palette.quiet;
     ctx.textAlign = "right";
     if (data.stages.length) ctx.fillText("stage", GUTTER - 6, AXIS + 7);
     if (rows) ctx.fillText("faults", GUTTER - 6, AXIS + (data.stages.length ? STRIP : 0) + 7);
-    const every = Math.ceil(12 / lane);
-    byLane.forEach((members, number) => {
-      if (number % every) return;
-      const seen = new Set(members.filter((row) => start[row] <= state.to && stop[row] >= state.from).map((row) => ops.process[row]));
-      const list = [...seen];
-      const words = !list.length ? "" : list.length === 1 ? `p${list[0]}` : `p${list[0]} +${list.length - 1}`;
-      ctx.fillText(words, GUTTER - 6, head + number * lane + lane / 2);
-    });
+    const every = Math.ceil(12 / layout.tall);
+    for (let row = 0; row < layout.many; row += every)
+      if (layout.first[row] >= 0) ctx.fillText(layout.others[row] ? `p${layout.first[row]} +${layout.others[row] < 1000 ? layout.others[row] : `${Math.round(layout.others[row] / 1000)}k`}` : `p${layout.first[row]}`, GUTTER - 6, head + (row + 0.5) * layout.tall);
     ctx.textAlign = "left";
   }
 
   // The overview: rates of the whole run, faults, anomalies, and the span that is looked at.
   function band() {
-    const high = 40;
+    const high = overview.clientWidth > 0 && matchMedia("(max-width: 680px)").matches ? 26 : 40;
     const [ctx, wide] = fit(overview, high);
     const at = (time) => (time / report.whole.to) * wide;
     const { t, rate, bin_s } = data.series;
@@ -233,8 +275,7 @@ const timeline = (() => {
     ctx.fillStyle = palette.raised;
     ctx.fillRect(0, 0, wide, high);
     for (const fault of data.faults) {
-      ctx.fillStyle = report.faded(palette.of(fault.kind), 0.4);
-      ctx.fillRect(at(fault.start), 0, Math.max(at(fault.end) - at(fault.start), 1), high);
+      report.shadeFault(ctx, fault, at(fault.start), 0, Math.max(at(fault.end) - at(fault.start), 1), high, 0.5);
     }
     t.forEach((time, bin) => {
       const [left, breadth] = [at(time - bin_s / 2), Math.max(at(bin_s) - 0.4, 0.6)];
@@ -245,8 +286,7 @@ const timeline = (() => {
       ctx.fillStyle = palette.fail;
       ctx.fillRect(left, high - good - bad, breadth, bad);
     });
-    for (let row = 0; row < report.count; row++) {
-      if (!report.telling[row]) continue;
+    for (const row of report.tellers) {
       ctx.fillStyle = palette.invalid;
       ctx.beginPath();
       ctx.moveTo(at(start[row]) - 4, 0);
@@ -269,16 +309,24 @@ const timeline = (() => {
   function hit(event) {
     const box = canvas.getBoundingClientRect();
     const [left, top] = [event.clientX - box.left, event.clientY - box.top];
-    const members = byLane[Math.floor((top - head) / lane)];
-    if (!members || left < GUTTER) return null;
+    const at = Math.floor((top - head) / layout.tall);
+    if (at < 0 || at >= layout.many || left < GUTTER) return null;
     const bright = report.bright();
     let [best, score] = [null, 5];
-    for (const row of members) {
+    for (const row of report.visible(timeAt(left - 6), timeAt(left + 6), around)) {
+      if (layout.row[ops.lane[row]] !== at) continue;
       const distance = Math.max(x(start[row]) - left, left - x(stop[row]), 0);
       const favour = distance - report.telling[row] * 3 - (ops.outcome[row] ? 1 : 0) + (bright && !bright[row] ? 4 : 0);
       if (distance <= 5 && favour < score) [best, score] = [row, favour];
     }
     return best;
+  }
+  // What a pixel of the picture counts, in words; null where operations are drawn one by one.
+  function count(event) {
+    if (!dense) return null;
+    const box = canvas.getBoundingClientRect();
+    const found = density.at(Math.floor(event.clientX - box.left) - GUTTER, Math.floor((event.clientY - box.top - head) / layout.tall));
+    return found && found.some(Boolean) ? `here: ${report.outcomes.map((name, at) => `${found[at]} ${name}`).join(", ")}; zoom in for each of them` : null;
   }
 
   let drag = null;
@@ -343,13 +391,14 @@ const timeline = (() => {
   overview.addEventListener("dblclick", () => set(report.whole));
 
   report.listen(draw);
-  return {
-    draw, hit, x, canvas,
+  timeline = {
+    draw, hit, count, x, canvas,
+    dense: () => dense,
     forget: () => { for (const colour of Object.keys(hatches)) delete hatches[colour]; },
     // Where an operation is drawn, in pixels of the window: for tests, and for nothing else.
     place: (row) => {
       const box = canvas.getBoundingClientRect();
-      return { left: box.left + x((start[row] + stop[row]) / 2), top: box.top + head + ops.lane[row] * lane + lane / 2 };
+      return { left: box.left + x((start[row] + stop[row]) / 2), top: box.top + topOf(row) + layout.tall / 2 };
     },
   };
-})();
+}

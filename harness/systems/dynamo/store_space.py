@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 FRAGILE = {"n": "2", "r": "2", "w": "1"}
 SINGLE = {"n": "1", "r": "1", "w": "1", "sloppy": "true"}
 """One copy: whatever handles it wrongly loses it."""
-REAPING = {"n": "3", "r": "1", "w": "3", "read_repair": "off", "anti_entropy_s": "1", "tombstone_grace_s": "0.5"}
+REAPING = {"n": "3", "r": "2", "w": "2", "read_repair": "off", "anti_entropy_s": "5", "tombstone_grace_s": "0.5"}
 """Replicas meet by anti-entropy alone, and deletes are soon forgotten."""
 SPACE: Sequence[Sequence[Mapping[str, str]]] = (
     (
@@ -23,13 +23,13 @@ SPACE: Sequence[Sequence[Mapping[str, str]]] = (
         SINGLE,
         {"n": "4", "r": "2", "w": "3"},
         SINGLE,
-        {"n": "2", "r": "1", "w": "2"},
-        SINGLE,
         {"n": "3", "r": "1", "w": "3", "sloppy": "true"},
+        SINGLE,
+        {"n": "2", "r": "1", "w": "2", "sloppy": "true"},
         REAPING,
-        {"n": "3", "r": "3", "w": "1"},
-        FRAGILE,
         {"n": "5", "r": "3", "w": "3"},
+        FRAGILE,
+        {"n": "3", "r": "3", "w": "1"},
     ),
     ({}, {}, {"strategy": "1"}, {"strategy": "2"}),
     ({}, {}, {"sloppy": "false"}),

@@ -102,9 +102,14 @@ CASES: list[GoldenCase] = [
     GoldenCase(
         "invariants/queue-recovered", "total-queue", {}, "valid", {"recovered": 1, "indeterminate": 1, "lost": 0}, ""
     ),
-    # It may have been refused for whatever reason.
+    # Nothing to take is how a dequeue fails for certain.
     GoldenCase(
-        "invariants/queue-failed-without-a-reason", "total-queue", {}, "unknown", {"lost": 0, "undelivered": 1}, ""
+        "invariants/queue-failed-without-a-reason",
+        "total-queue",
+        {},
+        "invalid",
+        {"lost": 1, "undelivered": 0},
+        "process 0 was told at 0.001 s that 2 was enqueued",
     ),
     GoldenCase(
         "invariants/ids-duplicated",

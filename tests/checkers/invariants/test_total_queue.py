@@ -28,15 +28,15 @@ def test_an_empty_answer_to_one_dequeue_among_many_says_that_the_queue_was_empti
 @pytest.mark.parametrize(
     ("error", "outcome"),
     [
-        (None, "unknown"),
-        ("", "unknown"),
+        (None, "invalid"),
+        ("", "invalid"),
         ("empty", "invalid"),
         ("exhausted: no messages", "invalid"),
         ("refused: connection", "unknown"),
         ("emptyhanded: no", "unknown"),
     ],
 )
-def test_a_failed_dequeue_found_nothing_only_if_it_says_so(error: str | None, outcome: str) -> None:
+def test_a_failed_dequeue_found_nothing_unless_it_says_something_else(error: str | None, outcome: str) -> None:
     assert check(Lines("q").ok(0, "enqueue", 1).fail(1, "dequeue", None, error).history).outcome == outcome
 
 

@@ -110,4 +110,4 @@ def _found_nothing(operation: Operation) -> bool:
 
 
 def _says_empty(error: str | None) -> bool:
-    return error is not None and error.split(":")[0].strip() in ("empty", "exhausted")
+    return not error or error.split(":")[0].strip() in ("", "empty", "exhausted")

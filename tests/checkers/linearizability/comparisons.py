@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from random import Random
+from typing import Any
 from unittest.mock import patch
 
 import msgspec
@@ -14,7 +15,8 @@ from splitbrain.checkers.histories.history import History
 from splitbrain.checkers.linearizability import depth_first
 from splitbrain.checkers.linearizability import search as searching
 from splitbrain.checkers.linearizability.calls import calls_of
-from splitbrain.checkers.linearizability.linearizable import check, judge, why
+from splitbrain.checkers.linearizability.linearizable import check, judge, prefix_of, why
+from splitbrain.checkers.linearizability.longest_prefix import prefix_before
 from splitbrain.checkers.linearizability.model import Call, Model, State, started
 from splitbrain.checkers.linearizability.search import search
 from tests.checkers.comparison import Comparison, Disagreement
@@ -35,6 +37,29 @@ def _witnessed(calls: Sequence[Call], core: Sequence[Call], model: Model, initia
     return not linearizable(free, model, initial)
 
 
+def _misordered(calls: Sequence[Call], model: Model, prefix: Mapping[str, Any] | None, *, answered: bool) -> str | None:
+    """What is wrong with the longest prefix and its order, or None."""
+    if prefix is None:
+        return "no prefix was found"
+    by_event = {call.invoked: call for call in calls}
+    until, order = prefix["until"], [by_event[step["invoked"]] for step in prefix["order"]]
+    due = {call.invoked for call in calls if call.returned < until}
+    if len({call.invoked for call in order}) < len(order) or not due <= {call.invoked for call in order}:
+        return f"an operation is missing or twice in {prefix}"
+    if any(one.invoked > two.returned for at, one in enumerate(order) for two in order[at + 1 :]):
+        return f"not in real time: {prefix}"
+    states = {model.initial}
+    for call, step in zip(order, prefix["order"], strict=True):
+        exact = call.returned < until or answered
+        known = call if exact else msgspec.structs.replace(call, known=False, result=None)
+        states = {new for state in states for new in model.step(state, known) if model.describe(new) == step["state"]}
+    if not states:
+        return f"the model does not allow it: {prefix}"
+    # One return more, and there is none.
+    more = prefix_before(calls, until + 1, model, answered=answered)
+    return f"a longer prefix is linearizable: {prefix}" if linearizable(more, model) else None
+
+
 def _compare(kind: Kind, recorded: History, start: Start | None = None) -> str:
     parts = calls_of(recorded, kind.model)
     right = True
@@ -53,6 +78,11 @@ def _compare(kind: Kind, recorded: History, start: Start | None = None) -> str:
             calls, (blocked := why(calls, model, judged, Budget())).core, kind.model, initial
         ):
             raise Disagreement(recorded, f"part {part}: the witness {blocked} shows nothing")
+        if not truth:
+            prefix = prefix_of(calls, model, judged, blocked, Budget())
+            wrong = _misordered(calls, model, prefix, answered=judged.finding is None)
+            if wrong:
+                raise Disagreement(recorded, f"part {part}: {wrong}")
     said = check(recorded, model=kind.model, initial=start.given if start else None).outcome.value
     if said != "unknown" and (said == "valid") is not right:
         raise Disagreement(recorded, f"the verdict is {said}, linearizable is {right}")

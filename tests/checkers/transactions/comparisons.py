@@ -5,15 +5,27 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 from random import Random
+from typing import Any
+
+from msgspec.structs import replace
 
 from splitbrain.checkers.histories.formats import read
 from splitbrain.checkers.histories.history import History
 from splitbrain.checkers.histories.notation.edn import write
-from splitbrain.checkers.transactions import check
-from splitbrain.checkers.transactions.consistency_models import ORDERED
+from splitbrain.checkers.transactions import check, timestamps
+from splitbrain.checkers.transactions.consistency_models import ORDERED, PREFIXES
+from splitbrain.checkers.transactions.visibility.promises import PROMISES
 from splitbrain.checkers.verdict import Verdict
 from tests.checkers.comparison import Comparison, Disagreement
-from tests.checkers.transactions import generate, oracle, orders_oracle
+from tests.checkers.transactions import (
+    commit_orders_oracle,
+    generate,
+    generate_weak,
+    oracle,
+    orders_oracle,
+    stamped_histories,
+    timestamps_oracle,
+)
 
 _DATA = {"duplicate-elements", "garbage-read", "cyclic-versions"}
 _COMMITTED = {"incompatible-order", "G1a", "dirty-update", "G1b", "future-read"}
@@ -35,6 +47,8 @@ FORBIDS: dict[str, set[str]] = {
 _ORDERS = ("serializable", "strong-session-serializable", "strict-serializable")
 _LISTS = partial(generate.history, model="list-append")
 _REGISTERS = partial(generate.history, model="rw-register")
+SEEN = frozenset({"valid", "OTV", "fractured-reads-process", "no-order"})
+_BREACHES = frozenset({"valid", "unknown", "timestamps", "external", "conflict", "session", "realtime"})
 KEYS = ("own", "wfr", "sequential", "linearizable")
 # What is taken for granted of keys if nothing is said: of the others, wfr.
 UNSAID = {
@@ -161,6 +175,56 @@ def explained(model: str) -> Callable[[int], str]:
     return compare
 
 
+def seen(model: str) -> Callable[[int], str]:
+    """The weak models are decided: valid if and only if some commit order has what their axioms say. Whatever is ruled
+    out beside the one that was promised, no commit order has."""
+
+    def compare(seed: int) -> str:
+        random = Random(seed)
+        history = (generate_weak.history if random.random() < 0.8 else generate.history)(random, model)
+        consistency = random.choice([*PROMISES, *PREFIXES, "cursor-stability"])
+        verdict = _judged(history, consistency, None)
+        had = commit_orders_oracle.models(history)
+        wrong = had.intersection((*verdict.evidence["not"], *verdict.evidence["also_not"]))
+        if wrong:
+            raise Disagreement(
+                history, f"{consistency}: {sorted(wrong)} ruled out, but there are orders: {verdict.reason}"
+            )
+        if verdict.outcome == "unknown":
+            return "unknown"
+        expected = "valid" if consistency in had else "invalid"
+        if verdict.outcome != expected:
+            raise Disagreement(history, f"{consistency}: {verdict.reason}, but brute force says {expected}")
+        return expected if expected == "valid" else str(verdict.witness and verdict.witness.data["anomaly"])
+
+    return compare
+
+
+def timestamps_of(model: str) -> Callable[[int], str]:
+    """Timestamps explain what was read if and only if every pair of transactions says so. What they explain is never
+    invalid without them."""
+
+    def compare(seed: int) -> str:
+        random = Random(seed)
+        history = stamped_histories.history(random, model)
+        consistency: Any = random.choice(list(ORDERED))
+        verdict = timestamps.check(history, consistency=consistency)
+        expected = timestamps_oracle.verdict(history, consistency)
+        if verdict.outcome != expected:
+            raise Disagreement(history, f"{consistency}: {verdict.reason}, but brute force says {expected}")
+        if verdict.outcome == "valid":
+            bare = [
+                replace(event, value=event.value["txn"]) if isinstance(event.value, dict) else event
+                for event in history.events
+            ]
+            without = _judged(History(bare), consistency, None)
+            if without.outcome == "invalid":
+                raise Disagreement(history, f"{consistency}: explained by timestamps, but {without.reason}")
+        return verdict.outcome.value if verdict.outcome != "invalid" else next(iter(verdict.evidence["breaches"]))
+
+    return compare
+
+
 def completions_only(seed: int) -> str:
     """Without invocations a history of lists is judged as it is with them, as far as no order in time is promised; and a
     model that promises one is never said to hold.
@@ -190,6 +254,10 @@ def completions_only(seed: int) -> str:
 COMPARISONS: Sequence[Comparison] = (
     Comparison("transactions of registers: some order explains them", explained("rw-register")),
     Comparison("transactions of lists: some order explains them", explained("list-append")),
+    Comparison("transactions of lists: what was seen, every commit order", seen("list-append"), SEEN),
+    Comparison("transactions of registers: what was seen, every commit order", seen("rw-register"), SEEN),
+    Comparison("transactions of lists with timestamps: every pair", timestamps_of("list-append"), _BREACHES),
+    Comparison("transactions of registers with timestamps: every pair", timestamps_of("rw-register"), _BREACHES),
     Comparison("transactions of lists: anomalies by definition", names_of(_LISTS, "list-append")),
     Comparison("transactions of registers: anomalies by definition", names_of(_REGISTERS, "rw-register")),
     Comparison(

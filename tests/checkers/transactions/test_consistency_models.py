@@ -5,7 +5,14 @@ from __future__ import annotations
 import pytest
 
 from splitbrain.checkers.transactions.anomalies import IMPLIES, MEANING, implied, worst_first
-from splitbrain.checkers.transactions.consistency_models import canonical, forbids, names, ruled_out, weaker
+from splitbrain.checkers.transactions.consistency_models import (
+    canonical,
+    forbids,
+    names,
+    ruled_out,
+    weaker,
+    with_sessions,
+)
 
 
 @pytest.mark.parametrize(
@@ -18,6 +25,14 @@ from splitbrain.checkers.transactions.consistency_models import canonical, forbi
         ("dirty-update", ("read-committed",)),
         ("internal", ("read-atomic",)),
         ("lost-update", ("cursor-stability", "ROLA")),
+        ("G-cursor", ("cursor-stability", "parallel-snapshot-isolation")),
+        ("OTV", ("monotonic-atomic-view",)),
+        ("own-write-unseen", ("cursor-stability", "monotonic-atomic-view")),
+        ("fractured-reads", ("read-atomic",)),
+        ("causality-violation", ("causal-cerone",)),
+        ("OTV-process", ("strong-session-monotonic-atomic-view",)),
+        ("fractured-reads-process", ("strong-session-read-atomic",)),
+        ("causality-violation-process", ("causal",)),
         ("G-single", ("consistent-view", "repeatable-read", "parallel-snapshot-isolation")),
         ("G-nonadjacent", ("repeatable-read", "snapshot-isolation")),
         ("G2-item", ("repeatable-read",)),
@@ -42,13 +57,37 @@ def test_what_is_ruled_out_too_is_stronger_and_the_weakest_come_first() -> None:
         "causal-cerone",
         "prefix",
         "parallel-snapshot-isolation",
+        "strong-session-read-atomic",
         "snapshot-isolation",
-        "strong-session-snapshot-isolation",
+        "causal",
+        "strong-session-prefix",
         "serializable",
+        "strong-session-snapshot-isolation",
         "strong-snapshot-isolation",
         "strong-session-serializable",
         "strict-serializable",
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "counted", "found"),
+    [
+        ("PL-2", True, "strong-session-read-committed"),
+        ("strong-session-read-atomic", False, "read-atomic"),
+        ("strong-session-read-atomic", True, "strong-session-read-atomic"),
+        ("causal", False, "causal-cerone"),
+        ("causal-cerone", True, "causal"),
+        ("snapshot-isolation", True, "strong-session-snapshot-isolation"),
+    ],
+)
+def test_whether_the_order_of_sessions_counts_is_a_matter_of_the_model(name: str, counted: bool, found: str) -> None:
+    assert with_sessions(name, counted) == found
+
+
+@pytest.mark.parametrize("name", ["strict-serializable", "repeatable-read", "PRAM"])
+def test_a_model_without_a_variant_of_its_own_says_so(name: str) -> None:
+    with pytest.raises(ValueError, match=f"there is no {name} with the order of sessions; leave session_order out"):
+        with_sessions(name, True)
 
 
 def test_no_anomaly_rules_nothing_out() -> None:

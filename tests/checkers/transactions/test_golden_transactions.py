@@ -15,6 +15,8 @@ from splitbrain.checkers.transactions.anomalies import MEANING
 GOLDEN = Path(__file__).parents[1] / "golden" / "transactions"
 SESSION = "strong-session-snapshot-isolation"
 SKEW = ["consistent-view", "repeatable-read", "parallel-snapshot-isolation"]
+CURSOR, CS_MAV = {"consistency": "cursor-stability"}, ["cursor-stability", "monotonic-atomic-view"]
+MAV, CAUSAL = {"consistency": "monotonic-atomic-view"}, {"consistency": "causal"}
 WFR, SEQUENTIAL, LINEARIZABLE = {"keys": "wfr"}, {"keys": "sequential"}, {"keys": "linearizable"}
 
 # file, options, outcome, all anomalies, weakest models ruled out
@@ -119,6 +121,101 @@ CASES: list[tuple[str, dict[str, Any], str, list[str], list[str]]] = [
     ("registers-linearizable", {}, "invalid", ["cyclic-versions"], ["strong-snapshot-isolation"]),
     ("registers-linearizable", {"consistency": "serializable"}, "valid", [], []),
     ("registers-crashed-seen", {}, "invalid", ["G-single"], SKEW),
+    # It read of x that the other was there, and then of y that it was not.
+    ("OTV", MAV, "invalid", ["OTV", "G-single"], ["monotonic-atomic-view", "consistent-view"]),
+    ("OTV", {"consistency": "read-committed"}, "valid", ["G-single"], SKEW),
+    # The other way round the other may have committed between the two reads, and the snapshot is half of it all the same.
+    ("fractured-reads", MAV, "valid", ["G-single"], SKEW),
+    (
+        "fractured-reads",
+        {"consistency": "read-atomic"},
+        "invalid",
+        ["fractured-reads", "G-single"],
+        ["read-atomic", "consistent-view", "repeatable-read"],
+    ),
+    # Between its read of x and its write of it, another wrote 1.
+    ("G-cursor", CURSOR, "invalid", ["G-cursor", "G-single"], ["cursor-stability", "parallel-snapshot-isolation"]),
+    ("G-cursor", CAUSAL, "valid", ["G-single"], SKEW),
+    # It read another key than the one that it wrote: its cursor was elsewhere.
+    ("G-cursor-not", CURSOR, "valid", ["G-single"], SKEW),
+    # It saw by y that 1 was written, read x from before that, and wrote it.
+    (
+        "registers-G-cursor",
+        CURSOR,
+        "invalid",
+        ["G-cursor", "G-single"],
+        ["cursor-stability", "parallel-snapshot-isolation"],
+    ),
+    # What was written apart may be seen apart.
+    ("fractured-reads-not", CAUSAL, "valid", ["G-single-realtime"], ["strong-snapshot-isolation"]),
+    # A client does not see its own write: that is fractured only if sessions count.
+    (
+        "fractured-reads-process",
+        {"consistency": "read-atomic"},
+        "valid",
+        ["G-single-process"],
+        [SESSION],
+    ),
+    (
+        "fractured-reads-process",
+        {"consistency": "read-atomic", "session_order": True},
+        "invalid",
+        ["fractured-reads-process", "G-single-process"],
+        ["strong-session-read-atomic"],
+    ),
+    # An answer is seen, and what it answers to is not.
+    ("causality-violation", {"consistency": "read-atomic"}, "valid", ["G-single"], SKEW),
+    (
+        "causality-violation",
+        CAUSAL,
+        "invalid",
+        ["causality-violation", "G-single"],
+        ["causal-cerone", "consistent-view", "repeatable-read"],
+    ),
+    ("causality-violation-not", CAUSAL, "valid", [], []),
+    # A client's second read goes back behind its first.
+    (
+        "causality-violation-process",
+        CAUSAL,
+        "invalid",
+        ["causality-violation-process", "G-single-process"],
+        ["causal"],
+    ),
+    (
+        "causality-violation-process",
+        {"consistency": "causal", "session_order": False},
+        "valid",
+        ["G-single-process"],
+        [SESSION],
+    ),
+    ("causality-violation-process-not", CAUSAL, "valid", ["G-single-realtime"], ["strong-snapshot-isolation"]),
+    # The second write of the process was read, and then the first.
+    (
+        "registers-OTV-process",
+        {"consistency": "strong-session-monotonic-atomic-view"},
+        "invalid",
+        ["internal", "OTV-process"],
+        ["read-atomic", "strong-session-monotonic-atomic-view"],
+    ),
+    ("registers-OTV-process", MAV, "valid", ["internal"], ["read-atomic"]),
+    ("registers-own-write-unseen", MAV, "invalid", ["internal", "own-write-unseen"], CS_MAV),
+    ("registers-own-write-unseen", {"consistency": "read-committed"}, "unknown", ["internal"], ["read-atomic"]),
+    # x says that 1 came after 2, y that 2 came after 1. What versions there were before shows no cycle.
+    (
+        "registers-fractured-reads",
+        {"consistency": "read-atomic"},
+        "invalid",
+        ["fractured-reads"],
+        ["read-atomic"],
+    ),
+    ("registers-fractured-reads-not", CAUSAL, "valid", [], []),
+    (
+        "registers-causality-violation",
+        CAUSAL,
+        "invalid",
+        ["causality-violation", "G-single"],
+        ["causal-cerone", "consistent-view", "repeatable-read"],
+    ),
 ]
 
 

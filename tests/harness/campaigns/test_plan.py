@@ -29,13 +29,28 @@ def test_every_experiment_can_be_prepared(swarm: bool) -> None:
         plan.experiment(index).prepare()
 
 
-def test_twenty_runs_meet_every_fault_set_and_every_workload_first_dealt() -> None:
-    plan = CampaignPlan()
-    experiments = [plan.experiment(index) for index in range(20)]
-    known = set(catalogue())
-    met = {family for experiment in experiments for family in experiment.faults}
-    assert met == {family for some in dealing.FAULT_SETS for family in some.families if family in known}
-    assert {experiment.workload for experiment in experiments} >= {"registers", "sets"}
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_every_block_meets_every_family_and_every_workload_that_the_system_serves(seed: int) -> None:
+    plan = CampaignPlan(seed=seed)
+    block = [plan.experiment(index) for index in range(len(dealing.STRATA))]
+    assert {family for experiment in block for family in experiment.faults} == set(catalogue())
+    assert {experiment.workload for experiment in block} == set(plan._dealt)
+
+
+def test_in_every_other_block_workloads_are_dealt_and_what_was_plain_is_drawn() -> None:
+    plan, size = CampaignPlan(), len(dealing.STRATA)
+    first, second, third = ([plan.experiment(size * block + at) for at in range(size)] for block in range(3))
+    assert [bool(each.config) for each in first] == [stratum.drawn for stratum in dealing.STRATA]
+    assert [bool(each.config) for each in second] == [not stratum.drawn for stratum in dealing.STRATA]
+    assert [each.workload for each in first] == [stratum.workload for stratum in dealing.STRATA]
+    assert [each.workload for each in third] == [stratum.workload for stratum in dealing.STRATA]
+    assert sum(one.workload != other.workload for one, other in zip(first, second, strict=True)) > size / 2
+
+
+def test_workloads_and_families_that_were_asked_for_are_dealt_evenly_plain_and_drawn() -> None:
+    plan = CampaignPlan(workloads=("registers", "carts"), faults=("partition",))
+    dealt = Counter((plan.experiment(at).workload, bool(plan.experiment(at).config)) for at in range(8))
+    assert dealt == {(name, drawn): 2 for name in ("registers", "carts") for drawn in (False, True)}
 
 
 def test_a_workload_that_the_system_cannot_serve_is_not_dealt() -> None:
@@ -118,14 +133,13 @@ def test_a_setting_of_one_workload_is_left_out_of_the_others() -> None:
     assert [plan.experiment(index).config.get("resting") for index in range(2)] == ["7", None]
 
 
-def test_a_fault_set_may_need_a_longer_load_and_a_slower_one() -> None:
+def test_a_stratum_may_need_a_longer_load_a_slower_one_and_other_nodes() -> None:
     plan = CampaignPlan(time_limit_s=12.0)
-    long = {some.families: (some.time_limit_s, some.rate) for some in dealing.FAULT_SETS if some.time_limit_s}
-    dealt = [plan.experiment(index) for index in range(20)]
-    for experiment in dealt:
-        expected = long.get(experiment.faults, (12.0, 100.0))
-        assert (experiment.time_limit_s, experiment.rate) == expected
-    assert {experiment.faults for experiment in dealt} >= long.keys()
+    for at, stratum in enumerate(dealing.STRATA):
+        experiment = plan.experiment(at)
+        assert experiment.time_limit_s == (stratum.time_limit_s or 12.0)
+        assert (experiment.rate, experiment.nodes) == (stratum.rate, stratum.nodes)
+    assert max(stratum.time_limit_s or 0 for stratum in dealing.STRATA) > 100
 
 
 def test_what_the_first_dimension_chooses_no_later_one_changes() -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from click.testing import CliRunner
+
+from splitbrain.harness.doors.cli import command
 from splitbrain.harness.doors.listing import Listing
 from splitbrain.harness.systems.toys.toy_defects import DEFECTS
 
@@ -28,3 +31,11 @@ def test_faults_are_listed_with_the_shapes_and_targets_that_may_be_chosen() -> N
     faults = {each["name"]: each for each in listing.as_dict()["faults"]}
     assert faults["partition"]["shapes"][:2] == ["halves", "random-halves"] and faults["partition"]["targets"] == []
     assert faults["packets"]["targets"] == ["one-node", "halves", "all", "some"]
+
+
+def test_what_a_command_does_was_cut_after_one_line_in_a_pipe_too() -> None:
+    shown = CliRunner().invoke(command(), ["--help"], terminal_width=80).output
+    told = " ".join(shown.partition("Commands:")[2].split())
+    assert "..." not in told
+    for name, each in command().commands.items():
+        assert f"{name} {each.get_short_help_str(10_000)}" in told

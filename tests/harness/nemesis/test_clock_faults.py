@@ -44,6 +44,29 @@ def test_a_drift_is_seen_between_two_readings() -> None:
     with_nemesis("clock", scenario)
 
 
+def test_a_drift_is_read_right_where_a_reading_takes_as_long_as_the_watch() -> None:
+    """On a busy machine -0.4 s/s was read as -0.28: the second reading was taken long after it was asked for."""
+
+    async def scenario(s: Striking) -> None:
+        machine = s.environment.machines["n2"]
+        quick = machine.read_clock
+        waits = iter([(0.0, 0.9), (0.9, 0.0), (0.0, 0.9), (0.9, 0.0), (0.4, 0.4)])
+
+        async def slow() -> float:
+            before, after = next(waits)
+            await asyncio.sleep(before)
+            reading = await quick()
+            await asyncio.sleep(after)
+            return reading
+
+        machine.read_clock = slow  # type: ignore[method-assign]
+        started = await s.start(shape="drift", nodes=["n2"], drift={"n2": -0.4})
+        assert started["effective"] is True
+        assert abs(float(str(started["detail"]).split()[1]) + 0.4) < 0.06
+
+    with_nemesis("clock", scenario)
+
+
 @pytest.mark.parametrize("shape", ["strobe", "jump"])
 def test_a_clock_that_is_set_again_and_again_is_left_right_at_the_stop(shape: str) -> None:
     async def scenario(s: Striking) -> None:

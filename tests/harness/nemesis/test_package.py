@@ -151,7 +151,12 @@ def test_where_no_node_leads_a_strike_at_the_leader_proves_nothing() -> None:
         environment, _ = await echo_cluster(NODES, seed=1)
         for machine in environment.machines.values():
             await machine.kill()
-        done = await package("kill").nemesis(environment, LedSystem()).invoke(struck("start"))
+        nemesis = package("kill").nemesis(environment, LedSystem())
+        done = await nemesis.invoke(struck("start"))
+        assert done["evidence"] == {"detail": "no node leads"}
+        # Nor does its stop mean whoever leads by then: that node was not struck, and would seem to have come back.
+        await LedSystem().start(environment, environment.machines["n1"])
+        done = await nemesis.invoke(struck("stop"))
         assert done["evidence"] == {"detail": "no node leads"}
 
     run_simulated(main)

@@ -5,13 +5,14 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from splitbrain.harness.environment import EnvironmentFailure, EnvironmentLost
+from splitbrain.harness.environment import Environment, EnvironmentFailure, EnvironmentLost, Machine
 from splitbrain.harness.nemesis import FaultFamily
 from splitbrain.harness.nemesis.nodes.processes import FAMILIES, Killer, Pauser, Terminator
 from splitbrain.harness.nemesis.targets import Targets
 from splitbrain.harness.operation import Invocation
 from splitbrain.harness.simulation import SimulatedEnvironment, run_simulated
 from tests.harness.nemesis.echo_system import EchoSystem, echo_cluster
+from tests.harness.simulation.echo import program
 
 NODES = ("n1", "n2", "n3", "n4", "n5")
 
@@ -33,6 +34,20 @@ def stop(fault: str, *nodes: str, strike: int = 0) -> Invocation:
 
 def stop_all(fault: str) -> Invocation:
     return Invocation(fault, {"fault": fault, "phase": "stop"})
+
+
+class NeedsMajority(EchoSystem):
+    """A node that is cut off does not answer, though it runs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cut_off: set[str] = set()
+
+    async def start(self, environment: Environment, machine: Machine) -> None:
+        await machine.start(program(self.started))
+
+    async def ready(self, environment: Environment, node: str) -> bool:
+        return node not in self.cut_off and await super().ready(environment, node)
 
 
 async def die(environment: SimulatedEnvironment, node: str) -> None:
@@ -114,6 +129,31 @@ def test_a_node_that_stays_silent_after_a_resume_was_not_resumed_and_is_still_aw
             resumed = await pauser.invoke(end)
             assert resumed["evidence"]["effective"] is False
             assert resumed["evidence"]["detail"] == "no answer from n3 in 10 s"
+
+    on_a_cluster(scenario)
+
+
+def test_what_is_brought_back_in_a_partition_and_needs_a_majority_is_no_fault_without_effect() -> None:
+    """etcd's members that were restarted or resumed while they were cut off made valid runs unknown."""
+
+    async def scenario(environment: SimulatedEnvironment, system: EchoSystem) -> None:
+        in_a_minority = NeedsMajority()
+        killer, pauser = Killer(environment, in_a_minority), Pauser(environment, in_a_minority)
+        await environment.network.cut([("n3", "n1"), ("n4", "n1")])
+        in_a_minority.cut_off = {"n3", "n4"}
+        await killer.invoke(start("kill", "n3"))
+        await pauser.invoke(start("pause", "n4"))
+        for nemesis, end, node in ((killer, stop("kill", "n3"), "n3"), (pauser, stop("pause", "n4"), "n4")):
+            evidence = (await nemesis.invoke(end))["evidence"]
+            assert evidence["effective"] is True
+            assert evidence["detail"] == f"{node} runs, and no answer while links are cut"
+        await environment.network.heal()
+        # Whether it was resumed is seen now.
+        silent = await pauser.invoke(stop_all("pause"))
+        assert (silent["evidence"]["effective"], silent["evidence"]["detail"]) == (False, "no answer from n4 in 10 s")
+        in_a_minority.cut_off = set()
+        resumed = await pauser.invoke(stop_all("pause"))
+        assert (resumed["evidence"]["effective"], resumed["evidence"]["detail"]) == (True, "n4 answers again")
 
     on_a_cluster(scenario)
 

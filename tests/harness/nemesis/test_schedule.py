@@ -103,6 +103,22 @@ def test_the_interval_sets_how_many_strikes_there_are() -> None:
     assert 460 < count(1.0) < 490
 
 
+def test_the_more_often_strikes_come_the_shorter_they_are() -> None:
+    def longest_s(interval_s: float) -> float:
+        strikes = [
+            strike
+            for seed in range(10)
+            for strike in fault_package(
+                ["partition"], TARGETS, seed=seed, time_limit_s=300, commands_s=0.1, interval_s=interval_s
+            ).strikes[1:]
+        ]
+        return max(strike.for_s for strike in strikes)
+
+    assert 1.5 < longest_s(0.5) <= 2.0
+    assert 3.0 < longest_s(1.0) <= 4.0
+    assert 8.0 < longest_s(5.0) <= 10.0
+
+
 def test_one_seed_draws_one_schedule_and_another_seed_another() -> None:
     assert drawn("partition", "kill") == drawn("partition", "kill")
     assert drawn("partition", "kill") != drawn("partition", "kill", seed=2)

@@ -196,7 +196,7 @@ def test_strikes_hold_the_processes_they_take_down() -> None:
     assert {how["shape"] for how in rolls} == {"terminate", "kill"}
 
 
-ABSENCE: dict[str, Any] = {"nodes": ["n4"], "wiped": ["n1", "n2"], "after_s": 0.5}
+ABSENCE: dict[str, Any] = {"nodes": ["n4"], "wiped": ["n1", "n2"], "after_s": [0.5]}
 
 
 def test_while_a_node_is_absent_others_lose_their_disks_and_again_before_it_comes_back() -> None:
@@ -230,6 +230,24 @@ def test_an_absence_that_is_soon_over_wipes_disks_once() -> None:
         assert (await s.stop_all())["effective"] is True
 
     with_nemesis("absence", scenario)
+
+
+def test_others_lose_their_disks_several_times_at_growing_intervals() -> None:
+    async def scenario(s: Striking) -> None:
+        often = {**ABSENCE, "after_s": [0.2, 0.6, 1.5]}
+        await s.start(**often)
+        machine = s.environment.machines["n1"]
+        for moment_s, killed in ((0.1, 0), (0.3, 1), (0.4, 2), (1.0, 3)):
+            await asyncio.sleep(moment_s)
+            assert (await machine.logs())["echo.log"].count(b"killed") == killed
+        await s.stop(**often)
+        assert (await machine.logs())["echo.log"].count(b"killed") == 4
+
+    with_nemesis("absence", scenario)
+    for how in aims("absence"):
+        first_s, second_s, third_s = how["after_s"]
+        assert 3.0 <= first_s <= 12.0
+        assert 1.49 < second_s / first_s < 3.01 and 1.49 < third_s / second_s < 3.01
 
 
 def test_an_absence_never_destroys_more_than_can_be_done_without() -> None:

@@ -45,7 +45,20 @@ def test_what_is_no_message_is_said_in_a_line(line: bytes, why: str) -> None:
         read(line)
     assert why in str(caught.value)
     assert "\n" not in str(caught.value)
-    assert len(str(caught.value)) < 250
+    assert len(str(caught.value)) < 300
+
+
+def test_each_kind_of_malformed_line_is_told_its_own_remedy() -> None:
+    message = b'{"src":"n1","dest":"n2","body":{"type":"x"}}'
+    for line, remedy in [
+        (message + message, "need a lock"),
+        (message[:-1] + message, "log to standard error"),
+        (message + b" trailing", "need a lock"),
+        (b"started on port 80", "log to standard error"),
+        (b'{"level":"info"}', "log to standard error"),
+    ]:
+        with pytest.raises(Malformed, match=remedy):
+            read(line)
 
 
 def test_a_message_of_which_a_bit_was_flipped_is_recognized() -> None:

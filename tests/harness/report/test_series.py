@@ -84,43 +84,28 @@ def test_siblings_of_sets_are_the_versions_of_a_home_replica(parse, event):
     assert [each.count for each in found] == [2]
 
 
-def test_a_round_ends_when_a_node_answers_again(parse, event):
-    history = parse(
-        *poll(event, 1, 0, "n1", ["a"]),
-        *poll(event, 2, 0, "n2", ["b"]),
-        *poll(event, 3, 0, "n4", ["z"], home=False),
-        *poll(event, 8, 0, "n1", ["b"]),
-        *poll(event, 9, 0, "n2", ["b"]),
-    )
-    assert [(look.distinct, len(look.lists)) for look in series.rounds(history)["k"]] == [(2, 2), (1, 2)]
-
-
-def test_one_replica_alone_shows_no_agreement(parse, event):
-    assert series.rounds(parse(*poll(event, 1, 0, "n1", ["a"])))["k"] == []
-
-
-def test_replica_polls_that_are_none_leave_the_page_without_divergence(parse, event):
-    history = parse(event(0, 0, "invoke", "replica", key="k"), event(1, 0, "ok", "replica", key="k", value=7))
-    assert series.rounds(history) == {}
-
-
-def test_keys_that_still_differ_come_first_and_many_keys_are_cut():
-    def looks(*distinct):
-        return [series.Round(at, {str(n): (str(n),) for n in range(d)}) for at, d in enumerate(distinct)]
-
-    found = series.divergence({"calm": looks(1, 1), "past": looks(2, 1), "now": looks(1, 2)})
-    assert found["keys"] == ["now", "past", "calm"]
-    crowd = series.divergence({f"k{n}": looks(1) for n in range(100)})
-    assert (len(crowd["keys"]), crowd["left_out"]) == (series.KEYS_DRAWN, 100 - series.KEYS_DRAWN)
-
-
-def test_long_series_of_polls_keep_every_change():
-    steady = [series.Round(at, {"a": ("x",), "b": ("y",) if at == 5_000 else ("x",)}) for at in range(10_000)]
-    kept = series.divergence({"k": steady})["rounds"][0]
-    assert [distinct for _, distinct, _ in kept] == [1, 2, 1, 1]
-
-
 def test_an_operation_that_waited_for_a_free_client_is_drawn_late_from_when_it_was_due(parse, event):
     late = event(50, 0, "invoke", "add") | {"due": 10_000_000}
     found = series.over_time(columns(parse(late, event(60, 0, "ok", "add"))))
     assert found["latency"]["add"]["max"][-1] == 50
+
+
+def test_siblings_end_before_a_silence_and_begin_after_it():
+    seen = [series.Sighting(int(at * 1e9), "k", 1 + (at > 20)) for at in (1, 2, 3, 4, 25, 26, 27)]
+    found = series.siblings(seen, 60)
+    gap = found["t"].index(next(at for at in found["t"] if at > 4.5))
+    assert found["t"][gap] < 6 and found["most"][gap] is None and found["mean"][gap] is None
+    assert found["most"] == [1, 1, 1, 1, None, 2, 2, 2]
+
+
+def test_availability_in_a_total_outage_is_zero_and_not_blank(parse, event):
+    history = parse(
+        event(0, 0, "invoke", "read"),
+        event(1, 0, "ok", "read"),
+        event(5_000, 1, "invoke", "read"),
+        event(9_000, 1, "info", "read", error="timeout: no answer"),
+        event(10_000, 2, "invoke", "read"),
+    )
+    found = series.over_time(columns(history))
+    shown = zip(found["t"], found["availability"], strict=True)
+    assert [(int(at), share) for at, share in shown if share is not None] == [(0, 1), (5, 0), (10, 0)]

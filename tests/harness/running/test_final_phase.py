@@ -2,12 +2,22 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 from splitbrain.checkers.histories.event import Event
 from splitbrain.harness.generators import Source, clients, log, sequence, sleep, stage
 from splitbrain.harness.operation import Completion, Invocation
-from splitbrain.harness.running.final_phase import READ_ROUNDS, converged, final_reads, poll_replicas, with_final_stage
+from splitbrain.harness.running.final_phase import (
+    ASK_ROUNDS,
+    READ_ROUNDS,
+    ask_every_node,
+    converged,
+    final_reads,
+    poll_replicas,
+    with_final_stage,
+)
+from splitbrain.harness.workload import Plan
 from tests.harness.fixed_latency import MILLISECOND, SECOND, invocations, play
 
 NODES = ("n1", "n2", "n3")
@@ -153,3 +163,26 @@ def test_a_final_read_is_asked_of_every_node_and_again_where_it_failed() -> None
     assert times.pop(("b", "n3")) == READ_ROUNDS
     assert set(times.values()) == {1}
     assert len(times) == 4
+
+
+def test_what_every_node_is_asked_at_the_end_is_asked_again_where_it_failed_with_growing_pauses() -> None:
+    failures = Counter({("drain", "n2"): 3, ("txn", "n3"): 100})
+
+    def outcome(invocation: Invocation) -> Completion:
+        failures[item := (invocation.f, invocation.node or "")] -= 1
+        return Completion("fail", error="no") if failures[item] >= 0 else Completion("ok", [1])
+
+    ended = ask_every_node(Plan(NODES, 1, {}), Invocation("drain", key="q"), Invocation("txn", [["r", "k", None]]))
+    events = invocations(play(clients(ended), outcome=outcome))
+    assert events[0].value == "final-reads"
+    times = Counter((event.f, event.key, event.node) for event in events[1:])
+    assert times == {
+        ("drain", "q", "n1"): 1,
+        ("drain", "q", "n2"): 4,
+        ("drain", "q", "n3"): 1,
+        ("txn", None, "n1"): 1,
+        ("txn", None, "n2"): 1,
+        ("txn", None, "n3"): ASK_ROUNDS,
+    }
+    drains = [event.time for event in events if (event.f, event.node) == ("drain", "n2")]
+    assert [later - earlier for earlier, later in pairwise(drains)] == [SECOND, 2 * SECOND, 4 * SECOND]

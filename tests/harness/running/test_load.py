@@ -5,11 +5,11 @@ from collections.abc import Callable
 import pytest
 
 from splitbrain.checkers.histories.event import Event
-from splitbrain.harness.generators import any_of, clients, nemesis, numbered, stagger
+from splitbrain.harness.generators import any_of, clients, nemesis, numbered, sequence, stagger
 from splitbrain.harness.nemesis import FaultPackage, Strike
 from splitbrain.harness.nemesis.families import families
 from splitbrain.harness.operation import Completion, Invocation
-from splitbrain.harness.running.load import loaded
+from splitbrain.harness.running.load import AfterHeals, loaded
 from tests.harness.fixed_latency import SECOND, play
 
 WORKS: Callable[[Invocation], Completion] = lambda invocation: Completion("ok", invocation.value)  # noqa: E731
@@ -66,3 +66,21 @@ def test_the_load_ends_as_soon_as_a_mute_system_has_woken_up_and_five_seconds_ha
 
     end = max(14.5, wakes_s)
     assert end - 0.4 < last_s(invoked(10, cut(0, 8, 1.5), outcome=outcome)) < end + 0.4
+
+
+def test_what_is_wanted_after_a_heal_is_done_at_once_beside_the_pace() -> None:
+    package = FaultPackage((families()["partition"],), (cut(0, 2, 1), cut(1, 5, 2)))
+    paced = clients(stagger(2.0, numbered(lambda number: Invocation("add", number)), seed=1))
+    source = AfterHeals(
+        any_of(paced, nemesis(package.generator)),
+        lambda heals: clients(sequence(*[Invocation("read", heals * 10 + number) for number in range(3)])),
+    )
+    events = play(loaded(12, 2, source), nemesis_limit=8, outcome=WORKS)
+    healed = [event for event in events if event.f == "stop-partition" and event.type == "info" and event.value]
+    stops_s = [event.time / SECOND for event in healed if "evidence" in event.value]
+    reads = [event for event in events if event.f == "read" and event.type == "invoke"]
+    assert [event.value for event in reads] == [0, 1, 2, 10, 11, 12]
+    for number, stop_s in enumerate(stops_s):
+        mine = reads[3 * number : 3 * number + 3]
+        assert all(stop_s <= event.time / SECOND < stop_s + 0.2 for event in mine)
+    assert len(stops_s) == 2

@@ -244,3 +244,133 @@ def test_long_random_histories_are_of_both_kinds() -> None:
             finding = found(calls)
             verdicts.append(finding is not None and finding.linearizable)
     assert min(verdicts.count(True), verdicts.count(False)) >= 5
+
+
+# The witness: in full, and nothing in it that could be left out.
+
+
+def needed(calls: Sequence[Call]) -> list[Call]:
+    """The calls without which the rest would be linearizable; a write whose value another call read can't be left out."""
+    kept = []
+    for call in calls:
+        rest = [each for each in calls if each is not call]
+        read_elsewhere = call.f == "write" and any(each.result == call.argument for each in rest if each.f == "read")
+        if read_elsewhere or linearizable(rest, Register()):
+            kept.append(call)
+    return kept
+
+
+def test_a_read_without_which_it_would_be_wrong_as_well_is_left_out_of_the_witness() -> None:
+    # 1 was read while nobody doubts that: that null was read after its write returned says it all.
+    drawing = """
+        write 1        |--|
+        read -> 1            |-|
+        read -> null          |----|
+        """
+    finding = found(drawn(drawing))
+    assert finding is not None
+    assert [(call.f, call.result) for call in finding.calls if call.f == "read"] == [("read", None)]
+    assert len(finding.calls) == 2
+    assert finding.text == (
+        "the register was empty at first before read -> null was invoked, so the value had to stay from the one moment "
+        "to the other; write 1 came after the first moment and before the second"
+    )
+
+
+def test_a_write_that_nobody_read_is_left_out_where_reads_alone_show_it() -> None:
+    drawing = """
+        write 1      |-|
+        write 2          |-|
+        write 3              |-|
+        read -> 2                   |-|
+        read -> 1                       |-|
+        """
+    finding = found(drawn(drawing))
+    assert finding is not None
+    assert needed(finding.calls) == list(finding.calls)
+
+
+@settings(max_examples=300, deadline=None)
+@given(seed=st.integers(0, 2**40), clients=st.integers(2, 4))
+def test_nothing_can_be_left_out_of_a_witness(seed: int, clients: int) -> None:
+    kind = distinct(KINDS["register"])
+    calls = calls_of(history(Random(seed), kind, operations=14, clients=clients), kind.model).get("k0", [])
+    finding = found(calls)
+    assume(finding is not None and not finding.linearizable)
+    assert finding is not None
+    assert needed(finding.calls) == list(finding.calls)
+
+
+def test_overlapping_times_are_told_with_the_calls_between_which_they_lie() -> None:
+    drawing = """
+        write 1      |-------------------------|
+        write 2        |---------------------|
+        read -> 1        |--|
+        read -> 2          |--|
+        read -> 2                |--|
+        read -> 1                  |--|
+        """
+    assert told(drawing) == (
+        "read -> 1 had returned before read -> 1 was invoked, and read -> 2 had returned before read -> 2 was invoked; "
+        "each value had to stay from the one moment to the other, and these times overlap"
+    )
+    finding = found(drawn(drawing))
+    assert finding is not None and len(finding.calls) == 6
+
+
+def test_a_value_written_while_another_had_to_stay_is_told_with_all_its_calls() -> None:
+    drawing = """
+        write 1      |-|
+        write 2          |--|
+        read -> 2          |--|
+        read -> 1                  |--|
+        """
+    assert told(drawing) == (
+        "write 1 had returned before read -> 1 was invoked, so the value had to stay from the one moment to the other; "
+        "write 2 came after the first moment and before the second"
+    )
+
+
+def test_the_value_at_first_is_named_where_there_was_one() -> None:
+    calls = drawn("write 1  |-|\nread -> 5     |-|")
+    finding = zones.judge(calls, write="write", read="read", initial=5)
+    assert finding is not None and not finding.linearizable
+    assert finding.text.startswith(
+        "the register held 5 at first before read -> 5 was invoked, so the value had to stay"
+    )
+    fine = zones.judge(drawn("read -> 5  |-|\nwrite 1     |-|"), write="write", read="read", initial=5)
+    assert fine is not None and fine.linearizable
+
+
+def test_null_is_read_for_the_value_that_it_stands_for() -> None:
+    def judged_from_zero(drawing: str) -> Finding | None:
+        return zones.judge(drawn(drawing), write="write", read="read", initial=0, null=0)
+
+    fine = judged_from_zero("read -> null  |-|\nwrite 1            |-|")
+    assert fine is not None and fine.linearizable
+    stale = judged_from_zero("write 1  |-|\nread -> null      |-|")
+    assert stale is not None and not stale.linearizable
+    assert stale.text.startswith("the register was empty at first before read -> null")
+    assert judged_from_zero("write null  |-|") is None
+
+
+def test_the_first_of_several_wrong_reads_is_shown() -> None:
+    assert told("read -> 7  |-|\nread -> 8     |-|\nwrite 1           |-|") == "read -> 7: nobody wrote that"
+    both = "read -> 1  |-|\nread -> 2     |-|\nwrite 1            |-|\nwrite 2               |-|"
+    assert told(both) == "read -> 1 returned before write 1 was invoked"
+
+
+def test_of_several_overlaps_the_first_is_shown() -> None:
+    drawing = """
+        write 1      |-|
+        write 2          |-|
+        read -> 1            |-|
+        read -> 2                |-|
+        write 3                      |-|
+        write 4                          |-|
+        read -> 3                            |-|
+        read -> 4                                |-|
+        """
+    finding = found(drawn(drawing))
+    assert finding is not None
+    assert {call.argument if call.f == "write" else call.result for call in finding.calls} <= {1, 2}

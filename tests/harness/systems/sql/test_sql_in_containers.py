@@ -29,11 +29,13 @@ def anomalies(result: Result) -> set[str]:
 
 
 def seen(out: Path, wanted: set[str], status: str, system: str, config: Mapping[str, str], **more: Any) -> set[str]:
-    """The anomalies of the first of three runs that has those wanted: which transactions meet is for the load to say."""
+    """The anomalies of the first of three runs that has those wanted: which transactions meet is for the load to say.
+    So one run may come out valid where `status` is invalid, but what must be valid is valid in each.
+    """
     found: set[str] = set()
     for seed in (1, 2, 3):
         result = ran(out, system, "append", config, seed=seed, **more)
-        assert result.status == status, result.explanation()
+        assert result.status in {status, "valid"}, result.explanation()
         found = anomalies(result)
         if wanted <= found:
             break
@@ -81,7 +83,8 @@ def test_mariadb_at_repeatable_read_is_no_snapshot_isolation(docker_engine: Dock
 
 def test_a_healthy_galera_cluster_is_no_snapshot_isolation(docker_engine: DockerClient, tmp_path: Path) -> None:
     config = {"isolation": "repeatable-read", "consistency": "snapshot-isolation"}
-    seen(tmp_path, {"G-single"}, "invalid", "galera", config, nodes=CLUSTER)
+    more: dict[str, Any] = {"nodes": CLUSTER, "rate": 200.0, "concurrency": 20}
+    seen(tmp_path, {"G-single"}, "invalid", "galera", {**config, "keys": "3"}, **more)
 
 
 @pytest.mark.findings
