@@ -234,9 +234,10 @@ class Rpc:
         if now - asked.heard_at < ARRIVING_S:
             asked.timer = self._timers.at(min(asked.deadline, now + ARRIVING_S), lambda: self._send(asked))
             return
+        peer = self._peers[asked.to]
         if asked.attempts:
             self.counters["retries"] += 1
-        peer = self._peers[asked.to]
+            peer.silent_attempts = max(peer.silent_attempts, asked.attempts)
         kind = RETRY if asked.attempts else REQUEST
         incarnation = peer.incarnation if asked.named is None or asked.named == peer.named else 0
         asked.sent_at, asked.sent_to = now, incarnation
@@ -290,6 +291,7 @@ class Rpc:
             self.counters["unasked_answers"] += 1
             return
         self._wire.accept(fragment)
+        self._peers[asked.to].silent_attempts = 0
         if fragment.kind == HELLO:
             self._take_hello(fragment, asked)
             return
