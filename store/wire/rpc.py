@@ -233,9 +233,10 @@ class Rpc:
         if now - asked.heard_at < ARRIVING_S:
             asked.timer = self._timers.at(min(asked.deadline, now + ARRIVING_S), lambda: self._send(asked))
             return
+        peer = self._peers[asked.to]
         if asked.attempts:
             self.counters["retries"] += 1
-        peer = self._peers[asked.to]
+            peer.silent_attempts = max(peer.silent_attempts, asked.attempts)
         incarnation = peer.incarnation if asked.named is None or asked.named == peer.named else 0
         # A peer that has it already, or that is not there, needs to be sent one fragment only.
         first = FIRST if incarnation and not asked.attempts else 1
@@ -294,6 +295,7 @@ class Rpc:
             self.counters["unasked_answers"] += 1
             return
         self._wire.accept(fragment)
+        self._peers[asked.to].silent_attempts = 0
         if fragment.kind == HELLO:
             self._take_hello(fragment, asked)
             return
