@@ -2,8 +2,8 @@
 
 The timeout of a request is adaptive (Jacobson and Karels, Congestion Avoidance and Control, SIGCOMM 1988), doubled at
 each attempt, and capped. The answer to a repeated request is no measurement, and what a timeout was doubled to holds
-for other requests as well until the peer answers (Karn and Partridge, Improving Round-Trip Time Estimates, SIGCOMM
-1987). Else every request to a dead peer would be sent five times within a second.
+for other requests as well until the peer answers (Karn and Partridge, Improving Round-Trip Time Estimates, 1987).
+Else every request to a dead peer would be sent five times within a second.
 """
 
 from __future__ import annotations
