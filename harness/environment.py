@@ -35,6 +35,10 @@ class EnvironmentLost(EnvironmentFailure):
     """
 
 
+class NotReady(EnvironmentFailure):
+    """A program that was started runs, and has not answered in time."""
+
+
 @dataclass(frozen=True, slots=True)
 class Conditions:
     """What a degraded link does to packets, besides what it does anyway.

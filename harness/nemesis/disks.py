@@ -23,7 +23,7 @@ from typing import Any
 
 from splitbrain.harness.environment import DiskCondition, DiskObservation, Environment
 from splitbrain.harness.nemesis.fault_family import FaultFamily, observed, processes_of
-from splitbrain.harness.nemesis.nodes.processes import Killer, answering, each
+from splitbrain.harness.nemesis.nodes.processes import Killer, answering, each, start_again
 from splitbrain.harness.nemesis.strike import Hold
 from splitbrain.harness.nemesis.targets import Targets, in_turn
 from splitbrain.harness.operation import Invocation, Nemesis
@@ -120,7 +120,7 @@ class DiskSetter:
             await each(machines[node].kill() for node in nodes)
             gone = nodes
         await each(machines[node].set_disk(DiskCondition()) for node in nodes)
-        await each(self._system.start(self._environment, machines[node]) for node in gone)
+        await start_again(self._environment, self._system, gone)
         # Those that still run must answer too: what a full or slow disk did to them is over.
         answers = await answering(self._environment, self._system, invocation, nodes, **more)
         self._struck.difference_update(nodes)

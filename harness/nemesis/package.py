@@ -5,11 +5,13 @@
    process may need the others to start, so they must be neither paused nor cut off.
 3. A strike hits members of the cluster only. If none of its nodes is one any more, it says neither that it took effect
    nor that not.
-4. Who leads is asked when a strike at the leader starts. Its stop means the same node, whoever leads by then.
+4. Who leads is asked when a strike at the leader starts, for `ELECTION_S` while nobody does. Its stop means the same
+   node, whoever leads by then.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -23,6 +25,7 @@ from splitbrain.harness.nemesis.targets import LEADER
 from splitbrain.harness.operation import Invocation, Nemesis
 from splitbrain.harness.system import Led, System
 
+ELECTION_S = 5.0
 AT_ONCE = 32
 """How many operations of the nemesis may be under way at once."""
 
@@ -102,7 +105,10 @@ class ByFamily:
     async def _leader(self, strike: int, phase: str) -> str | None:
         """Who led when the strike started (rule 4); None too where nobody did, so that nobody was struck."""
         if phase == "start" and isinstance(self._system, Led):
-            leader = await self._system.leader(self._environment)
-            if leader is not None:
-                self._leaders[strike] = leader
+            deadline = asyncio.get_running_loop().time() + ELECTION_S
+            while (leader := await self._system.leader(self._environment)) is None:
+                if asyncio.get_running_loop().time() > deadline:
+                    return None
+                await asyncio.sleep(0.1)
+            self._leaders[strike] = leader
         return self._leaders.get(strike)

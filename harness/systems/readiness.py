@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from splitbrain.harness.environment import Environment, EnvironmentFailure, Machine
+from splitbrain.harness.environment import Environment, EnvironmentFailure, Machine, NotReady
 from splitbrain.harness.running.deaths import log_end
 from splitbrain.harness.system import OperationFailed
 
@@ -21,8 +21,8 @@ async def until_ready(
 ) -> None:
     """Wait until the node answers.
 
-    Raises EnvironmentFailure, with the end of its log, if it does not within `patience_s` seconds, or if its program
-    ends by itself before.
+    Raises NotReady, with the end of its log, if it does not within `patience_s` seconds, and EnvironmentFailure if its
+    program ends by itself before.
     """
     try:
         # A `ready` that never returns is bounded as well.
@@ -37,7 +37,7 @@ async def until_ready(
     except TimeoutError:
         if not limit.expired():
             raise
-        raise EnvironmentFailure(
+        raise NotReady(
             f"{machine.name} does not answer {patience_s:g} s after its start;"
             f" {await log_end(environment, machine.name)}"
         ) from None

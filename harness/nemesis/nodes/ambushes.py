@@ -20,7 +20,7 @@ from typing import Any
 
 from splitbrain.harness.environment import Environment, EnvironmentFailure
 from splitbrain.harness.nemesis.fault_family import FaultFamily, observed, processes_of
-from splitbrain.harness.nemesis.nodes.processes import answering, died_by_themselves, each
+from splitbrain.harness.nemesis.nodes.processes import answering, died_by_themselves, each, start_again
 from splitbrain.harness.nemesis.targets import Targets, in_turn
 from splitbrain.harness.operation import Invocation
 from splitbrain.harness.seeds import choose, draw, log_uniform, split
@@ -108,7 +108,7 @@ class Ambusher:
         seen: dict[str, Any] = {"died": sorted(died)} if died else {}
         if "strike" in how:
             seen["blows"] = 1 + sum(ambush.blows for ambush in ended)
-        await each(self._system.start(self._environment, machines[node]) for node in gone)
+        await start_again(self._environment, self._system, gone)
         return await answering(self._environment, self._system, invocation, nodes, **seen)
 
     async def _go_on(self, ambush: _Ambush, how: Mapping[str, Any]) -> None:

@@ -2,8 +2,8 @@
 
 1. A kill took effect if the process is gone; a restart, if the processes it started answer again.
 2. A pause took effect if the process exists and the node does not answer; a resume, if the resumed nodes answer again.
-   While a partition stands, a node that is brought back may have to wait for its end: then its process is enough, and
-   a resume is looked at again when all is healed.
+   While others are down or cut off, a node that is brought back may have to wait for them: then its process is enough,
+   and a resume is looked at again when all is healed.
 3. Before a fault is ended it is observed again. If something else ended it meanwhile, it did not hold (`stood` is
    false).
 4. A process that is gone though nobody took it down (`Machine.taken_down`) has died by itself (`died`): a restart must
@@ -15,9 +15,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, TypeVar
 
-from splitbrain.harness.environment import Environment, EnvironmentLost
+from splitbrain.harness.environment import Environment, EnvironmentLost, NotReady
 from splitbrain.harness.nemesis.fault_family import FaultFamily, observed, processes_of
 from splitbrain.harness.nemesis.targets import LEADER, PRIMARIES, Targets, in_turn
 from splitbrain.harness.operation import Invocation, Nemesis
@@ -84,7 +85,7 @@ class Killer:
         if died:
             seen["died"] = died
         started = [node for node in gone if node in nodes]
-        await each(self._system.start(self._environment, machines[node]) for node in started)
+        await start_again(self._environment, self._system, started)
         return await answering(self._environment, self._system, invocation, started, **seen)
 
     async def take_down(self, nodes: Sequence[str]) -> list[str]:
@@ -173,6 +174,16 @@ async def died_by_themselves(environment: Environment, gone: Collection[str]) ->
     return died
 
 
+async def start_again(environment: Environment, system: System, nodes: Iterable[str]) -> None:
+    """Start these nodes. Whether they answer is for `answering` to see, for they may lack a majority."""
+
+    async def start(node: str) -> None:
+        with suppress(NotReady):
+            await system.start(environment, environment.machines[node])
+
+    await each(start(node) for node in nodes)
+
+
 async def answering(
     environment: Environment, system: System, invocation: Invocation, nodes: Sequence[str], **seen: Any
 ) -> Mapping[str, Any]:
@@ -187,17 +198,20 @@ async def answering(
         if not silent:
             return observed(invocation, True, f"{', '.join(nodes)} answer{'s' * (len(nodes) == 1)} again", **seen)
         if asyncio.get_running_loop().time() > deadline:
-            if await _wait_for_a_heal(environment, silent):
-                detail = f"{', '.join(silent)} run{'s' * (len(silent) == 1)}, and no answer while links are cut"
+            if await _may_lack_others(environment, system, silent):
+                detail = f"{', '.join(silent)} run{'s' * (len(silent) == 1)}, and others are down or cut off"
                 return observed(invocation, True, detail, waiting=silent, **seen)
             return observed(invocation, False, f"no answer from {', '.join(silent)} in {ANSWER_PATIENCE_S:g} s", **seen)
         await asyncio.sleep(0.1)
 
 
-async def _wait_for_a_heal(environment: Environment, silent: Sequence[str]) -> bool:
-    """Whether these nodes run, and the network is cut somewhere: what needs a majority may not find one."""
-    if not all(await each(environment.machines[node].running() for node in silent)):
+async def _may_lack_others(environment: Environment, system: System, silent: Sequence[str]) -> bool:
+    """Whether these nodes run, and others are silent too, or links cut: what needs a majority may not find one."""
+    machines, others = environment.machines, [node for node in environment.members if node not in silent]
+    if not all(await each(machines[node].running() for node in silent)):
         return False
+    if not all(await each(system.ready(environment, node) for node in others)):
+        return True
     return any(link.cut for link in await environment.network.observe())
 
 

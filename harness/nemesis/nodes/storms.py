@@ -21,7 +21,14 @@ from typing import Any
 
 from splitbrain.harness.environment import Environment, EnvironmentFailure
 from splitbrain.harness.nemesis.fault_family import FaultFamily, observed, processes_of
-from splitbrain.harness.nemesis.nodes.processes import Killer, Terminator, answering, died_by_themselves, each
+from splitbrain.harness.nemesis.nodes.processes import (
+    Killer,
+    Terminator,
+    answering,
+    died_by_themselves,
+    each,
+    start_again,
+)
 from splitbrain.harness.nemesis.strike import Hold
 from splitbrain.harness.nemesis.targets import Targets, in_turn
 from splitbrain.harness.operation import Invocation
@@ -97,7 +104,7 @@ class Storm:
             seen["stood"] = set(nodes).issubset(gone)
             seen["blows"] = 1 + len(how["ups_s"])
         started = [node for node in gone if node in nodes]
-        await each(self._system.start(self._environment, machines[node]) for node in started)
+        await start_again(self._environment, self._system, started)
         answers = await answering(self._environment, self._system, invocation, started, **seen)
         if missed:
             return observed(invocation, False, f"a blow left the process on {', '.join(sorted(set(missed)))}", **seen)
@@ -163,7 +170,7 @@ class Roller:
         nodes = how.get("nodes", list(self._environment.members))
         gone = [node for node in nodes if not await machines[node].running()]
         died = await died_by_themselves(self._environment, gone)
-        await each(self._system.start(self._environment, machines[node]) for node in gone)
+        await start_again(self._environment, self._system, gone)
         seen = {"died": died} if died else {}
         return await answering(self._environment, self._system, invocation, sorted(nodes), **seen)
 

@@ -11,6 +11,7 @@ from splitbrain.harness.nemesis.nodes.processes import FAMILIES, Killer, Pauser,
 from splitbrain.harness.nemesis.targets import Targets
 from splitbrain.harness.operation import Invocation
 from splitbrain.harness.simulation import SimulatedEnvironment, run_simulated
+from splitbrain.harness.systems.readiness import until_ready
 from tests.harness.nemesis.echo_system import EchoSystem, echo_cluster
 from tests.harness.simulation.echo import program
 
@@ -45,6 +46,7 @@ class NeedsMajority(EchoSystem):
 
     async def start(self, environment: Environment, machine: Machine) -> None:
         await machine.start(program(self.started))
+        await until_ready(self.ready, environment, machine, 1.0)
 
     async def ready(self, environment: Environment, node: str) -> bool:
         return node not in self.cut_off and await super().ready(environment, node)
@@ -146,8 +148,9 @@ def test_what_is_brought_back_in_a_partition_and_needs_a_majority_is_no_fault_wi
         for nemesis, end, node in ((killer, stop("kill", "n3"), "n3"), (pauser, stop("pause", "n4"), "n4")):
             evidence = (await nemesis.invoke(end))["evidence"]
             assert evidence["effective"] is True
-            assert evidence["detail"] == f"{node} runs, and no answer while links are cut"
+            assert evidence["detail"] == f"{node} runs, and others are down or cut off"
         await environment.network.heal()
+        in_a_minority.cut_off = {"n4"}
         # Whether it was resumed is seen now.
         silent = await pauser.invoke(stop_all("pause"))
         assert (silent["evidence"]["effective"], silent["evidence"]["detail"]) == (False, "no answer from n4 in 10 s")
