@@ -7,6 +7,9 @@ from splitbrain.store.errors import StoreError
 
 SLOWEST_BYTES_PER_S = 1_000_000
 """A path or a node that takes in less than this is too slow for large values."""
+ALIVE_S = 1.0
+"""How long a node that was heard of may be silent. It answers by then, if only with a failure
+(`config.request_timeout_s`); to give its large values to others as well would add to what made it slow."""
 KEY_RULE = f"give a key of 1 to {KEY_BYTES_MAX} bytes"
 
 
@@ -37,6 +40,6 @@ def silent_at(asked_at: float, heard_at: float, patience_s: float, value: bytes 
     """When a node that was asked counts as silent, and another is asked as well. Monotonic seconds.
 
     heard_at: when it last took in some of the request, or sent some of the answer. A dead one is so found out by the
-    first fragments of a large value; one that took all of it in may need as long again to hand it on.
+    first fragments of a large value; one that took all of it in is given `ALIVE_S`, and as long again to hand it on.
     """
-    return max(asked_at + patience_s, heard_at + patience_s + transfer_s(value))
+    return max(asked_at + patience_s, heard_at + max(patience_s, ALIVE_S) + transfer_s(value))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from splitbrain.harness.simulation.cluster import START_S
-from splitbrain.store import client_core
 from splitbrain.store.actions import Record
 from splitbrain.store.config import KEY_BYTES_MAX, VALUE_BYTES_MAX
 from splitbrain.store.coordination import reception as module
@@ -69,7 +68,6 @@ def test_a_value_over_the_limit_is_refused_by_the_node_too(box):
 
 def test_a_node_with_all_it_can_take_under_way_says_busy_and_recovers(monkeypatch):
     monkeypatch.setattr(module, "REQUESTS_MAX", 5)
-    monkeypatch.setattr(client_core, "PATIENCE_S", 0.0)  # Else the client would come back until there is room.
     box = Box(3)
     for name in ("n2", "n3"):
         box.crash(name)
