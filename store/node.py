@@ -29,7 +29,6 @@ from splitbrain.store.membership.failure_detector import PING_EVERY_S
 from splitbrain.store.membership.history import Standing
 from splitbrain.store.status import status
 from splitbrain.store.wire.client_messages import Failed, Get, Join, Leave, Local, Members, Put, Report, Status, View
-from splitbrain.store.wire.incoming import Incoming
 from splitbrain.store.wire.messages import Request
 from splitbrain.store.wire.peer_messages import (
     AskQuiet,
@@ -51,6 +50,7 @@ from splitbrain.store.wire.peer_messages import (
     Tokens,
     Write,
 )
+from splitbrain.store.wire.taken import Incoming
 
 STALL_S = 0.25
 """A timer this late means that the node did not run."""

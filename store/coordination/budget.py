@@ -6,7 +6,7 @@
 2. What counts: puts that this node coordinates, puts that are arriving, and what waits to be sent to the slowest
    replica that takes anything in (`long_messages`). A replica that takes in nothing is dead or cut off: hints are kept
    for it.
-3. The budget adapts: it shrinks by a tenth with each put that took longer than `SLOW` of the time a coordinator has,
+3. The budget adapts: it shrinks by a fifth with each put that took longer than `SLOW` of the time a coordinator has,
    and grows by a share of each put that was faster.
 4. Who is refused is given a place in a queue: the time at which those before it should be done, at the rate at which
    puts were lately done. So clients come back one after another, and not all at once.
@@ -18,9 +18,9 @@ from splitbrain.store.scheduling.timers import Present
 from splitbrain.store.wire.client_messages import Failed
 
 BUDGET_BYTES = 2 << 20
-BUDGET_MIN_BYTES, BUDGET_MAX_BYTES = 1 << 20, 8 << 20
+BUDGET_MIN_BYTES, BUDGET_MAX_BYTES = 128 << 10, 8 << 20
 SLOW = 0.25
-SHRINK, GROW = 0.9, 1 / 8
+SHRINK, GROW = 0.8, 1 / 8
 RATE_FIRST, RATE_MIN = 10e6, 100e3
 """Bytes a second: assumed before anything was done; and at least, for the hints."""
 RATE_OVER_S = 1.0

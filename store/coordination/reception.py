@@ -30,10 +30,10 @@ from splitbrain.store.repair.hinted_handoff import Handoff
 from splitbrain.store.scheduling.latencies import Latencies
 from splitbrain.store.versions.context import accept
 from splitbrain.store.wire.client_messages import Failed, Get, Put
-from splitbrain.store.wire.incoming import Incoming
 from splitbrain.store.wire.limits import check_key, check_value
 from splitbrain.store.wire.messages import Reply
 from splitbrain.store.wire.peer_messages import Forward
+from splitbrain.store.wire.taken import Incoming
 
 REQUESTS_MAX = 1000
 BUSY_MS = 100

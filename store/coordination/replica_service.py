@@ -17,9 +17,9 @@ from splitbrain.store.parts import Core
 from splitbrain.store.repair.hinted_handoff import Handoff
 from splitbrain.store.storage.replica import DATA
 from splitbrain.store.wire.client_messages import Failed, Held, Local
-from splitbrain.store.wire.incoming import Incoming
 from splitbrain.store.wire.limits import KEY_RULE, is_key
 from splitbrain.store.wire.peer_messages import Moved, Read, State, Write, Written
+from splitbrain.store.wire.taken import Incoming
 
 
 class ReplicaService:

@@ -19,9 +19,9 @@ from splitbrain.store.errors import StoreError
 from splitbrain.store.gossip.gossip import Gossip
 from splitbrain.store.parts import Core
 from splitbrain.store.wire.client_messages import Changed, Failed, Join, Leave
-from splitbrain.store.wire.incoming import Incoming
 from splitbrain.store.wire.messages import Reply
 from splitbrain.store.wire.peer_messages import Told
+from splitbrain.store.wire.taken import Incoming
 
 ANSWER_S = 1.5
 """How long a joining node may take to answer: less than a client waits before it asks another member

@@ -30,10 +30,10 @@ from splitbrain.store.parts import Core
 from splitbrain.store.ring.ring import Ring
 from splitbrain.store.wire.changes import IDENTITY_BYTES, Change
 from splitbrain.store.wire.client_messages import Failed
-from splitbrain.store.wire.incoming import Incoming
 from splitbrain.store.wire.messages import Reply, Request
 from splitbrain.store.wire.peer import OnReply
 from splitbrain.store.wire.peer_messages import BEAT_MAX, Heartbeat, History, Ping, Pong, Reconcile, Tell, Told
+from splitbrain.store.wire.taken import Incoming
 
 HEARTBEATS_MAX = 32
 """How many heartbeats a message has: what fits into one datagram, with names of ordinary length."""

@@ -20,8 +20,8 @@ from splitbrain.store.repair.pages import keep
 from splitbrain.store.ring.ring import RING_SIZE, Range
 from splitbrain.store.storage.engine import DamagedRecord
 from splitbrain.store.storage.tokens import Token, overlap, pack, unpack
-from splitbrain.store.wire.incoming import Incoming
 from splitbrain.store.wire.peer_messages import Accepted, Declined, Kept, Offer, Page, Serve, Serving
+from splitbrain.store.wire.taken import Incoming
 
 RECEIVING = "taking"
 """The engine's space for transfers to this node. Disks in use have it under this name."""

@@ -25,9 +25,9 @@ from splitbrain.store.parts import Core
 from splitbrain.store.repair.pages import keep, page_of
 from splitbrain.store.ring.ring import Range
 from splitbrain.store.storage.tokens import Token, overlap, pack, unpack, without
-from splitbrain.store.wire.incoming import Incoming
 from splitbrain.store.wire.messages import Reply
 from splitbrain.store.wire.peer_messages import Fetch, Fetched, Holding, Tokens
+from splitbrain.store.wire.taken import Incoming
 
 ASK_EVERY_S = 1.0
 PATIENCE_S = 3.0

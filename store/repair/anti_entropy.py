@@ -30,7 +30,6 @@ from splitbrain.store.repair.merkle import FANOUT
 from splitbrain.store.storage.replica import DATA
 from splitbrain.store.versions.dotted import VersionSet
 from splitbrain.store.wire.client_messages import Failed
-from splitbrain.store.wire.incoming import Incoming
 from splitbrain.store.wire.messages import Reply, Request
 from splitbrain.store.wire.peer_messages import (
     Children,
@@ -44,6 +43,7 @@ from splitbrain.store.wire.peer_messages import (
     Sync,
     TreeNode,
 )
+from splitbrain.store.wire.taken import Incoming
 
 NODES_AT_ONCE = 64
 """Tree nodes in one message: their children's hashes fill eight datagrams."""

@@ -38,9 +38,9 @@ from splitbrain.store.repair.merkle import digest
 from splitbrain.store.storage.replica import DATA, Entry
 from splitbrain.store.versions.dotted import VersionSet
 from splitbrain.store.wire.client_messages import Failed
-from splitbrain.store.wire.incoming import Incoming
 from splitbrain.store.wire.messages import Reply
 from splitbrain.store.wire.peer_messages import AskQuiet, Quiet, Reap, Write, Written
+from splitbrain.store.wire.taken import Incoming
 
 OTHER, WAIT, READY = 0, 1, 2
 """What a node answers for a key: it holds something else; not yet; it may be deleted."""

@@ -15,13 +15,13 @@ as well: v would come back as a sibling of its own successor.
    live, or was replaced by a write that is known. A number that was not used is not in it.
 5. A writer is one client on one key. Its numbers for the key have no gaps, but for puts under way, so a state needs one
    entry a writer. A put that failed retires its writer, since its outcome may be that the number was never used.
-6. A state keeps the `WRITERS_MAX` newest writers, about 11 bytes each: 350 bytes in all, in each copy of a key and in
+6. A state keeps the `WRITERS_MAX` newest writers, about 11 bytes each: 700 bytes in all, in each copy of a key and in
    each context. A writer begins with the time it was made, and is replaced after some ten minutes, so "newest" is an
    order on which all replicas agree, and trimming commutes with merging. If a write is held back while that many later
    writers come to the key, a second version of it counts as a write of its own. That makes a false sibling, and never
    loses a write.
-7. Writers are random, so nothing here has to be durable. Two that one key gets within 64 s are the same with a
-   probability of 2**-38.
+7. Writers are random, so nothing here has to be durable. Two that one key gets in one second are the same with a
+   probability of 2**-32.
 
 Dynamo (SOSP 2007), sections 2.3 and 4.5: always writable, through any of the top N nodes.
 """
@@ -32,10 +32,10 @@ from splitbrain.store.actions import Bits
 from splitbrain.store.versions.dots import Dots
 from splitbrain.store.versions.dotted import Dot
 
-_RANDOM_BITS = 38
-_SLOT_NS = 64 * 1_000_000_000
+_RANDOM_BITS = 32
+_SLOT_NS = 1_000_000_000
 _SLOTS = 1 << 64 - _RANDOM_BITS
-_SLOTS_KEPT = 10
+_SLOTS_KEPT = 600
 
 
 class Identities:

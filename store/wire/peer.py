@@ -1,7 +1,9 @@
 """What a node or client knows of one peer: its round trips, and the requests to it.
 
 The timeout of a request is adaptive (Jacobson and Karels, Congestion Avoidance and Control, SIGCOMM 1988), doubled at
-each attempt, and capped. The answer to a repeated request is no measurement (Karn's rule).
+each attempt, and capped. The answer to a repeated request is no measurement, and what a timeout was doubled to holds
+for other requests as well until the peer answers (Karn and Partridge, Improving Round-Trip Time Estimates, 1987).
+Else every request to a dead peer would be sent five times within a second.
 """
 
 from __future__ import annotations
@@ -78,11 +80,15 @@ class Asked:
 
 @dataclass(slots=True)
 class Peer:
-    """A peer's round trips, and the short requests to it. incarnation, named: from its last HELLO."""
+    """A peer's round trips, and the short requests to it. incarnation, named: from its last HELLO.
+
+    silent_attempts: the most attempts that any request has made since the peer's last answer.
+    """
 
     smoothed_s: float | None = None
     variation_s: float = 0.0
     in_flight: int = 0
+    silent_attempts: int = 0
     incarnation: int = 0
     named: int | None = None
     says: str = ""
@@ -94,7 +100,7 @@ class Peer:
             base = FIRST_TIMEOUT_S
         else:
             base = max(TIMEOUT_MIN_S, self.smoothed_s + 4 * self.variation_s)
-        return min(TIMEOUT_MAX_S, base * (1 << min(attempt, 8)))
+        return min(TIMEOUT_MAX_S, base * (1 << min(max(attempt, self.silent_attempts), 8)))
 
     def measured(self, took_s: float) -> None:
         """A round trip took that long."""

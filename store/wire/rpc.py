@@ -31,7 +31,6 @@ from splitbrain.store.actions import Action, Address, Bits, host_port
 from splitbrain.store.scheduling.timers import Present, Timers
 from splitbrain.store.wire.client_messages import Failed, Put
 from splitbrain.store.wire.datagrams import HELLO, PROGRESS, REPLY, REQUEST, Fragment, Refused, Wire, name_checksum
-from splitbrain.store.wire.incoming import Incoming
 from splitbrain.store.wire.long_messages import LongMessages
 from splitbrain.store.wire.messages import Malformed, Reply, Request, decode_reply, decode_request, encode
 from splitbrain.store.wire.outgoing import FIRST
@@ -39,7 +38,7 @@ from splitbrain.store.wire.peer import Asked, OnReply, Peer
 from splitbrain.store.wire.peer_messages import Forward
 from splitbrain.store.wire.reassembly import MESSAGE_BYTES_MAX
 from splitbrain.store.wire.rejections import said
-from splitbrain.store.wire.taken import Key, Taken
+from splitbrain.store.wire.taken import Incoming, Key, Taken
 
 IN_FLIGHT_MAX = 128
 WAITING_MAX = 4096
@@ -234,9 +233,10 @@ class Rpc:
         if now - asked.heard_at < ARRIVING_S:
             asked.timer = self._timers.at(min(asked.deadline, now + ARRIVING_S), lambda: self._send(asked))
             return
+        peer = self._peers[asked.to]
         if asked.attempts:
             self.counters["retries"] += 1
-        peer = self._peers[asked.to]
+            peer.silent_attempts = max(peer.silent_attempts, asked.attempts)
         incarnation = peer.incarnation if asked.named is None or asked.named == peer.named else 0
         # A peer that has it already, or that is not there, needs to be sent one fragment only.
         first = FIRST if incarnation and not asked.attempts else 1
@@ -295,6 +295,7 @@ class Rpc:
             self.counters["unasked_answers"] += 1
             return
         self._wire.accept(fragment)
+        self._peers[asked.to].silent_attempts = 0
         if fragment.kind == HELLO:
             self._take_hello(fragment, asked)
             return

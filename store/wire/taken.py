@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
+import msgspec
+
+from splitbrain.store.actions import Address
 from splitbrain.store.scheduling.timers import Present
+from splitbrain.store.wire.messages import Request
 
 ANSWER_KEPT_S = 10.0
 """Longer than any client retries (`client_core.TIMEOUT_S`)."""
@@ -13,6 +17,22 @@ TAKEN_MAX = 50_000
 
 Key = tuple[int, int]
 """The sender's incarnation, and the request id."""
+
+
+class Incoming(msgspec.Struct, frozen=True, gc=False):
+    """A request to be answered with `Rpc.answer`.
+
+    name: the sender's own. retried: it was sent to an earlier incarnation before, which may have done it. long: it took
+    more than one datagram.
+    """
+
+    incarnation: int
+    name: str
+    source: Address
+    request_id: int
+    request: Request
+    retried: bool
+    long: bool = False
 
 
 class Taken:

@@ -121,7 +121,7 @@ class Dynamo:
             name=f"client{number}",
         )
         simulated = environment.name == "sim"
-        client = Client(core, lambda: Instant(loop.time(), 0 if simulated else time.time_ns()))
+        client = Client(core, lambda: Instant(loop.time(), round(loop.time() * 1e9) if simulated else time.time_ns()))
         client.attach(await environment.endpoint(client.received))
         return client
 

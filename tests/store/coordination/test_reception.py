@@ -5,12 +5,13 @@ from __future__ import annotations
 import pytest
 
 from splitbrain.harness.simulation.cluster import START_S
+from splitbrain.store import client_core
 from splitbrain.store.actions import Record
 from splitbrain.store.config import KEY_BYTES_MAX, VALUE_BYTES_MAX
 from splitbrain.store.coordination import reception as module
 from splitbrain.store.errors import StoreError
 from splitbrain.store.storage.replica import RING
-from splitbrain.store.wire.client_messages import Put
+from splitbrain.store.wire.client_messages import Failed, Put
 from splitbrain.store.wire.peer_messages import Forward
 from tests.store.box import Box, Call
 from tests.store.coordination.replicas import key_and_primaries, nothing_stored, strangers
@@ -68,13 +69,26 @@ def test_a_value_over_the_limit_is_refused_by_the_node_too(box):
 
 def test_a_node_with_all_it_can_take_under_way_says_busy_and_recovers(monkeypatch):
     monkeypatch.setattr(module, "REQUESTS_MAX", 5)
+    monkeypatch.setattr(client_core, "PATIENCE_S", 0.0)  # Else the client would come back until there is room.
     box = Box(3)
     for name in ("n2", "n3"):
         box.crash(name)
     client = box.client("n1")
+    reception, refused, answer = box.parts("n1").reception, [], box.parts("n1").core.rpc.answer
+
+    def note(incoming, reply):
+        assert reception.ongoing <= 5
+        if isinstance(reply, Failed) and reply.code == "busy":
+            assert reply.retry_after_ms > 0
+            refused.append(incoming.request.key)
+        answer(incoming, reply)
+
+    monkeypatch.setattr(box.parts("n1").core.rpc, "answer", note)
     calls = [client.begin(Put(b"k%d" % i, b"v", None)) for i in range(8)]
-    box.run_until(lambda: all(call.done for call in calls))
-    assert sorted(call.error for call in calls) == ["busy"] * 3 + ["quorum_failed"] * 5
+    box.run_for(0.05)
+    assert len(refused) == len(set(refused)) == 3
+    box.run_until(lambda: all(call.done for call in calls), 10.0)
+    assert [call.error for call in calls] == ["quorum_failed"] * 8  # The client came back with those.
     assert client.get(b"k0", r=1).ok
     assert box.parts("n1").reception.ongoing == 0
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from splitbrain.store.config import Config
 from splitbrain.store.coordination.new_version import STATE_BYTES_MAX
 from splitbrain.store.wire.client_messages import Put
 from tests.store.box import Box
@@ -46,6 +47,35 @@ def test_a_client_that_goes_to_another_node_while_both_do_its_put_reads_one_valu
     box.run_until(lambda: box.agree(key), 5.0)
     assert box.values(primaries[1], key) == [b"w"]
     assert len(box.versions(primaries[0], key)) == 1
+
+
+def replaced_before_they_met(config):
+    """Two homes do one put, apart from each other, and somebody replaces it at the first. What a client reads in the end."""
+    box = Box(5, seed=1, config=config)
+    key, (first, second, third) = key_and_primaries(box)
+    client = box.client(first, second)
+    assert client.get(key).ok  # They know each other: the put is taken at once.
+    box.cut(first, "client", both=False)
+    box.isolate(first, third)
+    assert client.put(key, b"v").ok
+    box.run_for(1.0)
+    assert {box.versions(name, key)[0].coordinator for name in (first, second)} == {first, second}
+    other = box.client(third)
+    assert other.put(key, b"w", other.get(key).context).ok
+    box.heal()
+    box.run_until(lambda: box.agree(key), 20.0)
+    return box.client(second).get(key, 3).values
+
+
+def test_what_replaced_a_put_at_one_coordinator_replaces_it_at_the_other_when_they_meet():
+    """It came back, as a sibling of its own successor."""
+    assert replaced_before_they_met(Config(anti_entropy_s=0)) == [b"w"]
+
+
+def test_without_an_identity_it_comes_back():
+    """Else the test above could not fail."""
+    defect = Config(anti_entropy_s=0, defect="retry-without-deduplication", unsafe=True)
+    assert replaced_before_they_met(defect) == [b"v", b"w"]
 
 
 def test_a_retried_put_with_the_same_request_id_makes_one_version(box):

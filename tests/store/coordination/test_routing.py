@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from splitbrain.store.client_core import PATIENCE_S, TIMEOUT_S
 from splitbrain.store.config import Config
 from splitbrain.store.versions.context import accept, issue
 from splitbrain.store.wire.client_messages import Get, Put
@@ -129,8 +130,10 @@ def test_a_client_that_goes_to_another_node_gets_no_definite_refusal_for_a_put(b
     assert client.get(key).values == []
     box.cut(primaries[0], "client", both=False)
     box.hosts[primaries[1]].node.inspect().reception.ongoing = 1000
-    call = client.put(key, b"v")
+    call = client.begin(Put(key, b"v", None))
+    box.run_until(lambda: call.done, PATIENCE_S + TIMEOUT_S)
     assert call.error == "timeout"
+    assert "busy" in call.reply.message
     assert box.values(primaries[0], key) == [b"v"]
 
 

@@ -230,3 +230,26 @@ def test_a_put_that_was_refused_as_busy_is_not_done_if_a_copy_of_it_comes_later(
     late = pair.a.wire.datagram(RETRY, 77, pair.b.wire.incarnation, encode(PUT))
     pair.b.rpc.receive(late, pair.a.address)
     assert pair.b.taken == []
+
+
+def test_requests_to_a_silent_peer_do_not_each_begin_with_short_timeouts(pair):
+    """Each was sent five times within its second, however long the peer had been silent."""
+    pair.b.answer_with(Pong())
+    pair.a.ask(pair.b, Ping())
+    pair.run(0.1)
+    pair.carries = lambda sender, datagram: False
+    pair.a.ask(pair.b, Ping(), deadline=1.1)
+    pair.run(1.1)
+    first = len(pair.sent)
+    for _ in range(10):
+        pair.a.ask(pair.b, Ping(), deadline=2.1)
+    pair.run(2.1)
+    assert len(pair.sent) - first <= 30
+    pair.carries = lambda sender, datagram: True
+    assert pair.a.ask(pair.b, Ping(), deadline=3.1) == []
+    pair.run(2.2)
+    lost = iter([True])
+    pair.carries = lambda sender, datagram: not next(lost, False)
+    again = pair.a.ask(pair.b, Ping(), deadline=4.0)
+    pair.run(2.3)
+    assert again == [Pong()]
