@@ -112,7 +112,7 @@ class VersionSet(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 NOTHING = Seen()
 EMPTY = VersionSet()
-WRITERS_MAX = 64
+WRITERS_MAX = 256
 """Writers whose identities a state keeps (`identities`, rule 6)."""
 
 

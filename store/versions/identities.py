@@ -15,8 +15,8 @@ as well: v would come back as a sibling of its own successor.
    live, or was replaced by a write that is known. A number that was not used is not in it.
 5. A writer is one client on one key. Its numbers for the key have no gaps, but for puts under way, so a state needs one
    entry a writer. A put that failed retires its writer, since its outcome may be that the number was never used.
-6. A state keeps the `WRITERS_MAX` newest writers, about 11 bytes each: 700 bytes in all, in each copy of a key and in
-   each context. A writer begins with the time it was made, and is replaced after some ten minutes, so "newest" is an
+6. A state keeps the `WRITERS_MAX` newest writers, about 11 bytes each: 2,800 bytes at most, in each copy of a key and
+   in each context. A writer begins with the time it was made, and is replaced after some ten minutes, so "newest" is an
    order on which all replicas agree, and trimming commutes with merging. If a write is held back while that many later
    writers come to the key, a second version of it counts as a write of its own. That makes a false sibling, and never
    loses a write.
