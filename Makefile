@@ -116,6 +116,7 @@ $(READY): pyproject.toml
 		echo "splitbrain needs Python 3.11 or newer; name one: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 ifdef LOCKED
+	@test -f requirements/dev.txt || { echo "requirements/dev.txt is not there; make it with \`make lock\`" >&2; exit 1; }
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/dev.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 else

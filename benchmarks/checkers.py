@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -61,6 +62,10 @@ def _linearizable(history: History, model: str) -> Callable[[], str]:
 
 def _transactions(history: History, consistency: str, **options: str) -> Callable[[], str]:
     return lambda: check("transactions", history, consistency=consistency, **options).outcome.value
+
+
+def _weak(make: Callable[..., History], consistency: str) -> Callable[[], str]:
+    return _transactions(make(400_000, seed=1), consistency)
 
 
 def _recorded(names: str, model: str, *, explained: bool) -> Callable[[], str]:
@@ -196,6 +201,18 @@ ROWS = (
         "Elle 2.7 s",
         "valid",
         lambda: _transactions(rw_register(10_000, seed=1), "strict-serializable", keys="sequential"),
+    ),
+    *(
+        Row(
+            f"{name}, 1M micro-operations, {consistency}",
+            10,
+            2000,
+            "",
+            "valid",
+            partial(_weak, make, consistency),
+        )
+        for name, make in (("list-append", list_append), ("rw-register", rw_register))
+        for consistency in ("read-committed", "monotonic-atomic-view", "read-atomic", "causal")
     ),
 )
 

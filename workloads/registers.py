@@ -129,9 +129,10 @@ def _write(number: int, busy: list[str], resting: Mapping[int, Use], seed: int) 
     if use is None:
         deletes, key = fraction(split(seed, number)) < DELETED, busy[number % len(busy)]
     else:
-        # One key in four ends with two deletes, one in four with one; what was never written can't be deleted.
-        drawn, key = fraction(split(seed, use.key)), use.key
-        deletes = use.begun > 0 and ((use.left == 0 and drawn < 0.5) or (use.left == 1 and drawn < 0.25))
+        # Half of the keys end with deletes, half of these with two: three in four of those that return, whose delete a
+        # node may miss, and one in four of the others. What was never written can't be deleted.
+        drawn, key, share = fraction(split(seed, use.key)), use.key, 0.75 if use.returns else 0.25
+        deletes = use.begun > 0 and drawn < (share if use.left == 0 else share / 2) and use.left < 2
     return Invocation("delete" if deletes else "put", {"write": number}, key)
 
 

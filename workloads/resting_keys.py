@@ -27,11 +27,14 @@ LATE = (100.0, 1500.0)
 
 
 class Use(NamedTuple):
-    """One operation on a resting key. begun: how many came before it. left: how many follow it."""
+    """One operation on a resting key. begun: how many came before it. left: how many follow it. returns: rule 4, of its
+    key.
+    """
 
     key: str
     begun: int
     left: int
+    returns: bool
 
 
 def resting_keys(prefix: str, count: int) -> list[str]:
@@ -50,12 +53,12 @@ def uses(keys: Sequence[str], *, seed: int, apart: int = APART) -> Mapping[int, 
     for number, key in enumerate(keys):
         rng = draw(split(seed, key))
         at, count = 2 * number * number, choose(rng, USES)
-        returns = rng.random() < 0.5
+        returns = count > 1 and rng.random() < 0.5
         for begun in range(count):
-            if returns and begun and begun == count - 1:
+            if returns and begun == count - 1:
                 at += int(log_uniform(rng, *LATE))
             while at in found:
                 at += 1
-            found[at] = Use(key, begun, count - 1 - begun)
+            found[at] = Use(key, begun, count - 1 - begun, returns)
             at += 1 + int(rng.random() * apart)
     return found

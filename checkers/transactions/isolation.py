@@ -209,6 +209,7 @@ class _Check:
                 examples = [explain("G-cursor", each, graph, updates, transactions) for each in shortest(graph, kind)]
                 self.found["G-cursor"] = AnomalyFinding(len(kind.charged), "dependencies", examples)
                 self.components["G-cursor"] = kind.components
+                self._given_keys(transactions, "G-cursor")
                 return
         self._look_for_an_order(transactions, updates, whole, False, "")
 
@@ -227,6 +228,12 @@ class _Check:
         found = broken(CommitOrder(transactions, analysis), promise, watch)
         if found is not None:
             self.found[found[0]] = found[1]
+            self._given_keys(transactions, found[0])
+
+    def _given_keys(self, transactions: Transactions, name: str) -> None:
+        """Note that an anomaly was found with what is assumed of registers."""
+        if transactions.model == "rw-register":
+            self.least[name] = KEPT_FROM[self.keys]
 
     def _look_for_an_order(
         self,

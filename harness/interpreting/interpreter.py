@@ -336,6 +336,8 @@ class Interpreter:
         due_ns: int | None = None,
     ) -> Event:
         """Record an event, at this moment."""
+        if error is not None:  # A file's name may hold bytes that are no text, and no history could take them.
+            error = error.encode("utf-8", "backslashreplace").decode()
         event = Event(
             self._index,
             self.now_ns,

@@ -5,8 +5,8 @@
 2. First comes a round in which every family strikes once. Those that hold the same kind of thing take turns in it, in
    drawn order, each with its share of the time. Families of different kinds overlap.
 3. Then strikes come at random, without end of the kinds or the round: gaps are exponential with `interval_s` on
-   average, families are drawn, and holds are log-uniform, up to `HOLD_INTERVALS` intervals: the more often, the
-   shorter, so that the system is left alone between strikes too. What would hold a thing that is held is left out.
+   average, families are drawn, and holds are log-uniform. They take `HOLD_INTERVALS` intervals at most: the system is
+   left alone between strikes too, however often they come. What would hold a thing that is held is left out.
 4. A family's strikes that destroy copies hit only nodes that the system can do without.
 5. A time in which the first round does not fit is refused, with the least that it needs.
 """

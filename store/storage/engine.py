@@ -130,7 +130,7 @@ class SqliteEngine:
             )
             self._writer.commit()
             self._reader = self._open()
-        except (sqlite3.Error, OSError) as problem:
+        except (sqlite3.Error, OSError, MemoryError) as problem:
             raise _explained("open", self._path, problem) from None
         self._writing = threading.Lock()
         self.on_damage: Callable[[DamagedRecord], None] = _nothing
@@ -139,7 +139,7 @@ class SqliteEngine:
         query = "SELECT value, checksum FROM records WHERE space = ? AND key = ?"
         try:
             row = self._reader.execute(query, (space, key)).fetchone()
-        except sqlite3.Error as problem:
+        except (sqlite3.Error, MemoryError) as problem:
             raise _explained("read", self._path, problem) from None
         if row is not None and not _sound(space, key, *row):
             damage = DamagedRecord(space, key)
@@ -159,7 +159,7 @@ class SqliteEngine:
                     yield key, value
                 else:
                     self.on_damage(DamagedRecord(space, key))
-        except sqlite3.Error as problem:
+        except (sqlite3.Error, MemoryError) as problem:
             raise _explained("read", self._path, problem) from None
 
     def commit(self, records: Sequence[Record]) -> None:
@@ -174,7 +174,7 @@ class SqliteEngine:
                                 "INSERT OR REPLACE INTO records VALUES (?, ?, ?, ?)",
                                 (space, key, value, _checksum(space, key, value)),
                             )
-            except sqlite3.Error as problem:
+            except (sqlite3.Error, MemoryError) as problem:
                 raise _explained("write", self._path, problem) from None
 
     def close(self) -> None:
@@ -229,6 +229,8 @@ def _explained(doing: str, path: Path, problem: Exception) -> EngineError:
         return NoRoom(f"can't {doing} {path} ({problem}): free space on its disk")
     elif code == sqlite3.SQLITE_IOERR:
         remedy = "free space, or raise the limit on the size of files; if there is enough, check the disk for failures"
+    elif isinstance(problem, MemoryError):
+        return EngineError(f"can't {doing} {path} (memory is short): give the node more memory, or smaller values")
     elif code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         remedy = "another program has it open: close that one, and look into a copy instead"
     else:

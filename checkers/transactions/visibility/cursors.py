@@ -30,6 +30,13 @@ def of_updates(transactions: Transactions, analysis: Analysis) -> Analysis:
         return np.isin(txn * len(t.keys) + t.key[read], written)
 
     kept = updated(rw.reader, rw.read)
+    reader, read, version = rw.reader[kept], rw.read[kept], rw.version[kept]
+    if t.model == "rw-register":
+        # The dependencies of registers count a transaction's first read of a key only, and here any may be of null.
+        null = (reads.writer < 0) & updated(reads.reader, reads.read)
+        reader = np.concatenate((reader, reads.reader[null]))
+        read = np.concatenate((read, reads.read[null]))
+        version = np.concatenate((version, len(t.txn) + t.key[reads.read[null]]))
     of_some = reads.writer >= 0
     wr = DependencyEdges.between(
         reads.writer[of_some], reads.reader[of_some], reads.shown[of_some], reads.read[of_some], len(t)
@@ -38,6 +45,6 @@ def of_updates(transactions: Transactions, analysis: Analysis) -> Analysis:
     return replace(
         analysis,
         wr=wr,
-        rw=AntiDependencies(rw.reader[kept], rw.read[kept], rw.version[kept], rw.first, rw.writer, rw.write),
+        rw=AntiDependencies.between(reader, read, version, rw.first, rw.writer, rw.write),
         unordered=replace(analysis.unordered, reader=reads.reader[of_some], version=reads.shown[of_some]),
     )

@@ -40,7 +40,7 @@ UP_S = (0.005, 0.5)
 WIPED_AFTER_S = (3.0, 12.0)
 """When others lose their disks first. Each further time comes after `GROWTH` times as long."""
 WIPES = 3
-GROWTH = (1.5, 3.0)
+GROWTH = (1.5, 2.0)
 STORM_KINDS = ("one", "minority", "majority", "all")
 ROLLING = ("terminate", "kill")
 

@@ -123,16 +123,11 @@ function makeCharts() {
   let [least, most] = [Infinity, 0];
   for (let row = 0; row < report.count; row++) if (shown(row)) [least, most] = [Math.min(least, delay(row)), Math.max(most, delay(row))];
   const inView = new Int32Array(report.count);
-  // While it is out of sight, the picture waits until zooming has come to rest.
-  let [hurried, later] = [false, 0];
   function marks(u) {
     const { ctx, bbox } = u;
     const box = u.root.getBoundingClientRect();
-    if (hurried && (box.bottom < 0 || box.top > innerHeight)) {
-      clearTimeout(later);
-      later = setTimeout(() => { hurried = false; scatter.u.redraw(false); }, 150);
-      return;
-    }
+    // Out of sight, the picture waits until zooming has come to rest.
+    if (report.rush(report.count) > 1 && (box.bottom < 0 || box.top > innerHeight)) return;
     const [low, high] = [Math.log(u.scales.y.min), Math.log(u.scales.y.max)];
     const x = (row) => bbox.left + ((report.start[row] - state.from) / (state.to - state.from)) * bbox.width;
     const y = (row) => bbox.top + bbox.height * (1 - (Math.log(delay(row)) - low) / (high - low));
@@ -148,8 +143,9 @@ function makeCharts() {
     if (rows.length > DENSE) {
       const cell = 2 * pixels();
       density.begin(bbox.width / cell, bbox.height / cell);
+      const step = report.rush(rows.length);
       for (const row of rows) {
-        if (!shown(row) || (bright && many > DENSE && !bright[row])) continue;
+        if ((step > 1 && row % step && !ops.outcome[row]) || !shown(row) || (bright && many > DENSE && !bright[row])) continue;
         const column = Math.floor((x(row) - bbox.left) / cell);
         density.add(column, column, Math.floor((y(row) - bbox.top) / cell), ops.outcome[row]);
       }
@@ -279,8 +275,7 @@ function makeCharts() {
   }
 
   report.listen((changed) => {
-    const moved = ["from", "to", "op", "key", "query"].some((name) => changed.has(name));
-    hurried = changed.has("from") || changed.has("to");
+    const moved = ["from", "to", "op", "key", "query", "rest"].some((name) => changed.has(name));
     if (changed.has("key")) siblings?.remake();
     for (const { u } of drawn) {
       if (moved) u.batch(() => { u.setScale("x", { min: state.from, max: state.to }); u.redraw(false); });

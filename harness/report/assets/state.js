@@ -133,6 +133,17 @@ function makeReport(data, ops) {
     set({ anomaly: at + 1, op: anomaly.focus, from: anomaly.start - margin, to: anomaly.end + margin });
   }
 
+  // While the span moves, a picture of very many operations is made of some of those that went well, and of all others;
+  // at rest it is made again of all. rush() tells of how many one is taken.
+  const ENOUGH = 40000;
+  let resting = 0;
+  listeners.push((changed) => {
+    if (count <= ENOUGH || !(changed.has("from") || changed.has("to"))) return;
+    clearTimeout(resting);
+    resting = setTimeout(() => { resting = 0; for (const listener of listeners) listener(new Set(["rest"])); }, 150);
+  });
+  const rush = (many) => (resting ? Math.max(Math.ceil(many / ENOUGH), 1) : 1);
+
   const zoom = (factor, around) => {
     const middle = around ?? (state.from + state.to) / 2;
     set({ from: middle - (middle - state.from) * factor, to: middle + (state.to - middle) * factor });
@@ -237,7 +248,7 @@ function makeReport(data, ops) {
 
   report = {
     data, ops, count, end, whole, outcomes, start, stop, rowOf, telling, tellers, keys, state,
-    set, lookAt, showAnomaly, zoom, pan, readHash, filter, visible, colours, palette, seconds, duration, faded, shadeFault,
+    set, lookAt, showAnomaly, zoom, pan, rush, readHash, filter, visible, colours, palette, seconds, duration, faded, shadeFault,
     bright: () => bright,
     found: () => found,
     listen: (listener) => listeners.push(listener),

@@ -78,7 +78,9 @@ function makeTimeline() {
     const row = new Int32Array(lanes).fill(-1);
     order.forEach((lane, at) => { row[lane] = Math.floor((at * many) / order.length); });
     const [first, last, others] = [new Int32Array(many).fill(-1), new Int32Array(many).fill(-1), new Int32Array(many)];
-    for (const each of shown) {
+    const step = report.rush(shown.length);
+    for (let place = 0; place < shown.length; place += step) {
+      const each = shown[place];
       const at = row[ops.lane[each]];
       if (last[at] === ops.process[each]) continue;
       if (last[at] < 0) first[at] = ops.process[each];
@@ -209,7 +211,11 @@ function makeTimeline() {
       // A few that were searched for are drawn one by one, over all the rest in pale.
       const few = bright && many <= DENSE;
       density.begin(plotWidth(), layout.many);
-      for (const row of shown) if (!bright || few || bright[row]) density.add(pixel(start[row]), pixel(stop[row]), layout.row[ops.lane[row]], ops.outcome[row]);
+      const step = report.rush(shown.length);
+      for (const row of shown) {
+        if (step > 1 && row % step && !ops.outcome[row]) continue;
+        if (!bright || few || bright[row]) density.add(pixel(start[row]), pixel(stop[row]), layout.row[ops.lane[row]], ops.outcome[row]);
+      }
       const gap = layout.tall > 4 ? 1 : 0;
       density.paint(ctx, GUTTER, head, Math.ceil(plotWidth()), layout.many * layout.tall, few ? 0.16 : 1);
       ctx.fillStyle = palette.page;

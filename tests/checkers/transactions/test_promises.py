@@ -86,6 +86,22 @@ def test_where_registers_leave_a_choice_the_versions_that_have_no_prefix_are_nam
     assert verdict.reason == "not prefix: whichever order the versions of x came in, a cycle is left"
 
 
+def test_what_follows_from_a_rule_that_was_vouched_for_speaks_against_no_model_that_does_not_keep_it() -> None:
+    # In real time 1 was overwritten by 2, so who saw the writer of 2 could not read 1.
+    history = in_turn([["w", "x", 1]], [["w", "x", 2], ["w", "y", 2]], [["r", "y", 2], ["r", "x", 1]], [["r", "x", 2]])
+    assert check(history, consistency="causal").outcome == "valid"
+    vouched = check(history, consistency="causal", keys="linearizable")
+    assert "causal" not in (*vouched.evidence["not"], *vouched.evidence["also_not"])
+
+
+def test_a_second_read_of_what_is_written_then_counts_for_cursor_stability_too() -> None:
+    # It read 1 and then null again, before it wrote: 1 came between the second read and the write.
+    history = at_once([["w", "x", 1]], [["r", "x", 1], ["r", "x", None], ["w", "x", 2]], [["r", "x", 2]])
+    assert check(history, consistency="cursor-stability").outcome == "invalid"
+    clean = at_once([["w", "x", 1]], [["r", "x", 1], ["r", "x", 1], ["w", "x", 2]], [["r", "x", 2]])
+    assert check(clean, consistency="cursor-stability").outcome == "valid"
+
+
 def test_parallel_snapshot_isolation_forbids_a_cycle_with_one_anti_dependency() -> None:
     history = at_once(
         [["append", "x", 1], ["append", "y", 1]], [["append", "x", 2], ["r", "y", []]], [["r", "x", [1, 2]]]

@@ -116,11 +116,11 @@ def test_a_corrupted_history_is_refused_with_the_line_that_is_wrong(lost, tmp_pa
         (["report", "nowhere"], "nowhere"),
         (
             ["frobnicate"],
-            "No such command 'frobnicate'; there are run, check, report, clean, list, replay, shrink, campaign, suite, mutants, new\n",
+            "No such command 'frobnicate'; there are run, check, report, clean, list, replay, shrink, campaign, suite, mutants, new, serve, compare\n",
         ),
         (
             ["rnu", "sets"],
-            "No such command 'rnu'; there are run, check, report, clean, list, replay, shrink, campaign, suite, mutants, new; did you mean run?",
+            "No such command 'rnu'; there are run, check, report, clean, list, replay, shrink, campaign, suite, mutants, new, serve, compare; did you mean run?",
         ),
         (["run", "sets", "--frobnicate", "1"], "No such option '--frobnicate'; see "),
         (["run", "sets", "--tiem-limit", "1"], "No such option '--tiem-limit'; did you mean --time-limit?"),

@@ -247,7 +247,7 @@ def test_others_lose_their_disks_several_times_at_growing_intervals() -> None:
     for how in aims("absence"):
         first_s, second_s, third_s = how["after_s"]
         assert 3.0 <= first_s <= 12.0
-        assert 1.49 < second_s / first_s < 3.01 and 1.49 < third_s / second_s < 3.01
+        assert 1.49 < second_s / first_s < 2.01 and 1.49 < third_s / second_s < 2.01
 
 
 def test_an_absence_never_destroys_more_than_can_be_done_without() -> None:
