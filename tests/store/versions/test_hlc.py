@@ -136,6 +136,7 @@ def test_a_put_on_a_node_that_lacks_what_its_context_covers_is_dated_after_it():
     first = box.client("n1").put(b"k", b"first")
     assert box.client("n2").put(b"k", b"second", first.context, w=1).ok
     assert box.values("n3", b"k") != [b"second"]
+    box.run_for(3.0)  # Until n2 no longer hands it to n1, which answered first: n1 would make the same write.
     box.heal()
     box.run_until(lambda: box.agree(b"k"))
     (version,) = box.versions("n1", b"k")
