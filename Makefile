@@ -26,7 +26,7 @@ demo: $(READY)
 	else echo "expected exit code 1, got $$code" >&2; exit 3; fi
 
 test: $(READY) check
-	$(BIN)/pytest -n auto --maxprocesses 8 --dist loadgroup --no-loadscope-reorder
+	$(BIN)/pytest -n auto --maxprocesses 8 --dist loadscope --no-loadscope-reorder
 
 # The parts of `test`, for where one of them is wanted alone. No engine answers at /dev/null, so what needs one skips.
 test-simulated: $(READY)

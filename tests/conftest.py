@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 import signal
+from functools import cache
 
 import pytest
 from docker.client import DockerClient
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from splitbrain.harness.environment import EnvironmentFailure
 from splitbrain.harness.hosts.containers.engine import connect
+from tests.house import ROOT
 
 
 def pytest_configure() -> None:
@@ -18,20 +22,31 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """How `make test` shares the suite between processes: a file goes to one of them, and so does all that needs the
-    Docker engine, whose names, addresses and leftovers are everybody's. That takes longest, so it comes first.
+class TogetherInContainers(LoadScopeScheduling):
+    """How `make test` shares the suite between processes: by file, and all that needs the Docker engine goes to one of
+    them, since names, addresses and leftovers there are everybody's.
     """
-    if "PYTEST_XDIST_WORKER" not in os.environ:
-        return
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group("containers" if _needs_containers(item) else str(item.path)))
-    items.sort(key=lambda item: not _needs_containers(item))
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return "containers" if needs_containers(file) else file
 
 
-def _needs_containers(item: pytest.Item) -> bool:
-    return "docker_engine" in getattr(item, "fixturenames", ())
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> TogetherInContainers:
+    return TogetherInContainers(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Containers take longest, so the process that has them begins with them."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        items.sort(key=lambda item: not needs_containers(item.nodeid.partition("::")[0]))
+
+
+@cache
+def needs_containers(file: str) -> bool:
+    """Whether the tests of this file, a path from the root of the repository, need the Docker engine."""
+    return file.startswith("tests/harness/hosts/") or "docker_engine" in (ROOT / file).read_text()
 
 
 @pytest.fixture(scope="session")
