@@ -29,7 +29,7 @@ def test_an_image_goes_unless_it_is_needed_or_in_use(
     node = ensure_image(docker_engine, NodeImage(), print)
     for tag in ("needed", "old", "older", "used"):
         recipe = io.BytesIO(f"FROM {node}\nLABEL of={tag}".encode())
-        docker_engine.images.build(fileobj=recipe, tag=f"{REPOSITORY}:{tag}")
+        docker_engine.images.build(fileobj=recipe, tag=f"{REPOSITORY}:{tag}", rm=True)
     container = docker_engine.containers.create(f"{REPOSITORY}:used", ["true"])
     monkeypatch.setattr(unneeded_images, "LAYERS", ("test-unneeded",))
     monkeypatch.setattr(unneeded_images, "_needed", lambda: {f"{REPOSITORY}:needed"})
