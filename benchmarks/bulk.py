@@ -4,8 +4,10 @@
 
 - Three nodes, each a process of `splitbrain-store serve` with sqlite, N,R,W = 3,2,2; the clients live in the process
   that measures. In a burst all puts begin at the same moment, each on a key of its own. A client with `direct` goes
-  straight to a home of the key; "through one node" sends all to n1. Afterwards every key is read back.
-- failed, wrong: puts that raised an error; keys that were read back as anything but what was put.
+  straight to a home of the key; "through one node" sends all to n1. Afterwards every key whose put was
+  acknowledged is read back.
+- failed: puts that raised an error. unread: keys that could not be read back. lost: keys that were read back as
+  something else.
 - busy: how often a node refused a put at first; the client brought it back.
 - status_ms: what the slowest of all requests for a node's status took, one every 20 ms to each node throughout.
 - drops, timeouts, datagrams_in: over all nodes: datagrams that the kernel dropped because a socket's buffer was full;
@@ -13,7 +15,7 @@
 - With loss, the datagrams pass a relay that loses that share of them, each way (`lossy_relay`); puts of 1 MiB one after
   the other, and the slowest of them.
 
-Failures, drops and what is wrong hold on any machine; times depend on it, and on what else runs there.
+Failures, drops and losses hold on any machine; times depend on it, and on what else runs there.
 """
 
 from __future__ import annotations
@@ -92,30 +94,32 @@ async def burst(cluster: Cluster, count: int, size: int, *, direct: bool) -> Fig
     values = {f"bulk/{count}/{size}/{direct}/{i}".encode(): secrets.token_bytes(size) for i in range(count)}
     watch = Watch(cluster)
     await watch.begin()
-    began, errors = time.perf_counter(), []
+    began, errors, acknowledged = time.perf_counter(), [], []
 
     async def put(key: bytes, value: bytes) -> float:
         try:
             await client.put(key, value)
+            acknowledged.append(key)
         except StoreError as error:
             errors.append(f"{error.code}: {error.message}")
         return time.perf_counter() - began
 
     took_s = await asyncio.gather(*(put(key, value) for key, value in values.items()))
     seen = await watch.end()
-    wrong = 0
-    for key, value in values.items():
+    lost = unread = 0
+    for key in acknowledged:
         try:
-            wrong += (await client.get(key)).values != (value,)
-        except StoreError as error:
-            errors.append(f"get, {error.code}: {error.message}")
+            lost += (await client.get(key)).values != (values[key],)
+        except StoreError:
+            unread += 1
     client.close()
     for text in errors[:3]:
         print(text, file=sys.stderr)
     return {
         "load": f"{count} puts of {size // KIB} KiB at once, " + ("direct" if direct else "through one node"),
         "failed": len(errors),
-        "wrong": wrong,
+        "unread": unread,
+        "lost": lost,
         "seconds": round(max(took_s), 2),
         "mib_per_s": round(count * size / MIB / max(took_s), 1),
         **seen,
