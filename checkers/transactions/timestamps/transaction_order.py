@@ -66,7 +66,8 @@ def check(
     """
     snapshots, level = ORDERED[consistency]
     if level and not history.real_time:
-        return Verdict.unknown(f"{NOT_RECORDED}; record the invocations too, or ask for {consistency} without them")
+        how = f"record the invocations too, or ask for {consistency} without them"
+        return Verdict.unknown(f"{NOT_RECORDED}; {how}", real_time=False)
     stamped = Stamped.of(history, model, snapshots=snapshots)
     found = _Order(stamped, initial or {}, snapshots=snapshots, level=level)
     breaches = found.breaches()
