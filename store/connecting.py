@@ -63,8 +63,8 @@ def connect(
     """Connect to a cluster: `async with connect(...) as client`, or `client = await connect(...)`.
 
     nodes: "host:port" of one node or more; one string may hold several, with spaces between. key_file: the file of the
-    cluster's key. cluster: its name. timeout_s: seconds that connecting, and each call that is not given its own, may
-    take at most; None: 4 s without an answer, and up to 30 s more of busy nodes.
+    cluster's key. cluster: its name. timeout_s: seconds that asking for the ring, and each call that is not given its
+    own, may take at most; None: 4 s without an answer, and up to 30 s more of busy nodes.
 
     Returns an awaitable context manager of a `Client`. Raises StoreError when it is awaited or entered:
     `cannot_connect` (a key file that can't be used, a name that does not resolve, no socket), `timeout` (no node
