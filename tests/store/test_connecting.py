@@ -332,6 +332,20 @@ def test_ctrl_c_abandons_the_call_and_leaves_the_client_usable(node):
     assert (output, errors, running.returncode) == ("interrupted, abandoned: True\n(b'v',)\n", "", 0)
 
 
+def test_ctrl_c_while_connecting_ends_the_script_at_once(key):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.settimeout(60)
+        with script((f"127.0.0.1:{silent.getsockname()[1]}", key), "connecting") as running:
+            silent.recv(2000)  # It is asked for the ring.
+            running.send_signal(signal.SIGINT)
+            output, errors = running.communicate(timeout=60)
+    assert (output, running.returncode) == ("", -signal.SIGINT)
+    assert errors.rstrip().endswith("KeyboardInterrupt")
+    assert errors.count("Traceback") == 1
+    assert "Warning" not in errors
+
+
 def test_a_script_that_forgets_to_close_ends_all_the_same(node):
     with script(node, "forgetful") as running:
         output, errors = running.communicate(timeout=60)
