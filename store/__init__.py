@@ -1,7 +1,8 @@
 """A faithful Dynamo (DeCandia et al., SOSP 2007) over UDP, small enough to read.
 
 Begin with `node.Node`, the state machine that is the whole store. `server` is the shell that gives it a socket, a clock
-and a disk; `client` is how to talk to it. Each of the paper's mechanisms has a file of its name:
+and a disk; `connecting` is how to talk to it, and `blocking` for scripts. Each of the paper's mechanisms has a file of
+its name:
 
     versions/      what a value is: dots, clocks, contexts, resolvers (section 4.4).
     ring/          which nodes hold a key (sections 4.2, 4.3, 6.2).
@@ -18,10 +19,20 @@ and a disk; `client` is how to talk to it. Each of the paper's mechanisms has a 
 docs/dynamo.md lists the files by the paper's sections. The package exports what a user of the store needs.
 """
 
+from splitbrain.store.blocking import BlockingClient, connect_blocking
 from splitbrain.store.client import Client, GetResult
 from splitbrain.store.client_core import ClientCore
 from splitbrain.store.config import Config, ConfigError, Member
+from splitbrain.store.connecting import connect
 from splitbrain.store.errors import StoreError
 from splitbrain.store.node import Node
+from splitbrain.store.versions.crdts import GrowSet, ORSet, PNCounter
+from splitbrain.store.versions.resolvers import Resolved, Resolver, Sibling, crdt, lww, merge, siblings
 
-__all__ = ["Client", "ClientCore", "Config", "ConfigError", "GetResult", "Member", "Node", "StoreError"]
+# fmt: off
+__all__ = [
+    "BlockingClient", "Client", "ClientCore", "Config", "ConfigError", "GetResult", "GrowSet", "Member", "Node",
+    "ORSet", "PNCounter", "Resolved", "Resolver", "Sibling", "StoreError", "connect", "connect_blocking", "crdt", "lww",
+    "merge", "siblings",
+]
+# fmt: on

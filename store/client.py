@@ -1,11 +1,12 @@
 """The client: a thin async face on the client's core.
 
 1. A result is returned; a failure is raised as a `StoreError`, which says whether the outcome is known. No answer in
-   `TIMEOUT_S` is `timeout`, an indeterminate outcome.
+   `TIMEOUT_S` is `timeout`, an indeterminate outcome. A call may be given less (`timeout_s`, seconds).
 2. With `direct`, the client learns the members, refreshes them every `VIEW_EVERY_S`, and goes straight to the primary
    replicas of a key (section 6.4, client-driven coordination).
 
-`client_core` decides where a request goes. Dynamo (SOSP 2007), sections 4.1 and 6.4.
+`connecting` makes one for a cluster. `client_core` decides where a request goes. Dynamo (SOSP 2007), sections 4.1 and
+6.4.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from math import inf
+from typing import Any, Protocol, TypeVar, overload
 
 import msgspec
 
@@ -39,7 +41,7 @@ from splitbrain.store.wire.client_messages import (
     Values,
     View,
 )
-from splitbrain.store.wire.limits import check_key, check_value
+from splitbrain.store.wire.limits import check_key, check_timeout, check_value
 from splitbrain.store.wire.messages import Reply
 
 VIEW_EVERY_S = 10.0
@@ -67,14 +69,32 @@ class GetResult:
     context: bytes
     stamps: tuple[int, ...]
 
+    @property
+    def siblings(self) -> list[Sibling]:
+        """The values, each with its stamp, as resolvers take them."""
+        return list(map(Sibling, self.values, self.stamps))
+
+    def changed(self, change: Callable[..., Any], resolver: Resolver[Any] | None) -> tuple[Any, bytes | None]:
+        """What an update makes of it: the new value, and the bytes to put, None to delete (`Client.update`)."""
+        if resolver is not None:
+            value = change(resolver.resolve(self.siblings))
+            return value, resolver.encode(value)
+        encoded = change(tuple(sorted(self.values)))
+        if not isinstance(encoded, bytes | None):
+            text = f"the change made a {type(encoded).__name__}: return bytes, None to delete, or give a resolver"
+            raise TypeError(text)
+        return encoded, encoded
+
 
 class Client:
     """The async face. Runs on any asyncio loop, a simulated one too.
 
-    core: the state machine. clock: the present moment. The endpoint's datagrams must be given to `received`.
+    core: the state machine. clock: the present moment. timeout_s: of calls that are not given their own. The
+    endpoint's datagrams must be given to `received`.
     """
 
-    def __init__(self, core: ClientCore, clock: Callable[[], Instant]) -> None:
+    def __init__(self, core: ClientCore, clock: Callable[[], Instant], timeout_s: float | None = None) -> None:
+        self._timeout_s = timeout_s
         self._core = core
         self._clock = clock
         self._endpoint: Endpoint | None = None
@@ -93,11 +113,17 @@ class Client:
         self._do(self._core.receive(datagram, source, self._clock()))
 
     async def get(
-        self, key: bytes, r: int | None = None, *, pr: int | None = None, sloppy: bool | None = None
+        self,
+        key: bytes,
+        r: int | None = None,
+        *,
+        pr: int | None = None,
+        sloppy: bool | None = None,
+        timeout_s: float | None = None,
     ) -> GetResult:
         """Read a key. r, pr, sloppy: as in `config.Config`, for this request only. Raises StoreError."""
         check_key(key)
-        values = await self._request(Get(key, r, pr, sloppy), Values)
+        values = await self._request(Get(key, r, pr, sloppy), Values, timeout_s)
         return GetResult(tuple(values.values), values.context, tuple(values.stamps))
 
     async def put(
@@ -110,6 +136,7 @@ class Client:
         pw: int | None = None,
         dw: int | None = None,
         sloppy: bool | None = None,
+        timeout_s: float | None = None,
     ) -> bytes:
         """Write a key, replacing what `context` covers; without one the value becomes a sibling.
 
@@ -118,7 +145,7 @@ class Client:
         """
         check_key(key)
         check_value(value)
-        return (await self._request(Put(key, value, context, w, pw, dw, sloppy), Stored)).context
+        return (await self._request(Put(key, value, context, w, pw, dw, sloppy), Stored, timeout_s)).context
 
     async def delete(
         self,
@@ -129,28 +156,50 @@ class Client:
         pw: int | None = None,
         dw: int | None = None,
         sloppy: bool | None = None,
+        timeout_s: float | None = None,
     ) -> bytes:
         """Delete what `context` covers; else as `put`. Under the context returned, re-creating the key is causal."""
         check_key(key)
-        return (await self._request(Put(key, None, context, w, pw, dw, sloppy), Stored)).context
+        return (await self._request(Put(key, None, context, w, pw, dw, sloppy), Stored, timeout_s)).context
 
-    async def read(self, key: bytes, resolver: Resolver[T]) -> Resolved[T]:
+    async def read(self, key: bytes, resolver: Resolver[T], *, timeout_s: float | None = None) -> Resolved[T]:
         """Read a key and resolve its siblings to one value. Raises StoreError, and what the resolver raises."""
-        found = await self.get(key)
-        return Resolved(resolver.resolve(list(map(Sibling, found.values, found.stamps))), found.context)
+        found = await self.get(key, timeout_s=timeout_s)
+        return Resolved(resolver.resolve(found.siblings), found.context)
 
-    async def update(self, key: bytes, resolver: Resolver[T], change: Callable[[T], T]) -> Resolved[T]:
+    @overload
+    async def update(
+        self, key: bytes, change: Callable[[tuple[bytes, ...]], bytes | None], *, timeout_s: float | None = None
+    ) -> Resolved[bytes | None]: ...
+
+    @overload
+    async def update(
+        self, key: bytes, change: Callable[[T], T], resolver: Resolver[T], *, timeout_s: float | None = None
+    ) -> Resolved[T]: ...
+
+    async def update(
+        self,
+        key: bytes,
+        change: Callable[..., Any],
+        resolver: Resolver[Any] | None = None,
+        *,
+        timeout_s: float | None = None,
+    ) -> Resolved[Any]:
         """Read, resolve, change, and put the result in the place of all siblings that were read.
 
-        Returns what was put. Two concurrent updates are both kept: they become siblings, for the next one to resolve.
-        Raises StoreError. If that is indeterminate the update may have happened: to repeat it may apply it twice.
+        change: from the resolved value to the new one; without a resolver from all siblings, sorted, to the one value
+        to store, or None to delete. It is called once, between a get and a put, each of which may take `timeout_s`.
+        Returns what was put.
+
+        Nothing is locked and nothing is tried again. Of two concurrent updates both are kept: they become siblings, for
+        the next one to resolve. Raises StoreError, and what the resolver and the change raise. If that is indeterminate
+        the update may have happened: to repeat it may apply it twice.
         """
-        read = await self.read(key, resolver)
-        value = change(read.value)
-        encoded = resolver.encode(value)
+        found = await self.get(key, timeout_s=timeout_s)
+        value, encoded = found.changed(change, resolver)
         if encoded is None:
-            return Resolved(value, await self.delete(key, read.context))
-        return Resolved(value, await self.put(key, encoded, read.context))
+            return Resolved(value, await self.delete(key, found.context, timeout_s=timeout_s))
+        return Resolved(value, await self.put(key, encoded, found.context, timeout_s=timeout_s))
 
     async def local(self, key: bytes) -> Held:
         """Read what one node itself holds of a key, durably and without a quorum."""
@@ -204,7 +253,9 @@ class Client:
             except StoreError:
                 continue  # The old view still works, a hop longer at worst; the next round asks again.
 
-    async def _request(self, request: ClientRequest, expected: type[R]) -> R:
+    async def _request(self, request: ClientRequest, expected: type[R], timeout_s: float | None = None) -> R:
+        limit_s = next((given for given in (timeout_s, self._timeout_s) if given is not None), inf)
+        check_timeout(limit_s)
         if self._endpoint is None:
             raise RuntimeError("the client has no endpoint: attach one first, and send nothing after close")
         future: asyncio.Future[Reply | None] = asyncio.get_running_loop().create_future()
@@ -215,12 +266,12 @@ class Client:
                 future.set_result(reply)
 
         try:
-            self._do(self._core.request(request, self._clock(), on_reply))
+            self._do(self._core.request(request, self._clock(), on_reply, limit_s))
             reply = await future
         finally:
             self._open.discard(future)
         if not isinstance(reply, expected):
-            raise self._core.error(reply)
+            raise self._core.error(reply, limit_s)
         return reply
 
     def _do(self, actions: list[Action]) -> None:

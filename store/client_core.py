@@ -28,6 +28,7 @@ import contextlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial, reduce
+from math import inf
 from operator import xor
 from typing import NamedTuple
 
@@ -62,6 +63,8 @@ HEDGE_FIRST_S, HEDGE_MIN_S, HEDGE_MAX_S = 0.15, 0.05, 0.25
 """Before a round trip was measured; longer than one retry takes (`rpc`); shorter than a person notices."""
 PING_S = 1.0
 
+OnReply = Callable[[Reply | None], None]
+
 
 class _Try(NamedTuple):
     """A node was asked, under this id. asked_at: monotonic seconds."""
@@ -72,8 +75,9 @@ class _Try(NamedTuple):
 
 @dataclass(slots=True, eq=False)
 class _Request:
-    """A request under way. until: when it is not brought back any more. Times are monotonic seconds.
+    """A request under way. until: when it is not brought back any more. limit: when it ends, whatever happens.
 
+    Times are monotonic seconds.
     homes: where its key is at home; empty: not known. untried: nodes, the next one first. out: those that were asked
     and have not answered, the last one last. busy: those that said so, and when to come back. perhaps: how many tries
     there were, but for those of nodes that did nothing. failure: the last that was heard.
@@ -81,7 +85,8 @@ class _Request:
 
     request: ClientRequest
     until: float
-    on_reply: Callable[[Reply | None], None]
+    limit: float
+    on_reply: OnReply
     request_id: int = 0
     deadline: float = 0.0
     homes: Sequence[Address] = ()
@@ -143,14 +148,18 @@ class ClientCore:
         self.view = 0
         """The digest of the history that the ring is made of; 0 before there is one."""
 
-    def request(self, request: ClientRequest, now: Instant, on_reply: Callable[[Reply | None], None]) -> list[Action]:
-        """Begin a request; on_reply gets the answer, or None if none came in `TIMEOUT_S` and no node is busy."""
+    def request(self, request: ClientRequest, now: Instant, on_reply: OnReply, timeout_s: float = inf) -> list[Action]:
+        """Begin a request; on_reply gets the answer, or None if none came in `TIMEOUT_S` and no node is busy.
+
+        timeout_s: it ends after that, busy nodes or not.
+        """
         self._present.now = now
         for suspected in self._candidates.to_ping(now.monotonic):
             self._ping(suspected)
         if isinstance(request, Put):
             request, on_reply = self._identify(request, on_reply)
-        self._begin(_Request(request, now.monotonic + PATIENCE_S, on_reply))
+        limit = now.monotonic + timeout_s
+        self._begin(_Request(request, min(now.monotonic + PATIENCE_S, limit), limit, on_reply))
         return self._actions()
 
     def buffer(self, datagrams: int) -> None:
@@ -199,12 +208,12 @@ class ClientCore:
         said = ((node, self._rpc.says(node)) for node in self._candidates.in_order())
         return "; ".join(f"{host_port(node)} says: {text}" for node, text in said if text)
 
-    def error(self, reply: Reply | None) -> StoreError:
+    def error(self, reply: Reply | None, timeout_s: float = inf) -> StoreError:
         """The error to raise for a reply that is not the result of a request; None: no reply came in time."""
         match reply:
             case None:
                 remedy = self.says() or "check that the node runs, and that nothing swallows its datagrams"
-                return StoreError("timeout", f"no answer within {TIMEOUT_S:g} s; {remedy}")
+                return StoreError("timeout", f"no answer within {min(TIMEOUT_S, timeout_s):g} s; {remedy}")
             case Failed():
                 return StoreError(reply.code, reply.message)
             case _:
@@ -242,9 +251,7 @@ class ClientCore:
         except StoreError:
             return ""  # The node says what is wrong with the context.
 
-    def _identify(
-        self, put: Put, on_reply: Callable[[Reply | None], None]
-    ) -> tuple[Put, Callable[[Reply | None], None]]:
+    def _identify(self, put: Put, on_reply: OnReply) -> tuple[Put, OnReply]:
         identity = self._identities.give(put.key, self._present.now.wall_ns)
 
         def replied(reply: Reply | None) -> None:
@@ -259,7 +266,8 @@ class ClientCore:
         now = self._present.now.monotonic
         request.busy = {node: due for node, due in request.busy.items() if due > now}
         request.request_id = self._rpc.new_id()
-        request.deadline = now + TIMEOUT_S + 2 * transfer_s(request.value)  # To a coordinator, and on to the replicas.
+        transfers_s = 2 * transfer_s(request.value)  # To a coordinator, and on to the replicas.
+        request.deadline = min(now + TIMEOUT_S + transfers_s, request.limit)
         request.homes = self._homes(request.request)
         nodes = self._candidates.best_first(self._route(request.request, request.homes))
         request.untried = [node for node in nodes if node not in request.out and node not in request.busy]

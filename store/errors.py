@@ -2,7 +2,7 @@
 
     StoreError
     ├── definite: it certainly did not happen
-    │   busy, bad_context, bad_key, bad_request, disk_full, not_member, too_large
+    │   busy, bad_context, bad_key, bad_request, cannot_connect, disk_full, not_member, too_large
     └── indeterminate: it may have happened, or may still happen
         timeout, quorum_failed
 
@@ -33,6 +33,7 @@ REGISTRY: dict[str, ErrorKind] = {
         ErrorKind("bad_context", True, "the context is forged, damaged, or another key's"),
         ErrorKind("bad_key", True, "the key is empty or too long"),
         ErrorKind("bad_request", True, "the request asks for what the cluster can't do"),
+        ErrorKind("cannot_connect", True, "the client could not set out: its key file, a node's name, its socket"),
         ErrorKind("disk_full", True, "the node's disk has no room"),
         ErrorKind("not_member", True, "the node is not in the ring"),
         ErrorKind("too_large", True, "the value is over the limit"),
@@ -43,7 +44,7 @@ REGISTRY: dict[str, ErrorKind] = {
 
 
 class StoreError(Exception):
-    """A request that did not succeed. `kind.definite` says whether it certainly did not happen."""
+    """A request that did not succeed. `definite` says whether it certainly did not happen."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -54,3 +55,7 @@ class StoreError(Exception):
     @property
     def code(self) -> str:
         return self.kind.code
+
+    @property
+    def definite(self) -> bool:
+        return self.kind.definite

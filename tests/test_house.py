@@ -20,7 +20,8 @@ LINES_MAX = 400
 """Lines of a file, tests and benchmarks too: past them it holds two nouns."""
 TABLES: dict[str, str] = {}
 """Files that may be longer, each with the reason: nothing but a table, which would be no clearer in two."""
-SHELLS = {"store.server", "store.client", "store.descriptors", "store.wire.udp", "store.storage.engine"}
+CLIENT = {"store.client", "store.contact", "store.connecting", "store.blocking"}
+SHELLS = {"store.server", *CLIENT, "store.descriptors", "store.wire.udp", "store.storage.engine"}
 SYSTEMS = {path.stem for path in (ROOT / "harness" / "systems").iterdir() if not path.name.startswith(("_", "."))}
 
 

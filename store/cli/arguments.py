@@ -1,43 +1,25 @@
 """Arguments: what `splitbrain-store` accepts on its command line, and how it refuses the rest.
 
-1. A mistake is reported before anything is sent, with the cause and the remedy, as a usage error.
-2. A host name is resolved to an address here, once: answers are matched on the address they come from.
+A mistake is reported before anything is sent, with the cause and the remedy, as a usage error.
 """
 
 from __future__ import annotations
 
 import base64
-import contextlib
 import functools
-import ipaddress
-import os
 import re
-import socket
-import stat
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import click
 
 from splitbrain.store.actions import Address
 from splitbrain.store.config import Config, ConfigError, Member
-from splitbrain.store.descriptors import exhausted
-from splitbrain.store.wire.datagrams import KEY_BYTES
+from splitbrain.store.contact import Contact, address, read_key_file
+from splitbrain.store.errors import StoreError
 
 COUNT_MAX = 255
-PORT = re.compile("[0-9]{1,5}")
 CAPACITY = re.compile("[0-9]{1,3}")
-
-
-@dataclass(frozen=True)
-class Contact:
-    """How to reach a cluster: its key and name, and nodes to ask, in that order."""
-
-    secret: bytes
-    cluster: str
-    nodes: tuple[Address, ...]
 
 
 class AddressType(click.ParamType[Address]):
@@ -46,20 +28,10 @@ class AddressType(click.ParamType[Address]):
     name = "host:port"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Address:
-        host, _, port = str(value).rpartition(":")
-        if not host or not PORT.fullmatch(port) or not 1 <= int(port) <= 65535:
-            self.fail(f"{value!r} is not host:port, such as 127.0.0.1:7000", param, ctx)
-        return self.resolved(host.strip("[]"), int(port), param, ctx)
-
-    def resolved(self, host: str, port: int, param: click.Parameter | None, ctx: click.Context | None) -> Address:
-        """The address of a host by name or number."""
-        with contextlib.suppress(ValueError):
-            return (str(ipaddress.ip_address(host)), port)
         try:
-            return (str(socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0][4][0]), port)
-        except (OSError, ValueError) as problem:  # ValueError: of the name's encoding
-            remedy = exhausted(problem) or "check its spelling, or give an address"
-            self.fail(f"can't resolve host {host!r} ({problem}); {remedy}", param, ctx)
+            return address(str(value))
+        except StoreError as problem:
+            self.fail(problem.message, param, ctx)
 
 
 class MemberType(AddressType):
@@ -71,13 +43,13 @@ class MemberType(AddressType):
         name, equals, rest = str(value).partition("=")
         if not equals or not name:
             self.fail(f"{value!r} is not name=host:port, such as n1=127.0.0.1:7000", param, ctx)
-        address, *more = rest.split(",")
+        where, *more = rest.split(",")
         zone, capacity = [*more, "", "1"][:2] if len(more) < 2 else more[:2]
         if len(more) > 2 or not CAPACITY.fullmatch(capacity or "1"):
             text = f"{value!r} is not name=host:port,zone,capacity, such as n1=127.0.0.1:7000,rack2,1"
             self.fail(f"{text}; the capacity is a number", param, ctx)
         try:
-            return Member(name, super().convert(address, param, ctx), zone, int(capacity or "1"))
+            return Member(name, super().convert(where, param, ctx), zone, int(capacity or "1"))
         except ConfigError as problem:
             self.fail(str(problem), param, ctx)
 
@@ -168,21 +140,7 @@ def context_of(text: str | None) -> bytes | None:
 
 
 def _read_key_file(context: click.Context, param: click.Parameter, value: str) -> bytes:
-    path = Path(value)
     try:
-        with path.open("rb") as file:
-            status = os.fstat(file.fileno())
-            if stat.S_ISREG(status.st_mode) and status.st_mode & (stat.S_IROTH | stat.S_IWOTH):
-                raise click.BadParameter(f"{path} can be read or written by every user; run: chmod o-rw {path}")
-            secret = file.read()
-    except FileNotFoundError:
-        raise click.BadParameter(f"there is no file {path}; make a key with: splitbrain-store key {path}") from None
-    except (OSError, ValueError) as problem:  # ValueError: a zero byte in the name
-        why = getattr(problem, "strerror", None) or problem
-        remedy = exhausted(problem) or "check its permissions, or make a key with: splitbrain-store key FILE"
-        text = f"can't read {path} ({why}): {remedy}"
-        raise click.BadParameter(text) from None
-    if len(secret) != KEY_BYTES:
-        text = f"{path} has {len(secret)} bytes, and a key has {KEY_BYTES}: copy the cluster's whole, or make one with"
-        raise click.BadParameter(f"{text}: splitbrain-store key FILE")
-    return secret
+        return read_key_file(value)
+    except StoreError as problem:
+        raise click.BadParameter(problem.message) from None

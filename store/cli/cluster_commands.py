@@ -10,10 +10,11 @@ from typing import Any
 import click
 
 from splitbrain.store.actions import host_port
-from splitbrain.store.cli.arguments import Contact, MemberType, contact_options
+from splitbrain.store.cli.arguments import MemberType, contact_options
 from splitbrain.store.cli.queries import Cluster, ask, ask_each, look
 from splitbrain.store.cli.tables import draw, matrix, status_tables, table
 from splitbrain.store.config import CAPACITY_MAX, ConfigError, Member
+from splitbrain.store.contact import Contact
 from splitbrain.store.membership.history import Standing
 from splitbrain.store.ring.ring import RING_SIZE, position
 

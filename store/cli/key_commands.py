@@ -17,9 +17,10 @@ from typing import Any
 
 import click
 
-from splitbrain.store.cli.arguments import Contact, contact_options, context_of, read_quorum, write_quorum
+from splitbrain.store.cli.arguments import contact_options, context_of, read_quorum, write_quorum
 from splitbrain.store.cli.queries import FAILED, ask, ask_each, end, look
 from splitbrain.store.cli.tables import draw, table
+from splitbrain.store.contact import Contact
 from splitbrain.store.errors import StoreError
 from splitbrain.store.versions.dotted import Version
 from splitbrain.store.wire.client_messages import Held

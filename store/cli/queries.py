@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import NoReturn, TypeVar
@@ -15,17 +14,15 @@ from typing import NoReturn, TypeVar
 import click
 
 from splitbrain.store.actions import Address
-from splitbrain.store.cli.arguments import Contact
 from splitbrain.store.client import Client
-from splitbrain.store.client_core import ClientCore
 from splitbrain.store.config import Config, ConfigError, Member
-from splitbrain.store.descriptors import LOOP, exhausted, require
+from splitbrain.store.connecting import no_socket, opened
+from splitbrain.store.contact import Contact
+from splitbrain.store.descriptors import LOOP, require
 from splitbrain.store.errors import StoreError
 from splitbrain.store.membership.history import Standing, fold
 from splitbrain.store.ring.ring import Ring
-from splitbrain.store.server import present
 from splitbrain.store.wire.changes import identity
-from splitbrain.store.wire.udp import UdpSocket
 
 USAGE, FAILED, BROKEN = 64, 1, 3
 
@@ -57,7 +54,7 @@ def ask(contact: Contact, question: Question[T]) -> T:
         known = "it certainly did not happen" if problem.kind.definite else "it may or may not have happened"
         end(f"{problem.code}: {problem.message} ({known})", FAILED)
     except OSError as problem:
-        end(_no_socket(problem), FAILED)
+        end(no_socket(problem), FAILED)
 
 
 def ask_each(contact: Contact, nodes: Mapping[str, Address], question: Question[T]) -> dict[str, T | StoreError]:
@@ -76,7 +73,7 @@ def ask_each(contact: Contact, nodes: Mapping[str, Address], question: Question[
         require(LOOP + len(nodes))
         return asyncio.run(all_at_once())
     except OSError as problem:
-        end(_no_socket(problem), FAILED)
+        end(no_socket(problem), FAILED)
 
 
 def look(contact: Contact) -> Cluster:
@@ -95,11 +92,6 @@ def look(contact: Contact) -> Cluster:
     return Cluster(config, ring, nodes, digest)
 
 
-def _no_socket(problem: OSError) -> str:
-    remedy = exhausted(problem) or "check the addresses given, and this machine's network"
-    return f"can't open a socket ({problem.strerror}); {remedy}"
-
-
 def end(text: str, code: int) -> NoReturn:
     """Say why, and exit."""
     click.echo(f"splitbrain-store: {text}", err=True)
@@ -108,11 +100,7 @@ def end(text: str, code: int) -> NoReturn:
 
 async def answer(contact: Contact, question: Question[T]) -> T:
     """The first answer of the nodes, asked in turn. Raises StoreError if none answers, OSError without a socket."""
-    core = ClientCore(contact.nodes, secret=contact.secret, cluster=contact.cluster, bits=secrets.randbits)
-    client = Client(core, present)
-    wildcard = "::" if ":" in contact.nodes[0][0] else "0.0.0.0"
-    endpoint = UdpSocket((wildcard, 0), client.received)
-    client.attach(endpoint, endpoint.buffer_datagrams)
+    client = opened(contact)
     try:
         return await question(client)
     finally:

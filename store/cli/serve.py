@@ -21,9 +21,10 @@ from typing import NoReturn
 import click
 
 from splitbrain.store.actions import Address, host_port
-from splitbrain.store.cli.arguments import AddressType, Contact, MemberType, configuration, key_options
+from splitbrain.store.cli.arguments import AddressType, MemberType, configuration, key_options
 from splitbrain.store.cli.queries import BROKEN, answer, end
 from splitbrain.store.config import CAPACITY_MAX, ConfigError, Member
+from splitbrain.store.contact import Contact
 from splitbrain.store.descriptors import LOOP, exhausted, require
 from splitbrain.store.errors import StoreError
 from splitbrain.store.membership.history import Standing

@@ -19,16 +19,26 @@ def is_key(key: bytes) -> bool:
 
 
 def check_key(key: bytes) -> None:
-    """Check a key. Raises StoreError `bad_key` for an empty or oversized one."""
+    """Check a key. Raises StoreError `bad_key` for one that is empty, oversized, or no bytes."""
+    if not isinstance(key, bytes):
+        raise StoreError("bad_key", f"the key {key!r:.80} is no bytes; {KEY_RULE}")
     if not is_key(key):
         raise StoreError("bad_key", f"the key has {len(key)} bytes; {KEY_RULE}")
 
 
 def check_value(value: bytes) -> None:
-    """Check a value. Raises StoreError `too_large` for one over the limit."""
+    """Check a value. Raises StoreError `too_large` for one over the limit, `bad_request` for what is no bytes."""
+    if not isinstance(value, bytes):
+        raise StoreError("bad_request", f"the value {value!r:.80} is no bytes; encode it, or give a resolver that does")
     if len(value) > VALUE_BYTES_MAX:
         text = f"the value has {len(value)} bytes, the limit is {VALUE_BYTES_MAX}; split it over several keys"
         raise StoreError("too_large", text)
+
+
+def check_timeout(timeout_s: float) -> None:
+    """Check how long a call may take. Raises StoreError `bad_request` if it is no positive number of seconds."""
+    if not timeout_s > 0:
+        raise StoreError("bad_request", f"timeout_s={timeout_s}: give a number of seconds above 0, or leave it out")
 
 
 def transfer_s(value: bytes | None) -> float:

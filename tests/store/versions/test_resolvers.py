@@ -69,7 +69,7 @@ def test_siblings_are_read_as_one_value_and_replaced_by_one_put():
         assert (await client.read(KEY, lww)).value == b"b"
         assert (await client.read(KEY, merge(b"+".join))).value == b"a+b"
         assert (await client.get(KEY)).values == (b"a", b"b")
-        written = await client.update(KEY, merge(b"+".join), lambda value: value + b"!")
+        written = await client.update(KEY, lambda value: value + b"!", merge(b"+".join))
         assert written.value == b"a+b!"
         assert (await client.get(KEY)).values == (b"a+b!",)
 
@@ -78,7 +78,7 @@ def test_siblings_are_read_as_one_value_and_replaced_by_one_put():
 
 def test_the_context_of_an_update_goes_on_from_it():
     async def scenario(stand):
-        written = await stand.client.update(KEY, lww, lambda _: b"a")
+        written = await stand.client.update(KEY, lambda _: b"a", lww)
         await stand.client.put(KEY, b"b", written.context)
         assert (await stand.client.get(KEY)).values == (b"b",)
 
@@ -88,7 +88,7 @@ def test_the_context_of_an_update_goes_on_from_it():
 def test_an_update_to_nothing_deletes_all_siblings():
     async def scenario(stand):
         await two_siblings(stand.client, b"a", b"b")
-        assert (await stand.client.update(KEY, siblings, lambda _: ())).value == ()
+        assert (await stand.client.update(KEY, lambda _: (), siblings)).value == ()
         assert (await stand.client.get(KEY)).values == ()
 
     run(scenario)
@@ -99,14 +99,14 @@ def test_of_two_updates_at_once_neither_is_lost():
 
     async def scenario(stand):
         client, cart = stand.client, crdt(ORSet)
-        await client.update(KEY, cart, lambda value: value.add(b"milk", b"1").add(b"bread", b"2"))
+        await client.update(KEY, lambda value: value.add(b"milk", b"1").add(b"bread", b"2"), cart)
         read = await client.read(KEY, cart)
-        await client.update(KEY, cart, lambda value: value.remove(b"milk"))
+        await client.update(KEY, lambda value: value.remove(b"milk"), cart)
         await client.put(KEY, read.value.add(b"eggs", b"3").encode(), read.context)
         assert len((await client.get(KEY)).values) == 2
         merged = await client.read(KEY, cart)
         assert merged.value.elements == {b"bread", b"eggs"}
-        await client.update(KEY, cart, lambda value: value)
+        await client.update(KEY, lambda value: value, cart)
         assert len((await client.get(KEY)).values) == 1
 
     run(scenario)
@@ -137,7 +137,7 @@ def test_an_update_that_fails_says_so_and_is_not_tried_again():
     async def scenario(stand):
         changes = []
         with pytest.raises(StoreError) as refusal:
-            await stand.client.update(KEY, lww, lambda _: changes.append(1) or bytes(VALUE_BYTES_MAX + 1))
+            await stand.client.update(KEY, lambda _: changes.append(1) or bytes(VALUE_BYTES_MAX + 1), lww)
         assert refusal.value.code == "too_large"
         assert changes == [1]
 
@@ -148,7 +148,7 @@ def test_a_key_in_other_use_is_left_alone():
     async def scenario(stand):
         await stand.client.put(KEY, b"not a cart")
         with pytest.raises(CrdtError, match="is no OR-set"):
-            await stand.client.update(KEY, crdt(ORSet), lambda cart: cart.add(b"milk", b"1"))
+            await stand.client.update(KEY, lambda cart: cart.add(b"milk", b"1"), crdt(ORSet))
         assert (await stand.client.get(KEY)).values == (b"not a cart",)
 
     run(scenario)
