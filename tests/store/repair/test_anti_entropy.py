@@ -13,7 +13,8 @@ from splitbrain.store.repair.anti_entropy import PATIENCE_S, SWAP_BYTES
 from splitbrain.store.storage.replica import DATA, Entry, place
 from splitbrain.store.versions.dotted import EMPTY, VersionSet, add, merge, write
 from splitbrain.store.wire.client_messages import Failed, Join, Put
-from splitbrain.store.wire.datagrams import REPLY
+from splitbrain.store.wire.datagrams import REPLY, REQUEST, RETRY, Wire
+from splitbrain.store.wire.long_messages import LongMessages
 from splitbrain.store.wire.messages import decode_reply, decode_request, encode
 from splitbrain.store.wire.peer_messages import CompareLeaves, CompareNodes, CompareRoots, Listings, Swap
 from splitbrain.store.wire.rpc import Rpc
@@ -51,17 +52,34 @@ class Meter:
 
     def __init__(self, box, monkeypatch):
         self.datagrams, self.messages = 0, []
-        transmit = Rpc._transmit
+        whole, cut, fragment = Wire.datagram, LongMessages._outgoing, Wire.fragment
+        long = set()
 
-        def counted(rpc, to, kind, request_id, answered, payload):
-            sent = transmit(rpc, to, kind, request_id, answered, payload)
+        def meters(kind, payload):
             message = decode_reply(payload) if kind == REPLY else decode_request(payload)
-            if type(message).__name__ in self.KINDS:
-                self.datagrams += sent
+            counts = type(message).__name__ in self.KINDS
+            if counts:
                 self.messages.append(message)
-            return sent
+            return counts
 
-        monkeypatch.setattr(Rpc, "_transmit", counted)
+        def counted(wire, kind, request_id, meant_for, payload):
+            if kind in (REQUEST, RETRY, REPLY):
+                self.datagrams += meters(kind, payload)
+            return whole(wire, kind, request_id, meant_for, payload)
+
+        def begun(messages, to, kind, request_id, meant_for, payload, **more):
+            made = cut(messages, to, kind, request_id, meant_for, payload, **more)
+            if meters(kind, payload):
+                long.add(made.checksum)
+            return made
+
+        def counted_part(wire, kind, request_id, meant_for, checksum, *more, **named):
+            self.datagrams += checksum in long
+            return fragment(wire, kind, request_id, meant_for, checksum, *more, **named)
+
+        monkeypatch.setattr(Wire, "datagram", counted)
+        monkeypatch.setattr(LongMessages, "_outgoing", begun)
+        monkeypatch.setattr(Wire, "fragment", counted_part)
 
     def of(self, kind):
         return [message for message in self.messages if isinstance(message, kind)]
@@ -267,9 +285,10 @@ def test_a_request_under_another_view_is_refused_and_the_comparison_repeated_lat
 
 def test_a_question_about_another_membership_is_refused():
     box = Box(2, config=PAIR)
-    reply = box.client("n1").ask(CompareRoots(12345, {0: 1})).reply
-    assert isinstance(reply, Failed)
-    assert "membership" in reply.message
+    call = box.client("n1").begin(CompareRoots(12345, {0: 1}))
+    box.run_until(lambda: call.done, 40.0)  # It says `busy`, and a client comes back for half a minute.
+    assert isinstance(call.reply, Failed)
+    assert "membership" in call.reply.message
 
 
 def test_questions_about_what_there_is_not_are_answered_with_nothing():
