@@ -1,4 +1,5 @@
-"""The aftermath of a run whose process had to be killed: what it had recorded is judged, and what it held is removed.
+"""The aftermath of a run whose process came to its end without a verdict: what it had recorded is judged, and what it
+held is removed.
 
 1. It runs in a process of its own, for as long as the guard grants (`guard`). The results are written before anything
    is judged, so that the folder says `broken` if the time does not suffice.
@@ -28,11 +29,11 @@ from splitbrain.harness.terminal import say, warn
 def told(folder: str, why: str) -> int:
     """Tell what became of the run in this folder, and remove what it held. Returns the exit code of its result.
 
-    why: its process was killed, as a clause.
+    why: how its process came to its end, as a sentence.
     """
     kept = RunFolder(Path(folder))
     facts = _object(kept.path / "run.json")
-    problem = ResultsError(f"{why}, so its process was killed")
+    problem = ResultsError(why)
     result = Result("broken", str(problem), None, kept.path, str(facts.get("command", "")))
     before = _object(kept.path / "results.json")
     with suppress(ResultsError):

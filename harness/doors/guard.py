@@ -3,7 +3,7 @@
 1. `run` and `check` do their work in a child process. The exit code is what the child reports once it has printed its
    answer.
 2. A child that ends without a report gave no verdict: exit code 3, and one line about how it ended. So `os._exit(0)` in
-   a client, a model or a plugin can't make the exit code 0.
+   a client, a model or a plugin can't make the exit code 0. The containers that it held are removed (`aftermath`).
 3. The child gets the signals that are sent to its parent, and dies with it, of SIGKILL too. It ends at most `GRACE_S`
    after its report, whatever threads are left in it.
 4. A child that has not ended `INTERRUPTED_S` after an interrupt, or when its time is up (`must_end`), is killed: code
@@ -47,8 +47,8 @@ _parent = 0
 def enter(aftermath: Callable[[str, str], int], *, interrupts: int = 1) -> None:
     """Fork. Returns in the child, which has to `report`; the parent waits for it, and exits.
 
-    aftermath: judges what is in a run's folder, given why the child was killed; returns an exit code. interrupts: how
-    many it takes to end the child.
+    aftermath: judges what is in a run's folder, given how the child came to its end; returns an exit code. interrupts:
+    how many it takes to end the child.
     """
     global _reporting, _parent
     if not hasattr(os, "fork"):
@@ -146,15 +146,19 @@ class _Watch:
             return self.code
         interrupted = self.interrupted_s is not None
         if not self.killed:
-            _warn(f"no verdict: {_end(os.waitstatus_to_exitcode(status))}")
+            how = _end(os.waitstatus_to_exitcode(status))
+            _warn(f"no verdict: {how}")
+            if self.holding:
+                self._judged(how, CLEANING_S)
             return _NO_VERDICT
         where = f"; what was recorded until then: {self.folder}" if self.folder else ""
-        _warn(f"{self.killed}, so its process was killed{where}")
+        why = f"{self.killed}, so its process was killed"
+        _warn(f"{why}{where}")
         patience_s = CLEANING_S if self.holding else AFTERMATH_S
-        invalid = bool(self.folder) and self._judged(patience_s) == _INVALID
+        invalid = bool(self.folder) and self._judged(why, patience_s) == _INVALID
         return _INTERRUPTED if interrupted else _INVALID if invalid else _NO_VERDICT
 
-    def _judged(self, patience_s: float) -> int | None:
+    def _judged(self, why: str, patience_s: float) -> int | None:
         """Have what was recorded judged in a process of its own. Returns its exit code; None if it had none in time."""
         global _reporting, _parent
         parent = os.getpid()
@@ -164,7 +168,7 @@ class _Watch:
             try:
                 # What this process removes belongs to the one that users see.
                 _reporting, _parent = os.open(os.devnull, os.O_WRONLY), parent
-                code = self.aftermath(self.folder, self.killed)
+                code = self.aftermath(self.folder, why)
             finally:
                 os._exit(code)
         until = time.monotonic() + patience_s
