@@ -6,8 +6,7 @@ READY := $(VENV)/.ready
 COMPILE := --quiet --generate-hashes --allow-unsafe --strip-extras --no-header --no-annotate \
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 
-.PHONY: demo test test-simulated test-containers test-browser check coverage image nightly campaign findings oracle proof mutation bench docs dist \
-	lock clean
+.PHONY: demo test test-simulated test-containers test-browser check coverage image nightly campaign findings oracle proof mutation bench docs dist lock clean
 
 demo: $(READY)
 	@echo "== sets, siblings kept, a partition: nothing may be lost"
