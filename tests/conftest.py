@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from functools import cache
+from pathlib import Path
 
 import pytest
 from docker.client import DockerClient
@@ -13,7 +14,8 @@ from xdist.scheduler import LoadScopeScheduling
 
 from splitbrain.harness.environment import EnvironmentFailure
 from splitbrain.harness.hosts.containers.engine import connect
-from tests.house import ROOT
+
+ROOT = Path(__file__).parent.parent
 
 
 def pytest_configure() -> None:
