@@ -14,7 +14,8 @@ from splitbrain.harness.doors.commands import cli
 
 TEXT = (Path(__file__).parents[3] / "docs" / "histories.md").read_text()
 BLOCKS = dict(re.findall(r"```(\w+)\n(.*?)```", TEXT, re.DOTALL))
-SHELL = [shlex.split(line) for line in re.findall(r"^    splitbrain (check [^\n\[]*)$", TEXT, re.MULTILINE)]
+LINES = re.findall(r"^    splitbrain (check [^\n\[]*)$", TEXT, re.MULTILINE)
+SHELL = [shlex.split(line, comments=True) for line in LINES]
 
 
 def test_its_examples_are_histories() -> None:
@@ -47,7 +48,7 @@ def test_its_commands_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     (tmp_path / "jepsen/store/latest/history.edn").write_text(BLOCKS["edn"])
     (tmp_path / "history.jsonl").write_text(BLOCKS["jsonl"])
     (tmp_path / "etcd.log").write_text(BLOCKS["log"])
-    assert len(SHELL) == 4
+    assert len(SHELL) == 5
     for words in SHELL:
         read_from = BLOCKS["log"] if "<" in words else None
         done = CliRunner().invoke(cli, words[: words.index("<")] if "<" in words else words, input=read_from)
