@@ -118,12 +118,19 @@ def test_a_harness_that_is_killed_amid_a_partition_leaves_hosts_that_heal_and_a_
         run.wait()
     until(lambda: not any(host.rules() for host in hosts.hosts), "rules stay")
     for host in hosts.hosts:
-        asked = "SPLITBRAIN_KEY_FILE=/var/lib/splitbrain/cluster.key splitbrain-store status --json"
-        answer = json.loads(host.shell(f"SPLITBRAIN_NODES={host.address}:7000 {asked}"))
-        assert answer
+        until(lambda host=host: answers(host), f"the store on {host.name} does not answer")
     cleaned = subprocess.run(cleaning, capture_output=True, text=True, env=os.environ)
     assert cleaned.returncode == 0, cleaned.stderr
     assert [host.name for host in hosts.hosts if f"on {host.name})" in cleaned.stdout] == ["db1", "db2", "db3"]
+
+
+def answers(host: PlayedHost) -> bool:
+    """Whether the store there does. A store that was cut off a moment ago may need longer than the command waits."""
+    asked = "SPLITBRAIN_KEY_FILE=/var/lib/splitbrain/cluster.key splitbrain-store status --json"
+    try:
+        return bool(json.loads(host.shell(f"SPLITBRAIN_NODES={host.address}:7000 {asked}")))
+    except AssertionError:
+        return False
 
 
 def test_a_run_that_is_ended_while_it_takes_its_hosts_gives_them_back(hosts: PlayedHosts, tmp_path: Path) -> None:
