@@ -91,7 +91,10 @@ class RemoteEnvironment:
             machine = SshMachine(connection.name, connection, stay.note)
             machine.preload.libraries = stay.libraries
             machines.append(machine)
-        await each(self._bring(machine, kind) for machine, kind in zip(machines, kinds, strict=True))
+        # A command that is under way on a host goes on there: what it makes must not come after the tidying up.
+        bringing = [asyncio.create_task(self._bring(*pair)) for pair in zip(machines, kinds, strict=True)]
+        self._taking += bringing
+        await each(asyncio.shield(task) for task in bringing)
         await self._cluster.join(machines, progress)
         await self._see_packets()
         self._opened = True
