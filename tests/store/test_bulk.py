@@ -136,7 +136,7 @@ def test_puts_of_real_processes_at_once_all_succeed_and_none_is_lost(tmp_path):
         endpoint = UdpSocket(("127.0.0.1", 0), client.received)
         client.attach(endpoint, endpoint.buffer_datagrams)
         await client.direct()
-        for count, size in ((32, 16 * KIB), (4, MIB)):
+        for count, size in ((64, 16 * KIB), (6, MIB)):
             values = {b"%d/%d" % (size, i): value(i, size) for i in range(count)}
             await asyncio.gather(*(client.put(key, each) for key, each in values.items()))
             for key, each in values.items():

@@ -23,6 +23,16 @@ def found(calls: Sequence[Call]) -> Finding | None:
     return zones.judge(calls, write="write", read="read", initial=None)
 
 
+TWO_FORWARD_ZONES = """
+        write 1      |-------------------------|
+        write 2        |---------------------|
+        read -> 1        |--|
+        read -> 2          |--|
+        read -> 2                |--|
+        read -> 1                  |--|
+"""
+
+
 def judged(drawing: str) -> bool:
     """What the zones say, which brute force must say too; and what they show must be wrong by itself."""
     calls = drawn(drawing)
@@ -116,14 +126,7 @@ def test_a_read_of_a_value_that_was_never_written_is_refused() -> None:
 
 def test_two_forward_zones_that_overlap_are_refused() -> None:
     # Two readers see 1 and 2 come in different orders; the writes are open all the while.
-    drawing = """
-        write 1      |-------------------------|
-        write 2        |---------------------|
-        read -> 1        |--|
-        read -> 2          |--|
-        read -> 2                |--|
-        read -> 1                  |--|
-        """
+    drawing = TWO_FORWARD_ZONES
     assert judged(drawing) is False
     text = told(drawing)
     assert "read -> 1 had returned before read -> 1 was invoked" in text
@@ -302,14 +305,7 @@ def test_nothing_can_be_left_out_of_a_witness(seed: int, clients: int) -> None:
 
 
 def test_overlapping_times_are_told_with_the_calls_between_which_they_lie() -> None:
-    drawing = """
-        write 1      |-------------------------|
-        write 2        |---------------------|
-        read -> 1        |--|
-        read -> 2          |--|
-        read -> 2                |--|
-        read -> 1                  |--|
-        """
+    drawing = TWO_FORWARD_ZONES
     assert told(drawing) == (
         "read -> 1 had returned before read -> 1 was invoked, and read -> 2 had returned before read -> 2 was invoked; "
         "each value had to stay from the one moment to the other, and these times overlap"
