@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import shutil
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +13,7 @@ from typing import Any
 import pytest
 
 from splitbrain.harness.report import write
+from tests.report_sample import report_sample
 
 FLAGS = (
     "--headless",
@@ -25,18 +24,12 @@ FLAGS = (
     "--disable-component-update",
     "--disable-sync",
 )
-SAMPLE = Path(__file__).parents[1] / "harness" / "report" / "sample.py"
 
 
 @pytest.fixture(scope="session")
 def sample() -> ModuleType:
     """The module that makes up run folders."""
-    if "report_sample" not in sys.modules:
-        spec = importlib.util.spec_from_file_location("report_sample", SAMPLE)
-        assert spec is not None and spec.loader is not None
-        sys.modules["report_sample"] = module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-    return sys.modules["report_sample"]
+    return report_sample()
 
 
 def _missing(reason: str) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -12,18 +10,13 @@ from typing import Any
 
 import pytest
 
-SAMPLE = Path(__file__).parents[1] / "report" / "sample.py"
+from tests.report_sample import report_sample
 
 
 @pytest.fixture(scope="session")
 def sample() -> ModuleType:
     """The module that makes up run folders."""
-    if "report_sample" not in sys.modules:
-        spec = importlib.util.spec_from_file_location("report_sample", SAMPLE)
-        assert spec is not None and spec.loader is not None
-        sys.modules["report_sample"] = module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-    return sys.modules["report_sample"]
+    return report_sample()
 
 
 @pytest.fixture(autouse=True)
